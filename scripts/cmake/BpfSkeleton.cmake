@@ -1,0 +1,50 @@
+# rbcore_bpf_skeleton(NAME SOURCE): compiles the BPF program SOURCE and makes an interface library
+# NAME, to link against: it gives the header NAME.skel.h (bpftool's skeleton) and libbpf.
+#
+# RBCORE_BPF_MISSING names what this machine lacks for it, or is empty.
+find_program(RBCORE_CLANG NAMES clang clang-19 clang-18 clang-17 clang-16 clang-15 clang-14)
+find_program(RBCORE_BPFTOOL NAMES bpftool PATHS /usr/sbin)
+find_package(PkgConfig)
+if(PKG_CONFIG_FOUND)
+  pkg_check_modules(LIBBPF IMPORTED_TARGET libbpf)
+endif()
+
+set(RBCORE_BPF_MISSING "")
+if(NOT RBCORE_CLANG)
+  list(APPEND RBCORE_BPF_MISSING clang)
+endif()
+if(NOT RBCORE_BPFTOOL)
+  list(APPEND RBCORE_BPF_MISSING bpftool)
+endif()
+if(NOT LIBBPF_FOUND)
+  list(APPEND RBCORE_BPF_MISSING libbpf)
+endif()
+
+function(rbcore_bpf_skeleton name source)
+  get_filename_component(source ${source} ABSOLUTE)
+  set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}.bpf.o)
+  set(directory ${CMAKE_CURRENT_BINARY_DIR}/${name}.skeleton)
+  set(skeleton ${directory}/${name}.skel.h)
+  file(MAKE_DIRECTORY ${directory})
+  # The multiarch folder holds asm/types.h, which linux/bpf.h needs and clang does not look for
+  # when it compiles for BPF.
+  add_custom_command(
+    OUTPUT ${object}
+    COMMAND
+      ${RBCORE_CLANG} -target bpf -g -O2 -mcpu=v3 -Wall -Wextra -Werror
+      -I${PROJECT_SOURCE_DIR}/include -isystem /usr/include/${CMAKE_C_LIBRARY_ARCHITECTURE}
+      -MD -MF ${object}.d -c ${source} -o ${object}
+    DEPENDS ${source}
+    DEPFILE ${object}.d
+    VERBATIM)
+  add_custom_command(
+    OUTPUT ${skeleton}
+    COMMAND ${RBCORE_BPFTOOL} gen skeleton ${object} name ${name} > ${skeleton}
+    DEPENDS ${object}
+    VERBATIM)
+  add_custom_target(${name}_skeleton DEPENDS ${skeleton})
+  add_library(${name} INTERFACE)
+  add_dependencies(${name} ${name}_skeleton)
+  target_include_directories(${name} SYSTEM INTERFACE ${directory})
+  target_link_libraries(${name} INTERFACE PkgConfig::LIBBPF)
+endfunction()
