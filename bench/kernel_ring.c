@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+#include "kernel_ring.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "clock.h"
+#include "produce.skel.h"
+#include "record.h"
+
+static void fail(const char *what, int error) {
+    bool forbidden = error == -EPERM || error == -EACCES || error == -ENOSYS;
+
+    fprintf(stderr, "%s%s: %s%s\n", forbidden ? "skipped: " : "", what, strerror(-error),
+            forbidden ? " (the benchmark needs root and a kernel that allows BPF)" : "");
+    exit(forbidden ? EXIT_SKIPPED : EXIT_FAILURE);
+}
+
+static int ignore_message(enum libbpf_print_level level, const char *format, va_list arguments) {
+    (void)level;
+    (void)format;
+    (void)arguments;
+    return 0;
+}
+
+void kernel_ring_open(struct kernel_ring *self, uint32_t record_size, uint32_t ring_size,
+                      uint64_t submit_flags) {
+    struct produce *skeleton;
+    int error;
+
+    libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
+    libbpf_print_fn_t print = libbpf_set_print(ignore_message);
+    skeleton = produce__open();
+    if (!skeleton)
+        fail("opening the BPF object", -errno);
+    skeleton->rodata->record_size = record_size;
+    skeleton->rodata->submit_flags = submit_flags;
+    bpf_map__set_max_entries(skeleton->maps.ring, ring_size);
+    error = produce__load(skeleton);
+    if (error)
+        fail("loading the BPF program", error);
+    libbpf_set_print(print);
+    *self = (struct kernel_ring){.skeleton = skeleton,
+                                 .fd = bpf_map__fd(skeleton->maps.ring),
+                                 .program_fd = bpf_program__fd(skeleton->progs.produce)};
+}
+
+void kernel_ring_close(struct kernel_ring *self) {
+    produce__destroy(self->skeleton);
+}
+
+static int run(struct kernel_ring *self, struct burst burst) {
+    LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &burst, .ctx_size_in = sizeof(burst));
+    uint64_t before = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    int error = bpf_prog_test_run_opts(self->program_fd, &options);
+
+    if (error)
+        fail("running the BPF program", error);
+    self->cpu_ns += clock_ns(CLOCK_THREAD_CPUTIME_ID) - before;
+    self->runs++;
+    return (int)options.retval;
+}
+
+void kernel_ring_produce(struct kernel_ring *self, uint64_t count) {
+    run(self, (struct burst){.count = count});
+}
+
+bool kernel_ring_end(struct kernel_ring *self) {
+    return run(self, (struct burst){.end = 1}) == 0;
+}
+
+uint64_t kernel_ring_empty_run_ns(struct kernel_ring *self) {
+    struct kernel_ring copy = *self;
+    uint64_t least = UINT64_MAX;
+
+    for (int i = 0; i < 1000; i++) {
+        copy.cpu_ns = 0;
+        run(&copy, (struct burst){0});
+        if (copy.cpu_ns < least)
+            least = copy.cpu_ns;
+    }
+    return least;
+}
+
+uint64_t kernel_ring_cpu_ns(const struct kernel_ring *self, uint64_t empty_run_ns) {
+    uint64_t overhead = self->runs * empty_run_ns;
+
+    return self->cpu_ns > overhead ? self->cpu_ns - overhead : 0;
+}
+
+uint64_t kernel_ring_sequence(const struct kernel_ring *self) {
+    return self->skeleton->bss->sequence;
+}
+
+uint64_t kernel_ring_refused(const struct kernel_ring *self) {
+    return self->skeleton->bss->refused;
+}
+
+void pin_to_cpu(int cpu) {
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    if (sched_setaffinity(0, sizeof(set), &set)) {
+        fprintf(stderr, "skipped: CPU %d is not ours: %s (the benchmark needs CPUs 0 and 1)\n", cpu,
+                strerror(errno));
+        exit(EXIT_SKIPPED);
+    }
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+#include "reader.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void die(const char *what) {
+    fprintf(stderr, "reader: %s\n", what);
+    exit(EXIT_FAILURE);
+}
+
+void reader_open(struct reader *self, int argc, char **argv) {
+    uint64_t sample_every;
+
+    if (argc != 3)
+        die("call it by the producer: MAP_FD SAMPLE_EVERY");
+    sample_every = strtoull(argv[2], NULL, 10);
+    if (sample_every == 0 || (sample_every & (sample_every - 1)) != 0)
+        die("SAMPLE_EVERY has to be a power of two");
+    *self = (struct reader){.fd = atoi(argv[1]), .sample_mask = sample_every - 1};
+    self->latencies = malloc(LATENCIES_MAX * sizeof(*self->latencies));
+    if (!self->latencies)
+        die("no memory");
+}
+
+void reader_ready(struct reader *self) {
+    puts("ready");
+    fflush(stdout);
+    self->cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+void reader_gap(struct reader *self, uint64_t sequence) {
+    uint64_t found = sequence & ~RECORD_END;
+
+    if (found < self->expected)
+        die("a record came twice or out of order");
+    self->lost += found - self->expected;
+    if (sequence & RECORD_END)
+        reader_end(self);
+}
+
+void reader_end(struct reader *self) {
+    self->ended = true;
+    self->end_ns = clock_ns(CLOCK_MONOTONIC);
+    self->cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - self->cpu_ns;
+}
+
+static int compare(const void *left, const void *right) {
+    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+
+    return a < b ? -1 : a > b;
+}
+
+static uint64_t percentile(const struct reader *self, double fraction) {
+    uint64_t index = (uint64_t)(fraction * (double)self->latency_count);
+
+    return self->latency_count ? self->latencies[index] : 0;
+}
+
+int reader_report(struct reader *self, uint64_t wakeups) {
+    qsort(self->latencies, self->latency_count, sizeof(*self->latencies), compare);
+    printf("{\"delivered\": %" PRIu64 ", \"lost\": %" PRIu64 ", \"end_ns\": %" PRIu64
+           ", \"cpu_ns\": %" PRIu64 ", \"wakeups\": %" PRIu64 ", \"latency_ns\": {\"p50\": %" PRIu64
+           ", \"p99\": %" PRIu64 ", \"p999\": %" PRIu64 "}}\n",
+           self->delivered, self->lost, self->end_ns, self->cpu_ns, wakeups, percentile(self, 0.5),
+           percentile(self, 0.99), percentile(self, 0.999));
+    return EXIT_SUCCESS;
+}

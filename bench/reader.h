@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* What the readers in C have in common: what they do with each record, and their report. */
+#ifndef BENCH_READER_H
+#define BENCH_READER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "clock.h"
+#include "record.h"
+
+struct reader {
+    int fd; /* of the ring buffer map */
+    bool ended;
+    uint64_t delivered;
+    uint64_t lost;
+    uint64_t expected; /* the next sequence */
+    uint64_t sample_mask;
+    uint64_t end_ns;
+    uint64_t cpu_ns;
+    uint64_t *latencies;
+    uint64_t latency_count;
+};
+
+/* Latencies beyond these are not kept; they fill page by page as they come. */
+#define LATENCIES_MAX (UINT64_C(1) << 22)
+
+/* Reads the arguments that the producer gives. */
+void reader_open(struct reader *self, int argc, char **argv);
+
+/* Tells the producer to begin; the CPU time counts from here. */
+void reader_ready(struct reader *self);
+
+/* Prints the result; what main returns. */
+int reader_report(struct reader *self, uint64_t wakeups);
+
+void reader_gap(struct reader *self, uint64_t sequence);
+void reader_end(struct reader *self);
+
+static inline void reader_sample(struct reader *self, const struct record *record) {
+    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+
+    if (self->latency_count < LATENCIES_MAX)
+        self->latencies[self->latency_count++] = now - record->time;
+}
+
+/* The work on each record, equal for all readers: one word, and of a sample the second, too. */
+static inline void reader_record(struct reader *self, const void *data) {
+    const struct record *record = data;
+    uint64_t sequence = record->sequence;
+
+    if (sequence != self->expected) {
+        reader_gap(self, sequence);
+        if (self->ended)
+            return;
+    }
+    self->expected = sequence + 1;
+    self->delivered++;
+    if ((sequence & self->sample_mask) == 0)
+        reader_sample(self, record);
+}
+
+#endif

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What it costs to walk over a full ring: the kernel fills it while nobody reads, on the same CPU,
+ * then one way of reading empties it; each way in turn, many times. Prints one JSON object with
+ * the nanoseconds per record of each round and way.
+ *
+ *     scan RECORD_SIZE RING_SIZE ROUNDS      (RECORD_SIZE 0: mixed)
+ */
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <bpf/libbpf.h>
+#include <rbcore/rbcore.h>
+
+#include "clock.h"
+#include "kernel_ring.h"
+
+#define BATCH 4096
+#define ROUNDS_MAX 1000
+/* What the kernel is asked for at once until it refuses. */
+#define FILL_BURST 1024
+
+static uint64_t count;
+static volatile uint64_t sum; /* volatile: the touch must happen */
+
+static void check(bool good, const char *what) {
+    if (!good) {
+        fprintf(stderr, "scan: %s\n", what);
+        exit(EXIT_FAILURE);
+    }
+}
+
+static int count_record(void *unused, void *data, size_t size) {
+    (void)unused;
+    (void)data;
+    (void)size;
+    count++;
+    return 0;
+}
+
+static int touch_record(void *unused, void *data, size_t size) {
+    (void)unused;
+    (void)size;
+    count++;
+    sum += *(const uint64_t *)data;
+    return 0;
+}
+
+static uint64_t scan_libbpf(int fd, bool touch) {
+    struct ring_buffer *ring =
+        ring_buffer__new(fd, touch ? touch_record : count_record, NULL, NULL);
+    uint64_t start;
+
+    check(ring != NULL, "ring_buffer__new failed");
+    start = clock_ns(CLOCK_MONOTONIC);
+    ring_buffer__consume(ring);
+    start = clock_ns(CLOCK_MONOTONIC) - start;
+    ring_buffer__free(ring);
+    return start;
+}
+
+static uint64_t touch_batch(const rbcore_record *records, int length) {
+    uint64_t words = 0;
+
+    for (int i = 0; i < length; i++)
+        words += *(const uint64_t *)records[i].data;
+    return words;
+}
+
+static uint64_t scan_rbcore(int fd, bool touch) {
+    static rbcore_record records[BATCH];
+    rbcore_source source = RBCORE_SOURCE_INIT;
+    rbcore_reader *reader;
+    uint64_t start;
+    int length;
+
+    source.kind = RBCORE_SOURCE_MAP_FD;
+    source.fd = fd;
+    check(rbcore_reader_open(&reader, NULL) == 0, "rbcore_reader_open failed");
+    check(rbcore_reader_add(reader, &source) == 0, "rbcore_reader_add failed");
+    start = clock_ns(CLOCK_MONOTONIC);
+    while ((length = rbcore_reader_read(reader, records, BATCH)) > 0) {
+        count += (uint64_t)length;
+        if (touch)
+            sum += touch_batch(records, length);
+        rbcore_reader_commit(reader, NULL, 0);
+    }
+    start = clock_ns(CLOCK_MONOTONIC) - start;
+    check(length == 0, "rbcore_reader_read failed");
+    rbcore_reader_free(reader);
+    return start;
+}
+
+static const struct {
+    const char *name;
+    uint64_t (*scan)(int fd, bool touch);
+    bool touch;
+} ways[] = {
+    {"libbpf", scan_libbpf, false},
+    {"rbcore", scan_rbcore, false},
+    {"libbpf, first word", scan_libbpf, true},
+    {"rbcore, first word", scan_rbcore, true},
+};
+
+#define WAYS (sizeof(ways) / sizeof(ways[0]))
+
+static double times[WAYS][ROUNDS_MAX];
+
+/* How many records the ring took until it was full. */
+static uint64_t fill(struct kernel_ring *ring) {
+    uint64_t refused = kernel_ring_refused(ring), before = kernel_ring_sequence(ring);
+
+    while (kernel_ring_refused(ring) == refused)
+        kernel_ring_produce(ring, FILL_BURST);
+    return kernel_ring_sequence(ring) - before - (kernel_ring_refused(ring) - refused);
+}
+
+static double measure(struct kernel_ring *ring, size_t way) {
+    uint64_t records = fill(ring), time;
+
+    count = 0;
+    time = ways[way].scan(ring->fd, ways[way].touch);
+    check(count == records, "records were lost or invented");
+    return (double)time / (double)records;
+}
+
+int main(int argc, char **argv) {
+    struct kernel_ring ring;
+    int rounds;
+
+    check(argc == 4, "call it as: scan RECORD_SIZE RING_SIZE ROUNDS");
+    rounds = atoi(argv[3]);
+    check(rounds > 0 && rounds <= ROUNDS_MAX, "ROUNDS has to be 1 to 1000");
+    pin_to_cpu(0);
+    kernel_ring_open(&ring, (uint32_t)atoi(argv[1]), (uint32_t)strtoul(argv[2], NULL, 10), 0);
+    for (int round = 0; round < rounds; round++)
+        for (size_t way = 0; way < WAYS; way++)
+            times[way][round] = measure(&ring, way);
+    for (size_t way = 0; way < WAYS; way++) {
+        printf("%s\"%s\": [", way ? ", " : "{", ways[way].name);
+        for (int round = 0; round < rounds; round++)
+            printf("%s%.3f", round ? ", " : "", times[way][round]);
+        printf("]");
+    }
+    printf("}\n");
+    kernel_ring_close(&ring);
+    return EXIT_SUCCESS;
+}
