@@ -74,4 +74,4 @@ int on_switch(struct sched_switch *context) {
     return 0;
 }
 
-char license[] SEC("license") = "Dual MIT/GPL";
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
