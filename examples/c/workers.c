@@ -16,8 +16,7 @@
 #include <rbcore/rbcore.h>
 
 #define RECORDS 20000u
-#define RING_SIZE 65536 /* smaller than all records together: without release they would not fit   \
-                         */
+#define RING_SIZE 65536 /* all records together would not fit */
 #define WORKERS 4
 #define QUEUE 256
 
