@@ -10,8 +10,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "bench_produce.skel.h"
 #include "clock.h"
-#include "produce.skel.h"
 #include "record.h"
 
 static void fail(const char *what, int error) {
@@ -31,18 +31,18 @@ static int ignore_message(enum libbpf_print_level level, const char *format, va_
 
 void kernel_ring_open(struct kernel_ring *self, uint32_t record_size, uint32_t ring_size,
                       uint64_t submit_flags) {
-    struct produce *skeleton;
+    struct bench_produce *skeleton;
     int error;
 
     libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
     libbpf_print_fn_t print = libbpf_set_print(ignore_message);
-    skeleton = produce__open();
+    skeleton = bench_produce__open();
     if (!skeleton)
         fail("opening the BPF object", -errno);
     skeleton->rodata->record_size = record_size;
     skeleton->rodata->submit_flags = submit_flags;
     bpf_map__set_max_entries(skeleton->maps.ring, ring_size);
-    error = produce__load(skeleton);
+    error = bench_produce__load(skeleton);
     if (error)
         fail("loading the BPF program", error);
     libbpf_set_print(print);
@@ -52,7 +52,7 @@ void kernel_ring_open(struct kernel_ring *self, uint32_t record_size, uint32_t r
 }
 
 void kernel_ring_close(struct kernel_ring *self) {
-    produce__destroy(self->skeleton);
+    bench_produce__destroy(self->skeleton);
 }
 
 static int run(struct kernel_ring *self, struct burst burst) {

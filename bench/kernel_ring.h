@@ -8,10 +8,10 @@
 
 #define EXIT_SKIPPED 77
 
-struct produce;
+struct bench_produce;
 
 struct kernel_ring {
-    struct produce *skeleton;
+    struct bench_produce *skeleton;
     int fd;         /* of the map */
     int program_fd; /* of the program that produces */
     uint64_t runs;

@@ -17,7 +17,8 @@
 #include "clock.h"
 #include "kernel_ring.h"
 
-#define BATCH 4096
+/* Records that stay in the first-level cache, with the array that tells of them. */
+#define BATCH 256
 #define ROUNDS_MAX 1000
 /* What the kernel is asked for at once until it refuses. */
 #define FILL_BURST 1024
