@@ -14,7 +14,8 @@ readelf -SW "$library" | grep -q '\.debug_info' ||
 store() {
     abidw --headers-dir "$include" --drop-private-types --exported-interfaces-only \
         --no-corpus-path --no-comp-dir-path --no-show-locs --no-architecture --no-elf-needed \
-        --type-id-style hash --out-file "$baseline" "$library"
+        --type-id-style hash "$library" |
+        sed "s|path='${include%include}|path='|" >"$baseline"
     echo "stored the ABI of $library in $baseline"
 }
 

@@ -232,9 +232,9 @@ RBCORE_API int rbcore_reader_remove(rbcore_reader *self, unsigned int ring);
  * rbcore_reader_fd, arms the next wakeup and looks again.
  *   0           all rings are empty, or the record at the head is still being written; the next
  *               wakeup is armed;
- *   -EAGAIN     no record found yet, but the bound on discarded records was reached: call again;
- *   -ENODATA    once, when all that was there at rbcore_reader_flush has been delivered;
- *   -ECANCELED  once, after rbcore_reader_interrupt;
+ *   -EAGAIN     no record found yet, but the bound on discarded records was reached, or records
+ * that dead producers left unfinished were skipped: call again; -ENODATA    once, when all that was
+ * there at rbcore_reader_flush has been delivered; -ECANCELED  once, after rbcore_reader_interrupt;
  *   -ESHUTDOWN  after rbcore_reader_shutdown;
  *   -EBADMSG    a ring's content is impossible, and no other ring has records. It stays so until
  * the ring is removed; rbcore_reader_message tells which; -ENOBUFS    with several rings and
@@ -327,7 +327,7 @@ typedef struct rbcore_reader_stats {
     uint64_t bytes;    /* of their data */
     uint64_t discards; /* records that their producer discarded, skipped */
     uint64_t batches;  /* calls of read and next that returned records */
-    uint64_t commits;  /* advances of a ring's consumer position by commit or release */
+    uint64_t commits;  /* advances of a ring's consumer position */
     uint64_t wakeups;  /* waits of next that an event ended, and events emptied by read */
     uint64_t rings;    /* rings now */
 } rbcore_reader_stats;
@@ -452,8 +452,9 @@ RBCORE_API void rbcore_producer_free(rbcore_producer *self);
  * Never blocks for the reader; producers wait for each other for the length of a reserve. If a
  * producer died in the middle of its own, that wait takes a millisecond. Returns 0.
  *   -EAGAIN   the ring is full: the record is lost, and counted as such in the ring;
- *   -EMSGSIZE the record can never fit: size is more than the ring's size - 8;
- *   -EBADMSG  the ring's positions are impossible.
+ *   -EMSGSIZE the record can never fit: size is more than the ring's size - 16 (the kernel never
+ * fills a ring to the last 8 bytes, and each record has a header of 8); -EBADMSG  the ring's
+ * positions are impossible.
  */
 RBCORE_API int rbcore_producer_reserve(rbcore_producer *self, void **data, size_t size);
 

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+#include "map.h"
+
+#include <errno.h>
+#include <rbcore/rbcore.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* Errors that mean something narrower here than what errno(3) says of them. */
+static const struct {
+    int error;
+    const char *text;
+} meanings[] = {
+    {0, "success"},
+    {E2BIG, "the struct is from a newer version and uses fields that this one does not know"},
+    {EACCES, "the descriptor does not allow both reading and writing"},
+    {EAGAIN, "try again: discarded records were passed and more may wait, or the ring is full"},
+    {EBADF, "not an open file descriptor"},
+    {EBADFD, "the descriptor is not of a BPF map, or not of a sealed memory ring"},
+    {EBADMSG, "the ring's content is impossible: something overwrote it"},
+    {EBUSY, "another reader has the ring, or records are not committed"},
+    {ECANCELED, "interrupted by rbcore_reader_interrupt"},
+    {ECHILD, "the handle was opened before fork(): it is the parent's"},
+    {EINTR, "a signal was caught"},
+    {EINVAL, "an argument is not valid"},
+    {EMEDIUMTYPE, "the BPF map is not of the type that is needed"},
+    {EMFILE, "the process has too many open file descriptors"},
+    {EMSGSIZE, "the record is larger than any the ring can hold"},
+    {ENFILE, "the system has too many open files"},
+    {ENOBUFS, "too many turns of several rings are not committed"},
+    {ENODATA, "flushed: all that was there has been delivered"},
+    {ENOENT, "no BPF map of this path or id"},
+    {ENOMEM, "out of memory"},
+    {ENOSPC, "the reader has the most rings it can have"},
+    {EOPNOTSUPP, "not supported by this version for this kind of ring"},
+    {EPERM, "the kernel does not permit it: see CAP_BPF and CAP_SYS_ADMIN"},
+    {ESHUTDOWN, "the reader was shut down"},
+    {EUSERS, "the memory ring has the most producers it can have"},
+};
+
+const char *rbcore_strerror(int error) {
+    /* As the magnitude, without overflowing for INT_MIN. */
+    unsigned magnitude = error < 0 ? 0u - (unsigned)error : (unsigned)error;
+    for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++) {
+        if ((unsigned)meanings[i].error == magnitude) {
+            return meanings[i].text;
+        }
+    }
+    return "an error of the operating system: see errno(3)";
+}
+
+uint32_t rbcore_version(void) {
+    return RBCORE_VERSION;
+}
+
+static int probe_memory_ring(void) {
+    int fd = memfd_create("rbcore", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0) {
+        return errno == ENOSYS ? 0 : -errno;
+    }
+    close(fd);
+    return 1;
+}
+
+int rbcore_supports(uint32_t feature) {
+    switch (feature) {
+    case RBCORE_FEATURE_KERNEL_RING:
+        return rbc_map_probe_ring();
+    case RBCORE_FEATURE_MEMORY_RING:
+        return probe_memory_ring();
+    default:
+        return 0;
+    }
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef RBC_FENCE_H
+#define RBC_FENCE_H
+
+#include <stdatomic.h>
+
+/*
+ * A full fence between a store (of consumer_pos, or of "parked") and a later load (of a record's
+ * header, or of positions). No weaker order keeps a load from passing an earlier store.
+ */
+static inline void rbc_full_fence(void) {
+#ifdef RBCORE_THREAD_SANITIZER
+    /* ThreadSanitizer does not know stand-alone fences; it knows read-modify-writes. */
+    static atomic_int fence;
+    atomic_fetch_add_explicit(&fence, 0, memory_order_seq_cst);
+#else
+    atomic_thread_fence(memory_order_seq_cst);
+#endif
+}
+
+/* In a loop that waits for another core: leaves this one's resources to its sibling thread. */
+static inline void rbc_relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+#endif

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+#include "give_back.h"
+
+#include "fence.h"
+#include "reader.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- The order of turns (commit mode) ---- */
+
+static rbc_turn *turn_at(const rbc_turns *self, size_t i) {
+    return &self->entries[(self->first + i) % self->capacity];
+}
+
+int rbc_turns_grow(rbc_turns *self) {
+    rbc_turns larger = {.capacity = self->capacity + RBC_TURNS_PER_RING, .count = self->count};
+    larger.entries = calloc(larger.capacity, sizeof(*larger.entries));
+    if (larger.entries == NULL) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < self->count; i++) {
+        larger.entries[i] = *turn_at(self, i);
+    }
+    free(self->entries);
+    *self = larger;
+    return 0;
+}
+
+void rbc_turns_free(rbc_turns *self) {
+    free(self->entries);
+    memset(self, 0, sizeof(*self));
+}
+
+static bool last_turn_is_of(const rbc_turns *self, uint16_t ring) {
+    return self->count > 0 && turn_at(self, self->count - 1)->ring == ring;
+}
+
+bool rbc_turns_is_full_for(const rbc_turns *self, uint16_t ring) {
+    return self->count == self->capacity && !last_turn_is_of(self, ring);
+}
+
+static void note_turn(rbc_turns *self, uint16_t ring, uint64_t end) {
+    if (!last_turn_is_of(self, ring)) {
+        self->count++;
+    }
+    *turn_at(self, self->count - 1) = (rbc_turn){.end = end, .ring = ring};
+}
+
+/* ---- Advancing ---- */
+
+/*
+ * Tells the kernel that the space up to `position` is free, and looks again.
+ *
+ * The store pairs with smp_load_acquire(&rb->consumer_pos) in the kernel's __bpf_ringbuf_reserve().
+ *
+ * The second look is what keeps wakeups from getting lost. The kernel's bpf_ringbuf_commit() does
+ * xchg(header), a full barrier, then loads consumer_pos, and wakes only if that is the record just
+ * committed. Here consumer_pos is stored, then comes a full fence, then the header is loaded. One
+ * of the two sees the other's store: either the kernel wakes us, or we find the record here, for
+ * which no wakeup will come, and make the reader's fd readable ourselves. Only a reader that may be
+ * parked needs it: one that is not will look before it parks.
+ */
+static void advance_to(rbc_ring *self, uint64_t position) {
+    rbc_wait *wait = &self->reader->wait;
+    atomic_store_explicit(&self->user_pos, position, memory_order_release);
+    atomic_store_explicit(self->consumer_pos, position, memory_order_release);
+    atomic_fetch_add_explicit(&self->reader->commits, 1, memory_order_relaxed);
+    rbc_full_fence();
+    if (atomic_load_explicit(&wait->parked, memory_order_relaxed) && rbc_ring_has_news(self)) {
+        rbc_wait_wake(wait);
+    }
+}
+
+/* ---- Commit ---- */
+
+static uint64_t end_of(const rbcore_record *record) {
+    return record->position + rbc_record_span(record->size);
+}
+
+/* Gives back everything up to `end`, and the discarded records that follow the last one held. */
+static void commit_to(rbc_ring *self, uint64_t end) {
+    if (end == self->handed_end) {
+        end = self->handed_end = rbc_get(&self->read_pos);
+    }
+    if (end != rbc_get(&self->user_pos)) {
+        advance_to(self, end);
+    }
+}
+
+/* Whether *record is one that is handed out and not committed, as far as can be told. */
+static bool is_uncommitted(const rbc_ring *ring, const rbcore_record *record) {
+    uint64_t user_pos = rbc_get(&ring->user_pos), held = ring->handed_end - user_pos;
+    uint64_t before = record->position - user_pos;
+    if (record->position % 8 != 0 || before >= held ||
+        rbc_record_span(record->size) > held - before) {
+        return false;
+    }
+    const rbc_header *header = rbc_ring_header(ring, record->position);
+    return atomic_load_explicit(&header->length, memory_order_relaxed) == record->size &&
+           record->data == (const unsigned char *)header + RBC_HEADER_SIZE;
+}
+
+static void commit_everything(rbcore_reader *self) {
+    for (unsigned i = 0; i < self->ring_count; i++) {
+        commit_to(self->rings[i], self->rings[i]->handed_end);
+    }
+    self->turns.count = 0;
+}
+
+/* Commits the turns before the one in which *last was handed out, and of that one its part. */
+static void commit_up_to(rbcore_reader *self, const rbcore_record *last) {
+    rbc_turns *turns = &self->turns;
+    const uint64_t end = end_of(last);
+    for (bool found = false; !found && turns->count > 0;) {
+        const rbc_turn turn = *turn_at(turns, 0);
+        rbc_ring *ring = rbc_reader_ring(self, turn.ring);
+        uint64_t user_pos = rbc_get(&ring->user_pos);
+        found = turn.ring == last->ring && turn.end - user_pos >= end - user_pos;
+        commit_to(ring, found ? end : turn.end);
+        if (found && turn.end != end) {
+            return;
+        }
+        turns->first = (turns->first + 1) % turns->capacity;
+        turns->count--;
+    }
+}
+
+int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *last, uint32_t flags) {
+    int error = rbc_reader_check(self);
+    if (error != 0) {
+        return error;
+    }
+    if (self->is_release) {
+        return rbc_reader_fail(self, -EINVAL, "commit on a reader opened for release");
+    }
+    if (flags != 0) {
+        return rbc_reader_fail(self, -EINVAL, "commit: unknown flags 0x%x", flags);
+    }
+    if (last == NULL) {
+        commit_everything(self);
+        return 0;
+    }
+    const rbc_ring *ring = rbc_reader_ring(self, last->ring);
+    if (ring == NULL || !is_uncommitted(ring, last)) {
+        return rbc_reader_fail(self, -EINVAL, "commit: no uncommitted record of ring %u is at %llu",
+                               last->ring, (unsigned long long)last->position);
+    }
+    commit_up_to(self, last);
+    return 0;
+}
+
+/* ---- Release ---- */
+
+/*
+ * A set bit says that the record whose header starts at its 8 bytes is held. The reading thread
+ * sets it before the record is handed out, whoever releases the record clears it. So a record that
+ * is released twice is noticed, and the finished prefix ends at the first bit: no header is read,
+ * which a hostile producer could have changed.
+ */
+static size_t held_bit(const rbc_ring *self, uint64_t position) {
+    return (position & (self->mapping.data_size - 1)) / 8;
+}
+
+/* Marks records as held, with one atomic operation for those that share a word. */
+static void hold(rbc_ring *self, const rbcore_record *records, size_t count) {
+    size_t word = 0;
+    uint64_t bits = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t bit = held_bit(self, records[i].position);
+        if (bit / 64 != word) {
+            if (bits != 0) {
+                atomic_fetch_or_explicit(&self->held[word], bits, memory_order_relaxed);
+            }
+            word = bit / 64;
+            bits = 0;
+        }
+        bits |= UINT64_C(1) << bit % 64;
+    }
+    if (bits != 0) {
+        atomic_fetch_or_explicit(&self->held[word], bits, memory_order_relaxed);
+    }
+    atomic_fetch_add_explicit(&self->refs, count, memory_order_relaxed);
+}
+
+/* Clears the record's bit. Returns whether it was held. */
+static bool let_go(rbc_ring *self, const rbcore_record *record) {
+    uint64_t user_pos = atomic_load_explicit(&self->user_pos, memory_order_acquire);
+    uint64_t read_pos = atomic_load_explicit(&self->read_pos, memory_order_acquire);
+    if (record->position % 8 != 0 || record->position - user_pos >= read_pos - user_pos) {
+        return false;
+    }
+    size_t bit = held_bit(self, record->position);
+    uint64_t mask = UINT64_C(1) << bit % 64;
+    /* Release: what the caller did with the data stays before the space is free for producers. */
+    uint64_t old = atomic_fetch_and_explicit(&self->held[bit / 64], ~mask, memory_order_acq_rel);
+    return (old & mask) != 0;
+}
+
+/* The position of the first held record in [from, to), or to. */
+static uint64_t first_held(const rbc_ring *self, uint64_t from, uint64_t to) {
+    while (from != to) {
+        size_t bit = held_bit(self, from);
+        uint64_t left = (to - from) / 8, in_word = 64 - bit % 64;
+        uint64_t word = atomic_load_explicit(&self->held[bit / 64], memory_order_acquire);
+        word >>= bit % 64;
+        if (word != 0) {
+            uint64_t ahead = (uint64_t)__builtin_ctzll(word);
+            return ahead < left ? from + 8 * ahead : to;
+        }
+        from += 8 * (in_word < left ? in_word : left);
+    }
+    return to;
+}
+
+/*
+ * Advances over the finished prefix. Of several threads at once the first does the work for all:
+ * the others only raise the number, and it starts again until it has seen the last raise. So nobody
+ * waits for anybody, and no release goes unnoticed.
+ */
+static void advance_over_released(rbc_ring *self) {
+    if (atomic_fetch_add(&self->advancing, 1) != 0) {
+        return;
+    }
+    uint32_t seen = 1;
+    do {
+        seen = atomic_load(&self->advancing);
+        uint64_t user_pos = rbc_get(&self->user_pos);
+        uint64_t read_pos = atomic_load_explicit(&self->read_pos, memory_order_acquire);
+        uint64_t position = first_held(self, user_pos, read_pos);
+        if (position != user_pos) {
+            advance_to(self, position);
+        }
+    } while (!atomic_compare_exchange_strong(&self->advancing, &seen, 0));
+}
+
+/* Releases the leading records that are of one ring. Returns how many of them were held. */
+static size_t release_run(rbc_ring *ring, const rbcore_record *records, size_t count) {
+    size_t released = 0;
+    for (size_t i = 0; i < count; i++) {
+        released += let_go(ring, &records[i]);
+    }
+    if (released > 0) {
+        advance_over_released(ring);
+        rbc_ring_put(ring, released);
+    }
+    return released;
+}
+
+int rbcore_reader_release(rbcore_reader *self, const rbcore_record *records, size_t count) {
+    int error = rbc_reader_check(self);
+    if (error != 0) {
+        return error;
+    }
+    if (!self->is_release || (records == NULL && count != 0)) {
+        return -EINVAL;
+    }
+    /* The last release of a reader that was freed ends it: not before we are done with it. */
+    atomic_fetch_add_explicit(&self->refs, 1, memory_order_relaxed);
+    size_t released = 0;
+    for (size_t i = 0; i < count;) {
+        size_t run = 1;
+        while (i + run < count && records[i + run].ring == records[i].ring) {
+            run++;
+        }
+        rbc_ring *ring = rbc_reader_ring(self, records[i].ring);
+        if (ring != NULL) {
+            released += release_run(ring, records + i, run);
+        }
+        i += run;
+    }
+    rbc_reader_put(self);
+    return released == count ? 0 : -EINVAL;
+}
+
+/* ---- What a scan found ---- */
+
+bool rbc_ring_has_held(const rbc_ring *self) {
+    return rbc_get(&self->user_pos) != rbc_get(&self->read_pos);
+}
+
+void rbc_ring_handed_out(rbc_ring *self, const rbcore_record *records, size_t count,
+                         uint64_t position) {
+    bool is_release = self->reader->is_release;
+    bool nothing_held = !is_release && rbc_get(&self->user_pos) == self->handed_end;
+    uint64_t before = rbc_get(&self->read_pos);
+    if (count > 0 && is_release) {
+        hold(self, records, count);
+    }
+    /* Release: whoever sees the position sees the bits of the records before it. */
+    atomic_store_explicit(&self->read_pos, position, memory_order_release);
+    if (count > 0) {
+        self->handed_end = end_of(&records[count - 1]);
+        if (!is_release) {
+            note_turn(&self->reader->turns, self->index, self->handed_end);
+        }
+        return;
+    }
+    /* Discarded records alone are nobody's to give back, unless after some that are held. */
+    if (position != before && is_release) {
+        advance_over_released(self);
+    } else if (position != before && nothing_held) {
+        self->handed_end = position;
+        advance_to(self, position);
+    }
+}

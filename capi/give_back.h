@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How records come back: in order (commit) or one by one (release), and how the space goes to the
+ * producers. Every advance of consumer_pos happens here.
+ */
+#ifndef RBC_GIVE_BACK_H
+#define RBC_GIVE_BACK_H
+
+#include "ring.h"
+
+#include <stddef.h>
+
+/* Uncommitted turns that can be told apart, for each ring of the reader. */
+#define RBC_TURNS_PER_RING 1024
+
+/* A turn of a ring: its records up to here were handed out before those of the next turn. */
+typedef struct rbc_turn {
+    uint64_t end;
+    uint16_t ring;
+} rbc_turn;
+
+/*
+ * The uncommitted turns in the order in which they were handed out: a circular buffer. Turns of one
+ * ring that follow each other are one.
+ */
+typedef struct rbc_turns {
+    rbc_turn *entries;
+    size_t capacity, first, count;
+} rbc_turns;
+
+/* Makes room for one more ring. Returns 0 or -ENOMEM. */
+int rbc_turns_grow(rbc_turns *self);
+
+void rbc_turns_free(rbc_turns *self);
+
+/* Whether a turn of this ring could not be noted. */
+bool rbc_turns_is_full_for(const rbc_turns *self, uint16_t ring);
+
+/*
+ * Notes that the scan of a ring found these records and came to `position`. Discarded records at
+ * the end are given back here if the user holds nothing that could be given back after them.
+ */
+void rbc_ring_handed_out(rbc_ring *self, const rbcore_record *records, size_t count,
+                         uint64_t position);
+
+/* Whether records of the ring are with the user. The reading thread only. */
+bool rbc_ring_has_held(const rbc_ring *self);
+
+#endif

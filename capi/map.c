@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+#include "map.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int bpf(enum bpf_cmd command, union bpf_attr *attr) {
+    long result = syscall(SYS_bpf, command, attr, sizeof(*attr));
+    return result < 0 ? -errno : (int)result;
+}
+
+int rbc_map_open_path(const char *path) {
+    union bpf_attr attr;
+    memset(&attr, 0, sizeof(attr));
+    attr.pathname = (uintptr_t)path;
+    return bpf(BPF_OBJ_GET, &attr);
+}
+
+int rbc_map_open_id(uint32_t id) {
+    union bpf_attr attr;
+    memset(&attr, 0, sizeof(attr));
+    attr.map_id = id;
+    return bpf(BPF_MAP_GET_FD_BY_ID, &attr);
+}
+
+int rbc_map_info(int fd, struct bpf_map_info *info) {
+    if (fcntl(fd, F_GETFD) < 0) {
+        return -EBADF;
+    }
+    union bpf_attr attr;
+    memset(&attr, 0, sizeof(attr));
+    memset(info, 0, sizeof(*info));
+    attr.info.bpf_fd = (uint32_t)fd;
+    attr.info.info_len = sizeof(*info);
+    attr.info.info = (uintptr_t)info;
+    int error = bpf(BPF_OBJ_GET_INFO_BY_FD, &attr);
+    return error == -EINVAL ? -EBADFD : error;
+}
+
+/* A value of the loss map: what include/rbcore/rbcore_bpf.h counts. */
+typedef struct losses {
+    uint64_t records;
+    uint64_t bytes;
+} losses;
+
+bool rbc_map_counts_losses(const struct bpf_map_info *info) {
+    return info->type == BPF_MAP_TYPE_PERCPU_ARRAY && info->key_size == sizeof(uint32_t) &&
+           info->value_size == sizeof(losses);
+}
+
+/*
+ * How many values a per-CPU map has: one for each possible CPU. The kernel writes that many without
+ * asking, so nothing less than its own list will do.
+ */
+static int possible_cpus(void) {
+    FILE *file = fopen("/sys/devices/system/cpu/possible", "re");
+    if (file == NULL) {
+        return -errno;
+    }
+    int count = 0, first, last;
+    while (fscanf(file, "%d", &first) == 1) {
+        last = first;
+        if (fscanf(file, "-%d", &last) == EOF) {
+            last = first;
+        }
+        count += last - first + 1;
+        if (fgetc(file) != ',') {
+            break;
+        }
+    }
+    fclose(file);
+    return count > 0 ? count : -ENODATA;
+}
+
+int rbc_map_read_losses(int fd, uint64_t *records) {
+    int cpus = possible_cpus();
+    if (cpus < 0) {
+        return cpus;
+    }
+    losses *values = calloc((size_t)cpus, sizeof(*values));
+    if (values == NULL) {
+        return -ENOMEM;
+    }
+    uint32_t key = 0;
+    union bpf_attr attr;
+    memset(&attr, 0, sizeof(attr));
+    attr.map_fd = (uint32_t)fd;
+    attr.key = (uintptr_t)&key;
+    attr.value = (uintptr_t)values;
+    int error = bpf(BPF_MAP_LOOKUP_ELEM, &attr);
+    *records = 0;
+    for (int i = 0; i < cpus; i++) {
+        *records += values[i].records;
+    }
+    free(values);
+    return error;
+}
+
+int rbc_map_probe_ring(void) {
+    union bpf_attr attr;
+    memset(&attr, 0, sizeof(attr));
+    attr.map_type = BPF_MAP_TYPE_RINGBUF;
+    attr.max_entries = (uint32_t)sysconf(_SC_PAGESIZE);
+    int fd = bpf(BPF_MAP_CREATE, &attr);
+    if (fd >= 0) {
+        close(fd);
+        return 1;
+    }
+    return fd == -EINVAL || fd == -ENOSYS ? 0 : fd;
+}

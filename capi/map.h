@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* The few bpf(2) calls that a reader needs. Results are 0 or a new fd, or a negative errno. */
+#ifndef RBC_MAP_H
+#define RBC_MAP_H
+
+#include <linux/bpf.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Since Linux 6.19; older headers lack it. */
+#define RBC_MAP_OVERWRITE (1U << 19)
+
+int rbc_map_open_path(const char *path);
+int rbc_map_open_id(uint32_t id);
+
+/* -EBADF: fd is not open; -EBADFD: it is, but it is no BPF map. */
+int rbc_map_info(int fd, struct bpf_map_info *info);
+
+/* Whether the map is one that rbcore_bpf.h declares to count losses. */
+bool rbc_map_counts_losses(const struct bpf_map_info *info);
+
+/* Sums the lost records over all CPUs. */
+int rbc_map_read_losses(int fd, uint64_t *records);
+
+/* 1 if the kernel has BPF_MAP_TYPE_RINGBUF, 0 if not. */
+int rbc_map_probe_ring(void);
+
+#endif

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+#include "mapping.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+size_t rbc_page_size(void) {
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+int rbc_ring_size_is_valid(size_t size, size_t page_size) {
+    return size >= page_size && (size & (size - 1)) == 0;
+}
+
+static size_t total_size(const rbc_mapping *self) {
+    size_t guards = 2 * self->page_size, pages = 2 * self->page_size;
+    return guards + pages + 2 * self->data_size;
+}
+
+static unsigned char *first_guard(const rbc_mapping *self) {
+    return self->consumer_page - self->page_size;
+}
+
+/* Reserves the address range, nothing of it accessible yet. */
+static int reserve(rbc_mapping *self, size_t data_size, size_t page_size) {
+    self->data_size = data_size;
+    self->page_size = page_size;
+    void *base = mmap(NULL, total_size(self), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (base == MAP_FAILED) {
+        int error = -errno;
+        memset(self, 0, sizeof(*self));
+        return error;
+    }
+    self->consumer_page = (unsigned char *)base + page_size;
+    self->producer_page = self->consumer_page + page_size;
+    self->data = self->producer_page + page_size;
+    return 0;
+}
+
+/* Maps a piece of the file over a piece of the range. */
+static int place(unsigned char *address, size_t size, int protection, int fd, size_t offset) {
+    void *mapped = mmap(address, size, protection, MAP_SHARED | MAP_FIXED, fd, (off_t)offset);
+    return mapped == MAP_FAILED ? -errno : 0;
+}
+
+int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size) {
+    size_t page = rbc_page_size();
+    int error = reserve(out, data_size, page);
+    if (error != 0) {
+        return error;
+    }
+    error = place(out->consumer_page, page, PROT_READ | PROT_WRITE, fd, 0);
+    if (error == 0) {
+        /* The kernel itself lays the data out twice. */
+        error = place(out->producer_page, page + 2 * data_size, PROT_READ, fd, page);
+    }
+    if (error != 0) {
+        rbc_mapping_close(out);
+    }
+    return error;
+}
+
+static int map_memory(rbc_mapping *out, int fd, size_t data_size, size_t page_size,
+                      rbc_mapping_side side) {
+    int writable = PROT_READ | PROT_WRITE;
+    int produced = side == RBC_PRODUCER_SIDE ? writable : PROT_READ;
+    int error = reserve(out, data_size, page_size);
+    if (error != 0) {
+        return error;
+    }
+    error = place(out->consumer_page, page_size, writable, fd, 0);
+    if (error == 0) {
+        error = place(out->producer_page, page_size + data_size, produced, fd, page_size);
+    }
+    if (error == 0) {
+        error = place(out->data + data_size, data_size, produced, fd, 2 * page_size);
+    }
+    if (error != 0) {
+        munmap(first_guard(out), total_size(out));
+        memset(out, 0, sizeof(*out));
+    }
+    return error;
+}
+
+#ifdef RBCORE_THREAD_SANITIZER
+/*
+ * ThreadSanitizer tells memory apart by its address, so it sees neither races nor their absence
+ * between two mappings of one memfd. In its build the reader and the producers of a process share
+ * one mapping of a ring.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+typedef struct shared_mapping {
+    struct shared_mapping *next;
+    rbc_mapping mapping;
+    ino_t inode;
+    unsigned users;
+} shared_mapping;
+
+static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
+static shared_mapping *shared_mappings;
+
+static int share(rbc_mapping *out, int fd, size_t data_size, size_t page_size, ino_t inode) {
+    shared_mapping *shared = shared_mappings;
+    while (shared != NULL && shared->inode != inode) {
+        shared = shared->next;
+    }
+    if (shared == NULL) {
+        shared = calloc(1, sizeof(*shared));
+        if (shared == NULL) {
+            return -ENOMEM;
+        }
+        int error = map_memory(&shared->mapping, fd, data_size, page_size, RBC_PRODUCER_SIDE);
+        if (error != 0) {
+            free(shared);
+            return error;
+        }
+        shared->inode = inode;
+        shared->next = shared_mappings;
+        shared_mappings = shared;
+    }
+    shared->users++;
+    *out = shared->mapping;
+    return 0;
+}
+
+int rbc_mapping_open_memory(rbc_mapping *out, int fd, size_t data_size, size_t page_size,
+                            rbc_mapping_side side) {
+    struct stat status;
+    (void)side;
+    if (fstat(fd, &status) != 0) {
+        return -errno;
+    }
+    pthread_mutex_lock(&shared_lock);
+    int error = share(out, fd, data_size, page_size, status.st_ino);
+    pthread_mutex_unlock(&shared_lock);
+    return error;
+}
+
+/* Returns whether others still use the mapping. */
+static bool leave_shared(const rbc_mapping *self) {
+    bool in_use = false;
+    pthread_mutex_lock(&shared_lock);
+    for (shared_mapping **link = &shared_mappings; *link != NULL; link = &(*link)->next) {
+        shared_mapping *shared = *link;
+        if (shared->mapping.data == self->data) {
+            in_use = --shared->users > 0;
+            if (!in_use) {
+                *link = shared->next;
+                free(shared);
+            }
+            break;
+        }
+    }
+    pthread_mutex_unlock(&shared_lock);
+    return in_use;
+}
+#else
+int rbc_mapping_open_memory(rbc_mapping *out, int fd, size_t data_size, size_t page_size,
+                            rbc_mapping_side side) {
+    return map_memory(out, fd, data_size, page_size, side);
+}
+
+static bool leave_shared(const rbc_mapping *self) {
+    (void)self;
+    return false;
+}
+#endif
+
+void rbc_mapping_close(rbc_mapping *self) {
+    if (self->data != NULL && !leave_shared(self)) {
+        munmap(first_guard(self), total_size(self));
+    }
+    memset(self, 0, sizeof(*self));
+}

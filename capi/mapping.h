@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A ring's memory: one page that the consumer writes, one that the producer writes, and the data,
+ * mapped twice in a row so that a record that wraps is contiguous. Pages of PROT_NONE on both sides
+ * turn whatever would run over into a fault instead of a silent read of a neighbour.
+ */
+#ifndef RBC_MAPPING_H
+#define RBC_MAPPING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct rbc_mapping {
+    unsigned char *consumer_page;
+    unsigned char *producer_page;
+    unsigned char *data;
+    size_t data_size; /* of one of the two copies */
+    size_t page_size;
+} rbc_mapping;
+
+typedef enum rbc_mapping_side { RBC_CONSUMER_SIDE, RBC_PRODUCER_SIDE } rbc_mapping_side;
+
+/* The page size of this system. */
+size_t rbc_page_size(void);
+
+/* Whether a ring can have this size: a power of two of at least a page. */
+int rbc_ring_size_is_valid(size_t size, size_t page_size);
+
+/* Maps a BPF_MAP_TYPE_RINGBUF for its consumer. Returns 0 or a negative errno of mmap(2). */
+int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size);
+
+/*
+ * Maps a memory ring. The consumer may write its own page only, the producer everything. page_size
+ * is a multiple of the system's, so that the layouts of others can be tested.
+ */
+int rbc_mapping_open_memory(rbc_mapping *out, int fd, size_t data_size, size_t page_size,
+                            rbc_mapping_side side);
+
+/* Unmaps; nothing happens for a mapping that was never opened (all zero). */
+void rbc_mapping_close(rbc_mapping *self);
+
+#endif

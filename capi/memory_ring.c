@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+#include "memory_ring.h"
+
+#include "owner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TAG UINT64_C(0x31676e697263626d) /* "mbcring1" in memory */
+
+/* Without them a peer could truncate the file, and a load from the mapping would raise SIGBUS. */
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+static int lay_out(int fd, size_t data_size, size_t page_size) {
+    if (ftruncate(fd, (off_t)(2 * page_size + data_size)) != 0) {
+        return -errno;
+    }
+    rbc_producer_page page;
+    memset(&page, 0, sizeof(page));
+    page.tag = TAG;
+    page.page_size = page_size;
+    page.data_size = data_size;
+    ssize_t written = pwrite(fd, &page, sizeof(page), (off_t)page_size);
+    if (written != (ssize_t)sizeof(page)) {
+        return written < 0 ? -errno : -ENOMEM;
+    }
+    return fcntl(fd, F_ADD_SEALS, SEALS) == 0 ? 0 : -errno;
+}
+
+int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size, uint32_t flags) {
+    size_t page_size = rbc_page_size();
+    if (memory_fd == NULL || event_fd == NULL || flags != 0 ||
+        !rbc_ring_size_is_valid(ring_size, page_size) || ring_size > RBC_MEMORY_RING_MAX) {
+        return -EINVAL;
+    }
+    int memory = memfd_create("rbcore", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (memory < 0) {
+        return -errno;
+    }
+    int error = lay_out(memory, ring_size, page_size);
+    if (error != 0) {
+        close(memory);
+        return error;
+    }
+    int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (event < 0) {
+        error = -errno;
+        close(memory);
+        return error;
+    }
+    *memory_fd = memory;
+    *event_fd = event;
+    return 0;
+}
+
+int rbc_memory_ring_check(int fd, size_t *data_size, ino_t *inode) {
+    int mode = fcntl(fd, F_GETFL);
+    if (mode < 0) {
+        return -EBADF;
+    }
+    int seals = fcntl(fd, F_GET_SEALS);
+    struct stat status;
+    if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &status) != 0) {
+        return -EBADFD;
+    }
+    size_t pages = 2 * rbc_page_size(), size = (size_t)status.st_size;
+    if (size < pages || !rbc_ring_size_is_valid(size - pages, rbc_page_size()) ||
+        size - pages > RBC_MEMORY_RING_MAX) {
+        return -EBADFD;
+    }
+    if ((mode & O_ACCMODE) != O_RDWR) {
+        return -EACCES;
+    }
+    *data_size = size - pages;
+    *inode = status.st_ino;
+    return 0;
+}
+
+int rbc_memory_ring_check_layout(const rbc_mapping *mapping) {
+    const rbc_producer_page *page = rbc_producer_page_of(mapping);
+    return page->tag == TAG && page->page_size == mapping->page_size &&
+                   page->data_size == mapping->data_size
+               ? 0
+               : -EBADFD;
+}
+
+int rbc_event_fd_check(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0) {
+        return -EBADF;
+    }
+    char path[32], target[32];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(path, target, sizeof(target) - 1);
+    target[n > 0 ? n : 0] = '\0';
+    /* Without /proc nothing can be said; what is wrong will be found out by the first wakeup. */
+    bool is_eventfd = n < 0 || strcmp(target, "anon_inode:[eventfd]") == 0;
+    /* A blocking one could stop a producer whose peer filled the counter. */
+    return is_eventfd && (flags & O_NONBLOCK) ? 0 : -EBADFD;
+}
+
+int rbc_duplicate(int fd) {
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return copy < 0 ? -errno : copy;
+}
+
+int rbc_reopen(int fd) {
+    char path[32];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    int own = open(path, O_RDWR | O_CLOEXEC);
+    return own < 0 ? -errno : own;
+}
+
+bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token) {
+    uint32_t slot = token % RBCORE_PRODUCERS_MAX;
+    uint64_t generation = (token & ~RBC_TOKEN_BIT) / RBCORE_PRODUCERS_MAX;
+    rbc_producer_slot *entry = &page->slots[slot];
+    if (!(token & RBC_TOKEN_BIT) ||
+        generation != atomic_load_explicit(&entry->generation, memory_order_acquire)) {
+        return true;
+    }
+    if (!rbc_byte_is_locked(lock_fd, RBC_PRODUCER_BYTE(slot))) {
+        return true;
+    }
+    /* A forked child keeps the lock of its dead parent; but it is not the producer. */
+    rbc_process process = entry->process;
+    return rbc_process_state_of(&process) == RBC_PROCESS_DEAD;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who consumes a ring. A ring has one consumer; two wedge it for good. The owner leaves his name in
+ * the spare room at the end of the ring's consumer page, and holds a lock on the ring's file. Each
+ * alone can be fooled: the block is stale after a kill and survives execve(), the lock can be taken
+ * by any stranger (all BPF maps share one inode), is kept by forked children, and does not tell
+ * readers apart that share an open file. Together they decide; see rbc_owner_claim.
+ */
+#ifndef RBC_OWNER_H
+#define RBC_OWNER_H
+
+#include "mapping.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct rbc_owner_block rbc_owner_block;
+
+typedef struct rbc_owner {
+    rbc_owner_block *block;
+    uint64_t claim; /* what we wrote into the block; 0: nothing */
+    uint64_t lock_byte;
+    int lock_fd;       /* open on the ring's file */
+    bool lock_is_ours; /* lock_fd is an open file of our own, not a duplicate of the caller's */
+    bool locked;
+} rbc_owner;
+
+/*
+ * Claims the ring for this process. lock_fd stays the caller's. *guarded tells whether later
+ * readers will notice us. Returns 0, or -EBUSY if another reader lives (never with insist).
+ */
+int rbc_owner_claim(rbc_owner *self, const rbc_mapping *mapping, int lock_fd, bool lock_is_ours,
+                    uint64_t lock_byte, bool insist, bool *guarded);
+
+/* The process that the ring's block names, for messages. */
+uint64_t rbc_owner_pid(const rbc_owner *self);
+
+/* Gives the ring up. Not to be called in a forked child: the claim is the parent's. */
+void rbc_owner_yield(rbc_owner *self);
+
+/* Locks a byte of a file for fd's open file. Returns whether it has the lock now. */
+bool rbc_lock_byte(int fd, uint64_t byte);
+
+void rbc_unlock_byte(int fd, uint64_t byte);
+
+/* Whether an open file other than fd's holds the byte's lock. */
+bool rbc_byte_is_locked(int fd, uint64_t byte);
+
+#endif

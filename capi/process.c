@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Reads a small file of /proc as a string. Returns whether that worked. */
+static bool read_text(const char *path, char *text, size_t size) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    ssize_t n = read(fd, text, size - 1);
+    close(fd);
+    if (n <= 0) {
+        return false;
+    }
+    text[n] = '\0';
+    return true;
+}
+
+static int hex_value(char c) {
+    return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
+}
+
+void rbc_boot_id(uint8_t id[16]) {
+    char text[64];
+    memset(id, 0, 16);
+    if (!read_text("/proc/sys/kernel/random/boot_id", text, sizeof(text))) {
+        return;
+    }
+    const char *digit = text;
+    for (int i = 0; i < 32 && *digit != '\0' && *digit != '\n'; digit++) {
+        if (*digit != '-') {
+            id[i / 2] = (uint8_t)(id[i / 2] << 4 | hex_value(*digit));
+            i++;
+        }
+    }
+}
+
+/* Where /proc belongs to another pid namespace, the pids in it are not ours. */
+static bool proc_shows_our_pids(void) {
+    char link[32];
+    ssize_t n = readlink("/proc/self", link, sizeof(link) - 1);
+    if (n <= 0) {
+        return false;
+    }
+    link[n] = '\0';
+    return strtol(link, NULL, 10) == (long)getpid();
+}
+
+/* Sets *start_time (0: not known) and returns whether the process exists and is no zombie. */
+static bool look_up(uint64_t pid, uint64_t *start_time) {
+    char path[48], text[512];
+    *start_time = 0;
+    snprintf(path, sizeof(path), "/proc/%" PRIu64 "/stat", pid);
+    if (!proc_shows_our_pids() || !read_text(path, text, sizeof(text))) {
+        return pid <= INT32_MAX && (kill((pid_t)pid, 0) == 0 || errno != ESRCH);
+    }
+    /* The name (field 2) may hold blanks and parentheses: count fields from its last ')'. */
+    const char *rest = strrchr(text, ')');
+    char state = '?';
+    if (rest == NULL || sscanf(rest,
+                               ") %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+                               "%*s %*s %*s %*s %" SCNu64,
+                               &state, start_time) != 2) {
+        return true;
+    }
+    return state != 'Z' && state != 'X';
+}
+
+/*
+ * execve() keeps pid and start time. What it changes are the 16 random bytes that the kernel gives
+ * each program; libc takes its stack and pointer guards from them, so only a mix is published.
+ */
+static uint64_t program_image(void) {
+    uint64_t halves[2] = {0, 0};
+    const void *random = (const void *)getauxval(AT_RANDOM);
+    if (random != NULL) {
+        memcpy(halves, random, sizeof(halves));
+    }
+    return (uint32_t)(((halves[0] ^ halves[1]) * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
+}
+
+static uint64_t pid_namespace(void) {
+    struct stat status;
+    return stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
+}
+
+rbc_process rbc_process_self(void) {
+    rbc_process self = {
+        .pid_namespace = pid_namespace(), .image = program_image(), .pid = (uint64_t)getpid()};
+    rbc_boot_id(self.boot_id);
+    look_up(self.pid, &self.start_time);
+    return self;
+}
+
+rbc_process_state rbc_process_state_of(const rbc_process *process) {
+    rbc_process self = rbc_process_self();
+    if (process->pid == 0 || memcmp(process->boot_id, self.boot_id, sizeof(self.boot_id)) != 0) {
+        return RBC_PROCESS_DEAD;
+    }
+    if (process->pid_namespace == 0 || process->pid_namespace != self.pid_namespace) {
+        return RBC_PROCESS_UNKNOWN;
+    }
+    uint64_t start_time;
+    if (!look_up(process->pid, &start_time)) {
+        return RBC_PROCESS_DEAD;
+    }
+    if (start_time != 0 && process->start_time != 0 && start_time != process->start_time) {
+        return RBC_PROCESS_DEAD;
+    }
+    if (process->pid != self.pid) {
+        return RBC_PROCESS_ALIVE;
+    }
+    return process->image == self.image ? RBC_PROCESS_SELF : RBC_PROCESS_DEAD;
+}
+
+/* One page for all handles, made with the first one and kept for the life of the process. */
+static _Atomic(_Atomic uint64_t *) birth_page;
+
+static int birth_page_get(_Atomic uint64_t **out) {
+    _Atomic uint64_t *page = atomic_load_explicit(&birth_page, memory_order_acquire);
+    if (page != NULL) {
+        *out = page;
+        return 0;
+    }
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    void *fresh = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (fresh == MAP_FAILED) {
+        return -errno;
+    }
+    if (madvise(fresh, size, MADV_WIPEONFORK) != 0) {
+        int error = -errno;
+        munmap(fresh, size);
+        return error;
+    }
+    if (atomic_compare_exchange_strong(&birth_page, &page, fresh)) {
+        page = fresh;
+    } else {
+        munmap(fresh, size); /* another thread was faster: page is its page now */
+    }
+    *out = page;
+    return 0;
+}
+
+int rbc_birthplace_init(rbc_birthplace *self) {
+    _Atomic uint64_t *word;
+    int error = birth_page_get(&word);
+    if (error != 0) {
+        return error;
+    }
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    /* Never 0, which is what a child finds, and never what an ancestor chose. */
+    uint64_t fresh =
+        ((uint64_t)getpid() << 40 ^ (uint64_t)now.tv_sec * 1000000000u ^ (uint64_t)now.tv_nsec) | 1;
+    uint64_t token = 0;
+    if (atomic_compare_exchange_strong(word, &token, fresh)) {
+        token = fresh;
+    }
+    self->word = word;
+    self->token = token;
+    return 0;
+}
+
+bool rbc_birthplace_is_here(const rbc_birthplace *self) {
+    return atomic_load_explicit(self->word, memory_order_relaxed) == self->token;
+}

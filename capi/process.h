@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* Who a process is, whether it still lives, and whether we are its forked child. */
+#ifndef RBC_PROCESS_H
+#define RBC_PROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Names a process beyond the reuse of its pid. Lives in shared memory: its layout is fixed. */
+typedef struct rbc_process {
+    uint8_t boot_id[16];
+    uint64_t pid_namespace; /* inode of /proc/self/ns/pid; 0: not known */
+    uint64_t start_time;    /* field 22 of /proc/PID/stat, in clock ticks; 0: not known */
+    uint64_t image;         /* differs between the programs that one pid executes in turn */
+    uint64_t pid;           /* 0: nobody */
+} rbc_process;
+
+typedef enum rbc_process_state {
+    RBC_PROCESS_DEAD,
+    RBC_PROCESS_ALIVE,
+    RBC_PROCESS_SELF,   /* this very program */
+    RBC_PROCESS_UNKNOWN /* in another pid namespace: nothing can be said */
+} rbc_process_state;
+
+rbc_process rbc_process_self(void);
+rbc_process_state rbc_process_state_of(const rbc_process *process);
+
+/* Reads this boot's id; all zero where /proc is not mounted. */
+void rbc_boot_id(uint8_t id[16]);
+
+/*
+ * Remembers the process in which a handle was opened. The word lies in a page that the kernel wipes
+ * in a forked child, so that the check costs a load and not a system call.
+ */
+typedef struct rbc_birthplace {
+    const _Atomic uint64_t *word;
+    uint64_t token;
+} rbc_birthplace;
+
+/* Returns 0 or a negative errno of mmap(2) or madvise(2). */
+int rbc_birthplace_init(rbc_birthplace *self);
+
+bool rbc_birthplace_is_here(const rbc_birthplace *self);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef RBC_READER_H
+#define RBC_READER_H
+
+#include "give_back.h"
+#include "process.h"
+#include "ring.h"
+#include "wait.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <rbcore/rbcore.h>
+#include <stdarg.h>
+
+/* What other threads (and signal handlers) ask of the reading thread. */
+#define RBC_ASKED_INTERRUPT 1u
+#define RBC_ASKED_FLUSH 2u
+#define RBC_ASKED_SHUTDOWN 4u
+
+struct rbcore_reader {
+    rbc_birthplace birthplace;
+    bool is_release;   /* opened with RBCORE_READER_RELEASE */
+    bool is_flushing;  /* a flush was noticed and is not complete */
+    atomic_uint asked; /* RBC_ASKED_ bits */
+    rbc_wait wait;
+    rbc_turns turns;
+
+    rbc_ring *rings[RBCORE_RINGS_MAX]; /* those that are read, without gaps */
+    unsigned ring_count;
+    unsigned next_turn; /* which of them comes first in the next read */
+    unsigned next_slot; /* where the search for a free slot begins */
+
+    /* By index; a removed ring stays until its last held record was released. */
+    _Atomic(rbc_ring *) slots[RBCORE_RINGS_MAX];
+    /* Keeps rings from going away under the eyes of those who look at statistics. */
+    pthread_mutex_t slots_lock;
+
+    _Atomic uint64_t refs; /* the caller's, and one for each ring in the slots */
+    _Atomic uint64_t user_refs;
+
+    _Atomic uint64_t records, bytes, discards, batches, commits;
+    char message[200];
+};
+
+/* Whether the handle may be used: 0, -EINVAL, or -ECHILD in a forked child. */
+static inline int rbc_reader_check(const rbcore_reader *self) {
+    if (self == NULL) {
+        return -EINVAL;
+    }
+    return rbc_birthplace_is_here(&self->birthplace) ? 0 : -ECHILD;
+}
+
+/* Sets the message and returns the error. */
+__attribute__((format(printf, 3, 4))) int rbc_reader_fail(rbcore_reader *self, int error,
+                                                          const char *format, ...);
+
+/* The ring of an index, or NULL. Its life is the caller's concern: a held record, or slots_lock. */
+static inline rbc_ring *rbc_reader_ring(rbcore_reader *self, unsigned index) {
+    return index < RBCORE_RINGS_MAX
+               ? atomic_load_explicit(&self->slots[index], memory_order_acquire)
+               : NULL;
+}
+
+/* Drops a reference; with the last one the memory goes. */
+void rbc_reader_put(rbcore_reader *self);
+
+/* Drops references to a ring; with the last one it is closed. */
+void rbc_ring_put(rbc_ring *self, uint64_t count);
+
+/* Opens the ring that a source names; see source.c. Returns 0 or a negative errno, with message. */
+int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *source);
+
+/* Frees a ring that rbc_ring_open made. In a forked child what it shares with the parent stays. */
+void rbc_ring_close(rbc_ring *self);
+
+#endif

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+#include "ring.h"
+
+#include "give_back.h"
+#include "memory_ring.h"
+
+#include <errno.h>
+
+/*
+ * Pairs with smp_store_release(&rb->producer_pos) in the kernel's __bpf_ringbuf_reserve(): whoever
+ * sees the position sees the BUSY header of each record before it.
+ */
+static uint64_t load_producer_pos(const rbc_ring *self) {
+    return atomic_load_explicit(self->producer_pos, memory_order_acquire);
+}
+
+/*
+ * Pairs with the xchg() of the header in the kernel's bpf_ringbuf_commit(): whoever sees a header
+ * without BUSY sees the record's data.
+ */
+static uint32_t load_length(const rbc_ring *self, uint64_t position) {
+    return atomic_load_explicit(&rbc_ring_header(self, position)->length, memory_order_acquire);
+}
+
+int rbc_ring_load_positions(rbc_ring *self) {
+    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_relaxed);
+    uint64_t producer = load_producer_pos(self);
+    if (consumer % 8 != 0 || producer % 8 != 0 || producer - consumer > self->mapping.data_size) {
+        return -EBADMSG;
+    }
+    atomic_init(&self->read_pos, consumer);
+    atomic_init(&self->user_pos, consumer);
+    self->handed_end = consumer;
+    self->usual_length = 0;
+    return 0;
+}
+
+/* user_pos is loaded after producer_pos: a producer cannot be ahead of what it was given. */
+static bool producer_pos_is_possible(const rbc_ring *self, uint64_t producer, uint64_t read_pos) {
+    uint64_t user_pos = atomic_load_explicit(&self->user_pos, memory_order_relaxed);
+    return producer % 8 == 0 && producer - read_pos <= self->mapping.data_size &&
+           producer - user_pos <= self->mapping.data_size;
+}
+
+/*
+ * The positions that a scan works on, and what it found. In a struct of its own so that the
+ * compiler keeps it in registers.
+ */
+typedef struct walk {
+    uint64_t position;
+    uint64_t producer;
+    uint64_t bytes;
+    uint64_t discards;
+} walk;
+
+/* Passes a discarded record. */
+static bool pass_discarded(walk *at, uint32_t length) {
+    uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
+    if (span > at->producer - at->position) {
+        return false;
+    }
+    at->position += span;
+    at->discards++;
+    return true;
+}
+
+/*
+ * Finding the next header needs this one's length: a chain of dependent loads, each perhaps a cache
+ * miss. So the length is guessed to be the last one's: then the next address depends on a
+ * predicted branch, not on the load, and the processor runs ahead.
+ */
+static rbc_scan_end walk_records(rbc_ring *self, rbc_scan *scan, walk *at) {
+    const unsigned char *data = self->mapping.data;
+    const uint64_t mask = self->mapping.data_size - 1;
+    const uint16_t index = self->index;
+    uint32_t usual = self->usual_length;
+    uint64_t span = rbc_record_span(usual);
+    rbcore_record *record = scan->records + scan->count;
+    rbcore_record *const end = scan->records + scan->max;
+    rbc_scan_end why = RBC_SCAN_FULL;
+    while (record != end) {
+        if (at->position == at->producer) {
+            why = RBC_SCAN_EMPTY;
+            break;
+        }
+        uint32_t length = load_length(self, at->position);
+        if (length != usual) {
+            if (length & RBC_BUSY) {
+                self->head_is_busy = true;
+                why = RBC_SCAN_EMPTY;
+                break;
+            }
+            if (length & RBC_DISCARD) {
+                if (scan->skips_left == 0) {
+                    why = RBC_SCAN_BOUND;
+                    break;
+                }
+                scan->skips_left--;
+                if (!pass_discarded(at, length)) {
+                    why = RBC_SCAN_BROKEN;
+                    break;
+                }
+                continue;
+            }
+            usual = length;
+            span = rbc_record_span(length);
+        }
+        if (span > at->producer - at->position) {
+            why = RBC_SCAN_BROKEN;
+            break;
+        }
+        *record++ = (rbcore_record){.data = data + (at->position & mask) + RBC_HEADER_SIZE,
+                                    .position = at->position,
+                                    .size = usual,
+                                    .ring = index};
+        at->position += span;
+        at->bytes += usual;
+    }
+    self->usual_length = usual;
+    scan->count = (size_t)(record - scan->records);
+    return why;
+}
+
+static void note_high_water(rbc_ring *self, uint64_t producer) {
+    uint64_t waiting = producer - atomic_load_explicit(&self->user_pos, memory_order_relaxed);
+    if (waiting > rbc_get(&self->high_water)) {
+        atomic_store_explicit(&self->high_water, waiting, memory_order_relaxed);
+    }
+}
+
+rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
+    uint64_t start = rbc_get(&self->read_pos);
+    walk at = {.position = start, .producer = load_producer_pos(self)};
+    self->head_is_busy = false;
+    if (at.producer == start && !atomic_load_explicit(&self->broken, memory_order_relaxed)) {
+        return RBC_SCAN_EMPTY;
+    }
+    if (atomic_load_explicit(&self->broken, memory_order_relaxed) ||
+        !producer_pos_is_possible(self, at.producer, start)) {
+        atomic_store_explicit(&self->broken, true, memory_order_relaxed);
+        return RBC_SCAN_BROKEN;
+    }
+    note_high_water(self, at.producer);
+    size_t first = scan->count;
+    rbc_scan_end why = walk_records(self, scan, &at);
+    if (why == RBC_SCAN_BROKEN) {
+        atomic_store_explicit(&self->broken, true, memory_order_relaxed);
+    }
+    size_t found = scan->count - first;
+    scan->bytes += at.bytes;
+    rbc_count(&self->records, found);
+    rbc_count(&self->bytes, at.bytes);
+    rbc_count(&self->discards, at.discards);
+    rbc_ring_handed_out(self, scan->records + first, found, at.position);
+    return why;
+}
+
+void rbc_ring_skip_to_latest(rbc_ring *self) {
+    uint64_t position = rbc_get(&self->read_pos), producer = load_producer_pos(self);
+    while (position != producer) {
+        uint32_t length = load_length(self, position);
+        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
+        /* A record that is being written must stay: its producer still needs the space. What is
+         * impossible is left for the first scan to report. */
+        if ((length & RBC_BUSY) || span > producer - position) {
+            break;
+        }
+        position += span;
+        self->skipped++;
+    }
+    rbc_ring_handed_out(self, NULL, 0, position);
+}
+
+bool rbc_ring_skip_abandoned(rbc_ring *self) {
+    if (!self->is_memory || !self->head_is_busy) {
+        return false;
+    }
+    uint64_t position = rbc_get(&self->read_pos), producer = load_producer_pos(self);
+    rbc_header *header = rbc_ring_header(self, position);
+    uint32_t owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
+    if (!(owner & RBC_TOKEN_BIT)) {
+        return false; /* not by a producer of this library: who knows what becomes of it */
+    }
+    if (!rbc_producer_is_gone(rbc_producer_page_of(&self->mapping), self->lock_fd, owner)) {
+        return false;
+    }
+    /* Loaded after the producer's end was established: it may have finished the record before. */
+    uint32_t length = load_length(self, position);
+    uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
+    if (!(length & RBC_BUSY) || span > producer - position) {
+        return true; /* the scan will say what it is */
+    }
+    rbc_count(&self->abandoned, 1);
+    rbc_ring_handed_out(self, NULL, 0, position + span);
+    return true;
+}
+
+bool rbc_ring_has_news(rbc_ring *self) {
+    uint64_t position = atomic_load_explicit(&self->read_pos, memory_order_acquire);
+    return load_producer_pos(self) != position && !(load_length(self, position) & RBC_BUSY);
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One ring of a reader: its layout, its positions and the scan over its records.
+ *
+ *   consumer_pos <= user_pos <= read_pos <= producer_pos,   producer_pos - user_pos <= size
+ *
+ * read_pos:     up to here records were handed out (or were discarded ones, skipped).
+ * user_pos:     up to here they were given back.
+ * consumer_pos: up to here the kernel knows it. The same as user_pos, a moment later.
+ */
+#ifndef RBC_RING_H
+#define RBC_RING_H
+
+#include "mapping.h"
+#include "owner.h"
+
+#include <rbcore/rbcore.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The header of a record: see BPF_RINGBUF_BUSY_BIT and its neighbours in linux/bpf.h. */
+typedef struct rbc_header {
+    _Atomic uint32_t length; /* of the data, with the two bits below */
+    _Atomic uint32_t owner;  /* memory ring: the producer's token; the kernel's own otherwise */
+} rbc_header;
+
+#define RBC_BUSY (UINT32_C(1) << 31)
+#define RBC_DISCARD (UINT32_C(1) << 30)
+#define RBC_HEADER_SIZE 8
+
+/* The bytes that a record takes, its header included. */
+static inline uint64_t rbc_record_span(uint32_t size) {
+    return ((uint64_t)size + RBC_HEADER_SIZE + 7) & ~UINT64_C(7);
+}
+
+typedef struct rbc_ring {
+    rbcore_reader *reader;
+    rbc_mapping mapping;
+    _Atomic uint64_t *consumer_pos; /* in the consumer page */
+    _Atomic uint64_t *producer_pos; /* in the producer page */
+
+    _Atomic uint64_t read_pos; /* written by the reading thread */
+    _Atomic uint64_t user_pos; /* written by the committing thread, or by whoever is `advancing` */
+    uint64_t handed_end;       /* end of the last record handed out; commit mode only */
+    uint32_t usual_length;     /* the length of the last record: a guess for the next */
+    uint16_t index;            /* in the reader's slots */
+    bool head_is_busy;         /* the last scan ended at a record that is being written */
+    atomic_bool broken;        /* its content is impossible */
+    uint64_t flush_pos;        /* a flush is complete when read_pos gets here */
+
+    /* Release mode only; see give_back.c. */
+    _Atomic uint64_t *held;     /* a bit for each 8 bytes: a record that starts here is held */
+    _Atomic uint32_t advancing; /* releases that the thread at work has not seen yet */
+
+    _Atomic uint64_t refs; /* the reader's, and one for each held record */
+
+    /* Statistics: each has one writer at a time. */
+    _Atomic uint64_t records, bytes, discards, abandoned, high_water;
+    uint64_t skipped;
+
+    /* What never changes after it was added. */
+    uint64_t cookie;
+    uint64_t map_id; /* RBCORE_UNKNOWN: a memory ring */
+    ino_t inode;     /* of a memory ring */
+    bool is_memory;
+    bool is_guarded;
+    int fd;      /* of the map, or of the memory */
+    int wake_fd; /* what the kernel or the producer makes readable: the map's fd, or the eventfd */
+    int lock_fd; /* the same file as fd; an open file of our own where possible */
+    int loss_fd; /* of the loss map, or -1 */
+    rbc_owner owner;
+} rbc_ring;
+
+/* Why a scan ended. */
+typedef enum rbc_scan_end {
+    RBC_SCAN_EMPTY,  /* at producer_pos, or at a BUSY record */
+    RBC_SCAN_FULL,   /* the array of records is full */
+    RBC_SCAN_BOUND,  /* too many discarded records */
+    RBC_SCAN_BROKEN, /* at something that no producer writes */
+} rbc_scan_end;
+
+typedef struct rbc_scan {
+    rbcore_record *records; /* where to put what is found */
+    size_t max;             /* room in it */
+    size_t count;           /* found */
+    uint64_t bytes;         /* of data in them */
+    size_t skips_left;      /* the bound on discarded records; counts down */
+} rbc_scan;
+
+/* Starts at the positions found in the ring. Returns 0, or -EBADMSG if they are impossible. */
+int rbc_ring_load_positions(rbc_ring *self);
+
+/* Hands out records from read_pos on: one turn. The reading thread only. */
+rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan);
+
+/* Skips the records that are complete now. For RBCORE_SOURCE_LATEST, before the first scan. */
+void rbc_ring_skip_to_latest(rbc_ring *self);
+
+/*
+ * If a producer died and left the record at read_pos unfinished, skips it and returns true. Makes
+ * system calls. The reading thread only.
+ */
+bool rbc_ring_skip_abandoned(rbc_ring *self);
+
+/* Whether a scan would find a complete record (or a discarded one) at read_pos. Any thread. */
+bool rbc_ring_has_news(rbc_ring *self);
+
+static inline rbc_header *rbc_ring_header(const rbc_ring *self, uint64_t position) {
+    uint64_t offset = position & (self->mapping.data_size - 1);
+    return (rbc_header *)(void *)(self->mapping.data + offset);
+}
+
+/* For a figure with a single writer, which others may read at any time. */
+static inline void rbc_count(_Atomic uint64_t *figure, uint64_t amount) {
+    uint64_t old = atomic_load_explicit(figure, memory_order_relaxed);
+    atomic_store_explicit(figure, old + amount, memory_order_relaxed);
+}
+
+static inline uint64_t rbc_get(const _Atomic uint64_t *figure) {
+    return atomic_load_explicit(figure, memory_order_relaxed);
+}
+
+#endif

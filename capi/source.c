@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/* From a source, as the caller names it, to a ring that can be read. */
+#include "map.h"
+#include "memory_ring.h"
+#include "reader.h"
+#include "sized.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define KNOWN_FLAGS (RBCORE_SOURCE_LATEST | RBCORE_SOURCE_INSIST)
+
+static const rbcore_source defaults = RBCORE_SOURCE_INIT;
+
+int rbcore_source_init(rbcore_source *out, size_t size) {
+    return rbc_sized_init(out, size, &defaults, sizeof(defaults));
+}
+
+/* What only the opening needs to know. */
+typedef struct rbc_opening {
+    rbcore_reader *reader; /* for messages */
+    rbcore_source source;
+    size_t data_size;
+    uint64_t lock_byte;
+    bool lock_is_ours;
+} rbc_opening;
+
+static int check_source(rbc_opening *self, const rbcore_source *given) {
+    self->source = defaults;
+    int error = rbc_sized_in(&self->source, sizeof(self->source), given);
+    if (error == -E2BIG) {
+        return rbc_reader_fail(self->reader, error,
+                               "the source uses fields that this version does not know");
+    }
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "the source's size is absurd");
+    }
+    if (self->source.flags & ~KNOWN_FLAGS) {
+        return rbc_reader_fail(self->reader, -EINVAL, "unknown source flags 0x%" PRIx32,
+                               self->source.flags & ~KNOWN_FLAGS);
+    }
+    return 0;
+}
+
+/* ---- Kernel rings ---- */
+
+static int open_map_fd(rbc_ring *ring, rbc_opening *self) {
+    const rbcore_source *source = &self->source;
+    switch (source->kind) {
+    case RBCORE_SOURCE_MAP_FD:
+        ring->fd = rbc_duplicate(source->fd);
+        if (ring->fd < 0) {
+            return rbc_reader_fail(self->reader, ring->fd, "fd %" PRId32 ": %s", source->fd,
+                                   strerror(-ring->fd));
+        }
+        return 0;
+    case RBCORE_SOURCE_PINNED_PATH:
+        if (source->path == NULL) {
+            return rbc_reader_fail(self->reader, -EINVAL, "the source has no path");
+        }
+        ring->fd = rbc_map_open_path(source->path);
+        if (ring->fd < 0) {
+            return rbc_reader_fail(self->reader, ring->fd, "%s: %s", source->path,
+                                   strerror(-ring->fd));
+        }
+        self->lock_is_ours = true;
+        return 0;
+    default:
+        ring->fd = rbc_map_open_id(source->map_id);
+        if (ring->fd < 0) {
+            return rbc_reader_fail(self->reader, ring->fd, "map id %" PRIu32 ": %s", source->map_id,
+                                   strerror(-ring->fd));
+        }
+        self->lock_is_ours = true;
+        return 0;
+    }
+}
+
+static int check_map(const rbc_ring *ring, rbc_opening *self, struct bpf_map_info *info) {
+    int error = rbc_map_info(ring->fd, info);
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error,
+                               error == -EBADFD ? "not a BPF map" : "the map's info: %s",
+                               strerror(-error));
+    }
+    if (info->type != BPF_MAP_TYPE_RINGBUF) {
+        return rbc_reader_fail(self->reader, -EMEDIUMTYPE,
+                               "map %" PRIu32 " (%s) is of type %" PRIu32
+                               ", not BPF_MAP_TYPE_RINGBUF",
+                               info->id, info->name, info->type);
+    }
+    if (info->map_flags & RBC_MAP_OVERWRITE) {
+        return rbc_reader_fail(self->reader, -EOPNOTSUPP,
+                               "map %" PRIu32 " (%s) is in overwrite mode", info->id, info->name);
+    }
+    if (!rbc_ring_size_is_valid(info->max_entries, rbc_page_size())) {
+        return rbc_reader_fail(self->reader, -EBADMSG,
+                               "map %" PRIu32 " has the impossible size %" PRIu32, info->id,
+                               info->max_entries);
+    }
+    return 0;
+}
+
+/*
+ * A lock belongs to an open file. The caller's may be shared with others (dup, fork, a socket), so
+ * we open the map once more; that takes CAP_SYS_ADMIN. Without it, his must do.
+ */
+static void open_map_lock(rbc_ring *ring, rbc_opening *self) {
+    int own = self->lock_is_ours ? -1 : rbc_map_open_id((uint32_t)ring->map_id);
+    if (own >= 0) {
+        self->lock_is_ours = true;
+    }
+    ring->lock_fd = own >= 0 ? own : ring->fd;
+}
+
+static int open_map(rbc_ring *ring, rbc_opening *self) {
+    struct bpf_map_info info;
+    int error = open_map_fd(ring, self);
+    if (error == 0) {
+        error = check_map(ring, self, &info);
+    }
+    if (error != 0) {
+        return error;
+    }
+    ring->map_id = info.id;
+    ring->wake_fd = ring->fd;
+    self->data_size = info.max_entries;
+    self->lock_byte = info.id; /* all BPF maps share one inode: the byte tells them apart */
+    open_map_lock(ring, self);
+    error = rbc_mapping_open_map(&ring->mapping, ring->fd, self->data_size);
+    if (error == -ENODEV) {
+        return rbc_reader_fail(self->reader, -EBADFD, "not a BPF map");
+    }
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "map %" PRIu32 " (%s) cannot be mapped: %s",
+                               info.id, info.name, strerror(-error));
+    }
+    return 0;
+}
+
+/* ---- Memory rings ---- */
+
+static int open_memory_fds(rbc_ring *ring, rbc_opening *self) {
+    const rbcore_source *source = &self->source;
+    int error = rbc_memory_ring_check(source->fd, &self->data_size, &ring->inode);
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "fd %" PRId32 " is no memory ring: %s",
+                               source->fd, strerror(-error));
+    }
+    error = rbc_event_fd_check(source->event_fd);
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "event_fd %" PRId32 ": %s", source->event_fd,
+                               strerror(-error));
+    }
+    ring->fd = rbc_reopen(source->fd);
+    self->lock_is_ours = ring->fd >= 0;
+    if (ring->fd < 0) {
+        ring->fd = rbc_duplicate(source->fd);
+    }
+    ring->wake_fd = rbc_duplicate(source->event_fd);
+    ring->lock_fd = ring->fd;
+    if (ring->fd < 0 || ring->wake_fd < 0) {
+        error = ring->fd < 0 ? ring->fd : ring->wake_fd;
+        return rbc_reader_fail(self->reader, error, "duplicating the ring's descriptors: %s",
+                               strerror(-error));
+    }
+    return 0;
+}
+
+static int open_memory(rbc_ring *ring, rbc_opening *self) {
+    ring->is_memory = true;
+    ring->map_id = RBCORE_UNKNOWN;
+    self->lock_byte = RBC_CONSUMER_BYTE;
+    int error = open_memory_fds(ring, self);
+    if (error != 0) {
+        return error;
+    }
+    error = rbc_mapping_open_memory(&ring->mapping, ring->fd, self->data_size, rbc_page_size(),
+                                    RBC_CONSUMER_SIDE);
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "the memory ring cannot be mapped: %s",
+                               strerror(-error));
+    }
+    if (rbc_memory_ring_check_layout(&ring->mapping) != 0) {
+        return rbc_reader_fail(self->reader, -EBADFD, "the memory is not laid out as a ring");
+    }
+    return 0;
+}
+
+/* ---- What both have in common ---- */
+
+static int open_loss_map(rbc_ring *ring, rbc_opening *self) {
+    int32_t fd = self->source.loss_fd;
+    if (fd < 0) {
+        return 0;
+    }
+    struct bpf_map_info info;
+    int error = rbc_map_info(fd, &info);
+    if (error == 0 && !rbc_map_counts_losses(&info)) {
+        error = -EMEDIUMTYPE;
+    }
+    if (error == 0) {
+        ring->loss_fd = rbc_duplicate(fd);
+        error = ring->loss_fd < 0 ? ring->loss_fd : 0;
+    }
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "loss_fd %" PRId32 ": %s", fd,
+                               error == -EMEDIUMTYPE ? "not a map that counts losses"
+                                                     : strerror(-error));
+    }
+    return 0;
+}
+
+static int prepare_reading(rbc_ring *ring, rbc_opening *self) {
+    ring->consumer_pos = (_Atomic uint64_t *)(void *)ring->mapping.consumer_page;
+    ring->producer_pos = (_Atomic uint64_t *)(void *)ring->mapping.producer_page;
+    int error = rbc_ring_load_positions(ring);
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "the ring's positions are impossible");
+    }
+    if (!self->reader->is_release) {
+        return 0;
+    }
+    ring->held = calloc(self->data_size / 8 / 64, sizeof(*ring->held));
+    if (ring->held == NULL) {
+        return rbc_reader_fail(self->reader, -ENOMEM, "no memory for the table of held records");
+    }
+    return 0;
+}
+
+static int claim(rbc_ring *ring, rbc_opening *self) {
+    bool insist = self->source.flags & RBCORE_SOURCE_INSIST;
+    int error = rbc_owner_claim(&ring->owner, &ring->mapping, ring->lock_fd, self->lock_is_ours,
+                                self->lock_byte, insist, &ring->is_guarded);
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error,
+                               "another reader has the ring (process %" PRIu64 ")",
+                               rbc_owner_pid(&ring->owner));
+    }
+    return 0;
+}
+
+static int open_ring(rbc_ring *ring, rbc_opening *self) {
+    int error;
+    switch (self->source.kind) {
+    case RBCORE_SOURCE_MAP_FD:
+    case RBCORE_SOURCE_PINNED_PATH:
+    case RBCORE_SOURCE_MAP_ID:
+        error = open_map(ring, self);
+        break;
+    case RBCORE_SOURCE_MEMORY_RING:
+        error = open_memory(ring, self);
+        break;
+    default:
+        error = rbc_reader_fail(self->reader, -EINVAL, "unknown source kind %" PRIu32,
+                                self->source.kind);
+    }
+    if (error == 0) {
+        error = open_loss_map(ring, self);
+    }
+    /* Positions are loaded after the claim: another reader may move them until then. */
+    if (error == 0) {
+        error = claim(ring, self);
+    }
+    if (error == 0) {
+        error = prepare_reading(ring, self);
+    }
+    return error;
+}
+
+int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *source) {
+    rbc_opening opening = {.reader = reader};
+    int error = check_source(&opening, source);
+    if (error != 0) {
+        return error;
+    }
+    rbc_ring *ring = calloc(1, sizeof(*ring));
+    if (ring == NULL) {
+        return rbc_reader_fail(reader, -ENOMEM, "no memory");
+    }
+    ring->reader = reader;
+    ring->cookie = opening.source.cookie;
+    ring->fd = ring->wake_fd = ring->lock_fd = ring->loss_fd = -1;
+    atomic_init(&ring->refs, 1);
+    error = open_ring(ring, &opening);
+    if (error != 0) {
+        rbc_ring_close(ring);
+        return error;
+    }
+    if (opening.source.flags & RBCORE_SOURCE_LATEST) {
+        rbc_ring_skip_to_latest(ring);
+    }
+    *out = ring;
+    return 0;
+}
+
+static void close_once(int fd, int unless) {
+    if (fd >= 0 && fd != unless) {
+        close(fd);
+    }
+}
+
+void rbc_ring_close(rbc_ring *self) {
+    if (rbc_birthplace_is_here(&self->reader->birthplace)) {
+        rbc_owner_yield(&self->owner);
+    }
+    rbc_mapping_close(&self->mapping);
+    close_once(self->loss_fd, -1);
+    close_once(self->lock_fd, self->fd);
+    close_once(self->wake_fd, self->fd);
+    close_once(self->fd, -1);
+    free(self->held);
+    free(self);
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+#include "map.h"
+#include "memory_ring.h"
+#include "reader.h"
+#include "sized.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const rbcore_reader_stats reader_defaults = RBCORE_READER_STATS_INIT;
+static const rbcore_ring_stats ring_defaults = RBCORE_RING_STATS_INIT;
+static const rbcore_identity identity_defaults = RBCORE_IDENTITY_INIT;
+
+int rbcore_reader_stats_init(rbcore_reader_stats *out, size_t size) {
+    return rbc_sized_init(out, size, &reader_defaults, sizeof(reader_defaults));
+}
+
+int rbcore_ring_stats_init(rbcore_ring_stats *out, size_t size) {
+    return rbc_sized_init(out, size, &ring_defaults, sizeof(ring_defaults));
+}
+
+int rbcore_identity_init(rbcore_identity *out, size_t size) {
+    return rbc_sized_init(out, size, &identity_defaults, sizeof(identity_defaults));
+}
+
+int rbcore_reader_stats_get(rbcore_reader *self, rbcore_reader_stats *out) {
+    int error = rbc_reader_check(self);
+    if (error != 0 || out == NULL) {
+        return error != 0 ? error : -EINVAL;
+    }
+    pthread_mutex_lock(&self->slots_lock);
+    uint64_t rings = self->ring_count;
+    pthread_mutex_unlock(&self->slots_lock);
+    rbcore_reader_stats stats = {
+        .records = rbc_get(&self->records),
+        .bytes = rbc_get(&self->bytes),
+        .discards = rbc_get(&self->discards),
+        .batches = rbc_get(&self->batches),
+        .commits = rbc_get(&self->commits),
+        .wakeups = rbc_get(&self->wait.wakeups),
+        .rings = rings,
+    };
+    return rbc_sized_out(out, &stats, sizeof(stats));
+}
+
+static uint64_t lost_records(const rbc_ring *ring) {
+    if (ring->is_memory) {
+        return rbc_get(&rbc_producer_page_of(&ring->mapping)->lost);
+    }
+    uint64_t lost;
+    bool known = ring->loss_fd >= 0 && rbc_map_read_losses(ring->loss_fd, &lost) == 0;
+    return known ? lost : RBCORE_UNKNOWN;
+}
+
+static rbcore_ring_stats stats_of(const rbc_ring *ring) {
+    rbcore_ring_stats stats = {
+        .cookie = ring->cookie,
+        .map_id = ring->map_id,
+        .ring_size = ring->mapping.data_size,
+        .high_water = rbc_get(&ring->high_water),
+        .records = rbc_get(&ring->records),
+        .bytes = rbc_get(&ring->bytes),
+        .discards = rbc_get(&ring->discards),
+        .abandoned = rbc_get(&ring->abandoned),
+        .skipped = ring->skipped,
+        .lost = lost_records(ring),
+        /* From the first to the last in the ring, so that no difference comes out negative. */
+        .consumer_pos = atomic_load_explicit(ring->consumer_pos, memory_order_acquire),
+        .user_pos = atomic_load_explicit(&ring->user_pos, memory_order_acquire),
+        .read_pos = atomic_load_explicit(&ring->read_pos, memory_order_acquire),
+        .producer_pos = atomic_load_explicit(ring->producer_pos, memory_order_acquire),
+    };
+    stats.bytes_waiting = stats.producer_pos - stats.read_pos;
+    stats.flags |=
+        atomic_load_explicit(&ring->broken, memory_order_relaxed) ? RBCORE_RING_BROKEN : 0;
+    stats.flags |= ring->is_guarded ? 0 : RBCORE_RING_UNGUARDED;
+    return stats;
+}
+
+int rbcore_reader_ring_stats(rbcore_reader *self, unsigned int index, rbcore_ring_stats *out) {
+    int error = rbc_reader_check(self);
+    if (error != 0 || out == NULL) {
+        return error != 0 ? error : -EINVAL;
+    }
+    pthread_mutex_lock(&self->slots_lock);
+    const rbc_ring *ring = rbc_reader_ring(self, index);
+    error = -EINVAL;
+    if (ring != NULL) {
+        rbcore_ring_stats stats = stats_of(ring);
+        error = rbc_sized_out(out, &stats, sizeof(stats));
+    }
+    pthread_mutex_unlock(&self->slots_lock);
+    return error;
+}
+
+int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *record, rbcore_identity *out) {
+    int error = rbc_reader_check(self);
+    if (error != 0 || record == NULL || out == NULL) {
+        return error != 0 ? error : -EINVAL;
+    }
+    pthread_mutex_lock(&self->slots_lock);
+    const rbc_ring *ring = rbc_reader_ring(self, record->ring);
+    error = -EINVAL;
+    if (ring != NULL) {
+        rbcore_identity identity = {
+            .kind = ring->is_memory ? RBCORE_SOURCE_MEMORY_RING : RBCORE_SOURCE_MAP_ID,
+            .ring_id = ring->is_memory ? ring->inode : ring->map_id,
+            .position = record->position,
+        };
+        rbc_boot_id(identity.boot_id);
+        error = rbc_sized_out(out, &identity, sizeof(identity));
+    }
+    pthread_mutex_unlock(&self->slots_lock);
+    return error;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+#include "wait.h"
+
+#include "ring.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+/* While nobody would wake us: the first look, and the longest time between two. */
+#define FIRST_DELAY_NS INT64_C(50000)
+#define LONGEST_DELAY_NS INT64_C(10000000)
+
+#define EVENTS_AT_ONCE 64
+
+static void close_fd(int *fd) {
+    if (*fd >= 0) {
+        close(*fd);
+        *fd = -1;
+    }
+}
+
+int rbc_wait_open(rbc_wait *self) {
+    self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    self->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    self->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    rbc_wait_reset_delay(self);
+    int error = 0;
+    if (self->epoll_fd < 0 || self->wake_fd < 0 || self->timer_fd < 0) {
+        error = -errno;
+    }
+    if (error == 0) {
+        error = rbc_wait_add(self, self->wake_fd);
+    }
+    if (error == 0) {
+        error = rbc_wait_add(self, self->timer_fd);
+    }
+    if (error != 0) {
+        rbc_wait_close(self);
+    }
+    return error;
+}
+
+void rbc_wait_close_epoll(rbc_wait *self) {
+    close_fd(&self->epoll_fd);
+    close_fd(&self->timer_fd);
+}
+
+void rbc_wait_close(rbc_wait *self) {
+    rbc_wait_close_epoll(self);
+    close_fd(&self->wake_fd);
+}
+
+int rbc_wait_add(rbc_wait *self, int fd) {
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+    return epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+}
+
+void rbc_wait_remove(rbc_wait *self, int fd) {
+    epoll_ctl(self->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+static void count_wakeup(rbc_wait *self, int events) {
+    if (events > 0) {
+        rbc_count(&self->wakeups, 1);
+    }
+}
+
+void rbc_wait_drain(rbc_wait *self) {
+    struct epoll_event events[EVENTS_AT_ONCE];
+    int n;
+    do {
+        n = epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, 0);
+        count_wakeup(self, n);
+    } while (n == EVENTS_AT_ONCE);
+}
+
+/* epoll_wait for kernels before 5.11: milliseconds, rounded up so that no wait becomes a spin. */
+static int wait_milliseconds(const rbc_wait *self, struct epoll_event *events, int64_t timeout_ns) {
+    int64_t ms = timeout_ns < 0 ? -1 : timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
+    return epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, ms > INT32_MAX ? INT32_MAX : (int)ms);
+}
+
+int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {
+    struct epoll_event events[EVENTS_AT_ONCE];
+    struct timespec timeout = {.tv_sec = timeout_ns / 1000000000,
+                               .tv_nsec = timeout_ns % 1000000000};
+    int n = (int)syscall(SYS_epoll_pwait2, self->epoll_fd, events, EVENTS_AT_ONCE,
+                         timeout_ns < 0 ? NULL : &timeout, NULL, (size_t)0);
+    if (n < 0 && errno == ENOSYS) {
+        n = wait_milliseconds(self, events, timeout_ns);
+    }
+    count_wakeup(self, n);
+    return n < 0 ? -errno : 0;
+}
+
+void rbc_wait_wake(const rbc_wait *self) {
+    int saved = errno;
+    uint64_t one = 1;
+    /* Each write is an edge. The counter is never read; it cannot overflow within 2^64 calls. */
+    ssize_t written = write(self->wake_fd, &one, sizeof(one));
+    (void)written;
+    errno = saved;
+}
+
+int64_t rbc_wait_next_delay(rbc_wait *self) {
+    int64_t delay = self->delay_ns;
+    self->delay_ns = delay * 2 > LONGEST_DELAY_NS ? LONGEST_DELAY_NS : delay * 2;
+    return delay;
+}
+
+void rbc_wait_reset_delay(rbc_wait *self) {
+    self->delay_ns = FIRST_DELAY_NS;
+}
+
+void rbc_wait_start_timer(rbc_wait *self) {
+    /* One shot, set anew each time: a periodic timer that nobody reads gives no second edge. */
+    struct itimerspec when = {.it_value.tv_nsec = rbc_wait_next_delay(self)};
+    timerfd_settime(self->timer_fd, 0, &when, NULL);
+}

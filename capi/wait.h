@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Waiting: one epoll instance over the wakeups of all rings, an eventfd by which other threads
+ * interrupt, and a timer for the times when no producer would wake us.
+ *
+ * All of it is edge-triggered. Level-triggered, a ring is "readable" as long as
+ * producer_pos != consumer_pos: with records held by the user, or a record being written at the
+ * head, a wait would spin. An edge is the producer's wakeup itself, and stays on the epoll's list
+ * until it was fetched: what happens between a look at the ring and a wait is not lost.
+ */
+#ifndef RBC_WAIT_H
+#define RBC_WAIT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct rbc_wait {
+    int epoll_fd;
+    int wake_fd;
+    int timer_fd;
+    int64_t delay_ns;   /* of the next timer */
+    atomic_bool parked; /* the reader may be waiting: an advance of consumer_pos must look again */
+    _Atomic uint64_t wakeups;
+} rbc_wait;
+
+int rbc_wait_open(rbc_wait *self);
+
+/* Ends waiting. wake_fd stays open: other threads may still be about to write to it. */
+void rbc_wait_close_epoll(rbc_wait *self);
+
+void rbc_wait_close(rbc_wait *self);
+
+int rbc_wait_add(rbc_wait *self, int fd);
+void rbc_wait_remove(rbc_wait *self, int fd);
+
+/* Fetches all events that are there, so that epoll_fd is readable only for what comes later. */
+void rbc_wait_drain(rbc_wait *self);
+
+/*
+ * Blocks until an event, at most timeout_ns (RBCORE_FOREVER: without end), and fetches it. Returns
+ * 0 or -EINTR.
+ */
+int rbc_wait_block(rbc_wait *self, int64_t timeout_ns);
+
+/* Makes epoll_fd readable. Any thread, async-signal-safe. */
+void rbc_wait_wake(const rbc_wait *self);
+
+/*
+ * The delay until the next look at rings whose producers do not wake us; doubles each time, until
+ * rbc_wait_reset_delay.
+ */
+int64_t rbc_wait_next_delay(rbc_wait *self);
+void rbc_wait_reset_delay(rbc_wait *self);
+
+/* Makes epoll_fd readable after that delay. */
+void rbc_wait_start_timer(rbc_wait *self);
+
+#endif
