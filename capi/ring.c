@@ -18,8 +18,8 @@ static uint64_t load_producer_pos(const rbc_ring *self) {
  * Pairs with the xchg() of the header in the kernel's bpf_ringbuf_commit(): whoever sees a header
  * without BUSY sees the record's data.
  */
-static uint32_t load_length(const rbc_ring *self, uint64_t position) {
-    return atomic_load_explicit(&rbc_ring_header(self, position)->length, memory_order_acquire);
+static uint32_t load_length(void *header) {
+    return atomic_load_explicit(&((rbc_header *)header)->length, memory_order_acquire);
 }
 
 int rbc_ring_load_positions(rbc_ring *self) {
@@ -31,7 +31,6 @@ int rbc_ring_load_positions(rbc_ring *self) {
     atomic_init(&self->read_pos, consumer);
     atomic_init(&self->user_pos, consumer);
     self->handed_end = consumer;
-    self->usual_length = 0;
     return 0;
 }
 
@@ -53,28 +52,39 @@ typedef struct walk {
     uint64_t discards;
 } walk;
 
-/* Passes a discarded record. */
-static bool pass_discarded(walk *at, uint32_t length) {
-    uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
-    if (span > at->producer - at->position) {
-        return false;
-    }
-    at->position += span;
-    at->discards++;
-    return true;
+/*
+ * Hands out the record at `at`, which is complete and in bounds, and those after it that have the
+ * very same header. Returns the end of what was written.
+ *
+ * Finding the next header needs this one's length: a chain of dependent loads, each perhaps a cache
+ * miss. In a run of equal headers the next address depends on a branch, which is predicted, and not
+ * on the load: the processor runs ahead. And a header that is equal as a whole needs no test of its
+ * flags. Bounds are checked once for the run, which also ends where the ring wraps.
+ */
+static rbcore_record *hand_out_run(const rbc_ring *self, walk *at, uint32_t length,
+                                   rbcore_record *record, const rbcore_record *end) {
+    const uint64_t span = rbc_record_span(length);
+    unsigned char *const first = (unsigned char *)rbc_ring_header(self, at->position);
+    unsigned char *const wrap = self->mapping.data + self->mapping.data_size;
+    unsigned char *const last_fit = first + (at->producer - at->position) - span;
+    unsigned char *const last = last_fit < wrap ? last_fit : wrap - 1;
+    const uint64_t position_of_zero = at->position - (uintptr_t)first;
+    const uint16_t index = self->index;
+    unsigned char *header = first;
+    do {
+        record->data = header + RBC_HEADER_SIZE;
+        record->position = position_of_zero + (uintptr_t)header;
+        record->size = length;
+        record->ring = index;
+        record->flags = 0;
+        record++;
+        header += span;
+    } while (record != end && header <= last && load_length(header) == length);
+    at->position += (uint64_t)(header - first);
+    return record;
 }
 
-/*
- * Finding the next header needs this one's length: a chain of dependent loads, each perhaps a cache
- * miss. So the length is guessed to be the last one's: then the next address depends on a
- * predicted branch, not on the load, and the processor runs ahead.
- */
 static rbc_scan_end walk_records(rbc_ring *self, rbc_scan *scan, walk *at) {
-    const unsigned char *data = self->mapping.data;
-    const uint64_t mask = self->mapping.data_size - 1;
-    const uint16_t index = self->index;
-    uint32_t usual = self->usual_length;
-    uint64_t span = rbc_record_span(usual);
     rbcore_record *record = scan->records + scan->count;
     rbcore_record *const end = scan->records + scan->max;
     rbc_scan_end why = RBC_SCAN_FULL;
@@ -83,40 +93,30 @@ static rbc_scan_end walk_records(rbc_ring *self, rbc_scan *scan, walk *at) {
             why = RBC_SCAN_EMPTY;
             break;
         }
-        uint32_t length = load_length(self, at->position);
-        if (length != usual) {
-            if (length & RBC_BUSY) {
-                self->head_is_busy = true;
-                why = RBC_SCAN_EMPTY;
-                break;
-            }
-            if (length & RBC_DISCARD) {
-                if (scan->skips_left == 0) {
-                    why = RBC_SCAN_BOUND;
-                    break;
-                }
-                scan->skips_left--;
-                if (!pass_discarded(at, length)) {
-                    why = RBC_SCAN_BROKEN;
-                    break;
-                }
-                continue;
-            }
-            usual = length;
-            span = rbc_record_span(length);
+        uint32_t length = load_length(rbc_ring_header(self, at->position));
+        if (length & RBC_BUSY) {
+            self->head_is_busy = true;
+            why = RBC_SCAN_EMPTY;
+            break;
         }
-        if (span > at->producer - at->position) {
+        if (length & RBC_DISCARD && scan->skips_left == 0) {
+            why = RBC_SCAN_BOUND;
+            break;
+        }
+        if (rbc_record_span(length & ~RBC_DISCARD) > at->producer - at->position) {
             why = RBC_SCAN_BROKEN;
             break;
         }
-        *record++ = (rbcore_record){.data = data + (at->position & mask) + RBC_HEADER_SIZE,
-                                    .position = at->position,
-                                    .size = usual,
-                                    .ring = index};
-        at->position += span;
-        at->bytes += usual;
+        if (length & RBC_DISCARD) {
+            at->position += rbc_record_span(length & ~RBC_DISCARD);
+            at->discards++;
+            scan->skips_left--;
+        } else {
+            rbcore_record *run_end = hand_out_run(self, at, length, record, end);
+            at->bytes += (uint64_t)(run_end - record) * length;
+            record = run_end;
+        }
     }
-    self->usual_length = usual;
     scan->count = (size_t)(record - scan->records);
     return why;
 }
@@ -158,7 +158,7 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
 void rbc_ring_skip_to_latest(rbc_ring *self) {
     uint64_t position = rbc_get(&self->read_pos), producer = load_producer_pos(self);
     while (position != producer) {
-        uint32_t length = load_length(self, position);
+        uint32_t length = load_length(rbc_ring_header(self, position));
         uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
         /* A record that is being written must stay: its producer still needs the space. What is
          * impossible is left for the first scan to report. */
@@ -185,7 +185,7 @@ bool rbc_ring_skip_abandoned(rbc_ring *self) {
         return false;
     }
     /* Loaded after the producer's end was established: it may have finished the record before. */
-    uint32_t length = load_length(self, position);
+    uint32_t length = load_length(rbc_ring_header(self, position));
     uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
     if (!(length & RBC_BUSY) || span > producer - position) {
         return true; /* the scan will say what it is */
@@ -197,5 +197,6 @@ bool rbc_ring_skip_abandoned(rbc_ring *self) {
 
 bool rbc_ring_has_news(rbc_ring *self) {
     uint64_t position = atomic_load_explicit(&self->read_pos, memory_order_acquire);
-    return load_producer_pos(self) != position && !(load_length(self, position) & RBC_BUSY);
+    return load_producer_pos(self) != position &&
+           !(load_length(rbc_ring_header(self, position)) & RBC_BUSY);
 }

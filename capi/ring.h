@@ -44,7 +44,6 @@ typedef struct rbc_ring {
     _Atomic uint64_t read_pos; /* written by the reading thread */
     _Atomic uint64_t user_pos; /* written by the committing thread, or by whoever is `advancing` */
     uint64_t handed_end;       /* end of the last record handed out; commit mode only */
-    uint32_t usual_length;     /* the length of the last record: a guess for the next */
     uint16_t index;            /* in the reader's slots */
     bool head_is_busy;         /* the last scan ended at a record that is being written */
     atomic_bool broken;        /* its content is impossible */
