@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Wakeups on a kernel ring: none is lost, whatever the order of reading, committing and waiting; no
+ * wait spins; no deadline is missed.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "support.h"
+
+/* A thread that produces, gives back or commands beside the waiting one. */
+struct helper {
+    pthread_t thread;
+    struct produce *ring;
+    rbcore_reader *reader;
+    rbcore_record record;
+    pthread_t target;
+};
+
+static void start(struct helper *helper, void *(*body)(void *)) {
+    ck_assert_int_eq(pthread_create(&helper->thread, NULL, body, helper), 0);
+}
+
+static void finish(struct helper *helper) {
+    ck_assert_int_eq(pthread_join(helper->thread, NULL), 0);
+}
+
+static void *emit_later(void *context) {
+    struct helper *helper = context;
+    sleep_ms(100);
+    emit(helper->ring, 8, 0, 0);
+    return NULL;
+}
+
+static void emit_one(struct produce *ring) {
+    ck_assert_int_eq(emit(ring, 8, 0, 0), 0);
+}
+
+static void read_one(rbcore_reader *reader, rbcore_record *record) {
+    ck_assert_int_eq(rbcore_reader_read(reader, record, 1), 1);
+}
+
+static void read_none(rbcore_reader *reader) {
+    rbcore_record record;
+    ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), 0);
+}
+
+static void wait_for_one(rbcore_reader *reader) {
+    rbcore_record record;
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), 1);
+}
+
+static bool is_readable(const rbcore_reader *reader, int timeout_ms) {
+    struct pollfd item = {.fd = rbcore_reader_fd(reader), .events = POLLIN};
+    int count = poll(&item, 1, timeout_ms);
+    ck_assert_int_ge(count, 0);
+    return count == 1;
+}
+
+/* The state in which the kernel wakes nobody: all read, an empty read, then a record arrives. */
+static void read_all_read_none_and_emit(rbcore_reader *reader, struct produce *ring,
+                                        rbcore_record *record) {
+    emit_one(ring);
+    read_one(reader, record);
+    read_none(reader);
+    emit_one(ring);
+}
+
+START_TEST(commit_after_an_arrival_then_wait) {
+    struct produce *ring = load_ring(pages(1));
+    rbcore_reader *reader = open_ring(ring, 0);
+    rbcore_record record;
+    for (int i = 0; i < 200; i++) {
+        read_all_read_none_and_emit(reader, ring, &record);
+        ck_assert_int_eq(rbcore_reader_commit(reader, i % 2 ? &record : NULL, 0), 0);
+        wait_for_one(reader);
+        ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
+    }
+    rbcore_reader_free(reader);
+    produce__destroy(ring);
+}
+END_TEST
+
+START_TEST(commit_after_an_arrival_then_poll) {
+    struct produce *ring = load_ring(pages(1));
+    rbcore_reader *reader = open_ring(ring, 0);
+    rbcore_record record;
+    for (int i = 0; i < 50; i++) {
+        read_all_read_none_and_emit(reader, ring, &record);
+        ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
+        ck_assert(is_readable(reader, (int)(WATCHDOG / MILLISECOND)));
+        read_one(reader, &record);
+        ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
+    }
+    rbcore_reader_free(reader);
+    produce__destroy(ring);
+}
+END_TEST
+
+static void *release_later(void *context) {
+    struct helper *helper = context;
+    sleep_ms(20);
+    if (rbcore_reader_release(helper->reader, &helper->record, 1))
+        abort();
+    return NULL;
+}
+
+static void *release_now(void *context) {
+    struct helper *helper = context;
+    if (rbcore_reader_release(helper->reader, &helper->record, 1))
+        abort();
+    return NULL;
+}
+
+START_TEST(release_from_a_worker_while_waiting) {
+    struct helper helper = {.ring = load_ring(pages(1))};
+    helper.reader = open_ring(helper.ring, RBCORE_READER_RELEASE);
+    for (int i = 0; i < 100; i++) {
+        rbcore_record record;
+        read_all_read_none_and_emit(helper.reader, helper.ring, &helper.record);
+        start(&helper, i % 10 ? release_now : release_later);
+        ck_assert_int_eq(rbcore_reader_next(helper.reader, &record, 1, WATCHDOG), 1);
+        finish(&helper);
+        ck_assert_int_eq(rbcore_reader_release(helper.reader, &record, 1), 0);
+    }
+    rbcore_reader_free(helper.reader);
+    produce__destroy(helper.ring);
+}
+END_TEST
+
+START_TEST(release_from_a_worker_while_polling) {
+    struct helper helper = {.ring = load_ring(pages(1))};
+    helper.reader = open_ring(helper.ring, RBCORE_READER_RELEASE);
+    for (int i = 0; i < 20; i++) {
+        rbcore_record record;
+        read_all_read_none_and_emit(helper.reader, helper.ring, &helper.record);
+        start(&helper, i % 2 ? release_now : release_later);
+        /* Readable by the timer, too; then the reader finds the record all the same. */
+        ck_assert(is_readable(helper.reader, (int)(WATCHDOG / MILLISECOND)));
+        ck_assert_int_eq(rbcore_reader_next(helper.reader, &record, 1, WATCHDOG), 1);
+        finish(&helper);
+        ck_assert_int_eq(rbcore_reader_release(helper.reader, &record, 1), 0);
+    }
+    rbcore_reader_free(helper.reader);
+    produce__destroy(helper.ring);
+}
+END_TEST
+
+START_TEST(arrival_ends_a_wait) {
+    struct helper helper = {.ring = load_ring(pages(1))};
+    rbcore_reader *reader = open_ring(helper.ring, 0);
+    rbcore_record record;
+    start(&helper, emit_later);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, RBCORE_FOREVER), 1);
+    finish(&helper);
+    rbcore_reader_free(reader);
+    produce__destroy(helper.ring);
+}
+END_TEST
+
+static void *emit_many(void *context) {
+    struct helper *helper = context;
+    for (int i = 0; i < 20000; i++)
+        while (emit(helper->ring, 8, 0, 0))
+            sched_yield();
+    return NULL;
+}
+
+/* As fast as both can, so that arrivals meet every moment of reading, committing and waiting. */
+START_TEST(no_arrival_is_missed) {
+    struct helper helper = {.ring = load_ring(pages(1))};
+    rbcore_reader *reader = open_ring(helper.ring, 0);
+    rbcore_record records[3];
+    int total = 0;
+    start(&helper, emit_many);
+    while (total < 20000) {
+        int count = rbcore_reader_next(reader, records, 3, WATCHDOG);
+        ck_assert_int_gt(count, 0);
+        total += count;
+        if (total % 2)
+            ck_assert_int_ge(count = rbcore_reader_read(reader, records, 1), 0);
+        else
+            count = 0;
+        total += count;
+        ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
+    }
+    finish(&helper);
+    rbcore_reader_free(reader);
+    produce__destroy(helper.ring);
+}
+END_TEST
+
+/*
+ * Waits out timeout in vain: not less, and mostly asleep. A wait that spins burns all of it, and
+ * one that sleeps too shortly wakes much more often than the header says.
+ */
+static void wait_in_vain(rbcore_reader *reader, int64_t timeout) {
+    rbcore_record record;
+    struct rusage before, after;
+    int64_t began = now(), cpu = thread_cpu_time();
+    getrusage(RUSAGE_THREAD, &before);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, timeout), 0);
+    getrusage(RUSAGE_THREAD, &after);
+    ck_assert_int_ge(now() - began, timeout);
+    ck_assert_int_lt(now() - began, WATCHDOG);
+    ck_assert_int_lt(thread_cpu_time() - cpu, timeout / 3);
+    ck_assert_int_lt(after.ru_nvcsw - before.ru_nvcsw, 20 + 10 * timeout / (10 * MILLISECOND));
+}
+
+START_TEST(wait_in_vain_with_all_committed) {
+    struct produce *ring = load_ring(pages(1));
+    rbcore_reader *reader = open_ring(ring, 0);
+    wait_in_vain(reader, 300 * MILLISECOND);
+    emit_one(ring);
+    wait_for_one(reader);
+    ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
+    wait_in_vain(reader, 300 * MILLISECOND);
+    rbcore_reader_free(reader);
+    produce__destroy(ring);
+}
+END_TEST
+
+START_TEST(wait_in_vain_with_uncommitted_records) {
+    struct produce *ring = load_ring(pages(1));
+    rbcore_reader *reader = open_ring(ring, _i ? RBCORE_READER_RELEASE : 0);
+    rbcore_record record;
+    emit_one(ring);
+    read_one(reader, &record);
+    wait_in_vain(reader, 500 * MILLISECOND);
+    read_none(reader);
+    wait_in_vain(reader, 500 * MILLISECOND);
+    rbcore_reader_free(reader);
+    produce__destroy(ring);
+}
+END_TEST
+
+START_TEST(arrival_ends_a_wait_with_uncommitted_records) {
+    struct helper helper = {.ring = load_ring(pages(1))};
+    rbcore_reader *reader = open_ring(helper.ring, 0);
+    rbcore_record record;
+    emit_one(helper.ring);
+    read_one(reader, &record);
+    read_none(reader);
+    start(&helper, emit_later);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, RBCORE_FOREVER), 1);
+    finish(&helper);
+    rbcore_reader_free(reader);
+    produce__destroy(helper.ring);
+}
+END_TEST
+
+/* How often a level-triggered epoll of somebody else reports the fd within half a second. */
+static int events_of_foreign_epoll(rbcore_reader *reader) {
+    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event event = {.events = EPOLLIN};
+    int64_t end = now() + 500 * MILLISECOND;
+    int events = 0;
+    ck_assert_int_eq(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, rbcore_reader_fd(reader), &event), 0);
+    while (now() < end) {
+        rbcore_record record;
+        if (epoll_wait(epoll_fd, &event, 1, 50) < 1)
+            continue;
+        events++;
+        ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), 0);
+    }
+    close(epoll_fd);
+    return events;
+}
+
+START_TEST(foreign_epoll_does_not_spin) {
+    struct produce *ring = load_ring(pages(1));
+    rbcore_reader *reader = open_ring(ring, 0);
+    rbcore_record record;
+    read_none(reader);
+    ck_assert_int_eq(events_of_foreign_epoll(reader), 0);
+    emit_one(ring);
+    ck_assert(is_readable(reader, (int)(WATCHDOG / MILLISECOND)));
+    read_one(reader, &record);
+    read_none(reader);
+    /* With an uncommitted record it looks again by a timer, with delays up to 10 ms. */
+    ck_assert_int_lt(events_of_foreign_epoll(reader), 500);
+    ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
+    read_none(reader);
+    ck_assert_int_eq(events_of_foreign_epoll(reader), 0);
+    rbcore_reader_free(reader);
+    produce__destroy(ring);
+}
+END_TEST
+
+START_TEST(foreign_epoll_gets_every_record) {
+    struct helper helper = {.ring = load_ring(pages(1))};
+    rbcore_reader *reader = open_ring(helper.ring, 0);
+    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event event = {.events = EPOLLIN};
+    int total = 0;
+    ck_assert_int_eq(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, rbcore_reader_fd(reader), &event), 0);
+    read_none(reader);
+    start(&helper, emit_many);
+    while (total < 20000) {
+        rbcore_record records[5];
+        int count;
+        ck_assert_int_eq(epoll_wait(epoll_fd, &event, 1, (int)(WATCHDOG / MILLISECOND)), 1);
+        while ((count = rbcore_reader_read(reader, records, 5)) > 0) {
+            total += count;
+            if (total % 3)
+                ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
+        }
+        ck_assert_int_eq(count, 0);
+        ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
+    }
+    finish(&helper);
+    close(epoll_fd);
+    rbcore_reader_free(reader);
+    produce__destroy(helper.ring);
+}
+END_TEST
+
+static void *flush_later(void *context) {
+    struct helper *helper = context;
+    sleep_ms(100);
+    if (rbcore_reader_flush(helper->reader))
+        abort();
+    return NULL;
+}
+
+START_TEST(flush_delivers_records_without_wakeup) {
+    struct helper helper = {.ring = load_ring(pages(1))};
+    rbcore_reader *reader = helper.reader = open_ring(helper.ring, 0);
+    rbcore_record record;
+    read_none(reader);
+    ck_assert_int_eq(emit(helper.ring, 8, 3, BPF_RB_NO_WAKEUP), 0);
+    ck_assert_int_eq(emit(helper.ring, 8, 4, BPF_RB_NO_WAKEUP), 0);
+    ck_assert(!is_readable(reader, 100));
+    start(&helper, flush_later);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, RBCORE_FOREVER), 1);
+    ck_assert(is_pattern(helper.ring, record.data, 8, 3));
+    finish(&helper);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), 1);
+    ck_assert(is_pattern(helper.ring, record.data, 8, 4));
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), -ENODATA);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, 10 * MILLISECOND), 0);
+    rbcore_reader_free(reader);
+    produce__destroy(helper.ring);
+}
+END_TEST
+
+START_TEST(flush_of_nothing) {
+    struct produce *ring = load_ring(pages(1));
+    rbcore_reader *reader = open_ring(ring, 0);
+    rbcore_record record;
+    read_none(reader);
+    ck_assert_int_eq(rbcore_reader_flush(reader), 0);
+    ck_assert(is_readable(reader, (int)(WATCHDOG / MILLISECOND)));
+    ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), -ENODATA);
+    read_none(reader);
+    ck_assert(!is_readable(reader, 0));
+    rbcore_reader_free(reader);
+    produce__destroy(ring);
+}
+END_TEST
+
+START_TEST(deadline_finds_records_without_wakeup) {
+    struct produce *ring = load_ring(pages(1));
+    rbcore_reader *reader = open_ring(ring, 0);
+    rbcore_record record;
+    read_none(reader);
+    ck_assert_int_eq(emit(ring, 8, 0, BPF_RB_NO_WAKEUP), 0);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, 50 * MILLISECOND), 1);
+    rbcore_reader_free(reader);
+    produce__destroy(ring);
+}
+END_TEST
+
+static void *emit_forced_later(void *context) {
+    struct helper *helper = context;
+    sleep_ms(100);
+    emit(helper->ring, 8, 0, BPF_RB_NO_WAKEUP);
+    emit(helper->ring, 8, 0, BPF_RB_FORCE_WAKEUP);
+    return NULL;
+}
+
+START_TEST(forced_wakeup_behind_a_silent_record) {
+    struct helper helper = {.ring = load_ring(pages(1))};
+    rbcore_reader *reader = open_ring(helper.ring, 0);
+    rbcore_record records[2];
+    start(&helper, emit_forced_later);
+    int count = rbcore_reader_next(reader, records, 2, RBCORE_FOREVER);
+    finish(&helper);
+    if (count == 1) /* it came to look between the two */
+        count += rbcore_reader_next(reader, &records[1], 1, WATCHDOG);
+    ck_assert_int_eq(count, 2);
+    rbcore_reader_free(reader);
+    produce__destroy(helper.ring);
+}
+END_TEST
+
+static void *interrupt_later(void *context) {
+    struct helper *helper = context;
+    sleep_ms(50);
+    if (rbcore_reader_interrupt(helper->reader))
+        abort();
+    return NULL;
+}
+
+static void *shutdown_later(void *context) {
+    struct helper *helper = context;
+    sleep_ms(50);
+    if (rbcore_reader_shutdown(helper->reader))
+        abort();
+    return NULL;
+}
+
+START_TEST(interrupt_and_shutdown_end_a_wait) {
+    struct helper helper = {.ring = load_ring(pages(1))};
+    rbcore_reader *reader = helper.reader = open_ring(helper.ring, 0);
+    rbcore_record record;
+    emit_one(helper.ring);
+    read_one(reader, &record); /* uncommitted: the wait looks by its timer, too */
+    start(&helper, interrupt_later);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, RBCORE_FOREVER), -ECANCELED);
+    finish(&helper);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, 0), 0);
+    start(&helper, shutdown_later);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, RBCORE_FOREVER), -ESHUTDOWN);
+    finish(&helper);
+    ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), -ESHUTDOWN);
+    ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
+    rbcore_ring_stats stats = ring_stats(reader, 0);
+    ck_assert_uint_eq(stats.consumer_pos, stats.producer_pos);
+    rbcore_reader_free(reader);
+    produce__destroy(helper.ring);
+}
+END_TEST
+
+static void ignore(int signal) {
+    (void)signal;
+}
+
+static void *signal_later(void *context) {
+    struct helper *helper = context;
+    sleep_ms(100);
+    pthread_kill(helper->target, SIGUSR1);
+    return NULL;
+}
+
+START_TEST(a_signal_ends_a_wait) {
+    struct helper helper = {.ring = load_ring(pages(1)), .target = pthread_self()};
+    rbcore_reader *reader = open_ring(helper.ring, 0);
+    struct sigaction action = {.sa_handler = ignore};
+    rbcore_record record;
+    sigaction(SIGUSR1, &action, NULL);
+    start(&helper, signal_later);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), -EINTR);
+    finish(&helper);
+    emit_one(helper.ring);
+    wait_for_one(reader);
+    rbcore_reader_free(reader);
+    produce__destroy(helper.ring);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("waiting");
+    add_test(suite, "commit after an arrival, then wait", commit_after_an_arrival_then_wait);
+    add_test(suite, "commit after an arrival, then poll", commit_after_an_arrival_then_poll);
+    add_test(suite, "release while waiting", release_from_a_worker_while_waiting);
+    add_test(suite, "release while polling", release_from_a_worker_while_polling);
+    add_test(suite, "arrival ends a wait", arrival_ends_a_wait);
+    add_test(suite, "no arrival is missed", no_arrival_is_missed);
+    add_test(suite, "in vain, all committed", wait_in_vain_with_all_committed);
+    TCase *uncommitted = tcase_create("in vain, uncommitted records");
+    tcase_set_timeout(uncommitted, 60);
+    tcase_add_loop_test(uncommitted, wait_in_vain_with_uncommitted_records, 0, 2);
+    suite_add_tcase(suite, uncommitted);
+    add_test(suite, "arrival, uncommitted records", arrival_ends_a_wait_with_uncommitted_records);
+    add_test(suite, "foreign epoll does not spin", foreign_epoll_does_not_spin);
+    add_test(suite, "foreign epoll gets every record", foreign_epoll_gets_every_record);
+    add_test(suite, "flush of silent records", flush_delivers_records_without_wakeup);
+    add_test(suite, "flush of nothing", flush_of_nothing);
+    add_test(suite, "deadline finds silent records", deadline_finds_records_without_wakeup);
+    add_test(suite, "forced wakeup", forced_wakeup_behind_a_silent_record);
+    add_test(suite, "interrupt and shutdown", interrupt_and_shutdown_end_a_wait);
+    add_test(suite, "a signal ends a wait", a_signal_ends_a_wait);
+    return run_tests(suite, NULL);
+}
