@@ -5,14 +5,12 @@
 #include <string.h>
 #include <unistd.h>
 
-static int fail(const char *what, int error)
-{
+static int fail(const char *what, int error) {
     fprintf(stderr, "%s: %d: %s\n", what, error, rbcore_strerror(error));
     return 1;
 }
 
-int main(void)
-{
+int main(void) {
     rbcore_source source = RBCORE_SOURCE_INIT;
     rbcore_producer *producer = NULL;
     rbcore_reader *reader = NULL;

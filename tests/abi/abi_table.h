@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ABI written down by hand, for x86-64 and every other 64-bit Linux: what a binding compiled
+ * years ago believes. It is not derived from rbcore.h and does not include it; layout.c compares
+ * the two. A line that has been in a release never changes.
+ */
+#ifndef RBCORE_ABI_TABLE_H
+#define RBCORE_ABI_TABLE_H
+
+/* STRUCT(name, size) begins a struct, FIELD(struct, name, offset, size, default) follows. */
+#define ABI_LAYOUT(STRUCT, FIELD)                                                                  \
+    STRUCT(rbcore_source, 48)                                                                      \
+    FIELD(rbcore_source, size, 0, 8, 48)                                                           \
+    FIELD(rbcore_source, kind, 8, 4, 0)                                                            \
+    FIELD(rbcore_source, flags, 12, 4, 0)                                                          \
+    FIELD(rbcore_source, fd, 16, 4, -1)                                                            \
+    FIELD(rbcore_source, event_fd, 20, 4, -1)                                                      \
+    FIELD(rbcore_source, map_id, 24, 4, 0)                                                         \
+    FIELD(rbcore_source, loss_fd, 28, 4, -1)                                                       \
+    FIELD(rbcore_source, path, 32, 8, 0)                                                           \
+    FIELD(rbcore_source, cookie, 40, 8, 0)                                                         \
+    STRUCT(rbcore_reader_options, 16)                                                              \
+    FIELD(rbcore_reader_options, size, 0, 8, 16)                                                   \
+    FIELD(rbcore_reader_options, flags, 8, 8, 0)                                                   \
+    STRUCT(rbcore_record, 24)                                                                      \
+    FIELD(rbcore_record, data, 0, 8, 0)                                                            \
+    FIELD(rbcore_record, position, 8, 8, 0)                                                        \
+    FIELD(rbcore_record, size, 16, 4, 0)                                                           \
+    FIELD(rbcore_record, ring, 20, 2, 0)                                                           \
+    FIELD(rbcore_record, flags, 22, 2, 0)                                                          \
+    STRUCT(rbcore_reader_stats, 64)                                                                \
+    FIELD(rbcore_reader_stats, size, 0, 8, 64)                                                     \
+    FIELD(rbcore_reader_stats, records, 8, 8, 0)                                                   \
+    FIELD(rbcore_reader_stats, bytes, 16, 8, 0)                                                    \
+    FIELD(rbcore_reader_stats, discards, 24, 8, 0)                                                 \
+    FIELD(rbcore_reader_stats, batches, 32, 8, 0)                                                  \
+    FIELD(rbcore_reader_stats, commits, 40, 8, 0)                                                  \
+    FIELD(rbcore_reader_stats, wakeups, 48, 8, 0)                                                  \
+    FIELD(rbcore_reader_stats, rings, 56, 8, 0)                                                    \
+    STRUCT(rbcore_ring_stats, 136)                                                                 \
+    FIELD(rbcore_ring_stats, size, 0, 8, 136)                                                      \
+    FIELD(rbcore_ring_stats, cookie, 8, 8, 0)                                                      \
+    FIELD(rbcore_ring_stats, flags, 16, 8, 0)                                                      \
+    FIELD(rbcore_ring_stats, map_id, 24, 8, 0)                                                     \
+    FIELD(rbcore_ring_stats, ring_size, 32, 8, 0)                                                  \
+    FIELD(rbcore_ring_stats, bytes_waiting, 40, 8, 0)                                              \
+    FIELD(rbcore_ring_stats, high_water, 48, 8, 0)                                                 \
+    FIELD(rbcore_ring_stats, records, 56, 8, 0)                                                    \
+    FIELD(rbcore_ring_stats, bytes, 64, 8, 0)                                                      \
+    FIELD(rbcore_ring_stats, discards, 72, 8, 0)                                                   \
+    FIELD(rbcore_ring_stats, abandoned, 80, 8, 0)                                                  \
+    FIELD(rbcore_ring_stats, skipped, 88, 8, 0)                                                    \
+    FIELD(rbcore_ring_stats, lost, 96, 8, 0)                                                       \
+    FIELD(rbcore_ring_stats, producer_pos, 104, 8, 0)                                              \
+    FIELD(rbcore_ring_stats, read_pos, 112, 8, 0)                                                  \
+    FIELD(rbcore_ring_stats, user_pos, 120, 8, 0)                                                  \
+    FIELD(rbcore_ring_stats, consumer_pos, 128, 8, 0)                                              \
+    STRUCT(rbcore_identity, 48)                                                                    \
+    FIELD(rbcore_identity, size, 0, 8, 48)                                                         \
+    FIELD(rbcore_identity, boot_id, 8, 16, 0)                                                      \
+    FIELD(rbcore_identity, kind, 24, 8, 0)                                                         \
+    FIELD(rbcore_identity, ring_id, 32, 8, 0)                                                      \
+    FIELD(rbcore_identity, position, 40, 8, 0)
+
+/* CONSTANT(name without RBCORE_, value as 64 bits) */
+#define ABI_CONSTANTS(CONSTANT)                                                                    \
+    CONSTANT(VERSION, 0x000100)                                                                    \
+    CONSTANT(FEATURE_KERNEL_RING, 1)                                                               \
+    CONSTANT(FEATURE_MEMORY_RING, 2)                                                               \
+    CONSTANT(SOURCE_MAP_FD, 1)                                                                     \
+    CONSTANT(SOURCE_PINNED_PATH, 2)                                                                \
+    CONSTANT(SOURCE_MAP_ID, 3)                                                                     \
+    CONSTANT(SOURCE_MEMORY_RING, 4)                                                                \
+    CONSTANT(SOURCE_LATEST, 1)                                                                     \
+    CONSTANT(SOURCE_INSIST, 2)                                                                     \
+    CONSTANT(RINGS_MAX, 1024)                                                                      \
+    CONSTANT(READER_RELEASE, 1)                                                                    \
+    CONSTANT(FOREVER, 0xffffffffffffffff)                                                          \
+    CONSTANT(UNKNOWN, 0xffffffffffffffff)                                                          \
+    CONSTANT(RING_BROKEN, 1)                                                                       \
+    CONSTANT(RING_UNGUARDED, 2)                                                                    \
+    CONSTANT(PRODUCERS_MAX, 64)                                                                    \
+    CONSTANT(NO_WAKEUP, 1)                                                                         \
+    CONSTANT(FORCE_WAKEUP, 2)
+
+/*
+ * FUNCTION(name without rbcore_, signature): the result, then the arguments.
+ * v void, i int32, u uint32, l int64, z size_t, p pointer, o pointer that may be NULL, s string
+ * that is never NULL, R reader, W producer (the handles).
+ */
+#define ABI_FUNCTIONS(FUNCTION)                                                                    \
+    FUNCTION(version, "u")                                                                         \
+    FUNCTION(supports, "iu")                                                                       \
+    FUNCTION(strerror, "si")                                                                       \
+    FUNCTION(memory_ring_create, "ippzu")                                                          \
+    FUNCTION(source_init, "ipz")                                                                   \
+    FUNCTION(reader_options_init, "ipz")                                                           \
+    FUNCTION(reader_open, "ipo")                                                                   \
+    FUNCTION(reader_ref, "iR")                                                                     \
+    FUNCTION(reader_free, "vR")                                                                    \
+    FUNCTION(reader_add, "iRp")                                                                    \
+    FUNCTION(reader_remove, "iRu")                                                                 \
+    FUNCTION(reader_read, "iRpz")                                                                  \
+    FUNCTION(reader_next, "iRpzl")                                                                 \
+    FUNCTION(reader_commit, "iRou")                                                                \
+    FUNCTION(reader_release, "iRpz")                                                               \
+    FUNCTION(reader_fd, "iR")                                                                      \
+    FUNCTION(reader_interrupt, "iR")                                                               \
+    FUNCTION(reader_flush, "iR")                                                                   \
+    FUNCTION(reader_shutdown, "iR")                                                                \
+    FUNCTION(reader_message, "sR")                                                                 \
+    FUNCTION(reader_stats_init, "ipz")                                                             \
+    FUNCTION(reader_stats_get, "iRp")                                                              \
+    FUNCTION(ring_stats_init, "ipz")                                                               \
+    FUNCTION(reader_ring_stats, "iRup")                                                            \
+    FUNCTION(identity_init, "ipz")                                                                 \
+    FUNCTION(reader_identity, "iRpp")                                                              \
+    FUNCTION(producer_open, "ipp")                                                                 \
+    FUNCTION(producer_free, "vW")                                                                  \
+    FUNCTION(producer_reserve, "iWpz")                                                             \
+    FUNCTION(producer_submit, "iWpu")                                                              \
+    FUNCTION(producer_discard, "iWpu")                                                             \
+    FUNCTION(producer_output, "iWpzu")
+
+#endif /* RBCORE_ABI_TABLE_H */
