@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/* Producers that are killed: between reserve and submit, and at moments that nobody chose. */
+#include "support.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+typedef struct victim {
+    const fixture *ring;
+    int ready[2];
+    uint32_t id;
+} victim;
+
+static int die_with_a_record_reserved(void *argument) {
+    victim *self = argument;
+    rbcore_producer *producer = producer_on(self->ring->memory_fd, self->ring->event_fd);
+    void *data;
+    if (rbcore_producer_reserve(producer, &data, 100) || write(self->ready[1], "", 1) != 1) {
+        return 1;
+    }
+    pause();
+    return 2;
+}
+
+static void await(const victim *self) {
+    char byte;
+    ck_assert_int_eq(read(self->ready[0], &byte, 1), 1);
+}
+
+static void kill_and_wait(pid_t pid) {
+    kill(pid, SIGKILL);
+    ck_assert_int_eq(wait_child(pid), 256 + SIGKILL);
+}
+
+START_TEST(between_reserve_and_submit) {
+    fixture f = fixture_open(page_size(), 0);
+    victim v = {.ring = &f};
+    rbcore_record record;
+    ok(pipe(v.ready));
+    for (uint64_t i = 0; i < 5; i++) {
+        pid_t pid = start_child(die_with_a_record_reserved, &v);
+        await(&v);
+        produce(&f, i);
+        /* It lives: its record is waited for. */
+        ck_assert_int_eq(rbcore_reader_next(f.reader, &record, 1, 30000000), 0);
+        ck_assert_uint_eq(ring_stats(&f).abandoned, i);
+        kill_and_wait(pid);
+        ck_assert_int_eq(rbcore_reader_next(f.reader, &record, 1, WATCHDOG_NS), 1);
+        ck_assert_uint_eq(value_of(&record), i);
+        ck_assert_uint_eq(ring_stats(&f).abandoned, i + 1);
+        ok(rbcore_reader_commit(f.reader, NULL, 0));
+        ck_assert_uint_eq(ring_stats(&f).consumer_pos, ring_stats(&f).producer_pos);
+    }
+    ck_assert_uint_eq(ring_stats(&f).discards, 0);
+    fixture_close(&f);
+}
+END_TEST
+
+/* Nobody is left who would wake the reader. */
+START_TEST(while_the_reader_waits) {
+    fixture f = fixture_open(page_size(), 0);
+    victim v = {.ring = &f};
+    rbcore_record record;
+    ok(pipe(v.ready));
+    produce(&f, 1);
+    pid_t pid = start_child(die_with_a_record_reserved, &v);
+    await(&v);
+    produce(&f, 2);
+    ck_assert_int_eq(rbcore_reader_next(f.reader, &record, 1, WATCHDOG_NS), 1);
+    ok(rbcore_reader_commit(f.reader, NULL, 0));
+    pid_t killer = fork();
+    if (killer == 0) {
+        sleep_ms(50);
+        kill(pid, SIGKILL);
+        _exit(0);
+    }
+    /* A child that is dead but not waited for is dead. */
+    ck_assert_int_eq(rbcore_reader_next(f.reader, &record, 1, WATCHDOG_NS), 1);
+    ck_assert_uint_eq(value_of(&record), 2);
+    ck_assert_int_eq(wait_child(pid), 256 + SIGKILL);
+    ck_assert_int_eq(wait_child(killer), 0);
+    fixture_close(&f);
+}
+END_TEST
+
+/* The dead one had forked: its child inherited every descriptor, and is no producer. */
+static int fork_and_die_with_a_record_reserved(void *argument) {
+    victim *self = argument;
+    rbcore_producer *producer = producer_on(self->ring->memory_fd, self->ring->event_fd);
+    void *data;
+    if (rbcore_producer_reserve(producer, &data, 100)) {
+        return 1;
+    }
+    if (fork() == 0) {
+        alarm(100);
+        if (write(self->ready[1], "", 1) == 1) {
+            pause();
+        }
+        _exit(0);
+    }
+    pause();
+    return 2;
+}
+
+START_TEST(with_a_child_that_lives) {
+    fixture f = fixture_open(page_size(), 0);
+    victim v = {.ring = &f};
+    rbcore_record record;
+    ok(pipe(v.ready));
+    pid_t pid = fork();
+    if (pid == 0) {
+        setpgid(0, 0);
+        _exit(fork_and_die_with_a_record_reserved(&v));
+    }
+    await(&v);
+    produce(&f, 1);
+    ck_assert_int_eq(rbcore_reader_next(f.reader, &record, 1, 0), 0);
+    kill_and_wait(pid);
+    ck_assert_int_eq(rbcore_reader_next(f.reader, &record, 1, WATCHDOG_NS), 1);
+    ck_assert_uint_eq(value_of(&record), 1);
+    ck_assert_uint_eq(ring_stats(&f).abandoned, 1);
+    kill(-pid, SIGKILL);
+    fixture_close(&f);
+}
+END_TEST
+
+static int take_all_slots(void *argument) {
+    victim *self = argument;
+    for (int i = 1; i < RBCORE_PRODUCERS_MAX; i++) {
+        producer_on(self->ring->memory_fd, self->ring->event_fd);
+    }
+    if (write(self->ready[1], "", 1) != 1) {
+        return 1;
+    }
+    pause();
+    return 2;
+}
+
+START_TEST(slots_of_the_dead) {
+    fixture f = fixture_open(page_size(), 0);
+    victim v = {.ring = &f};
+    ok(pipe(v.ready));
+    for (int i = 0; i < 3; i++) {
+        pid_t pid = start_child(take_all_slots, &v);
+        await(&v);
+        rbcore_source source = memory_source(f.memory_fd, f.event_fd);
+        rbcore_producer *more;
+        ck_assert_int_eq(rbcore_producer_open(&more, &source), -EUSERS);
+        kill_and_wait(pid);
+    }
+    rbcore_producer_free(producer_on(f.memory_fd, f.event_fd));
+    fixture_close(&f);
+}
+END_TEST
+
+/* A ring whose reader comes only after its producer died. */
+START_TEST(before_a_reader_came) {
+    fixture f = fixture_open(page_size(), 0);
+    rbcore_reader_free(f.reader);
+    victim v = {.ring = &f};
+    rbcore_record record;
+    ok(pipe(v.ready));
+    pid_t pid = start_child(die_with_a_record_reserved, &v);
+    await(&v);
+    kill_and_wait(pid);
+    produce(&f, 3);
+    /* Its slot is taken over before anyone looked at its record. */
+    rbcore_producer *heirs[RBCORE_PRODUCERS_MAX - 1];
+    for (int i = 0; i < RBCORE_PRODUCERS_MAX - 1; i++) {
+        heirs[i] = producer_on(f.memory_fd, f.event_fd);
+    }
+    f.reader = reader_on(&f, 0, 0);
+    f.ring = 0;
+    ck_assert_int_eq(rbcore_reader_next(f.reader, &record, 1, WATCHDOG_NS), 1);
+    ck_assert_uint_eq(value_of(&record), 3);
+    ck_assert_uint_eq(ring_stats(&f).abandoned, 1);
+    for (int i = 0; i < RBCORE_PRODUCERS_MAX - 1; i++) {
+        rbcore_producer_free(heirs[i]);
+    }
+    fixture_close(&f);
+}
+END_TEST
+
+/* ---- Killed at random, over and over ------------------------------------------------------- */
+
+#define VICTIMS 3
+#define LIVES 60 /* in all */
+
+/* What a victim has done, told in memory that outlives it. */
+typedef struct diary {
+    _Atomic uint64_t submitted; /* counted before the submit: at most one more than were seen */
+    _Atomic uint64_t refused;   /* counted after the refusal: at most one less */
+} diary;
+
+static diary *diaries;
+
+static int produce_until_killed(void *argument) {
+    const victim *self = argument;
+    diary *mine = &diaries[self->id];
+    rbcore_producer *producer = producer_on(self->ring->memory_fd, self->ring->event_fd);
+    uint64_t random = self->id + 1;
+    for (uint64_t sequence = 0;;) {
+        uint64_t content[32] = {self->id, sequence};
+        void *data;
+        size_t size = 16 + random_next(&random) % 200;
+        int error = rbcore_producer_reserve(producer, &data, size);
+        if (error == -EAGAIN) {
+            mine->refused++;
+            continue;
+        }
+        if (error) {
+            return 1;
+        }
+        memcpy(data, content, size);
+        mine->submitted++;
+        if (rbcore_producer_submit(producer, data, 0)) {
+            return 2;
+        }
+        sequence++;
+    }
+}
+
+static uint64_t seen[LIVES];
+
+static void take(fixture *f, int64_t timeout_ns) {
+    rbcore_record records[64];
+    int n = rbcore_reader_next(f->reader, records, 64, timeout_ns);
+    ck_assert_msg(n >= 0, "%d: %s", n, rbcore_reader_message(f->reader));
+    for (int i = 0; i < n; i++) {
+        uint64_t content[2];
+        ck_assert_uint_ge(records[i].size, sizeof(content));
+        memcpy(content, records[i].data, sizeof(content));
+        if (content[0] == UINT64_MAX) {
+            continue; /* the survivor's */
+        }
+        ck_assert_uint_lt(content[0], LIVES);
+        ck_assert_uint_eq(content[1], seen[content[0]]++);
+    }
+    ok(rbcore_reader_commit(f->reader, NULL, 0));
+}
+
+START_TEST(at_random_moments) {
+    fixture f = fixture_open(4 * page_size(), 0);
+    diaries = mmap(NULL, LIVES * sizeof(*diaries), PROT_READ | PROT_WRITE,
+                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(diaries, MAP_FAILED);
+    victim victims[LIVES];
+    pid_t pids[VICTIMS] = {0};
+    uint64_t random = 99, refused_here = 0, made_here = 0;
+    uint32_t lives = 0;
+    while (lives < LIVES) {
+        uint32_t next = lives % VICTIMS;
+        if (pids[next]) {
+            kill_and_wait(pids[next]);
+        }
+        victims[lives] = (victim){.ring = &f, .id = lives};
+        pids[next] = start_child(produce_until_killed, &victims[lives]);
+        lives++;
+        uint64_t until = now_ns() + 1000000 + random_next(&random) % 30000000;
+        while (now_ns() < until) {
+            take(&f, 1000000);
+            /* A survivor in this process must never be held up by the dead for long. */
+            uint64_t content[2] = {UINT64_MAX, 0};
+            int error = rbcore_producer_output(f.producer, content, sizeof(content), 0);
+            ck_assert(error == 0 || error == -EAGAIN);
+            refused_here += error == -EAGAIN;
+            made_here += error == 0;
+        }
+    }
+    for (int i = 0; i < VICTIMS; i++) {
+        kill_and_wait(pids[i]);
+    }
+    /* All are dead: a last record of ours comes through whatever they left. */
+    uint64_t end = ring_stats(&f).producer_pos;
+    uint64_t start = now_ns();
+    while (ring_stats(&f).consumer_pos != end) {
+        take(&f, 10000000);
+        ck_assert_uint_lt(now_ns() - start, WATCHDOG_NS);
+    }
+    uint64_t submitted = 0, total = 0, refused = 0;
+    for (int i = 0; i < LIVES; i++) {
+        /* All that were submitted came, and of each life at most one was cut off. */
+        ck_assert_uint_le(seen[i], diaries[i].submitted);
+        ck_assert_uint_ge(seen[i] + 1, diaries[i].submitted);
+        submitted += diaries[i].submitted;
+        refused += diaries[i].refused;
+        total += seen[i];
+    }
+    rbcore_ring_stats s = ring_stats(&f);
+    ck_assert_uint_le(s.abandoned, LIVES);
+    ck_assert_uint_ge(s.abandoned, submitted - total);
+    ck_assert_uint_eq(s.records, total + made_here);
+    ck_assert_uint_ge(s.lost, refused + refused_here);
+    ck_assert_uint_le(s.lost, refused + refused_here + LIVES);
+    printf("%llu records, %llu abandoned, %llu lost of %d lives\n", (unsigned long long)total,
+           (unsigned long long)s.abandoned, (unsigned long long)s.lost, LIVES);
+    munmap(diaries, LIVES * sizeof(*diaries));
+    fixture_close(&f);
+}
+END_TEST
+
+int main(void) {
+    if (thread_sanitizer()) {
+        skip("ThreadSanitizer does not follow fork()");
+    }
+    const TTest *const tests[] = {between_reserve_and_submit,
+                                  while_the_reader_waits,
+                                  with_a_child_that_lives,
+                                  slots_of_the_dead,
+                                  before_a_reader_came,
+                                  at_random_moments,
+                                  NULL};
+    return run_tests("deaths", tests);
+}

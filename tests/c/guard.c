@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: MIT */
+/* One consumer a ring: a second reader is noticed, whoever it is; and what fork() does to handles.
+ */
+#include "support.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+static int try_add(int memory_fd, int event_fd, uint32_t flags) {
+    rbcore_reader *reader = NULL;
+    int result = rbcore_reader_open(&reader, NULL);
+    if (result) {
+        return result;
+    }
+    rbcore_source source = memory_source(memory_fd, event_fd);
+    source.flags = flags;
+    result = rbcore_reader_add(reader, &source);
+    rbcore_reader_free(reader);
+    return result;
+}
+
+static int child_adds(void *argument) {
+    const fixture *f = argument;
+    return -try_add(f->memory_fd, f->event_fd, 0);
+}
+
+START_TEST(second_reader_in_this_process) {
+    fixture f = fixture_open(page_size(), 0);
+    ck_assert_int_eq(try_add(f.memory_fd, f.event_fd, 0), -EBUSY);
+    /* The same ring twice in one reader is no better. */
+    rbcore_source source = memory_source(f.memory_fd, f.event_fd);
+    ck_assert_int_eq(rbcore_reader_add(f.reader, &source), -EBUSY);
+    ck_assert_str_ne(rbcore_reader_message(f.reader), "");
+    /* Another descriptor of the same memory is the same ring. */
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", f.memory_fd);
+    int reopened = open(path, O_RDWR | O_CLOEXEC);
+    ck_assert_int_ge(reopened, 0);
+    ck_assert_int_eq(try_add(reopened, f.event_fd, 0), -EBUSY);
+    close(reopened);
+    /* The refusals have not taken the first reader's guard away. */
+    ck_assert_int_eq(try_add(f.memory_fd, f.event_fd, 0), -EBUSY);
+    rbcore_reader_free(f.reader);
+    ck_assert_int_eq(try_add(f.memory_fd, f.event_fd, 0), 0);
+    fixture_drop(&f);
+}
+END_TEST
+
+START_TEST(second_reader_in_another_process) {
+    fixture f = fixture_open(page_size(), 0);
+    ck_assert_int_eq(in_child(child_adds, &f), EBUSY);
+    ck_assert_int_eq(in_child(child_adds, &f), EBUSY);
+    rbcore_reader_free(f.reader);
+    ck_assert_int_eq(in_child(child_adds, &f), 0);
+    fixture_drop(&f);
+}
+END_TEST
+
+START_TEST(removal_frees_the_ring) {
+    fixture f = fixture_open(page_size(), 0);
+    ok(rbcore_reader_remove(f.reader, f.ring));
+    ck_assert_int_eq(in_child(child_adds, &f), 0);
+    ck_assert_int_eq(try_add(f.memory_fd, f.event_fd, 0), 0);
+    fixture_close(&f);
+}
+END_TEST
+
+START_TEST(insisting) {
+    fixture f = fixture_open(page_size(), 0);
+    rbcore_record record;
+    ck_assert_uint_eq(ring_stats(&f).flags, 0);
+    fixture second = f;
+    second.reader = reader_on(&f, 0, RBCORE_SOURCE_INSIST);
+    ck_assert_uint_eq(ring_stats(&second).flags, RBCORE_RING_UNGUARDED);
+    produce(&f, 1);
+    ck_assert_int_eq(rbcore_reader_read(second.reader, &record, 1), 1);
+    ck_assert_uint_eq(value_of(&record), 1);
+    ok(rbcore_reader_commit(second.reader, NULL, 0));
+    rbcore_reader_free(second.reader);
+    fixture_close(&f);
+    fixture free_ring = {0};
+    /* Where nobody is, insisting costs nothing: the reader is guarded. */
+    ok(rbcore_memory_ring_create(&free_ring.memory_fd, &free_ring.event_fd, page_size(), 0));
+    free_ring.reader = reader_on(&free_ring, 0, RBCORE_SOURCE_INSIST);
+    ck_assert_int_eq(try_add(free_ring.memory_fd, free_ring.event_fd, 0), -EBUSY);
+    fixture_close(&free_ring);
+}
+END_TEST
+
+/* ---- The owner that dies ------------------------------------------------------------------- */
+
+typedef struct owner {
+    fixture *f;
+    int ready[2];
+} owner;
+
+static void say_ready(const owner *self) {
+    ck_assert_int_eq(write(self->ready[1], "", 1), 1);
+}
+
+static void await_ready(const owner *self) {
+    char byte;
+    ck_assert_int_eq(read(self->ready[0], &byte, 1), 1);
+}
+
+/* Reads three records, gives back one, and waits for its end. */
+static int own(void *argument) {
+    owner *self = argument;
+    rbcore_record records[3];
+    rbcore_reader *reader = reader_on(self->f, 0, 0);
+    if (rbcore_reader_read(reader, records, 3) != 3 ||
+        rbcore_reader_commit(reader, &records[0], 0)) {
+        return 1;
+    }
+    say_ready(self);
+    pause();
+    return 2;
+}
+
+START_TEST(killed_owner) {
+    fixture f = fixture_open(page_size(), 0);
+    rbcore_reader_free(f.reader);
+    owner o = {.f = &f};
+    ok(pipe(o.ready));
+    for (uint64_t i = 0; i < 4; i++) {
+        produce(&f, i);
+    }
+    pid_t pid = start_child(own, &o);
+    await_ready(&o);
+    ck_assert_int_eq(try_add(f.memory_fd, f.event_fd, 0), -EBUSY);
+    kill(pid, SIGKILL);
+    ck_assert_int_eq(wait_child(pid), 256 + SIGKILL);
+    f.reader = reader_on(&f, 0, 0);
+    f.ring = 0;
+    ck_assert_uint_eq(ring_stats(&f).flags, 0);
+    rbcore_record records[4];
+    ck_assert_int_eq(rbcore_reader_read(f.reader, records, 4), 3);
+    ck_assert_uint_eq(value_of(&records[0]), 1);
+    fixture_close(&f);
+}
+END_TEST
+
+/* The owner forks before it dies: its child inherits the lock, and knows nothing of it. */
+static int own_and_fork(void *argument) {
+    owner *self = argument;
+    rbcore_reader *reader = reader_on(self->f, 0, 0);
+    (void)reader;
+    if (fork() == 0) {
+        alarm(100); /* should the test fail before it kills us */
+        say_ready(self);
+        pause();
+        _exit(0);
+    }
+    pause();
+    return 2;
+}
+
+START_TEST(killed_owner_with_a_child) {
+    fixture f = fixture_open(page_size(), 0);
+    rbcore_reader_free(f.reader);
+    owner o = {.f = &f};
+    ok(pipe(o.ready));
+    pid_t pid = fork();
+    if (pid == 0) {
+        setpgid(0, 0);
+        _exit(own_and_fork(&o));
+    }
+    await_ready(&o);
+    ck_assert_int_eq(try_add(f.memory_fd, f.event_fd, 0), -EBUSY);
+    kill(pid, SIGKILL);
+    ck_assert_int_eq(wait_child(pid), 256 + SIGKILL);
+    rbcore_reader *reader = reader_on(&f, 0, 0);
+    fixture opened = f;
+    opened.reader = reader;
+    opened.ring = 0;
+    /* It could not take the lock, and says so. */
+    ck_assert_uint_eq(ring_stats(&opened).flags, RBCORE_RING_UNGUARDED);
+    rbcore_reader_free(reader);
+    kill(-pid, SIGKILL);
+    fixture_drop(&f);
+}
+END_TEST
+
+/* Anyone who has the descriptor can hold every lock there is. That must not lock readers out. */
+START_TEST(a_stranger_holds_the_locks) {
+    fixture f = {0};
+    char path[64];
+    ok(rbcore_memory_ring_create(&f.memory_fd, &f.event_fd, page_size(), 0));
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", f.memory_fd);
+    int stranger = open(path, O_RDWR | O_CLOEXEC);
+    struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    ok(fcntl(stranger, F_OFD_SETLK, &all));
+    f.reader = reader_on(&f, 0, 0);
+    ck_assert_uint_eq(ring_stats(&f).flags, RBCORE_RING_UNGUARDED);
+    close(stranger);
+    fixture_close(&f);
+}
+END_TEST
+
+static int wait_for_the_end(void *argument) {
+    say_ready(argument);
+    pause();
+    return 0;
+}
+
+START_TEST(a_forked_child_does_not_keep_the_ring) {
+    fixture f = fixture_open(page_size(), 0);
+    owner o = {.f = &f};
+    ok(pipe(o.ready));
+    pid_t pid = start_child(wait_for_the_end, &o);
+    await_ready(&o);
+    ck_assert_int_eq(try_add(f.memory_fd, f.event_fd, 0), -EBUSY);
+    rbcore_reader_free(f.reader);
+    ck_assert_int_eq(try_add(f.memory_fd, f.event_fd, 0), 0);
+    kill(pid, SIGKILL);
+    wait_child(pid);
+    fixture_drop(&f);
+}
+END_TEST
+
+/* ---- Handles after fork -------------------------------------------------------------------- */
+
+#define EXPECT_ECHILD(call)                                                                        \
+    if ((call) != -ECHILD) {                                                                       \
+        fprintf(stderr, "%s in the child: not -ECHILD\n", #call);                                  \
+        failed = 1;                                                                                \
+    }
+
+static int use_all(void *argument) {
+    fixture *f = argument;
+    rbcore_record record = {0};
+    rbcore_source source = memory_source(f->memory_fd, f->event_fd);
+    rbcore_ring_stats ring = RBCORE_RING_STATS_INIT;
+    rbcore_reader_stats stats = RBCORE_READER_STATS_INIT;
+    rbcore_identity identity = RBCORE_IDENTITY_INIT;
+    void *data = NULL;
+    int failed = 0;
+    EXPECT_ECHILD(rbcore_reader_ref(f->reader));
+    EXPECT_ECHILD(rbcore_reader_add(f->reader, &source));
+    EXPECT_ECHILD(rbcore_reader_remove(f->reader, f->ring));
+    EXPECT_ECHILD(rbcore_reader_read(f->reader, &record, 1));
+    EXPECT_ECHILD(rbcore_reader_next(f->reader, &record, 1, RBCORE_FOREVER));
+    EXPECT_ECHILD(rbcore_reader_commit(f->reader, NULL, 0));
+    EXPECT_ECHILD(rbcore_reader_release(f->reader, &record, 1));
+    EXPECT_ECHILD(rbcore_reader_fd(f->reader));
+    EXPECT_ECHILD(rbcore_reader_interrupt(f->reader));
+    EXPECT_ECHILD(rbcore_reader_flush(f->reader));
+    EXPECT_ECHILD(rbcore_reader_shutdown(f->reader));
+    EXPECT_ECHILD(rbcore_reader_stats_get(f->reader, &stats));
+    EXPECT_ECHILD(rbcore_reader_ring_stats(f->reader, f->ring, &ring));
+    EXPECT_ECHILD(rbcore_reader_identity(f->reader, &record, &identity));
+    EXPECT_ECHILD(rbcore_producer_reserve(f->producer, &data, 8));
+    EXPECT_ECHILD(rbcore_producer_submit(f->producer, &data, 0));
+    EXPECT_ECHILD(rbcore_producer_discard(f->producer, &data, 0));
+    EXPECT_ECHILD(rbcore_producer_output(f->producer, &record, 8, 0));
+    rbcore_reader_free(f->reader);
+    rbcore_producer_free(f->producer);
+    return failed;
+}
+
+static void handles_after_fork(uint64_t flags) {
+    fixture f = fixture_open(page_size(), flags);
+    rbcore_record records[4];
+    void *data;
+    produce(&f, 1);
+    produce(&f, 2);
+    ck_assert_int_eq(rbcore_reader_read(f.reader, records, 1), 1);
+    ok(rbcore_producer_reserve(f.producer, &data, 8));
+    memcpy(data, &(uint64_t){3}, 8);
+    ck_assert_int_eq(in_child(use_all, &f), 0);
+
+    /* Neither shutdown nor interrupt nor free of the child is seen here. */
+    ck_assert_int_eq(try_add(f.memory_fd, f.event_fd, 0), -EBUSY);
+    ck_assert_uint_eq(ring_stats(&f).consumer_pos, 0);
+    ck_assert_uint_eq(value_of(&records[0]), 1);
+    ck_assert_int_eq(rbcore_reader_next(f.reader, records + 1, 1, WATCHDOG_NS), 1);
+    ck_assert_uint_eq(value_of(&records[1]), 2);
+    ck_assert_int_eq(rbcore_reader_next(f.reader, records + 2, 1, 0), 0);
+    /* The record that was reserved is still ours, and was not abandoned by the child's free. */
+    ok(rbcore_producer_submit(f.producer, data, 0));
+    ck_assert_int_eq(rbcore_reader_next(f.reader, records + 2, 1, WATCHDOG_NS), 1);
+    ck_assert_uint_eq(value_of(&records[2]), 3);
+    ck_assert_uint_eq(ring_stats(&f).abandoned, 0);
+    ok(flags ? rbcore_reader_release(f.reader, records, 3)
+             : rbcore_reader_commit(f.reader, &records[2], 0));
+    ck_assert_uint_eq(ring_stats(&f).consumer_pos, 48);
+    /* Wakeups still come: the child has not torn down what it shared with us. */
+    ck_assert_int_eq(rbcore_reader_read(f.reader, records, 1), 0);
+    produce(&f, 4);
+    ck_assert(readable(rbcore_reader_fd(f.reader), WATCHDOG_MS));
+    fixture_close(&f);
+}
+
+START_TEST(fork_in_commit_mode) {
+    handles_after_fork(0);
+}
+END_TEST
+
+START_TEST(fork_in_release_mode) {
+    handles_after_fork(RBCORE_READER_RELEASE);
+}
+END_TEST
+
+/* ---- Descriptors that came over a socket --------------------------------------------------- */
+
+static void send_fds(int socket, const int fds[2]) {
+    char byte = 0;
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(2 * sizeof(int))];
+    } control = {.space = {0}};
+    struct iovec data = {&byte, 1};
+    struct msghdr message = {.msg_iov = &data,
+                             .msg_iovlen = 1,
+                             .msg_control = control.space,
+                             .msg_controllen = sizeof(control.space)};
+    control.header.cmsg_level = SOL_SOCKET;
+    control.header.cmsg_type = SCM_RIGHTS;
+    control.header.cmsg_len = CMSG_LEN(2 * sizeof(int));
+    memcpy(CMSG_DATA(&control.header), fds, 2 * sizeof(int));
+    ck_assert_int_eq(sendmsg(socket, &message, 0), 1);
+}
+
+static int receive_fds(int socket, int fds[2]) {
+    char byte;
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(2 * sizeof(int))];
+    } control;
+    struct iovec data = {&byte, 1};
+    struct msghdr message = {.msg_iov = &data,
+                             .msg_iovlen = 1,
+                             .msg_control = control.space,
+                             .msg_controllen = sizeof(control.space)};
+    if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) != 1 || !CMSG_FIRSTHDR(&message)) {
+        return -1;
+    }
+    memcpy(fds, CMSG_DATA(CMSG_FIRSTHDR(&message)), 2 * sizeof(int));
+    return 0;
+}
+
+static int use_received_fds(void *argument) {
+    int socket = *(int *)argument, fds[2];
+    if (receive_fds(socket, fds)) {
+        return 101;
+    }
+    int result = try_add(fds[0], fds[1], 0);
+    if (result != -EBUSY) {
+        return 102;
+    }
+    rbcore_source source = memory_source(fds[0], fds[1]);
+    rbcore_producer *producer;
+    if (rbcore_producer_open(&producer, &source)) {
+        return 103;
+    }
+    close(fds[0]);
+    close(fds[1]);
+    for (uint64_t i = 0; i < 100; i++) {
+        if (rbcore_producer_output(producer, &i, sizeof(i), 0)) {
+            return 104;
+        }
+    }
+    rbcore_producer_free(producer);
+    return 0;
+}
+
+START_TEST(descriptors_over_a_socket) {
+    int sockets[2];
+    ok(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets));
+    /* Forked before there is a ring: all that the child knows of it comes over the socket. */
+    pid_t pid = start_child(use_received_fds, &sockets[1]);
+    fixture f = fixture_open(page_size(), 0);
+    send_fds(sockets[0], (const int[2]){f.memory_fd, f.event_fd});
+    rbcore_record records[100];
+    int n = 0;
+    while (n < 100) {
+        int got = rbcore_reader_next(f.reader, records + n, (size_t)(100 - n), WATCHDOG_NS);
+        ck_assert_int_gt(got, 0);
+        n += got;
+    }
+    for (int i = 0; i < 100; i++) {
+        ck_assert_uint_eq(value_of(&records[i]), i);
+    }
+    ck_assert_int_eq(wait_child(pid), 0);
+    fixture_close(&f);
+}
+END_TEST
+
+int main(void) {
+    if (thread_sanitizer()) {
+        skip("ThreadSanitizer does not follow fork()");
+    }
+    const TTest *const tests[] = {second_reader_in_this_process,
+                                  second_reader_in_another_process,
+                                  removal_frees_the_ring,
+                                  insisting,
+                                  killed_owner,
+                                  killed_owner_with_a_child,
+                                  a_stranger_holds_the_locks,
+                                  a_forked_child_does_not_keep_the_ring,
+                                  fork_in_commit_mode,
+                                  fork_in_release_mode,
+                                  descriptors_over_a_socket,
+                                  NULL};
+    return run_tests("guard", tests);
+}

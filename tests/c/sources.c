@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: MIT */
+/* What rbcore_memory_ring_create makes, and what a reader and a producer refuse to open. */
+#include "support.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#define ALL_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+static int add(rbcore_reader *reader, rbcore_source source) {
+    return rbcore_reader_add(reader, &source);
+}
+
+static int open_producer(rbcore_source source) {
+    rbcore_producer *producer;
+    return rbcore_producer_open(&producer, &source);
+}
+
+START_TEST(a_new_ring) {
+    int memory_fd, event_fd;
+    const size_t size = 4 * page_size();
+    ok(rbcore_memory_ring_create(&memory_fd, &event_fd, size, 0));
+    struct stat status;
+    ok(fstat(memory_fd, &status));
+    ck_assert_uint_eq((size_t)status.st_size, size + 2 * page_size());
+    int seals = fcntl(memory_fd, F_GET_SEALS);
+    ck_assert_int_eq(seals & ALL_SEALS, ALL_SEALS);
+    ck_assert_int_eq(seals & F_SEAL_WRITE, 0);
+    ck_assert_int_eq(ftruncate(memory_fd, 0), -1);
+    ck_assert(fcntl(memory_fd, F_GETFD) & FD_CLOEXEC);
+    ck_assert(fcntl(event_fd, F_GETFD) & FD_CLOEXEC);
+    ck_assert(!readable(event_fd, 0));
+    close(memory_fd);
+    close(event_fd);
+}
+END_TEST
+
+START_TEST(rings_that_cannot_be_made) {
+    int memory_fd = -7, event_fd = -7;
+    const size_t sizes[] = {0,
+                            1,
+                            page_size() / 2,
+                            page_size() - 1,
+                            page_size() + 1,
+                            3 * page_size(),
+                            ((size_t)1 << 30) + page_size(),
+                            (size_t)1 << 31,
+                            (size_t)1 << 63,
+                            SIZE_MAX};
+    unsigned int fds = open_fds();
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+        ck_assert_int_eq(rbcore_memory_ring_create(&memory_fd, &event_fd, sizes[i], 0), -EINVAL);
+    }
+    ck_assert_int_eq(rbcore_memory_ring_create(NULL, &event_fd, page_size(), 0), -EINVAL);
+    ck_assert_int_eq(rbcore_memory_ring_create(&memory_fd, NULL, page_size(), 0), -EINVAL);
+    ck_assert_int_eq(rbcore_memory_ring_create(&memory_fd, &event_fd, page_size(), 1), -EINVAL);
+    ck_assert_uint_eq(open_fds(), fds);
+    /* The largest takes no memory before it is written to. */
+    ok(rbcore_memory_ring_create(&memory_fd, &event_fd, (size_t)1 << 30, 0));
+    close(memory_fd);
+    close(event_fd);
+}
+END_TEST
+
+START_TEST(options) {
+    rbcore_reader *reader;
+    rbcore_reader_options o = RBCORE_READER_OPTIONS_INIT;
+    ck_assert_int_eq(rbcore_reader_open(NULL, &o), -EINVAL);
+    o.flags = 2;
+    ck_assert_int_eq(rbcore_reader_open(&reader, &o), -EINVAL);
+    o.flags = UINT64_C(1) << 63 | RBCORE_READER_RELEASE;
+    ck_assert_int_eq(rbcore_reader_open(&reader, &o), -EINVAL);
+    o.flags = 0;
+    const size_t absurd[] = {0, 1, sizeof(size_t) - 1, 4097, SIZE_MAX};
+    for (size_t i = 0; i < sizeof(absurd) / sizeof(*absurd); i++) {
+        o.size = absurd[i];
+        ck_assert_int_eq(rbcore_reader_open(&reader, &o), -EINVAL);
+    }
+    struct {
+        rbcore_reader_options known;
+        uint64_t future[4];
+    } newer = {.known = RBCORE_READER_OPTIONS_INIT};
+    newer.known.size = sizeof(newer);
+    ok(rbcore_reader_open(&reader, &newer.known));
+    rbcore_reader_free(reader);
+    newer.future[3] = 1;
+    ck_assert_int_eq(rbcore_reader_open(&reader, &newer.known), -E2BIG);
+    o.size = sizeof(size_t); /* older than flags: whatever follows is not ours to read */
+    o.flags = UINT64_MAX;
+    ok(rbcore_reader_open(&reader, &o));
+    rbcore_reader_free(reader);
+}
+END_TEST
+
+/* A ring, a reader for it that has none yet, and the source that would work. */
+typedef struct trial {
+    fixture f;
+    rbcore_source good;
+    unsigned int fds;
+} trial;
+
+static trial trial_open(void) {
+    trial t = {.f = {0}};
+    ok(rbcore_memory_ring_create(&t.f.memory_fd, &t.f.event_fd, page_size(), 0));
+    ok(rbcore_reader_open(&t.f.reader, NULL));
+    t.good = memory_source(t.f.memory_fd, t.f.event_fd);
+    t.fds = open_fds();
+    return t;
+}
+
+/* Nothing was leaked by what was refused, and the good source still works. */
+static void trial_close(trial *t) {
+    ck_assert_uint_eq(open_fds(), t->fds);
+    ck_assert_int_eq(add(t->f.reader, t->good), 0);
+    fixture_close(&t->f);
+}
+
+static void refused(trial *t, rbcore_source source, int error, int producer_error) {
+    ck_assert_int_eq(add(t->f.reader, source), error);
+    ck_assert_str_ne(rbcore_reader_message(t->f.reader), "");
+    if (producer_error) {
+        ck_assert_int_eq(open_producer(source), producer_error);
+    }
+}
+
+START_TEST(malformed_sources) {
+    trial t = trial_open();
+    rbcore_source s;
+    ck_assert_int_eq(rbcore_reader_add(t.f.reader, NULL), -EINVAL);
+    ck_assert_int_eq(rbcore_reader_add(NULL, &t.good), -EINVAL);
+    ck_assert_int_eq(rbcore_producer_open(NULL, &t.good), -EINVAL);
+    rbcore_producer *producer;
+    ck_assert_int_eq(rbcore_producer_open(&producer, NULL), -EINVAL);
+
+    const size_t absurd[] = {0, 1, sizeof(size_t) - 1, 4097, SIZE_MAX};
+    for (size_t i = 0; i < sizeof(absurd) / sizeof(*absurd); i++) {
+        s = t.good;
+        s.size = absurd[i];
+        refused(&t, s, -EINVAL, -EINVAL);
+    }
+    s = t.good;
+    s.kind = 0;
+    refused(&t, s, -EINVAL, -EINVAL);
+    s.kind = 5;
+    refused(&t, s, -EINVAL, -EINVAL);
+    s.kind = UINT32_MAX;
+    refused(&t, s, -EINVAL, -EINVAL);
+    s = t.good;
+    s.flags = 4;
+    refused(&t, s, -EINVAL, -EINVAL);
+    s.flags = RBCORE_SOURCE_LATEST;
+    ck_assert_int_eq(open_producer(s), -EINVAL);
+    s = t.good;
+    s.fd = -1;
+    refused(&t, s, -EINVAL, -EINVAL);
+    s = t.good;
+    s.event_fd = -1;
+    refused(&t, s, -EINVAL, -EINVAL);
+    s = (rbcore_source)RBCORE_SOURCE_INIT;
+    s.kind = RBCORE_SOURCE_MAP_FD;
+    refused(&t, s, -EINVAL, -EOPNOTSUPP);
+    s.kind = RBCORE_SOURCE_PINNED_PATH;
+    refused(&t, s, -EINVAL, -EOPNOTSUPP);
+    s.kind = RBCORE_SOURCE_MAP_ID;
+    refused(&t, s, -EINVAL, -EOPNOTSUPP);
+
+    struct {
+        rbcore_source known;
+        uint64_t future;
+    } newer = {.known = t.good, .future = 1};
+    newer.known.size = sizeof(newer);
+    ck_assert_int_eq(rbcore_reader_add(t.f.reader, &newer.known), -E2BIG);
+    ck_assert_int_eq(rbcore_producer_open(&producer, &newer.known), -E2BIG);
+    newer.future = 0;
+    ck_assert_int_eq(rbcore_reader_add(t.f.reader, &newer.known), 0);
+    ok(rbcore_reader_remove(t.f.reader, 0));
+    /* An older caller's struct ends before the cookie: what lies behind is not looked at. */
+    s = t.good;
+    s.size = offsetof(rbcore_source, path);
+    s.cookie = 99;
+    int index = rbcore_reader_add(t.f.reader, &s);
+    ck_assert_int_eq(index, 1);
+    t.f.ring = 1;
+    ck_assert_uint_eq(ring_stats(&t.f).cookie, 0);
+    fixture_close(&t.f);
+}
+END_TEST
+
+START_TEST(descriptors_of_other_things) {
+    trial t = trial_open();
+    int pipes[2];
+    ok(pipe(pipes));
+    int null = open("/dev/null", O_RDWR);
+    char path[] = "/tmp/rbcore-XXXXXX";
+    int file = mkstemp(path);
+    ok(ftruncate(file, (off_t)(3 * page_size())));
+    t.fds = open_fds();
+    const int others[] = {pipes[0], pipes[1], null, file, t.f.event_fd};
+    rbcore_source s;
+    for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
+        s = t.good;
+        s.fd = others[i];
+        refused(&t, s, -EBADFD, -EBADFD);
+    }
+    const int no_events[] = {pipes[0], pipes[1], null, file, t.f.memory_fd};
+    for (size_t i = 0; i < sizeof(no_events) / sizeof(*no_events); i++) {
+        s = t.good;
+        s.event_fd = no_events[i];
+        refused(&t, s, -EBADFD, -EBADFD);
+    }
+    s = t.good;
+    s.fd = 15000;
+    refused(&t, s, -EBADF, -EBADF);
+    s = t.good;
+    s.event_fd = 15000;
+    refused(&t, s, -EBADF, -EBADF);
+    s = t.good;
+    s.fd = -2;
+    ck_assert_int_lt(add(t.f.reader, s), 0);
+    s = (rbcore_source)RBCORE_SOURCE_INIT;
+    s.kind = RBCORE_SOURCE_MAP_FD;
+    s.fd = file;
+    refused(&t, s, -EBADFD, -EOPNOTSUPP);
+    s.fd = t.f.memory_fd;
+    refused(&t, s, -EBADFD, -EOPNOTSUPP);
+    s.fd = 15000;
+    refused(&t, s, -EBADF, -EOPNOTSUPP);
+    s.kind = RBCORE_SOURCE_PINNED_PATH;
+    s.path = "/nonexistent/ring";
+    refused(&t, s, -ENOENT, -EOPNOTSUPP);
+    trial_close(&t);
+    close(file);
+    unlink(path);
+    close(null);
+    close(pipes[0]);
+    close(pipes[1]);
+}
+END_TEST
+
+/* A memfd with the content of a good ring, but with a size and seals of our own. */
+static int copy_of(int memory_fd, size_t size, int seals) {
+    int copy = memfd_create("copy", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    struct stat status;
+    ok(fstat(memory_fd, &status));
+    ok(ftruncate(copy, (off_t)size));
+    for (off_t at = 0; at < status.st_size && at < (off_t)size; at += 4096) {
+        char buffer[4096];
+        size_t n = size - (size_t)at < sizeof(buffer) ? size - (size_t)at : sizeof(buffer);
+        ck_assert_int_eq(pread(memory_fd, buffer, n, at), (ssize_t)n);
+        ck_assert_int_eq(pwrite(copy, buffer, n, at), (ssize_t)n);
+    }
+    if (seals) {
+        ok(fcntl(copy, F_ADD_SEALS, seals));
+    }
+    return copy;
+}
+
+static int try_copy(trial *t, int copy) {
+    rbcore_source s = t->good;
+    s.fd = copy;
+    int result = add(t->f.reader, s);
+    int producer_result = open_producer(s);
+    ck_assert_int_eq(producer_result, result);
+    close(copy);
+    return result;
+}
+
+START_TEST(memory_of_another_shape) {
+    trial t = trial_open();
+    const size_t page = page_size(), full = 3 * page;
+    ck_assert_int_eq(try_copy(&t, copy_of(t.f.memory_fd, full, 0)), -EBADFD);
+    ck_assert_int_eq(try_copy(&t, copy_of(t.f.memory_fd, full, F_SEAL_GROW)), -EBADFD);
+    ck_assert_int_eq(try_copy(&t, copy_of(t.f.memory_fd, full, F_SEAL_SHRINK)), -EBADFD);
+    const size_t sizes[] = {
+        0,           page,           2 * page, 2 * page + 8, full - page, full - 4096 + 2048,
+        full + page, full + 2 * page};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+        if (sizes[i] == full) {
+            continue;
+        }
+        int result = try_copy(&t, copy_of(t.f.memory_fd, sizes[i], ALL_SEALS));
+        ck_assert_msg(result == -EBADFD, "size %zu: %d", sizes[i], result);
+    }
+    /* All of the right size, and all zero: nobody ever made a ring of it. */
+    int empty = memfd_create("empty", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    ok(ftruncate(empty, (off_t)full));
+    ok(fcntl(empty, F_ADD_SEALS, ALL_SEALS));
+    ck_assert_int_eq(try_copy(&t, empty), -EBADFD);
+
+    /* The copy as such is no obstacle. */
+    int good = copy_of(t.f.memory_fd, full, ALL_SEALS);
+    rbcore_source s = t.good;
+    s.fd = good;
+    ck_assert_int_eq(add(t.f.reader, s), 0);
+    ok(rbcore_reader_remove(t.f.reader, 0));
+    close(good);
+    ck_assert_uint_eq(open_fds(), t.fds);
+    fixture_close(&t.f);
+}
+END_TEST
+
+START_TEST(descriptors_without_permission) {
+    trial t = trial_open();
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", t.f.memory_fd);
+    const int modes[] = {O_RDONLY, O_WRONLY, O_PATH};
+    for (int i = 0; i < 3; i++) {
+        int fd = open(path, modes[i] | O_CLOEXEC);
+        ck_assert_int_ge(fd, 0);
+        rbcore_source s = t.good;
+        s.fd = fd;
+        int result = add(t.f.reader, s);
+        if (modes[i] == O_PATH) {
+            ck_assert(result == -EBADF || result == -EBADFD || result == -EACCES);
+        } else {
+            ck_assert(result == -EACCES || result == -EPERM);
+        }
+        result = open_producer(s);
+        ck_assert(result == -EACCES || result == -EPERM || modes[i] == O_PATH);
+        ck_assert_int_lt(result, 0);
+        close(fd);
+    }
+    trial_close(&t);
+}
+END_TEST
+
+START_TEST(impossible_positions) {
+    const uint64_t size = page_size();
+    const uint64_t cases[][2] = {/* consumer, producer */
+                                 {8, 0},
+                                 {0, size + 8},
+                                 {4, 8},
+                                 {0, 4},
+                                 {1, 1},
+                                 {size, 0},
+                                 {UINT64_MAX - 7, size},
+                                 {UINT64_MAX - 7, UINT64_MAX - 15}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        trial t = trial_open();
+        image raw = image_map(t.f.memory_fd);
+        image_store(raw.consumer_pos, cases[i][0]);
+        image_store(raw.producer_pos, cases[i][1]);
+        int result = add(t.f.reader, t.good);
+        ck_assert_msg(result == -EBADMSG, "case %zu: %d", i, result);
+        ck_assert_str_ne(rbcore_reader_message(t.f.reader), "");
+        ck_assert_int_eq(open_producer(t.good), -EBADMSG);
+        image_store(raw.consumer_pos, 0);
+        image_store(raw.producer_pos, 0);
+        image_unmap(&raw);
+        trial_close(&t);
+    }
+}
+END_TEST
+
+START_TEST(no_descriptors_left) {
+    trial t = trial_open();
+    struct rlimit limit, none;
+    ok(getrlimit(RLIMIT_NOFILE, &limit));
+    int results[3], n = 0;
+    /* First none at all, then one more each time, until it works. */
+    none = limit;
+    int lowest = dup(0);
+    close(lowest);
+    int result;
+    rbcore_producer *producer = NULL;
+    do {
+        none.rlim_cur = (rlim_t)(lowest + n);
+        ok(setrlimit(RLIMIT_NOFILE, &none));
+        result = rbcore_reader_add(t.f.reader, &t.good);
+        ck_assert(result == -EMFILE || result == 0);
+        n++;
+    } while (result);
+    ck_assert_int_gt(n, 1);
+    ck_assert_int_le(n, 4); /* "up to 3 a ring" */
+    ok(rbcore_reader_remove(t.f.reader, 0));
+    none.rlim_cur = (rlim_t)lowest;
+    ok(setrlimit(RLIMIT_NOFILE, &none));
+    results[0] = rbcore_producer_open(&producer, &t.good);
+    rbcore_reader *reader;
+    results[1] = rbcore_reader_open(&reader, NULL);
+    int memory_fd, event_fd;
+    results[2] = rbcore_memory_ring_create(&memory_fd, &event_fd, page_size(), 0);
+    ok(setrlimit(RLIMIT_NOFILE, &limit));
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(results[i], -EMFILE);
+    }
+    ck_assert_uint_eq(open_fds(), t.fds);
+    fixture_close(&t.f);
+}
+END_TEST
+
+START_TEST(too_many_rings) {
+    rbcore_reader *reader;
+    ok(rbcore_reader_open(&reader, NULL));
+    struct rlimit limit;
+    ok(getrlimit(RLIMIT_NOFILE, &limit));
+    limit.rlim_cur = limit.rlim_max;
+    ok(setrlimit(RLIMIT_NOFILE, &limit));
+    if (limit.rlim_max < 3 * RBCORE_RINGS_MAX + 100) {
+        rbcore_reader_free(reader);
+        printf("skipped: too_many_rings: the limit on open files is too low\n");
+        return;
+    }
+    int memory_fd, event_fd, last = -1;
+    for (int i = 0; i < RBCORE_RINGS_MAX; i++) {
+        ok(rbcore_memory_ring_create(&memory_fd, &event_fd, page_size(), 0));
+        int index = add(reader, memory_source(memory_fd, event_fd));
+        ck_assert_msg(index == i, "%d: %d %s", i, index, rbcore_reader_message(reader));
+        if (i == RBCORE_RINGS_MAX - 1) {
+            last = memory_fd;
+            rbcore_producer *producer = producer_on(memory_fd, event_fd);
+            ok(rbcore_producer_output(producer, "x", 1, 0));
+            rbcore_producer_free(producer);
+        } else {
+            close(memory_fd);
+        }
+        close(event_fd);
+    }
+    rbcore_record record;
+    ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), 1);
+    ck_assert_uint_eq(record.ring, RBCORE_RINGS_MAX - 1);
+    ok(rbcore_reader_commit(reader, &record, 0));
+    ok(rbcore_memory_ring_create(&memory_fd, &event_fd, page_size(), 0));
+    ck_assert_int_eq(add(reader, memory_source(memory_fd, event_fd)), -ENOSPC);
+    ok(rbcore_reader_remove(reader, 500));
+    /* The only index that is free. */
+    ck_assert_int_eq(add(reader, memory_source(memory_fd, event_fd)), 500);
+    close(memory_fd);
+    close(event_fd);
+    close(last);
+    rbcore_reader_free(reader);
+}
+END_TEST
+
+int main(void) {
+    const TTest *const tests[] = {a_new_ring,
+                                  rings_that_cannot_be_made,
+                                  options,
+                                  malformed_sources,
+                                  descriptors_of_other_things,
+                                  memory_of_another_shape,
+                                  descriptors_without_permission,
+                                  impossible_positions,
+                                  no_descriptors_left,
+                                  too_many_rings,
+                                  NULL};
+    return run_tests("sources", tests);
+}
