@@ -41,16 +41,36 @@ static bool producer_pos_is_possible(const rbc_ring *self, uint64_t producer, ui
            producer - user_pos <= self->mapping.data_size;
 }
 
-/*
- * The positions that a scan works on, and what it found. In a struct of its own so that the
- * compiler keeps it in registers.
- */
+/* Where a scan is, by addresses: the next one needs only an addition, not a mask. */
 typedef struct walk {
-    uint64_t position;
-    uint64_t producer;
-    uint64_t bytes;
-    uint64_t discards;
+    unsigned char *header; /* of the record to look at, in the first copy of the data */
+    unsigned char *wrap;   /* end of the first copy */
+    uint64_t shift;        /* position of a header = shift + its address */
+    uint64_t left;         /* bytes up to producer_pos */
+    uint64_t bytes;        /* of data handed out */
+    uint64_t discards;     /* passed */
 } walk;
+
+static walk walk_from(const rbc_ring *self, uint64_t position, uint64_t producer) {
+    unsigned char *header = (unsigned char *)rbc_ring_header(self, position);
+    return (walk){.header = header,
+                  .wrap = self->mapping.data + self->mapping.data_size,
+                  .shift = position - (uintptr_t)header,
+                  .left = producer - position};
+}
+
+static uint64_t walk_position(const walk *at) {
+    return at->shift + (uintptr_t)at->header;
+}
+
+static inline void walk_to(walk *at, unsigned char *header, size_t data_size) {
+    at->left -= (uint64_t)(header - at->header);
+    if (header >= at->wrap) {
+        header -= data_size;
+        at->shift += data_size;
+    }
+    at->header = header;
+}
 
 /*
  * Hands out the record at `at`, which is complete and in bounds, and those after it that have the
@@ -61,27 +81,37 @@ typedef struct walk {
  * on the load: the processor runs ahead. And a header that is equal as a whole needs no test of its
  * flags. Bounds are checked once for the run, which also ends where the ring wraps.
  */
-static rbcore_record *hand_out_run(const rbc_ring *self, walk *at, uint32_t length,
-                                   rbcore_record *record, const rbcore_record *end) {
+static inline rbcore_record *hand_out_run(const rbc_ring *self, walk *at, uint32_t length,
+                                          rbcore_record *record, const rbcore_record *end) {
     const uint64_t span = rbc_record_span(length);
-    unsigned char *const first = (unsigned char *)rbc_ring_header(self, at->position);
-    unsigned char *const wrap = self->mapping.data + self->mapping.data_size;
-    unsigned char *const last_fit = first + (at->producer - at->position) - span;
-    unsigned char *const last = last_fit < wrap ? last_fit : wrap - 1;
-    const uint64_t position_of_zero = at->position - (uintptr_t)first;
     const uint16_t index = self->index;
-    unsigned char *header = first;
+    unsigned char *last = at->header + (at->left - span);
+    last = last < at->wrap ? last : at->wrap - RBC_HEADER_SIZE;
+    unsigned char *header = at->header;
+    rbcore_record *const first = record;
     do {
         record->data = header + RBC_HEADER_SIZE;
-        record->position = position_of_zero + (uintptr_t)header;
+        record->position = at->shift + (uintptr_t)header;
         record->size = length;
         record->ring = index;
         record->flags = 0;
         record++;
         header += span;
     } while (record != end && header <= last && load_length(header) == length);
-    at->position += (uint64_t)(header - first);
+    at->bytes += (uint64_t)(record - first) * length;
+    walk_to(at, header, self->mapping.data_size);
     return record;
+}
+
+/* Passes a discarded record. Returns whether the bound on them allowed it. */
+static bool pass_discarded(const rbc_ring *self, walk *at, uint64_t span, rbc_scan *scan) {
+    if (scan->skips_left == 0) {
+        return false;
+    }
+    scan->skips_left--;
+    at->discards++;
+    walk_to(at, at->header + span, self->mapping.data_size);
+    return true;
 }
 
 static rbc_scan_end walk_records(rbc_ring *self, rbc_scan *scan, walk *at) {
@@ -89,32 +119,26 @@ static rbc_scan_end walk_records(rbc_ring *self, rbc_scan *scan, walk *at) {
     rbcore_record *const end = scan->records + scan->max;
     rbc_scan_end why = RBC_SCAN_FULL;
     while (record != end) {
-        if (at->position == at->producer) {
+        if (at->left == 0) {
             why = RBC_SCAN_EMPTY;
             break;
         }
-        uint32_t length = load_length(rbc_ring_header(self, at->position));
+        uint32_t length = load_length(at->header);
         if (length & RBC_BUSY) {
             self->head_is_busy = true;
             why = RBC_SCAN_EMPTY;
             break;
         }
-        if (length & RBC_DISCARD && scan->skips_left == 0) {
-            why = RBC_SCAN_BOUND;
-            break;
-        }
-        if (rbc_record_span(length & ~RBC_DISCARD) > at->producer - at->position) {
+        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
+        if (span > at->left) {
             why = RBC_SCAN_BROKEN;
             break;
         }
-        if (length & RBC_DISCARD) {
-            at->position += rbc_record_span(length & ~RBC_DISCARD);
-            at->discards++;
-            scan->skips_left--;
-        } else {
-            rbcore_record *run_end = hand_out_run(self, at, length, record, end);
-            at->bytes += (uint64_t)(run_end - record) * length;
-            record = run_end;
+        if (!(length & RBC_DISCARD)) {
+            record = hand_out_run(self, at, length, record, end);
+        } else if (!pass_discarded(self, at, span, scan)) {
+            why = RBC_SCAN_BOUND;
+            break;
         }
     }
     scan->count = (size_t)(record - scan->records);
@@ -129,18 +153,18 @@ static void note_high_water(rbc_ring *self, uint64_t producer) {
 }
 
 rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
-    uint64_t start = rbc_get(&self->read_pos);
-    walk at = {.position = start, .producer = load_producer_pos(self)};
+    uint64_t start = rbc_get(&self->read_pos), producer = load_producer_pos(self);
+    bool broken = atomic_load_explicit(&self->broken, memory_order_relaxed);
     self->head_is_busy = false;
-    if (at.producer == start && !atomic_load_explicit(&self->broken, memory_order_relaxed)) {
+    if (producer == start && !broken) {
         return RBC_SCAN_EMPTY;
     }
-    if (atomic_load_explicit(&self->broken, memory_order_relaxed) ||
-        !producer_pos_is_possible(self, at.producer, start)) {
+    if (broken || !producer_pos_is_possible(self, producer, start)) {
         atomic_store_explicit(&self->broken, true, memory_order_relaxed);
         return RBC_SCAN_BROKEN;
     }
-    note_high_water(self, at.producer);
+    note_high_water(self, producer);
+    walk at = walk_from(self, start, producer);
     size_t first = scan->count;
     rbc_scan_end why = walk_records(self, scan, &at);
     if (why == RBC_SCAN_BROKEN) {
@@ -151,7 +175,7 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
     rbc_count(&self->records, found);
     rbc_count(&self->bytes, at.bytes);
     rbc_count(&self->discards, at.discards);
-    rbc_ring_handed_out(self, scan->records + first, found, at.position);
+    rbc_ring_handed_out(self, scan->records + first, found, walk_position(&at));
     return why;
 }
 
