@@ -71,8 +71,9 @@ int64_t invoke(const struct function *function, const uint64_t *values) {
         narrow[i] = (uint32_t)values[i];
         arguments[i] = types[i]->size == 4 ? (void *)&narrow[i] : (void *)&wide[i];
     }
-    if (ffi_prep_cif(&cif, FFI_DEFAULT_ABI, count, type_of(function->signature[0]), types))
+    if (ffi_prep_cif(&cif, FFI_DEFAULT_ABI, count, type_of(function->signature[0]), types)) {
         abort();
+    }
     ffi_call(&cif, function->symbol, &result, arguments);
     switch (function->signature[0]) {
     case 'i':
@@ -85,9 +86,11 @@ int64_t invoke(const struct function *function, const uint64_t *values) {
 }
 
 struct function *find_function(const char *name) {
-    for (size_t i = 0; i < COUNT(functions); i++)
-        if (strcmp(functions[i].name, name) == 0)
+    for (size_t i = 0; i < COUNT(functions); i++) {
+        if (strcmp(functions[i].name, name) == 0) {
             return &functions[i];
+        }
+    }
     ck_abort_msg("%s is not in abi_table.h", name);
 }
 
@@ -108,8 +111,9 @@ const struct field *find_field(const char *type, const char *name) {
     for (size_t i = 0; i < COUNT(fields); i++) {
         const struct field *f = &fields[i];
 
-        if (strcmp(f->type, type) == 0 && f->name && strcmp(f->name, name) == 0)
+        if (strcmp(f->type, type) == 0 && f->name && strcmp(f->name, name) == 0) {
             return f;
+        }
     }
     ck_abort_msg("%s.%s is not in abi_table.h", type, name);
 }
@@ -135,15 +139,18 @@ uint64_t get_field(const unsigned char *bytes, const struct field *f) {
 void set_field(unsigned char *bytes, const struct field *f, uint64_t value) {
     uint32_t u32 = (uint32_t)value;
 
-    if (f->size == 4)
+    if (f->size == 4) {
         memcpy(bytes + f->offset, &u32, 4);
-    else
+    } else {
         memcpy(bytes + f->offset, &value, 8);
+    }
 }
 
 size_t size_of(const char *type) {
-    for (size_t i = 0; i < COUNT(fields); i++)
-        if (strcmp(fields[i].type, type) == 0 && !fields[i].name)
+    for (size_t i = 0; i < COUNT(fields); i++) {
+        if (strcmp(fields[i].type, type) == 0 && !fields[i].name) {
             return fields[i].size;
+        }
+    }
     ck_abort_msg("%s is not in abi_table.h", type);
 }

@@ -12,8 +12,9 @@ static void compare(const char *type, const void *macro, const void *function, s
         unsigned int m = ((const unsigned char *)macro)[i];
         unsigned int f = ((const unsigned char *)function)[i];
 
-        if (m == f)
+        if (m == f) {
             continue;
+        }
         printf("%s, byte %zu: the macro has %#x, the function %#x\n", type, i, m, f);
         failures++;
     }

@@ -13,8 +13,9 @@
 static int failures;
 
 static void compare(const char *what, uint64_t header, uint64_t table) {
-    if (header == table)
+    if (header == table) {
         return;
+    }
     printf("%s: rbcore.h has %llu, the table %llu\n", what, (unsigned long long)header,
            (unsigned long long)table);
     failures++;

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT */
+/* What a program does with a ring: records, waiting, control. */
+#include "conformance.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "pair.h"
+
+/* Four records: positions 0, 16, (40, discarded,) 56; the ring ends at 64. */
+#define END 64
+
+static void produce_four(const struct pair *pair) {
+    uint64_t producer = pointer(pair->producer);
+    void *data = NULL;
+
+    output(pair, "abc", 3, 0);
+
+    ck_assert_int_eq(CALL(producer_reserve, producer, pointer(&data), 16), 0);
+    ck_assert_uint_eq(handle(&data) % 8, 0);
+    memcpy(data, "0123456789abcdef", 16);
+    ck_assert_int_eq(CALL(producer_submit, producer, handle(&data), UINT32_MAX), -EINVAL);
+    ck_assert_int_eq(CALL(producer_submit, producer, handle(&data), RBCORE_FORCE_WAKEUP), 0);
+    ck_assert_int_eq(CALL(producer_submit, producer, handle(&data), 0), -EINVAL);
+
+    ck_assert_int_eq(CALL(producer_reserve, producer, pointer(&data), 8), 0);
+    ck_assert_int_eq(CALL(producer_discard, producer, handle(&data), 4), -EINVAL);
+    ck_assert_int_eq(CALL(producer_discard, producer, handle(&data), RBCORE_NO_WAKEUP), 0);
+
+    output(pair, NULL, 0, 0);
+}
+
+static void lose_one(const struct pair *pair) {
+    static char large[RING_SIZE];
+    uint64_t producer = pointer(pair->producer);
+    void *data = NULL;
+
+    ck_assert_int_eq(CALL(producer_output, producer, pointer(large), RING_SIZE - 8, 0), -EAGAIN);
+    ck_assert_int_eq(CALL(producer_output, producer, pointer(large), RING_SIZE - 7, 0), -EMSGSIZE);
+    ck_assert_int_eq(CALL(producer_reserve, producer, pointer(&data), RING_SIZE - 7), -EMSGSIZE);
+    ck_assert_int_eq(CALL(producer_output, producer, pointer(large), 8, 8), -EINVAL);
+}
+
+static void assert_four(const struct pair *pair, const struct records *records) {
+    assert_record(pair, records->bytes[0], 0, "abc", 3);
+    assert_record(pair, records->bytes[1], 16, "0123456789abcdef", 16);
+    assert_record(pair, records->bytes[2], 56, "", 0);
+}
+
+static void assert_positions(const struct pair *pair, uint64_t read, uint64_t user) {
+    struct memory stats;
+
+    ring_stats(pair, &stats);
+    ck_assert_uint_eq(GET(stats.bytes, ring_stats, producer_pos), END);
+    ck_assert_uint_eq(GET(stats.bytes, ring_stats, bytes_waiting), END - read);
+    ck_assert_uint_eq(GET(stats.bytes, ring_stats, read_pos), read);
+    ck_assert_uint_eq(GET(stats.bytes, ring_stats, user_pos), user);
+    ck_assert_uint_eq(GET(stats.bytes, ring_stats, consumer_pos), user);
+}
+
+static void assert_ring_stats(const struct pair *pair) {
+    struct memory stats;
+
+    ring_stats(pair, &stats);
+    ck_assert_uint_eq(GET(stats.bytes, ring_stats, size), size_of("rbcore_ring_stats"));
+    ck_assert_uint_eq(GET(stats.bytes, ring_stats, cookie), COOKIE);
+    ck_assert_uint_eq(GET(stats.bytes, ring_stats, flags), 0);
+    ck_assert_uint_eq(GET(stats.bytes, ring_stats, map_id), RBCORE_UNKNOWN);
+    ck_assert_uint_eq(GET(stats.bytes, ring_stats, ring_size), RING_SIZE);
+    ck_assert_uint_eq(GET(stats.bytes, ring_stats, high_water), END);
+    ck_assert_uint_eq(GET(stats.bytes, ring_stats, records), 3);
+    ck_assert_uint_eq(GET(stats.bytes, ring_stats, bytes), 19);
+    ck_assert_uint_eq(GET(stats.bytes, ring_stats, discards), 1);
+    ck_assert_uint_eq(GET(stats.bytes, ring_stats, abandoned), 0);
+    ck_assert_uint_eq(GET(stats.bytes, ring_stats, skipped), 0);
+    ck_assert_uint_eq(GET(stats.bytes, ring_stats, lost), 1);
+}
+
+static void assert_reader_stats(const struct pair *pair) {
+    struct memory stats;
+
+    memset(&stats, UNTOUCHED, sizeof(stats));
+    ck_assert_int_eq(CALL(reader_stats_init, pointer(&stats), size_of("rbcore_reader_stats")), 0);
+    ck_assert_int_eq(CALL(reader_stats_get, pointer(pair->reader), pointer(&stats)), 0);
+    ck_assert_uint_eq(GET(stats.bytes, reader_stats, size), size_of("rbcore_reader_stats"));
+    ck_assert_uint_eq(GET(stats.bytes, reader_stats, records), 3);
+    ck_assert_uint_eq(GET(stats.bytes, reader_stats, bytes), 19);
+    ck_assert_uint_eq(GET(stats.bytes, reader_stats, discards), 1);
+    ck_assert_uint_eq(GET(stats.bytes, reader_stats, batches), 1);
+    ck_assert_uint_eq(GET(stats.bytes, reader_stats, commits), 2);
+    ck_assert_uint_eq(GET(stats.bytes, reader_stats, rings), 1);
+    ck_assert_uint_ne(GET(stats.bytes, reader_stats, wakeups), RBCORE_UNKNOWN);
+}
+
+START_TEST(records_are_read_and_committed) {
+    struct pair pair;
+    struct records records;
+    uint64_t reader;
+
+    pair_open(&pair, 0);
+    reader = pointer(pair.reader);
+    produce_four(&pair);
+    lose_one(&pair);
+    assert_positions(&pair, 0, 0);
+
+    memset(&records, UNTOUCHED, sizeof(records));
+    ck_assert_int_eq(read_records(&pair, &records), 3);
+    assert_four(&pair, &records);
+    ck_assert_int_eq(read_records(&pair, &records), 0);
+    ck_assert_int_eq(CALL(reader_read, reader, pointer(&records), 0), -EINVAL);
+    assert_positions(&pair, END, 0);
+
+    ck_assert_int_eq(CALL(reader_release, reader, pointer(&records), 1), -EINVAL);
+    ck_assert_int_eq(CALL(reader_commit, reader, 0, 1), -EINVAL);
+    ck_assert_int_eq(commit(&pair, records.bytes[1]), 0);
+    assert_positions(&pair, END, 56); /* the discarded record goes with the one before */
+    ck_assert_int_eq(commit(&pair, records.bytes[0]), -EINVAL);
+    ck_assert_int_eq(commit(&pair, NULL), 0);
+    assert_positions(&pair, END, END);
+
+    assert_ring_stats(&pair);
+    assert_reader_stats(&pair);
+    pair_close(&pair);
+}
+END_TEST
+
+START_TEST(records_are_released_in_any_order) {
+    struct pair pair;
+    struct records records;
+    uint64_t reader;
+
+    pair_open(&pair, RBCORE_READER_RELEASE);
+    reader = pointer(pair.reader);
+    produce_four(&pair);
+    ck_assert_int_eq(read_records(&pair, &records), 3);
+    assert_four(&pair, &records);
+    ck_assert_int_eq(commit(&pair, NULL), -EINVAL);
+
+    ck_assert_int_eq(CALL(reader_release, reader, pointer(records.bytes[1]), 1), 0);
+    assert_positions(&pair, END, 0);
+    ck_assert_int_eq(CALL(reader_release, reader, pointer(records.bytes[1]), 1), -EINVAL);
+    memcpy(records.bytes[1], records.bytes[2], RECORD_SIZE);
+    ck_assert_int_eq(CALL(reader_release, reader, pointer(&records), 2), 0);
+    assert_positions(&pair, END, END);
+    pair_close(&pair);
+}
+END_TEST
+
+static void read_boot_id(unsigned char *id) {
+    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+    char text[64];
+    size_t digits = 0;
+
+    ck_assert_ptr_nonnull(file);
+    ck_assert_ptr_nonnull(fgets(text, sizeof(text), file));
+    fclose(file);
+    for (const char *c = text; *c && digits < 32; c++) {
+        char digit[2] = {*c, '\0'};
+        unsigned char value = (unsigned char)strtoul(digit, NULL, 16);
+
+        if (*c == '-') {
+            continue;
+        }
+        id[digits / 2] = (unsigned char)(digits % 2 ? id[digits / 2] | value : value << 4);
+        digits++;
+    }
+    ck_assert_uint_eq(digits, 32);
+}
+
+START_TEST(identity_of_a_record) {
+    struct pair pair;
+    struct records records;
+    struct memory identity;
+    struct stat status;
+    unsigned char boot_id[16];
+
+    pair_open(&pair, 0);
+    produce_four(&pair);
+    ck_assert_int_eq(read_records(&pair, &records), 3);
+    ck_assert_int_eq(CALL(identity_init, pointer(&identity), size_of("rbcore_identity")), 0);
+    ck_assert_int_eq(
+        CALL(reader_identity, pointer(pair.reader), pointer(records.bytes[1]), pointer(&identity)),
+        0);
+    read_boot_id(boot_id);
+    ck_assert_int_eq(fstat(pair.ring.fd, &status), 0);
+    ck_assert_mem_eq(identity.bytes + find_field("rbcore_identity", "boot_id")->offset, boot_id,
+                     sizeof(boot_id));
+    ck_assert_uint_eq(GET(identity.bytes, identity, kind), RBCORE_SOURCE_MEMORY_RING);
+    ck_assert_uint_eq(GET(identity.bytes, identity, ring_id), status.st_ino);
+    ck_assert_uint_eq(GET(identity.bytes, identity, position), 16);
+    pair_close(&pair);
+}
+END_TEST
+
+START_TEST(latest_skips_what_is_there) {
+    struct pair pair;
+    struct records records;
+    struct memory stats;
+    int64_t index;
+
+    pair_open(&pair, 0);
+    output(&pair, "old", 3, 0);
+    ck_assert_int_eq(CALL(reader_remove, pointer(pair.reader), pair.index), 0);
+    SET(pair.source.bytes, source, flags, RBCORE_SOURCE_LATEST);
+    index = reader_add(pair.reader, &pair.source);
+    ck_assert_int_ge(index, 0);
+    pair.index = (unsigned int)index;
+    output(&pair, "new", 3, 0);
+    ck_assert_int_eq(read_records(&pair, &records), 1);
+    assert_record(&pair, records.bytes[0], 16, "new", 3);
+    ring_stats(&pair, &stats);
+    ck_assert_uint_eq(GET(stats.bytes, ring_stats, skipped), 1);
+    pair_close(&pair);
+}
+END_TEST
+
+/* ---- Waiting and control ------------------------------------------------------------------- */
+
+static int readable(const struct pair *pair, int timeout_ms) {
+    struct pollfd poll_fd = {(int)CALL(reader_fd, pointer(pair->reader)), POLLIN, 0};
+
+    ck_assert_int_ge(poll_fd.fd, 0);
+    return poll(&poll_fd, 1, timeout_ms);
+}
+
+START_TEST(wakeups_and_flags) {
+    struct pair pair;
+    struct records records;
+
+    pair_open(&pair, 0);
+    ck_assert_int_eq(read_records(&pair, &records), 0);
+    ck_assert_int_eq(readable(&pair, 0), 0);
+    output(&pair, "a", 1, RBCORE_NO_WAKEUP);
+    ck_assert_int_eq(readable(&pair, 0), 0);
+    output(&pair, "b", 1, RBCORE_FORCE_WAKEUP);
+    ck_assert_int_eq(readable(&pair, 10000), 1);
+    ck_assert_int_eq(read_records(&pair, &records), 2);
+    ck_assert_int_eq(commit(&pair, NULL), 0);
+    ck_assert_int_eq(read_records(&pair, &records), 0);
+    output(&pair, "c", 1, 0);
+    ck_assert_int_eq(readable(&pair, 10000), 1);
+    pair_close(&pair);
+}
+END_TEST
+
+START_TEST(timeouts) {
+    struct pair pair;
+    struct records records;
+
+    pair_open(&pair, 0);
+    ck_assert_int_eq(next_records(&pair, &records, 0), 0);
+    ck_assert_int_eq(next_records(&pair, &records, 1000000), 0);
+    ck_assert_int_eq(next_records(&pair, &records, -2), -EINVAL);
+    ck_assert_int_eq(next_records(&pair, &records, INT64_MIN), -EINVAL);
+    output(&pair, "a", 1, 0);
+    ck_assert_int_eq(next_records(&pair, &records, (int64_t)RBCORE_FOREVER), 1);
+    ck_assert_int_eq(commit(&pair, records.bytes[0]), 0);
+    output(&pair, "b", 1, 0);
+    ck_assert_int_eq(next_records(&pair, &records, INT64_MAX), 1);
+    ck_assert_int_eq(CALL(reader_next, pointer(pair.reader), pointer(&records), 0, RBCORE_FOREVER),
+                     -EINVAL);
+    pair_close(&pair);
+}
+END_TEST
+
+START_TEST(interrupt_flush_and_shutdown) {
+    struct pair pair;
+    struct records records;
+    uint64_t reader;
+
+    pair_open(&pair, 0);
+    reader = pointer(pair.reader);
+
+    ck_assert_int_eq(CALL(reader_interrupt, reader), 0);
+    ck_assert_int_eq(CALL(reader_interrupt, reader), 0);
+    ck_assert_int_eq(next_records(&pair, &records, (int64_t)RBCORE_FOREVER), -ECANCELED);
+    ck_assert_int_eq(read_records(&pair, &records), 0);
+
+    output(&pair, "a", 1, RBCORE_NO_WAKEUP);
+    ck_assert_int_eq(CALL(reader_flush, reader), 0);
+    ck_assert_int_eq(next_records(&pair, &records, (int64_t)RBCORE_FOREVER), 1);
+    ck_assert_int_eq(next_records(&pair, &records, (int64_t)RBCORE_FOREVER), -ENODATA);
+    ck_assert_int_eq(next_records(&pair, &records, 0), 0);
+
+    ck_assert_int_eq(CALL(reader_shutdown, reader), 0);
+    ck_assert_int_eq(read_records(&pair, &records), -ESHUTDOWN);
+    ck_assert_int_eq(next_records(&pair, &records, (int64_t)RBCORE_FOREVER), -ESHUTDOWN);
+    ck_assert_int_eq(reader_add(pair.reader, &pair.source), -ESHUTDOWN);
+    ck_assert_int_eq(commit(&pair, NULL), 0);
+    pair_close(&pair);
+}
+END_TEST
+
+START_TEST(rings_are_removed) {
+    struct pair pair;
+    struct records records;
+    uint64_t reader;
+
+    pair_open(&pair, 0);
+    reader = pointer(pair.reader);
+    output(&pair, "a", 1, 0);
+    ck_assert_int_eq(read_records(&pair, &records), 1);
+    ck_assert_int_eq(CALL(reader_remove, reader, pair.index), -EBUSY);
+    ck_assert_int_eq(CALL(reader_remove, reader, pair.index + 1), -EINVAL);
+    ck_assert_int_eq(CALL(reader_remove, reader, UINT32_MAX), -EINVAL);
+    ck_assert_int_eq(commit(&pair, NULL), 0);
+    ck_assert_int_eq(CALL(reader_remove, reader, pair.index), 0);
+    ck_assert_int_eq(CALL(reader_remove, reader, pair.index), -EINVAL);
+    pair_close(&pair);
+}
+END_TEST
+
+START_TEST(second_reader_is_refused) {
+    struct pair pair;
+    void *second;
+    const char *message;
+
+    pair_open(&pair, 0);
+    second = reader_open(0);
+    message = (const char *)(uintptr_t)CALL(reader_message, pointer(second));
+    ck_assert_str_eq(message, "");
+    ck_assert_int_eq(reader_add(second, &pair.source), -EBUSY);
+    message = (const char *)(uintptr_t)CALL(reader_message, pointer(second));
+    ck_assert_str_ne(message, "");
+    SET(pair.source.bytes, source, flags, RBCORE_SOURCE_INSIST);
+    ck_assert_int_ge(reader_add(second, &pair.source), 0);
+    reader_free(second);
+    pair_close(&pair);
+}
+END_TEST
+
+START_TEST(references) {
+    struct pair pair;
+    struct records records;
+
+    pair_open(&pair, 0);
+    ck_assert_int_eq(CALL(reader_ref, pointer(pair.reader)), 0);
+    reader_free(pair.reader);
+    output(&pair, "a", 1, 0);
+    ck_assert_int_eq(read_records(&pair, &records), 1);
+    assert_record(&pair, records.bytes[0], 0, "a", 1);
+    pair_close(&pair);
+}
+END_TEST
+
+void add_ring_tests(Suite *suite) {
+    TCase *group = tcase_create("rings");
+
+    tcase_add_test(group, records_are_read_and_committed);
+    tcase_add_test(group, records_are_released_in_any_order);
+    tcase_add_test(group, identity_of_a_record);
+    tcase_add_test(group, latest_skips_what_is_there);
+    tcase_add_test(group, wakeups_and_flags);
+    tcase_add_test(group, timeouts);
+    tcase_add_test(group, interrupt_flush_and_shutdown);
+    tcase_add_test(group, rings_are_removed);
+    tcase_add_test(group, second_reader_is_refused);
+    tcase_add_test(group, references);
+    suite_add_tcase(suite, group);
+}
