@@ -69,6 +69,7 @@ static struct process start(void (*body)(int socket, struct produce *ring), stru
 
 static void end(const struct process *process) {
     int status;
+    shutdown(process->socket, SHUT_RDWR); /* later processes have a copy of this end */
     close(process->socket);
     ck_assert_int_eq(waitpid(process->pid, &status, 0), process->pid);
     ck_assert_int_eq(status, 0);

@@ -287,7 +287,7 @@ START_TEST(foreign_epoll_does_not_spin) {
     ck_assert_int_lt(events_of_foreign_epoll(reader), 500);
     ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
     read_none(reader);
-    ck_assert_int_eq(events_of_foreign_epoll(reader), 0);
+    ck_assert_int_le(events_of_foreign_epoll(reader), 1); /* the timer may have been under way */
     rbcore_reader_free(reader);
     produce__destroy(ring);
 }
