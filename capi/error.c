@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "keep_errno.h"
 #include "map.h"
 
 #include <errno.h>
@@ -65,6 +66,7 @@ static int probe_memory_ring(void) {
 }
 
 int rbcore_supports(uint32_t feature) {
+    RBC_KEEP_ERRNO;
     switch (feature) {
     case RBCORE_FEATURE_KERNEL_RING:
         return rbc_map_probe_ring();

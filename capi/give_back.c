@@ -79,11 +79,23 @@ static uint64_t end_of(const rbcore_record *record) {
     return record->position + rbc_record_span(record->size);
 }
 
-/* Gives back everything up to `end`, and the discarded records that follow the last one held. */
-static void commit_to(rbc_ring *self, uint64_t end) {
-    if (end == self->handed_end) {
-        end = self->handed_end = rbc_get(&self->read_pos);
+/* The end of the discarded records that follow `end` before the next one that is held. */
+static uint64_t pass_discarded(rbc_ring *self, uint64_t end) {
+    while (end != self->handed_end) {
+        uint32_t length = rbc_get_length(self, end);
+        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
+        if (!(length & RBC_DISCARD) || span > self->handed_end - end) {
+            return end;
+        }
+        end += span;
     }
+    self->handed_end = rbc_get(&self->read_pos);
+    return self->handed_end;
+}
+
+/* Gives back everything up to `end`, and the discarded records that follow. */
+static void commit_to(rbc_ring *self, uint64_t end) {
+    end = pass_discarded(self, end);
     if (end != rbc_get(&self->user_pos)) {
         advance_to(self, end);
     }
@@ -97,9 +109,8 @@ static bool is_uncommitted(const rbc_ring *ring, const rbcore_record *record) {
         rbc_record_span(record->size) > held - before) {
         return false;
     }
-    const rbc_header *header = rbc_ring_header(ring, record->position);
-    return atomic_load_explicit(&header->length, memory_order_relaxed) == record->size &&
-           record->data == (const unsigned char *)header + RBC_HEADER_SIZE;
+    const void *data = rbc_ring_header(ring, record->position) + 1;
+    return rbc_get_length(ring, record->position) == record->size && record->data == data;
 }
 
 static void commit_everything(rbcore_reader *self) {

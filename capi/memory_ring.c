@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "memory_ring.h"
 
+#include "keep_errno.h"
 #include "owner.h"
 
 #include <errno.h>
@@ -34,6 +35,7 @@ static int lay_out(int fd, size_t data_size, size_t page_size) {
 }
 
 int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size, uint32_t flags) {
+    RBC_KEEP_ERRNO;
     size_t page_size = rbc_page_size();
     if (memory_fd == NULL || event_fd == NULL || flags != 0 ||
         !rbc_ring_size_is_valid(ring_size, page_size) || ring_size > RBC_MEMORY_RING_MAX) {

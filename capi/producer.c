@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Writing records into a memory ring: kernel/bpf/ringbuf.c's part of the protocol. */
 #include "fence.h"
+#include "keep_errno.h"
 #include "memory_ring.h"
 #include "owner.h"
 #include "ring.h"
@@ -69,7 +70,7 @@ static int check_source(rbcore_source *source, const rbcore_source *given) {
     }
     switch (source->kind) {
     case RBCORE_SOURCE_MEMORY_RING:
-        return source->flags == 0 ? 0 : -EINVAL;
+        return source->flags == 0 && source->fd != -1 && source->event_fd != -1 ? 0 : -EINVAL;
     case RBCORE_SOURCE_MAP_FD:
     case RBCORE_SOURCE_PINNED_PATH:
     case RBCORE_SOURCE_MAP_ID:
@@ -104,7 +105,7 @@ static int map_ring(rbcore_producer *self, const rbcore_source *source) {
 
 static bool positions_are_possible(const rbcore_producer *self, uint64_t consumer,
                                    uint64_t producer) {
-    return producer % 8 == 0 && producer - consumer <= self->mapping.data_size;
+    return consumer % 8 == 0 && producer % 8 == 0 && producer - consumer <= self->mapping.data_size;
 }
 
 static int open_producer(rbcore_producer *self, const rbcore_source *source) {
@@ -134,6 +135,7 @@ static void close_producer(rbcore_producer *self) {
 }
 
 int rbcore_producer_open(rbcore_producer **out, const rbcore_source *given) {
+    RBC_KEEP_ERRNO;
     if (out == NULL || given == NULL) {
         return -EINVAL;
     }
@@ -157,6 +159,7 @@ int rbcore_producer_open(rbcore_producer **out, const rbcore_source *given) {
 }
 
 void rbcore_producer_free(rbcore_producer *self) {
+    RBC_KEEP_ERRNO;
     if (self == NULL) {
         return;
     }
@@ -195,6 +198,7 @@ static void sleep_on_lock(rbcore_producer *self, uint32_t seen) {
 }
 
 static void lock_slowly(rbcore_producer *self) {
+    RBC_KEEP_ERRNO;
     const uint32_t ours = self->token | CONTENDED; /* others may sleep as well */
     for (;;) {
         uint32_t seen = atomic_load_explicit(&self->page->lock, memory_order_relaxed);
@@ -231,6 +235,7 @@ static void lock(rbcore_producer *self) {
 static void unlock(rbcore_producer *self) {
     uint32_t word = atomic_exchange_explicit(&self->page->lock, 0, memory_order_release);
     if (word & CONTENDED) {
+        RBC_KEEP_ERRNO;
         syscall(SYS_futex, &self->page->lock, FUTEX_WAKE, 1, NULL, NULL, 0);
     }
 }
@@ -284,7 +289,7 @@ int rbcore_producer_reserve(rbcore_producer *self, void **data, size_t size) {
 }
 
 static void wake_reader(rbcore_producer *self) {
-    int saved = errno;
+    RBC_KEEP_ERRNO;
     uint64_t count = 1;
     if (write(self->event_fd, &count, sizeof(count)) < 0 && errno == EAGAIN) {
         /* Somebody filled the counter to the brim. Nobody needs its value: empty it. */
@@ -293,7 +298,6 @@ static void wake_reader(rbcore_producer *self) {
         n = write(self->event_fd, &count, sizeof(count));
         (void)n;
     }
-    errno = saved;
 }
 
 /* The header of a record that this producer has reserved, or NULL. */

@@ -2,6 +2,7 @@
 #include "reader.h"
 
 #include "fence.h"
+#include "keep_errno.h"
 #include "sized.h"
 
 #include <errno.h>
@@ -37,6 +38,7 @@ const char *rbcore_reader_message(const rbcore_reader *self) {
 }
 
 int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) {
+    RBC_KEEP_ERRNO;
     if (out == NULL) {
         return -EINVAL;
     }
@@ -88,6 +90,7 @@ void rbc_reader_put(rbcore_reader *self) {
 
 /* Drops one reference to a ring in the slots, which is the last: the ring goes. */
 static void drop_ring(rbc_ring *self) {
+    RBC_KEEP_ERRNO;
     rbcore_reader *reader = self->reader;
     pthread_mutex_lock(&reader->slots_lock);
     atomic_store_explicit(&reader->slots[self->index], NULL, memory_order_release);
@@ -116,6 +119,7 @@ static void free_in_child(rbcore_reader *self) {
 }
 
 void rbcore_reader_free(rbcore_reader *self) {
+    RBC_KEEP_ERRNO;
     if (self == NULL || atomic_fetch_sub_explicit(&self->user_refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
@@ -164,6 +168,7 @@ static int install(rbcore_reader *self, rbc_ring *ring, unsigned slot) {
 }
 
 int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
+    RBC_KEEP_ERRNO;
     int error = rbc_reader_check(self);
     if (error != 0) {
         return error;
@@ -191,6 +196,7 @@ int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
 }
 
 int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
+    RBC_KEEP_ERRNO;
     int error = rbc_reader_check(self);
     if (error != 0) {
         return error;

@@ -2,6 +2,7 @@
 #include "ring.h"
 
 #include "give_back.h"
+#include "keep_errno.h"
 #include "memory_ring.h"
 
 #include <errno.h>
@@ -196,6 +197,7 @@ void rbc_ring_skip_to_latest(rbc_ring *self) {
 }
 
 bool rbc_ring_skip_abandoned(rbc_ring *self) {
+    RBC_KEEP_ERRNO;
     if (!self->is_memory || !self->head_is_busy) {
         return false;
     }

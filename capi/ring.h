@@ -111,6 +111,11 @@ static inline rbc_header *rbc_ring_header(const rbc_ring *self, uint64_t positio
     return (rbc_header *)(void *)(self->mapping.data + offset);
 }
 
+/* The length of a record that was passed by the scan before. */
+static inline uint32_t rbc_get_length(const rbc_ring *self, uint64_t position) {
+    return atomic_load_explicit(&rbc_ring_header(self, position)->length, memory_order_relaxed);
+}
+
 /* For a figure with a single writer, which others may read at any time. */
 static inline void rbc_count(_Atomic uint64_t *figure, uint64_t amount) {
     uint64_t old = atomic_load_explicit(figure, memory_order_relaxed);

@@ -28,6 +28,22 @@ typedef struct rbc_opening {
     bool lock_is_ours;
 } rbc_opening;
 
+/* The name of a field that the source's kind needs and that still has its default, or NULL. */
+static const char *missing_field(const rbcore_source *source) {
+    switch (source->kind) {
+    case RBCORE_SOURCE_MAP_FD:
+        return source->fd == -1 ? "fd" : NULL;
+    case RBCORE_SOURCE_PINNED_PATH:
+        return source->path == NULL ? "path" : NULL;
+    case RBCORE_SOURCE_MAP_ID:
+        return source->map_id == 0 ? "map_id" : NULL;
+    case RBCORE_SOURCE_MEMORY_RING:
+        return source->fd == -1 ? "fd" : source->event_fd == -1 ? "event_fd" : NULL;
+    default:
+        return "known kind";
+    }
+}
+
 static int check_source(rbc_opening *self, const rbcore_source *given) {
     self->source = defaults;
     int error = rbc_sized_in(&self->source, sizeof(self->source), given);
@@ -41,6 +57,10 @@ static int check_source(rbc_opening *self, const rbcore_source *given) {
     if (self->source.flags & ~KNOWN_FLAGS) {
         return rbc_reader_fail(self->reader, -EINVAL, "unknown source flags 0x%" PRIx32,
                                self->source.flags & ~KNOWN_FLAGS);
+    }
+    const char *missing = missing_field(&self->source);
+    if (missing != NULL) {
+        return rbc_reader_fail(self->reader, -EINVAL, "the source has no %s", missing);
     }
     return 0;
 }
@@ -58,9 +78,6 @@ static int open_map_fd(rbc_ring *ring, rbc_opening *self) {
         }
         return 0;
     case RBCORE_SOURCE_PINNED_PATH:
-        if (source->path == NULL) {
-            return rbc_reader_fail(self->reader, -EINVAL, "the source has no path");
-        }
         ring->fd = rbc_map_open_path(source->path);
         if (ring->fd < 0) {
             return rbc_reader_fail(self->reader, ring->fd, "%s: %s", source->path,
@@ -244,20 +261,8 @@ static int claim(rbc_ring *ring, rbc_opening *self) {
 }
 
 static int open_ring(rbc_ring *ring, rbc_opening *self) {
-    int error;
-    switch (self->source.kind) {
-    case RBCORE_SOURCE_MAP_FD:
-    case RBCORE_SOURCE_PINNED_PATH:
-    case RBCORE_SOURCE_MAP_ID:
-        error = open_map(ring, self);
-        break;
-    case RBCORE_SOURCE_MEMORY_RING:
-        error = open_memory(ring, self);
-        break;
-    default:
-        error = rbc_reader_fail(self->reader, -EINVAL, "unknown source kind %" PRIu32,
-                                self->source.kind);
-    }
+    bool is_memory = self->source.kind == RBCORE_SOURCE_MEMORY_RING;
+    int error = is_memory ? open_memory(ring, self) : open_map(ring, self);
     if (error == 0) {
         error = open_loss_map(ring, self);
     }

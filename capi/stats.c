@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "keep_errno.h"
 #include "map.h"
 #include "memory_ring.h"
 #include "reader.h"
@@ -78,6 +79,7 @@ static rbcore_ring_stats stats_of(const rbc_ring *ring) {
 }
 
 int rbcore_reader_ring_stats(rbcore_reader *self, unsigned int index, rbcore_ring_stats *out) {
+    RBC_KEEP_ERRNO;
     int error = rbc_reader_check(self);
     if (error != 0 || out == NULL) {
         return error != 0 ? error : -EINVAL;
@@ -94,6 +96,7 @@ int rbcore_reader_ring_stats(rbcore_reader *self, unsigned int index, rbcore_rin
 }
 
 int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *record, rbcore_identity *out) {
+    RBC_KEEP_ERRNO;
     int error = rbc_reader_check(self);
     if (error != 0 || record == NULL || out == NULL) {
         return error != 0 ? error : -EINVAL;

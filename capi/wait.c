@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "wait.h"
 
+#include "keep_errno.h"
 #include "ring.h"
 
 #include <errno.h>
@@ -26,6 +27,7 @@ static void close_fd(int *fd) {
 }
 
 int rbc_wait_open(rbc_wait *self) {
+    RBC_KEEP_ERRNO;
     self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     self->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     self->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -72,6 +74,7 @@ static void count_wakeup(rbc_wait *self, int events) {
 }
 
 void rbc_wait_drain(rbc_wait *self) {
+    RBC_KEEP_ERRNO;
     struct epoll_event events[EVENTS_AT_ONCE];
     int n;
     do {
@@ -87,6 +90,7 @@ static int wait_milliseconds(const rbc_wait *self, struct epoll_event *events, i
 }
 
 int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {
+    RBC_KEEP_ERRNO;
     struct epoll_event events[EVENTS_AT_ONCE];
     struct timespec timeout = {.tv_sec = timeout_ns / 1000000000,
                                .tv_nsec = timeout_ns % 1000000000};
@@ -100,12 +104,11 @@ int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {
 }
 
 void rbc_wait_wake(const rbc_wait *self) {
-    int saved = errno;
+    RBC_KEEP_ERRNO;
     uint64_t one = 1;
     /* Each write is an edge. The counter is never read; it cannot overflow within 2^64 calls. */
     ssize_t written = write(self->wake_fd, &one, sizeof(one));
     (void)written;
-    errno = saved;
 }
 
 int64_t rbc_wait_next_delay(rbc_wait *self) {
@@ -119,6 +122,7 @@ void rbc_wait_reset_delay(rbc_wait *self) {
 }
 
 void rbc_wait_start_timer(rbc_wait *self) {
+    RBC_KEEP_ERRNO;
     /* One shot, set anew each time: a periodic timer that nobody reads gives no second edge. */
     struct itimerspec when = {.it_value.tv_nsec = rbc_wait_next_delay(self)};
     timerfd_settime(self->timer_fd, 0, &when, NULL);
