@@ -4,7 +4,8 @@
 
 names.py exports    rbcore.h's functions == the symbol map == what librbcore.so exports, and what
                     librbcore.a defines is these and names that begin with rbcore_ or rbc_
-names.py table      rbcore.h's functions, with their signatures, and constants == abi_table.h's
+names.py table      rbcore.h's functions, with their signatures, and constants == abi_table.h's,
+                    and rbcore.h has nothing that a foreign language cannot use
 names.py includes   rbcore.h includes nothing but stddef.h and stdint.h
 """
 import argparse
@@ -37,13 +38,13 @@ def preprocess(args, text, *options):
 
 
 def letter(node, is_result):
-    """The letter of abi_table.h for the type of a result or an argument."""
+    """The letter of abi_table.h for the type of a result or an argument; ? for no type of ours."""
     if not isinstance(node, c_ast.PtrDecl):
-        return LETTERS[" ".join(node.type.names)]
-    target = node.type
-    if isinstance(target, c_ast.PtrDecl):
-        return "p"
-    name = " ".join(target.type.names)
+        return LETTERS.get(" ".join(node.type.names), "?")
+    target = getattr(node.type, "type", None)
+    if not isinstance(target, c_ast.IdentifierType):
+        return "p" if isinstance(node.type, c_ast.PtrDecl) else "?"
+    name = " ".join(target.names)
     return "s" if is_result and name == "char" else HANDLES.get(name, "p")
 
 
@@ -52,11 +53,22 @@ def signature(function):
     return letter(function.type, True) + ("" if arguments == "v" else arguments)
 
 
+def parse_header(args):
+    return c_parser.CParser().parse(preprocess(args, "#include <rbcore/rbcore.h>\n", "-P")).ext
+
+
 def header_functions(args):
     """The functions that rbcore.h declares: name -> signature."""
-    tree = c_parser.CParser().parse(preprocess(args, "#include <rbcore/rbcore.h>\n", "-P"))
-    return {d.name: signature(d.type) for d in tree.ext
+    return {d.name: signature(d.type) for d in parse_header(args)
             if isinstance(d, c_ast.Decl) and isinstance(d.type, c_ast.FuncDecl)}
+
+
+def header_strangers(args):
+    """What only a C compiler can use: functions with a body, variables, enums."""
+    definitions = [d.decl.name for d in parse_header(args) if isinstance(d, c_ast.FuncDef)]
+    declarations = [d for d in parse_header(args) if isinstance(d, c_ast.Decl)]
+    return definitions + [d.name or "enum" for d in declarations
+                          if isinstance(d.type, (c_ast.TypeDecl, c_ast.ArrayDecl, c_ast.Enum))]
 
 
 def header_constants(args):
@@ -121,6 +133,7 @@ def check_table(args):
     found += [f"{n}: signature {header[n]} in rbcore.h, {table[n]} in abi_table.h"
               for n in sorted(set(header) & set(table)) if header[n] != table[n]]
     found += differences("rbcore.h", header_constants(args), "abi_table.h", constants)
+    found += [f"{n}: not callable from other languages" for n in header_strangers(args)]
     return found, f"{len(table)} functions, {len(constants)} constants"
 
 
