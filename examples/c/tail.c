@@ -26,11 +26,15 @@
 #include "event_sources.h"
 
 #define BATCH 512
-#define LINES_A_SECOND 12 /* of each kind of event: a terminal is no match for a scheduler */
 #define SECOND INT64_C(1000000000)
 
+/* Lines printed of each kind of event in a tenth of a second: a terminal cannot keep up with all.
+ */
+static const unsigned int lines_max[4] = {
+    [EVENT_EXEC] = 4, [EVENT_SWITCH] = 1, [EVENT_MADE_UP] = 1};
+
 static rbcore_reader *reader;
-static int64_t start;
+static int64_t start; /* what the printed times count from */
 
 static void stop(int signal) {
     (void)signal;
@@ -60,12 +64,19 @@ static void print_event(const rbcore_record *record) {
                record->position);
 }
 
-/* Prints the first events of each kind in a second, and leaves out the rest. */
-static void print_batch(const rbcore_record *records, int count, unsigned int *lines) {
+/* Prints the first events of each kind in a tenth of a second, and leaves out the rest. */
+static void print_batch(const rbcore_record *records, int count) {
+    static unsigned int lines[4];
+    static __u64 tenth;
+
     for (int i = 0; i < count; i++) {
         const struct event *event = records[i].data;
 
-        if (lines[event->kind & 3]++ < LINES_A_SECOND)
+        if (event->time_ns / (SECOND / 10) != tenth) {
+            tenth = event->time_ns / (SECOND / 10);
+            memset(lines, 0, sizeof(lines));
+        }
+        if (lines[event->kind & 3]++ < lines_max[event->kind & 3])
             print_event(&records[i]);
     }
 }
@@ -105,21 +116,20 @@ static void print_summary(unsigned int ring) {
 static int tail(unsigned int ring, unsigned int seconds) {
     rbcore_reader_stats before = RBCORE_READER_STATS_INIT;
     rbcore_record records[BATCH];
-    unsigned int lines[4] = {0};
     unsigned int second = 1;
+    int64_t begin = now_ns();
 
     while (second <= seconds) {
-        int64_t left = start + second * SECOND - now_ns();
+        int64_t left = begin + second * SECOND - now_ns();
         int count = left > 0 ? rbcore_reader_next(reader, records, BATCH, left) : 0;
 
         if (count < 0 && count != -EINTR && count != -EAGAIN)
             return count == -ECANCELED ? 0 : count;
         if (count > 0) {
-            print_batch(records, count, lines);
+            print_batch(records, count);
             rbcore_reader_commit(reader, NULL, 0);
         } else if (left <= 0) {
             print_rate(second++, ring, &before);
-            memset(lines, 0, sizeof(lines));
         }
     }
     return 0;
@@ -143,8 +153,10 @@ static int start_events(rbcore_source *source, int memory) {
 static int run(unsigned int seconds, int memory) {
     rbcore_source source = RBCORE_SOURCE_INIT;
     int ring;
-    int result = start_events(&source, memory);
+    int result;
 
+    start = now_ns();
+    result = start_events(&source, memory);
     if (result == 0)
         result = rbcore_reader_open(&reader, NULL);
     if (result < 0)
@@ -156,7 +168,6 @@ static int run(unsigned int seconds, int memory) {
     }
     signal(SIGINT, stop);
     signal(SIGTERM, stop);
-    start = now_ns();
     result = tail((unsigned int)ring, seconds);
     print_summary((unsigned int)ring);
     return result;
