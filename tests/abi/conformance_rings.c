@@ -39,9 +39,9 @@ static void lose_one(const struct pair *pair) {
     uint64_t producer = pointer(pair->producer);
     void *data = NULL;
 
-    ck_assert_int_eq(CALL(producer_output, producer, pointer(large), RING_SIZE - 8, 0), -EAGAIN);
-    ck_assert_int_eq(CALL(producer_output, producer, pointer(large), RING_SIZE - 7, 0), -EMSGSIZE);
-    ck_assert_int_eq(CALL(producer_reserve, producer, pointer(&data), RING_SIZE - 7), -EMSGSIZE);
+    ck_assert_int_eq(CALL(producer_output, producer, pointer(large), RING_SIZE - 16, 0), -EAGAIN);
+    ck_assert_int_eq(CALL(producer_output, producer, pointer(large), RING_SIZE - 15, 0), -EMSGSIZE);
+    ck_assert_int_eq(CALL(producer_reserve, producer, pointer(&data), RING_SIZE - 15), -EMSGSIZE);
     ck_assert_int_eq(CALL(producer_output, producer, pointer(large), 8, 8), -EINVAL);
 }
 
