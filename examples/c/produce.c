@@ -146,7 +146,7 @@ int main(void) {
         return produce(sockets[1]);
 
     source.kind = RBCORE_SOURCE_MEMORY_RING;
-    must(rbcore_memory_ring_create(&source.fd, &source.event_fd, 65536, 0), "create the ring");
+    must(rbcore_memory_ring_create(&source.fd, &source.event_fd, 1 << 20, 0), "create the ring");
     must(rbcore_reader_open(&reader, NULL), "open the reader");
     ring = must(rbcore_reader_add(reader, &source), "add the ring");
     send_ring(sockets[0], &source);
