@@ -18,7 +18,7 @@
 #include "kernel_ring.h"
 
 /* Records that stay in the first-level cache, with the array that tells of them. */
-#define BATCH 256
+#define BATCH 128
 #define ROUNDS_MAX 1000
 /* What the kernel is asked for at once until it refuses. */
 #define FILL_BURST 1024
