@@ -14,7 +14,7 @@ endforeach()
 
 if(RBCORE_TESTS)
   if(RBCORE_SANITIZE)
-    set(abi_command sh -c "echo 'skipped: a sanitizer build is not what is shipped'; exit 77")
+    set(abi_command sh -c "echo 'skipped: a sanitizer build is not what is shipped' && exit 77")
   else()
     set(abi_command sh ${abi_tool} check ${abi_arguments})
   endif()

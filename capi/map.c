@@ -28,9 +28,24 @@ int rbc_map_open_id(uint32_t id) {
     return bpf(BPF_MAP_GET_FD_BY_ID, &attr);
 }
 
+/*
+ * The kernel gives the info of programs and links by the same command, and does not say which it
+ * gave. Without /proc they pass here, and are found out by their type or by mmap().
+ */
+static bool is_something_else(int fd) {
+    char path[32], target[32];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(path, target, sizeof(target) - 1);
+    target[n > 0 ? n : 0] = '\0';
+    return n > 0 && strcmp(target, "anon_inode:bpf-map") != 0;
+}
+
 int rbc_map_info(int fd, struct bpf_map_info *info) {
     if (fcntl(fd, F_GETFD) < 0) {
         return -EBADF;
+    }
+    if (is_something_else(fd)) {
+        return -EBADFD;
     }
     union bpf_attr attr;
     memset(&attr, 0, sizeof(attr));

@@ -16,15 +16,25 @@
  * its content as long as the map lives, and every process that maps the ring sees it.
  */
 struct rbc_owner_block {
-    uint64_t tag;           /* TAG */
-    _Atomic uint64_t claim; /* a random number, one for each claim; 0: nobody's */
+    uint64_t tag; /* TAG */
+    /* A random number for each claim: odd when it is signed, even as long as the fields below are
+     * being written; 0: nobody's. */
+    _Atomic uint64_t claim;
     rbc_process process;
-    uint64_t reserved[6]; /* zero; so that successors can say more without moving what is here */
+    uint64_t has_lock;    /* 0: the author could not get the lock, so it says nothing about him */
+    uint64_t reserved[5]; /* zero; so that successors can say more without moving what is here */
 };
 
 #define TAG UINT64_C(0x3165726f63627200) /* "\0rbcore1" in memory */
 
 static_assert(sizeof(rbc_owner_block) == 112, "the block's layout is shared between processes");
+
+/*
+ * A lock that is refused although no reader lives may be held for an instant by one who is about to
+ * sign, or about to be refused himself. Whoever keeps it longer than this is a stranger.
+ */
+#define ATTEMPTS 20
+#define PAUSE_NS 1000000
 
 static struct flock lock_of(uint64_t byte, short type) {
     return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
@@ -47,15 +57,15 @@ bool rbc_byte_is_locked(int fd, uint64_t byte) {
 
 /* What the block says about its author. Whoever can map the ring can write anything there. */
 static rbc_process_state author_state(const rbc_owner_block *block, uint64_t claim) {
-    if (block->tag != TAG || claim == 0) {
+    if (block->tag != TAG || claim % 2 == 0) {
         return RBC_PROCESS_DEAD;
     }
     rbc_process process = block->process;
     return rbc_process_state_of(&process);
 }
 
-static bool another_reader_lives(rbc_process_state author, bool locked, bool lock_is_ours) {
-    switch (author) {
+static bool another_reader_lives(const rbc_owner *self, uint64_t claim) {
+    switch (author_state(self->block, claim)) {
     case RBC_PROCESS_DEAD:
         return false; /* whoever holds the lock is no reader: a stranger, or a dead reader's child
                        */
@@ -66,11 +76,11 @@ static bool another_reader_lives(rbc_process_state author, bool locked, bool loc
         break;
     }
     /*
-     * An author that lives but lets an open file of our own have the lock executed another program
-     * since then, without closing its reader. Through an open file that may be his as well we would
-     * get the lock in either case.
+     * An author that lives, had the lock, and lets an open file of our own have it, executed
+     * another program since then without closing its reader. Through an open file that may be his
+     * as well we would get the lock in either case.
      */
-    return !locked || !lock_is_ours;
+    return !self->locked || !self->lock_is_ours || !self->block->has_lock;
 }
 
 static uint64_t new_claim(void) {
@@ -87,42 +97,59 @@ static uint64_t new_claim(void) {
 static bool sign(rbc_owner *self, uint64_t found) {
     rbc_owner_block *block = self->block;
     uint64_t claim = new_claim();
-    if (!atomic_compare_exchange_strong(&block->claim, &found, claim)) {
+    if (!atomic_compare_exchange_strong(&block->claim, &found, claim - 1)) {
         return false;
     }
     block->process = rbc_process_self();
+    block->has_lock = self->locked;
     memset(block->reserved, 0, sizeof(block->reserved));
     block->tag = TAG;
     self->claim = claim;
+    atomic_store_explicit(&block->claim, claim, memory_order_release);
     return true;
+}
+
+/* Lets go of a lock that we got. Through a shared open file it may be another reader's. */
+static void let_lock_go(rbc_owner *self) {
+    if (self->locked && self->lock_is_ours) {
+        rbc_unlock_byte(self->lock_fd, self->lock_byte);
+    }
+    self->locked = false;
+}
+
+/* Tries once. -EAGAIN: neither does a reader live nor is the lock to be had. */
+static int try_claim(rbc_owner *self, bool is_last_attempt) {
+    self->locked = rbc_lock_byte(self->lock_fd, self->lock_byte);
+    uint64_t found = atomic_load_explicit(&self->block->claim, memory_order_acquire);
+    if (another_reader_lives(self, found)) {
+        let_lock_go(self);
+        return -EBUSY;
+    }
+    if (!self->locked && !is_last_attempt) {
+        return -EAGAIN;
+    }
+    if (!sign(self, found)) {
+        let_lock_go(self);
+        return -EBUSY;
+    }
+    return 0;
 }
 
 int rbc_owner_claim(rbc_owner *self, const rbc_mapping *mapping, int lock_fd, bool lock_is_ours,
                     uint64_t lock_byte, bool insist, bool *guarded) {
-    *self = (rbc_owner){.block = (rbc_owner_block *)(void *)(mapping->consumer_page +
-                                                             mapping->page_size -
-                                                             sizeof(rbc_owner_block)),
+    unsigned char *end = mapping->consumer_page + mapping->page_size;
+    *self = (rbc_owner){.block = (rbc_owner_block *)(void *)(end - sizeof(rbc_owner_block)),
                         .lock_byte = lock_byte,
                         .lock_fd = lock_fd,
                         .lock_is_ours = lock_is_ours};
-    uint64_t found = atomic_load_explicit(&self->block->claim, memory_order_acquire);
-    rbc_process_state author = author_state(self->block, found);
-    self->locked = rbc_lock_byte(lock_fd, lock_byte);
-    if (another_reader_lives(author, self->locked, lock_is_ours)) {
-        /* Through a shared open file the lock may be the other reader's: leave it alone. */
-        if (self->locked && lock_is_ours) {
-            rbc_unlock_byte(lock_fd, lock_byte);
-        }
-        self->locked = false;
-        *guarded = false;
-        return insist ? 0 : -EBUSY;
-    }
-    if (!sign(self, found)) {
-        rbc_owner_yield(self);
-        return -EBUSY;
+    int error = try_claim(self, false);
+    for (int i = 1; error == -EAGAIN; i++) {
+        struct timespec pause = {.tv_nsec = PAUSE_NS};
+        nanosleep(&pause, NULL);
+        error = try_claim(self, i == ATTEMPTS);
     }
     *guarded = self->locked;
-    return 0;
+    return insist ? 0 : error;
 }
 
 uint64_t rbc_owner_pid(const rbc_owner *self) {

@@ -9,6 +9,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define KNOWN_FLAGS (RBCORE_SOURCE_LATEST | RBCORE_SOURCE_INSIST)
@@ -65,6 +67,12 @@ static int check_source(rbc_opening *self, const rbcore_source *given) {
     return 0;
 }
 
+static void close_once(int fd, int unless) {
+    if (fd >= 0 && fd != unless) {
+        close(fd);
+    }
+}
+
 /* ---- Kernel rings ---- */
 
 static int open_map_fd(rbc_ring *ring, rbc_opening *self) {
@@ -83,7 +91,6 @@ static int open_map_fd(rbc_ring *ring, rbc_opening *self) {
             return rbc_reader_fail(self->reader, ring->fd, "%s: %s", source->path,
                                    strerror(-ring->fd));
         }
-        self->lock_is_ours = true;
         return 0;
     default:
         ring->fd = rbc_map_open_id(source->map_id);
@@ -91,7 +98,6 @@ static int open_map_fd(rbc_ring *ring, rbc_opening *self) {
             return rbc_reader_fail(self->reader, ring->fd, "map id %" PRIu32 ": %s", source->map_id,
                                    strerror(-ring->fd));
         }
-        self->lock_is_ours = true;
         return 0;
     }
 }
@@ -121,16 +127,24 @@ static int check_map(const rbc_ring *ring, rbc_opening *self, struct bpf_map_inf
     return 0;
 }
 
+static bool are_same_file(int a, int b) {
+    struct stat of_a, of_b;
+    return fstat(a, &of_a) == 0 && fstat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
+           of_a.st_ino == of_b.st_ino;
+}
+
 /*
- * A lock belongs to an open file. The caller's may be shared with others (dup, fork, a socket), so
- * we open the map once more; that takes CAP_SYS_ADMIN. Without it, his must do.
+ * A lock belongs to an open file. The caller's may be shared with others (dup, fork, a socket), and
+ * opening the map once more takes CAP_SYS_ADMIN. But all BPF maps share the one anonymous inode of
+ * the kernel, and an eventfd is an open file of it that everybody can have.
  */
 static void open_map_lock(rbc_ring *ring, rbc_opening *self) {
-    int own = self->lock_is_ours ? -1 : rbc_map_open_id((uint32_t)ring->map_id);
-    if (own >= 0) {
-        self->lock_is_ours = true;
+    ring->lock_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    self->lock_is_ours = ring->lock_fd >= 0 && are_same_file(ring->lock_fd, ring->fd);
+    if (!self->lock_is_ours) {
+        close_once(ring->lock_fd, -1);
+        ring->lock_fd = ring->fd;
     }
-    ring->lock_fd = own >= 0 ? own : ring->fd;
 }
 
 static int open_map(rbc_ring *ring, rbc_opening *self) {
@@ -300,12 +314,6 @@ int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *so
     }
     *out = ring;
     return 0;
-}
-
-static void close_once(int fd, int unless) {
-    if (fd >= 0 && fd != unless) {
-        close(fd);
-    }
 }
 
 void rbc_ring_close(rbc_ring *self) {
