@@ -6,7 +6,7 @@ find_program(RBCORE_CLANG NAMES clang clang-19 clang-18 clang-17 clang-16 clang-
 find_program(RBCORE_BPFTOOL NAMES bpftool PATHS /usr/sbin)
 find_package(PkgConfig)
 if(PKG_CONFIG_FOUND)
-  pkg_check_modules(LIBBPF IMPORTED_TARGET libbpf)
+  pkg_check_modules(LIBBPF IMPORTED_TARGET libbpf>=1.0)
 endif()
 
 set(RBCORE_BPF_MISSING "")

@@ -21,6 +21,7 @@ struct helper {
     rbcore_reader *reader;
     rbcore_record record;
     pthread_t target;
+    int64_t released_at;
 };
 
 static void start(struct helper *helper, void *(*body)(void *)) {
@@ -147,6 +148,46 @@ START_TEST(release_from_a_worker_while_polling) {
         finish(&helper);
         ck_assert_int_eq(rbcore_reader_release(helper.reader, &record, 1), 0);
     }
+    rbcore_reader_free(helper.reader);
+    produce__destroy(helper.ring);
+}
+END_TEST
+
+static void *emit_and_release_later(void *context) {
+    struct helper *helper = context;
+    sleep_ms(30 + (unsigned int)rand() % 10);
+    emit(helper->ring, 8, 0, 0);
+    helper->released_at = now();
+    return release_now(helper);
+}
+
+static int compare(const void *a, const void *b) {
+    const int64_t *left = a, *right = b;
+    return (*left > *right) - (*left < *right);
+}
+
+/*
+ * With a record held, a wait looks by itself, every 10 ms in the end: nobody wakes it for what
+ * arrives. A release does, at once. Asked of the best quarter only, for the sake of busy machines;
+ * by the timer alone it would take 2.5 ms or more for the others.
+ */
+START_TEST(release_wakes_at_once) {
+    struct helper helper = {.ring = load_ring(pages(1))};
+    int64_t delays[60];
+    helper.reader = open_ring(helper.ring, RBCORE_READER_RELEASE);
+    for (int i = 0; i < 60; i++) {
+        rbcore_record record;
+        emit_one(helper.ring);
+        read_one(helper.reader, &helper.record);
+        start(&helper, emit_and_release_later);
+        ck_assert_int_eq(rbcore_reader_next(helper.reader, &record, 1, WATCHDOG), 1);
+        int64_t woken_at = now();
+        finish(&helper);
+        delays[i] = woken_at - helper.released_at;
+        ck_assert_int_eq(rbcore_reader_release(helper.reader, &record, 1), 0);
+    }
+    qsort(delays, 60, sizeof(*delays), compare);
+    ck_assert_int_lt(delays[15], MILLISECOND);
     rbcore_reader_free(helper.reader);
     produce__destroy(helper.ring);
 }
@@ -473,6 +514,7 @@ int main(void) {
     add_test(suite, "commit after an arrival, then poll", commit_after_an_arrival_then_poll);
     add_test(suite, "release while waiting", release_from_a_worker_while_waiting);
     add_test(suite, "release while polling", release_from_a_worker_while_polling);
+    add_test(suite, "release wakes at once", release_wakes_at_once);
     add_test(suite, "arrival ends a wait", arrival_ends_a_wait);
     add_test(suite, "no arrival is missed", no_arrival_is_missed);
     add_test(suite, "in vain, all committed", wait_in_vain_with_all_committed);
