@@ -65,7 +65,12 @@ run() { # run PROGRAM: prints what it prints, with its name
     "$work/$1" || fail "$1"
 }
 
-for option in "" --define-prefix; do
+# --define-prefix takes the folder above the libraries' for the prefix, so it is of no use below
+# lib/x86_64-linux-gnu. Without it the file knows where it is.
+options=none
+[ "$(dirname "$libdir")" != "$prefix" ] || options="none --define-prefix"
+for option in $options; do
+    [ "$option" != none ] || option=
     # Word splitting is what pkg-config's output is made for.
     # shellcheck disable=SC2046,SC2086
     compile pc_shared $(pkg-config $option --cflags --libs rbcore)
