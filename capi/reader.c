@@ -17,6 +17,12 @@
 /* The discarded records that one call passes at most, so that it ends however many there are. */
 #define SKIPS_PER_CALL 65536
 
+/*
+ * A reader that finds nothing asks at once whether the producer of an unfinished record died. One
+ * whose other rings keep it busy never gets there: it asks after so many scans.
+ */
+#define BUSY_SCANS_BEFORE_DOUBT 1024
+
 static const rbcore_reader_options defaults = RBCORE_READER_OPTIONS_INIT;
 
 /* ---- Life ---- */
@@ -150,7 +156,7 @@ static int find_slot(rbcore_reader *self) {
 
 /* Makes the ring known to the wait, the slots and the turns. */
 static int install(rbcore_reader *self, rbc_ring *ring, unsigned slot) {
-    int error = self->is_release ? 0 : rbc_turns_grow(&self->turns);
+    int error = self->is_release ? 0 : rbc_turns_make_room(&self->turns, self->ring_count + 1);
     if (error == 0) {
         error = rbc_wait_add(&self->wait, ring->wake_fd);
     }
@@ -249,6 +255,10 @@ static int scan_rings(rbcore_reader *self, rbcore_record *records, size_t max) {
         }
         size_t count = scan.count, skips_left = scan.skips_left;
         rbc_scan_end end = rbc_ring_scan(ring, &scan);
+        if (ring->busy_scans >= BUSY_SCANS_BEFORE_DOUBT) {
+            ring->busy_scans = 0;
+            rbc_ring_skip_abandoned(ring);
+        }
         if (scan.count != count || scan.skips_left != skips_left) {
             self->next_turn = at + 1 < self->ring_count ? at + 1 : 0;
         }

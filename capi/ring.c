@@ -5,7 +5,11 @@
 #include "keep_errno.h"
 #include "memory_ring.h"
 
+#include <assert.h>
 #include <errno.h>
+
+/* The kernel's positions are unsigned longs; a 32-bit process would load and store half of them. */
+static_assert(sizeof(void *) == 8, "rbcore needs a 64-bit process");
 
 /*
  * Pairs with smp_store_release(&rb->producer_pos) in the kernel's __bpf_ringbuf_reserve(): whoever
@@ -176,7 +180,9 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
     rbc_count(&self->records, found);
     rbc_count(&self->bytes, at.bytes);
     rbc_count(&self->discards, at.discards);
-    rbc_ring_handed_out(self, scan->records + first, found, walk_position(&at));
+    uint64_t position = walk_position(&at);
+    self->busy_scans = self->head_is_busy && position == start ? self->busy_scans + 1 : 0;
+    rbc_ring_handed_out(self, scan->records + first, found, position);
     return why;
 }
 

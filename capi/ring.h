@@ -46,6 +46,7 @@ typedef struct rbc_ring {
     uint64_t handed_end;       /* end of the last record handed out; commit mode only */
     uint16_t index;            /* in the reader's slots */
     bool head_is_busy;         /* the last scan ended at a record that is being written */
+    unsigned busy_scans;       /* scans in a row that got nowhere because of that */
     atomic_bool broken;        /* its content is impossible */
     uint64_t flush_pos;        /* a flush is complete when read_pos gets here */
 

@@ -9,10 +9,11 @@
  *
  * Results. A function that returns int returns a count or 0 for success and a negative errno value
  * for an error; errno itself is left alone. Each function lists its own errors. Besides those,
- * every function that takes a handle returns -EINVAL  a handle, or a pointer that is not marked
- * optional, is NULL; -ECHILD  the handle was opened before fork() and is used in the child. The
- * parent's handle is not affected. Only the _free functions may be called in the child; they free
- * what the child holds and change nothing that the parent sees.
+ * every function that takes a handle returns
+ *   -EINVAL  a handle, or a pointer that is not marked optional, is NULL;
+ *   -ECHILD  the handle was opened before fork() and is used in the child. The parent's handle is
+ *            not affected. Only the _free functions may be called in the child; they free what the
+ *            child holds and change nothing that the parent sees.
  *
  * Threads. A handle is used by one thread at a time, except for the functions whose comment says
  * "any thread". Different handles are independent of each other.
@@ -82,8 +83,10 @@ RBCORE_API const char *rbcore_strerror(int error);
  *
  * Whoever holds the descriptors can write what he likes into the memory. A reader survives that
  * (impossible content is -EBADMSG, never a crash), but cannot keep data from changing under the
- * eyes of its user: copy records of producers that are not trusted before looking at them. -EINVAL
- * ring_size is zero, not a power of two, smaller than a page or larger than 1 GiB; flags is not 0;
+ * eyes of its user: copy records of producers that are not trusted before looking at them.
+ * Returns 0.
+ *   -EINVAL  ring_size is zero, not a power of two, smaller than a page or larger than 1 GiB; flags
+ *            is not 0;
  *   -EMFILE, -ENFILE, -ENOMEM, -ENOSYS  from the kernel, for want of what memfd_create(2),
  *            eventfd(2) and ftruncate(2) need.
  */
@@ -134,9 +137,8 @@ typedef struct rbcore_reader rbcore_reader;
 #define RBCORE_READER_RELEASE UINT32_C(1) /* records are given back one by one, in any order */
 
 typedef struct rbcore_reader_options {
-    size_t size; /* of this struct */
-    uint64_t
-        flags; /* RBCORE_READER_RELEASE; default 0: records are given back in order, by commit */
+    size_t size;    /* of this struct */
+    uint64_t flags; /* RBCORE_READER_RELEASE; default 0: given back in order, by commit */
 } rbcore_reader_options;
 
 #define RBCORE_READER_OPTIONS_INIT                                                                 \
@@ -194,16 +196,19 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  * lock; both must speak for a living reader. Readers of other libraries cannot be detected.
  * RBCORE_SOURCE_INSIST opens all the same: only for a reader known to be dead or hung.
  *   -EINVAL      source->size is absurd, kind or a flag is unknown, or a field that the kind needs
- * is missing; -E2BIG       source is from a newer version and uses what this one does not know;
+ *                is missing;
+ *   -E2BIG       source is from a newer version and uses what this one does not know;
  *   -EBADF       fd, event_fd or loss_fd is not an open file descriptor;
  *   -ENOENT      path or map_id names nothing;
  *   -EMEDIUMTYPE the map is not of type BPF_MAP_TYPE_RINGBUF, or the loss map not a
  *                BPF_MAP_TYPE_PERCPU_ARRAY of rbcore_bpf.h's values;
  *   -EBADFD      fd is no BPF map; or no memory ring: not a memfd sealed against changes of its
- * size, or of another size or layout; or event_fd is no eventfd; -EOPNOTSUPP  the map is in
- * overwrite mode (BPF_F_RB_OVERWRITE), which needs another way of reading; -EACCES, -EPERM  no
- * permission: the fd is read-only or write-only, or the process lacks the capability that the
- * kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN); -EBUSY       another reader has the ring;
+ *                size, or of another size or layout; or event_fd is no non-blocking eventfd;
+ *   -EOPNOTSUPP  the map is in overwrite mode (BPF_F_RB_OVERWRITE), which needs another way of
+ *                reading;
+ *   -EACCES, -EPERM  no permission: the fd is read-only or write-only, or the process lacks the
+ *                capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN);
+ *   -EBUSY       another reader has the ring;
  *   -EBADMSG     the ring's positions are impossible;
  *   -ENOSPC      the reader has RBCORE_RINGS_MAX rings;
  *   -ESHUTDOWN   after rbcore_reader_shutdown;
@@ -228,18 +233,23 @@ RBCORE_API int rbcore_reader_remove(rbcore_reader *self, unsigned int ring);
  * last; so none has a second turn before every other ring with data had one. Discarded records are
  * skipped; a call passes at most 65536 of them.
  *
- * A read that finds records makes no system call. One that finds none makes 1 or 2: it empties
- * rbcore_reader_fd, arms the next wakeup and looks again.
+ * The array should fit the processor's first-level cache: 128 to 512 records are fastest to fill.
+ *
+ * A read that finds records makes no system call (but for one in 1024 with a memory ring among
+ * several whose head stays unfinished: whether its producer died). One that finds none makes 1 or
+ * 2: it empties rbcore_reader_fd, arms the next wakeup and looks again.
  *   0           all rings are empty, or the record at the head is still being written; the next
  *               wakeup is armed;
  *   -EAGAIN     no record found yet, but the bound on discarded records was reached, or records
- * that dead producers left unfinished were skipped: call again; -ENODATA    once, when all that was
- * there at rbcore_reader_flush has been delivered; -ECANCELED  once, after rbcore_reader_interrupt;
+ *               that dead producers left unfinished were skipped: call again;
+ *   -ENODATA    once, when all that was there at rbcore_reader_flush has been delivered;
+ *   -ECANCELED  once, after rbcore_reader_interrupt;
  *   -ESHUTDOWN  after rbcore_reader_shutdown;
  *   -EBADMSG    a ring's content is impossible, and no other ring has records. It stays so until
- * the ring is removed; rbcore_reader_message tells which; -ENOBUFS    with several rings and
- * without RBCORE_READER_RELEASE: the records not committed come from more than 1024 turns a ring:
- * commit first; -EINVAL     max is 0.
+ *               the ring is removed; rbcore_reader_message tells which;
+ *   -ENOBUFS    with several rings and without RBCORE_READER_RELEASE: the records not committed
+ *               come from more than 1024 turns a ring: commit first;
+ *   -EINVAL     records is NULL or max is 0.
  */
 RBCORE_API int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, size_t max);
 
@@ -276,7 +286,7 @@ RBCORE_API int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *la
  * Gives back count single records, in any order. A ring's space becomes free as far as all records
  * before are back, too. Any thread, several at once. Returns 0.
  *   -EINVAL  the reader was not opened with RBCORE_READER_RELEASE; or some of the records are not
- * held: released before, or not from this reader. The others were released.
+ *            held: released before, or not from this reader. The others were released.
  */
 RBCORE_API int rbcore_reader_release(rbcore_reader *self, const rbcore_record *records,
                                      size_t count);
@@ -345,32 +355,32 @@ RBCORE_API int rbcore_reader_stats_init(rbcore_reader_stats *out, size_t size);
  */
 RBCORE_API int rbcore_reader_stats_get(rbcore_reader *self, rbcore_reader_stats *out);
 
-/* Flags of rbcore_ring_stats. */
-#define RBCORE_RING_BROKEN UINT64_C(1) /* its content is impossible: -EBADMSG */
-#define RBCORE_RING_UNGUARDED                                                                      \
-    UINT64_C(2) /* opened without its lock, which somebody holds who is no                         \
-                   living reader, or by RBCORE_SOURCE_INSIST: another reader                       \
-                   may not notice this one */
+/* Flags of rbcore_ring_stats: its content is impossible (-EBADMSG). */
+#define RBCORE_RING_BROKEN UINT64_C(1)
+/*
+ * Opened without its lock (which somebody holds who is no living reader), or by
+ * RBCORE_SOURCE_INSIST: another reader may not notice this one.
+ */
+#define RBCORE_RING_UNGUARDED UINT64_C(2)
 
 /* Of one ring, since it was added unless said otherwise. */
 typedef struct rbcore_ring_stats {
-    size_t size;        /* of this struct */
-    uint64_t cookie;    /* of its source */
-    uint64_t flags;     /* RBCORE_RING_BROKEN, ... */
-    uint64_t map_id;    /* BPF map id; RBCORE_UNKNOWN for a memory ring */
-    uint64_t ring_size; /* bytes of its data area */
-    uint64_t
-        bytes_waiting;   /* produced and not yet handed out, headers and unfinished ones included */
-    uint64_t high_water; /* most bytes produced and not given back that a read ever found */
-    uint64_t records;    /* handed out */
-    uint64_t bytes;      /* of their data */
-    uint64_t discards;   /* records that their producer discarded, skipped */
-    uint64_t abandoned;  /* records that a producer left unfinished when it died, skipped; only in a
+    size_t size;            /* of this struct */
+    uint64_t cookie;        /* of its source */
+    uint64_t flags;         /* RBCORE_RING_BROKEN, ... */
+    uint64_t map_id;        /* BPF map id; RBCORE_UNKNOWN for a memory ring */
+    uint64_t ring_size;     /* bytes of its data area */
+    uint64_t bytes_waiting; /* produced and not handed out: headers, unfinished ones included */
+    uint64_t high_water;    /* most bytes produced and not given back that a read ever found */
+    uint64_t records;       /* handed out */
+    uint64_t bytes;         /* of their data */
+    uint64_t discards;      /* records that their producer discarded, skipped */
+    uint64_t abandoned; /* records that a producer left unfinished when it died, skipped; only in a
                             memory ring */
-    uint64_t skipped;    /* records skipped by RBCORE_SOURCE_LATEST */
-    uint64_t lost; /* records refused because the ring was full, since it was created: from the
-                      loss map, or counted by a memory ring's producers; RBCORE_UNKNOWN
-                      without a loss map */
+    uint64_t skipped;   /* records skipped by RBCORE_SOURCE_LATEST */
+    uint64_t lost;      /* records refused because the ring was full, since it was created: from
+                            the loss map, or counted by a memory ring's producers;
+                            RBCORE_UNKNOWN without a loss map */
     uint64_t producer_pos; /* end of the last record reserved */
     uint64_t read_pos;     /* up to here records were handed out or skipped */
     uint64_t user_pos;     /* up to here they were given back */
@@ -453,8 +463,8 @@ RBCORE_API void rbcore_producer_free(rbcore_producer *self);
  * producer died in the middle of its own, that wait takes a millisecond. Returns 0.
  *   -EAGAIN   the ring is full: the record is lost, and counted as such in the ring;
  *   -EMSGSIZE the record can never fit: size is more than the ring's size - 16 (the kernel never
- * fills a ring to the last 8 bytes, and each record has a header of 8); -EBADMSG  the ring's
- * positions are impossible.
+ *             fills a ring to the last 8 bytes, and each record has a header of 8);
+ *   -EBADMSG  the ring's positions are impossible.
  */
 RBCORE_API int rbcore_producer_reserve(rbcore_producer *self, void **data, size_t size);
 
