@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -455,11 +456,13 @@ START_TEST(stranger_holds_the_lock) {
     ck_assert_int_eq(emit(ring, 8, 0, 0), 0);
     ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), 1);
     ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
-    /* The reader lives and the lock is held, by whomever: refused. */
+    ck_assert_int_eq(try_in_process(take_and_report, ring), -EBUSY);
+    assert_taken(ring);
+    end(&stranger);
+    /* The lock is to be had now, but the reader still lives. */
     ck_assert_int_eq(try_in_process(take_and_report, ring), -EBUSY);
     assert_taken(ring);
     rbcore_reader_free(reader);
-    end(&stranger);
     assert_free(ring);
     produce__destroy(ring);
 }
@@ -560,6 +563,41 @@ START_TEST(insist) {
 }
 END_TEST
 
+/* ---- Containers ---- */
+
+/* Takes the ring as the first process of a new pid namespace. */
+static void take_in_container(int socket, struct produce *ring) {
+    if (unshare(CLONE_NEWPID))
+        _exit(EXIT_FAILURE);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        take_and_report(socket, ring);
+        wait_for_word(socket);
+        _exit(EXIT_SUCCESS);
+    }
+    int status;
+    if (waitpid(pid, &status, 0) != pid)
+        _exit(EXIT_FAILURE);
+    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
+}
+
+/* Its pids mean nothing here; the lock must do. */
+START_TEST(another_container) {
+    struct produce *ring = load_ring(pages(1));
+    struct process owner = start(take_in_container, ring);
+    ck_assert_int_eq(result_of(&owner), 0);
+    assert_taken(ring);
+    ck_assert_int_eq(try_in_process(take_in_container, ring), -EBUSY);
+    end(&owner);
+    assert_free(ring);
+    rbcore_reader *reader = open_ring(ring, 0);
+    ck_assert_int_eq(try_in_process(take_in_container, ring), -EBUSY);
+    rbcore_reader_free(reader);
+    produce__destroy(ring);
+}
+END_TEST
+
 /* ---- The owner executes another program ---- */
 
 static void execute_self(int socket, const struct produce *ring, const char *what) {
@@ -635,12 +673,20 @@ START_TEST(owner_executes_something_else) {
 }
 END_TEST
 
-/* Two processes open at the same moment, again and again: never both. */
+/*
+ * Two processes open at the same moment, again and again: never both get the ring. The second time
+ * without a lock that either could have.
+ */
 START_TEST(race) {
     struct produce *ring = load_ring(pages(1));
+    struct process stranger = {0};
+    if (_i) {
+        stranger = start(lock_everything_as_nobody, ring);
+        ck_assert_int_eq(result_of(&stranger), 0);
+    }
     struct process processes[2] = {start(take_at_each_word, ring), start(take_at_each_word, ring)};
     int opened = 0;
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < (_i ? 100 : 1000); i++) {
         say_word(&processes[i % 2]);
         say_word(&processes[1 - i % 2]);
         int results[2] = {result_of(&processes[0]), result_of(&processes[1])};
@@ -659,6 +705,8 @@ START_TEST(race) {
     ck_assert_int_gt(opened, 0);
     end(&processes[0]);
     end(&processes[1]);
+    if (_i)
+        end(&stranger);
     assert_free(ring);
     produce__destroy(ring);
 }
@@ -687,8 +735,9 @@ int main(int argc, char **argv) {
     add_test(suite, "CAP_BPF only", cap_bpf_only);
     add_test(suite, "nobody with the fd", nobody_with_the_fd);
     add_test(suite, "insist", insist);
+    add_test(suite, "another container", another_container);
     add_both(suite, "owner executes itself", owner_executes_itself);
     add_test(suite, "owner executes something else", owner_executes_something_else);
-    add_test(suite, "race", race);
+    add_both(suite, "race", race); /* 1: with a stranger who holds the lock */
     return run_tests(suite, geteuid() ? "it must take other users' places: root only" : NULL);
 }
