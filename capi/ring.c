@@ -219,8 +219,12 @@ bool rbc_ring_skip_abandoned(rbc_ring *self) {
     /* Loaded after the producer's end was established: it may have finished the record before. */
     uint32_t length = load_length(rbc_ring_header(self, position));
     uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
-    if (!(length & RBC_BUSY) || span > producer - position) {
+    if (!(length & RBC_BUSY)) {
         return true; /* the scan will say what it is */
+    }
+    if (span > producer - position) {
+        atomic_store_explicit(&self->broken, true, memory_order_relaxed);
+        return true;
     }
     rbc_count(&self->abandoned, 1);
     rbc_ring_handed_out(self, NULL, 0, position + span);

@@ -278,7 +278,8 @@ RBCORE_API int rbcore_reader_next(rbcore_reader *self, rbcore_record *records, s
  * records that follow one that was given back go with it.) Works after rbcore_reader_shutdown.
  * Returns 0, also where there was nothing to commit.
  *   -EINVAL  the reader was opened with RBCORE_READER_RELEASE; *last is not a record that is handed
- *            out and not committed (then nothing was committed); flags is not 0.
+ *            out and not committed (then nothing was committed); flags is not 0. A *last that was
+ *            made up, not handed out, may pass for one.
  */
 RBCORE_API int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *last, uint32_t flags);
 
