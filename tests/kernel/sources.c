@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,25 +17,15 @@
 
 #define BATCH 256
 
-static void mount_private_bpffs(const char *directory) {
+/* A bpffs that goes with this test, as check runs each in a process of its own. */
+#define BPFFS "/sys/fs/bpf"
+
+static const char pin[] = BPFFS "/events";
+
+static void mount_private_bpffs(void) {
     ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
     ck_assert_int_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
-    ck_assert_int_eq(mount("bpf", directory, "bpf", 0, NULL), 0);
-}
-
-/* A bpffs that only this test sees (check runs each in a process of its own). */
-static char bpffs[] = "/tmp/rbcore-test-XXXXXX";
-static char pin[sizeof(bpffs) + 8];
-
-static void make_bpffs(void) {
-    ck_assert_ptr_nonnull(mkdtemp(bpffs));
-    mount_private_bpffs(bpffs);
-    snprintf(pin, sizeof(pin), "%s/events", bpffs);
-}
-
-static void remove_bpffs(void) {
-    ck_assert_int_eq(umount(bpffs), 0);
-    ck_assert_int_eq(rmdir(bpffs), 0);
+    ck_assert_int_eq(mount("bpf", BPFFS, "bpf", 0, NULL), 0);
 }
 
 static rbcore_source path_source(const char *path) {
@@ -91,7 +80,7 @@ static void read_from(const rbcore_source *source, struct produce *ring) {
 
 START_TEST(fd_path_and_id) {
     struct produce *ring = load_ring(pages(4));
-    make_bpffs();
+    mount_private_bpffs();
     ck_assert_int_eq(bpf_obj_pin(ring_fd(ring), pin), 0);
     rbcore_source source = fd_source(ring_fd(ring));
     source.cookie = UINT64_C(0xfedcba9876543210);
@@ -100,8 +89,6 @@ START_TEST(fd_path_and_id) {
     read_from(&source, ring);
     source = id_source(map_id(ring_fd(ring)));
     read_from(&source, ring);
-    ck_assert_int_eq(unlink(pin), 0);
-    remove_bpffs();
     produce__destroy(ring);
 }
 END_TEST
@@ -173,7 +160,7 @@ END_TEST
 /* The pin is all that keeps the ring; the next reader goes on behind the last commit. */
 START_TEST(resume_on_an_advanced_pinned_map) {
     struct produce *ring = load_ring(pages(1));
-    make_bpffs();
+    mount_private_bpffs();
     ck_assert_int_eq(bpf_obj_pin(ring_fd(ring), pin), 0);
     uint32_t first = 0;
     for (int lap = 0; lap < 5 * (int)pages(1) / 4096; lap++) {
@@ -197,8 +184,6 @@ START_TEST(resume_on_an_advanced_pinned_map) {
     ck_assert_uint_eq(ring_stats(reader, 0).user_pos, first * room_of(32));
     assert_records(reader, kept, first, 20);
     rbcore_reader_free(reader);
-    ck_assert_int_eq(unlink(pin), 0);
-    remove_bpffs();
     produce__destroy(kept);
 }
 END_TEST
@@ -382,25 +367,42 @@ START_TEST(names_of_nothing) {
     ck_assert_int_eq(add_result(&source), -ENOENT);
     source = path_source("/nowhere/at/all");
     ck_assert_int_eq(add_result(&source), -ENOENT);
-    make_bpffs();
+    mount_private_bpffs();
     source = path_source(pin);
     ck_assert_int_eq(add_result(&source), -ENOENT);
     source.path = NULL;
     ck_assert_int_eq(add_result(&source), -EINVAL);
-    remove_bpffs();
 }
 END_TEST
 
 START_TEST(paths_that_pin_no_ring) {
     struct produce *ring = load_ring(pages(1));
-    make_bpffs();
+    mount_private_bpffs();
     ck_assert_int_eq(bpf_obj_pin(loss_fd(ring), pin), 0);
     rbcore_source source = path_source(pin);
     ck_assert_int_eq(add_result(&source), -EMEDIUMTYPE);
     ck_assert_int_eq(unlink(pin), 0);
     source = path_source("/dev/null");
     ck_assert_int_lt(add_result(&source), 0);
-    remove_bpffs();
+    produce__destroy(ring);
+}
+END_TEST
+
+START_TEST(maps_without_permission) {
+    struct produce *ring = load_ring(pages(1));
+    mount_private_bpffs();
+    ck_assert_int_eq(bpf_obj_pin(ring_fd(ring), pin), 0);
+    rbcore_source by_path = path_source(pin), by_id = id_source(map_id(ring_fd(ring)));
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (setresuid(65534, 65534, 65534))
+            _exit(1);
+        int path_result = add_result(&by_path), id_result = add_result(&by_id);
+        _exit(path_result != -EACCES && path_result != -EPERM ? 2 : id_result != -EPERM ? 3 : 0);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
     produce__destroy(ring);
 }
 END_TEST
@@ -445,6 +447,7 @@ int main(void) {
     add_test(suite, "half permitted descriptors", half_permitted_descriptors);
     add_test(suite, "names of nothing", names_of_nothing);
     add_test(suite, "paths that pin no ring", paths_that_pin_no_ring);
+    add_test(suite, "maps without permission", maps_without_permission);
     add_test(suite, "loss maps of other kinds", loss_maps_of_other_kinds);
     return run_tests(suite, geteuid() ? "it must mount a bpffs: root only" : NULL);
 }
