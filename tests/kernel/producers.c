@@ -176,11 +176,58 @@ START_TEST(all_accounted_for) {
 }
 END_TEST
 
+static void *fill(void *context) {
+    struct producer *producer = context;
+    pin_to_cpu(producer->cpu);
+    while (!producer->args.lost)
+        produce(producer->ring, &producer->args);
+    atomic_store(&producer->done, true);
+    return NULL;
+}
+
+/*
+ * Two producers fill the ring while rbcore reads along and gives nothing back; then libbpf reads
+ * the same: as many records, in the same order.
+ */
+START_TEST(same_as_libbpf) {
+    struct produce *ring = load_ring(pages(256));
+    struct producer producers[2] = {0};
+    struct record_log ours = {0};
+    rbcore_reader *reader = open_ring(ring, 0);
+    for (unsigned int i = 0; i < 2; i++) {
+        producers[i].ring = ring;
+        producers[i].cpu = i % (unsigned int)sysconf(_SC_NPROCESSORS_ONLN);
+        producers[i].args =
+            (struct produce_args){.producer = i, .count = 50, .sizes = 2, .discard_each = 6};
+        ck_assert_int_eq(pthread_create(&producers[i].thread, NULL, fill, &producers[i]), 0);
+    }
+    for (bool filled = false; !filled;) {
+        static rbcore_record records[BATCH];
+        int count;
+        filled = atomic_load(&producers[0].done) && atomic_load(&producers[1].done);
+        while ((count = rbcore_reader_next(reader, records, BATCH, MILLISECOND)) > 0)
+            for (int i = 0; i < count; i++)
+                log_record(&ours, records[i].data, records[i].size);
+        ck_assert_int_eq(count, 0);
+    }
+    rbcore_reader_free(reader);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(pthread_join(producers[i].thread, NULL), 0);
+    struct record_log theirs = consume_by_libbpf(ring);
+    ck_assert_uint_gt(ours.records, 1000);
+    assert_same_log(&ours, &theirs);
+    free(ours.bytes);
+    free(theirs.bytes);
+    produce__destroy(ring);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("producers");
     TCase *tcase = tcase_create("all accounted for");
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, all_accounted_for, 0, sizeof(scenarios) / sizeof(*scenarios));
     suite_add_tcase(suite, tcase);
+    add_test(suite, "same as libbpf", same_as_libbpf);
     return run_tests(suite, NULL);
 }
