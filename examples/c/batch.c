@@ -18,11 +18,14 @@
 #define RECORDS 1000
 #define BATCH 64
 
+static _Noreturn void fail(const char *what, const char *why) {
+    fprintf(stderr, "batch: %s: %s\n", what, why);
+    exit(1);
+}
+
 static int must(int result, const char *what) {
-    if (result < 0) {
-        fprintf(stderr, "batch: %s: %s\n", what, rbcore_strerror(result));
-        exit(1);
-    }
+    if (result < 0)
+        fail(what, rbcore_strerror(result));
     return result;
 }
 
@@ -50,7 +53,7 @@ static int save(FILE *file, const rbcore_record *records, int count, int room) {
     for (int i = 0; i < saved; i++)
         fprintf(file, "%u\n", *(const unsigned int *)records[i].data);
     if (fflush(file) != 0 || fdatasync(fileno(file)) != 0)
-        must(-errno, "save");
+        fail("save", strerror(errno));
     return saved;
 }
 

@@ -19,17 +19,22 @@
 
 #define RECORDS UINT64_C(100000)
 
+static _Noreturn void fail(const char *what, const char *why) {
+    fprintf(stderr, "produce: %s: %s\n", what, why);
+    exit(1);
+}
+
 static int must(int result, const char *what) {
-    if (result < 0) {
-        fprintf(stderr, "produce: %s: %s\n", what, rbcore_strerror(result));
-        exit(1);
-    }
+    if (result < 0)
+        fail(what, rbcore_strerror(result));
     return result;
 }
 
 /* The same for a system call, which gives its error in errno. */
 static int must_call(int result, const char *what) {
-    return must(result < 0 ? -errno : result, what);
+    if (result < 0)
+        fail(what, strerror(errno));
+    return result;
 }
 
 /* A message of one byte that carries, or has room for, two file descriptors. */
@@ -72,7 +77,7 @@ static void receive_ring(int socket, rbcore_source *source) {
     must_call((int)recvmsg(socket, &message.header, MSG_CMSG_CLOEXEC), "receive the ring");
     control = CMSG_FIRSTHDR(&message.header);
     if (!control || control->cmsg_len != CMSG_LEN(sizeof(fds)))
-        must(-EPROTO, "receive the ring");
+        fail("receive the ring", "no file descriptors came");
     memcpy(fds, CMSG_DATA(control), sizeof(fds));
     source->kind = RBCORE_SOURCE_MEMORY_RING;
     source->fd = fds[0];
@@ -106,7 +111,7 @@ static uint64_t check(const rbcore_record *records, int count, uint64_t *next) {
         uint64_t number = *(const uint64_t *)records[i].data;
 
         if (number < *next)
-            must(-EBADMSG, "a record came twice or out of order");
+            fail("record", "it came twice or out of order");
         *next = number + 1;
     }
     return (uint64_t)count;
