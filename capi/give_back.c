@@ -53,26 +53,71 @@ static void note_turn(rbc_turns *self, uint16_t ring, uint64_t end) {
 
 /* ---- Advancing ---- */
 
+/* A larger record, or one in a ring that is less empty, would take room that producers may need. */
+#define HELD_BACK_PART 64
+#define EMPTY_PART 2
+
 /*
- * Tells the kernel that the space up to `position` is free, and looks again.
- *
- * The store pairs with smp_load_acquire(&rb->consumer_pos) in the kernel's __bpf_ringbuf_reserve().
- *
+ * What to publish: everything that was given back; but of a paced ring not the last record, so that
+ * consumer_pos is not where the next record comes. Only when the user holds nothing: else his first
+ * record has that effect already.
+ */
+static uint64_t position_to_publish(const rbc_ring *self, uint64_t user_pos) {
+    /* last_pos is stored before read_pos: it is that record's start, or a later one's. */
+    if (!rbc_ring_is_paced(self) ||
+        user_pos != atomic_load_explicit(&self->read_pos, memory_order_acquire)) {
+        return user_pos;
+    }
+    uint64_t last = rbc_get(&self->last_pos), size = self->mapping.data_size;
+    uint64_t producer = atomic_load_explicit(self->producer_pos, memory_order_relaxed);
+    bool is_small = user_pos - last <= size / HELD_BACK_PART;
+    bool is_ahead = last - self->published_pos < size; /* consumer_pos never goes back */
+    return is_small && is_ahead && producer - last <= size / EMPTY_PART ? last : user_pos;
+}
+
+/*
+ * Tells the kernel which space is free. The store pairs with smp_load_acquire(&rb->consumer_pos) in
+ * the kernel's __bpf_ringbuf_reserve(). Before it, the position really committed goes to where a
+ * successor finds it: killed between the two, we have delivered nothing that comes again.
+ */
+static void publish(rbc_ring *self, uint64_t user_pos, uint64_t position) {
+    rbc_owner_note_committed(&self->owner, user_pos);
+    self->published_pos = position;
+    atomic_store_explicit(self->consumer_pos, position, memory_order_release);
+}
+
+/*
  * The second look is what keeps wakeups from getting lost. The kernel's bpf_ringbuf_commit() does
  * xchg(header), a full barrier, then loads consumer_pos, and wakes only if that is the record just
- * committed. Here consumer_pos is stored, then comes a full fence, then the header is loaded. One
- * of the two sees the other's store: either the kernel wakes us, or we find the record here, for
- * which no wakeup will come, and make the reader's fd readable ourselves. Only a reader that may be
- * parked needs it: one that is not will look before it parks.
+ * committed. Here consumer_pos was stored, then comes a full fence, then the header is loaded. One of
+ * the two sees the other's store: either the kernel wakes us, or we find the record here, for which
+ * no wakeup will come, and make the reader's fd readable ourselves. Only a reader that may be parked
+ * needs it: one that is not will look before it parks. Nor does a paced ring: its reader parks with
+ * a timer.
  */
-static void advance_to(rbc_ring *self, uint64_t position) {
+static void look_again(rbc_ring *self) {
     rbc_wait *wait = &self->reader->wait;
-    atomic_store_explicit(&self->user_pos, position, memory_order_release);
-    atomic_store_explicit(self->consumer_pos, position, memory_order_release);
-    atomic_fetch_add_explicit(&self->reader->commits, 1, memory_order_relaxed);
     rbc_full_fence();
-    if (atomic_load_explicit(&wait->parked, memory_order_relaxed) && rbc_ring_has_news(self)) {
+    if (atomic_load_explicit(&wait->parked, memory_order_relaxed) && !rbc_ring_is_paced(self) &&
+        rbc_ring_has_news(self)) {
         rbc_wait_wake(wait);
+    }
+}
+
+/* Records up to `position` were given back. By one thread at a time. */
+static void advance_to(rbc_ring *self, uint64_t position) {
+    atomic_store_explicit(&self->user_pos, position, memory_order_release);
+    atomic_fetch_add_explicit(&self->reader->commits, 1, memory_order_relaxed);
+    publish(self, position, position_to_publish(self, position));
+    look_again(self);
+}
+
+/* Publishes what was held back, if the ring is armed by now. */
+static void publish_held_back(rbc_ring *self) {
+    uint64_t user_pos = rbc_get(&self->user_pos);
+    if (self->published_pos != user_pos && !rbc_ring_is_paced(self)) {
+        publish(self, user_pos, user_pos);
+        look_again(self);
     }
 }
 
@@ -141,17 +186,18 @@ static void commit_up_to(rbcore_reader *self, const rbcore_record *last) {
     }
 }
 
-int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *last, uint32_t flags) {
-    int error = rbc_reader_check(self);
-    if (error != 0) {
-        return error;
+/* RBCORE_COMMIT_NOW: the kernel is to know at once. */
+static void publish_everything(rbcore_reader *self) {
+    for (unsigned i = 0; i < self->ring_count; i++) {
+        rbc_ring *ring = self->rings[i];
+        uint64_t user_pos = rbc_get(&ring->user_pos);
+        if (ring->published_pos != user_pos) {
+            publish(ring, user_pos, user_pos);
+        }
     }
-    if (self->is_release) {
-        return rbc_reader_fail(self, -EINVAL, "commit on a reader opened for release");
-    }
-    if (flags != 0) {
-        return rbc_reader_fail(self, -EINVAL, "commit: unknown flags 0x%x", flags);
-    }
+}
+
+static int commit(rbcore_reader *self, const rbcore_record *last) {
     if (last == NULL) {
         commit_everything(self);
         return 0;
@@ -163,6 +209,24 @@ int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *last, uint32_
     }
     commit_up_to(self, last);
     return 0;
+}
+
+int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *last, uint32_t flags) {
+    int error = rbc_reader_check(self);
+    if (error != 0) {
+        return error;
+    }
+    if (self->is_release) {
+        return rbc_reader_fail(self, -EINVAL, "commit on a reader opened for release");
+    }
+    if (flags & ~RBCORE_COMMIT_NOW) {
+        return rbc_reader_fail(self, -EINVAL, "commit: unknown flags 0x%x", flags);
+    }
+    error = commit(self, last);
+    if (error == 0 && flags & RBCORE_COMMIT_NOW) {
+        publish_everything(self);
+    }
+    return error;
 }
 
 /* ---- Release ---- */
@@ -234,6 +298,7 @@ static uint64_t first_held(const rbc_ring *self, uint64_t from, uint64_t to) {
  * waits for anybody, and no release goes unnoticed.
  */
 static void advance_over_released(rbc_ring *self) {
+    /* What led here (a cleared bit, a ring made armed) is seen by the thread that is at work. */
     if (atomic_fetch_add(&self->advancing, 1) != 0) {
         return;
     }
@@ -245,6 +310,8 @@ static void advance_over_released(rbc_ring *self) {
         uint64_t position = first_held(self, user_pos, read_pos);
         if (position != user_pos) {
             advance_to(self, position);
+        } else {
+            publish_held_back(self);
         }
     } while (!atomic_compare_exchange_strong(&self->advancing, &seen, 0));
 }
@@ -294,7 +361,15 @@ bool rbc_ring_has_held(const rbc_ring *self) {
     return rbc_get(&self->user_pos) != rbc_get(&self->read_pos);
 }
 
-void rbc_ring_handed_out(rbc_ring *self, const rbcore_record *records, size_t count,
+void rbc_ring_publish(rbc_ring *self) {
+    if (self->reader->is_release) {
+        advance_over_released(self);
+    } else {
+        publish_held_back(self);
+    }
+}
+
+void rbc_ring_handed_out(rbc_ring *self, const rbcore_record *records, size_t count, uint64_t last,
                          uint64_t position) {
     bool is_release = self->reader->is_release;
     bool nothing_held = !is_release && rbc_get(&self->user_pos) == self->handed_end;
@@ -302,6 +377,7 @@ void rbc_ring_handed_out(rbc_ring *self, const rbcore_record *records, size_t co
     if (count > 0 && is_release) {
         hold(self, records, count);
     }
+    atomic_store_explicit(&self->last_pos, last, memory_order_relaxed);
     /* Release: whoever sees the position sees the bits of the records before it. */
     atomic_store_explicit(&self->read_pos, position, memory_order_release);
     if (count > 0) {

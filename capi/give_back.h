@@ -37,10 +37,17 @@ void rbc_turns_free(rbc_turns *self);
 bool rbc_turns_is_full_for(const rbc_turns *self, uint16_t ring);
 
 /*
- * Notes that the scan of a ring found these records and came to `position`. Discarded records at
+ * Publishes what a paced ring holds back, and looks again. The reading thread only, and after it
+ * made the ring armed: else the next advance holds a record back again.
+ */
+void rbc_ring_publish(rbc_ring *self);
+
+/*
+ * Notes that the scan of a ring found these records and came to `position`, the start of the last
+ * one that it passed being `last`. Discarded records at
  * the end are given back here if the user holds nothing that could be given back after them.
  */
-void rbc_ring_handed_out(rbc_ring *self, const rbcore_record *records, size_t count,
+void rbc_ring_handed_out(rbc_ring *self, const rbcore_record *records, size_t count, uint64_t last,
                          uint64_t position);
 
 /* Whether records of the ring are with the user. The reading thread only. */

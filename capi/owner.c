@@ -21,8 +21,10 @@ struct rbc_owner_block {
      * being written; 0: nobody's. */
     _Atomic uint64_t claim;
     rbc_process process;
-    uint64_t has_lock;    /* 0: the author could not get the lock, so it says nothing about him */
-    uint64_t reserved[5]; /* zero; so that successors can say more without moving what is here */
+    uint64_t has_lock; /* 0: the author could not get the lock, so it says nothing about him */
+    /* Up to here records were given back: consumer_pos can trail it by one. */
+    _Atomic uint64_t committed;
+    uint64_t reserved[4]; /* zero; so that successors can say more without moving what is here */
 };
 
 #define TAG UINT64_C(0x3165726f63627200) /* "\0rbcore1" in memory */
@@ -100,6 +102,9 @@ static bool sign(rbc_owner *self, uint64_t found) {
     if (!atomic_compare_exchange_strong(&block->claim, &found, claim - 1)) {
         return false;
     }
+    if (block->tag != TAG) {
+        atomic_store_explicit(&block->committed, 0, memory_order_relaxed); /* not by a reader */
+    }
     block->process = rbc_process_self();
     block->has_lock = self->locked;
     memset(block->reserved, 0, sizeof(block->reserved));
@@ -150,6 +155,17 @@ int rbc_owner_claim(rbc_owner *self, const rbc_mapping *mapping, int lock_fd, bo
     }
     *guarded = self->locked;
     return insist ? 0 : error;
+}
+
+uint64_t rbc_owner_committed(const rbc_owner *self) {
+    const rbc_owner_block *block = self->block;
+    return block->tag == TAG ? atomic_load_explicit(&block->committed, memory_order_acquire) : 0;
+}
+
+void rbc_owner_note_committed(rbc_owner *self, uint64_t position) {
+    if (self->claim != 0) {
+        atomic_store_explicit(&self->block->committed, position, memory_order_release);
+    }
 }
 
 uint64_t rbc_owner_pid(const rbc_owner *self) {

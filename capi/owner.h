@@ -32,6 +32,12 @@ typedef struct rbc_owner {
 int rbc_owner_claim(rbc_owner *self, const rbc_mapping *mapping, int lock_fd, bool lock_is_ours,
                     uint64_t lock_byte, bool insist, bool *guarded);
 
+/* Where the last reader says that it committed to; 0 if none said anything. */
+uint64_t rbc_owner_committed(const rbc_owner *self);
+
+/* Leaves that word for our successor. */
+void rbc_owner_note_committed(rbc_owner *self, uint64_t position);
+
 /* The process that the ring's block names, for messages. */
 uint64_t rbc_owner_pid(const rbc_owner *self);
 

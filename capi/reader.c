@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#define KNOWN_FLAGS ((uint64_t)RBCORE_READER_RELEASE)
+#define KNOWN_FLAGS ((uint64_t)(RBCORE_READER_RELEASE | RBCORE_READER_POLL))
 
 /* The discarded records that one call passes at most, so that it ends however many there are. */
 #define SKIPS_PER_CALL 65536
@@ -53,7 +53,9 @@ int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) 
     if (error != 0) {
         return error;
     }
-    if (options.flags & ~KNOWN_FLAGS) {
+    bool polls = options.flags & RBCORE_READER_POLL;
+    if (options.flags & ~KNOWN_FLAGS || options.max_latency_ns < 0 ||
+        (polls && options.max_latency_ns == 0)) {
         return -EINVAL;
     }
     rbcore_reader *self = calloc(1, sizeof(*self));
@@ -61,6 +63,8 @@ int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) 
         return -ENOMEM;
     }
     self->is_release = options.flags & RBCORE_READER_RELEASE;
+    self->is_polling = polls;
+    self->max_latency_ns = options.max_latency_ns;
     atomic_init(&self->refs, 1);
     atomic_init(&self->user_refs, 1);
     error = rbc_birthplace_init(&self->birthplace);
@@ -170,6 +174,7 @@ static int install(rbcore_reader *self, rbc_ring *ring, unsigned slot) {
     self->rings[self->ring_count++] = ring;
     pthread_mutex_unlock(&self->slots_lock);
     self->next_slot = slot + 1;
+    self->paced_count += rbc_ring_is_paced(ring);
     return (int)slot;
 }
 
@@ -226,6 +231,7 @@ int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
     if (self->next_turn > i) {
         self->next_turn--;
     }
+    self->paced_count -= rbc_ring_is_paced(ring);
     rbc_ring_put(ring, 1);
     return 0;
 }
@@ -239,18 +245,53 @@ static void count_batch(rbcore_reader *self, const rbc_scan *scan) {
     rbc_count(&self->batches, scan->count > 0);
 }
 
-/* One turn of each ring, until the array is full. */
-static int scan_rings(rbcore_reader *self, rbcore_record *records, size_t max) {
-    rbc_scan scan = {
-        .records = records, .max = max > INT_MAX ? INT_MAX : max, .skips_left = SKIPS_PER_CALL};
+/* What a look at the rings is to find. */
+typedef struct rbc_look {
+    rbcore_record *records;
+    size_t max;
+    bool is_moderated; /* leaves in a paced ring what is not due yet */
+} rbc_look;
+
+static int64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Makes a ring armed or paced. An armed one is looked at again before anybody waits. */
+static void change_pace(rbcore_reader *self, rbc_ring *ring, rbc_pace_change change) {
+    if (change == RBC_PACE_STAYS) {
+        return;
+    }
+    bool paced = change == RBC_PACE_PACES;
+    self->paced_count += paced ? 1 : -1;
+    atomic_store_explicit(&ring->is_paced, paced, memory_order_relaxed);
+    /* Silence is for programs that wake for each record whoever reads (BPF_RB_FORCE_WAKEUP). */
+    rbc_wait_listen(&self->wait, ring->wake_fd, !paced);
+    if (!paced) {
+        rbc_ring_publish(ring);
+    }
+}
+
+/* One turn of each ring that is due, until the array is full. */
+static int scan_rings(rbcore_reader *self, const rbc_look *what) {
+    rbc_scan scan = {.records = what->records,
+                     .max = what->max > INT_MAX ? INT_MAX : what->max,
+                     .skips_left = SKIPS_PER_CALL};
     const rbc_ring *broken = NULL;
     bool bounded = false, turns_full = false;
+    /* A flush wants what is there now. */
+    const bool moderated = what->is_moderated && self->paced_count > 0 && !self->is_flushing;
+    const int64_t now = moderated ? now_ns() : 0;
     unsigned first = self->next_turn;
     for (unsigned i = 0; i < self->ring_count && scan.count < scan.max; i++) {
         unsigned at = first + i < self->ring_count ? first + i : first + i - self->ring_count;
         rbc_ring *ring = self->rings[at];
         if (!self->is_release && rbc_turns_is_full_for(&self->turns, ring->index)) {
             turns_full = true;
+            continue;
+        }
+        if (moderated && !rbc_pace_is_due(ring, now, scan.max)) {
             continue;
         }
         size_t count = scan.count, skips_left = scan.skips_left;
@@ -261,6 +302,9 @@ static int scan_rings(rbcore_reader *self, rbcore_record *records, size_t max) {
         }
         if (scan.count != count || scan.skips_left != skips_left) {
             self->next_turn = at + 1 < self->ring_count ? at + 1 : 0;
+        }
+        if (moderated && rbc_ring_is_paced(ring)) {
+            change_pace(self, ring, rbc_pace_judge(ring, now));
         }
         bounded |= end == RBC_SCAN_BOUND;
         broken = end == RBC_SCAN_BROKEN ? ring : broken;
@@ -320,11 +364,12 @@ static int answer(rbcore_reader *self) {
     return 0;
 }
 
-/* One look at everything: what is asked, then the rings. Makes no system call. */
-static int look(rbcore_reader *self, rbcore_record *records, size_t max) {
+/* One look at everything: what is asked, then the rings. Makes no system call if it finds records
+ * (but where a ring that was busy is not any more). */
+static int look(rbcore_reader *self, const rbc_look *what) {
     int result = answer(self);
     if (result == 0) {
-        result = scan_rings(self, records, max);
+        result = scan_rings(self, what);
     }
     if (result > 0) {
         rbc_wait_reset_delay(&self->wait);
@@ -333,15 +378,25 @@ static int look(rbcore_reader *self, rbcore_record *records, size_t max) {
     return result;
 }
 
+/* By what the looks found since the last time, decides which rings wake us and which have a timer. */
+static void judge_rings(rbcore_reader *self) {
+    const int64_t now = now_ns();
+    for (unsigned i = 0; i < self->ring_count; i++) {
+        rbc_ring *ring = self->rings[i];
+        change_pace(self, ring, rbc_pace_judge(ring, now));
+    }
+}
+
 /*
  * Looks once more, now that every advance of consumer_pos by another thread will see that we are
- * parked. The fence pairs with the one in advance_to (give_back.c), and with the full barrier of
- * the kernel's xchg(header): what this look misses wakes us.
+ * parked. The fence pairs with the one in look_again (give_back.c), and with the full barrier of the
+ * kernel's xchg(header): what this look misses wakes us.
  */
-static int look_parked(rbcore_reader *self, rbcore_record *records, size_t max) {
+static int look_parked(rbcore_reader *self, const rbc_look *what) {
+    judge_rings(self);
     atomic_store_explicit(&self->wait.parked, true, memory_order_relaxed);
     rbc_full_fence();
-    int result = look(self, records, max);
+    int result = look(self, what);
     bool skipped = false;
     for (unsigned i = 0; result == 0 && i < self->ring_count; i++) {
         skipped |= rbc_ring_skip_abandoned(self->rings[i]);
@@ -363,12 +418,32 @@ static bool must_look_by_itself(const rbcore_reader *self) {
     return false;
 }
 
+/* How long nobody may wake us: until a paced ring is due, or the next look by itself. */
+static int64_t longest_sleep(rbcore_reader *self) {
+    int64_t due = INT64_MAX;
+    for (unsigned i = 0; self->paced_count > 0 && i < self->ring_count; i++) {
+        int64_t of_ring = rbc_pace_deadline(self->rings[i]);
+        due = of_ring < due ? of_ring : due;
+    }
+    int64_t sleep = INT64_MAX;
+    if (due != INT64_MAX) {
+        sleep = due - now_ns();
+        sleep = sleep < 0 ? 0 : sleep;
+    }
+    if (must_look_by_itself(self)) {
+        int64_t delay = rbc_wait_next_delay(&self->wait);
+        sleep = delay < sleep ? delay : sleep;
+    }
+    return sleep;
+}
+
 /* Empties rbcore_reader_fd and arms it for whatever comes after the look. */
-static int look_and_arm(rbcore_reader *self, rbcore_record *records, size_t max) {
+static int look_and_arm(rbcore_reader *self, const rbc_look *what) {
     rbc_wait_drain(&self->wait);
-    int result = look_parked(self, records, max);
-    if (result == 0 && must_look_by_itself(self)) {
-        rbc_wait_start_timer(&self->wait);
+    int result = look_parked(self, what);
+    int64_t sleep = result == 0 ? longest_sleep(self) : INT64_MAX;
+    if (sleep != INT64_MAX) {
+        rbc_wait_start_timer(&self->wait, sleep);
     }
     return result;
 }
@@ -382,17 +457,13 @@ static int check_read(rbcore_reader *self, const rbcore_record *records, size_t 
 }
 
 int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, size_t max) {
-    int result = check_read(self, records, max);
-    if (result == 0) {
-        result = look(self, records, max);
+    int error = check_read(self, records, max);
+    if (error != 0) {
+        return error;
     }
-    return result != 0 ? result : look_and_arm(self, records, max);
-}
-
-static int64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    const rbc_look what = {.records = records, .max = max};
+    int result = look(self, &what);
+    return result != 0 ? result : look_and_arm(self, &what);
 }
 
 /* Saturates instead of overflowing: a deadline in 292 years is none. */
@@ -404,40 +475,48 @@ static int64_t deadline_after(int64_t timeout_ns) {
     return timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
 }
 
-/* How long to block: until the deadline, or the next look by itself if that is sooner. */
-static int64_t block_time(rbcore_reader *self, int64_t left) {
-    if (!must_look_by_itself(self)) {
-        return left;
+/* Waits until the deadline or something happens. Returns -EINTR, or 0. */
+static int block(rbcore_reader *self, int64_t left) {
+    int64_t sleep = longest_sleep(self);
+    sleep = left < sleep ? left : sleep;
+    int error = rbc_wait_block(&self->wait, sleep == INT64_MAX ? RBCORE_FOREVER : sleep);
+    return error != 0 ? rbc_reader_fail(self, error, "a signal was caught") : 0;
+}
+
+/* Looks, waits and looks again, until there is something or the deadline has passed. */
+static int look_until(rbcore_reader *self, const rbc_look *what, int64_t deadline) {
+    for (;;) {
+        int result = look_parked(self, what);
+        if (result != 0 && result != -EAGAIN) {
+            return result;
+        }
+        int64_t left = deadline == INT64_MAX ? INT64_MAX : deadline - now_ns();
+        if (left <= 0) {
+            return result != 0 ? result : look_and_arm(self, what);
+        }
+        int error = result == 0 ? block(self, left) : 0;
+        if (error != 0) {
+            return error;
+        }
     }
-    int64_t delay = rbc_wait_next_delay(&self->wait);
-    return left == RBCORE_FOREVER || delay < left ? delay : left;
 }
 
 int rbcore_reader_next(rbcore_reader *self, rbcore_record *records, size_t max,
                        int64_t timeout_ns) {
-    int result = check_read(self, records, max);
-    if (result != 0) {
-        return result;
+    int error = check_read(self, records, max);
+    if (error != 0) {
+        return error;
     }
     if (timeout_ns < 0 && timeout_ns != RBCORE_FOREVER) {
         return rbc_reader_fail(self, -EINVAL, "the timeout is negative");
     }
-    result = look(self, records, max);
-    const int64_t deadline = result > 0 ? 0 : deadline_after(timeout_ns);
-    while (result == 0 || result == -EAGAIN) {
-        result = look_parked(self, records, max);
-        int64_t left = RBCORE_FOREVER;
-        if (timeout_ns != RBCORE_FOREVER && (result == 0 || result == -EAGAIN)) {
-            left = deadline - now_ns();
-            if (left <= 0) {
-                return result != 0 ? result : look_and_arm(self, records, max);
-            }
-        }
-        if (result == 0) {
-            result = rbc_wait_block(&self->wait, block_time(self, left));
-        }
+    const rbc_look what = {.records = records, .max = max, .is_moderated = true};
+    int result = look(self, &what);
+    if (result != 0 && result != -EAGAIN) {
+        return result;
     }
-    return result == -EINTR ? rbc_reader_fail(self, result, "a signal was caught") : result;
+    return timeout_ns == 0 && result == 0 ? look_and_arm(self, &what)
+                                          : look_until(self, &what, deadline_after(timeout_ns));
 }
 
 int rbcore_reader_fd(const rbcore_reader *self) {

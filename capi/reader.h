@@ -19,7 +19,9 @@
 
 struct rbcore_reader {
     rbc_birthplace birthplace;
-    bool is_release;   /* opened with RBCORE_READER_RELEASE */
+    bool is_release; /* opened with RBCORE_READER_RELEASE */
+    bool is_polling; /* opened with RBCORE_READER_POLL */
+    int64_t max_latency_ns;
     bool is_flushing;  /* a flush was noticed and is not complete */
     atomic_uint asked; /* RBC_ASKED_ bits */
     rbc_wait wait;
@@ -27,8 +29,9 @@ struct rbcore_reader {
 
     rbc_ring *rings[RBCORE_RINGS_MAX]; /* those that are read, without gaps */
     unsigned ring_count;
-    unsigned next_turn; /* which of them comes first in the next read */
-    unsigned next_slot; /* where the search for a free slot begins */
+    unsigned paced_count; /* of them */
+    unsigned next_turn;   /* which of them comes first in the next read */
+    unsigned next_slot;   /* where the search for a free slot begins */
 
     /* By index; a removed ring stays until its last held record was released. */
     _Atomic(rbc_ring *) slots[RBCORE_RINGS_MAX];

@@ -27,15 +27,37 @@ static uint32_t load_length(void *header) {
     return atomic_load_explicit(&((rbc_header *)header)->length, memory_order_acquire);
 }
 
-int rbc_ring_load_positions(rbc_ring *self) {
+/* Whether a reader could have stopped at `position`: a boundary between complete records. */
+static bool is_reachable(const rbc_ring *self, uint64_t from, uint64_t position,
+                         uint64_t producer) {
+    while (from != position) {
+        uint32_t length = load_length(rbc_ring_header(self, from));
+        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
+        if ((length & RBC_BUSY) || span > position - from || span > producer - from) {
+            return false;
+        }
+        from += span;
+    }
+    return true;
+}
+
+int rbc_ring_load_positions(rbc_ring *self, uint64_t committed) {
     uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_relaxed);
     uint64_t producer = load_producer_pos(self);
     if (consumer % 8 != 0 || producer % 8 != 0 || producer - consumer > self->mapping.data_size) {
         return -EBADMSG;
     }
-    atomic_init(&self->read_pos, consumer);
-    atomic_init(&self->user_pos, consumer);
-    self->handed_end = consumer;
+    uint64_t start = consumer;
+    if (committed - consumer <= producer - consumer &&
+        is_reachable(self, consumer, committed, producer)) {
+        start = committed;
+    }
+    atomic_init(&self->read_pos, start);
+    atomic_init(&self->user_pos, start);
+    atomic_init(&self->last_pos, start);
+    self->published_pos = consumer;
+    self->handed_end = start;
+    self->usual_span = RBC_HEADER_SIZE;
     return 0;
 }
 
@@ -52,6 +74,7 @@ typedef struct walk {
     unsigned char *wrap;   /* end of the first copy */
     uint64_t shift;        /* position of a header = shift + its address */
     uint64_t left;         /* bytes up to producer_pos */
+    uint64_t last;         /* position of the record passed last */
     uint64_t bytes;        /* of data handed out */
     uint64_t discards;     /* passed */
 } walk;
@@ -61,6 +84,7 @@ static walk walk_from(const rbc_ring *self, uint64_t position, uint64_t producer
     return (walk){.header = header,
                   .wrap = self->mapping.data + self->mapping.data_size,
                   .shift = position - (uintptr_t)header,
+                  .last = rbc_get(&self->last_pos),
                   .left = producer - position};
 }
 
@@ -104,6 +128,7 @@ static inline rbcore_record *hand_out_run(const rbc_ring *self, walk *at, uint32
         header += span;
     } while (record != end && header <= last && load_length(header) == length);
     at->bytes += (uint64_t)(record - first) * length;
+    at->last = record[-1].position;
     walk_to(at, header, self->mapping.data_size);
     return record;
 }
@@ -115,6 +140,7 @@ static bool pass_discarded(const rbc_ring *self, walk *at, uint64_t span, rbc_sc
     }
     scan->skips_left--;
     at->discards++;
+    at->last = walk_position(at);
     walk_to(at, at->header + span, self->mapping.data_size);
     return true;
 }
@@ -162,6 +188,7 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
     bool broken = atomic_load_explicit(&self->broken, memory_order_relaxed);
     self->head_is_busy = false;
     if (producer == start && !broken) {
+        self->pace.drained = true;
         return RBC_SCAN_EMPTY;
     }
     if (broken || !producer_pos_is_possible(self, producer, start)) {
@@ -182,12 +209,15 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
     rbc_count(&self->discards, at.discards);
     uint64_t position = walk_position(&at);
     self->busy_scans = self->head_is_busy && position == start ? self->busy_scans + 1 : 0;
-    rbc_ring_handed_out(self, scan->records + first, found, position);
+    self->pace.drained = why == RBC_SCAN_EMPTY;
+    self->usual_span = found > 0 ? position - at.last : self->usual_span;
+    rbc_ring_handed_out(self, scan->records + first, found, at.last, position);
     return why;
 }
 
 void rbc_ring_skip_to_latest(rbc_ring *self) {
     uint64_t position = rbc_get(&self->read_pos), producer = load_producer_pos(self);
+    uint64_t last = position;
     while (position != producer) {
         uint32_t length = load_length(rbc_ring_header(self, position));
         uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
@@ -196,10 +226,11 @@ void rbc_ring_skip_to_latest(rbc_ring *self) {
         if ((length & RBC_BUSY) || span > producer - position) {
             break;
         }
+        last = position;
         position += span;
         self->skipped++;
     }
-    rbc_ring_handed_out(self, NULL, 0, position);
+    rbc_ring_handed_out(self, NULL, 0, last, position);
 }
 
 bool rbc_ring_skip_abandoned(rbc_ring *self) {
@@ -227,7 +258,7 @@ bool rbc_ring_skip_abandoned(rbc_ring *self) {
         return true;
     }
     rbc_count(&self->abandoned, 1);
-    rbc_ring_handed_out(self, NULL, 0, position + span);
+    rbc_ring_handed_out(self, NULL, 0, position, position + span);
     return true;
 }
 

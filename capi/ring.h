@@ -6,13 +6,15 @@
  *
  * read_pos:     up to here records were handed out (or were discarded ones, skipped).
  * user_pos:     up to here they were given back.
- * consumer_pos: up to here the kernel knows it. The same as user_pos, a moment later.
+ * consumer_pos: up to here the kernel knows it. The same as user_pos, a moment later; or, while the
+ *               ring is paced, the start of the last record before it (see pace.h).
  */
 #ifndef RBC_RING_H
 #define RBC_RING_H
 
 #include "mapping.h"
 #include "owner.h"
+#include "pace.h"
 
 #include <rbcore/rbcore.h>
 #include <stdatomic.h>
@@ -43,7 +45,12 @@ typedef struct rbc_ring {
 
     _Atomic uint64_t read_pos; /* written by the reading thread */
     _Atomic uint64_t user_pos; /* written by the committing thread, or by whoever is `advancing` */
+    _Atomic uint64_t last_pos; /* of the last record (or discarded one) before read_pos */
+    uint64_t published_pos;    /* what we stored into consumer_pos; as user_pos */
     uint64_t handed_end;       /* end of the last record handed out; commit mode only */
+    uint64_t usual_span;       /* of the last record handed out */
+    rbc_pace pace;             /* of the reading thread */
+    atomic_bool is_paced;      /* written by the reading thread */
     uint16_t index;            /* in the reader's slots */
     bool head_is_busy;         /* the last scan ended at a record that is being written */
     unsigned busy_scans;       /* scans in a row that got nowhere because of that */
@@ -89,8 +96,12 @@ typedef struct rbc_scan {
     size_t skips_left;      /* the bound on discarded records; counts down */
 } rbc_scan;
 
-/* Starts at the positions found in the ring. Returns 0, or -EBADMSG if they are impossible. */
-int rbc_ring_load_positions(rbc_ring *self);
+/*
+ * Starts at the positions found in the ring, or where the last reader says that it committed to if
+ * that is possible: the kernel's position trails it while a ring is paced. Returns 0, or -EBADMSG if
+ * the positions are impossible.
+ */
+int rbc_ring_load_positions(rbc_ring *self, uint64_t committed);
 
 /* Hands out records from read_pos on: one turn. The reading thread only. */
 rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan);
@@ -106,6 +117,10 @@ bool rbc_ring_skip_abandoned(rbc_ring *self);
 
 /* Whether a scan would find a complete record (or a discarded one) at read_pos. Any thread. */
 bool rbc_ring_has_news(rbc_ring *self);
+
+static inline bool rbc_ring_is_paced(const rbc_ring *self) {
+    return atomic_load_explicit(&self->is_paced, memory_order_relaxed);
+}
 
 static inline rbc_header *rbc_ring_header(const rbc_ring *self, uint64_t position) {
     uint64_t offset = position & (self->mapping.data_size - 1);

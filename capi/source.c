@@ -248,10 +248,12 @@ static int open_loss_map(rbc_ring *ring, rbc_opening *self) {
 static int prepare_reading(rbc_ring *ring, rbc_opening *self) {
     ring->consumer_pos = (_Atomic uint64_t *)(void *)ring->mapping.consumer_page;
     ring->producer_pos = (_Atomic uint64_t *)(void *)ring->mapping.producer_page;
-    int error = rbc_ring_load_positions(ring);
+    int error = rbc_ring_load_positions(ring, rbc_owner_committed(&ring->owner));
     if (error != 0) {
         return rbc_reader_fail(self->reader, error, "the ring's positions are impossible");
     }
+    rbc_owner_note_committed(&ring->owner, rbc_get(&ring->user_pos));
+    rbc_pace_init(ring, self->reader->max_latency_ns, self->reader->is_polling);
     if (!self->reader->is_release) {
         return 0;
     }
@@ -312,12 +314,15 @@ int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *so
     if (opening.source.flags & RBCORE_SOURCE_LATEST) {
         rbc_ring_skip_to_latest(ring);
     }
+    rbc_ring_publish(ring); /* where we resume, if that was not published */
     *out = ring;
     return 0;
 }
 
 void rbc_ring_close(rbc_ring *self) {
     if (rbc_birthplace_is_here(&self->reader->birthplace)) {
+        atomic_store_explicit(&self->is_paced, false, memory_order_relaxed);
+        rbc_ring_publish(self);
         rbc_owner_yield(&self->owner);
     }
     rbc_mapping_close(&self->mapping);

@@ -67,6 +67,12 @@ void rbc_wait_remove(rbc_wait *self, int fd) {
     epoll_ctl(self->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
+void rbc_wait_listen(rbc_wait *self, int fd, bool listen) {
+    RBC_KEEP_ERRNO;
+    struct epoll_event event = {.events = listen ? EPOLLIN | EPOLLET : 0};
+    epoll_ctl(self->epoll_fd, EPOLL_CTL_MOD, fd, &event);
+}
+
 static void count_wakeup(rbc_wait *self, int events) {
     if (events > 0) {
         rbc_count(&self->wakeups, 1);
@@ -121,9 +127,11 @@ void rbc_wait_reset_delay(rbc_wait *self) {
     self->delay_ns = FIRST_DELAY_NS;
 }
 
-void rbc_wait_start_timer(rbc_wait *self) {
+void rbc_wait_start_timer(rbc_wait *self, int64_t delay_ns) {
     RBC_KEEP_ERRNO;
-    /* One shot, set anew each time: a periodic timer that nobody reads gives no second edge. */
-    struct itimerspec when = {.it_value.tv_nsec = rbc_wait_next_delay(self)};
+    /* One shot, set anew each time: a periodic timer that nobody reads gives no second edge. And
+     * never 0, which would stop it. */
+    struct itimerspec when = {.it_value.tv_sec = delay_ns / 1000000000,
+                              .it_value.tv_nsec = delay_ns % 1000000000 + (delay_ns == 0)};
     timerfd_settime(self->timer_fd, 0, &when, NULL);
 }

@@ -34,6 +34,9 @@ void rbc_wait_close(rbc_wait *self);
 int rbc_wait_add(rbc_wait *self, int fd);
 void rbc_wait_remove(rbc_wait *self, int fd);
 
+/* Stops listening to a wakeup, or listens again: then what came meanwhile is an event. */
+void rbc_wait_listen(rbc_wait *self, int fd, bool listen);
+
 /* Fetches all events that are there, so that epoll_fd is readable only for what comes later. */
 void rbc_wait_drain(rbc_wait *self);
 
@@ -53,7 +56,7 @@ void rbc_wait_wake(const rbc_wait *self);
 int64_t rbc_wait_next_delay(rbc_wait *self);
 void rbc_wait_reset_delay(rbc_wait *self);
 
-/* Makes epoll_fd readable after that delay. */
-void rbc_wait_start_timer(rbc_wait *self);
+/* Makes epoll_fd readable after a delay. */
+void rbc_wait_start_timer(rbc_wait *self, int64_t delay_ns);
 
 #endif

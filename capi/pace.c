@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+#include "pace.h"
+
+#include "ring.h"
+
+/*
+ * The fastest that a producer on one processor fills a ring, in bytes per nanosecond: what may come
+ * during a sleep. An interval no longer than that takes loses no more than a reader that is woken
+ * for each record (bursts from idle into rings of 4 KiB to 16 MiB).
+ */
+#define FASTEST_PRODUCER 1.3
+
+/* A cycle should find the ring no fuller than this part of it, at the rate last seen. */
+#define FILL_PART 4
+
+void rbc_pace_init(rbc_ring *ring, int64_t max_latency_ns, bool always) {
+    rbc_pace *self = &ring->pace;
+    int64_t fill_time = (int64_t)((double)ring->mapping.data_size / FASTEST_PRODUCER);
+    int64_t ceiling = max_latency_ns < fill_time ? max_latency_ns : fill_time;
+    if (ceiling < RBC_PACE_SHORTEST_NS) {
+        ceiling = always ? RBC_PACE_SHORTEST_NS : 0;
+    }
+    self->always = always;
+    self->ceiling_ns = ceiling;
+    self->interval_ns = ceiling;
+    self->bytes_at = rbc_get(&ring->read_pos);
+    atomic_init(&ring->is_paced, always);
+}
+
+/* Whether so much waits that sleeping on would cost data, or that it fills the caller's array. */
+static bool is_full_enough(const rbc_ring *ring, uint64_t max) {
+    uint64_t waiting =
+        atomic_load_explicit(ring->producer_pos, memory_order_relaxed) - rbc_get(&ring->read_pos);
+    return waiting >= ring->mapping.data_size / FILL_PART || waiting / max >= ring->usual_span;
+}
+
+bool rbc_pace_is_due(const rbc_ring *ring, int64_t now_ns, uint64_t max) {
+    const rbc_pace *self = &ring->pace;
+    return !rbc_ring_is_paced(ring) || !self->drained ||
+           now_ns - self->since_ns >= self->interval_ns || is_full_enough(ring, max);
+}
+
+int64_t rbc_pace_deadline(const rbc_ring *ring) {
+    return rbc_ring_is_paced(ring) ? ring->pace.since_ns + ring->pace.interval_ns : INT64_MAX;
+}
+
+static uint64_t passed(const rbc_ring *ring) {
+    return rbc_get(&ring->records) + rbc_get(&ring->discards);
+}
+
+static void begin_interval(rbc_ring *ring, int64_t now_ns) {
+    ring->pace.since_ns = now_ns;
+    ring->pace.passed_at = passed(ring);
+    ring->pace.bytes_at = rbc_get(&ring->read_pos);
+}
+
+/* Shortens the interval of a ring that fills fast, and lengthens it again when it does not. */
+static void adapt(rbc_ring *ring, uint64_t bytes) {
+    rbc_pace *self = &ring->pace;
+    uint64_t size = ring->mapping.data_size;
+    int64_t interval = self->interval_ns;
+    if (bytes > size / FILL_PART) {
+        interval /= 2;
+    } else if (bytes < size / FILL_PART / 4) {
+        interval *= 2;
+    }
+    interval = interval < RBC_PACE_SHORTEST_NS ? RBC_PACE_SHORTEST_NS : interval;
+    self->interval_ns = interval > self->ceiling_ns ? self->ceiling_ns : interval;
+}
+
+static rbc_pace_change judge_armed(rbc_ring *ring, int64_t now_ns, uint64_t found) {
+    rbc_pace *self = &ring->pace;
+    bool in_time = now_ns - self->since_ns <= self->ceiling_ns;
+    if (in_time && found >= RBC_PACE_ENTER) {
+        self->interval_ns = self->ceiling_ns;
+        begin_interval(ring, now_ns);
+        return RBC_PACE_PACES;
+    }
+    if (!in_time) {
+        begin_interval(ring, now_ns);
+    }
+    return RBC_PACE_STAYS;
+}
+
+static rbc_pace_change judge_paced(rbc_ring *ring, int64_t now_ns, uint64_t found) {
+    rbc_pace *self = &ring->pace;
+    if (found < RBC_PACE_LEAVE) {
+        if (now_ns - self->since_ns < self->interval_ns) {
+            return RBC_PACE_STAYS; /* not over yet */
+        }
+        if (!self->always) {
+            begin_interval(ring, now_ns);
+            return RBC_PACE_ARMS;
+        }
+    }
+    adapt(ring, rbc_get(&ring->read_pos) - self->bytes_at);
+    begin_interval(ring, now_ns);
+    return RBC_PACE_STAYS;
+}
+
+rbc_pace_change rbc_pace_judge(rbc_ring *ring, int64_t now_ns) {
+    if (ring->pace.ceiling_ns == 0) {
+        return RBC_PACE_STAYS;
+    }
+    uint64_t found = passed(ring) - ring->pace.passed_at;
+    return rbc_ring_is_paced(ring) ? judge_paced(ring, now_ns, found)
+                                   : judge_armed(ring, now_ns, found);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * When a ring is read: moderation of its wakeups.
+ *
+ * The kernel wakes the consumer only if the record just committed is the one at consumer_pos. So the
+ * consumer owns the rate of wakeups. A ring is either
+ *   armed: all that was given back is published, and the next record wakes the reader; or
+ *   paced: the last record that was given back stays unpublished, so no producer pays for a wakeup,
+ *          and the reader looks by a timer.
+ * A wakeup per record is best for a slow ring; a look per interval, which costs 20 to 24 us of
+ * processor time however much it finds, for a busy one.
+ */
+#ifndef RBC_PACE_H
+#define RBC_PACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct rbc_ring;
+
+/*
+ * A cycle of sleeping and looking costs what 2.5 wakeups cost. From 4 records in an interval on
+ * pacing pays; below 2 it does not. Between the two a ring stays what it is.
+ */
+#define RBC_PACE_ENTER 4
+#define RBC_PACE_LEAVE 2
+
+/*
+ * No shorter sleep is worth it: the kernel's own slack for timers of ordinary threads. A ring that
+ * would need one is never paced.
+ */
+#define RBC_PACE_SHORTEST_NS INT64_C(50000)
+
+typedef struct rbc_pace {
+    int64_t ceiling_ns;  /* the longest interval for this ring; 0: it is never paced */
+    int64_t interval_ns; /* the current one */
+    int64_t since_ns;    /* when it began */
+    uint64_t passed_at;  /* records and discards passed by then */
+    uint64_t bytes_at;   /* read_pos by then */
+    bool always;         /* RBCORE_READER_POLL: its producers never wake us */
+    bool drained;        /* the last scan left nothing behind */
+} rbc_pace;
+
+/* Chooses the ceiling from the reader's max_latency and the ring's size. */
+void rbc_pace_init(struct rbc_ring *ring, int64_t max_latency_ns, bool always);
+
+/* Whether a moderated read that has room for max records takes from the ring now. */
+bool rbc_pace_is_due(const struct rbc_ring *ring, int64_t now_ns, uint64_t max);
+
+/* When the ring is due at the latest; INT64_MAX if it is armed. */
+int64_t rbc_pace_deadline(const struct rbc_ring *ring);
+
+typedef enum rbc_pace_change { RBC_PACE_STAYS, RBC_PACE_PACES, RBC_PACE_ARMS } rbc_pace_change;
+
+/* After a scan: what the ring should become, by what the scans since the last time found. */
+rbc_pace_change rbc_pace_judge(struct rbc_ring *ring, int64_t now_ns);
+
+#endif
