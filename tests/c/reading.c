@@ -23,9 +23,11 @@ static void expect_pattern(const rbcore_record *record, uint64_t seed, size_t si
     ck_assert_uint_eq(record->size, size);
     ck_assert_uint_eq((uintptr_t)record->data % 8, 0);
     const uint8_t *bytes = record->data;
-    for (size_t i = 0; i < size; i++) {
-        ck_assert_msg(bytes[i] == pattern(seed, i), "byte %zu of %zu", i, size);
+    size_t i = 0;
+    while (i < size && bytes[i] == pattern(seed, i)) {
+        i++;
     }
+    ck_assert_uint_eq(i, size);
 }
 
 START_TEST(many_sizes) {
@@ -269,7 +271,7 @@ END_TEST
 #define DISCARDS_A_CALL 65536
 
 START_TEST(bound_on_discards) {
-    fixture f = fixture_open(1 << 23, 0);
+    fixture f = fixture_open(1 << 22, 0);
     for (int i = 0; i <= DISCARDS_A_CALL; i++) {
         discard(&f, 0);
     }
@@ -282,7 +284,7 @@ START_TEST(bound_on_discards) {
     ok(rbcore_reader_commit(f.reader, NULL, 0));
 
     /* A wait may look several times, but not for as long as there are discards. */
-    for (int i = 0; i <= 8 * DISCARDS_A_CALL; i++) {
+    for (int i = 0; i <= 4 * DISCARDS_A_CALL; i++) {
         discard(&f, 0);
     }
     produce(&f, 8);

@@ -132,7 +132,7 @@ START_TEST(what_is_not_held) {
     fixture f = fixture_open(page_size(), RBCORE_READER_RELEASE);
     fixture other = fixture_open(page_size(), RBCORE_READER_RELEASE);
     image raw = image_map(f.memory_fd);
-    rbcore_record records[8], foreign, batch[4];
+    rbcore_record records[8], foreigns[30], batch[4];
     for (uint64_t i = 0; i < 8; i++) {
         produce(&f, i);
     }
@@ -155,10 +155,10 @@ START_TEST(what_is_not_held) {
     /* From a reader whose ring has the same index but is further on. */
     for (uint64_t i = 0; i < 30; i++) {
         produce(&other, i);
-        ck_assert_int_eq(rbcore_reader_read(other.reader, &foreign, 1), 1);
+        ck_assert_int_eq(rbcore_reader_read(other.reader, &foreigns[i], 1), 1);
     }
-    ck_assert_uint_eq(foreign.ring, records[0].ring);
-    ck_assert_int_eq(rbcore_reader_release(f.reader, &foreign, 1), -EINVAL);
+    ck_assert_uint_eq(foreigns[29].ring, records[0].ring);
+    ck_assert_int_eq(rbcore_reader_release(f.reader, &foreigns[29], 1), -EINVAL);
 
     /* Never handed out: inside another record, beyond, of no ring; a good one in each call. */
     const uint64_t positions[] = {records[4].position + 8, records[4].position + 1,
@@ -181,6 +181,8 @@ START_TEST(what_is_not_held) {
     ck_assert_uint_eq(image_load(raw.consumer_pos), records[6].position);
     ok(rbcore_reader_release(f.reader, &records[6], 0));
     ck_assert_uint_eq(image_load(raw.consumer_pos), records[6].position);
+    ok(rbcore_reader_release(f.reader, &records[6], 1));
+    ok(rbcore_reader_release(other.reader, foreigns, 30));
     image_unmap(&raw);
     fixture_close(&other);
     fixture_close(&f);

@@ -106,7 +106,9 @@ void produce(const fixture *self, uint64_t value) {
 
 uint64_t value_of(const rbcore_record *record) {
     uint64_t value;
-    ck_assert_uint_eq(record->size, sizeof(value));
+    if (record->size != sizeof(value)) {
+        ck_abort_msg("a record of %u bytes", record->size);
+    }
     memcpy(&value, record->data, sizeof(value));
     return value;
 }
