@@ -109,8 +109,12 @@ static bool sign(rbc_owner *self, uint64_t found) {
     block->has_lock = self->locked;
     memset(block->reserved, 0, sizeof(block->reserved));
     block->tag = TAG;
+    /* Fails if this took so long that somebody took us for dead. */
+    uint64_t unsigned_claim = claim - 1;
+    if (!atomic_compare_exchange_strong(&block->claim, &unsigned_claim, claim)) {
+        return false;
+    }
     self->claim = claim;
-    atomic_store_explicit(&block->claim, claim, memory_order_release);
     return true;
 }
 
@@ -123,15 +127,23 @@ static void let_lock_go(rbc_owner *self) {
 }
 
 /* Tries once. -EAGAIN: neither does a reader live nor is the lock to be had. */
-static int try_claim(rbc_owner *self, bool is_last_attempt) {
+static int try_claim(rbc_owner *self, uint64_t first, bool is_last_attempt) {
     self->locked = rbc_lock_byte(self->lock_fd, self->lock_byte);
     uint64_t found = atomic_load_explicit(&self->block->claim, memory_order_acquire);
     if (another_reader_lives(self, found)) {
         let_lock_go(self);
         return -EBUSY;
     }
-    if (!self->locked && !is_last_attempt) {
+    bool is_being_signed = found != 0 && found % 2 == 0;
+    if ((!self->locked || is_being_signed) && !is_last_attempt) {
+        let_lock_go(self);
         return -EAGAIN;
+    }
+    /* A signature that is still not there since our first attempt was left by one who was killed.
+     */
+    if (is_being_signed && found != first) {
+        let_lock_go(self);
+        return -EBUSY;
     }
     if (!sign(self, found)) {
         let_lock_go(self);
@@ -147,11 +159,12 @@ int rbc_owner_claim(rbc_owner *self, const rbc_mapping *mapping, int lock_fd, bo
                         .lock_byte = lock_byte,
                         .lock_fd = lock_fd,
                         .lock_is_ours = lock_is_ours};
-    int error = try_claim(self, false);
+    uint64_t first = atomic_load_explicit(&self->block->claim, memory_order_relaxed);
+    int error = try_claim(self, first, false);
     for (int i = 1; error == -EAGAIN; i++) {
         struct timespec pause = {.tv_nsec = PAUSE_NS};
         nanosleep(&pause, NULL);
-        error = try_claim(self, i == ATTEMPTS);
+        error = try_claim(self, first, i == ATTEMPTS);
     }
     *guarded = self->locked;
     return insist ? 0 : error;

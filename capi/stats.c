@@ -74,6 +74,7 @@ static rbcore_ring_stats stats_of(const rbc_ring *ring) {
     stats.bytes_waiting = stats.producer_pos - stats.read_pos;
     stats.flags |=
         atomic_load_explicit(&ring->broken, memory_order_relaxed) ? RBCORE_RING_BROKEN : 0;
+    stats.flags |= rbc_ring_is_paced(ring) ? RBCORE_RING_PACED : 0;
     stats.flags |= ring->is_guarded ? 0 : RBCORE_RING_UNGUARDED;
     return stats;
 }

@@ -388,6 +388,8 @@ RBCORE_API int rbcore_reader_stats_get(rbcore_reader *self, rbcore_reader_stats 
  * RBCORE_SOURCE_INSIST: another reader may not notice this one.
  */
 #define RBCORE_RING_UNGUARDED UINT64_C(2)
+/* Busy now: read by the timer (see rbcore_reader_next). */
+#define RBCORE_RING_PACED UINT64_C(4)
 
 /* Of one ring, since it was added unless said otherwise. */
 typedef struct rbcore_ring_stats {

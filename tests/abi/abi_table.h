@@ -19,9 +19,10 @@
     FIELD(rbcore_source, loss_fd, 28, 4, -1)                                                       \
     FIELD(rbcore_source, path, 32, 8, 0)                                                           \
     FIELD(rbcore_source, cookie, 40, 8, 0)                                                         \
-    STRUCT(rbcore_reader_options, 16)                                                              \
-    FIELD(rbcore_reader_options, size, 0, 8, 16)                                                   \
+    STRUCT(rbcore_reader_options, 24)                                                              \
+    FIELD(rbcore_reader_options, size, 0, 8, 24)                                                   \
     FIELD(rbcore_reader_options, flags, 8, 8, 0)                                                   \
+    FIELD(rbcore_reader_options, max_latency_ns, 16, 8, 100000)                                    \
     STRUCT(rbcore_record, 24)                                                                      \
     FIELD(rbcore_record, data, 0, 8, 0)                                                            \
     FIELD(rbcore_record, position, 8, 8, 0)                                                        \
@@ -75,10 +76,14 @@
     CONSTANT(SOURCE_INSIST, 2)                                                                     \
     CONSTANT(RINGS_MAX, 1024)                                                                      \
     CONSTANT(READER_RELEASE, 1)                                                                    \
+    CONSTANT(READER_POLL, 2)                                                                       \
+    CONSTANT(MAX_LATENCY, 100000)                                                                  \
+    CONSTANT(COMMIT_NOW, 1)                                                                        \
     CONSTANT(FOREVER, 0xffffffffffffffff)                                                          \
     CONSTANT(UNKNOWN, 0xffffffffffffffff)                                                          \
     CONSTANT(RING_BROKEN, 1)                                                                       \
     CONSTANT(RING_UNGUARDED, 2)                                                                    \
+    CONSTANT(RING_PACED, 4)                                                                        \
     CONSTANT(PRODUCERS_MAX, 64)                                                                    \
     CONSTANT(NO_WAKEUP, 1)                                                                         \
     CONSTANT(FORCE_WAKEUP, 2)

@@ -122,7 +122,7 @@ START_TEST(commit_of_what_is_not_held) {
         ck_assert_uint_eq(image_load(raw.consumer_pos), 16);
     }
     ck_assert_str_ne(rbcore_reader_message(f.reader), "");
-    ck_assert_int_eq(rbcore_reader_commit(f.reader, &good, 1), -EINVAL);
+    ck_assert_int_eq(rbcore_reader_commit(f.reader, &good, 2), -EINVAL);
     ck_assert_int_eq(rbcore_reader_commit(f.reader, NULL, UINT32_C(1) << 31), -EINVAL);
     ck_assert_int_eq(rbcore_reader_release(f.reader, &good, 1), -EINVAL);
     ck_assert_uint_eq(image_load(raw.consumer_pos), 16);

@@ -71,8 +71,15 @@ START_TEST(options) {
     rbcore_reader *reader;
     rbcore_reader_options o = RBCORE_READER_OPTIONS_INIT;
     ck_assert_int_eq(rbcore_reader_open(NULL, &o), -EINVAL);
-    o.flags = 2;
+    o.flags = 4;
     ck_assert_int_eq(rbcore_reader_open(&reader, &o), -EINVAL);
+    o.flags = RBCORE_READER_POLL;
+    o.max_latency_ns = 0;
+    ck_assert_int_eq(rbcore_reader_open(&reader, &o), -EINVAL);
+    o.flags = 0;
+    o.max_latency_ns = -1;
+    ck_assert_int_eq(rbcore_reader_open(&reader, &o), -EINVAL);
+    o.max_latency_ns = RBCORE_MAX_LATENCY;
     o.flags = UINT64_C(1) << 63 | RBCORE_READER_RELEASE;
     ck_assert_int_eq(rbcore_reader_open(&reader, &o), -EINVAL);
     o.flags = 0;
