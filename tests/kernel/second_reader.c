@@ -317,6 +317,25 @@ START_TEST(forked_child) {
 }
 END_TEST
 
+static void just_live(int socket, struct produce *ring) {
+    (void)ring;
+    report(socket, 0);
+}
+
+/* The child of a fork has copies of all descriptors, and so would keep a lock that is not undone. */
+START_TEST(child_outlives_reader) {
+    struct produce *ring = load_ring(pages(1));
+    rbcore_reader *reader = open_ring(ring, 0);
+    struct process child = start(just_live, ring);
+    ck_assert_int_eq(result_of(&child), 0);
+    rbcore_reader_free(reader);
+    assert_free(ring);
+    end(&child);
+    assert_free(ring);
+    produce__destroy(ring);
+}
+END_TEST
+
 /* Takes the ring, then leaves a child that inherits all of it and lives as long as the socket. */
 static void take_and_fork(int socket, struct produce *ring) {
     rbcore_reader *reader;
@@ -728,6 +747,7 @@ int main(int argc, char **argv) {
     add_test(suite, "second process", second_process);
     add_test(suite, "killed owner", killed_owner);
     add_test(suite, "forked child", forked_child);
+    add_test(suite, "child outlives reader", child_outlives_reader);
     add_both(suite, "child outlives killed owner", child_outlives_killed_owner);
     add_both(suite, "fd passed over a socket", fd_passed_over_a_socket);
     add_test(suite, "stranger holds the lock", stranger_holds_the_lock);
