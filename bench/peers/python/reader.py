@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""What the benchmark's readers in Python have in common: arguments, accounts, report.
+
+The work on each record, equal for all readers, stands in each of them, because a call is
+dear: one word of it, and of a sample the second, too.
+"""
+
+import json
+import os
+import sys
+import time
+from typing import NoReturn
+
+SKIPPED = 77
+RECORD_END = 1 << 63  # set in the sequence of the last record
+
+
+def skip(reason: str) -> NoReturn:
+    """The library is not on this machine."""
+    print(f"skipped: {reason}", file=sys.stderr)
+    sys.exit(SKIPPED)
+
+
+def die(reason: str) -> NoReturn:
+    """At once: an exception within a callback of ctypes would only be printed."""
+    print(f"reader: {reason}", file=sys.stderr, flush=True)
+    os._exit(1)
+
+
+class Reader:
+    """Keeps the accounts of one measurement."""
+
+    def __init__(self) -> None:
+        """Takes the arguments that the producer gives."""
+        if len(sys.argv) != 3:
+            die("call it by the producer: MAP_FD SAMPLE_EVERY")
+        self.fd = int(sys.argv[1])
+        sample_every = int(sys.argv[2])
+        if sample_every <= 0 or sample_every & (sample_every - 1):
+            die("SAMPLE_EVERY has to be a power of two")
+        self.sample_mask = sample_every - 1
+        self.ended = False
+        self.delivered = 0
+        self.lost = 0
+        self.expected = 0  # the next sequence
+        self.end_ns = 0
+        self.cpu_ns = 0
+        self.latencies: list[int] = []
+
+    def ready(self) -> None:
+        """Tells the producer to begin; the CPU time counts from here."""
+        print("ready", flush=True)
+        self.cpu_ns = time.process_time_ns()
+
+    def gap(self, sequence: int) -> None:
+        """Of a record whose sequence is not the expected one."""
+        found = sequence & ~RECORD_END
+        if found < self.expected:
+            die("a record came twice or out of order")
+        self.lost += found - self.expected
+        if sequence & RECORD_END:
+            self.ended = True
+            self.end_ns = time.monotonic_ns()
+            self.cpu_ns = time.process_time_ns() - self.cpu_ns
+
+    def report(self, wakeups: int) -> None:
+        """Prints the result."""
+        self.latencies.sort()
+        latency = {"p50": 0.5, "p99": 0.99, "p999": 0.999}
+        print(
+            json.dumps(
+                {
+                    "delivered": self.delivered,
+                    "lost": self.lost,
+                    "end_ns": self.end_ns,
+                    "cpu_ns": self.cpu_ns,
+                    "wakeups": wakeups,
+                    "latency_ns": {k: self.percentile(v) for k, v in latency.items()},
+                }
+            ),
+            flush=True,
+        )
+
+    def percentile(self, fraction: float) -> int:
+        count = len(self.latencies)
+        return self.latencies[int(fraction * count)] if count else 0
