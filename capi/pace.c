@@ -4,18 +4,23 @@
 #include "ring.h"
 
 /*
- * The fastest that a producer on one processor fills a ring, in bytes per nanosecond: what may come
- * during a sleep. An interval no longer than that takes loses no more than a reader that is woken
- * for each record (bursts from idle into rings of 4 KiB to 16 MiB).
+ * What may come during a sleep. A producer on one processor writes no more than so many bytes per
+ * nanosecond, and makes no record in less than so many nanoseconds (several that share a ring are
+ * slower together). An interval that leaves room for that loses no more than a reader that is woken
+ * for each record: see bench/run --bursts.
  */
-#define FASTEST_PRODUCER 1.3
+#define FASTEST_BYTES 1.3
+#define FASTEST_RECORD_NS 60
+
+/* The part of the ring that records of the fastest producer may fill in an interval. */
+#define SAFE_PART 2
 
 /* A cycle should find the ring no fuller than this part of it, at the rate last seen. */
 #define FILL_PART 4
 
 void rbc_pace_init(rbc_ring *ring, int64_t max_latency_ns, bool always) {
     rbc_pace *self = &ring->pace;
-    int64_t fill_time = (int64_t)((double)ring->mapping.data_size / FASTEST_PRODUCER);
+    int64_t fill_time = (int64_t)((double)ring->mapping.data_size / FASTEST_BYTES);
     int64_t ceiling = max_latency_ns < fill_time ? max_latency_ns : fill_time;
     if (ceiling < RBC_PACE_SHORTEST_NS) {
         ceiling = always ? RBC_PACE_SHORTEST_NS : 0;
@@ -54,25 +59,33 @@ static void begin_interval(rbc_ring *ring, int64_t now_ns) {
     ring->pace.bytes_at = rbc_get(&ring->read_pos);
 }
 
+/* The longest interval for records as large as the last. */
+static int64_t longest_interval(const rbc_ring *ring) {
+    uint64_t records = ring->mapping.data_size / ring->usual_span;
+    int64_t fill_time = (int64_t)records * FASTEST_RECORD_NS / SAFE_PART;
+    return fill_time < ring->pace.ceiling_ns ? fill_time : ring->pace.ceiling_ns;
+}
+
 /* Shortens the interval of a ring that fills fast, and lengthens it again when it does not. */
 static void adapt(rbc_ring *ring, uint64_t bytes) {
     rbc_pace *self = &ring->pace;
     uint64_t size = ring->mapping.data_size;
-    int64_t interval = self->interval_ns;
+    int64_t interval = self->interval_ns, longest = longest_interval(ring);
     if (bytes > size / FILL_PART) {
         interval /= 2;
     } else if (bytes < size / FILL_PART / 4) {
         interval *= 2;
     }
-    interval = interval < RBC_PACE_SHORTEST_NS ? RBC_PACE_SHORTEST_NS : interval;
-    self->interval_ns = interval > self->ceiling_ns ? self->ceiling_ns : interval;
+    interval = interval > longest ? longest : interval;
+    self->interval_ns = interval < RBC_PACE_SHORTEST_NS ? RBC_PACE_SHORTEST_NS : interval;
 }
 
 static rbc_pace_change judge_armed(rbc_ring *ring, int64_t now_ns, uint64_t found) {
     rbc_pace *self = &ring->pace;
     bool in_time = now_ns - self->since_ns <= self->ceiling_ns;
-    if (in_time && found >= RBC_PACE_ENTER) {
-        self->interval_ns = self->ceiling_ns;
+    int64_t longest = longest_interval(ring);
+    if (in_time && found >= RBC_PACE_ENTER && longest >= RBC_PACE_SHORTEST_NS) {
+        self->interval_ns = longest;
         begin_interval(ring, now_ns);
         return RBC_PACE_PACES;
     }
@@ -84,18 +97,15 @@ static rbc_pace_change judge_armed(rbc_ring *ring, int64_t now_ns, uint64_t foun
 
 static rbc_pace_change judge_paced(rbc_ring *ring, int64_t now_ns, uint64_t found) {
     rbc_pace *self = &ring->pace;
-    if (found < RBC_PACE_LEAVE) {
-        if (now_ns - self->since_ns < self->interval_ns) {
-            return RBC_PACE_STAYS; /* not over yet */
-        }
-        if (!self->always) {
-            begin_interval(ring, now_ns);
-            return RBC_PACE_ARMS;
-        }
+    bool is_over = now_ns - self->since_ns >= self->interval_ns;
+    bool is_worth_it = found >= RBC_PACE_LEAVE;
+    if (!is_worth_it && !is_over) {
+        return RBC_PACE_STAYS;
     }
     adapt(ring, rbc_get(&ring->read_pos) - self->bytes_at);
     begin_interval(ring, now_ns);
-    return RBC_PACE_STAYS;
+    bool is_safe = longest_interval(ring) >= RBC_PACE_SHORTEST_NS;
+    return self->always || (is_worth_it && is_safe) ? RBC_PACE_STAYS : RBC_PACE_ARMS;
 }
 
 rbc_pace_change rbc_pace_judge(rbc_ring *ring, int64_t now_ns) {

@@ -21,6 +21,7 @@ struct rbcore_reader {
     rbc_birthplace birthplace;
     bool is_release; /* opened with RBCORE_READER_RELEASE */
     bool is_polling; /* opened with RBCORE_READER_POLL */
+    bool can_pace;   /* max_latency_ns is long enough */
     int64_t max_latency_ns;
     bool is_flushing;  /* a flush was noticed and is not complete */
     atomic_uint asked; /* RBC_ASKED_ bits */

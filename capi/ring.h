@@ -51,6 +51,7 @@ typedef struct rbc_ring {
     uint64_t usual_span;       /* of the last record handed out */
     rbc_pace pace;             /* of the reading thread */
     atomic_bool is_paced;      /* written by the reading thread */
+    bool is_silent;            /* the wait does not listen to its wakeups */
     uint16_t index;            /* in the reader's slots */
     bool head_is_busy;         /* the last scan ended at a record that is being written */
     unsigned busy_scans;       /* scans in a row that got nowhere because of that */
