@@ -67,13 +67,13 @@ static int every_100_ms(void) {
     return timer;
 }
 
-/* The rule of rbcore_reader_fd: when it is readable, read until there is nothing. */
+/* The rule of rbcore_reader_fd: when it is readable, read until nothing is due. */
 static unsigned int read_all(rbcore_reader *reader) {
     rbcore_record records[64];
     unsigned int total = 0;
     int count;
 
-    while ((count = must(rbcore_reader_read(reader, records, 64), "read")) > 0) {
+    while ((count = must(rbcore_reader_next(reader, records, 64, 0), "next")) > 0) {
         total += (unsigned int)count;
         must(rbcore_reader_commit(reader, NULL, 0), "commit");
     }
