@@ -3,6 +3,7 @@
 #include "support.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
 
 /* Whether the ring's eventfd was written since the last call, seen without any reader's help. */
@@ -321,7 +322,8 @@ END_TEST
 
 START_TEST(several_processes) {
     if (thread_sanitizer()) {
-        return; /* it does not follow fork(); the same runs with threads above */
+        printf("skipped: several_processes: ThreadSanitizer does not follow fork()\n");
+        return;
     }
     fixture f = fixture_open(page_size(), 0);
     maker makers[PRODUCERS];

@@ -3,6 +3,7 @@
 #include "support.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #define BATCH 200
 #define THREADS 3
@@ -77,8 +78,14 @@ typedef struct worker {
     int failed;
 } worker;
 
+/* All wait for the last one: else each is done before the next has started. */
+static _Atomic bool all_started;
+
 static void *release_all(void *argument) {
     worker *self = argument;
+    while (!all_started) {
+        sched_yield();
+    }
     for (uint32_t i = 0; i < self->n;) {
         uint32_t n = i % 5 + 1;
         n = n > self->n - i ? self->n - i : n;
@@ -98,10 +105,12 @@ static void release_from_threads(rbcore_reader *reader, rbcore_record *records, 
         worker *w = &workers[random_next(random) % THREADS];
         w->records[w->n++] = records[i];
     }
+    all_started = false;
     for (int i = 0; i < THREADS; i++) {
         workers[i].reader = reader;
         ok(pthread_create(&workers[i].thread, NULL, release_all, &workers[i]));
     }
+    all_started = true;
     for (int i = 0; i < THREADS; i++) {
         ok(pthread_join(workers[i].thread, NULL));
         ok(workers[i].failed);
@@ -124,6 +133,47 @@ START_TEST(from_several_threads) {
     }
     ck_assert_uint_eq(ring_stats(&f).lost, 0);
     fixture_drop(&g);
+    fixture_close(&f);
+}
+END_TEST
+
+typedef struct watcher {
+    pthread_t thread;
+    image raw;
+    _Atomic bool stop;
+    _Atomic uint64_t went_back;
+} watcher;
+
+static void *watch(void *argument) {
+    watcher *self = argument;
+    uint64_t last = 0;
+    while (!self->stop) {
+        uint64_t position = image_load(self->raw.consumer_pos);
+        self->went_back += position < last;
+        last = position;
+    }
+    return NULL;
+}
+
+/* However the releases of several threads meet: a position once given to producers stays given. */
+START_TEST(the_position_never_goes_back) {
+    fixture f = fixture_open(page_size(), RBCORE_READER_RELEASE);
+    watcher w = {.raw = image_map(f.memory_fd)};
+    uint64_t random = 6, until = now_ns() + UINT64_C(1000000000);
+    ok(pthread_create(&w.thread, NULL, watch, &w));
+    while (now_ns() < until) {
+        rbcore_record records[BATCH];
+        for (uint64_t i = 0; i < BATCH; i++) {
+            produce(&f, i);
+        }
+        ck_assert_int_eq(rbcore_reader_read(f.reader, records, BATCH), BATCH);
+        release_from_threads(f.reader, records, BATCH, &random);
+        ck_assert_uint_eq(image_load(w.raw.consumer_pos), image_load(w.raw.producer_pos));
+    }
+    w.stop = true;
+    ok(pthread_join(w.thread, NULL));
+    ck_assert_uint_eq(w.went_back, 0);
+    image_unmap(&w.raw);
     fixture_close(&f);
 }
 END_TEST
@@ -303,6 +353,7 @@ int main(void) {
     const TTest *const tests[] = {the_finished_prefix_advances,
                                   discards_between,
                                   from_several_threads,
+                                  the_position_never_goes_back,
                                   what_is_not_held,
                                   the_mapping_outlives_the_reader,
                                   the_ring_is_taken_until_the_last_release,
