@@ -11,8 +11,8 @@
 static inline void rbc_full_fence(void) {
 #ifdef RBCORE_THREAD_SANITIZER
     /* ThreadSanitizer does not know stand-alone fences; it knows read-modify-writes. */
-    static atomic_int fence;
-    atomic_fetch_add_explicit(&fence, 0, memory_order_seq_cst);
+    extern atomic_int rbc_fence; /* one for all, so that fences pair; in wait.c */
+    atomic_fetch_add_explicit(&rbc_fence, 0, memory_order_seq_cst);
 #else
     atomic_thread_fence(memory_order_seq_cst);
 #endif

@@ -36,6 +36,16 @@ void rbc_turns_free(rbc_turns *self) {
     memset(self, 0, sizeof(*self));
 }
 
+void rbc_turns_forget(rbc_turns *self, uint16_t ring) {
+    size_t kept = 0;
+    for (size_t i = 0; i < self->count; i++) {
+        if (turn_at(self, i)->ring != ring) {
+            *turn_at(self, kept++) = *turn_at(self, i);
+        }
+    }
+    self->count = kept;
+}
+
 static bool last_turn_is_of(const rbc_turns *self, uint16_t ring) {
     return self->count > 0 && turn_at(self, self->count - 1)->ring == ring;
 }
@@ -89,11 +99,11 @@ static void publish(rbc_ring *self, uint64_t user_pos, uint64_t position) {
 /*
  * The second look is what keeps wakeups from getting lost. The kernel's bpf_ringbuf_commit() does
  * xchg(header), a full barrier, then loads consumer_pos, and wakes only if that is the record just
- * committed. Here consumer_pos was stored, then comes a full fence, then the header is loaded. One of
- * the two sees the other's store: either the kernel wakes us, or we find the record here, for which
- * no wakeup will come, and make the reader's fd readable ourselves. Only a reader that may be parked
- * needs it: one that is not will look before it parks. Nor does a paced ring: its reader parks with
- * a timer.
+ * committed. Here consumer_pos was stored, then comes a full fence, then the header is loaded. One
+ * of the two sees the other's store: either the kernel wakes us, or we find the record here, for
+ * which no wakeup will come, and make the reader's fd readable ourselves. Only a reader that may be
+ * parked needs it: one that is not will look before it parks. Nor does a paced ring: its reader
+ * parks with a timer.
  */
 static void look_again(rbc_ring *self) {
     rbc_wait *wait = &self->reader->wait;
@@ -157,8 +167,8 @@ static bool is_uncommitted(const rbc_ring *ring, const rbcore_record *record) {
         rbc_record_span(record->size) > held - before) {
         return false;
     }
-    const void *data = rbc_ring_header(ring, record->position) + 1;
-    return rbc_get_length(ring, record->position) == record->size && record->data == data;
+    return record->data == rbc_ring_header(ring, record->position) + 1 &&
+           rbc_get_length(ring, record->position) == record->size;
 }
 
 static void commit_everything(rbcore_reader *self) {
@@ -168,6 +178,20 @@ static void commit_everything(rbcore_reader *self) {
     self->turns.count = 0;
 }
 
+/*
+ * Commits the turn, or its part up to `end` where the record that ends there was handed out in it.
+ * Returns whether that was so.
+ */
+static bool commit_turn(rbc_ring *ring, const rbc_turn *turn, uint16_t last_ring, uint64_t end) {
+    uint64_t user_pos = rbc_get(&ring->user_pos);
+    if (turn->end - user_pos > ring->mapping.data_size) {
+        return false; /* a hostile producer discarded what was handed out: it was passed already */
+    }
+    bool is_last = turn->ring == last_ring && turn->end - user_pos >= end - user_pos;
+    commit_to(ring, is_last ? end : turn->end);
+    return is_last;
+}
+
 /* Commits the turns before the one in which *last was handed out, and of that one its part. */
 static void commit_up_to(rbcore_reader *self, const rbcore_record *last) {
     rbc_turns *turns = &self->turns;
@@ -175,9 +199,7 @@ static void commit_up_to(rbcore_reader *self, const rbcore_record *last) {
     for (bool found = false; !found && turns->count > 0;) {
         const rbc_turn turn = *turn_at(turns, 0);
         rbc_ring *ring = rbc_reader_ring(self, turn.ring);
-        uint64_t user_pos = rbc_get(&ring->user_pos);
-        found = turn.ring == last->ring && turn.end - user_pos >= end - user_pos;
-        commit_to(ring, found ? end : turn.end);
+        found = ring != NULL && commit_turn(ring, &turn, last->ring, end);
         if (found && turn.end != end) {
             return;
         }
@@ -268,6 +290,9 @@ static bool let_go(rbc_ring *self, const rbcore_record *record) {
     uint64_t read_pos = atomic_load_explicit(&self->read_pos, memory_order_acquire);
     if (record->position % 8 != 0 || record->position - user_pos >= read_pos - user_pos) {
         return false;
+    }
+    if (record->data != rbc_ring_header(self, record->position) + 1) {
+        return false; /* of another reader's ring */
     }
     size_t bit = held_bit(self, record->position);
     uint64_t mask = UINT64_C(1) << bit % 64;

@@ -33,6 +33,9 @@ int rbc_turns_make_room(rbc_turns *self, size_t rings);
 
 void rbc_turns_free(rbc_turns *self);
 
+/* Forgets the turns of a ring that is removed. */
+void rbc_turns_forget(rbc_turns *self, uint16_t ring);
+
 /* Whether a turn of this ring could not be noted. */
 bool rbc_turns_is_full_for(const rbc_turns *self, uint16_t ring);
 

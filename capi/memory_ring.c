@@ -18,6 +18,9 @@
 /* Without them a peer could truncate the file, and a load from the mapping would raise SIGBUS. */
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
+/* How often a producer that holds its lock is looked up in /proc. */
+#define ASK_PROC_EVERY 16
+
 static int lay_out(int fd, size_t data_size, size_t page_size) {
     if (ftruncate(fd, (off_t)(2 * page_size + data_size)) != 0) {
         return -errno;
@@ -113,13 +116,14 @@ int rbc_duplicate(int fd) {
 }
 
 int rbc_reopen(int fd) {
-    char path[32];
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    char path[40];
+    snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", fd);
     int own = open(path, O_RDWR | O_CLOEXEC);
     return own < 0 ? -errno : own;
 }
 
-bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token) {
+bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
+                          unsigned asked_before) {
     uint32_t slot = token % RBCORE_PRODUCERS_MAX;
     uint64_t generation = (token & ~RBC_TOKEN_BIT) / RBCORE_PRODUCERS_MAX;
     rbc_producer_slot *entry = &page->slots[slot];
@@ -130,7 +134,12 @@ bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token) 
     if (!rbc_byte_is_locked(lock_fd, RBC_PRODUCER_BYTE(slot))) {
         return true;
     }
-    /* A forked child keeps the lock of its dead parent; but it is not the producer. */
+    /* A forked child keeps the lock of its dead parent; but it is not the producer. That is rare,
+     * and takes a dozen system calls to find out. */
+    if (asked_before % ASK_PROC_EVERY != 0) {
+        return false;
+    }
+    /* A new owner of the slot may be writing there: then the generation is about to change, too. */
     rbc_process process = entry->process;
     return rbc_process_state_of(&process) == RBC_PROCESS_DEAD;
 }

@@ -86,8 +86,10 @@ int rbc_reopen(int fd);
 
 /*
  * Whether the producer of this token is gone: closed, or its process dead. lock_fd is an open file
- * of the ring that is not that producer's own.
+ * of the ring that is not that producer's own. asked_before counts the calls for this token: some
+ * look closer than others.
  */
-bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token);
+bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
+                          unsigned asked_before);
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * When a ring is read: moderation of its wakeups.
  *
- * The kernel wakes the consumer only if the record just committed is the one at consumer_pos. So the
- * consumer owns the rate of wakeups. A ring is either
+ * The kernel wakes the consumer only if the record just committed is the one at consumer_pos. So
+ * the consumer owns the rate of wakeups. A ring is either
  *   armed: all that was given back is published, and the next record wakes the reader; or
  *   paced: the last record that was given back stays unpublished, so no producer pays for a wakeup,
  *          and the reader looks by a timer.

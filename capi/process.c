@@ -64,6 +64,7 @@ static bool proc_shows_our_pids(void) {
 /* Sets *start_time (0: not known) and returns whether the process exists and is no zombie. */
 static bool look_up(uint64_t pid, uint64_t *start_time) {
     char path[48], text[512];
+    unsigned threads = 0;
     *start_time = 0;
     snprintf(path, sizeof(path), "/proc/%" PRIu64 "/stat", pid);
     if (!proc_shows_our_pids() || !read_text(path, text, sizeof(text))) {
@@ -74,11 +75,12 @@ static bool look_up(uint64_t pid, uint64_t *start_time) {
     char state = '?';
     if (rest == NULL || sscanf(rest,
                                ") %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
-                               "%*s %*s %*s %*s %" SCNu64,
-                               &state, start_time) != 2) {
+                               "%*s %*s %u %*s %" SCNu64,
+                               &state, &threads, start_time) != 3) {
         return true;
     }
-    return state != 'Z' && state != 'X';
+    /* A process whose first thread has ended is shown as a zombie while its others live. */
+    return (state != 'Z' && state != 'X') || threads > 1;
 }
 
 /*
@@ -94,25 +96,37 @@ static uint64_t program_image(void) {
     return (uint32_t)(((halves[0] ^ halves[1]) * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
 }
 
-static uint64_t pid_namespace(void) {
+static uint64_t inode_of(const char *path) {
     struct stat status;
-    return stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
+    return stat(path, &status) == 0 ? status.st_ino : 0;
+}
+
+/* Start times are shown as of the time namespace of whoever looks. (Both inodes have 32 bits.) */
+static uint64_t namespaces(void) {
+    uint64_t pids = inode_of("/proc/thread-self/ns/pid");
+    return pids == 0 ? 0 : pids | inode_of("/proc/thread-self/ns/time") << 32;
 }
 
 rbc_process rbc_process_self(void) {
     rbc_process self = {
-        .pid_namespace = pid_namespace(), .image = program_image(), .pid = (uint64_t)getpid()};
+        .namespaces = namespaces(), .image = program_image(), .pid = (uint64_t)getpid()};
     rbc_boot_id(self.boot_id);
     look_up(self.pid, &self.start_time);
     return self;
 }
 
+/* An id that could not be read (no /proc/sys, no descriptor left) says nothing. */
+static bool is_of_another_boot(const uint8_t a[16], const uint8_t b[16]) {
+    static const uint8_t unknown[16];
+    return memcmp(a, unknown, 16) != 0 && memcmp(b, unknown, 16) != 0 && memcmp(a, b, 16) != 0;
+}
+
 rbc_process_state rbc_process_state_of(const rbc_process *process) {
     rbc_process self = rbc_process_self();
-    if (process->pid == 0 || memcmp(process->boot_id, self.boot_id, sizeof(self.boot_id)) != 0) {
+    if (process->pid == 0 || is_of_another_boot(process->boot_id, self.boot_id)) {
         return RBC_PROCESS_DEAD;
     }
-    if (process->pid_namespace == 0 || process->pid_namespace != self.pid_namespace) {
+    if (process->namespaces == 0 || process->namespaces != self.namespaces) {
         return RBC_PROCESS_UNKNOWN;
     }
     uint64_t start_time;

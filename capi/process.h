@@ -9,17 +9,17 @@
 /* Names a process beyond the reuse of its pid. Lives in shared memory: its layout is fixed. */
 typedef struct rbc_process {
     uint8_t boot_id[16];
-    uint64_t pid_namespace; /* inode of /proc/self/ns/pid; 0: not known */
-    uint64_t start_time;    /* field 22 of /proc/PID/stat, in clock ticks; 0: not known */
-    uint64_t image;         /* differs between the programs that one pid executes in turn */
-    uint64_t pid;           /* 0: nobody */
+    uint64_t namespaces; /* in which pid and start_time are meant; 0: not known */
+    uint64_t start_time; /* field 22 of /proc/PID/stat, in clock ticks; 0: not known */
+    uint64_t image;      /* differs between the programs that one pid executes in turn */
+    uint64_t pid;        /* 0: nobody */
 } rbc_process;
 
 typedef enum rbc_process_state {
     RBC_PROCESS_DEAD,
     RBC_PROCESS_ALIVE,
     RBC_PROCESS_SELF,   /* this very program */
-    RBC_PROCESS_UNKNOWN /* in another pid namespace: nothing can be said */
+    RBC_PROCESS_UNKNOWN /* in another namespace: nothing can be said */
 } rbc_process_state;
 
 rbc_process rbc_process_self(void);

@@ -158,6 +158,18 @@ int rbcore_producer_open(rbcore_producer **out, const rbcore_source *given) {
     return 0;
 }
 
+static void wake_reader(rbcore_producer *self) {
+    RBC_KEEP_ERRNO;
+    uint64_t count = 1;
+    if (write(self->event_fd, &count, sizeof(count)) < 0 && errno == EAGAIN) {
+        /* Somebody filled the counter to the brim. Nobody needs its value: empty it. */
+        ssize_t n = read(self->event_fd, &count, sizeof(count));
+        count = 1;
+        n = write(self->event_fd, &count, sizeof(count));
+        (void)n;
+    }
+}
+
 void rbcore_producer_free(rbcore_producer *self) {
     RBC_KEEP_ERRNO;
     if (self == NULL) {
@@ -165,6 +177,7 @@ void rbcore_producer_free(rbcore_producer *self) {
     }
     if (rbc_birthplace_is_here(&self->birthplace)) {
         leave_slot(self);
+        wake_reader(self); /* what is abandoned now may stand before records that wake nobody */
     }
     close_producer(self);
 }
@@ -200,7 +213,7 @@ static void sleep_on_lock(rbcore_producer *self, uint32_t seen) {
 static void lock_slowly(rbcore_producer *self) {
     RBC_KEEP_ERRNO;
     const uint32_t ours = self->token | CONTENDED; /* others may sleep as well */
-    for (;;) {
+    for (unsigned asked = 0;; asked++) {
         uint32_t seen = atomic_load_explicit(&self->page->lock, memory_order_relaxed);
         if (seen == 0) {
             if (try_lock(self, 0, ours)) {
@@ -215,7 +228,7 @@ static void lock_slowly(rbcore_producer *self) {
         sleep_on_lock(self, seen);
         uint32_t owner = seen & ~CONTENDED;
         if (atomic_load_explicit(&self->page->lock, memory_order_relaxed) == seen &&
-            owner != self->token && rbc_producer_is_gone(self->page, self->fd, owner) &&
+            owner != self->token && rbc_producer_is_gone(self->page, self->fd, owner, asked) &&
             try_lock(self, seen, ours)) {
             return;
         }
@@ -224,7 +237,8 @@ static void lock_slowly(rbcore_producer *self) {
 
 static void lock(rbcore_producer *self) {
     for (int i = 0; i < SPINS; i++) {
-        if (try_lock(self, 0, self->token)) {
+        bool is_free = atomic_load_explicit(&self->page->lock, memory_order_relaxed) == 0;
+        if (is_free && try_lock(self, 0, self->token)) {
             return;
         }
         rbc_relax();
@@ -286,18 +300,6 @@ int rbcore_producer_reserve(rbcore_producer *self, void **data, size_t size) {
         *data = header + 1;
     }
     return error;
-}
-
-static void wake_reader(rbcore_producer *self) {
-    RBC_KEEP_ERRNO;
-    uint64_t count = 1;
-    if (write(self->event_fd, &count, sizeof(count)) < 0 && errno == EAGAIN) {
-        /* Somebody filled the counter to the brim. Nobody needs its value: empty it. */
-        ssize_t n = read(self->event_fd, &count, sizeof(count));
-        count = 1;
-        n = write(self->event_fd, &count, sizeof(count));
-        (void)n;
-    }
 }
 
 /* The header of a record that this producer has reserved, or NULL. */

@@ -16,6 +16,12 @@
  */
 #define BUSY_SCANS_BEFORE_DOUBT 1024
 
+/*
+ * A producer of a memory ring that is killed between reserve and wakeup tells nobody, and the
+ * records behind its own wake nobody: somebody has to look now and then.
+ */
+#define LOOK_FOR_THE_DEAD_NS INT64_C(100000000)
+
 static void count_batch(rbcore_reader *self, const rbc_scan *scan) {
     rbc_count(&self->records, scan->count);
     rbc_count(&self->bytes, scan->bytes);
@@ -63,7 +69,7 @@ typedef struct rbc_pass {
 /* The turn of one ring. Returns whether it got anywhere. */
 static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
     if (!self->is_release && rbc_turns_is_full_for(&self->turns, ring->index)) {
-        pass->turns_are_full = true;
+        pass->turns_are_full |= rbc_ring_has_news(ring);
         return false;
     }
     if (pass->is_moderated && !rbc_pace_is_due(ring, pass->now, pass->scan.max)) {
@@ -193,8 +199,8 @@ static void prepare_to_park(rbcore_reader *self) {
 
 /*
  * Looks once more, now that every advance of consumer_pos by another thread will see that we are
- * parked. The fence pairs with the one in look_again (give_back.c), and with the full barrier of the
- * kernel's xchg(header): what this look misses wakes us.
+ * parked. The fence pairs with the one in look_again (give_back.c), and with the full barrier of
+ * the kernel's xchg(header): what this look misses wakes us.
  */
 static int look_parked(rbcore_reader *self, const rbc_look *what) {
     prepare_to_park(self);
@@ -234,11 +240,10 @@ static int64_t longest_sleep(rbcore_reader *self) {
         sleep = due - now_ns();
         sleep = sleep < 0 ? 0 : sleep;
     }
-    if (must_look_by_itself(self)) {
-        int64_t delay = rbc_wait_next_delay(&self->wait);
-        sleep = delay < sleep ? delay : sleep;
-    }
-    return sleep;
+    int64_t delay = must_look_by_itself(self) ? rbc_wait_next_delay(&self->wait)
+                    : self->has_memory_ring   ? LOOK_FOR_THE_DEAD_NS
+                                              : INT64_MAX;
+    return delay < sleep ? delay : sleep;
 }
 
 /* Empties rbcore_reader_fd and arms it for whatever comes after the look. */

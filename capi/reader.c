@@ -164,6 +164,7 @@ static int install(rbcore_reader *self, rbc_ring *ring, unsigned slot) {
     pthread_mutex_unlock(&self->slots_lock);
     self->next_slot = slot + 1;
     self->paced_count += rbc_ring_is_paced(ring);
+    self->has_memory_ring |= ring->is_memory;
     return (int)slot;
 }
 
@@ -191,6 +192,8 @@ int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
     int index = install(self, ring, (unsigned)slot);
     if (index < 0) {
         rbc_ring_close(ring);
+    } else if (ring->from_latest) {
+        rbc_ring_skip_to_latest(ring); /* only now, when nothing can fail any more */
     }
     return index;
 }
@@ -213,6 +216,7 @@ int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
         return rbc_reader_fail(self, -EBUSY, "records of ring %u are not committed", index);
     }
     rbc_wait_remove(&self->wait, ring->wake_fd);
+    rbc_turns_forget(&self->turns, ring->index);
     pthread_mutex_lock(&self->slots_lock);
     self->ring_count--;
     memmove(&self->rings[i], &self->rings[i + 1], (self->ring_count - i) * sizeof(ring));

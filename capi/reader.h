@@ -31,6 +31,7 @@ struct rbcore_reader {
     rbc_ring *rings[RBCORE_RINGS_MAX]; /* those that are read, without gaps */
     unsigned ring_count;
     unsigned paced_count; /* of them */
+    bool has_memory_ring; /* or had one */
     unsigned next_turn;   /* which of them comes first in the next read */
     unsigned next_slot;   /* where the search for a free slot begins */
 

@@ -218,6 +218,9 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
 void rbc_ring_skip_to_latest(rbc_ring *self) {
     uint64_t position = rbc_get(&self->read_pos), producer = load_producer_pos(self);
     uint64_t last = position;
+    if (!producer_pos_is_possible(self, producer, position)) {
+        return; /* the first scan will say so */
+    }
     while (position != producer) {
         uint32_t length = load_length(rbc_ring_header(self, position));
         uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
@@ -228,7 +231,7 @@ void rbc_ring_skip_to_latest(rbc_ring *self) {
         }
         last = position;
         position += span;
-        self->skipped++;
+        rbc_count(&self->skipped, 1);
     }
     rbc_ring_handed_out(self, NULL, 0, last, position);
 }
@@ -236,6 +239,7 @@ void rbc_ring_skip_to_latest(rbc_ring *self) {
 bool rbc_ring_skip_abandoned(rbc_ring *self) {
     RBC_KEEP_ERRNO;
     if (!self->is_memory || !self->head_is_busy) {
+        self->doubts = 0;
         return false;
     }
     uint64_t position = rbc_get(&self->read_pos), producer = load_producer_pos(self);
@@ -244,7 +248,8 @@ bool rbc_ring_skip_abandoned(rbc_ring *self) {
     if (!(owner & RBC_TOKEN_BIT)) {
         return false; /* not by a producer of this library: who knows what becomes of it */
     }
-    if (!rbc_producer_is_gone(rbc_producer_page_of(&self->mapping), self->lock_fd, owner)) {
+    if (!rbc_producer_is_gone(rbc_producer_page_of(&self->mapping), self->lock_fd, owner,
+                              self->doubts++)) {
         return false;
     }
     /* Loaded after the producer's end was established: it may have finished the record before. */

@@ -55,6 +55,7 @@ typedef struct rbc_ring {
     uint16_t index;            /* in the reader's slots */
     bool head_is_busy;         /* the last scan ended at a record that is being written */
     unsigned busy_scans;       /* scans in a row that got nowhere because of that */
+    unsigned doubts;           /* how often it was asked whether that record's producer lives */
     atomic_bool broken;        /* its content is impossible */
     uint64_t flush_pos;        /* a flush is complete when read_pos gets here */
 
@@ -66,13 +67,14 @@ typedef struct rbc_ring {
 
     /* Statistics: each has one writer at a time. */
     _Atomic uint64_t records, bytes, discards, abandoned, high_water;
-    uint64_t skipped;
+    _Atomic uint64_t skipped;
 
     /* What never changes after it was added. */
     uint64_t cookie;
     uint64_t map_id; /* RBCORE_UNKNOWN: a memory ring */
     ino_t inode;     /* of a memory ring */
     bool is_memory;
+    bool from_latest; /* RBCORE_SOURCE_LATEST */
     bool is_guarded;
     int fd;      /* of the map, or of the memory */
     int wake_fd; /* what the kernel or the producer makes readable: the map's fd, or the eventfd */
@@ -99,8 +101,8 @@ typedef struct rbc_scan {
 
 /*
  * Starts at the positions found in the ring, or where the last reader says that it committed to if
- * that is possible: the kernel's position trails it while a ring is paced. Returns 0, or -EBADMSG if
- * the positions are impossible.
+ * that is possible: the kernel's position trails it while a ring is paced. Returns 0, or -EBADMSG
+ * if the positions are impossible.
  */
 int rbc_ring_load_positions(rbc_ring *self, uint64_t committed);
 

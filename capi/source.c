@@ -191,10 +191,19 @@ static int open_memory_fds(rbc_ring *ring, rbc_opening *self) {
     if (ring->fd < 0) {
         ring->fd = rbc_duplicate(source->fd);
     }
+    if (ring->fd < 0) {
+        return rbc_reader_fail(self->reader, ring->fd, "fd %" PRId32 ": %s", source->fd,
+                               strerror(-ring->fd));
+    }
+    /* Checked once more: the caller's number may name another file by now. */
+    error = rbc_memory_ring_check(ring->fd, &self->data_size, &ring->inode);
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "the memory ring: %s", strerror(-error));
+    }
     ring->wake_fd = rbc_duplicate(source->event_fd);
     ring->lock_fd = ring->fd;
-    if (ring->fd < 0 || ring->wake_fd < 0) {
-        error = ring->fd < 0 ? ring->fd : ring->wake_fd;
+    if (ring->wake_fd < 0) {
+        error = ring->wake_fd;
         return rbc_reader_fail(self->reader, error, "duplicating the ring's descriptors: %s",
                                strerror(-error));
     }
@@ -225,7 +234,7 @@ static int open_memory(rbc_ring *ring, rbc_opening *self) {
 
 static int open_loss_map(rbc_ring *ring, rbc_opening *self) {
     int32_t fd = self->source.loss_fd;
-    if (fd < 0) {
+    if (fd == -1) {
         return 0;
     }
     struct bpf_map_info info;
@@ -311,9 +320,7 @@ int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *so
         rbc_ring_close(ring);
         return error;
     }
-    if (opening.source.flags & RBCORE_SOURCE_LATEST) {
-        rbc_ring_skip_to_latest(ring);
-    }
+    ring->from_latest = opening.source.flags & RBCORE_SOURCE_LATEST;
     rbc_ring_publish(ring); /* where we resume, if that was not published */
     *out = ring;
     return 0;

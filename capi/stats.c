@@ -54,29 +54,32 @@ static uint64_t lost_records(const rbc_ring *ring) {
 }
 
 static rbcore_ring_stats stats_of(const rbc_ring *ring) {
-    rbcore_ring_stats stats = {
+    /* In the order in which they stand in the ring, so that no difference comes out negative. */
+    uint64_t consumer_pos = atomic_load_explicit(ring->consumer_pos, memory_order_acquire);
+    uint64_t user_pos = atomic_load_explicit(&ring->user_pos, memory_order_acquire);
+    uint64_t read_pos = atomic_load_explicit(&ring->read_pos, memory_order_acquire);
+    uint64_t producer_pos = atomic_load_explicit(ring->producer_pos, memory_order_acquire);
+    bool is_broken = atomic_load_explicit(&ring->broken, memory_order_relaxed);
+    return (rbcore_ring_stats){
         .cookie = ring->cookie,
+        .flags = (is_broken ? RBCORE_RING_BROKEN : 0) |
+                 (ring->is_guarded ? 0 : RBCORE_RING_UNGUARDED) |
+                 (rbc_ring_is_paced(ring) ? RBCORE_RING_PACED : 0),
         .map_id = ring->map_id,
         .ring_size = ring->mapping.data_size,
+        .bytes_waiting = producer_pos - read_pos,
         .high_water = rbc_get(&ring->high_water),
         .records = rbc_get(&ring->records),
         .bytes = rbc_get(&ring->bytes),
         .discards = rbc_get(&ring->discards),
         .abandoned = rbc_get(&ring->abandoned),
-        .skipped = ring->skipped,
+        .skipped = rbc_get(&ring->skipped),
         .lost = lost_records(ring),
-        /* From the first to the last in the ring, so that no difference comes out negative. */
-        .consumer_pos = atomic_load_explicit(ring->consumer_pos, memory_order_acquire),
-        .user_pos = atomic_load_explicit(&ring->user_pos, memory_order_acquire),
-        .read_pos = atomic_load_explicit(&ring->read_pos, memory_order_acquire),
-        .producer_pos = atomic_load_explicit(ring->producer_pos, memory_order_acquire),
+        .producer_pos = producer_pos,
+        .read_pos = read_pos,
+        .user_pos = user_pos,
+        .consumer_pos = consumer_pos,
     };
-    stats.bytes_waiting = stats.producer_pos - stats.read_pos;
-    stats.flags |=
-        atomic_load_explicit(&ring->broken, memory_order_relaxed) ? RBCORE_RING_BROKEN : 0;
-    stats.flags |= rbc_ring_is_paced(ring) ? RBCORE_RING_PACED : 0;
-    stats.flags |= ring->is_guarded ? 0 : RBCORE_RING_UNGUARDED;
-    return stats;
 }
 
 int rbcore_reader_ring_stats(rbcore_reader *self, unsigned int index, rbcore_ring_stats *out) {

@@ -19,6 +19,11 @@
 
 #define EVENTS_AT_ONCE 64
 
+#ifdef RBCORE_THREAD_SANITIZER
+extern atomic_int rbc_fence;
+atomic_int rbc_fence;
+#endif
+
 static void close_fd(int *fd) {
     if (*fd >= 0) {
         close(*fd);
@@ -102,7 +107,8 @@ int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {
                                .tv_nsec = timeout_ns % 1000000000};
     int n = (int)syscall(SYS_epoll_pwait2, self->epoll_fd, events, EVENTS_AT_ONCE,
                          timeout_ns < 0 ? NULL : &timeout, NULL, (size_t)0);
-    if (n < 0 && errno == ENOSYS) {
+    /* EPERM: seccomp filters of container runtimes that are older than the call. */
+    if (n < 0 && (errno == ENOSYS || errno == EPERM)) {
         n = wait_milliseconds(self, events, timeout_ns);
     }
     count_wakeup(self, n);

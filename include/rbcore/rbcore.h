@@ -87,8 +87,8 @@ RBCORE_API const char *rbcore_strerror(int error);
  * Returns 0.
  *   -EINVAL  ring_size is zero, not a power of two, smaller than a page or larger than 1 GiB; flags
  *            is not 0;
- *   -EMFILE, -ENFILE, -ENOMEM, -ENOSYS  from the kernel, for want of what memfd_create(2),
- *            eventfd(2) and ftruncate(2) need.
+ *   -EMFILE, -ENFILE, -ENOMEM, -ENOSYS, -EFBIG  from the kernel, for want of what
+ *            memfd_create(2), eventfd(2) and ftruncate(2) need (-EFBIG: RLIMIT_FSIZE).
  */
 RBCORE_API int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size,
                                          uint32_t flags);
@@ -137,8 +137,8 @@ typedef struct rbcore_reader rbcore_reader;
 #define RBCORE_READER_RELEASE UINT32_C(1) /* records are given back one by one, in any order */
 
 /*
- * Looks by a timer alone, every max_latency_ns, also when nothing comes: for BPF programs that never
- * wake (BPF_RB_NO_WAKEUP).
+ * Looks by a timer alone, every max_latency_ns, also when nothing comes: for BPF programs that
+ * never wake (BPF_RB_NO_WAKEUP).
  */
 #define RBCORE_READER_POLL UINT32_C(2)
 
@@ -221,7 +221,7 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  *                capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN);
  *   -EBUSY       another reader has the ring;
  *   -EBADMSG     the ring's positions are impossible;
- *   -ENOSPC      the reader has RBCORE_RINGS_MAX rings;
+ *   -ENOSPC      the reader has RBCORE_RINGS_MAX rings, or the user the most epoll registrations;
  *   -ESHUTDOWN   after rbcore_reader_shutdown;
  *   -ENOMEM, -EMFILE, -ENFILE  no memory or file descriptors;
  *   other errors as open(2) gives them for path.
@@ -248,7 +248,8 @@ RBCORE_API int rbcore_reader_remove(rbcore_reader *self, unsigned int ring);
  *
  * A read that finds records makes no system call (but for one in 1024 with a memory ring among
  * several whose head stays unfinished: whether its producer died). One that finds none makes 1 or
- * 2: it empties rbcore_reader_fd, arms the next wakeup and looks again.
+ * 2: it empties rbcore_reader_fd, arms the next wakeup and looks again. (A few more if the head of
+ * a memory ring is unfinished: whether its producer lives.)
  *   0           all rings are empty, or the record at the head is still being written; the next
  *               wakeup is armed;
  *   -EAGAIN     no record found yet, but the bound on discarded records was reached, or records
@@ -273,14 +274,16 @@ RBCORE_API int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, s
  *
  * A record is due at once in a ring that is idle or slow: it wakes the reader. In a busy ring, one
  * that had 4 records or more within max_latency_ns, records are due together: when the oldest has
- * waited for max_latency_ns, or max records or a quarter of the ring are there. Meanwhile no producer
- * pays for a wakeup. (That time is shorter for a ring that would fill up, and a ring below 64 KiB is
- * never taken for busy; nor is any with a max_latency_ns below 50 microseconds.) A look by the timer
- * costs as much processor time as 2 or 3 wakeups: bench/ has the measurements.
+ * waited for max_latency_ns, or max records or a quarter of the ring are there. Meanwhile no
+ * producer pays for a wakeup. (That time is shorter for a ring that would fill up, and a ring below
+ * 64 KiB is never taken for busy; nor is any with a max_latency_ns below 50 microseconds.) A look
+ * by the timer costs as much processor time as 2 or 3 wakeups: bench/ has the measurements.
  *
  * Both hold while all records that were handed out have been given back. As long as some have not,
- * the kernel wakes nobody: then it looks by the timer, first after 50 microseconds, with delays that
- * double up to 10 milliseconds. Before Linux 5.11 waits are rounded up to milliseconds.
+ * the kernel wakes nobody: then it looks by the timer, first after 50 microseconds, with delays
+ * that double up to 10 milliseconds. And a reader of memory rings looks every 100 milliseconds, for
+ * records that a killed producer left unfinished. Before Linux 5.11 waits are rounded up to
+ * milliseconds.
  *   0           the time is up and nothing is due; the next wakeup is armed;
  *   -EINTR      a signal was caught; nothing was lost, call again;
  *   -EAGAIN     the time is up and the bound on discarded records was reached;
@@ -300,17 +303,20 @@ RBCORE_API int rbcore_reader_next(rbcore_reader *self, rbcore_record *records, s
  * records that follow one that was given back go with it.) Works after rbcore_reader_shutdown.
  * Returns 0, also where there was nothing to commit.
  *   -EINVAL  the reader was opened with RBCORE_READER_RELEASE; *last is not a record that is handed
- *            out and not committed (then nothing was committed); a flag is unknown. A *last that was
- *            made up, not handed out, may pass for one.
+ *            out and not committed (then nothing was committed); a flag is unknown. A *last that
+ *            was made up, not handed out, may pass for one; and one of a memory ring whose header a
+ *            hostile producer changed meanwhile does not (last == NULL always works).
  *
- * While a ring is busy (see rbcore_reader_next) the space of the last small record becomes free with
- * the next commit only, or at once with RBCORE_COMMIT_NOW; it is committed all the same.
+ * While a ring is busy (see rbcore_reader_next) the space of the last small record becomes free
+ * with the next commit only, or at once with RBCORE_COMMIT_NOW; it is committed all the same.
  */
 RBCORE_API int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *last, uint32_t flags);
 
 /*
  * Gives back count single records, in any order. A ring's space becomes free as far as all records
- * before are back, too. Any thread, several at once. Returns 0.
+ * before are back, too. Any thread, several at once. Returns 0. (A record must not be released
+ * twice at the same time, nor while the last records of a removed ring or freed reader are: that
+ * may go unnoticed, or touch what is freed.)
  *   -EINVAL  the reader was not opened with RBCORE_READER_RELEASE; or some of the records are not
  *            held: released before, or not from this reader. The others were released.
  */
@@ -474,6 +480,7 @@ typedef struct rbcore_producer rbcore_producer;
  *   -EBADMSG     the ring's positions are impossible;
  *   -EOPNOTSUPP  the source is of another kind;
  *   -EACCES, -EPERM  the memory ring's descriptor does not allow writing;
+ *   -ENOENT      /proc is not mounted;
  *   -EUSERS      the ring has RBCORE_PRODUCERS_MAX producers.
  */
 RBCORE_API int rbcore_producer_open(rbcore_producer **out, const rbcore_source *source);
@@ -488,7 +495,8 @@ RBCORE_API void rbcore_producer_free(rbcore_producer *self);
  * Reserves a record of size bytes and sets *data to where its content goes (aligned to 8 bytes, in
  * the ring itself, not cleared). Until it is submitted or discarded, the reader stops before it.
  * Never blocks for the reader; producers wait for each other for the length of a reserve. If a
- * producer died in the middle of its own, that wait takes a millisecond. Returns 0.
+ * producer died in the middle of its own, that wait takes a millisecond (and has no end if it died
+ * in another pid namespace while a child that it forked lives). Returns 0.
  *   -EAGAIN   the ring is full: the record is lost, and counted as such in the ring;
  *   -EMSGSIZE the record can never fit: size is more than the ring's size - 16 (the kernel never
  *             fills a ring to the last 8 bytes, and each record has a header of 8);
