@@ -13,6 +13,7 @@ from typing import NoReturn
 
 SKIPPED = 77
 RECORD_END = 1 << 63  # set in the sequence of the last record
+RECORD_SECOND = 1 << 62  # set in the sequences of the second producer
 
 
 def skip(reason: str) -> NoReturn:
@@ -43,6 +44,7 @@ class Reader:
         self.delivered = 0
         self.lost = 0
         self.expected = 0  # the next sequence
+        self.other = RECORD_SECOND  # of the producer that the last record is not from
         self.end_ns = 0
         self.cpu_ns = 0
         self.latencies: list[int] = []
@@ -53,15 +55,17 @@ class Reader:
         self.cpu_ns = time.process_time_ns()
 
     def gap(self, sequence: int) -> None:
-        """Of a record whose sequence is not the expected one."""
-        found = sequence & ~RECORD_END
-        if found < self.expected:
-            die("a record came twice or out of order")
-        self.lost += found - self.expected
+        """Of a record after lost ones, of another producer, or of the end."""
         if sequence & RECORD_END:
+            self.lost = (sequence & ~RECORD_END) - self.delivered
             self.ended = True
             self.end_ns = time.monotonic_ns()
             self.cpu_ns = time.process_time_ns() - self.cpu_ns
+            return
+        if (sequence ^ self.expected) & RECORD_SECOND:
+            self.expected, self.other = self.other, self.expected
+        if sequence < self.expected:
+            die("a record came twice or out of order")
 
     def report(self, wakeups: int) -> None:
         """Prints the result."""

@@ -11,6 +11,9 @@ use nix::time::{ClockId, clock_gettime};
 /// Set in the sequence of the last record.
 const RECORD_END: u64 = 1 << 63;
 
+/// Set in the sequences of the second producer.
+const RECORD_SECOND: u64 = 1 << 62;
+
 /// Latencies beyond these are not kept; the memory is taken page by page as they come.
 const LATENCIES_MAX: usize = 1 << 22;
 
@@ -21,6 +24,7 @@ pub struct Reader {
     delivered: u64,
     lost: u64,
     expected: u64, // the next sequence
+    other: u64,    // the next sequence of the producer that the last record is not from
     sample_mask: u64,
     end_ns: u64,
     end_cpu_ns: u64,
@@ -43,6 +47,7 @@ impl Reader {
             delivered: 0,
             lost: 0,
             expected: 0,
+            other: RECORD_SECOND,
             sample_mask: sample_every - 1,
             end_ns: 0,
             end_cpu_ns: 0,
@@ -86,18 +91,22 @@ impl Reader {
         );
     }
 
-    #[cold]
+    /// A sequence that is not the one expected: of a record after lost ones, another producer, the
+    /// end.
     fn gap(&mut self, sequence: u64, ended: &Cell<bool>) {
-        let found = sequence & !RECORD_END;
-        if found < self.expected {
-            eprintln!("reader: a record came twice or out of order");
-            std::process::exit(1);
-        }
-        self.lost += found - self.expected;
         if sequence & RECORD_END != 0 {
+            self.lost = (sequence & !RECORD_END) - self.delivered;
             ended.set(true);
             self.end_ns = clock_ns(ClockId::CLOCK_MONOTONIC);
             self.end_cpu_ns = clock_ns(ClockId::CLOCK_PROCESS_CPUTIME_ID);
+            return;
+        }
+        if (sequence ^ self.expected) & RECORD_SECOND != 0 {
+            std::mem::swap(&mut self.expected, &mut self.other);
+        }
+        if sequence < self.expected {
+            eprintln!("reader: a record came twice or out of order");
+            std::process::exit(1);
         }
     }
 
