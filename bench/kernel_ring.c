@@ -10,9 +10,10 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "record.h" /* before the skeleton, whose variables are of its types */
+
 #include "bench_produce.skel.h"
 #include "clock.h"
-#include "record.h"
 
 static void fail(const char *what, int error) {
     bool forbidden = error == -EPERM || error == -EACCES || error == -ENOSYS;
@@ -68,7 +69,7 @@ static int run(struct kernel_ring *self, struct burst burst) {
 }
 
 void kernel_ring_produce(struct kernel_ring *self, uint64_t count) {
-    run(self, (struct burst){.count = count});
+    run(self, (struct burst){.count = count, .producer = self->producer});
 }
 
 bool kernel_ring_end(struct kernel_ring *self) {
@@ -95,11 +96,11 @@ uint64_t kernel_ring_cpu_ns(const struct kernel_ring *self, uint64_t empty_run_n
 }
 
 uint64_t kernel_ring_sequence(const struct kernel_ring *self) {
-    return self->skeleton->bss->sequence;
+    return self->skeleton->bss->streams[0].sequence + self->skeleton->bss->streams[1].sequence;
 }
 
 uint64_t kernel_ring_refused(const struct kernel_ring *self) {
-    return self->skeleton->bss->refused;
+    return self->skeleton->bss->streams[0].refused + self->skeleton->bss->streams[1].refused;
 }
 
 void pin_to_cpu(int cpu) {

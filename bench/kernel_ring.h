@@ -12,8 +12,9 @@ struct bench_produce;
 
 struct kernel_ring {
     struct bench_produce *skeleton;
-    int fd;         /* of the map */
-    int program_fd; /* of the program that produces */
+    int fd;            /* of the map */
+    int program_fd;    /* of the program that produces */
+    uint64_t producer; /* 0, or 1 in a copy for a second one */
     uint64_t runs;
     uint64_t cpu_ns; /* of the thread, in all runs, with what a run costs without records */
 };
@@ -35,6 +36,7 @@ uint64_t kernel_ring_cpu_ns(const struct kernel_ring *self, uint64_t empty_run_n
 /* What a run costs that makes no records. */
 uint64_t kernel_ring_empty_run_ns(struct kernel_ring *self);
 
+/* Records made and records refused by the full ring, by all producers. */
 uint64_t kernel_ring_sequence(const struct kernel_ring *self);
 uint64_t kernel_ring_refused(const struct kernel_ring *self);
 

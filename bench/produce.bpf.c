@@ -3,6 +3,7 @@
 #include "record.h"
 
 #include <linux/bpf.h>
+#include <stdbool.h>
 
 #include <bpf/bpf_helpers.h>
 
@@ -10,18 +11,15 @@
 const volatile __u32 record_size = sizeof(struct record);
 const volatile __u64 submit_flags = 0;
 
-__u64 sequence = 0;
-__u64 refused = 0;
+struct stream streams[PRODUCERS_MAX] = {};
 
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
     __uint(max_entries, 1 << 24);
 } ring SEC(".maps");
 
-static __u8 mixed_record[256];
-
-static long submit_mixed(void) {
-    struct record *record = (void *)mixed_record;
+static long submit_mixed(struct stream *stream, __u64 sequence) {
+    struct record *record = (void *)stream->mixed_record;
     __u32 size = sizeof(*record) + (((__u32)sequence * 2654435761u) >> 25);
 
     record->sequence = sequence;
@@ -29,8 +27,18 @@ static long submit_mixed(void) {
     return bpf_ringbuf_output(&ring, record, size, submit_flags);
 }
 
-static long submit_fixed(void) {
-    struct record *record = bpf_ringbuf_reserve(&ring, record_size, 0);
+static long submit_bare(__u64 sequence) {
+    __u64 *record = bpf_ringbuf_reserve(&ring, sizeof(sequence), 0);
+
+    if (!record)
+        return -1;
+    *record = sequence;
+    bpf_ringbuf_submit(record, submit_flags);
+    return 0;
+}
+
+static long submit_timed(__u64 sequence, __u32 size) {
+    struct record *record = bpf_ringbuf_reserve(&ring, size, 0);
 
     if (!record)
         return -1;
@@ -40,23 +48,35 @@ static long submit_fixed(void) {
     return 0;
 }
 
-static long submit_one(__u32 index, void *unused) {
-    long error = record_size == RECORD_SIZE_MIXED ? submit_mixed() : submit_fixed();
+static long submit_fixed(__u64 sequence) {
+    if (record_size >= sizeof(struct record))
+        return submit_timed(sequence, record_size);
+    if (sequence & ~RECORD_SECOND)
+        return submit_bare(sequence);
+    return submit_timed(sequence, sizeof(struct record));
+}
+
+static long submit_one(__u32 index, void *producer) {
+    bool second = *(__u64 *)producer;
+    struct stream *stream = &streams[second];
+    __u64 sequence = stream->sequence | (second ? RECORD_SECOND : 0);
+    long error =
+        record_size == RECORD_SIZE_MIXED ? submit_mixed(stream, sequence) : submit_fixed(sequence);
 
     (void)index;
-    (void)unused;
     if (error)
-        refused++;
-    sequence++;
+        stream->refused++;
+    stream->sequence++;
     return 0;
 }
 
+/* By the last producer at work: its number is that of all records. */
 static int submit_end(void) {
     struct record *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
 
     if (!record)
         return 1;
-    record->sequence = sequence | RECORD_END;
+    record->sequence = (streams[0].sequence + streams[1].sequence) | RECORD_END;
     record->time = bpf_ktime_get_ns();
     /* Without wakeups a reader may sleep for long; its pauses were measured before. */
     bpf_ringbuf_submit(record, submit_flags & BPF_RB_NO_WAKEUP ? BPF_RB_FORCE_WAKEUP : 0);
@@ -66,9 +86,10 @@ static int submit_end(void) {
 SEC("syscall")
 int produce(struct burst *burst) {
     __u32 count = burst->count;
+    __u64 producer = burst->producer;
 
     if (count)
-        bpf_loop(count, submit_one, (void *)0, 0);
+        bpf_loop(count, submit_one, &producer, 0);
     return burst->end ? submit_end() : 0;
 }
 

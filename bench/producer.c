@@ -5,17 +5,19 @@
  *
  * The reader is a program of any language. It is called with two more arguments: the number of
  * the inherited file descriptor of the map, and how many records there are to one whose latency is
- * taken. README.md tells what it has to do.
+ * taken. README.md tells what it has to do. A second producer runs on CPU 0, beside the reader.
  */
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +25,7 @@
 
 #include "clock.h"
 #include "kernel_ring.h"
+#include "record.h"
 
 #define READER_CPU 0
 #define PRODUCER_CPU 1
@@ -32,7 +35,10 @@
 #define BURST_MAX 4096
 
 struct options {
-    uint64_t rate; /* 0: as fast as it goes */
+    uint64_t rate;        /* of all producers; 0: as fast as it goes */
+    uint64_t burst;       /* instead: so many records at once, from idle; 0: none */
+    uint64_t burst_every; /* from the start of a burst to that of the next, in ns */
+    int producers;
     uint32_t record_size;
     uint32_t ring_size;
     uint64_t submit_flags;
@@ -50,6 +56,15 @@ struct production {
     uint64_t start_ns;
     uint64_t end_ns;
     uint64_t cpu_ns;
+};
+
+/* A thread that produces. */
+struct worker {
+    pthread_t thread;
+    int cpu;
+    const struct options *options;
+    struct kernel_ring ring; /* a copy, with books of its own */
+    uint64_t start_ns;
 };
 
 static void die(const char *what) {
@@ -71,6 +86,9 @@ static uint64_t parse_flags(const char *name) {
 static struct options parse(int argc, char **argv) {
     static const struct option known[] = {
         {"rate", required_argument, NULL, 'r'},
+        {"burst", required_argument, NULL, 'b'},
+        {"burst-every-us", required_argument, NULL, 'u'},
+        {"producers", required_argument, NULL, 'p'},
         {"record-size", required_argument, NULL, 's'},
         {"ring-size", required_argument, NULL, 'n'},
         {"flags", required_argument, NULL, 'f'},
@@ -78,14 +96,27 @@ static struct options parse(int argc, char **argv) {
         {"sample-every", required_argument, NULL, 'e'},
         {0},
     };
-    struct options options = {
-        .record_size = 24, .ring_size = 1 << 24, .seconds = 1, .sample_every = 1};
+    struct options options = {.producers = 1,
+                              .burst_every = 5000000,
+                              .record_size = 24,
+                              .ring_size = 1 << 24,
+                              .seconds = 1,
+                              .sample_every = 1};
     int option;
 
     while ((option = getopt_long(argc, argv, "+", known, NULL)) != -1) {
         switch (option) {
         case 'r':
             options.rate = strtoull(optarg, NULL, 10);
+            break;
+        case 'b':
+            options.burst = strtoull(optarg, NULL, 10);
+            break;
+        case 'u':
+            options.burst_every = strtoull(optarg, NULL, 10) * 1000;
+            break;
+        case 'p':
+            options.producers = atoi(optarg);
             break;
         case 's':
             options.record_size = (uint32_t)strtoul(optarg, NULL, 10);
@@ -108,6 +139,8 @@ static struct options parse(int argc, char **argv) {
     }
     if (optind == argc)
         die("no reader given");
+    if (options.producers < 1 || options.producers > PRODUCERS_MAX)
+        die("there can be 1 or 2 producers");
     options.reader = argv + optind;
     return options;
 }
@@ -184,17 +217,50 @@ static void produce_unpaced(struct kernel_ring *ring, uint64_t start_ns, uint64_
         kernel_ring_produce(ring, BURST_MAX);
 }
 
-static struct production produce(struct kernel_ring *ring, const struct options *options) {
-    uint64_t empty_run_ns = kernel_ring_empty_run_ns(ring);
-    struct production production = {.start_ns = clock_ns(CLOCK_MONOTONIC)};
+static void produce_bursts(struct kernel_ring *ring, const struct options *options,
+                           uint64_t start_ns, uint64_t duration_ns) {
+    for (uint64_t due = 0; due < duration_ns; due += options->burst_every) {
+        while (clock_ns(CLOCK_MONOTONIC) - start_ns < due)
+            ;
+        kernel_ring_produce(ring, options->burst);
+    }
+}
+
+static void *work(void *argument) {
+    struct worker *self = argument;
+    const struct options *options = self->options;
     uint64_t duration_ns = (uint64_t)(options->seconds * 1e9);
 
-    if (options->rate)
-        produce_paced(ring, options->rate, production.start_ns, duration_ns);
+    pin_to_cpu(self->cpu);
+    if (options->burst)
+        produce_bursts(&self->ring, options, self->start_ns, duration_ns);
+    else if (options->rate)
+        produce_paced(&self->ring, options->rate / (uint64_t)options->producers, self->start_ns,
+                      duration_ns);
     else
-        produce_unpaced(ring, production.start_ns, duration_ns);
+        produce_unpaced(&self->ring, self->start_ns, duration_ns);
+    return NULL;
+}
+
+static struct production produce(struct kernel_ring *ring, const struct options *options) {
+    static const int cpus[PRODUCERS_MAX] = {PRODUCER_CPU, READER_CPU};
+    struct worker workers[PRODUCERS_MAX];
+    uint64_t empty_run_ns = kernel_ring_empty_run_ns(ring);
+    struct production production = {.start_ns = clock_ns(CLOCK_MONOTONIC)};
+
+    for (int i = 0; i < options->producers; i++) {
+        workers[i] = (struct worker){
+            .cpu = cpus[i], .options = options, .ring = *ring, .start_ns = production.start_ns};
+        workers[i].ring.producer = (uint64_t)i;
+        if (i > 0 && pthread_create(&workers[i].thread, NULL, work, &workers[i]))
+            die("no thread for the second producer");
+    }
+    work(&workers[0]);
+    for (int i = 1; i < options->producers; i++)
+        pthread_join(workers[i].thread, NULL);
     production.end_ns = clock_ns(CLOCK_MONOTONIC);
-    production.cpu_ns = kernel_ring_cpu_ns(ring, empty_run_ns);
+    for (int i = 0; i < options->producers; i++)
+        production.cpu_ns += kernel_ring_cpu_ns(&workers[i].ring, empty_run_ns);
     while (!kernel_ring_end(ring))
         if (clock_ns(CLOCK_MONOTONIC) - production.end_ns > PATIENCE_MS * UINT64_C(1000000))
             die("the ring stays full: the reader hangs");
@@ -206,6 +272,7 @@ int main(int argc, char **argv) {
     struct kernel_ring ring;
     struct reader reader;
     struct production production;
+    struct rusage usage;
     char line[4096];
     int status;
 
@@ -218,12 +285,13 @@ int main(int argc, char **argv) {
         die("the reader did not get ready");
     production = produce(&ring, &options);
     read_line(&reader, line, sizeof(line));
-    if (waitpid(reader.pid, &status, 0) < 0 || status != 0)
+    if (wait4(reader.pid, &status, 0, &usage) < 0 || status != 0)
         die("the reader failed");
     printf("{\"produced\": %" PRIu64 ", \"refused\": %" PRIu64 ", \"start_ns\": %" PRIu64
-           ", \"end_ns\": %" PRIu64 ", \"cpu_ns\": %" PRIu64 ", \"reader\": %s}\n",
+           ", \"end_ns\": %" PRIu64 ", \"cpu_ns\": %" PRIu64
+           ", \"peak_rss_bytes\": %ld, \"reader\": %s}\n",
            kernel_ring_sequence(&ring), kernel_ring_refused(&ring), production.start_ns,
-           production.end_ns, production.cpu_ns, line);
+           production.end_ns, production.cpu_ns, usage.ru_maxrss * 1024, line);
     kernel_ring_close(&ring);
     return EXIT_SUCCESS;
 }

@@ -1,54 +1,127 @@
 // SPDX-License-Identifier: MIT
-/* rbcore: wait for a batch, look at its records, give them back. */
+/*
+ * rbcore: wait for a batch, look at its records, give them back.
+ *
+ *     read_rbcore [--max-latency-us N] [--poll] [--fd] [--batch N]
+ *
+ * --poll: by the timer alone, for producers that never wake. --fd: waits as an event loop does, by
+ * epoll on the reader's file descriptor, and not in rbcore_reader_next.
+ */
 #include <errno.h>
+#include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include <rbcore/rbcore.h>
 
 #include "reader.h"
 
-#define BATCH 4096
+#define BATCH_MAX 4096
+
+struct options {
+    rbcore_reader_options reader;
+    bool by_fd;
+    size_t batch;
+};
+
+static rbcore_record records[BATCH_MAX];
 
 static int fail(const char *what, int error) {
     fprintf(stderr, "%s: %s\n", what, rbcore_strerror(error));
     return 1;
 }
 
-static int read_to_end(struct reader *reader, rbcore_reader *source) {
-    static rbcore_record records[BATCH];
+static struct options parse(int argc, char **argv) {
+    static const struct option known[] = {{"max-latency-us", required_argument, NULL, 'l'},
+                                          {"poll", no_argument, NULL, 'p'},
+                                          {"fd", no_argument, NULL, 'f'},
+                                          {"batch", required_argument, NULL, 'b'},
+                                          {0}};
+    struct options options = {.reader = RBCORE_READER_OPTIONS_INIT, .batch = 256};
+    int option;
 
-    while (!reader->ended) {
-        int count = rbcore_reader_next(source, records, BATCH, RBCORE_FOREVER);
-
-        if (count < 0 && count != -EINTR)
-            return fail("rbcore_reader_next", count);
-        for (int i = 0; i < count; i++)
-            reader_record(reader, records[i].data);
-        rbcore_reader_commit(source, NULL, 0);
+    while ((option = getopt_long(argc, argv, "+", known, NULL)) != -1) {
+        if (option == 'l')
+            options.reader.max_latency_ns = atoll(optarg) * 1000;
+        else if (option == 'p')
+            options.reader.flags |= RBCORE_READER_POLL;
+        else if (option == 'f')
+            options.by_fd = true;
+        else if (option == 'b')
+            options.batch = strtoul(optarg, NULL, 10);
+        else
+            exit(EXIT_FAILURE);
     }
-    return 0;
+    if (options.batch == 0 || options.batch > BATCH_MAX)
+        exit(fail("--batch", -EINVAL));
+    return options;
+}
+
+/* One batch. Returns what rbcore_reader_next did. */
+static int read_batch(struct reader *reader, rbcore_reader *source, size_t batch, int64_t timeout) {
+    int count = rbcore_reader_next(source, records, batch, timeout);
+
+    for (int i = 0; i < count; i++)
+        reader_record(reader, records[i].data);
+    if (count > 0)
+        rbcore_reader_commit(source, NULL, 0);
+    return count;
+}
+
+static int read_waiting(struct reader *reader, rbcore_reader *source, size_t batch,
+                        uint64_t *wakeups) {
+    int result = 0;
+
+    while (!reader->ended && (result >= 0 || result == -EINTR)) {
+        *wakeups += result < (int)batch; /* it had taken all there was, and has to wait */
+        result = read_batch(reader, source, batch, RBCORE_FOREVER);
+    }
+    return result < 0 ? result : 0;
+}
+
+static int read_by_fd(struct reader *reader, rbcore_reader *source, size_t batch,
+                      uint64_t *wakeups) {
+    struct epoll_event event = {.events = EPOLLIN};
+    int epoll = epoll_create1(EPOLL_CLOEXEC), result = 0;
+
+    epoll_ctl(epoll, EPOLL_CTL_ADD, rbcore_reader_fd(source), &event);
+    while (!reader->ended && result >= 0) {
+        uint64_t before = reader->delivered;
+
+        if (epoll_wait(epoll, &event, 1, -1) < 0 && errno != EINTR)
+            return -errno;
+        do
+            result = read_batch(reader, source, batch, 0);
+        while (!reader->ended && (result > 0 || result == -EAGAIN));
+        *wakeups += reader->delivered != before;
+    }
+    close(epoll);
+    return result < 0 ? result : 0;
 }
 
 int main(int argc, char **argv) {
+    struct options options = parse(argc, argv);
     rbcore_source ring = RBCORE_SOURCE_INIT;
-    rbcore_reader_stats stats = RBCORE_READER_STATS_INIT;
     rbcore_reader *source;
     struct reader reader;
+    uint64_t wakeups = 0;
     int result;
 
-    reader_open(&reader, argc, argv);
+    reader_open(&reader, argc - optind + 1, argv + optind - 1);
     ring.kind = RBCORE_SOURCE_MAP_FD;
     ring.fd = reader.fd;
-    result = rbcore_reader_open(&source, NULL);
+    result = rbcore_reader_open(&source, &options.reader);
     if (result < 0)
         return fail("rbcore_reader_open", result);
     result = rbcore_reader_add(source, &ring);
     if (result < 0)
         return fail("rbcore_reader_add", result);
     reader_ready(&reader);
-    if (read_to_end(&reader, source))
-        return 1;
-    rbcore_reader_stats_get(source, &stats);
+    result = (options.by_fd ? read_by_fd : read_waiting)(&reader, source, options.batch, &wakeups);
+    if (result < 0)
+        return fail("reading", result);
     rbcore_reader_free(source);
-    return reader_report(&reader, stats.wakeups);
+    return reader_report(&reader, wakeups);
 }

@@ -14,11 +14,12 @@ void reader_open(struct reader *self, int argc, char **argv) {
     uint64_t sample_every;
 
     if (argc != 3)
-        die("call it by the producer: MAP_FD SAMPLE_EVERY");
+        die("call it by the producer: ... MAP_FD SAMPLE_EVERY");
     sample_every = strtoull(argv[2], NULL, 10);
     if (sample_every == 0 || (sample_every & (sample_every - 1)) != 0)
         die("SAMPLE_EVERY has to be a power of two");
-    *self = (struct reader){.fd = atoi(argv[1]), .sample_mask = sample_every - 1};
+    *self = (struct reader){
+        .fd = atoi(argv[1]), .sample_mask = sample_every - 1, .other = RECORD_SECOND};
     self->latencies = malloc(LATENCIES_MAX * sizeof(*self->latencies));
     if (!self->latencies)
         die("no memory");
@@ -31,13 +32,19 @@ void reader_ready(struct reader *self) {
 }
 
 void reader_gap(struct reader *self, uint64_t sequence) {
-    uint64_t found = sequence & ~RECORD_END;
-
-    if (found < self->expected)
-        die("a record came twice or out of order");
-    self->lost += found - self->expected;
-    if (sequence & RECORD_END)
+    if (sequence & RECORD_END) {
+        self->lost = (sequence & ~RECORD_END) - self->delivered;
         reader_end(self);
+        return;
+    }
+    if ((sequence ^ self->expected) & RECORD_SECOND) {
+        uint64_t expected = self->expected;
+
+        self->expected = self->other;
+        self->other = expected;
+    }
+    if (sequence < self->expected)
+        die("a record came twice or out of order");
 }
 
 void reader_end(struct reader *self) {

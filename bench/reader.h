@@ -15,6 +15,7 @@ struct reader {
     uint64_t delivered;
     uint64_t lost;
     uint64_t expected; /* the next sequence */
+    uint64_t other;    /* the next sequence of the producer that the last record is not from */
     uint64_t sample_mask;
     uint64_t end_ns;
     uint64_t cpu_ns;
@@ -34,6 +35,7 @@ void reader_ready(struct reader *self);
 /* Prints the result; what main returns. */
 int reader_report(struct reader *self, uint64_t wakeups);
 
+/* A sequence that is not the one expected: of a record after lost ones, another producer, the end. */
 void reader_gap(struct reader *self, uint64_t sequence);
 void reader_end(struct reader *self);
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What the BPF program writes and every reader of the benchmark finds at the start of a record. */
+/*
+ * What the BPF program writes and every reader of the benchmark finds at the start of a record. One
+ * of 8 bytes has no room for the time; but the first, which every reader samples, is no smaller.
+ */
 #ifndef BENCH_RECORD_H
 #define BENCH_RECORD_H
 
@@ -13,12 +16,24 @@ struct record {
 /* Set in the sequence of the last record, which is accepted for sure and counts as none itself. */
 #define RECORD_END (1ULL << 63)
 
+/* Set in the sequences of the second producer, where there are two. */
+#define RECORD_SECOND (1ULL << 62)
+#define PRODUCERS_MAX 2
+
 /* For the record size: each record another one, 16 to 143 bytes. */
 #define RECORD_SIZE_MIXED 0
+
+/* Of each producer, in cache lines of its own. */
+struct stream {
+    __u64 sequence;
+    __u64 refused;
+    __u8 mixed_record[256];
+} __attribute__((aligned(128)));
 
 /* What one run of the BPF program is to do. */
 struct burst {
     __u64 count;
+    __u64 producer;
     __u64 end; /* after them write the end: the program returns 0 once it was accepted */
 };
 
