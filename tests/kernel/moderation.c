@@ -14,6 +14,20 @@
 #define COUNT 500
 #define RUNS 100
 
+/* So large, and the latency so long, that a slow machine takes the ring for busy as well. */
+#define RING_SIZE ((size_t)16 << 20)
+#define LATENCY (10 * MILLISECOND)
+
+static rbcore_reader *open_moderated(struct produce *ring) {
+    rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
+    rbcore_source source = source_of(ring);
+    rbcore_reader *reader = NULL;
+    options.max_latency_ns = LATENCY;
+    ck_assert_int_eq(rbcore_reader_open(&reader, &options), 0);
+    ck_assert_int_eq(rbcore_reader_add(reader, &source), 0);
+    return reader;
+}
+
 struct producer {
     pthread_t thread;
     struct produce *ring;
@@ -82,7 +96,7 @@ struct emission {
 
 static void *emit_later(void *context) {
     struct emission *emission = context;
-    sleep_ms(20); /* for the wait to begin, and to find the ring idle */
+    sleep_ms(50); /* for the wait to begin, and to find the ring idle */
     emit(emission->ring, 8, 0, emission->flags);
     return NULL;
 }
@@ -99,8 +113,8 @@ static void wait_for_one(rbcore_reader *reader, struct produce *ring, uint64_t f
 }
 
 START_TEST(busy_then_idle) {
-    struct produce *ring = load_ring(pages(256));
-    rbcore_reader *reader = open_ring(ring, 0);
+    struct produce *ring = load_ring(RING_SIZE);
+    rbcore_reader *reader = open_moderated(ring);
     for (int round = 0; round < 3; round++) {
         make_busy(reader, ring);
         read_along(reader, ring);
@@ -113,8 +127,8 @@ START_TEST(busy_then_idle) {
 END_TEST
 
 START_TEST(commit_now) {
-    struct produce *ring = load_ring(pages(256));
-    rbcore_reader *reader = open_ring(ring, 0);
+    struct produce *ring = load_ring(RING_SIZE);
+    rbcore_reader *reader = open_moderated(ring);
     make_busy(reader, ring);
     ck_assert_int_eq(rbcore_reader_commit(reader, NULL, RBCORE_COMMIT_NOW), 0);
     rbcore_ring_stats stats = ring_stats(reader, 0);
@@ -127,9 +141,9 @@ END_TEST
 
 /* What was committed does not come again, neither for our next reader nor for another library's. */
 START_TEST(next_reader_goes_on_behind_the_commit) {
-    struct produce *ring = load_ring(pages(256));
+    struct produce *ring = load_ring(RING_SIZE);
     for (int i = 0; i < 5; i++) {
-        rbcore_reader *reader = open_ring(ring, 0);
+        rbcore_reader *reader = open_moderated(ring);
         rbcore_record record;
         ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), 0);
         make_busy(reader, ring);
@@ -143,7 +157,7 @@ END_TEST
 
 /* Even if there was no time to tell the kernel. */
 START_TEST(killed_reader_repeats_nothing) {
-    struct produce *ring = load_ring(pages(256));
+    struct produce *ring = load_ring(RING_SIZE);
     int ready[2];
     char byte;
     ck_assert_int_eq(pipe(ready), 0);
@@ -151,7 +165,7 @@ START_TEST(killed_reader_repeats_nothing) {
     ck_assert_int_ge(pid, 0);
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        make_busy(open_ring(ring, 0), ring);
+        make_busy(open_moderated(ring), ring);
         if (write(ready[1], "", 1) == 1)
             pause();
         _exit(EXIT_FAILURE);
@@ -160,7 +174,7 @@ START_TEST(killed_reader_repeats_nothing) {
     ck_assert_int_eq(read(ready[0], &byte, 1), 1);
     ck_assert_int_eq(kill(pid, SIGKILL), 0);
     ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
-    rbcore_reader *reader = open_ring(ring, 0);
+    rbcore_reader *reader = open_moderated(ring);
     rbcore_record record;
     ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), 0);
     rbcore_ring_stats stats = ring_stats(reader, 0);
