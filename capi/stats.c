@@ -53,6 +53,19 @@ static uint64_t lost_records(const rbc_ring *ring) {
     return known ? lost : RBCORE_UNKNOWN;
 }
 
+/* What waits between two positions that others move on: both as of one moment, if that can be had. */
+static uint64_t bytes_waiting(const rbc_ring *ring) {
+    uint64_t read_pos, producer_pos, again = atomic_load(&ring->read_pos);
+    int attempts = 100;
+    do {
+        read_pos = again;
+        producer_pos = atomic_load_explicit(ring->producer_pos, memory_order_acquire);
+        again = atomic_load(&ring->read_pos);
+    } while (again != read_pos && --attempts > 0);
+    uint64_t bytes = producer_pos - read_pos, size = ring->mapping.data_size;
+    return bytes < size ? bytes : size;
+}
+
 static rbcore_ring_stats stats_of(const rbc_ring *ring) {
     /* In the order in which they stand in the ring, so that no difference comes out negative. */
     uint64_t consumer_pos = atomic_load_explicit(ring->consumer_pos, memory_order_acquire);
@@ -67,7 +80,7 @@ static rbcore_ring_stats stats_of(const rbc_ring *ring) {
                  (rbc_ring_is_paced(ring) ? RBCORE_RING_PACED : 0),
         .map_id = ring->map_id,
         .ring_size = ring->mapping.data_size,
-        .bytes_waiting = producer_pos - read_pos,
+        .bytes_waiting = bytes_waiting(ring),
         .high_water = rbc_get(&ring->high_water),
         .records = rbc_get(&ring->records),
         .bytes = rbc_get(&ring->bytes),
