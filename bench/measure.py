@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: MIT
+"""One measurement after the other: what the programs print, as figures."""
+
+import itertools
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from readers import SKIPPED, Point, Reader
+
+# Before the producer and with it the reader: other programs do not interrupt them.
+REALTIME = ("chrt", "--fifo", "50")
+# So that none but the first record, which is never too small, is a sample.
+SAMPLE_NONE = 1 << 62
+
+
+@dataclass(frozen=True)
+class Latency:
+    """From submit to delivery; 0 where the reader or the records tell nothing of it."""
+
+    p50: int
+    p99: int
+    p999: int
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One run of one reader: the objects of --json."""
+
+    reader: str
+    language: str
+    rate: int | str
+    record_size: int
+    ring_size: int
+    flags: str
+    delivered_per_s: float
+    produced_per_s: float
+    lost: int
+    consumer_cpu_ns_per_record: float
+    producer_cpu_ns_per_record: float
+    wakeups_per_s: float
+    latency_ns: Latency
+    run: int
+    producers: int
+    lost_share: float  # of what was produced
+    peak_rss_bytes: int
+
+    @property
+    def point(self) -> Point:
+        return Point(
+            self.rate, self.record_size, self.ring_size, self.flags, self.producers
+        )
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How all measurements of a run are made."""
+
+    programs: Path
+    seconds: float
+    runs: int
+    realtime: bool
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        return REALTIME if self.realtime else ()
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Nanoseconds per record to empty a full ring, for each way in each round."""
+
+    record_size: int
+    ring_size: int
+    rounds: dict[str, list[float]]
+
+
+def fail(message: str) -> NoReturn:
+    sys.exit(f"bench/run: {message}")
+
+
+def skip(reason: str) -> NoReturn:
+    print(f"skipped: {reason}", file=sys.stderr)
+    sys.exit(SKIPPED)
+
+
+def execute(command: Sequence[str], seconds: float) -> Any:
+    """The JSON that a program prints."""
+    try:
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, timeout=seconds + 60
+        )
+    except subprocess.TimeoutExpired:
+        fail(f"this hangs: {' '.join(command)}")
+    if done.returncode == SKIPPED:
+        skip(done.stderr.strip().removeprefix("skipped: "))
+    if done.returncode != 0:
+        fail(f"this failed: {' '.join(command)}\n{done.stderr.strip()}")
+    return json.loads(done.stdout)
+
+
+def sample_every(point: Point) -> int:
+    """Reading the clock costs as much as several records: so take a sample."""
+    samples_per_s = 60_000
+    if 0 < point.record_size < 16:
+        return SAMPLE_NONE
+    if isinstance(point.rate, str):
+        return 256
+    return 1 << max(point.rate // samples_per_s, 1).bit_length() - 1
+
+
+def check_accounts(who: str, result: dict[str, Any]) -> None:
+    """Each record produced has to be delivered or lost, and both sides must agree."""
+    reader = result["reader"]
+    figures = (
+        f"produced {result['produced']}, refused by the ring {result['refused']}, "
+    )
+    figures += f"delivered {reader['delivered']}, missed by the reader {reader['lost']}"
+    if reader["delivered"] + reader["lost"] != result["produced"]:
+        fail(f"{who}: delivered and lost records do not add up: {figures}")
+    if reader["lost"] != result["refused"]:
+        fail(f"{who}: the reader lost records that the ring had accepted: {figures}")
+    if reader["delivered"] == 0:
+        fail(f"{who}: nothing was delivered: {figures}")
+
+
+def rate_options(rate: int | str) -> list[str]:
+    if rate == "max":
+        return ["--rate", "0"]
+    if isinstance(rate, str):
+        return ["--burst", rate.removeprefix("burst:")]
+    return ["--rate", str(rate)]
+
+
+def run_once(setup: Setup, reader: Reader, point: Point) -> dict[str, Any]:
+    options = {
+        "--record-size": point.record_size,
+        "--ring-size": point.ring_size,
+        "--flags": point.flags,
+        "--producers": point.producers,
+        "--seconds": setup.seconds,
+        "--sample-every": sample_every(point),
+    }
+    name, *arguments = reader.command
+    command = [*setup.prefix, str(setup.programs / "producer")]
+    command += rate_options(point.rate)
+    command += [str(i) for i in itertools.chain(*options.items())]
+    command += ["--", str(setup.programs / name)]
+    command += [i.format(record_size=point.record_size) for i in arguments]
+    result: dict[str, Any] = execute(command, setup.seconds)
+    check_accounts(f"{reader.name} at {point}", result)
+    return result
+
+
+def latency(point: Point, seen: dict[str, int]) -> Latency:
+    return Latency(0, 0, 0) if 0 < point.record_size < 16 else Latency(**seen)
+
+
+def measure(setup: Setup, reader: Reader, point: Point, run: int) -> Measurement:
+    result = run_once(setup, reader, point)
+    seen = result["reader"]
+    delivery_s = (seen["end_ns"] - result["start_ns"]) / 1e9
+    production_s = (result["end_ns"] - result["start_ns"]) / 1e9
+    return Measurement(
+        reader=reader.name,
+        language=reader.language,
+        **asdict(point),
+        delivered_per_s=seen["delivered"] / delivery_s,
+        produced_per_s=result["produced"] / production_s,
+        lost=seen["lost"],
+        consumer_cpu_ns_per_record=seen["cpu_ns"] / seen["delivered"],
+        producer_cpu_ns_per_record=result["cpu_ns"] / result["produced"],
+        wakeups_per_s=seen["wakeups"] / delivery_s,
+        latency_ns=latency(point, seen["latency_ns"]),
+        run=run,
+        lost_share=seen["lost"] / result["produced"],
+        peak_rss_bytes=result["peak_rss_bytes"],
+    )
+
+
+def measure_all(
+    setup: Setup, readers: Sequence[Reader], points: Sequence[Point]
+) -> list[Measurement]:
+    """Interleaved: what disturbs the machine for a while disturbs all readers alike."""
+    measurements = []
+    pairs = [(p, r) for p, r in itertools.product(points, readers) if r.suits(p)]
+    for run, point in itertools.product(range(setup.runs), points):
+        suited = [r for p, r in pairs if p == point]
+        first = run % max(len(suited), 1)
+        for reader in [*suited[first:], *suited[:first]]:
+            measurements.append(measure(setup, reader, point, run))
+            progress(f"{len(measurements)} of {setup.runs * len(pairs)} measurements")
+    progress("")
+    return measurements
+
+
+def scan_all(
+    setup: Setup, sizes: Iterable[int], rings: Iterable[int], rounds: int
+) -> list[Scan]:
+    scans = []
+    for ring_size, record_size in itertools.product(rings, sizes):
+        progress(f"scan of {ring_size} bytes in records of {record_size}")
+        command = [*setup.prefix, str(setup.programs / "scan")]
+        command += [str(record_size), str(ring_size), str(rounds)]
+        scans.append(Scan(record_size, ring_size, execute(command, 60)))
+    progress("")
+    return scans
+
+
+def progress(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)

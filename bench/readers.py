@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""The readers that are compared, and which of them can run where."""
+
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+SKIPPED = 77
+
+
+@dataclass(frozen=True)
+class Point:
+    """What is the same for all readers that are compared."""
+
+    rate: int | str  # records per second, "max", or "burst:N", N records each 5 ms
+    record_size: int
+    ring_size: int
+    flags: str
+    producers: int = 1
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A program that reads the ring; README.md says what it gets and what it prints."""
+
+    name: str
+    language: str
+    command: tuple[str, ...]  # the first is a path below the build's bench folder
+    needs_wakeups: bool = True
+    is_limit: bool = False  # no reader: parses nothing
+
+    @property
+    def is_peer(self) -> bool:
+        """Needs more than the benchmark itself: may be missing on a machine."""
+        return self.command[0].startswith("peers/")
+
+    def suits(self, point: Point) -> bool:
+        if self.is_limit and (point.record_size in (0, 16) or point.producers > 1):
+            return False  # they count by positions alone
+        return point.flags != "no-wakeup" or not self.needs_wakeups
+
+
+LATENCY = ("--max-latency-us", "500")
+
+READERS = (
+    Reader("rbcore", "C", ("read_rbcore",)),
+    Reader("rbcore-500us", "C", ("read_rbcore", "--fd", *LATENCY)),
+    Reader("rbcore-armed", "C", ("read_rbcore", "--max-latency-us", "0")),
+    Reader("rbcore-polling", "C", ("read_rbcore", "--poll", *LATENCY), False),
+    Reader("libbpf-poll", "C", ("read_libbpf",)),
+    Reader("libbpf-consume", "C", ("read_libbpf_consume",), False),
+    Reader("limit-null", "C", ("limit", "null", "{record_size}"), False, True),
+    Reader("limit-linear", "C", ("limit", "linear", "{record_size}"), False, True),
+    Reader("cilium", "Go", ("peers/cilium", "readinto")),
+    Reader("cilium-paced", "Go", ("peers/cilium", "paced")),
+    Reader("aya", "Rust", ("peers/aya",)),
+    Reader("libbpf-rs", "Rust", ("peers/libbpf-rs",)),
+    Reader("ctypes-libbpf", "Python", ("peers/ctypes_libbpf.py",)),
+    Reader("bcc", "Python", ("peers/bcc_ringbuf.py",)),
+)
+
+
+def available(programs: Path, readers: Iterable[Reader]) -> list[Reader]:
+    """Those that this machine can run; says why others are left out."""
+    found = []
+    for reader in readers:
+        reason = why_not(programs, reader)
+        if reason:
+            print(f"skipped: {reader.name}: {reason}", file=sys.stderr)
+        else:
+            found.append(reader)
+    return found
+
+
+def why_not(programs: Path, reader: Reader) -> str:
+    """Without arguments each reader fails; only one that cannot run here says so."""
+    if not reader.is_peer:
+        return ""
+    program = programs / reader.command[0]
+    if not program.exists():
+        return "it was not built"
+    asked = subprocess.run([program], check=False, capture_output=True, text=True)
+    if asked.returncode != SKIPPED:
+        return ""
+    return asked.stderr.strip().removeprefix("skipped: ")
+
+
+def named(name: str) -> Reader:
+    return next(i for i in READERS if i.name == name)
