@@ -81,7 +81,8 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
         ring->busy_scans = 0;
         rbc_ring_skip_abandoned(ring);
     }
-    if (pass->is_moderated) {
+    /* A ring that gave nothing is judged before we park, when it can be listened to again. */
+    if (pass->is_moderated && pass->scan.count > before.count) {
         change_pace(self, ring, pass->now);
     }
     pass->is_bounded |= end == RBC_SCAN_BOUND;
