@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Puts all of capi/ into one C source, for bindings that build without an installed librbcore.
+
+amalgamate.py            writes rbcore_amalgamation.c and rbcore.h into each binding
+amalgamate.py --check    compares with what is committed; ends with 1 if something differs
+
+The one source differs from the library in two points. All its functions have hidden visibility:
+they belong to the module they are linked into, and cannot be mistaken for those of a librbcore.so
+in the same process. And names that more than one file of capi/ has for itself get the file's name
+behind them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CAPI = ROOT / "capi"
+HEADER = ROOT / "include" / "rbcore" / "rbcore.h"
+
+# Folder of each copy, and what stands on its first line. cgo compiles each C file of a package:
+# the constraint leaves it out where there is no cgo, or where librbcore comes from pkg-config.
+TARGETS = {
+    "bindings/go": "//go:build linux && cgo && !rbcore_pkgconfig\n\n",
+    "bindings/python/c": "",
+    "bindings/rust/rbcore-sys/c": "",
+}
+
+INTRODUCTION = """\
+/* SPDX-License-Identifier: MIT */
+/* Generated from capi/ by bindings/amalgamate.py. Do not edit. */
+/* clang-format off */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+"""
+
+INCLUDE = re.compile(r"^#include ([<\"])(.+)[>\"]$")
+# What a file defines for itself, at the start of a line, as clang-format leaves it.
+MACRO = re.compile(r"^#define (\w+)")
+OWN_NAMES = (
+    re.compile(r"^static (?:[^=;(]*?[ *])?(\w+)(?:\(|\[| =|;)"),
+    re.compile(r"^static [^(]*\(\*?\w[^()]*\) (\w+)(?:;| =)"),
+    re.compile(r"^} (\w+)(?:\[\])?(?:;| =)"),
+    re.compile(r"^(?:typedef )?(?:struct|enum) (\w+) \{"),
+)
+# Not of interest to whom reads the one file: its first lines say it all.
+LICENSE = "/* SPDX-License-Identifier: MIT */\n"
+
+
+def sources() -> list[Path]:
+    """The library's sources, in the order of the build."""
+    listed = re.search(r"set\(sources\s+([^)]*)\)", (CAPI / "CMakeLists.txt").read_text())
+    if not listed:
+        sys.exit("amalgamate: capi/CMakeLists.txt lists no sources")
+    names = listed[1].split()
+    if sorted(names) != sorted(path.name for path in CAPI.glob("*.c")):
+        sys.exit("amalgamate: capi/CMakeLists.txt does not list exactly the sources of capi/")
+    return [CAPI / name for name in names]
+
+
+def own_names(text: str) -> set[str]:
+    found = set()
+    for line in text.splitlines():
+        for pattern in OWN_NAMES:
+            if match := pattern.match(line):
+                found.add(match[1])
+    return found
+
+
+def own_macros(text: str) -> list[str]:
+    return sorted({match[1] for line in text.splitlines() if (match := MACRO.match(line))})
+
+
+class Amalgamation:
+    def __init__(self) -> None:
+        self.system: set[str] = set()
+        self.headers: dict[Path, str] = {}
+
+    def without_includes(self, path: Path) -> str:
+        """The text of a file; what it includes is noted, headers of capi/ in the order of need."""
+        lines = []
+        depth = -1 if path.suffix == ".h" else 0  # the guard of a header is not a condition
+        for line in path.read_text().replace(LICENSE, "", 1).splitlines():
+            if line.startswith("#if"):
+                depth += 1
+            elif line.startswith("#endif"):
+                depth -= 1
+            include = INCLUDE.match(line)
+            if include and include[1] == '"':
+                self.add_header(CAPI / include[2])
+            elif include and include[2] == "rbcore/rbcore.h":
+                pass  # stands before all others
+            elif include and depth == 0:
+                self.system.add(include[2])
+            else:
+                lines.append(line)
+        return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n") + "\n"
+
+    def add_header(self, path: Path) -> None:
+        if path not in self.headers:
+            text = self.without_includes(path)  # first what this one needs
+            self.headers[path] = text
+
+    def write(self) -> str:
+        files = {path: self.without_includes(path) for path in sources()}
+        owners: dict[str, list[Path]] = {}
+        for path, text in files.items():
+            for name in own_names(text):
+                owners.setdefault(name, []).append(path)
+
+        public = HEADER.read_text().replace(LICENSE, "", 1)
+        hidden = public.replace('visibility("default")', 'visibility("hidden")')
+        if hidden == public:
+            sys.exit("amalgamate: the visibility of RBCORE_API was not found")
+        parts = [INTRODUCTION, section(HEADER) + hidden]
+        parts.append("".join(f"#include <{name}>\n" for name in sorted(self.system)))
+        parts.append("#pragma GCC visibility push(hidden)\n")
+        parts += [section(path) + text for path, text in self.headers.items()]
+        for path, text in files.items():
+            renamed = sorted(name for name in own_names(text) if len(owners[name]) > 1)
+            before = [f"#define {name} {name}_in_{path.stem}\n" for name in renamed]
+            after = [f"#undef {name}\n" for name in sorted(renamed + own_macros(text))]
+            parts.append(section(path) + "".join(before) + text + "".join(after))
+        parts.append("#pragma GCC visibility pop\n")
+        return "\n".join(parts)
+
+
+def section(path: Path) -> str:
+    return f"/* ==== {path.relative_to(ROOT)} ==== */\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="compare with what is committed")
+    check = parser.parse_args().check
+
+    source = Amalgamation().write()
+    stale = 0
+    for folder, first in TARGETS.items():
+        for name, text in (
+            ("rbcore_amalgamation.c", first + source),
+            ("rbcore.h", HEADER.read_text()),
+        ):
+            path = ROOT / folder / name
+            if path.exists() and path.read_text() == text:
+                continue
+            if check:
+                print(f"{folder}/{name} is not what bindings/amalgamate.py makes of capi/")
+                stale = 1
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+    return stale
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rbcore: a fast and safe user-space side of the BPF ring buffer.
+ *
+ * A reader (rbcore_reader) maps one or more ring buffers, hands out their records in batches
+ * without copying them, and gives the space back when the caller says so. A producer
+ * (rbcore_producer) writes records into a ring from user space. Both work on memory rings: a memfd
+ * with the layout of the kernel's ring buffer, for programs without BPF, tests and demos.
+ *
+ * Results. A function that returns int returns a count or 0 for success and a negative errno value
+ * for an error; errno itself is left alone. Each function lists its own errors. Besides those,
+ * every function that takes a handle returns
+ *   -EINVAL  a handle, or a pointer that is not marked optional, is NULL;
+ *   -ECHILD  the handle was opened before fork() and is used in the child. The parent's handle is
+ *            not affected. Only the _free functions may be called in the child; they free what the
+ *            child holds and change nothing that the parent sees.
+ *
+ * Threads. A handle is used by one thread at a time, except for the functions whose comment says
+ * "any thread". Different handles are independent of each other.
+ *
+ * Structs that begin with a size can grow in later versions. The caller fills them by their _INIT
+ * macro, or their _init function where macros cannot be used. A caller older than the library
+ * passes a smaller struct and gets the defaults for the rest; a caller that is newer and uses what
+ * this library does not know (non-zero bytes past the end it knows) gets -E2BIG. A size below that
+ * of the size field itself, or above 4096, is -EINVAL.
+ *
+ * Units. Sizes are bytes, durations nanoseconds, positions bytes since the ring was created, as the
+ * kernel counts them. Requires Linux 5.8 or newer and a 64-bit process.
+ *
+ * Sources: the ring's layout and its wakeups follow the kernel's kernel/bpf/ringbuf.c and
+ * Documentation/bpf/ringbuf.rst.
+ */
+#ifndef RBCORE_RBCORE_H
+#define RBCORE_RBCORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define RBCORE_API __attribute__((visibility("default")))
+#else
+#define RBCORE_API
+#endif
+
+/* ---- The library --------------------------------------------------------------------------- */
+
+/* The version of this header: major << 16 | minor << 8 | patch. */
+#define RBCORE_VERSION UINT32_C(0x000100)
+
+/* The version of the library at run time, in the form of RBCORE_VERSION. Any thread. */
+RBCORE_API uint32_t rbcore_version(void);
+
+/* Features for rbcore_supports. */
+#define RBCORE_FEATURE_KERNEL_RING UINT32_C(1) /* BPF_MAP_TYPE_RINGBUF (Linux 5.8) */
+#define RBCORE_FEATURE_MEMORY_RING UINT32_C(2) /* rbcore_memory_ring_create */
+
+/*
+ * Tells whether this library on this kernel has a feature. Any thread.
+ * Returns 1 for yes and 0 for no, also for a feature that this library has never heard of.
+ *   -EPERM   the process may not ask the kernel (it needs CAP_BPF);
+ *   -EMFILE, -ENFILE, -ENOMEM  no file descriptor or memory for the attempt.
+ */
+RBCORE_API int rbcore_supports(uint32_t feature);
+
+/*
+ * What an error means here, as an English sentence, for people. Takes the negative value a function
+ * returned (or its absolute value). Never NULL; the string is static. Any thread.
+ */
+RBCORE_API const char *rbcore_strerror(int error);
+
+/* ---- Memory rings -------------------------------------------------------------------------- */
+
+/*
+ * Creates a memory ring: a memfd laid out like the kernel's ring (consumer page, producer page,
+ * data) and sealed against a change of its size, and the eventfd that wakes its reader. ring_size
+ * is a power of two and a multiple of the page size. The caller owns both file descriptors
+ * (close-on-exec), may pass them to other processes, and closes them when it likes: readers and
+ * producers keep their own.
+ *
+ * Whoever holds the descriptors can write what he likes into the memory. A reader survives that
+ * (impossible content is -EBADMSG, never a crash), but cannot keep data from changing under the
+ * eyes of its user: copy records of producers that are not trusted before looking at them.
+ * Returns 0.
+ *   -EINVAL  ring_size is zero, not a power of two, smaller than a page or larger than 1 GiB; flags
+ *            is not 0;
+ *   -EMFILE, -ENFILE, -ENOMEM, -ENOSYS, -EFBIG  from the kernel, for want of what
+ *            memfd_create(2), eventfd(2) and ftruncate(2) need (-EFBIG: RLIMIT_FSIZE).
+ */
+RBCORE_API int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size,
+                                         uint32_t flags);
+
+/* ---- Sources: what a reader reads or a producer writes ------------------------------------- */
+
+#define RBCORE_SOURCE_MAP_FD UINT32_C(1)      /* fd: of a BPF map */
+#define RBCORE_SOURCE_PINNED_PATH UINT32_C(2) /* path: where a BPF map is pinned */
+#define RBCORE_SOURCE_MAP_ID UINT32_C(3)      /* map_id: of a BPF map (needs CAP_SYS_ADMIN) */
+#define RBCORE_SOURCE_MEMORY_RING UINT32_C(4) /* fd and event_fd: of a memory ring */
+
+/* Flags of a source. */
+#define RBCORE_SOURCE_LATEST UINT32_C(1) /* skip the records that are complete when it is added */
+#define RBCORE_SOURCE_INSIST UINT32_C(2) /* open although another reader has the ring */
+
+typedef struct rbcore_source {
+    size_t size;    /* of this struct */
+    uint32_t kind;  /* RBCORE_SOURCE_MAP_FD, ... */
+    uint32_t flags; /* RBCORE_SOURCE_LATEST, ...; default 0: resume where the last reader stopped */
+    int32_t fd;     /* stays the caller's: the library keeps a duplicate; default -1 */
+    int32_t event_fd; /* of a memory ring; as fd */
+    uint32_t map_id;  /* default 0: none */
+    int32_t loss_fd;  /* fd of the map in which rbcore_bpf.h counts losses; default -1: none */
+    const char *path; /* read during the call only; default NULL */
+    uint64_t cookie;  /* the caller's own, handed back by rbcore_reader_ring_stats; default 0 */
+} rbcore_source;
+
+#define RBCORE_SOURCE_INIT                                                                         \
+    { sizeof(rbcore_source), 0, 0, -1, -1, 0, -1, NULL, 0 }
+
+/*
+ * RBCORE_SOURCE_INIT for callers without macros: fills the first size bytes of *out, size being the
+ * caller's sizeof(rbcore_source). Any thread.
+ *   -EINVAL  size is below sizeof(size_t) or above 4096.
+ */
+RBCORE_API int rbcore_source_init(rbcore_source *out, size_t size);
+
+/* ---- Readers ------------------------------------------------------------------------------- */
+
+typedef struct rbcore_reader rbcore_reader;
+
+/* The most rings that a reader can have at once. */
+#define RBCORE_RINGS_MAX 1024
+
+/* Flags of a reader. */
+#define RBCORE_READER_RELEASE UINT32_C(1) /* records are given back one by one, in any order */
+
+/*
+ * Looks by a timer alone, every max_latency_ns, also when nothing comes: for BPF programs that
+ * never wake (BPF_RB_NO_WAKEUP).
+ */
+#define RBCORE_READER_POLL UINT32_C(2)
+
+/* The default of max_latency_ns. */
+#define RBCORE_MAX_LATENCY INT64_C(100000)
+
+typedef struct rbcore_reader_options {
+    size_t size;            /* of this struct */
+    uint64_t flags;         /* RBCORE_READER_RELEASE; default 0: given back in order, by commit */
+    int64_t max_latency_ns; /* see rbcore_reader_next; 0: every record wakes an idle reader */
+} rbcore_reader_options;
+
+#define RBCORE_READER_OPTIONS_INIT                                                                 \
+    { sizeof(rbcore_reader_options), 0, RBCORE_MAX_LATENCY }
+
+/* RBCORE_READER_OPTIONS_INIT as a function; like rbcore_source_init. Any thread. */
+RBCORE_API int rbcore_reader_options_init(rbcore_reader_options *out, size_t size);
+
+/*
+ * A record that was handed out. data points into the ring itself, is aligned to 8 bytes and stays
+ * valid and unchanged until the record is given back by rbcore_reader_commit or
+ * rbcore_reader_release. (In a memory ring a hostile producer may write there all the same.)
+ */
+typedef struct rbcore_record {
+    const void *data;
+    uint64_t position; /* of its header in the ring: its identity among the ring's records */
+    uint32_t size;     /* bytes of data, as the producer reserved them; may be 0 */
+    uint16_t ring;     /* the index that rbcore_reader_add returned */
+    uint16_t flags;    /* none defined yet: 0 */
+} rbcore_record;
+
+/*
+ * Opens a reader without rings. options is optional. The caller gives it back by
+ * rbcore_reader_free.
+ *   -EINVAL  options->size is absurd, a flag is unknown, max_latency_ns is negative, or 0 with
+ *            RBCORE_READER_POLL;
+ *   -E2BIG   options are from a newer version and use what this one does not know;
+ *   -ENOMEM, -EMFILE, -ENFILE  no memory or file descriptors (a reader has 3, and up to 3 a ring).
+ */
+RBCORE_API int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *options);
+
+/*
+ * Takes another reference to the reader, to be dropped by rbcore_reader_free: for garbage collected
+ * languages, whose views of a record can outlive the reader's owner. Any thread. Returns 0.
+ */
+RBCORE_API int rbcore_reader_ref(rbcore_reader *self);
+
+/*
+ * Drops a reference; NULL is allowed. With the last one the reader is closed: records that were
+ * handed out and not committed stay in the ring for the next reader, and their data becomes
+ * invalid. With RBCORE_READER_RELEASE the mapping lives on, and rbcore_reader_release may be
+ * called, until the last record that is held was released; a ring stays taken (-EBUSY for others)
+ * until then. Any thread, but not while another uses this reference.
+ */
+RBCORE_API void rbcore_reader_free(rbcore_reader *self);
+
+/*
+ * Adds a ring. Its records are read from where the last reader stopped, or with
+ * RBCORE_SOURCE_LATEST from the first record that is not complete at this moment (what was skipped
+ * is counted). Returns the ring's index, from 0 to RBCORE_RINGS_MAX - 1, which stays its own until
+ * it was removed; indexes are reused as late as possible.
+ *
+ * A ring has one consumer: two that do not know of each other lose records and can wedge the ring
+ * for good. So a ring that another reader of this library has, in this process or another, is
+ * refused. The other reader is known by a block that it leaves in the ring's consumer page and by a
+ * lock; both must speak for a living reader. Readers of other libraries cannot be detected.
+ * RBCORE_SOURCE_INSIST opens all the same: only for a reader known to be dead or hung.
+ *   -EINVAL      source->size is absurd, kind or a flag is unknown, or a field that the kind needs
+ *                is missing;
+ *   -E2BIG       source is from a newer version and uses what this one does not know;
+ *   -EBADF       fd, event_fd or loss_fd is not an open file descriptor;
+ *   -ENOENT      path or map_id names nothing;
+ *   -EMEDIUMTYPE the map is not of type BPF_MAP_TYPE_RINGBUF, or the loss map not a
+ *                BPF_MAP_TYPE_PERCPU_ARRAY of rbcore_bpf.h's values;
+ *   -EBADFD      fd is no BPF map; or no memory ring: not a memfd sealed against changes of its
+ *                size, or of another size or layout; or event_fd is no non-blocking eventfd;
+ *   -EOPNOTSUPP  the map is in overwrite mode (BPF_F_RB_OVERWRITE), which needs another way of
+ *                reading;
+ *   -EACCES, -EPERM  no permission: the fd is read-only or write-only, or the process lacks the
+ *                capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN);
+ *   -EBUSY       another reader has the ring;
+ *   -EBADMSG     the ring's positions are impossible;
+ *   -ENOSPC      the reader has RBCORE_RINGS_MAX rings, or the user the most epoll registrations;
+ *   -ESHUTDOWN   after rbcore_reader_shutdown;
+ *   -ENOMEM, -EMFILE, -ENFILE  no memory or file descriptors;
+ *   other errors as open(2) gives them for path.
+ */
+RBCORE_API int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source);
+
+/*
+ * Removes a ring: no record of it is read any more. What was not read stays in it for the next
+ * reader. With RBCORE_READER_RELEASE held records stay valid, and the ring's index and the ring
+ * itself taken, until they were released.
+ *   -EINVAL  no ring of this index;
+ *   -EBUSY   (without RBCORE_READER_RELEASE) records of the ring are handed out and not committed.
+ */
+RBCORE_API int rbcore_reader_remove(rbcore_reader *self, unsigned int ring);
+
+/*
+ * Reads up to max records without waiting, and returns how many. Records of one ring come in its
+ * order. Rings are served in turn: in one call each ring has at most one turn, of at most the
+ * records still free in the array, and the next call goes on with the ring after the one served
+ * last; so none has a second turn before every other ring with data had one. Discarded records are
+ * skipped; a call passes at most 65536 of them.
+ *
+ * The array should fit the processor's first-level cache: 128 to 512 records are fastest to fill.
+ *
+ * A read that finds records makes no system call (but for one in 1024 with a memory ring among
+ * several whose head stays unfinished: whether its producer died). One that finds none makes 1 or
+ * 2: it empties rbcore_reader_fd, arms the next wakeup and looks again. (A few more if the head of
+ * a memory ring is unfinished: whether its producer lives.)
+ *   0           all rings are empty, or the record at the head is still being written; the next
+ *               wakeup is armed;
+ *   -EAGAIN     no record found yet, but the bound on discarded records was reached, or records
+ *               that dead producers left unfinished were skipped: call again;
+ *   -ENODATA    once, when all that was there at rbcore_reader_flush has been delivered;
+ *   -ECANCELED  once, after rbcore_reader_interrupt;
+ *   -ESHUTDOWN  after rbcore_reader_shutdown;
+ *   -EBADMSG    a ring's content is impossible, and no other ring has records. It stays so until
+ *               the ring is removed; rbcore_reader_message tells which;
+ *   -ENOBUFS    with several rings and without RBCORE_READER_RELEASE: the records not committed
+ *               come from more than 1024 turns a ring: commit first;
+ *   -EINVAL     records is NULL or max is 0.
+ */
+RBCORE_API int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, size_t max);
+
+/* For timeout_ns: wait without end. */
+#define RBCORE_FOREVER (-1)
+
+/*
+ * Waits until records are due, at most timeout_ns nanoseconds (0: not at all; RBCORE_FOREVER), then
+ * reads like rbcore_reader_read.
+ *
+ * A record is due at once in a ring that is idle or slow: it wakes the reader. In a busy ring, one
+ * that had 4 records or more within max_latency_ns, records are due together: when the oldest has
+ * waited for max_latency_ns, or max records or a quarter of the ring are there. Meanwhile no
+ * producer pays for a wakeup. (That time is shorter for a ring that would fill up, and a ring below
+ * 64 KiB is never taken for busy; nor is any with a max_latency_ns below 50 microseconds.) A look
+ * by the timer costs as much processor time as 2 or 3 wakeups: bench/ has the measurements.
+ *
+ * Both hold while all records that were handed out have been given back. As long as some have not,
+ * the kernel wakes nobody: then it looks by the timer, first after 50 microseconds, with delays
+ * that double up to 10 milliseconds. And a reader of memory rings looks every 100 milliseconds, for
+ * records that a killed producer left unfinished. Before Linux 5.11 waits are rounded up to
+ * milliseconds.
+ *   0           the time is up and nothing is due; the next wakeup is armed;
+ *   -EINTR      a signal was caught; nothing was lost, call again;
+ *   -EAGAIN     the time is up and the bound on discarded records was reached;
+ *   -EINVAL     max is 0, or timeout_ns is negative and not RBCORE_FOREVER;
+ *   -ENODATA, -ECANCELED, -ESHUTDOWN, -EBADMSG, -ENOBUFS  as rbcore_reader_read, at once.
+ */
+RBCORE_API int rbcore_reader_next(rbcore_reader *self, rbcore_record *records, size_t max,
+                                  int64_t timeout_ns);
+
+/* Flags of rbcore_reader_commit: tell the kernel at once. */
+#define RBCORE_COMMIT_NOW UINT32_C(1)
+
+/*
+ * Gives back records in the order in which they were handed out: all up to and with *last, those of
+ * other rings included, or with last == NULL all. Their data becomes invalid, their space is free
+ * for producers. Nothing but this call and rbcore_reader_release gives records back. (Discarded
+ * records that follow one that was given back go with it.) Works after rbcore_reader_shutdown.
+ * Returns 0, also where there was nothing to commit.
+ *   -EINVAL  the reader was opened with RBCORE_READER_RELEASE; *last is not a record that is handed
+ *            out and not committed (then nothing was committed); a flag is unknown. A *last that
+ *            was made up, not handed out, may pass for one; and one of a memory ring whose header a
+ *            hostile producer changed meanwhile does not (last == NULL always works).
+ *
+ * While a ring is busy (see rbcore_reader_next) the space of the last small record becomes free
+ * with the next commit only, or at once with RBCORE_COMMIT_NOW; it is committed all the same.
+ */
+RBCORE_API int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *last, uint32_t flags);
+
+/*
+ * Gives back count single records, in any order. A ring's space becomes free as far as all records
+ * before are back, too. Any thread, several at once. Returns 0. (A record must not be released
+ * twice at the same time, nor while the last records of a removed ring or freed reader are: that
+ * may go unnoticed, or touch what is freed.)
+ *   -EINVAL  the reader was not opened with RBCORE_READER_RELEASE; or some of the records are not
+ *            held: released before, or not from this reader. The others were released.
+ */
+RBCORE_API int rbcore_reader_release(rbcore_reader *self, const rbcore_record *records,
+                                     size_t count);
+
+/*
+ * A file descriptor for poll(2), epoll(7) and event loops. When it is readable, call
+ * rbcore_reader_next with timeout_ns 0 (or rbcore_reader_read) until it returns 0; only then wait
+ * for it again. It belongs to the reader: never read from it or close it. Any thread.
+ */
+RBCORE_API int rbcore_reader_fd(const rbcore_reader *self);
+
+/*
+ * Makes the read or next that is running, or else the next one, return -ECANCELED, once, however
+ * often it was called. Any thread, and async-signal-safe. Returns 0.
+ */
+RBCORE_API int rbcore_reader_interrupt(rbcore_reader *self);
+
+/*
+ * Delivers what is there even if no wakeup came for it (BPF_RB_NO_WAKEUP): makes read and next look
+ * at all rings, and return -ENODATA, once, when everything that had been produced when they noticed
+ * the flush was delivered. A record that is still being written is not waited for. Any thread, and
+ * async-signal-safe. Returns 0.
+ */
+RBCORE_API int rbcore_reader_flush(rbcore_reader *self);
+
+/*
+ * Ends reading: from now on read, next and add return -ESHUTDOWN, a wait that is running included.
+ * Records can still be given back. Any thread, and async-signal-safe. Returns 0.
+ */
+RBCORE_API int rbcore_reader_shutdown(rbcore_reader *self);
+
+/*
+ * The cause of the last error of rbcore_reader_add, _remove, _read, _next or _commit, in more words
+ * than rbcore_strerror has: "map 12 is of type 1, not BPF_MAP_TYPE_RINGBUF". Never NULL; empty if
+ * there was none. Valid until the next call on this handle.
+ */
+RBCORE_API const char *rbcore_reader_message(const rbcore_reader *self);
+
+/* ---- Statistics ---------------------------------------------------------------------------- */
+
+/* The value of a statistic that is not known, also of one that the library is too old to know. */
+#define RBCORE_UNKNOWN UINT64_MAX
+
+/* Since the reader was opened, over all its rings, removed ones included. */
+typedef struct rbcore_reader_stats {
+    size_t size;       /* of this struct */
+    uint64_t records;  /* handed out */
+    uint64_t bytes;    /* of their data */
+    uint64_t discards; /* records that their producer discarded, skipped */
+    uint64_t batches;  /* calls of read and next that returned records */
+    uint64_t commits;  /* advances of a ring's consumer position */
+    uint64_t wakeups;  /* waits of next that an event ended, and events emptied by read */
+    uint64_t rings;    /* rings now */
+} rbcore_reader_stats;
+
+#define RBCORE_READER_STATS_INIT                                                                   \
+    { sizeof(rbcore_reader_stats), 0, 0, 0, 0, 0, 0, 0 }
+
+/* RBCORE_READER_STATS_INIT as a function; like rbcore_source_init. Any thread. */
+RBCORE_API int rbcore_reader_stats_init(rbcore_reader_stats *out, size_t size);
+
+/*
+ * Fills *out, as far as out->size goes. Any thread; each figure is exact as of some moment during
+ * the call. Returns 0.
+ *   -EINVAL  out->size is absurd.
+ */
+RBCORE_API int rbcore_reader_stats_get(rbcore_reader *self, rbcore_reader_stats *out);
+
+/* Flags of rbcore_ring_stats: its content is impossible (-EBADMSG). */
+#define RBCORE_RING_BROKEN UINT64_C(1)
+/*
+ * Opened without its lock (which somebody holds who is no living reader), or by
+ * RBCORE_SOURCE_INSIST: another reader may not notice this one.
+ */
+#define RBCORE_RING_UNGUARDED UINT64_C(2)
+/* Busy now: read by the timer (see rbcore_reader_next). */
+#define RBCORE_RING_PACED UINT64_C(4)
+
+/* Of one ring, since it was added unless said otherwise. */
+typedef struct rbcore_ring_stats {
+    size_t size;            /* of this struct */
+    uint64_t cookie;        /* of its source */
+    uint64_t flags;         /* RBCORE_RING_BROKEN, ... */
+    uint64_t map_id;        /* BPF map id; RBCORE_UNKNOWN for a memory ring */
+    uint64_t ring_size;     /* bytes of its data area */
+    uint64_t bytes_waiting; /* produced and not handed out: headers, unfinished ones included */
+    uint64_t high_water;    /* most bytes produced and not given back that a read ever found */
+    uint64_t records;       /* handed out */
+    uint64_t bytes;         /* of their data */
+    uint64_t discards;      /* records that their producer discarded, skipped */
+    uint64_t abandoned; /* records that a producer left unfinished when it died, skipped; only in a
+                            memory ring */
+    uint64_t skipped;   /* records skipped by RBCORE_SOURCE_LATEST */
+    uint64_t lost;      /* records refused because the ring was full, since it was created: from
+                            the loss map, or counted by a memory ring's producers;
+                            RBCORE_UNKNOWN without a loss map */
+    uint64_t producer_pos; /* end of the last record reserved */
+    uint64_t read_pos;     /* up to here records were handed out or skipped */
+    uint64_t user_pos;     /* up to here they were given back */
+    uint64_t consumer_pos; /* up to here the kernel knows that they were */
+} rbcore_ring_stats;
+
+#define RBCORE_RING_STATS_INIT                                                                     \
+    { sizeof(rbcore_ring_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+/* RBCORE_RING_STATS_INIT as a function; like rbcore_source_init. Any thread. */
+RBCORE_API int rbcore_ring_stats_init(rbcore_ring_stats *out, size_t size);
+
+/*
+ * Fills *out for one ring, as far as out->size goes. Any thread; each figure is exact as of some
+ * moment during the call. Returns 0.
+ *   -EINVAL  no ring of this index, or out->size is absurd.
+ */
+RBCORE_API int rbcore_reader_ring_stats(rbcore_reader *self, unsigned int ring,
+                                        rbcore_ring_stats *out);
+
+/*
+ * What names a record among all records of all machines: the boot during which it was produced, the
+ * ring, and its position in it. The same whichever process reads it.
+ */
+typedef struct rbcore_identity {
+    size_t size;         /* of this struct */
+    uint8_t boot_id[16]; /* /proc/sys/kernel/random/boot_id; all zero where that cannot be read */
+    uint64_t kind;       /* RBCORE_SOURCE_MAP_ID or RBCORE_SOURCE_MEMORY_RING: what ring_id is of */
+    uint64_t ring_id;    /* the BPF map's id, or the memory ring's inode number */
+    uint64_t position;   /* of the record's header */
+} rbcore_identity;
+
+#define RBCORE_IDENTITY_INIT                                                                       \
+    { sizeof(rbcore_identity), {0}, 0, 0, 0 }
+
+/* RBCORE_IDENTITY_INIT as a function; like rbcore_source_init. Any thread. */
+RBCORE_API int rbcore_identity_init(rbcore_identity *out, size_t size);
+
+/*
+ * The identity of a record that was handed out by this reader. Any thread. Returns 0.
+ *   -EINVAL  no ring of the record's index, or out->size is absurd.
+ */
+RBCORE_API int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *record,
+                                      rbcore_identity *out);
+
+/* ---- Producers ----------------------------------------------------------------------------- */
+
+typedef struct rbcore_producer rbcore_producer;
+
+/* The most producer handles that can be open on a memory ring at once, over all processes. */
+#define RBCORE_PRODUCERS_MAX 64
+
+/* Flags of submit, discard and output; the values of BPF_RB_NO_WAKEUP and BPF_RB_FORCE_WAKEUP. */
+#define RBCORE_NO_WAKEUP UINT32_C(1)    /* never wake the reader for this record */
+#define RBCORE_FORCE_WAKEUP UINT32_C(2) /* always wake it, even if it is busy */
+
+/*
+ * Opens a producer for a ring. This version knows sources of kind RBCORE_SOURCE_MEMORY_RING with no
+ * flags; cookie, path, map_id and loss_fd are not looked at. The caller gives it back by
+ * rbcore_producer_free. All functions of a producer but rbcore_producer_free may be called by any
+ * thread, several at once.
+ *   -EINVAL, -E2BIG, -EBADF, -EBADFD, -ENOMEM, -EMFILE, -ENFILE  as rbcore_reader_add;
+ *   -EBADMSG     the ring's positions are impossible;
+ *   -EOPNOTSUPP  the source is of another kind;
+ *   -EACCES, -EPERM  the memory ring's descriptor does not allow writing;
+ *   -ENOENT      /proc is not mounted;
+ *   -EUSERS      the ring has RBCORE_PRODUCERS_MAX producers.
+ */
+RBCORE_API int rbcore_producer_open(rbcore_producer **out, const rbcore_source *source);
+
+/*
+ * Closes the producer; NULL is allowed. Records that are reserved and neither submitted nor
+ * discarded are abandoned: the reader skips and counts them.
+ */
+RBCORE_API void rbcore_producer_free(rbcore_producer *self);
+
+/*
+ * Reserves a record of size bytes and sets *data to where its content goes (aligned to 8 bytes, in
+ * the ring itself, not cleared). Until it is submitted or discarded, the reader stops before it.
+ * Never blocks for the reader; producers wait for each other for the length of a reserve. If a
+ * producer died in the middle of its own, that wait takes a millisecond (and has no end if it died
+ * in another pid namespace while a child that it forked lives). Returns 0.
+ *   -EAGAIN   the ring is full: the record is lost, and counted as such in the ring;
+ *   -EMSGSIZE the record can never fit: size is more than the ring's size - 16 (the kernel never
+ *             fills a ring to the last 8 bytes, and each record has a header of 8);
+ *   -EBADMSG  the ring's positions are impossible.
+ */
+RBCORE_API int rbcore_producer_reserve(rbcore_producer *self, void **data, size_t size);
+
+/*
+ * Hands a reserved record to the reader. The reader is woken if it had given back all before this
+ * record, like the kernel does it, or as flags say. data is what reserve set. Returns 0.
+ *   -EINVAL  data is not a record that this producer has reserved, or a flag is unknown.
+ */
+RBCORE_API int rbcore_producer_submit(rbcore_producer *self, void *data, uint32_t flags);
+
+/* Gives up a reserved record: the reader skips it. Otherwise as rbcore_producer_submit. */
+RBCORE_API int rbcore_producer_discard(rbcore_producer *self, void *data, uint32_t flags);
+
+/*
+ * Reserves, copies size bytes from data (optional if size is 0) and submits. Returns 0.
+ *   -EAGAIN, -EMSGSIZE, -EBADMSG  as rbcore_producer_reserve;
+ *   -EINVAL  a flag is unknown, or data is NULL and size is not 0.
+ */
+RBCORE_API int rbcore_producer_output(rbcore_producer *self, const void *data, size_t size,
+                                      uint32_t flags);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* RBCORE_RBCORE_H */

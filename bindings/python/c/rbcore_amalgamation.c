@@ -1,0 +1,4529 @@
+/* SPDX-License-Identifier: MIT */
+/* Generated from capi/ by bindings/amalgamate.py. Do not edit. */
+/* clang-format off */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+/* ==== include/rbcore/rbcore.h ==== */
+/*
+ * rbcore: a fast and safe user-space side of the BPF ring buffer.
+ *
+ * A reader (rbcore_reader) maps one or more ring buffers, hands out their records in batches
+ * without copying them, and gives the space back when the caller says so. A producer
+ * (rbcore_producer) writes records into a ring from user space. Both work on memory rings: a memfd
+ * with the layout of the kernel's ring buffer, for programs without BPF, tests and demos.
+ *
+ * Results. A function that returns int returns a count or 0 for success and a negative errno value
+ * for an error; errno itself is left alone. Each function lists its own errors. Besides those,
+ * every function that takes a handle returns
+ *   -EINVAL  a handle, or a pointer that is not marked optional, is NULL;
+ *   -ECHILD  the handle was opened before fork() and is used in the child. The parent's handle is
+ *            not affected. Only the _free functions may be called in the child; they free what the
+ *            child holds and change nothing that the parent sees.
+ *
+ * Threads. A handle is used by one thread at a time, except for the functions whose comment says
+ * "any thread". Different handles are independent of each other.
+ *
+ * Structs that begin with a size can grow in later versions. The caller fills them by their _INIT
+ * macro, or their _init function where macros cannot be used. A caller older than the library
+ * passes a smaller struct and gets the defaults for the rest; a caller that is newer and uses what
+ * this library does not know (non-zero bytes past the end it knows) gets -E2BIG. A size below that
+ * of the size field itself, or above 4096, is -EINVAL.
+ *
+ * Units. Sizes are bytes, durations nanoseconds, positions bytes since the ring was created, as the
+ * kernel counts them. Requires Linux 5.8 or newer and a 64-bit process.
+ *
+ * Sources: the ring's layout and its wakeups follow the kernel's kernel/bpf/ringbuf.c and
+ * Documentation/bpf/ringbuf.rst.
+ */
+#ifndef RBCORE_RBCORE_H
+#define RBCORE_RBCORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define RBCORE_API __attribute__((visibility("hidden")))
+#else
+#define RBCORE_API
+#endif
+
+/* ---- The library --------------------------------------------------------------------------- */
+
+/* The version of this header: major << 16 | minor << 8 | patch. */
+#define RBCORE_VERSION UINT32_C(0x000100)
+
+/* The version of the library at run time, in the form of RBCORE_VERSION. Any thread. */
+RBCORE_API uint32_t rbcore_version(void);
+
+/* Features for rbcore_supports. */
+#define RBCORE_FEATURE_KERNEL_RING UINT32_C(1) /* BPF_MAP_TYPE_RINGBUF (Linux 5.8) */
+#define RBCORE_FEATURE_MEMORY_RING UINT32_C(2) /* rbcore_memory_ring_create */
+
+/*
+ * Tells whether this library on this kernel has a feature. Any thread.
+ * Returns 1 for yes and 0 for no, also for a feature that this library has never heard of.
+ *   -EPERM   the process may not ask the kernel (it needs CAP_BPF);
+ *   -EMFILE, -ENFILE, -ENOMEM  no file descriptor or memory for the attempt.
+ */
+RBCORE_API int rbcore_supports(uint32_t feature);
+
+/*
+ * What an error means here, as an English sentence, for people. Takes the negative value a function
+ * returned (or its absolute value). Never NULL; the string is static. Any thread.
+ */
+RBCORE_API const char *rbcore_strerror(int error);
+
+/* ---- Memory rings -------------------------------------------------------------------------- */
+
+/*
+ * Creates a memory ring: a memfd laid out like the kernel's ring (consumer page, producer page,
+ * data) and sealed against a change of its size, and the eventfd that wakes its reader. ring_size
+ * is a power of two and a multiple of the page size. The caller owns both file descriptors
+ * (close-on-exec), may pass them to other processes, and closes them when it likes: readers and
+ * producers keep their own.
+ *
+ * Whoever holds the descriptors can write what he likes into the memory. A reader survives that
+ * (impossible content is -EBADMSG, never a crash), but cannot keep data from changing under the
+ * eyes of its user: copy records of producers that are not trusted before looking at them.
+ * Returns 0.
+ *   -EINVAL  ring_size is zero, not a power of two, smaller than a page or larger than 1 GiB; flags
+ *            is not 0;
+ *   -EMFILE, -ENFILE, -ENOMEM, -ENOSYS, -EFBIG  from the kernel, for want of what
+ *            memfd_create(2), eventfd(2) and ftruncate(2) need (-EFBIG: RLIMIT_FSIZE).
+ */
+RBCORE_API int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size,
+                                         uint32_t flags);
+
+/* ---- Sources: what a reader reads or a producer writes ------------------------------------- */
+
+#define RBCORE_SOURCE_MAP_FD UINT32_C(1)      /* fd: of a BPF map */
+#define RBCORE_SOURCE_PINNED_PATH UINT32_C(2) /* path: where a BPF map is pinned */
+#define RBCORE_SOURCE_MAP_ID UINT32_C(3)      /* map_id: of a BPF map (needs CAP_SYS_ADMIN) */
+#define RBCORE_SOURCE_MEMORY_RING UINT32_C(4) /* fd and event_fd: of a memory ring */
+
+/* Flags of a source. */
+#define RBCORE_SOURCE_LATEST UINT32_C(1) /* skip the records that are complete when it is added */
+#define RBCORE_SOURCE_INSIST UINT32_C(2) /* open although another reader has the ring */
+
+typedef struct rbcore_source {
+    size_t size;    /* of this struct */
+    uint32_t kind;  /* RBCORE_SOURCE_MAP_FD, ... */
+    uint32_t flags; /* RBCORE_SOURCE_LATEST, ...; default 0: resume where the last reader stopped */
+    int32_t fd;     /* stays the caller's: the library keeps a duplicate; default -1 */
+    int32_t event_fd; /* of a memory ring; as fd */
+    uint32_t map_id;  /* default 0: none */
+    int32_t loss_fd;  /* fd of the map in which rbcore_bpf.h counts losses; default -1: none */
+    const char *path; /* read during the call only; default NULL */
+    uint64_t cookie;  /* the caller's own, handed back by rbcore_reader_ring_stats; default 0 */
+} rbcore_source;
+
+#define RBCORE_SOURCE_INIT                                                                         \
+    { sizeof(rbcore_source), 0, 0, -1, -1, 0, -1, NULL, 0 }
+
+/*
+ * RBCORE_SOURCE_INIT for callers without macros: fills the first size bytes of *out, size being the
+ * caller's sizeof(rbcore_source). Any thread.
+ *   -EINVAL  size is below sizeof(size_t) or above 4096.
+ */
+RBCORE_API int rbcore_source_init(rbcore_source *out, size_t size);
+
+/* ---- Readers ------------------------------------------------------------------------------- */
+
+typedef struct rbcore_reader rbcore_reader;
+
+/* The most rings that a reader can have at once. */
+#define RBCORE_RINGS_MAX 1024
+
+/* Flags of a reader. */
+#define RBCORE_READER_RELEASE UINT32_C(1) /* records are given back one by one, in any order */
+
+/*
+ * Looks by a timer alone, every max_latency_ns, also when nothing comes: for BPF programs that
+ * never wake (BPF_RB_NO_WAKEUP).
+ */
+#define RBCORE_READER_POLL UINT32_C(2)
+
+/* The default of max_latency_ns. */
+#define RBCORE_MAX_LATENCY INT64_C(100000)
+
+typedef struct rbcore_reader_options {
+    size_t size;            /* of this struct */
+    uint64_t flags;         /* RBCORE_READER_RELEASE; default 0: given back in order, by commit */
+    int64_t max_latency_ns; /* see rbcore_reader_next; 0: every record wakes an idle reader */
+} rbcore_reader_options;
+
+#define RBCORE_READER_OPTIONS_INIT                                                                 \
+    { sizeof(rbcore_reader_options), 0, RBCORE_MAX_LATENCY }
+
+/* RBCORE_READER_OPTIONS_INIT as a function; like rbcore_source_init. Any thread. */
+RBCORE_API int rbcore_reader_options_init(rbcore_reader_options *out, size_t size);
+
+/*
+ * A record that was handed out. data points into the ring itself, is aligned to 8 bytes and stays
+ * valid and unchanged until the record is given back by rbcore_reader_commit or
+ * rbcore_reader_release. (In a memory ring a hostile producer may write there all the same.)
+ */
+typedef struct rbcore_record {
+    const void *data;
+    uint64_t position; /* of its header in the ring: its identity among the ring's records */
+    uint32_t size;     /* bytes of data, as the producer reserved them; may be 0 */
+    uint16_t ring;     /* the index that rbcore_reader_add returned */
+    uint16_t flags;    /* none defined yet: 0 */
+} rbcore_record;
+
+/*
+ * Opens a reader without rings. options is optional. The caller gives it back by
+ * rbcore_reader_free.
+ *   -EINVAL  options->size is absurd, a flag is unknown, max_latency_ns is negative, or 0 with
+ *            RBCORE_READER_POLL;
+ *   -E2BIG   options are from a newer version and use what this one does not know;
+ *   -ENOMEM, -EMFILE, -ENFILE  no memory or file descriptors (a reader has 3, and up to 3 a ring).
+ */
+RBCORE_API int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *options);
+
+/*
+ * Takes another reference to the reader, to be dropped by rbcore_reader_free: for garbage collected
+ * languages, whose views of a record can outlive the reader's owner. Any thread. Returns 0.
+ */
+RBCORE_API int rbcore_reader_ref(rbcore_reader *self);
+
+/*
+ * Drops a reference; NULL is allowed. With the last one the reader is closed: records that were
+ * handed out and not committed stay in the ring for the next reader, and their data becomes
+ * invalid. With RBCORE_READER_RELEASE the mapping lives on, and rbcore_reader_release may be
+ * called, until the last record that is held was released; a ring stays taken (-EBUSY for others)
+ * until then. Any thread, but not while another uses this reference.
+ */
+RBCORE_API void rbcore_reader_free(rbcore_reader *self);
+
+/*
+ * Adds a ring. Its records are read from where the last reader stopped, or with
+ * RBCORE_SOURCE_LATEST from the first record that is not complete at this moment (what was skipped
+ * is counted). Returns the ring's index, from 0 to RBCORE_RINGS_MAX - 1, which stays its own until
+ * it was removed; indexes are reused as late as possible.
+ *
+ * A ring has one consumer: two that do not know of each other lose records and can wedge the ring
+ * for good. So a ring that another reader of this library has, in this process or another, is
+ * refused. The other reader is known by a block that it leaves in the ring's consumer page and by a
+ * lock; both must speak for a living reader. Readers of other libraries cannot be detected.
+ * RBCORE_SOURCE_INSIST opens all the same: only for a reader known to be dead or hung.
+ *   -EINVAL      source->size is absurd, kind or a flag is unknown, or a field that the kind needs
+ *                is missing;
+ *   -E2BIG       source is from a newer version and uses what this one does not know;
+ *   -EBADF       fd, event_fd or loss_fd is not an open file descriptor;
+ *   -ENOENT      path or map_id names nothing;
+ *   -EMEDIUMTYPE the map is not of type BPF_MAP_TYPE_RINGBUF, or the loss map not a
+ *                BPF_MAP_TYPE_PERCPU_ARRAY of rbcore_bpf.h's values;
+ *   -EBADFD      fd is no BPF map; or no memory ring: not a memfd sealed against changes of its
+ *                size, or of another size or layout; or event_fd is no non-blocking eventfd;
+ *   -EOPNOTSUPP  the map is in overwrite mode (BPF_F_RB_OVERWRITE), which needs another way of
+ *                reading;
+ *   -EACCES, -EPERM  no permission: the fd is read-only or write-only, or the process lacks the
+ *                capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN);
+ *   -EBUSY       another reader has the ring;
+ *   -EBADMSG     the ring's positions are impossible;
+ *   -ENOSPC      the reader has RBCORE_RINGS_MAX rings, or the user the most epoll registrations;
+ *   -ESHUTDOWN   after rbcore_reader_shutdown;
+ *   -ENOMEM, -EMFILE, -ENFILE  no memory or file descriptors;
+ *   other errors as open(2) gives them for path.
+ */
+RBCORE_API int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source);
+
+/*
+ * Removes a ring: no record of it is read any more. What was not read stays in it for the next
+ * reader. With RBCORE_READER_RELEASE held records stay valid, and the ring's index and the ring
+ * itself taken, until they were released.
+ *   -EINVAL  no ring of this index;
+ *   -EBUSY   (without RBCORE_READER_RELEASE) records of the ring are handed out and not committed.
+ */
+RBCORE_API int rbcore_reader_remove(rbcore_reader *self, unsigned int ring);
+
+/*
+ * Reads up to max records without waiting, and returns how many. Records of one ring come in its
+ * order. Rings are served in turn: in one call each ring has at most one turn, of at most the
+ * records still free in the array, and the next call goes on with the ring after the one served
+ * last; so none has a second turn before every other ring with data had one. Discarded records are
+ * skipped; a call passes at most 65536 of them.
+ *
+ * The array should fit the processor's first-level cache: 128 to 512 records are fastest to fill.
+ *
+ * A read that finds records makes no system call (but for one in 1024 with a memory ring among
+ * several whose head stays unfinished: whether its producer died). One that finds none makes 1 or
+ * 2: it empties rbcore_reader_fd, arms the next wakeup and looks again. (A few more if the head of
+ * a memory ring is unfinished: whether its producer lives.)
+ *   0           all rings are empty, or the record at the head is still being written; the next
+ *               wakeup is armed;
+ *   -EAGAIN     no record found yet, but the bound on discarded records was reached, or records
+ *               that dead producers left unfinished were skipped: call again;
+ *   -ENODATA    once, when all that was there at rbcore_reader_flush has been delivered;
+ *   -ECANCELED  once, after rbcore_reader_interrupt;
+ *   -ESHUTDOWN  after rbcore_reader_shutdown;
+ *   -EBADMSG    a ring's content is impossible, and no other ring has records. It stays so until
+ *               the ring is removed; rbcore_reader_message tells which;
+ *   -ENOBUFS    with several rings and without RBCORE_READER_RELEASE: the records not committed
+ *               come from more than 1024 turns a ring: commit first;
+ *   -EINVAL     records is NULL or max is 0.
+ */
+RBCORE_API int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, size_t max);
+
+/* For timeout_ns: wait without end. */
+#define RBCORE_FOREVER (-1)
+
+/*
+ * Waits until records are due, at most timeout_ns nanoseconds (0: not at all; RBCORE_FOREVER), then
+ * reads like rbcore_reader_read.
+ *
+ * A record is due at once in a ring that is idle or slow: it wakes the reader. In a busy ring, one
+ * that had 4 records or more within max_latency_ns, records are due together: when the oldest has
+ * waited for max_latency_ns, or max records or a quarter of the ring are there. Meanwhile no
+ * producer pays for a wakeup. (That time is shorter for a ring that would fill up, and a ring below
+ * 64 KiB is never taken for busy; nor is any with a max_latency_ns below 50 microseconds.) A look
+ * by the timer costs as much processor time as 2 or 3 wakeups: bench/ has the measurements.
+ *
+ * Both hold while all records that were handed out have been given back. As long as some have not,
+ * the kernel wakes nobody: then it looks by the timer, first after 50 microseconds, with delays
+ * that double up to 10 milliseconds. And a reader of memory rings looks every 100 milliseconds, for
+ * records that a killed producer left unfinished. Before Linux 5.11 waits are rounded up to
+ * milliseconds.
+ *   0           the time is up and nothing is due; the next wakeup is armed;
+ *   -EINTR      a signal was caught; nothing was lost, call again;
+ *   -EAGAIN     the time is up and the bound on discarded records was reached;
+ *   -EINVAL     max is 0, or timeout_ns is negative and not RBCORE_FOREVER;
+ *   -ENODATA, -ECANCELED, -ESHUTDOWN, -EBADMSG, -ENOBUFS  as rbcore_reader_read, at once.
+ */
+RBCORE_API int rbcore_reader_next(rbcore_reader *self, rbcore_record *records, size_t max,
+                                  int64_t timeout_ns);
+
+/* Flags of rbcore_reader_commit: tell the kernel at once. */
+#define RBCORE_COMMIT_NOW UINT32_C(1)
+
+/*
+ * Gives back records in the order in which they were handed out: all up to and with *last, those of
+ * other rings included, or with last == NULL all. Their data becomes invalid, their space is free
+ * for producers. Nothing but this call and rbcore_reader_release gives records back. (Discarded
+ * records that follow one that was given back go with it.) Works after rbcore_reader_shutdown.
+ * Returns 0, also where there was nothing to commit.
+ *   -EINVAL  the reader was opened with RBCORE_READER_RELEASE; *last is not a record that is handed
+ *            out and not committed (then nothing was committed); a flag is unknown. A *last that
+ *            was made up, not handed out, may pass for one; and one of a memory ring whose header a
+ *            hostile producer changed meanwhile does not (last == NULL always works).
+ *
+ * While a ring is busy (see rbcore_reader_next) the space of the last small record becomes free
+ * with the next commit only, or at once with RBCORE_COMMIT_NOW; it is committed all the same.
+ */
+RBCORE_API int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *last, uint32_t flags);
+
+/*
+ * Gives back count single records, in any order. A ring's space becomes free as far as all records
+ * before are back, too. Any thread, several at once. Returns 0. (A record must not be released
+ * twice at the same time, nor while the last records of a removed ring or freed reader are: that
+ * may go unnoticed, or touch what is freed.)
+ *   -EINVAL  the reader was not opened with RBCORE_READER_RELEASE; or some of the records are not
+ *            held: released before, or not from this reader. The others were released.
+ */
+RBCORE_API int rbcore_reader_release(rbcore_reader *self, const rbcore_record *records,
+                                     size_t count);
+
+/*
+ * A file descriptor for poll(2), epoll(7) and event loops. When it is readable, call
+ * rbcore_reader_next with timeout_ns 0 (or rbcore_reader_read) until it returns 0; only then wait
+ * for it again. It belongs to the reader: never read from it or close it. Any thread.
+ */
+RBCORE_API int rbcore_reader_fd(const rbcore_reader *self);
+
+/*
+ * Makes the read or next that is running, or else the next one, return -ECANCELED, once, however
+ * often it was called. Any thread, and async-signal-safe. Returns 0.
+ */
+RBCORE_API int rbcore_reader_interrupt(rbcore_reader *self);
+
+/*
+ * Delivers what is there even if no wakeup came for it (BPF_RB_NO_WAKEUP): makes read and next look
+ * at all rings, and return -ENODATA, once, when everything that had been produced when they noticed
+ * the flush was delivered. A record that is still being written is not waited for. Any thread, and
+ * async-signal-safe. Returns 0.
+ */
+RBCORE_API int rbcore_reader_flush(rbcore_reader *self);
+
+/*
+ * Ends reading: from now on read, next and add return -ESHUTDOWN, a wait that is running included.
+ * Records can still be given back. Any thread, and async-signal-safe. Returns 0.
+ */
+RBCORE_API int rbcore_reader_shutdown(rbcore_reader *self);
+
+/*
+ * The cause of the last error of rbcore_reader_add, _remove, _read, _next or _commit, in more words
+ * than rbcore_strerror has: "map 12 is of type 1, not BPF_MAP_TYPE_RINGBUF". Never NULL; empty if
+ * there was none. Valid until the next call on this handle.
+ */
+RBCORE_API const char *rbcore_reader_message(const rbcore_reader *self);
+
+/* ---- Statistics ---------------------------------------------------------------------------- */
+
+/* The value of a statistic that is not known, also of one that the library is too old to know. */
+#define RBCORE_UNKNOWN UINT64_MAX
+
+/* Since the reader was opened, over all its rings, removed ones included. */
+typedef struct rbcore_reader_stats {
+    size_t size;       /* of this struct */
+    uint64_t records;  /* handed out */
+    uint64_t bytes;    /* of their data */
+    uint64_t discards; /* records that their producer discarded, skipped */
+    uint64_t batches;  /* calls of read and next that returned records */
+    uint64_t commits;  /* advances of a ring's consumer position */
+    uint64_t wakeups;  /* waits of next that an event ended, and events emptied by read */
+    uint64_t rings;    /* rings now */
+} rbcore_reader_stats;
+
+#define RBCORE_READER_STATS_INIT                                                                   \
+    { sizeof(rbcore_reader_stats), 0, 0, 0, 0, 0, 0, 0 }
+
+/* RBCORE_READER_STATS_INIT as a function; like rbcore_source_init. Any thread. */
+RBCORE_API int rbcore_reader_stats_init(rbcore_reader_stats *out, size_t size);
+
+/*
+ * Fills *out, as far as out->size goes. Any thread; each figure is exact as of some moment during
+ * the call. Returns 0.
+ *   -EINVAL  out->size is absurd.
+ */
+RBCORE_API int rbcore_reader_stats_get(rbcore_reader *self, rbcore_reader_stats *out);
+
+/* Flags of rbcore_ring_stats: its content is impossible (-EBADMSG). */
+#define RBCORE_RING_BROKEN UINT64_C(1)
+/*
+ * Opened without its lock (which somebody holds who is no living reader), or by
+ * RBCORE_SOURCE_INSIST: another reader may not notice this one.
+ */
+#define RBCORE_RING_UNGUARDED UINT64_C(2)
+/* Busy now: read by the timer (see rbcore_reader_next). */
+#define RBCORE_RING_PACED UINT64_C(4)
+
+/* Of one ring, since it was added unless said otherwise. */
+typedef struct rbcore_ring_stats {
+    size_t size;            /* of this struct */
+    uint64_t cookie;        /* of its source */
+    uint64_t flags;         /* RBCORE_RING_BROKEN, ... */
+    uint64_t map_id;        /* BPF map id; RBCORE_UNKNOWN for a memory ring */
+    uint64_t ring_size;     /* bytes of its data area */
+    uint64_t bytes_waiting; /* produced and not handed out: headers, unfinished ones included */
+    uint64_t high_water;    /* most bytes produced and not given back that a read ever found */
+    uint64_t records;       /* handed out */
+    uint64_t bytes;         /* of their data */
+    uint64_t discards;      /* records that their producer discarded, skipped */
+    uint64_t abandoned; /* records that a producer left unfinished when it died, skipped; only in a
+                            memory ring */
+    uint64_t skipped;   /* records skipped by RBCORE_SOURCE_LATEST */
+    uint64_t lost;      /* records refused because the ring was full, since it was created: from
+                            the loss map, or counted by a memory ring's producers;
+                            RBCORE_UNKNOWN without a loss map */
+    uint64_t producer_pos; /* end of the last record reserved */
+    uint64_t read_pos;     /* up to here records were handed out or skipped */
+    uint64_t user_pos;     /* up to here they were given back */
+    uint64_t consumer_pos; /* up to here the kernel knows that they were */
+} rbcore_ring_stats;
+
+#define RBCORE_RING_STATS_INIT                                                                     \
+    { sizeof(rbcore_ring_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+/* RBCORE_RING_STATS_INIT as a function; like rbcore_source_init. Any thread. */
+RBCORE_API int rbcore_ring_stats_init(rbcore_ring_stats *out, size_t size);
+
+/*
+ * Fills *out for one ring, as far as out->size goes. Any thread; each figure is exact as of some
+ * moment during the call. Returns 0.
+ *   -EINVAL  no ring of this index, or out->size is absurd.
+ */
+RBCORE_API int rbcore_reader_ring_stats(rbcore_reader *self, unsigned int ring,
+                                        rbcore_ring_stats *out);
+
+/*
+ * What names a record among all records of all machines: the boot during which it was produced, the
+ * ring, and its position in it. The same whichever process reads it.
+ */
+typedef struct rbcore_identity {
+    size_t size;         /* of this struct */
+    uint8_t boot_id[16]; /* /proc/sys/kernel/random/boot_id; all zero where that cannot be read */
+    uint64_t kind;       /* RBCORE_SOURCE_MAP_ID or RBCORE_SOURCE_MEMORY_RING: what ring_id is of */
+    uint64_t ring_id;    /* the BPF map's id, or the memory ring's inode number */
+    uint64_t position;   /* of the record's header */
+} rbcore_identity;
+
+#define RBCORE_IDENTITY_INIT                                                                       \
+    { sizeof(rbcore_identity), {0}, 0, 0, 0 }
+
+/* RBCORE_IDENTITY_INIT as a function; like rbcore_source_init. Any thread. */
+RBCORE_API int rbcore_identity_init(rbcore_identity *out, size_t size);
+
+/*
+ * The identity of a record that was handed out by this reader. Any thread. Returns 0.
+ *   -EINVAL  no ring of the record's index, or out->size is absurd.
+ */
+RBCORE_API int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *record,
+                                      rbcore_identity *out);
+
+/* ---- Producers ----------------------------------------------------------------------------- */
+
+typedef struct rbcore_producer rbcore_producer;
+
+/* The most producer handles that can be open on a memory ring at once, over all processes. */
+#define RBCORE_PRODUCERS_MAX 64
+
+/* Flags of submit, discard and output; the values of BPF_RB_NO_WAKEUP and BPF_RB_FORCE_WAKEUP. */
+#define RBCORE_NO_WAKEUP UINT32_C(1)    /* never wake the reader for this record */
+#define RBCORE_FORCE_WAKEUP UINT32_C(2) /* always wake it, even if it is busy */
+
+/*
+ * Opens a producer for a ring. This version knows sources of kind RBCORE_SOURCE_MEMORY_RING with no
+ * flags; cookie, path, map_id and loss_fd are not looked at. The caller gives it back by
+ * rbcore_producer_free. All functions of a producer but rbcore_producer_free may be called by any
+ * thread, several at once.
+ *   -EINVAL, -E2BIG, -EBADF, -EBADFD, -ENOMEM, -EMFILE, -ENFILE  as rbcore_reader_add;
+ *   -EBADMSG     the ring's positions are impossible;
+ *   -EOPNOTSUPP  the source is of another kind;
+ *   -EACCES, -EPERM  the memory ring's descriptor does not allow writing;
+ *   -ENOENT      /proc is not mounted;
+ *   -EUSERS      the ring has RBCORE_PRODUCERS_MAX producers.
+ */
+RBCORE_API int rbcore_producer_open(rbcore_producer **out, const rbcore_source *source);
+
+/*
+ * Closes the producer; NULL is allowed. Records that are reserved and neither submitted nor
+ * discarded are abandoned: the reader skips and counts them.
+ */
+RBCORE_API void rbcore_producer_free(rbcore_producer *self);
+
+/*
+ * Reserves a record of size bytes and sets *data to where its content goes (aligned to 8 bytes, in
+ * the ring itself, not cleared). Until it is submitted or discarded, the reader stops before it.
+ * Never blocks for the reader; producers wait for each other for the length of a reserve. If a
+ * producer died in the middle of its own, that wait takes a millisecond (and has no end if it died
+ * in another pid namespace while a child that it forked lives). Returns 0.
+ *   -EAGAIN   the ring is full: the record is lost, and counted as such in the ring;
+ *   -EMSGSIZE the record can never fit: size is more than the ring's size - 16 (the kernel never
+ *             fills a ring to the last 8 bytes, and each record has a header of 8);
+ *   -EBADMSG  the ring's positions are impossible.
+ */
+RBCORE_API int rbcore_producer_reserve(rbcore_producer *self, void **data, size_t size);
+
+/*
+ * Hands a reserved record to the reader. The reader is woken if it had given back all before this
+ * record, like the kernel does it, or as flags say. data is what reserve set. Returns 0.
+ *   -EINVAL  data is not a record that this producer has reserved, or a flag is unknown.
+ */
+RBCORE_API int rbcore_producer_submit(rbcore_producer *self, void *data, uint32_t flags);
+
+/* Gives up a reserved record: the reader skips it. Otherwise as rbcore_producer_submit. */
+RBCORE_API int rbcore_producer_discard(rbcore_producer *self, void *data, uint32_t flags);
+
+/*
+ * Reserves, copies size bytes from data (optional if size is 0) and submits. Returns 0.
+ *   -EAGAIN, -EMSGSIZE, -EBADMSG  as rbcore_producer_reserve;
+ *   -EINVAL  a flag is unknown, or data is NULL and size is not 0.
+ */
+RBCORE_API int rbcore_producer_output(rbcore_producer *self, const void *data, size_t size,
+                                      uint32_t flags);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* RBCORE_RBCORE_H */
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <linux/bpf.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+#pragma GCC visibility push(hidden)
+
+/* ==== capi/keep_errno.h ==== */
+#ifndef RBC_KEEP_ERRNO_H
+#define RBC_KEEP_ERRNO_H
+
+static inline void rbc_restore_errno(const int *saved) {
+    errno = *saved;
+}
+
+/*
+ * Placed first in a function that makes system calls: errno is the same after it as before,
+ * whatever way it returns. The ABI reports errors by return values and leaves errno to its callers.
+ */
+#define RBC_KEEP_ERRNO                                                                             \
+    __attribute__((cleanup(rbc_restore_errno), unused)) const int rbc_saved_errno = errno
+
+#endif
+
+/* ==== capi/map.h ==== */
+/* The few bpf(2) calls that a reader needs. Results are 0 or a new fd, or a negative errno. */
+#ifndef RBC_MAP_H
+#define RBC_MAP_H
+
+/* Since Linux 6.19; older headers lack it. */
+#define RBC_MAP_OVERWRITE (1U << 19)
+
+int rbc_map_open_path(const char *path);
+int rbc_map_open_id(uint32_t id);
+
+/* -EBADF: fd is not open; -EBADFD: it is, but it is no BPF map. */
+int rbc_map_info(int fd, struct bpf_map_info *info);
+
+/* Whether the map is one that rbcore_bpf.h declares to count losses. */
+bool rbc_map_counts_losses(const struct bpf_map_info *info);
+
+/* Sums the lost records over all CPUs. */
+int rbc_map_read_losses(int fd, uint64_t *records);
+
+/* 1 if the kernel has BPF_MAP_TYPE_RINGBUF, 0 if not. */
+int rbc_map_probe_ring(void);
+
+#endif
+
+/* ==== capi/mapping.h ==== */
+/*
+ * A ring's memory: one page that the consumer writes, one that the producer writes, and the data,
+ * mapped twice in a row so that a record that wraps is contiguous. Pages of PROT_NONE on both sides
+ * turn whatever would run over into a fault instead of a silent read of a neighbour.
+ */
+#ifndef RBC_MAPPING_H
+#define RBC_MAPPING_H
+
+typedef struct rbc_mapping {
+    unsigned char *consumer_page;
+    unsigned char *producer_page;
+    unsigned char *data;
+    size_t data_size; /* of one of the two copies */
+    size_t page_size;
+} rbc_mapping;
+
+typedef enum rbc_mapping_side { RBC_CONSUMER_SIDE, RBC_PRODUCER_SIDE } rbc_mapping_side;
+
+/* The page size of this system. */
+size_t rbc_page_size(void);
+
+/* Whether a ring can have this size: a power of two of at least a page. */
+int rbc_ring_size_is_valid(size_t size, size_t page_size);
+
+/* Maps a BPF_MAP_TYPE_RINGBUF for its consumer. Returns 0 or a negative errno of mmap(2). */
+int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size);
+
+/*
+ * Maps a memory ring. The consumer may write its own page only, the producer everything. page_size
+ * is a multiple of the system's, so that the layouts of others can be tested.
+ */
+int rbc_mapping_open_memory(rbc_mapping *out, int fd, size_t data_size, size_t page_size,
+                            rbc_mapping_side side);
+
+/* Unmaps; nothing happens for a mapping that was never opened (all zero). */
+void rbc_mapping_close(rbc_mapping *self);
+
+#endif
+
+/* ==== capi/process.h ==== */
+/* Who a process is, whether it still lives, and whether we are its forked child. */
+#ifndef RBC_PROCESS_H
+#define RBC_PROCESS_H
+
+/* Names a process beyond the reuse of its pid. Lives in shared memory: its layout is fixed. */
+typedef struct rbc_process {
+    uint8_t boot_id[16];
+    uint64_t namespaces; /* in which pid and start_time are meant; 0: not known */
+    uint64_t start_time; /* field 22 of /proc/PID/stat, in clock ticks; 0: not known */
+    uint64_t image;      /* differs between the programs that one pid executes in turn */
+    uint64_t pid;        /* 0: nobody */
+} rbc_process;
+
+typedef enum rbc_process_state {
+    RBC_PROCESS_DEAD,
+    RBC_PROCESS_ALIVE,
+    RBC_PROCESS_SELF,   /* this very program */
+    RBC_PROCESS_UNKNOWN /* in another namespace: nothing can be said */
+} rbc_process_state;
+
+rbc_process rbc_process_self(void);
+rbc_process_state rbc_process_state_of(const rbc_process *process);
+
+/* Reads this boot's id; all zero where /proc is not mounted. */
+void rbc_boot_id(uint8_t id[16]);
+
+/*
+ * Remembers the process in which a handle was opened. The word lies in a page that the kernel wipes
+ * in a forked child, so that the check costs a load and not a system call.
+ */
+typedef struct rbc_birthplace {
+    const _Atomic uint64_t *word;
+    uint64_t token;
+} rbc_birthplace;
+
+/* Returns 0 or a negative errno of mmap(2) or madvise(2). */
+int rbc_birthplace_init(rbc_birthplace *self);
+
+bool rbc_birthplace_is_here(const rbc_birthplace *self);
+
+#endif
+
+/* ==== capi/memory_ring.h ==== */
+/*
+ * The memory ring: a sealed memfd with the kernel's layout. What the kernel keeps in a page that
+ * nobody maps (its spin lock) or knows by itself (who its producers are) stands in the producer
+ * page's spare room.
+ */
+#ifndef RBC_MEMORY_RING_H
+#define RBC_MEMORY_RING_H
+
+#define RBC_MEMORY_RING_MAX ((size_t)1 << 30)
+
+/* Bytes of the memfd whose lock (rbc_lock_byte) is the reader's or a producer slot's. */
+#define RBC_CONSUMER_BYTE 0
+#define RBC_PRODUCER_BYTE(slot) (1 + (uint64_t)(slot))
+
+/* A place in the table of producers. Its owner holds the lock on its byte for as long as it lives.
+ */
+typedef struct rbc_producer_slot {
+    _Atomic uint64_t generation; /* changes with each owner */
+    rbc_process process;
+} rbc_producer_slot;
+
+/*
+ * Names a producer among all that ever had the ring: 1 << 30 | generation << 6 | slot. Stands in
+ * the second word of a record's header (where the kernel keeps an offset of its own), and in the
+ * lock while the producer has it. The generation tells it from an earlier owner of its slot.
+ */
+#define RBC_TOKEN_BIT (UINT32_C(1) << 30)
+#define RBC_TOKEN_GENERATIONS (UINT32_C(1) << 24)
+
+/* The producer page. Processes share it: its layout is fixed. */
+typedef struct rbc_producer_page {
+    _Atomic uint64_t producer_pos;
+    uint64_t pending_pos;   /* the kernel's; a memory ring does not use it yet */
+    uint64_t overwrite_pos; /* likewise */
+    unsigned char kernels[104];
+    uint64_t tag;
+    uint64_t page_size;
+    uint64_t data_size;
+    unsigned char unused[40];
+    _Atomic uint32_t lock; /* see producer.c */
+    unsigned char lock_line[60];
+    _Atomic uint64_t lost; /* records that were refused because the ring was full */
+    unsigned char lost_line[248];
+    rbc_producer_slot slots[RBCORE_PRODUCERS_MAX];
+} rbc_producer_page;
+
+static_assert(offsetof(rbc_producer_page, tag) == 128, "shared between processes");
+static_assert(offsetof(rbc_producer_page, lock) == 192, "shared between processes");
+static_assert(offsetof(rbc_producer_page, lost) == 256, "shared between processes");
+static_assert(offsetof(rbc_producer_page, slots) == 512, "shared between processes");
+static_assert(sizeof(rbc_producer_page) == 4096, "fits the smallest page");
+
+static inline rbc_producer_page *rbc_producer_page_of(const rbc_mapping *mapping) {
+    return (rbc_producer_page *)(void *)mapping->producer_page;
+}
+
+/*
+ * Checks that fd is a memory ring whose size nobody can change any more. Returns 0 with the size of
+ * its data area and its inode, or -EBADF, -EBADFD, -EACCES.
+ */
+int rbc_memory_ring_check(int fd, size_t *data_size, ino_t *inode);
+
+/* After mapping: checks that the memory was laid out as a ring of this size. 0 or -EBADFD. */
+int rbc_memory_ring_check_layout(const rbc_mapping *mapping);
+
+/* Returns 0, -EBADF, or -EBADFD if fd is no non-blocking eventfd. */
+int rbc_event_fd_check(int fd);
+
+/* A duplicate of fd, close-on-exec, or a negative errno. */
+int rbc_duplicate(int fd);
+
+/* Opens the file behind fd once more: an open file of our own, with locks of its own. */
+int rbc_reopen(int fd);
+
+/*
+ * Whether the producer of this token is gone: closed, or its process dead. lock_fd is an open file
+ * of the ring that is not that producer's own. asked_before counts the calls for this token: some
+ * look closer than others.
+ */
+bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
+                          unsigned asked_before);
+
+#endif
+
+/* ==== capi/owner.h ==== */
+/*
+ * Who consumes a ring. A ring has one consumer; two wedge it for good. The owner leaves his name in
+ * the spare room at the end of the ring's consumer page, and holds a lock on the ring's file. Each
+ * alone can be fooled: the block is stale after a kill and survives execve(), the lock can be taken
+ * by any stranger (all BPF maps share one inode), is kept by forked children, and does not tell
+ * readers apart that share an open file. Together they decide; see rbc_owner_claim.
+ */
+#ifndef RBC_OWNER_H
+#define RBC_OWNER_H
+
+typedef struct rbc_owner_block rbc_owner_block;
+
+typedef struct rbc_owner {
+    rbc_owner_block *block;
+    uint64_t claim; /* what we wrote into the block; 0: nothing */
+    uint64_t lock_byte;
+    int lock_fd;       /* open on the ring's file */
+    bool lock_is_ours; /* lock_fd is an open file of our own, not a duplicate of the caller's */
+    bool locked;
+} rbc_owner;
+
+/*
+ * Claims the ring for this process. lock_fd stays the caller's. *guarded tells whether later
+ * readers will notice us. Returns 0, or -EBUSY if another reader lives (never with insist).
+ */
+int rbc_owner_claim(rbc_owner *self, const rbc_mapping *mapping, int lock_fd, bool lock_is_ours,
+                    uint64_t lock_byte, bool insist, bool *guarded);
+
+/* Where the last reader says that it committed to; 0 if none said anything. */
+uint64_t rbc_owner_committed(const rbc_owner *self);
+
+/* Leaves that word for our successor. */
+void rbc_owner_note_committed(rbc_owner *self, uint64_t position);
+
+/* The process that the ring's block names, for messages. */
+uint64_t rbc_owner_pid(const rbc_owner *self);
+
+/* Gives the ring up. Not to be called in a forked child: the claim is the parent's. */
+void rbc_owner_yield(rbc_owner *self);
+
+/* Locks a byte of a file for fd's open file. Returns whether it has the lock now. */
+bool rbc_lock_byte(int fd, uint64_t byte);
+
+void rbc_unlock_byte(int fd, uint64_t byte);
+
+/* Whether an open file other than fd's holds the byte's lock. */
+bool rbc_byte_is_locked(int fd, uint64_t byte);
+
+#endif
+
+/* ==== capi/pace.h ==== */
+/*
+ * When a ring is read: moderation of its wakeups.
+ *
+ * The kernel wakes the consumer only if the record just committed is the one at consumer_pos. So
+ * the consumer owns the rate of wakeups. A ring is either
+ *   armed: all that was given back is published, and the next record wakes the reader; or
+ *   paced: the last record that was given back stays unpublished, so no producer pays for a wakeup,
+ *          and the reader looks by a timer.
+ * A wakeup per record is best for a slow ring; a look per interval, which costs 20 to 24 us of
+ * processor time however much it finds, for a busy one.
+ */
+#ifndef RBC_PACE_H
+#define RBC_PACE_H
+
+struct rbc_ring;
+
+/*
+ * A cycle of sleeping and looking costs what 2.5 wakeups cost. From 4 records in an interval on
+ * pacing pays; below 2 it does not. Between the two a ring stays what it is.
+ */
+#define RBC_PACE_ENTER 4
+#define RBC_PACE_LEAVE 2
+
+/*
+ * No shorter sleep is worth it: the kernel's own slack for timers of ordinary threads. A ring that
+ * would need one is never paced.
+ */
+#define RBC_PACE_SHORTEST_NS INT64_C(50000)
+
+typedef struct rbc_pace {
+    int64_t ceiling_ns;  /* the longest interval for this ring; 0: it is never paced */
+    int64_t interval_ns; /* the current one */
+    int64_t since_ns;    /* when it began */
+    uint64_t passed_at;  /* records and discards passed by then */
+    uint64_t bytes_at;   /* read_pos by then */
+    bool always;         /* RBCORE_READER_POLL: its producers never wake us */
+    bool drained;        /* the last scan left nothing behind */
+} rbc_pace;
+
+/* Chooses the ceiling from the reader's max_latency and the ring's size. */
+void rbc_pace_init(struct rbc_ring *ring, int64_t max_latency_ns, bool always);
+
+/* Whether a moderated read that has room for max records takes from the ring now. */
+bool rbc_pace_is_due(const struct rbc_ring *ring, int64_t now_ns, uint64_t max);
+
+/* When the ring is due at the latest; INT64_MAX if it is armed. */
+int64_t rbc_pace_deadline(const struct rbc_ring *ring);
+
+typedef enum rbc_pace_change { RBC_PACE_STAYS, RBC_PACE_PACES, RBC_PACE_ARMS } rbc_pace_change;
+
+/* After a scan: what the ring should become, by what the scans since the last time found. */
+rbc_pace_change rbc_pace_judge(struct rbc_ring *ring, int64_t now_ns);
+
+#endif
+
+/* ==== capi/ring.h ==== */
+/*
+ * One ring of a reader: its layout, its positions and the scan over its records.
+ *
+ *   consumer_pos <= user_pos <= read_pos <= producer_pos,   producer_pos - user_pos <= size
+ *
+ * read_pos:     up to here records were handed out (or were discarded ones, skipped).
+ * user_pos:     up to here they were given back.
+ * consumer_pos: up to here the kernel knows it. The same as user_pos, a moment later; or, while the
+ *               ring is paced, the start of the last record before it (see pace.h).
+ */
+#ifndef RBC_RING_H
+#define RBC_RING_H
+
+/* The header of a record: see BPF_RINGBUF_BUSY_BIT and its neighbours in linux/bpf.h. */
+typedef struct rbc_header {
+    _Atomic uint32_t length; /* of the data, with the two bits below */
+    _Atomic uint32_t owner;  /* memory ring: the producer's token; the kernel's own otherwise */
+} rbc_header;
+
+#define RBC_BUSY (UINT32_C(1) << 31)
+#define RBC_DISCARD (UINT32_C(1) << 30)
+#define RBC_HEADER_SIZE 8
+
+/* The bytes that a record takes, its header included. */
+static inline uint64_t rbc_record_span(uint32_t size) {
+    return ((uint64_t)size + RBC_HEADER_SIZE + 7) & ~UINT64_C(7);
+}
+
+typedef struct rbc_ring {
+    rbcore_reader *reader;
+    rbc_mapping mapping;
+    _Atomic uint64_t *consumer_pos; /* in the consumer page */
+    _Atomic uint64_t *producer_pos; /* in the producer page */
+
+    _Atomic uint64_t read_pos; /* written by the reading thread */
+    _Atomic uint64_t user_pos; /* written by the committing thread, or by whoever is `advancing` */
+    _Atomic uint64_t last_pos; /* of the last record (or discarded one) before read_pos */
+    uint64_t published_pos;    /* what we stored into consumer_pos; as user_pos */
+    uint64_t handed_end;       /* end of the last record handed out; commit mode only */
+    uint64_t usual_span;       /* of the last record handed out */
+    rbc_pace pace;             /* of the reading thread */
+    atomic_bool is_paced;      /* written by the reading thread */
+    bool is_silent;            /* the wait does not listen to its wakeups */
+    uint16_t index;            /* in the reader's slots */
+    bool head_is_busy;         /* the last scan ended at a record that is being written */
+    unsigned busy_scans;       /* scans in a row that got nowhere because of that */
+    unsigned doubts;           /* how often it was asked whether that record's producer lives */
+    atomic_bool broken;        /* its content is impossible */
+    uint64_t flush_pos;        /* a flush is complete when read_pos gets here */
+
+    /* Release mode only; see give_back.c. */
+    _Atomic uint64_t *held;     /* a bit for each 8 bytes: a record that starts here is held */
+    _Atomic uint32_t advancing; /* releases that the thread at work has not seen yet */
+
+    _Atomic uint64_t refs; /* the reader's, and one for each held record */
+
+    /* Statistics: each has one writer at a time. */
+    _Atomic uint64_t records, bytes, discards, abandoned, high_water;
+    _Atomic uint64_t skipped;
+
+    /* What never changes after it was added. */
+    uint64_t cookie;
+    uint64_t map_id; /* RBCORE_UNKNOWN: a memory ring */
+    ino_t inode;     /* of a memory ring */
+    bool is_memory;
+    bool from_latest; /* RBCORE_SOURCE_LATEST */
+    bool is_guarded;
+    int fd;      /* of the map, or of the memory */
+    int wake_fd; /* what the kernel or the producer makes readable: the map's fd, or the eventfd */
+    int lock_fd; /* the same file as fd; an open file of our own where possible */
+    int loss_fd; /* of the loss map, or -1 */
+    rbc_owner owner;
+} rbc_ring;
+
+/* Why a scan ended. */
+typedef enum rbc_scan_end {
+    RBC_SCAN_EMPTY,  /* at producer_pos, or at a BUSY record */
+    RBC_SCAN_FULL,   /* the array of records is full */
+    RBC_SCAN_BOUND,  /* too many discarded records */
+    RBC_SCAN_BROKEN, /* at something that no producer writes */
+} rbc_scan_end;
+
+typedef struct rbc_scan {
+    rbcore_record *records; /* where to put what is found */
+    size_t max;             /* room in it */
+    size_t count;           /* found */
+    uint64_t bytes;         /* of data in them */
+    size_t skips_left;      /* the bound on discarded records; counts down */
+} rbc_scan;
+
+/*
+ * Starts at the positions found in the ring, or where the last reader says that it committed to if
+ * that is possible: the kernel's position trails it while a ring is paced. Returns 0, or -EBADMSG
+ * if the positions are impossible.
+ */
+int rbc_ring_load_positions(rbc_ring *self, uint64_t committed);
+
+/* Hands out records from read_pos on: one turn. The reading thread only. */
+rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan);
+
+/* Skips the records that are complete now. For RBCORE_SOURCE_LATEST, before the first scan. */
+void rbc_ring_skip_to_latest(rbc_ring *self);
+
+/*
+ * If a producer died and left the record at read_pos unfinished, skips it and returns true. Makes
+ * system calls. The reading thread only.
+ */
+bool rbc_ring_skip_abandoned(rbc_ring *self);
+
+/* Whether a scan would find a complete record (or a discarded one) at read_pos. Any thread. */
+bool rbc_ring_has_news(rbc_ring *self);
+
+static inline bool rbc_ring_is_paced(const rbc_ring *self) {
+    return atomic_load_explicit(&self->is_paced, memory_order_relaxed);
+}
+
+static inline rbc_header *rbc_ring_header(const rbc_ring *self, uint64_t position) {
+    uint64_t offset = position & (self->mapping.data_size - 1);
+    return (rbc_header *)(void *)(self->mapping.data + offset);
+}
+
+/* The length of a record that was passed by the scan before. */
+static inline uint32_t rbc_get_length(const rbc_ring *self, uint64_t position) {
+    return atomic_load_explicit(&rbc_ring_header(self, position)->length, memory_order_relaxed);
+}
+
+/* For a figure with a single writer, which others may read at any time. */
+static inline void rbc_count(_Atomic uint64_t *figure, uint64_t amount) {
+    uint64_t old = atomic_load_explicit(figure, memory_order_relaxed);
+    atomic_store_explicit(figure, old + amount, memory_order_relaxed);
+}
+
+static inline uint64_t rbc_get(const _Atomic uint64_t *figure) {
+    return atomic_load_explicit(figure, memory_order_relaxed);
+}
+
+#endif
+
+/* ==== capi/fence.h ==== */
+#ifndef RBC_FENCE_H
+#define RBC_FENCE_H
+
+/*
+ * A full fence between a store (of consumer_pos, or of "parked") and a later load (of a record's
+ * header, or of positions). No weaker order keeps a load from passing an earlier store.
+ */
+static inline void rbc_full_fence(void) {
+#ifdef RBCORE_THREAD_SANITIZER
+    /* ThreadSanitizer does not know stand-alone fences; it knows read-modify-writes. */
+    extern atomic_int rbc_fence; /* one for all, so that fences pair; in wait.c */
+    atomic_fetch_add_explicit(&rbc_fence, 0, memory_order_seq_cst);
+#else
+    atomic_thread_fence(memory_order_seq_cst);
+#endif
+}
+
+/* In a loop that waits for another core: leaves this one's resources to its sibling thread. */
+static inline void rbc_relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+#endif
+
+/* ==== capi/sized.h ==== */
+/* Structs of the ABI that begin with their own size, so that they can grow. */
+#ifndef RBC_SIZED_H
+#define RBC_SIZED_H
+
+/* A larger size than this is taken for garbage, not for a struct of the far future. */
+#define RBC_SIZED_MAX 4096
+
+/*
+ * Reads the caller's sized struct `given` into `known`, which holds the defaults of this library's
+ * version of the struct. Returns 0, -EINVAL for an absurd size, or -E2BIG for a newer struct that
+ * uses what this version does not know.
+ */
+int rbc_sized_in(void *known, size_t known_size, const void *given);
+
+/*
+ * Writes `known` into the caller's sized struct `given`, as far as that goes. What a newer caller
+ * has beyond it becomes RBCORE_UNKNOWN. Returns 0 or -EINVAL for an absurd size.
+ */
+int rbc_sized_out(void *given, const void *known, size_t known_size);
+
+/* Writes the defaults into the caller's `out` of `size` bytes, zeros beyond. Returns 0 or -EINVAL.
+ */
+int rbc_sized_init(void *out, size_t size, const void *defaults, size_t defaults_size);
+
+#endif
+
+/* ==== capi/give_back.h ==== */
+/*
+ * How records come back: in order (commit) or one by one (release), and how the space goes to the
+ * producers. Every advance of consumer_pos happens here.
+ */
+#ifndef RBC_GIVE_BACK_H
+#define RBC_GIVE_BACK_H
+
+/* Uncommitted turns that can be told apart, for each ring of the reader. */
+#define RBC_TURNS_PER_RING 1024
+
+/* A turn of a ring: its records up to here were handed out before those of the next turn. */
+typedef struct rbc_turn {
+    uint64_t end;
+    uint16_t ring;
+} rbc_turn;
+
+/*
+ * The uncommitted turns in the order in which they were handed out: a circular buffer. Turns of one
+ * ring that follow each other are one.
+ */
+typedef struct rbc_turns {
+    rbc_turn *entries;
+    size_t capacity, first, count;
+} rbc_turns;
+
+/* Makes room for the turns of so many rings. Returns 0 or -ENOMEM. */
+int rbc_turns_make_room(rbc_turns *self, size_t rings);
+
+void rbc_turns_free(rbc_turns *self);
+
+/* Forgets the turns of a ring that is removed. */
+void rbc_turns_forget(rbc_turns *self, uint16_t ring);
+
+/* Whether a turn of this ring could not be noted. */
+bool rbc_turns_is_full_for(const rbc_turns *self, uint16_t ring);
+
+/*
+ * Publishes what a paced ring holds back, and looks again. The reading thread only, and after it
+ * made the ring armed: else the next advance holds a record back again.
+ */
+void rbc_ring_publish(rbc_ring *self);
+
+/*
+ * Notes that the scan of a ring found these records and came to `position`, the start of the last
+ * one that it passed being `last`. Discarded records at
+ * the end are given back here if the user holds nothing that could be given back after them.
+ */
+void rbc_ring_handed_out(rbc_ring *self, const rbcore_record *records, size_t count, uint64_t last,
+                         uint64_t position);
+
+/* Whether records of the ring are with the user. The reading thread only. */
+bool rbc_ring_has_held(const rbc_ring *self);
+
+#endif
+
+/* ==== capi/wait.h ==== */
+/*
+ * Waiting: one epoll instance over the wakeups of all rings, an eventfd by which other threads
+ * interrupt, and a timer for the times when no producer would wake us.
+ *
+ * All of it is edge-triggered. Level-triggered, a ring is "readable" as long as
+ * producer_pos != consumer_pos: with records held by the user, or a record being written at the
+ * head, a wait would spin. An edge is the producer's wakeup itself, and stays on the epoll's list
+ * until it was fetched: what happens between a look at the ring and a wait is not lost.
+ */
+#ifndef RBC_WAIT_H
+#define RBC_WAIT_H
+
+typedef struct rbc_wait {
+    int epoll_fd;
+    int wake_fd;
+    int timer_fd;
+    int64_t delay_ns;   /* of the next timer */
+    atomic_bool parked; /* the reader may be waiting: an advance of consumer_pos must look again */
+    _Atomic uint64_t wakeups;
+} rbc_wait;
+
+int rbc_wait_open(rbc_wait *self);
+
+/* Ends waiting. wake_fd stays open: other threads may still be about to write to it. */
+void rbc_wait_close_epoll(rbc_wait *self);
+
+void rbc_wait_close(rbc_wait *self);
+
+int rbc_wait_add(rbc_wait *self, int fd);
+void rbc_wait_remove(rbc_wait *self, int fd);
+
+/* Stops listening to a wakeup, or listens again: then what came meanwhile is an event. */
+void rbc_wait_listen(rbc_wait *self, int fd, bool listen);
+
+/* Fetches all events that are there, so that epoll_fd is readable only for what comes later. */
+void rbc_wait_drain(rbc_wait *self);
+
+/*
+ * Blocks until an event, at most timeout_ns (RBCORE_FOREVER: without end), and fetches it. Returns
+ * 0 or -EINTR.
+ */
+int rbc_wait_block(rbc_wait *self, int64_t timeout_ns);
+
+/* Makes epoll_fd readable. Any thread, async-signal-safe. */
+void rbc_wait_wake(const rbc_wait *self);
+
+/*
+ * The delay until the next look at rings whose producers do not wake us; doubles each time, until
+ * rbc_wait_reset_delay.
+ */
+int64_t rbc_wait_next_delay(rbc_wait *self);
+void rbc_wait_reset_delay(rbc_wait *self);
+
+/* Makes epoll_fd readable after a delay. */
+void rbc_wait_start_timer(rbc_wait *self, int64_t delay_ns);
+
+#endif
+
+/* ==== capi/reader.h ==== */
+#ifndef RBC_READER_H
+#define RBC_READER_H
+
+/* What other threads (and signal handlers) ask of the reading thread. */
+#define RBC_ASKED_INTERRUPT 1u
+#define RBC_ASKED_FLUSH 2u
+#define RBC_ASKED_SHUTDOWN 4u
+
+struct rbcore_reader {
+    rbc_birthplace birthplace;
+    bool is_release; /* opened with RBCORE_READER_RELEASE */
+    bool is_polling; /* opened with RBCORE_READER_POLL */
+    bool can_pace;   /* max_latency_ns is long enough */
+    int64_t max_latency_ns;
+    bool is_flushing;  /* a flush was noticed and is not complete */
+    atomic_uint asked; /* RBC_ASKED_ bits */
+    rbc_wait wait;
+    rbc_turns turns;
+
+    rbc_ring *rings[RBCORE_RINGS_MAX]; /* those that are read, without gaps */
+    unsigned ring_count;
+    unsigned paced_count; /* of them */
+    bool has_memory_ring; /* or had one */
+    unsigned next_turn;   /* which of them comes first in the next read */
+    unsigned next_slot;   /* where the search for a free slot begins */
+
+    /* By index; a removed ring stays until its last held record was released. */
+    _Atomic(rbc_ring *) slots[RBCORE_RINGS_MAX];
+    /* Keeps rings from going away under the eyes of those who look at statistics. */
+    pthread_mutex_t slots_lock;
+
+    _Atomic uint64_t refs; /* the caller's, and one for each ring in the slots */
+    _Atomic uint64_t user_refs;
+
+    _Atomic uint64_t records, bytes, discards, batches, commits;
+    char message[200];
+};
+
+/* Whether the handle may be used: 0, -EINVAL, or -ECHILD in a forked child. */
+static inline int rbc_reader_check(const rbcore_reader *self) {
+    if (self == NULL) {
+        return -EINVAL;
+    }
+    return rbc_birthplace_is_here(&self->birthplace) ? 0 : -ECHILD;
+}
+
+/* Sets the message and returns the error. */
+__attribute__((format(printf, 3, 4))) int rbc_reader_fail(rbcore_reader *self, int error,
+                                                          const char *format, ...);
+
+/* The ring of an index, or NULL. Its life is the caller's concern: a held record, or slots_lock. */
+static inline rbc_ring *rbc_reader_ring(rbcore_reader *self, unsigned index) {
+    return index < RBCORE_RINGS_MAX
+               ? atomic_load_explicit(&self->slots[index], memory_order_acquire)
+               : NULL;
+}
+
+/* Drops a reference; with the last one the memory goes. */
+void rbc_reader_put(rbcore_reader *self);
+
+/* Drops references to a ring; with the last one it is closed. */
+void rbc_ring_put(rbc_ring *self, uint64_t count);
+
+/* Opens the ring that a source names; see source.c. Returns 0 or a negative errno, with message. */
+int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *source);
+
+/* Frees a ring that rbc_ring_open made. In a forked child what it shares with the parent stays. */
+void rbc_ring_close(rbc_ring *self);
+
+#endif
+
+/* ==== capi/error.c ==== */
+/* Errors that mean something narrower here than what errno(3) says of them. */
+static const struct {
+    int error;
+    const char *text;
+} meanings[] = {
+    {0, "success"},
+    {E2BIG, "the struct is from a newer version and uses fields that this one does not know"},
+    {EACCES, "the descriptor does not allow both reading and writing"},
+    {EAGAIN, "try again: discarded records were passed and more may wait, or the ring is full"},
+    {EBADF, "not an open file descriptor"},
+    {EBADFD, "the descriptor is not of a BPF map, or not of a sealed memory ring"},
+    {EBADMSG, "the ring's content is impossible: something overwrote it"},
+    {EBUSY, "another reader has the ring, or records are not committed"},
+    {ECANCELED, "interrupted by rbcore_reader_interrupt"},
+    {ECHILD, "the handle was opened before fork(): it is the parent's"},
+    {EINTR, "a signal was caught"},
+    {EINVAL, "an argument is not valid"},
+    {EMEDIUMTYPE, "the BPF map is not of the type that is needed"},
+    {EMFILE, "the process has too many open file descriptors"},
+    {EMSGSIZE, "the record is larger than any the ring can hold"},
+    {ENFILE, "the system has too many open files"},
+    {ENOBUFS, "too many turns of several rings are not committed"},
+    {ENODATA, "flushed: all that was there has been delivered"},
+    {ENOENT, "no BPF map of this path or id"},
+    {ENOMEM, "out of memory"},
+    {ENOSPC, "the reader has the most rings it can have"},
+    {EOPNOTSUPP, "not supported by this version for this kind of ring"},
+    {EPERM, "the kernel does not permit it: see CAP_BPF and CAP_SYS_ADMIN"},
+    {ESHUTDOWN, "the reader was shut down"},
+    {EUSERS, "the memory ring has the most producers it can have"},
+};
+
+const char *rbcore_strerror(int error) {
+    /* As the magnitude, without overflowing for INT_MIN. */
+    unsigned magnitude = error < 0 ? 0u - (unsigned)error : (unsigned)error;
+    for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++) {
+        if ((unsigned)meanings[i].error == magnitude) {
+            return meanings[i].text;
+        }
+    }
+    return "an error of the operating system: see errno(3)";
+}
+
+uint32_t rbcore_version(void) {
+    return RBCORE_VERSION;
+}
+
+static int probe_memory_ring(void) {
+    int fd = memfd_create("rbcore", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0) {
+        return errno == ENOSYS ? 0 : -errno;
+    }
+    close(fd);
+    return 1;
+}
+
+int rbcore_supports(uint32_t feature) {
+    RBC_KEEP_ERRNO;
+    switch (feature) {
+    case RBCORE_FEATURE_KERNEL_RING:
+        return rbc_map_probe_ring();
+    case RBCORE_FEATURE_MEMORY_RING:
+        return probe_memory_ring();
+    default:
+        return 0;
+    }
+}
+
+/* ==== capi/map.c ==== */
+static int bpf(enum bpf_cmd command, union bpf_attr *attr) {
+    long result = syscall(SYS_bpf, command, attr, sizeof(*attr));
+    return result < 0 ? -errno : (int)result;
+}
+
+int rbc_map_open_path(const char *path) {
+    union bpf_attr attr;
+    memset(&attr, 0, sizeof(attr));
+    attr.pathname = (uintptr_t)path;
+    return bpf(BPF_OBJ_GET, &attr);
+}
+
+int rbc_map_open_id(uint32_t id) {
+    union bpf_attr attr;
+    memset(&attr, 0, sizeof(attr));
+    attr.map_id = id;
+    return bpf(BPF_MAP_GET_FD_BY_ID, &attr);
+}
+
+/*
+ * The kernel gives the info of programs and links by the same command, and does not say which it
+ * gave. Without /proc they pass here, and are found out by their type or by mmap().
+ */
+static bool is_something_else(int fd) {
+    char path[32], target[32];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(path, target, sizeof(target) - 1);
+    target[n > 0 ? n : 0] = '\0';
+    return n > 0 && strcmp(target, "anon_inode:bpf-map") != 0;
+}
+
+int rbc_map_info(int fd, struct bpf_map_info *info) {
+    if (fcntl(fd, F_GETFD) < 0) {
+        return -EBADF;
+    }
+    if (is_something_else(fd)) {
+        return -EBADFD;
+    }
+    union bpf_attr attr;
+    memset(&attr, 0, sizeof(attr));
+    memset(info, 0, sizeof(*info));
+    attr.info.bpf_fd = (uint32_t)fd;
+    attr.info.info_len = sizeof(*info);
+    attr.info.info = (uintptr_t)info;
+    int error = bpf(BPF_OBJ_GET_INFO_BY_FD, &attr);
+    return error == -EINVAL ? -EBADFD : error;
+}
+
+/* A value of the loss map: what include/rbcore/rbcore_bpf.h counts. */
+typedef struct losses {
+    uint64_t records;
+    uint64_t bytes;
+} losses;
+
+bool rbc_map_counts_losses(const struct bpf_map_info *info) {
+    return info->type == BPF_MAP_TYPE_PERCPU_ARRAY && info->key_size == sizeof(uint32_t) &&
+           info->value_size == sizeof(losses);
+}
+
+/*
+ * How many values a per-CPU map has: one for each possible CPU. The kernel writes that many without
+ * asking, so nothing less than its own list will do.
+ */
+static int possible_cpus(void) {
+    FILE *file = fopen("/sys/devices/system/cpu/possible", "re");
+    if (file == NULL) {
+        return -errno;
+    }
+    int count = 0, first, last;
+    while (fscanf(file, "%d", &first) == 1) {
+        last = first;
+        if (fscanf(file, "-%d", &last) == EOF) {
+            last = first;
+        }
+        count += last - first + 1;
+        if (fgetc(file) != ',') {
+            break;
+        }
+    }
+    fclose(file);
+    return count > 0 ? count : -ENODATA;
+}
+
+int rbc_map_read_losses(int fd, uint64_t *records) {
+    int cpus = possible_cpus();
+    if (cpus < 0) {
+        return cpus;
+    }
+    losses *values = calloc((size_t)cpus, sizeof(*values));
+    if (values == NULL) {
+        return -ENOMEM;
+    }
+    uint32_t key = 0;
+    union bpf_attr attr;
+    memset(&attr, 0, sizeof(attr));
+    attr.map_fd = (uint32_t)fd;
+    attr.key = (uintptr_t)&key;
+    attr.value = (uintptr_t)values;
+    int error = bpf(BPF_MAP_LOOKUP_ELEM, &attr);
+    *records = 0;
+    for (int i = 0; i < cpus; i++) {
+        *records += values[i].records;
+    }
+    free(values);
+    return error;
+}
+
+int rbc_map_probe_ring(void) {
+    union bpf_attr attr;
+    memset(&attr, 0, sizeof(attr));
+    attr.map_type = BPF_MAP_TYPE_RINGBUF;
+    attr.max_entries = (uint32_t)sysconf(_SC_PAGESIZE);
+    int fd = bpf(BPF_MAP_CREATE, &attr);
+    if (fd >= 0) {
+        close(fd);
+        return 1;
+    }
+    return fd == -EINVAL || fd == -ENOSYS ? 0 : fd;
+}
+
+/* ==== capi/mapping.c ==== */
+size_t rbc_page_size(void) {
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+int rbc_ring_size_is_valid(size_t size, size_t page_size) {
+    return size >= page_size && (size & (size - 1)) == 0;
+}
+
+static size_t total_size(const rbc_mapping *self) {
+    size_t guards = 2 * self->page_size, pages = 2 * self->page_size;
+    return guards + pages + 2 * self->data_size;
+}
+
+static unsigned char *first_guard(const rbc_mapping *self) {
+    return self->consumer_page - self->page_size;
+}
+
+/* Reserves the address range, nothing of it accessible yet. */
+static int reserve(rbc_mapping *self, size_t data_size, size_t page_size) {
+    self->data_size = data_size;
+    self->page_size = page_size;
+    void *base = mmap(NULL, total_size(self), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (base == MAP_FAILED) {
+        int error = -errno;
+        memset(self, 0, sizeof(*self));
+        return error;
+    }
+    self->consumer_page = (unsigned char *)base + page_size;
+    self->producer_page = self->consumer_page + page_size;
+    self->data = self->producer_page + page_size;
+    return 0;
+}
+
+/* Maps a piece of the file over a piece of the range. */
+static int place(unsigned char *address, size_t size, int protection, int fd, size_t offset) {
+    void *mapped = mmap(address, size, protection, MAP_SHARED | MAP_FIXED, fd, (off_t)offset);
+    return mapped == MAP_FAILED ? -errno : 0;
+}
+
+int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size) {
+    size_t page = rbc_page_size();
+    int error = reserve(out, data_size, page);
+    if (error != 0) {
+        return error;
+    }
+    error = place(out->consumer_page, page, PROT_READ | PROT_WRITE, fd, 0);
+    if (error == 0) {
+        /* The kernel itself lays the data out twice. */
+        error = place(out->producer_page, page + 2 * data_size, PROT_READ, fd, page);
+    }
+    if (error != 0) {
+        rbc_mapping_close(out);
+    }
+    return error;
+}
+
+static int map_memory(rbc_mapping *out, int fd, size_t data_size, size_t page_size,
+                      rbc_mapping_side side) {
+    int writable = PROT_READ | PROT_WRITE;
+    int produced = side == RBC_PRODUCER_SIDE ? writable : PROT_READ;
+    int error = reserve(out, data_size, page_size);
+    if (error != 0) {
+        return error;
+    }
+    error = place(out->consumer_page, page_size, writable, fd, 0);
+    if (error == 0) {
+        error = place(out->producer_page, page_size + data_size, produced, fd, page_size);
+    }
+    if (error == 0) {
+        error = place(out->data + data_size, data_size, produced, fd, 2 * page_size);
+    }
+    if (error != 0) {
+        munmap(first_guard(out), total_size(out));
+        memset(out, 0, sizeof(*out));
+    }
+    return error;
+}
+
+#ifdef RBCORE_THREAD_SANITIZER
+/*
+ * ThreadSanitizer tells memory apart by its address, so it sees neither races nor their absence
+ * between two mappings of one memfd. In its build the reader and the producers of a process share
+ * one mapping of a ring.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+typedef struct shared_mapping {
+    struct shared_mapping *next;
+    rbc_mapping mapping;
+    ino_t inode;
+    unsigned users;
+} shared_mapping;
+
+static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
+static shared_mapping *shared_mappings;
+
+static int share(rbc_mapping *out, int fd, size_t data_size, size_t page_size, ino_t inode) {
+    shared_mapping *shared = shared_mappings;
+    while (shared != NULL && shared->inode != inode) {
+        shared = shared->next;
+    }
+    if (shared == NULL) {
+        shared = calloc(1, sizeof(*shared));
+        if (shared == NULL) {
+            return -ENOMEM;
+        }
+        int error = map_memory(&shared->mapping, fd, data_size, page_size, RBC_PRODUCER_SIDE);
+        if (error != 0) {
+            free(shared);
+            return error;
+        }
+        shared->inode = inode;
+        shared->next = shared_mappings;
+        shared_mappings = shared;
+    }
+    shared->users++;
+    *out = shared->mapping;
+    return 0;
+}
+
+int rbc_mapping_open_memory(rbc_mapping *out, int fd, size_t data_size, size_t page_size,
+                            rbc_mapping_side side) {
+    struct stat status;
+    (void)side;
+    if (fstat(fd, &status) != 0) {
+        return -errno;
+    }
+    pthread_mutex_lock(&shared_lock);
+    int error = share(out, fd, data_size, page_size, status.st_ino);
+    pthread_mutex_unlock(&shared_lock);
+    return error;
+}
+
+/* Returns whether others still use the mapping. */
+static bool leave_shared(const rbc_mapping *self) {
+    bool in_use = false;
+    pthread_mutex_lock(&shared_lock);
+    for (shared_mapping **link = &shared_mappings; *link != NULL; link = &(*link)->next) {
+        shared_mapping *shared = *link;
+        if (shared->mapping.data == self->data) {
+            in_use = --shared->users > 0;
+            if (!in_use) {
+                *link = shared->next;
+                free(shared);
+            }
+            break;
+        }
+    }
+    pthread_mutex_unlock(&shared_lock);
+    return in_use;
+}
+#else
+int rbc_mapping_open_memory(rbc_mapping *out, int fd, size_t data_size, size_t page_size,
+                            rbc_mapping_side side) {
+    return map_memory(out, fd, data_size, page_size, side);
+}
+
+static bool leave_shared(const rbc_mapping *self) {
+    (void)self;
+    return false;
+}
+#endif
+
+void rbc_mapping_close(rbc_mapping *self) {
+    if (self->data != NULL && !leave_shared(self)) {
+        munmap(first_guard(self), total_size(self));
+    }
+    memset(self, 0, sizeof(*self));
+}
+
+/* ==== capi/memory_ring.c ==== */
+#define TAG UINT64_C(0x31676e697263626d) /* "mbcring1" in memory */
+
+/* Without them a peer could truncate the file, and a load from the mapping would raise SIGBUS. */
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+/* How often a producer that holds its lock is looked up in /proc. */
+#define ASK_PROC_EVERY 16
+
+static int lay_out(int fd, size_t data_size, size_t page_size) {
+    if (ftruncate(fd, (off_t)(2 * page_size + data_size)) != 0) {
+        return -errno;
+    }
+    rbc_producer_page page;
+    memset(&page, 0, sizeof(page));
+    page.tag = TAG;
+    page.page_size = page_size;
+    page.data_size = data_size;
+    ssize_t written = pwrite(fd, &page, sizeof(page), (off_t)page_size);
+    if (written != (ssize_t)sizeof(page)) {
+        return written < 0 ? -errno : -ENOMEM;
+    }
+    return fcntl(fd, F_ADD_SEALS, SEALS) == 0 ? 0 : -errno;
+}
+
+int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size, uint32_t flags) {
+    RBC_KEEP_ERRNO;
+    size_t page_size = rbc_page_size();
+    if (memory_fd == NULL || event_fd == NULL || flags != 0 ||
+        !rbc_ring_size_is_valid(ring_size, page_size) || ring_size > RBC_MEMORY_RING_MAX) {
+        return -EINVAL;
+    }
+    int memory = memfd_create("rbcore", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (memory < 0) {
+        return -errno;
+    }
+    int error = lay_out(memory, ring_size, page_size);
+    if (error != 0) {
+        close(memory);
+        return error;
+    }
+    int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (event < 0) {
+        error = -errno;
+        close(memory);
+        return error;
+    }
+    *memory_fd = memory;
+    *event_fd = event;
+    return 0;
+}
+
+int rbc_memory_ring_check(int fd, size_t *data_size, ino_t *inode) {
+    int mode = fcntl(fd, F_GETFL);
+    if (mode < 0) {
+        return -EBADF;
+    }
+    int seals = fcntl(fd, F_GET_SEALS);
+    struct stat status;
+    if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &status) != 0) {
+        return -EBADFD;
+    }
+    size_t pages = 2 * rbc_page_size(), size = (size_t)status.st_size;
+    if (size < pages || !rbc_ring_size_is_valid(size - pages, rbc_page_size()) ||
+        size - pages > RBC_MEMORY_RING_MAX) {
+        return -EBADFD;
+    }
+    if ((mode & O_ACCMODE) != O_RDWR) {
+        return -EACCES;
+    }
+    *data_size = size - pages;
+    *inode = status.st_ino;
+    return 0;
+}
+
+int rbc_memory_ring_check_layout(const rbc_mapping *mapping) {
+    const rbc_producer_page *page = rbc_producer_page_of(mapping);
+    return page->tag == TAG && page->page_size == mapping->page_size &&
+                   page->data_size == mapping->data_size
+               ? 0
+               : -EBADFD;
+}
+
+int rbc_event_fd_check(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0) {
+        return -EBADF;
+    }
+    char path[32], target[32];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(path, target, sizeof(target) - 1);
+    target[n > 0 ? n : 0] = '\0';
+    /* Without /proc nothing can be said; what is wrong will be found out by the first wakeup. */
+    bool is_eventfd = n < 0 || strcmp(target, "anon_inode:[eventfd]") == 0;
+    /* A blocking one could stop a producer whose peer filled the counter. */
+    return is_eventfd && (flags & O_NONBLOCK) ? 0 : -EBADFD;
+}
+
+int rbc_duplicate(int fd) {
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return copy < 0 ? -errno : copy;
+}
+
+int rbc_reopen(int fd) {
+    char path[40];
+    snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", fd);
+    int own = open(path, O_RDWR | O_CLOEXEC);
+    return own < 0 ? -errno : own;
+}
+
+bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
+                          unsigned asked_before) {
+    uint32_t slot = token % RBCORE_PRODUCERS_MAX;
+    uint64_t generation = (token & ~RBC_TOKEN_BIT) / RBCORE_PRODUCERS_MAX;
+    rbc_producer_slot *entry = &page->slots[slot];
+    if (!(token & RBC_TOKEN_BIT) ||
+        generation != atomic_load_explicit(&entry->generation, memory_order_acquire)) {
+        return true;
+    }
+    if (!rbc_byte_is_locked(lock_fd, RBC_PRODUCER_BYTE(slot))) {
+        return true;
+    }
+    /* A forked child keeps the lock of its dead parent; but it is not the producer. That is rare,
+     * and takes a dozen system calls to find out. */
+    if (asked_before % ASK_PROC_EVERY != 0) {
+        return false;
+    }
+    /* A new owner of the slot may be writing there: then the generation is about to change, too. */
+    rbc_process process = entry->process;
+    return rbc_process_state_of(&process) == RBC_PROCESS_DEAD;
+}
+#undef ASK_PROC_EVERY
+#undef SEALS
+#undef TAG
+
+/* ==== capi/owner.c ==== */
+/*
+ * The last bytes of the consumer page. Only the page's first word is the kernel's; the rest keeps
+ * its content as long as the map lives, and every process that maps the ring sees it.
+ */
+struct rbc_owner_block {
+    uint64_t tag; /* TAG */
+    /* A random number for each claim: odd when it is signed, even as long as the fields below are
+     * being written; 0: nobody's. */
+    _Atomic uint64_t claim;
+    rbc_process process;
+    uint64_t has_lock; /* 0: the author could not get the lock, so it says nothing about him */
+    /* Up to here records were given back: consumer_pos can trail it by one. */
+    _Atomic uint64_t committed;
+    uint64_t reserved[4]; /* zero; so that successors can say more without moving what is here */
+};
+
+#define TAG UINT64_C(0x3165726f63627200) /* "\0rbcore1" in memory */
+
+static_assert(sizeof(rbc_owner_block) == 112, "the block's layout is shared between processes");
+
+/*
+ * A lock that is refused although no reader lives may be held for an instant by one who is about to
+ * sign, or about to be refused himself. Whoever keeps it longer than this is a stranger.
+ */
+#define ATTEMPTS 20
+#define PAUSE_NS 1000000
+
+static struct flock lock_of(uint64_t byte, short type) {
+    return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
+}
+
+bool rbc_lock_byte(int fd, uint64_t byte) {
+    struct flock lock = lock_of(byte, F_WRLCK);
+    return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}
+
+void rbc_unlock_byte(int fd, uint64_t byte) {
+    struct flock lock = lock_of(byte, F_UNLCK);
+    fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+bool rbc_byte_is_locked(int fd, uint64_t byte) {
+    struct flock lock = lock_of(byte, F_WRLCK);
+    return fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
+}
+
+/* What the block says about its author. Whoever can map the ring can write anything there. */
+static rbc_process_state author_state(const rbc_owner_block *block, uint64_t claim) {
+    if (block->tag != TAG || claim % 2 == 0) {
+        return RBC_PROCESS_DEAD;
+    }
+    rbc_process process = block->process;
+    return rbc_process_state_of(&process);
+}
+
+static bool another_reader_lives(const rbc_owner *self, uint64_t claim) {
+    switch (author_state(self->block, claim)) {
+    case RBC_PROCESS_DEAD:
+        return false; /* whoever holds the lock is no reader: a stranger, or a dead reader's child
+                       */
+    case RBC_PROCESS_SELF:
+        return true; /* a reader of ours that was closed would have cleared the block */
+    case RBC_PROCESS_ALIVE:
+    case RBC_PROCESS_UNKNOWN:
+        break;
+    }
+    /*
+     * An author that lives, had the lock, and lets an open file of our own have it, executed
+     * another program since then without closing its reader. Through an open file that may be his
+     * as well we would get the lock in either case.
+     */
+    return !self->locked || !self->lock_is_ours || !self->block->has_lock;
+}
+
+static uint64_t new_claim(void) {
+    uint64_t claim = 0;
+    if (getrandom(&claim, sizeof(claim), GRND_NONBLOCK) != (ssize_t)sizeof(claim)) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        claim = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    }
+    return claim | 1;
+}
+
+/* Writes our name into the block. Returns false if another process was faster. */
+static bool sign(rbc_owner *self, uint64_t found) {
+    rbc_owner_block *block = self->block;
+    uint64_t claim = new_claim();
+    if (!atomic_compare_exchange_strong(&block->claim, &found, claim - 1)) {
+        return false;
+    }
+    if (block->tag != TAG) {
+        atomic_store_explicit(&block->committed, 0, memory_order_relaxed); /* not by a reader */
+    }
+    block->process = rbc_process_self();
+    block->has_lock = self->locked;
+    memset(block->reserved, 0, sizeof(block->reserved));
+    block->tag = TAG;
+    /* Fails if this took so long that somebody took us for dead. */
+    uint64_t unsigned_claim = claim - 1;
+    if (!atomic_compare_exchange_strong(&block->claim, &unsigned_claim, claim)) {
+        return false;
+    }
+    self->claim = claim;
+    return true;
+}
+
+/* Lets go of a lock that we got. Through a shared open file it may be another reader's. */
+static void let_lock_go(rbc_owner *self) {
+    if (self->locked && self->lock_is_ours) {
+        rbc_unlock_byte(self->lock_fd, self->lock_byte);
+    }
+    self->locked = false;
+}
+
+/* Tries once. -EAGAIN: neither does a reader live nor is the lock to be had. */
+static int try_claim(rbc_owner *self, uint64_t first, bool is_last_attempt) {
+    self->locked = rbc_lock_byte(self->lock_fd, self->lock_byte);
+    uint64_t found = atomic_load_explicit(&self->block->claim, memory_order_acquire);
+    if (another_reader_lives(self, found)) {
+        let_lock_go(self);
+        return -EBUSY;
+    }
+    bool is_being_signed = found != 0 && found % 2 == 0;
+    if ((!self->locked || is_being_signed) && !is_last_attempt) {
+        let_lock_go(self);
+        return -EAGAIN;
+    }
+    /* A signature that is still not there since our first attempt was left by one who was killed.
+     */
+    if (is_being_signed && found != first) {
+        let_lock_go(self);
+        return -EBUSY;
+    }
+    if (!sign(self, found)) {
+        let_lock_go(self);
+        return -EBUSY;
+    }
+    return 0;
+}
+
+int rbc_owner_claim(rbc_owner *self, const rbc_mapping *mapping, int lock_fd, bool lock_is_ours,
+                    uint64_t lock_byte, bool insist, bool *guarded) {
+    unsigned char *end = mapping->consumer_page + mapping->page_size;
+    *self = (rbc_owner){.block = (rbc_owner_block *)(void *)(end - sizeof(rbc_owner_block)),
+                        .lock_byte = lock_byte,
+                        .lock_fd = lock_fd,
+                        .lock_is_ours = lock_is_ours};
+    uint64_t first = atomic_load_explicit(&self->block->claim, memory_order_relaxed);
+    int error = try_claim(self, first, false);
+    for (int i = 1; error == -EAGAIN; i++) {
+        struct timespec pause = {.tv_nsec = PAUSE_NS};
+        nanosleep(&pause, NULL);
+        error = try_claim(self, first, i == ATTEMPTS);
+    }
+    *guarded = self->locked;
+    return insist ? 0 : error;
+}
+
+uint64_t rbc_owner_committed(const rbc_owner *self) {
+    const rbc_owner_block *block = self->block;
+    return block->tag == TAG ? atomic_load_explicit(&block->committed, memory_order_acquire) : 0;
+}
+
+void rbc_owner_note_committed(rbc_owner *self, uint64_t position) {
+    if (self->claim != 0) {
+        atomic_store_explicit(&self->block->committed, position, memory_order_release);
+    }
+}
+
+uint64_t rbc_owner_pid(const rbc_owner *self) {
+    return self->block->process.pid;
+}
+
+void rbc_owner_yield(rbc_owner *self) {
+    uint64_t claim = self->claim;
+    if (claim != 0) {
+        /* Unless somebody else has signed since: then the block is his. */
+        atomic_compare_exchange_strong(&self->block->claim, &claim, 0);
+        self->claim = 0;
+    }
+    if (self->locked) {
+        rbc_unlock_byte(self->lock_fd, self->lock_byte);
+        self->locked = false;
+    }
+}
+#undef ATTEMPTS
+#undef PAUSE_NS
+#undef TAG
+
+/* ==== capi/pace.c ==== */
+/*
+ * What may come during a sleep. A producer on one processor writes no more than so many bytes per
+ * nanosecond, and makes no record in less than so many nanoseconds (several that share a ring are
+ * slower together). An interval that leaves room for that loses no more than a reader that is woken
+ * for each record: see bench/run --bursts.
+ */
+#define FASTEST_BYTES 1.3
+#define FASTEST_RECORD_NS 60
+
+/* The part of the ring that records of the fastest producer may fill in an interval. */
+#define SAFE_PART 2
+
+/* A cycle should find the ring no fuller than this part of it, at the rate last seen. */
+#define FILL_PART 4
+
+void rbc_pace_init(rbc_ring *ring, int64_t max_latency_ns, bool always) {
+    rbc_pace *self = &ring->pace;
+    int64_t fill_time = (int64_t)((double)ring->mapping.data_size / FASTEST_BYTES);
+    int64_t ceiling = max_latency_ns < fill_time ? max_latency_ns : fill_time;
+    if (ceiling < RBC_PACE_SHORTEST_NS) {
+        ceiling = always ? RBC_PACE_SHORTEST_NS : 0;
+    }
+    self->always = always;
+    self->ceiling_ns = ceiling;
+    self->interval_ns = ceiling;
+    self->bytes_at = rbc_get(&ring->read_pos);
+    atomic_init(&ring->is_paced, always);
+}
+
+/* Whether so much waits that sleeping on would cost data, or that it fills the caller's array. */
+static bool is_full_enough(const rbc_ring *ring, uint64_t max) {
+    uint64_t waiting =
+        atomic_load_explicit(ring->producer_pos, memory_order_relaxed) - rbc_get(&ring->read_pos);
+    return waiting >= ring->mapping.data_size / FILL_PART || waiting / max >= ring->usual_span;
+}
+
+bool rbc_pace_is_due(const rbc_ring *ring, int64_t now_ns, uint64_t max) {
+    const rbc_pace *self = &ring->pace;
+    return !rbc_ring_is_paced(ring) || !self->drained ||
+           now_ns - self->since_ns >= self->interval_ns || is_full_enough(ring, max);
+}
+
+int64_t rbc_pace_deadline(const rbc_ring *ring) {
+    return rbc_ring_is_paced(ring) ? ring->pace.since_ns + ring->pace.interval_ns : INT64_MAX;
+}
+
+static uint64_t passed(const rbc_ring *ring) {
+    return rbc_get(&ring->records) + rbc_get(&ring->discards);
+}
+
+static void begin_interval(rbc_ring *ring, int64_t now_ns) {
+    ring->pace.since_ns = now_ns;
+    ring->pace.passed_at = passed(ring);
+    ring->pace.bytes_at = rbc_get(&ring->read_pos);
+}
+
+/* The longest interval for records as large as the last. */
+static int64_t longest_interval(const rbc_ring *ring) {
+    uint64_t records = ring->mapping.data_size / ring->usual_span;
+    int64_t fill_time = (int64_t)records * FASTEST_RECORD_NS / SAFE_PART;
+    return fill_time < ring->pace.ceiling_ns ? fill_time : ring->pace.ceiling_ns;
+}
+
+/* Shortens the interval of a ring that fills fast, and lengthens it again when it does not. */
+static void adapt(rbc_ring *ring, uint64_t bytes) {
+    rbc_pace *self = &ring->pace;
+    uint64_t size = ring->mapping.data_size;
+    int64_t interval = self->interval_ns, longest = longest_interval(ring);
+    if (bytes > size / FILL_PART) {
+        interval /= 2;
+    } else if (bytes < size / FILL_PART / 4) {
+        interval *= 2;
+    }
+    interval = interval > longest ? longest : interval;
+    self->interval_ns = interval < RBC_PACE_SHORTEST_NS ? RBC_PACE_SHORTEST_NS : interval;
+}
+
+static rbc_pace_change judge_armed(rbc_ring *ring, int64_t now_ns, uint64_t found) {
+    rbc_pace *self = &ring->pace;
+    bool in_time = now_ns - self->since_ns <= self->ceiling_ns;
+    int64_t longest = longest_interval(ring);
+    if (in_time && found >= RBC_PACE_ENTER && longest >= RBC_PACE_SHORTEST_NS) {
+        self->interval_ns = longest;
+        begin_interval(ring, now_ns);
+        return RBC_PACE_PACES;
+    }
+    if (!in_time) {
+        begin_interval(ring, now_ns);
+    }
+    return RBC_PACE_STAYS;
+}
+
+static rbc_pace_change judge_paced(rbc_ring *ring, int64_t now_ns, uint64_t found) {
+    rbc_pace *self = &ring->pace;
+    bool is_over = now_ns - self->since_ns >= self->interval_ns;
+    bool is_worth_it = found >= RBC_PACE_LEAVE;
+    if (!is_worth_it && !is_over) {
+        return RBC_PACE_STAYS;
+    }
+    adapt(ring, rbc_get(&ring->read_pos) - self->bytes_at);
+    begin_interval(ring, now_ns);
+    bool is_safe = longest_interval(ring) >= RBC_PACE_SHORTEST_NS;
+    return self->always || (is_worth_it && is_safe) ? RBC_PACE_STAYS : RBC_PACE_ARMS;
+}
+
+rbc_pace_change rbc_pace_judge(rbc_ring *ring, int64_t now_ns) {
+    if (ring->pace.ceiling_ns == 0) {
+        return RBC_PACE_STAYS;
+    }
+    uint64_t found = passed(ring) - ring->pace.passed_at;
+    return rbc_ring_is_paced(ring) ? judge_paced(ring, now_ns, found)
+                                   : judge_armed(ring, now_ns, found);
+}
+#undef FASTEST_BYTES
+#undef FASTEST_RECORD_NS
+#undef FILL_PART
+#undef SAFE_PART
+
+/* ==== capi/process.c ==== */
+/* Reads a small file of /proc as a string. Returns whether that worked. */
+static bool read_text(const char *path, char *text, size_t size) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    ssize_t n = read(fd, text, size - 1);
+    close(fd);
+    if (n <= 0) {
+        return false;
+    }
+    text[n] = '\0';
+    return true;
+}
+
+static int hex_value(char c) {
+    return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
+}
+
+void rbc_boot_id(uint8_t id[16]) {
+    char text[64];
+    memset(id, 0, 16);
+    if (!read_text("/proc/sys/kernel/random/boot_id", text, sizeof(text))) {
+        return;
+    }
+    const char *digit = text;
+    for (int i = 0; i < 32 && *digit != '\0' && *digit != '\n'; digit++) {
+        if (*digit != '-') {
+            id[i / 2] = (uint8_t)(id[i / 2] << 4 | hex_value(*digit));
+            i++;
+        }
+    }
+}
+
+/* Where /proc belongs to another pid namespace, the pids in it are not ours. */
+static bool proc_shows_our_pids(void) {
+    char link[32];
+    ssize_t n = readlink("/proc/self", link, sizeof(link) - 1);
+    if (n <= 0) {
+        return false;
+    }
+    link[n] = '\0';
+    return strtol(link, NULL, 10) == (long)getpid();
+}
+
+/* Sets *start_time (0: not known) and returns whether the process exists and is no zombie. */
+static bool look_up(uint64_t pid, uint64_t *start_time) {
+    char path[48], text[512];
+    unsigned threads = 0;
+    *start_time = 0;
+    snprintf(path, sizeof(path), "/proc/%" PRIu64 "/stat", pid);
+    if (!proc_shows_our_pids() || !read_text(path, text, sizeof(text))) {
+        return pid <= INT32_MAX && (kill((pid_t)pid, 0) == 0 || errno != ESRCH);
+    }
+    /* The name (field 2) may hold blanks and parentheses: count fields from its last ')'. */
+    const char *rest = strrchr(text, ')');
+    char state = '?';
+    if (rest == NULL || sscanf(rest,
+                               ") %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+                               "%*s %*s %u %*s %" SCNu64,
+                               &state, &threads, start_time) != 3) {
+        return true;
+    }
+    /* A process whose first thread has ended is shown as a zombie while its others live. */
+    return (state != 'Z' && state != 'X') || threads > 1;
+}
+
+/*
+ * execve() keeps pid and start time. What it changes are the 16 random bytes that the kernel gives
+ * each program; libc takes its stack and pointer guards from them, so only a mix is published.
+ */
+static uint64_t program_image(void) {
+    uint64_t halves[2] = {0, 0};
+    const void *random = (const void *)getauxval(AT_RANDOM);
+    if (random != NULL) {
+        memcpy(halves, random, sizeof(halves));
+    }
+    return (uint32_t)(((halves[0] ^ halves[1]) * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
+}
+
+static uint64_t inode_of(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0 ? status.st_ino : 0;
+}
+
+/* Start times are shown as of the time namespace of whoever looks. (Both inodes have 32 bits.) */
+static uint64_t namespaces(void) {
+    uint64_t pids = inode_of("/proc/thread-self/ns/pid");
+    return pids == 0 ? 0 : pids | inode_of("/proc/thread-self/ns/time") << 32;
+}
+
+rbc_process rbc_process_self(void) {
+    rbc_process self = {
+        .namespaces = namespaces(), .image = program_image(), .pid = (uint64_t)getpid()};
+    rbc_boot_id(self.boot_id);
+    look_up(self.pid, &self.start_time);
+    return self;
+}
+
+/* An id that could not be read (no /proc/sys, no descriptor left) says nothing. */
+static bool is_of_another_boot(const uint8_t a[16], const uint8_t b[16]) {
+    static const uint8_t unknown[16];
+    return memcmp(a, unknown, 16) != 0 && memcmp(b, unknown, 16) != 0 && memcmp(a, b, 16) != 0;
+}
+
+rbc_process_state rbc_process_state_of(const rbc_process *process) {
+    rbc_process self = rbc_process_self();
+    if (process->pid == 0 || is_of_another_boot(process->boot_id, self.boot_id)) {
+        return RBC_PROCESS_DEAD;
+    }
+    if (process->namespaces == 0 || process->namespaces != self.namespaces) {
+        return RBC_PROCESS_UNKNOWN;
+    }
+    uint64_t start_time;
+    if (!look_up(process->pid, &start_time)) {
+        return RBC_PROCESS_DEAD;
+    }
+    if (start_time != 0 && process->start_time != 0 && start_time != process->start_time) {
+        return RBC_PROCESS_DEAD;
+    }
+    if (process->pid != self.pid) {
+        return RBC_PROCESS_ALIVE;
+    }
+    return process->image == self.image ? RBC_PROCESS_SELF : RBC_PROCESS_DEAD;
+}
+
+/* One page for all handles, made with the first one and kept for the life of the process. */
+static _Atomic(_Atomic uint64_t *) birth_page;
+
+static int birth_page_get(_Atomic uint64_t **out) {
+    _Atomic uint64_t *page = atomic_load_explicit(&birth_page, memory_order_acquire);
+    if (page != NULL) {
+        *out = page;
+        return 0;
+    }
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    void *fresh = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (fresh == MAP_FAILED) {
+        return -errno;
+    }
+    if (madvise(fresh, size, MADV_WIPEONFORK) != 0) {
+        int error = -errno;
+        munmap(fresh, size);
+        return error;
+    }
+    if (atomic_compare_exchange_strong(&birth_page, &page, fresh)) {
+        page = fresh;
+    } else {
+        munmap(fresh, size); /* another thread was faster: page is its page now */
+    }
+    *out = page;
+    return 0;
+}
+
+int rbc_birthplace_init(rbc_birthplace *self) {
+    _Atomic uint64_t *word;
+    int error = birth_page_get(&word);
+    if (error != 0) {
+        return error;
+    }
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    /* Never 0, which is what a child finds, and never what an ancestor chose. */
+    uint64_t fresh =
+        ((uint64_t)getpid() << 40 ^ (uint64_t)now.tv_sec * 1000000000u ^ (uint64_t)now.tv_nsec) | 1;
+    uint64_t token = 0;
+    if (atomic_compare_exchange_strong(word, &token, fresh)) {
+        token = fresh;
+    }
+    self->word = word;
+    self->token = token;
+    return 0;
+}
+
+bool rbc_birthplace_is_here(const rbc_birthplace *self) {
+    return atomic_load_explicit(self->word, memory_order_relaxed) == self->token;
+}
+
+/* ==== capi/producer.c ==== */
+#define check_source check_source_in_producer
+/* Writing records into a memory ring: kernel/bpf/ringbuf.c's part of the protocol. */
+
+#define WAKEUP_FLAGS (RBCORE_NO_WAKEUP | RBCORE_FORCE_WAKEUP)
+
+struct rbcore_producer {
+    rbc_birthplace birthplace;
+    rbc_mapping mapping;
+    _Atomic uint64_t *consumer_pos;
+    rbc_producer_page *page;
+    uint32_t token;
+    int fd; /* an open file of our own: it holds the lock of our slot */
+    int event_fd;
+};
+
+/* ---- The table of producers ---- */
+
+/*
+ * Takes a free slot. The lock on its byte is what makes it ours: the kernel drops it when we die.
+ * The new generation tells whoever finds a record of an earlier owner that he is gone.
+ */
+static int take_slot(rbcore_producer *self) {
+    for (uint32_t slot = 0; slot < RBCORE_PRODUCERS_MAX; slot++) {
+        if (!rbc_lock_byte(self->fd, RBC_PRODUCER_BYTE(slot))) {
+            continue;
+        }
+        rbc_producer_slot *entry = &self->page->slots[slot];
+        uint64_t generation = atomic_load_explicit(&entry->generation, memory_order_relaxed);
+        generation = (generation + 1) % RBC_TOKEN_GENERATIONS;
+        entry->process = rbc_process_self();
+        atomic_store_explicit(&entry->generation, generation, memory_order_release);
+        self->token = RBC_TOKEN_BIT | (uint32_t)generation * RBCORE_PRODUCERS_MAX | slot;
+        return 0;
+    }
+    return -EUSERS;
+}
+
+/* The generation ends here: records that are still reserved are abandoned at once. */
+static void leave_slot(rbcore_producer *self) {
+    uint32_t slot = self->token % RBCORE_PRODUCERS_MAX;
+    rbc_producer_slot *entry = &self->page->slots[slot];
+    uint64_t generation = atomic_load_explicit(&entry->generation, memory_order_relaxed);
+    atomic_store_explicit(&entry->generation, (generation + 1) % RBC_TOKEN_GENERATIONS,
+                          memory_order_release);
+    rbc_unlock_byte(self->fd, RBC_PRODUCER_BYTE(slot));
+}
+
+/* ---- Opening ---- */
+
+static int check_source(rbcore_source *source, const rbcore_source *given) {
+    *source = (rbcore_source)RBCORE_SOURCE_INIT;
+    int error = rbc_sized_in(source, sizeof(*source), given);
+    if (error != 0) {
+        return error;
+    }
+    switch (source->kind) {
+    case RBCORE_SOURCE_MEMORY_RING:
+        return source->flags == 0 && source->fd != -1 && source->event_fd != -1 ? 0 : -EINVAL;
+    case RBCORE_SOURCE_MAP_FD:
+    case RBCORE_SOURCE_PINNED_PATH:
+    case RBCORE_SOURCE_MAP_ID:
+        return -EOPNOTSUPP; /* BPF_MAP_TYPE_USER_RINGBUF: not yet */
+    default:
+        return -EINVAL;
+    }
+}
+
+static int map_ring(rbcore_producer *self, const rbcore_source *source) {
+    size_t data_size;
+    ino_t inode;
+    int error = rbc_memory_ring_check(source->fd, &data_size, &inode);
+    if (error == 0) {
+        error = rbc_event_fd_check(source->event_fd);
+    }
+    if (error != 0) {
+        return error;
+    }
+    self->fd = rbc_reopen(source->fd);
+    if (self->fd < 0) {
+        return self->fd;
+    }
+    self->event_fd = rbc_duplicate(source->event_fd);
+    if (self->event_fd < 0) {
+        return self->event_fd;
+    }
+    error = rbc_mapping_open_memory(&self->mapping, self->fd, data_size, rbc_page_size(),
+                                    RBC_PRODUCER_SIDE);
+    return error != 0 ? error : rbc_memory_ring_check_layout(&self->mapping);
+}
+
+static bool positions_are_possible(const rbcore_producer *self, uint64_t consumer,
+                                   uint64_t producer) {
+    return consumer % 8 == 0 && producer % 8 == 0 && producer - consumer <= self->mapping.data_size;
+}
+
+static int open_producer(rbcore_producer *self, const rbcore_source *source) {
+    int error = rbc_birthplace_init(&self->birthplace);
+    if (error == 0) {
+        error = map_ring(self, source);
+    }
+    if (error != 0) {
+        return error;
+    }
+    self->page = rbc_producer_page_of(&self->mapping);
+    self->consumer_pos = (_Atomic uint64_t *)(void *)self->mapping.consumer_page;
+    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
+    uint64_t producer = atomic_load_explicit(&self->page->producer_pos, memory_order_acquire);
+    return positions_are_possible(self, consumer, producer) ? take_slot(self) : -EBADMSG;
+}
+
+static void close_producer(rbcore_producer *self) {
+    rbc_mapping_close(&self->mapping);
+    if (self->event_fd >= 0) {
+        close(self->event_fd);
+    }
+    if (self->fd >= 0) {
+        close(self->fd);
+    }
+    free(self);
+}
+
+int rbcore_producer_open(rbcore_producer **out, const rbcore_source *given) {
+    RBC_KEEP_ERRNO;
+    if (out == NULL || given == NULL) {
+        return -EINVAL;
+    }
+    rbcore_source source;
+    int error = check_source(&source, given);
+    if (error != 0) {
+        return error;
+    }
+    rbcore_producer *self = calloc(1, sizeof(*self));
+    if (self == NULL) {
+        return -ENOMEM;
+    }
+    self->fd = self->event_fd = -1;
+    error = open_producer(self, &source);
+    if (error != 0) {
+        close_producer(self);
+        return error;
+    }
+    *out = self;
+    return 0;
+}
+
+static void wake_reader(rbcore_producer *self) {
+    RBC_KEEP_ERRNO;
+    uint64_t count = 1;
+    if (write(self->event_fd, &count, sizeof(count)) < 0 && errno == EAGAIN) {
+        /* Somebody filled the counter to the brim. Nobody needs its value: empty it. */
+        ssize_t n = read(self->event_fd, &count, sizeof(count));
+        count = 1;
+        n = write(self->event_fd, &count, sizeof(count));
+        (void)n;
+    }
+}
+
+void rbcore_producer_free(rbcore_producer *self) {
+    RBC_KEEP_ERRNO;
+    if (self == NULL) {
+        return;
+    }
+    if (rbc_birthplace_is_here(&self->birthplace)) {
+        leave_slot(self);
+        wake_reader(self); /* what is abandoned now may stand before records that wake nobody */
+    }
+    close_producer(self);
+}
+
+static int check(const rbcore_producer *self) {
+    if (self == NULL) {
+        return -EINVAL;
+    }
+    return rbc_birthplace_is_here(&self->birthplace) ? 0 : -ECHILD;
+}
+
+/* ---- The lock where the kernel has its spin lock ---- */
+
+/*
+ * The lock word holds the owner's token, 0 when free, with CONTENDED when somebody sleeps on it. An
+ * owner that died is found out by its slot, and the lock taken from it. (Not a robust pthread
+ * mutex: its layout differs between C libraries, and a ring can be shared across containers.)
+ */
+#define CONTENDED (UINT32_C(1) << 31)
+#define SPINS 100
+#define SLEEP_NS 1000000 /* then look whether the owner still lives */
+
+static bool try_lock(rbcore_producer *self, uint32_t found, uint32_t taken) {
+    return atomic_compare_exchange_strong_explicit(&self->page->lock, &found, taken,
+                                                   memory_order_acquire, memory_order_relaxed);
+}
+
+static void sleep_on_lock(rbcore_producer *self, uint32_t seen) {
+    struct timespec timeout = {.tv_nsec = SLEEP_NS};
+    syscall(SYS_futex, &self->page->lock, FUTEX_WAIT, seen, &timeout, NULL, 0);
+}
+
+static void lock_slowly(rbcore_producer *self) {
+    RBC_KEEP_ERRNO;
+    const uint32_t ours = self->token | CONTENDED; /* others may sleep as well */
+    for (unsigned asked = 0;; asked++) {
+        uint32_t seen = atomic_load_explicit(&self->page->lock, memory_order_relaxed);
+        if (seen == 0) {
+            if (try_lock(self, 0, ours)) {
+                return;
+            }
+            continue;
+        }
+        if (!(seen & CONTENDED) && !try_lock(self, seen, seen | CONTENDED)) {
+            continue;
+        }
+        seen |= CONTENDED;
+        sleep_on_lock(self, seen);
+        uint32_t owner = seen & ~CONTENDED;
+        if (atomic_load_explicit(&self->page->lock, memory_order_relaxed) == seen &&
+            owner != self->token && rbc_producer_is_gone(self->page, self->fd, owner, asked) &&
+            try_lock(self, seen, ours)) {
+            return;
+        }
+    }
+}
+
+static void lock(rbcore_producer *self) {
+    for (int i = 0; i < SPINS; i++) {
+        bool is_free = atomic_load_explicit(&self->page->lock, memory_order_relaxed) == 0;
+        if (is_free && try_lock(self, 0, self->token)) {
+            return;
+        }
+        rbc_relax();
+    }
+    lock_slowly(self);
+}
+
+static void unlock(rbcore_producer *self) {
+    uint32_t word = atomic_exchange_explicit(&self->page->lock, 0, memory_order_release);
+    if (word & CONTENDED) {
+        RBC_KEEP_ERRNO;
+        syscall(SYS_futex, &self->page->lock, FUTEX_WAKE, 1, NULL, NULL, 0);
+    }
+}
+
+/* ---- Records ---- */
+
+static rbc_header *header_at(const rbcore_producer *self, uint64_t position) {
+    uint64_t offset = position & (self->mapping.data_size - 1);
+    return (rbc_header *)(void *)(self->mapping.data + offset);
+}
+
+/* What the kernel does under its spin lock in __bpf_ringbuf_reserve(). */
+static int reserve_locked(rbcore_producer *self, rbc_header **out, uint32_t size) {
+    /* Pairs with the reader's release of consumer_pos: it is done with the space before. */
+    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
+    uint64_t producer = atomic_load_explicit(&self->page->producer_pos, memory_order_relaxed);
+    if (!positions_are_possible(self, consumer, producer)) {
+        return -EBADMSG;
+    }
+    uint64_t next = producer + rbc_record_span(size);
+    if (next - consumer > self->mapping.data_size - 1) {
+        atomic_fetch_add_explicit(&self->page->lost, 1, memory_order_relaxed);
+        return -EAGAIN;
+    }
+    rbc_header *header = header_at(self, producer);
+    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
+    atomic_store_explicit(&header->length, size | RBC_BUSY, memory_order_relaxed);
+    /* Release: whoever sees the position sees the BUSY header. If we die before, the next owner of
+     * the lock writes his own header here. */
+    atomic_store_explicit(&self->page->producer_pos, next, memory_order_release);
+    *out = header;
+    return 0;
+}
+
+int rbcore_producer_reserve(rbcore_producer *self, void **data, size_t size) {
+    int error = check(self);
+    if (error != 0 || data == NULL) {
+        return error != 0 ? error : -EINVAL;
+    }
+    if (size > self->mapping.data_size - 2 * RBC_HEADER_SIZE) {
+        return -EMSGSIZE;
+    }
+    rbc_header *header = NULL;
+    lock(self);
+    error = reserve_locked(self, &header, (uint32_t)size);
+    unlock(self);
+    if (error == 0) {
+        *data = header + 1;
+    }
+    return error;
+}
+
+/* The header of a record that this producer has reserved, or NULL. */
+static rbc_header *reserved_header(const rbcore_producer *self, const void *data) {
+    uintptr_t offset = (uintptr_t)data - (uintptr_t)self->mapping.data - RBC_HEADER_SIZE;
+    if (data == NULL || offset % 8 != 0 || offset >= self->mapping.data_size) {
+        return NULL;
+    }
+    rbc_header *header = header_at(self, offset);
+    return atomic_load_explicit(&header->owner, memory_order_relaxed) == self->token ? header
+                                                                                     : NULL;
+}
+
+/* What the kernel does in bpf_ringbuf_commit(). */
+static int finish(rbcore_producer *self, void *data, uint32_t flags, uint32_t discard) {
+    int error = check(self);
+    if (error != 0) {
+        return error;
+    }
+    rbc_header *header = reserved_header(self, data);
+    if (header == NULL || flags & ~WAKEUP_FLAGS) {
+        return -EINVAL;
+    }
+    uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
+    /* A full barrier, like the kernel's xchg(): the load of consumer_pos below must not pass it.
+     * See advance_to (give_back.c) for the other side. Exchanged only if still BUSY, so that a
+     * record cannot be submitted twice. */
+    if (!(length & RBC_BUSY) || !atomic_compare_exchange_strong_explicit(
+                                    &header->length, &length, (length & ~RBC_BUSY) | discard,
+                                    memory_order_seq_cst, memory_order_relaxed)) {
+        return -EINVAL;
+    }
+    rbc_full_fence();
+    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_relaxed);
+    bool is_next = header_at(self, consumer) == header;
+    if (flags & RBCORE_FORCE_WAKEUP || (is_next && !(flags & RBCORE_NO_WAKEUP))) {
+        wake_reader(self);
+    }
+    return 0;
+}
+
+int rbcore_producer_submit(rbcore_producer *self, void *data, uint32_t flags) {
+    return finish(self, data, flags, 0);
+}
+
+int rbcore_producer_discard(rbcore_producer *self, void *data, uint32_t flags) {
+    return finish(self, data, flags, RBC_DISCARD);
+}
+
+int rbcore_producer_output(rbcore_producer *self, const void *data, size_t size, uint32_t flags) {
+    if (flags & ~WAKEUP_FLAGS || (data == NULL && size != 0)) {
+        return -EINVAL;
+    }
+    void *reserved;
+    int error = rbcore_producer_reserve(self, &reserved, size);
+    if (error != 0) {
+        return error;
+    }
+    if (size > 0) {
+        memcpy(reserved, data, size);
+    }
+    return rbcore_producer_submit(self, reserved, flags);
+}
+#undef CONTENDED
+#undef SLEEP_NS
+#undef SPINS
+#undef WAKEUP_FLAGS
+#undef check_source
+
+/* ==== capi/give_back.c ==== */
+#define pass_discarded pass_discarded_in_give_back
+/* ---- The order of turns (commit mode) ---- */
+
+static rbc_turn *turn_at(const rbc_turns *self, size_t i) {
+    return &self->entries[(self->first + i) % self->capacity];
+}
+
+int rbc_turns_make_room(rbc_turns *self, size_t rings) {
+    rbc_turns larger = {.capacity = rings * RBC_TURNS_PER_RING, .count = self->count};
+    if (larger.capacity <= self->capacity) {
+        return 0;
+    }
+    larger.entries = calloc(larger.capacity, sizeof(*larger.entries));
+    if (larger.entries == NULL) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < self->count; i++) {
+        larger.entries[i] = *turn_at(self, i);
+    }
+    free(self->entries);
+    *self = larger;
+    return 0;
+}
+
+void rbc_turns_free(rbc_turns *self) {
+    free(self->entries);
+    memset(self, 0, sizeof(*self));
+}
+
+void rbc_turns_forget(rbc_turns *self, uint16_t ring) {
+    size_t kept = 0;
+    for (size_t i = 0; i < self->count; i++) {
+        if (turn_at(self, i)->ring != ring) {
+            *turn_at(self, kept++) = *turn_at(self, i);
+        }
+    }
+    self->count = kept;
+}
+
+static bool last_turn_is_of(const rbc_turns *self, uint16_t ring) {
+    return self->count > 0 && turn_at(self, self->count - 1)->ring == ring;
+}
+
+bool rbc_turns_is_full_for(const rbc_turns *self, uint16_t ring) {
+    return self->count == self->capacity && !last_turn_is_of(self, ring);
+}
+
+static void note_turn(rbc_turns *self, uint16_t ring, uint64_t end) {
+    if (!last_turn_is_of(self, ring)) {
+        self->count++;
+    }
+    *turn_at(self, self->count - 1) = (rbc_turn){.end = end, .ring = ring};
+}
+
+/* ---- Advancing ---- */
+
+/* A larger record, or one in a ring that is less empty, would take room that producers may need. */
+#define HELD_BACK_PART 64
+#define EMPTY_PART 2
+
+/*
+ * What to publish: everything that was given back; but of a paced ring not the last record, so that
+ * consumer_pos is not where the next record comes. Only when the user holds nothing: else his first
+ * record has that effect already.
+ */
+static uint64_t position_to_publish(const rbc_ring *self, uint64_t user_pos) {
+    /* last_pos is stored before read_pos: it is that record's start, or a later one's. */
+    if (!rbc_ring_is_paced(self) ||
+        user_pos != atomic_load_explicit(&self->read_pos, memory_order_acquire)) {
+        return user_pos;
+    }
+    uint64_t last = rbc_get(&self->last_pos), size = self->mapping.data_size;
+    uint64_t producer = atomic_load_explicit(self->producer_pos, memory_order_relaxed);
+    bool is_small = user_pos - last <= size / HELD_BACK_PART;
+    bool is_ahead = last - self->published_pos < size; /* consumer_pos never goes back */
+    return is_small && is_ahead && producer - last <= size / EMPTY_PART ? last : user_pos;
+}
+
+/*
+ * Tells the kernel which space is free. The store pairs with smp_load_acquire(&rb->consumer_pos) in
+ * the kernel's __bpf_ringbuf_reserve(). Before it, the position really committed goes to where a
+ * successor finds it: killed between the two, we have delivered nothing that comes again.
+ */
+static void publish(rbc_ring *self, uint64_t user_pos, uint64_t position) {
+    rbc_owner_note_committed(&self->owner, user_pos);
+    self->published_pos = position;
+    atomic_store_explicit(self->consumer_pos, position, memory_order_release);
+}
+
+/*
+ * The second look is what keeps wakeups from getting lost. The kernel's bpf_ringbuf_commit() does
+ * xchg(header), a full barrier, then loads consumer_pos, and wakes only if that is the record just
+ * committed. Here consumer_pos was stored, then comes a full fence, then the header is loaded. One
+ * of the two sees the other's store: either the kernel wakes us, or we find the record here, for
+ * which no wakeup will come, and make the reader's fd readable ourselves. Only a reader that may be
+ * parked needs it: one that is not will look before it parks. Nor does a paced ring: its reader
+ * parks with a timer.
+ */
+static void look_again(rbc_ring *self) {
+    rbc_wait *wait = &self->reader->wait;
+    rbc_full_fence();
+    if (atomic_load_explicit(&wait->parked, memory_order_relaxed) && !rbc_ring_is_paced(self) &&
+        rbc_ring_has_news(self)) {
+        rbc_wait_wake(wait);
+    }
+}
+
+/* Records up to `position` were given back. By one thread at a time. */
+static void advance_to(rbc_ring *self, uint64_t position) {
+    atomic_store_explicit(&self->user_pos, position, memory_order_release);
+    atomic_fetch_add_explicit(&self->reader->commits, 1, memory_order_relaxed);
+    publish(self, position, position_to_publish(self, position));
+    look_again(self);
+}
+
+/* Publishes what was held back, if the ring is armed by now. */
+static void publish_held_back(rbc_ring *self) {
+    uint64_t user_pos = rbc_get(&self->user_pos);
+    if (self->published_pos != user_pos && !rbc_ring_is_paced(self)) {
+        publish(self, user_pos, user_pos);
+        look_again(self);
+    }
+}
+
+/* ---- Commit ---- */
+
+static uint64_t end_of(const rbcore_record *record) {
+    return record->position + rbc_record_span(record->size);
+}
+
+/* The end of the discarded records that follow `end` before the next one that is held. */
+static uint64_t pass_discarded(rbc_ring *self, uint64_t end) {
+    while (end != self->handed_end) {
+        uint32_t length = rbc_get_length(self, end);
+        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
+        if (!(length & RBC_DISCARD) || span > self->handed_end - end) {
+            return end;
+        }
+        end += span;
+    }
+    self->handed_end = rbc_get(&self->read_pos);
+    return self->handed_end;
+}
+
+/* Gives back everything up to `end`, and the discarded records that follow. */
+static void commit_to(rbc_ring *self, uint64_t end) {
+    end = pass_discarded(self, end);
+    if (end != rbc_get(&self->user_pos)) {
+        advance_to(self, end);
+    }
+}
+
+/* Whether *record is one that is handed out and not committed, as far as can be told. */
+static bool is_uncommitted(const rbc_ring *ring, const rbcore_record *record) {
+    uint64_t user_pos = rbc_get(&ring->user_pos), held = ring->handed_end - user_pos;
+    uint64_t before = record->position - user_pos;
+    if (record->position % 8 != 0 || before >= held ||
+        rbc_record_span(record->size) > held - before) {
+        return false;
+    }
+    return record->data == rbc_ring_header(ring, record->position) + 1 &&
+           rbc_get_length(ring, record->position) == record->size;
+}
+
+static void commit_everything(rbcore_reader *self) {
+    for (unsigned i = 0; i < self->ring_count; i++) {
+        commit_to(self->rings[i], self->rings[i]->handed_end);
+    }
+    self->turns.count = 0;
+}
+
+/*
+ * Commits the turn, or its part up to `end` where the record that ends there was handed out in it.
+ * Returns whether that was so.
+ */
+static bool commit_turn(rbc_ring *ring, const rbc_turn *turn, uint16_t last_ring, uint64_t end) {
+    uint64_t user_pos = rbc_get(&ring->user_pos);
+    if (turn->end - user_pos > ring->mapping.data_size) {
+        return false; /* a hostile producer discarded what was handed out: it was passed already */
+    }
+    bool is_last = turn->ring == last_ring && turn->end - user_pos >= end - user_pos;
+    commit_to(ring, is_last ? end : turn->end);
+    return is_last;
+}
+
+/* Commits the turns before the one in which *last was handed out, and of that one its part. */
+static void commit_up_to(rbcore_reader *self, const rbcore_record *last) {
+    rbc_turns *turns = &self->turns;
+    const uint64_t end = end_of(last);
+    for (bool found = false; !found && turns->count > 0;) {
+        const rbc_turn turn = *turn_at(turns, 0);
+        rbc_ring *ring = rbc_reader_ring(self, turn.ring);
+        found = ring != NULL && commit_turn(ring, &turn, last->ring, end);
+        if (found && turn.end != end) {
+            return;
+        }
+        turns->first = (turns->first + 1) % turns->capacity;
+        turns->count--;
+    }
+}
+
+/* RBCORE_COMMIT_NOW: the kernel is to know at once. */
+static void publish_everything(rbcore_reader *self) {
+    for (unsigned i = 0; i < self->ring_count; i++) {
+        rbc_ring *ring = self->rings[i];
+        uint64_t user_pos = rbc_get(&ring->user_pos);
+        if (ring->published_pos != user_pos) {
+            publish(ring, user_pos, user_pos);
+        }
+    }
+}
+
+static int commit(rbcore_reader *self, const rbcore_record *last) {
+    if (last == NULL) {
+        commit_everything(self);
+        return 0;
+    }
+    const rbc_ring *ring = rbc_reader_ring(self, last->ring);
+    if (ring == NULL || !is_uncommitted(ring, last)) {
+        return rbc_reader_fail(self, -EINVAL, "commit: no uncommitted record of ring %u is at %llu",
+                               last->ring, (unsigned long long)last->position);
+    }
+    commit_up_to(self, last);
+    return 0;
+}
+
+int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *last, uint32_t flags) {
+    int error = rbc_reader_check(self);
+    if (error != 0) {
+        return error;
+    }
+    if (self->is_release) {
+        return rbc_reader_fail(self, -EINVAL, "commit on a reader opened for release");
+    }
+    if (flags & ~RBCORE_COMMIT_NOW) {
+        return rbc_reader_fail(self, -EINVAL, "commit: unknown flags 0x%x", flags);
+    }
+    error = commit(self, last);
+    if (error == 0 && flags & RBCORE_COMMIT_NOW) {
+        publish_everything(self);
+    }
+    return error;
+}
+
+/* ---- Release ---- */
+
+/*
+ * A set bit says that the record whose header starts at its 8 bytes is held. The reading thread
+ * sets it before the record is handed out, whoever releases the record clears it. So a record that
+ * is released twice is noticed, and the finished prefix ends at the first bit: no header is read,
+ * which a hostile producer could have changed.
+ */
+static size_t held_bit(const rbc_ring *self, uint64_t position) {
+    return (position & (self->mapping.data_size - 1)) / 8;
+}
+
+/* Marks records as held, with one atomic operation for those that share a word. */
+static void hold(rbc_ring *self, const rbcore_record *records, size_t count) {
+    size_t word = 0;
+    uint64_t bits = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t bit = held_bit(self, records[i].position);
+        if (bit / 64 != word) {
+            if (bits != 0) {
+                atomic_fetch_or_explicit(&self->held[word], bits, memory_order_relaxed);
+            }
+            word = bit / 64;
+            bits = 0;
+        }
+        bits |= UINT64_C(1) << bit % 64;
+    }
+    if (bits != 0) {
+        atomic_fetch_or_explicit(&self->held[word], bits, memory_order_relaxed);
+    }
+    atomic_fetch_add_explicit(&self->refs, count, memory_order_relaxed);
+}
+
+/* Clears the record's bit. Returns whether it was held. */
+static bool let_go(rbc_ring *self, const rbcore_record *record) {
+    uint64_t user_pos = atomic_load_explicit(&self->user_pos, memory_order_acquire);
+    uint64_t read_pos = atomic_load_explicit(&self->read_pos, memory_order_acquire);
+    if (record->position % 8 != 0 || record->position - user_pos >= read_pos - user_pos) {
+        return false;
+    }
+    if (record->data != rbc_ring_header(self, record->position) + 1) {
+        return false; /* of another reader's ring */
+    }
+    size_t bit = held_bit(self, record->position);
+    uint64_t mask = UINT64_C(1) << bit % 64;
+    /* Release: what the caller did with the data stays before the space is free for producers. */
+    uint64_t old = atomic_fetch_and_explicit(&self->held[bit / 64], ~mask, memory_order_acq_rel);
+    return (old & mask) != 0;
+}
+
+/* The position of the first held record in [from, to), or to. */
+static uint64_t first_held(const rbc_ring *self, uint64_t from, uint64_t to) {
+    while (from != to) {
+        size_t bit = held_bit(self, from);
+        uint64_t left = (to - from) / 8, in_word = 64 - bit % 64;
+        uint64_t word = atomic_load_explicit(&self->held[bit / 64], memory_order_acquire);
+        word >>= bit % 64;
+        if (word != 0) {
+            uint64_t ahead = (uint64_t)__builtin_ctzll(word);
+            return ahead < left ? from + 8 * ahead : to;
+        }
+        from += 8 * (in_word < left ? in_word : left);
+    }
+    return to;
+}
+
+/*
+ * Advances over the finished prefix. Of several threads at once the first does the work for all:
+ * the others only raise the number, and it starts again until it has seen the last raise. So nobody
+ * waits for anybody, and no release goes unnoticed.
+ */
+static void advance_over_released(rbc_ring *self) {
+    /* What led here (a cleared bit, a ring made armed) is seen by the thread that is at work. */
+    if (atomic_fetch_add(&self->advancing, 1) != 0) {
+        return;
+    }
+    uint32_t seen = 1;
+    do {
+        seen = atomic_load(&self->advancing);
+        uint64_t user_pos = rbc_get(&self->user_pos);
+        uint64_t read_pos = atomic_load_explicit(&self->read_pos, memory_order_acquire);
+        uint64_t position = first_held(self, user_pos, read_pos);
+        if (position != user_pos) {
+            advance_to(self, position);
+        } else {
+            publish_held_back(self);
+        }
+    } while (!atomic_compare_exchange_strong(&self->advancing, &seen, 0));
+}
+
+/* Releases the leading records that are of one ring. Returns how many of them were held. */
+static size_t release_run(rbc_ring *ring, const rbcore_record *records, size_t count) {
+    size_t released = 0;
+    for (size_t i = 0; i < count; i++) {
+        released += let_go(ring, &records[i]);
+    }
+    if (released > 0) {
+        advance_over_released(ring);
+        rbc_ring_put(ring, released);
+    }
+    return released;
+}
+
+int rbcore_reader_release(rbcore_reader *self, const rbcore_record *records, size_t count) {
+    int error = rbc_reader_check(self);
+    if (error != 0) {
+        return error;
+    }
+    if (!self->is_release || (records == NULL && count != 0)) {
+        return -EINVAL;
+    }
+    /* The last release of a reader that was freed ends it: not before we are done with it. */
+    atomic_fetch_add_explicit(&self->refs, 1, memory_order_relaxed);
+    size_t released = 0;
+    for (size_t i = 0; i < count;) {
+        size_t run = 1;
+        while (i + run < count && records[i + run].ring == records[i].ring) {
+            run++;
+        }
+        rbc_ring *ring = rbc_reader_ring(self, records[i].ring);
+        if (ring != NULL) {
+            released += release_run(ring, records + i, run);
+        }
+        i += run;
+    }
+    rbc_reader_put(self);
+    return released == count ? 0 : -EINVAL;
+}
+
+/* ---- What a scan found ---- */
+
+bool rbc_ring_has_held(const rbc_ring *self) {
+    return rbc_get(&self->user_pos) != rbc_get(&self->read_pos);
+}
+
+void rbc_ring_publish(rbc_ring *self) {
+    if (self->reader->is_release) {
+        advance_over_released(self);
+    } else {
+        publish_held_back(self);
+    }
+}
+
+void rbc_ring_handed_out(rbc_ring *self, const rbcore_record *records, size_t count, uint64_t last,
+                         uint64_t position) {
+    bool is_release = self->reader->is_release;
+    bool nothing_held = !is_release && rbc_get(&self->user_pos) == self->handed_end;
+    uint64_t before = rbc_get(&self->read_pos);
+    if (count > 0 && is_release) {
+        hold(self, records, count);
+    }
+    atomic_store_explicit(&self->last_pos, last, memory_order_relaxed);
+    /* Release: whoever sees the position sees the bits of the records before it. */
+    atomic_store_explicit(&self->read_pos, position, memory_order_release);
+    if (count > 0) {
+        self->handed_end = end_of(&records[count - 1]);
+        if (!is_release) {
+            note_turn(&self->reader->turns, self->index, self->handed_end);
+        }
+        return;
+    }
+    /* Discarded records alone are nobody's to give back, unless after some that are held. */
+    if (position != before && is_release) {
+        advance_over_released(self);
+    } else if (position != before && nothing_held) {
+        self->handed_end = position;
+        advance_to(self, position);
+    }
+}
+#undef EMPTY_PART
+#undef HELD_BACK_PART
+#undef pass_discarded
+
+/* ==== capi/read.c ==== */
+/* Reading: looks at the rings, at what others ask, and when to wait for what. */
+
+/* The discarded records that one call passes at most, so that it ends however many there are. */
+#define SKIPS_PER_CALL 65536
+
+/*
+ * A reader that finds nothing asks at once whether the producer of an unfinished record died. One
+ * whose other rings keep it busy never gets there: it asks after so many scans.
+ */
+#define BUSY_SCANS_BEFORE_DOUBT 1024
+
+/*
+ * A producer of a memory ring that is killed between reserve and wakeup tells nobody, and the
+ * records behind its own wake nobody: somebody has to look now and then.
+ */
+#define LOOK_FOR_THE_DEAD_NS INT64_C(100000000)
+
+static void count_batch(rbcore_reader *self, const rbc_scan *scan) {
+    rbc_count(&self->records, scan->count);
+    rbc_count(&self->bytes, scan->bytes);
+    rbc_count(&self->discards, SKIPS_PER_CALL - scan->skips_left);
+    rbc_count(&self->batches, scan->count > 0);
+}
+
+/* What a look at the rings is to find. */
+typedef struct rbc_look {
+    rbcore_record *records;
+    size_t max;
+    bool is_moderated; /* leaves in a paced ring what is not due yet */
+} rbc_look;
+
+static int64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Makes a ring armed or paced, as judged. Whoever waits next looks at an armed one again. */
+static void change_pace(rbcore_reader *self, rbc_ring *ring, int64_t now) {
+    rbc_pace_change change = rbc_pace_judge(ring, now);
+    if (change == RBC_PACE_STAYS) {
+        return;
+    }
+    bool paced = change == RBC_PACE_PACES;
+    self->paced_count += paced ? 1 : -1;
+    atomic_store_explicit(&ring->is_paced, paced, memory_order_relaxed);
+    if (!paced) {
+        rbc_ring_publish(ring);
+    }
+}
+
+/* One pass over the rings. */
+typedef struct rbc_pass {
+    rbc_scan scan;
+    bool is_moderated; /* as rbc_look, and there is something to moderate */
+    int64_t now;
+    const rbc_ring *broken; /* the last one found so */
+    bool is_bounded;        /* the bound on discarded records was reached */
+    bool turns_are_full;    /* a ring was left out for want of room to note its turn */
+} rbc_pass;
+
+/* The turn of one ring. Returns whether it got anywhere. */
+static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
+    if (!self->is_release && rbc_turns_is_full_for(&self->turns, ring->index)) {
+        pass->turns_are_full |= rbc_ring_has_news(ring);
+        return false;
+    }
+    if (pass->is_moderated && !rbc_pace_is_due(ring, pass->now, pass->scan.max)) {
+        return false;
+    }
+    const rbc_scan before = pass->scan;
+    rbc_scan_end end = rbc_ring_scan(ring, &pass->scan);
+    if (ring->busy_scans >= BUSY_SCANS_BEFORE_DOUBT) {
+        ring->busy_scans = 0;
+        rbc_ring_skip_abandoned(ring);
+    }
+    /* A ring that gave nothing is judged before we park, when it can be listened to again. */
+    if (pass->is_moderated && pass->scan.count > before.count) {
+        change_pace(self, ring, pass->now);
+    }
+    pass->is_bounded |= end == RBC_SCAN_BOUND;
+    pass->broken = end == RBC_SCAN_BROKEN ? ring : pass->broken;
+    return pass->scan.count != before.count || pass->scan.skips_left != before.skips_left;
+}
+
+/* What a pass comes to: a count, 0 or an error. */
+static int result_of(rbcore_reader *self, const rbc_pass *pass) {
+    if (pass->scan.count > 0) {
+        return (int)pass->scan.count;
+    }
+    if (pass->is_bounded) {
+        return -EAGAIN;
+    }
+    if (pass->broken != NULL) {
+        return rbc_reader_fail(self, -EBADMSG, "the content of ring %u is impossible",
+                               pass->broken->index);
+    }
+    return pass->turns_are_full ? rbc_reader_fail(self, -ENOBUFS, "too many uncommitted turns") : 0;
+}
+
+/* One turn of each ring that is due, until the array is full. */
+static int scan_rings(rbcore_reader *self, const rbc_look *what) {
+    rbc_pass pass = {
+        .scan = {.records = what->records,
+                 .max = what->max > INT_MAX ? INT_MAX : what->max,
+                 .skips_left = SKIPS_PER_CALL},
+        /* A flush wants what is there now. */
+        .is_moderated = what->is_moderated && self->can_pace && !self->is_flushing,
+    };
+    pass.now = pass.is_moderated ? now_ns() : 0;
+    unsigned at = self->next_turn;
+    for (unsigned i = 0; i < self->ring_count && pass.scan.count < pass.scan.max; i++) {
+        bool moved = take_turn(self, self->rings[at], &pass);
+        at = at + 1 < self->ring_count ? at + 1 : 0;
+        self->next_turn = moved ? at : self->next_turn;
+    }
+    count_batch(self, &pass.scan);
+    return result_of(self, &pass);
+}
+
+static void begin_flush(rbcore_reader *self) {
+    self->is_flushing = true;
+    for (unsigned i = 0; i < self->ring_count; i++) {
+        rbc_ring *ring = self->rings[i];
+        ring->flush_pos = atomic_load_explicit(ring->producer_pos, memory_order_acquire);
+    }
+}
+
+/* Whether all that was there when the flush began was handed out, or is not to be had. */
+static bool flush_is_complete(const rbcore_reader *self) {
+    for (unsigned i = 0; i < self->ring_count; i++) {
+        rbc_ring *ring = self->rings[i];
+        int64_t left = (int64_t)(ring->flush_pos - rbc_get(&ring->read_pos));
+        if (left > 0 && rbc_ring_has_news(ring) && !ring->broken) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What another thread asked for, as the error to return, or 0. */
+static int answer(rbcore_reader *self) {
+    unsigned asked = atomic_load_explicit(&self->asked, memory_order_acquire);
+    if (asked & RBC_ASKED_SHUTDOWN) {
+        return rbc_reader_fail(self, -ESHUTDOWN, "the reader was shut down");
+    }
+    if (asked & RBC_ASKED_INTERRUPT) {
+        atomic_fetch_and_explicit(&self->asked, ~RBC_ASKED_INTERRUPT, memory_order_acq_rel);
+        return rbc_reader_fail(self, -ECANCELED, "interrupted");
+    }
+    if (asked & RBC_ASKED_FLUSH) {
+        atomic_fetch_and_explicit(&self->asked, ~RBC_ASKED_FLUSH, memory_order_acq_rel);
+        begin_flush(self);
+    }
+    if (self->is_flushing && flush_is_complete(self)) {
+        self->is_flushing = false;
+        return rbc_reader_fail(self, -ENODATA, "flushed");
+    }
+    return 0;
+}
+
+/* One look at everything: what is asked, then the rings. Makes no system call. */
+static int look(rbcore_reader *self, const rbc_look *what) {
+    int result = answer(self);
+    if (result == 0) {
+        result = scan_rings(self, what);
+    }
+    if (result > 0) {
+        rbc_wait_reset_delay(&self->wait);
+        atomic_store_explicit(&self->wait.parked, false, memory_order_relaxed);
+    }
+    return result;
+}
+
+/*
+ * Decides which rings are to wake us and which have the timer. A paced ring is silent: there are
+ * programs that wake for each record whoever reads (BPF_RB_FORCE_WAKEUP).
+ */
+static void prepare_to_park(rbcore_reader *self) {
+    if (!self->can_pace) {
+        return;
+    }
+    const int64_t now = now_ns();
+    for (unsigned i = 0; i < self->ring_count; i++) {
+        rbc_ring *ring = self->rings[i];
+        change_pace(self, ring, now);
+        if (ring->is_silent != rbc_ring_is_paced(ring)) {
+            ring->is_silent = !ring->is_silent;
+            rbc_wait_listen(&self->wait, ring->wake_fd, !ring->is_silent);
+        }
+    }
+}
+
+/*
+ * Looks once more, now that every advance of consumer_pos by another thread will see that we are
+ * parked. The fence pairs with the one in look_again (give_back.c), and with the full barrier of
+ * the kernel's xchg(header): what this look misses wakes us.
+ */
+static int look_parked(rbcore_reader *self, const rbc_look *what) {
+    prepare_to_park(self);
+    atomic_store_explicit(&self->wait.parked, true, memory_order_relaxed);
+    rbc_full_fence();
+    int result = look(self, what);
+    bool skipped = false;
+    for (unsigned i = 0; result == 0 && i < self->ring_count; i++) {
+        skipped |= rbc_ring_skip_abandoned(self->rings[i]);
+    }
+    return skipped ? -EAGAIN : result;
+}
+
+/*
+ * Whether records can come for which nobody wakes us: producers wake only for the record at
+ * consumer_pos, so not while the user holds some; and not at all if they die.
+ */
+static bool must_look_by_itself(const rbcore_reader *self) {
+    for (unsigned i = 0; i < self->ring_count; i++) {
+        const rbc_ring *ring = self->rings[i];
+        if (rbc_ring_has_held(ring) || (ring->is_memory && ring->head_is_busy)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* How long nobody may wake us: until a paced ring is due, or the next look by itself. */
+static int64_t longest_sleep(rbcore_reader *self) {
+    int64_t due = INT64_MAX;
+    for (unsigned i = 0; self->paced_count > 0 && i < self->ring_count; i++) {
+        int64_t of_ring = rbc_pace_deadline(self->rings[i]);
+        due = of_ring < due ? of_ring : due;
+    }
+    int64_t sleep = INT64_MAX;
+    if (due != INT64_MAX) {
+        sleep = due - now_ns();
+        sleep = sleep < 0 ? 0 : sleep;
+    }
+    int64_t delay = must_look_by_itself(self) ? rbc_wait_next_delay(&self->wait)
+                    : self->has_memory_ring   ? LOOK_FOR_THE_DEAD_NS
+                                              : INT64_MAX;
+    return delay < sleep ? delay : sleep;
+}
+
+/* Empties rbcore_reader_fd and arms it for whatever comes after the look. */
+static int look_and_arm(rbcore_reader *self, const rbc_look *what) {
+    rbc_wait_drain(&self->wait);
+    int result = look_parked(self, what);
+    int64_t sleep = result == 0 ? longest_sleep(self) : INT64_MAX;
+    if (sleep != INT64_MAX) {
+        rbc_wait_start_timer(&self->wait, sleep);
+    }
+    return result;
+}
+
+static int check_read(rbcore_reader *self, const rbcore_record *records, size_t max) {
+    int error = rbc_reader_check(self);
+    if (error == 0 && (records == NULL || max == 0)) {
+        return rbc_reader_fail(self, -EINVAL, "no room for records");
+    }
+    return error;
+}
+
+int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, size_t max) {
+    int error = check_read(self, records, max);
+    if (error != 0) {
+        return error;
+    }
+    const rbc_look what = {.records = records, .max = max};
+    int result = look(self, &what);
+    return result != 0 ? result : look_and_arm(self, &what);
+}
+
+/* Saturates instead of overflowing: a deadline in 292 years is none. */
+static int64_t deadline_after(int64_t timeout_ns) {
+    if (timeout_ns == RBCORE_FOREVER) {
+        return INT64_MAX;
+    }
+    int64_t now = now_ns();
+    return timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
+}
+
+/* Waits until the deadline or something happens. Returns -EINTR, or 0. */
+static int block(rbcore_reader *self, int64_t left) {
+    int64_t sleep = longest_sleep(self);
+    sleep = left < sleep ? left : sleep;
+    int error = rbc_wait_block(&self->wait, sleep == INT64_MAX ? RBCORE_FOREVER : sleep);
+    return error != 0 ? rbc_reader_fail(self, error, "a signal was caught") : 0;
+}
+
+/* Looks, waits and looks again, until there is something or the deadline has passed. */
+static int look_until(rbcore_reader *self, const rbc_look *what, int64_t deadline) {
+    int result = 0;
+    while (result == 0 || result == -EAGAIN) {
+        result = look_parked(self, what);
+        int64_t left = deadline == INT64_MAX ? INT64_MAX : deadline - now_ns();
+        if (left <= 0 && (result == 0 || result == -EAGAIN)) {
+            return result != 0 ? result : look_and_arm(self, what);
+        }
+        if (result == 0) {
+            result = block(self, left);
+            /* Only now is it judged by what it holds whether a ring was worth the interval. */
+            result = result == 0 ? look(self, what) : result;
+        }
+    }
+    return result;
+}
+
+int rbcore_reader_next(rbcore_reader *self, rbcore_record *records, size_t max,
+                       int64_t timeout_ns) {
+    int error = check_read(self, records, max);
+    if (error != 0) {
+        return error;
+    }
+    if (timeout_ns < 0 && timeout_ns != RBCORE_FOREVER) {
+        return rbc_reader_fail(self, -EINVAL, "the timeout is negative");
+    }
+    const rbc_look what = {.records = records, .max = max, .is_moderated = true};
+    int result = look(self, &what);
+    if (result != 0 && result != -EAGAIN) {
+        return result;
+    }
+    return timeout_ns == 0 && result == 0 ? look_and_arm(self, &what)
+                                          : look_until(self, &what, deadline_after(timeout_ns));
+}
+#undef BUSY_SCANS_BEFORE_DOUBT
+#undef LOOK_FOR_THE_DEAD_NS
+#undef SKIPS_PER_CALL
+
+/* ==== capi/reader.c ==== */
+#define defaults defaults_in_reader
+#define KNOWN_FLAGS ((uint64_t)(RBCORE_READER_RELEASE | RBCORE_READER_POLL))
+
+static const rbcore_reader_options defaults = RBCORE_READER_OPTIONS_INIT;
+
+/* ---- Life ---- */
+
+int rbcore_reader_options_init(rbcore_reader_options *out, size_t size) {
+    return rbc_sized_init(out, size, &defaults, sizeof(defaults));
+}
+
+int rbc_reader_fail(rbcore_reader *self, int error, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(self->message, sizeof(self->message), format, arguments);
+    va_end(arguments);
+    return error;
+}
+
+const char *rbcore_reader_message(const rbcore_reader *self) {
+    return self == NULL ? "" : self->message;
+}
+
+int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) {
+    RBC_KEEP_ERRNO;
+    if (out == NULL) {
+        return -EINVAL;
+    }
+    rbcore_reader_options options = defaults;
+    int error = given == NULL ? 0 : rbc_sized_in(&options, sizeof(options), given);
+    if (error != 0) {
+        return error;
+    }
+    bool polls = options.flags & RBCORE_READER_POLL;
+    if (options.flags & ~KNOWN_FLAGS || options.max_latency_ns < 0 ||
+        (polls && options.max_latency_ns == 0)) {
+        return -EINVAL;
+    }
+    rbcore_reader *self = calloc(1, sizeof(*self));
+    if (self == NULL) {
+        return -ENOMEM;
+    }
+    self->is_release = options.flags & RBCORE_READER_RELEASE;
+    self->is_polling = polls;
+    self->max_latency_ns = options.max_latency_ns;
+    self->can_pace = polls || options.max_latency_ns >= RBC_PACE_SHORTEST_NS;
+    atomic_init(&self->refs, 1);
+    atomic_init(&self->user_refs, 1);
+    error = rbc_birthplace_init(&self->birthplace);
+    if (error == 0) {
+        error = rbc_wait_open(&self->wait);
+    }
+    if (error != 0) {
+        free(self);
+        return error;
+    }
+    pthread_mutex_init(&self->slots_lock, NULL);
+    *out = self;
+    return 0;
+}
+
+int rbcore_reader_ref(rbcore_reader *self) {
+    int error = rbc_reader_check(self);
+    if (error != 0) {
+        return error;
+    }
+    atomic_fetch_add_explicit(&self->user_refs, 1, memory_order_relaxed);
+    return 0;
+}
+
+void rbc_reader_put(rbcore_reader *self) {
+    if (atomic_fetch_sub_explicit(&self->refs, 1, memory_order_acq_rel) == 1) {
+        rbc_wait_close(&self->wait);
+        rbc_turns_free(&self->turns);
+        pthread_mutex_destroy(&self->slots_lock);
+        free(self);
+    }
+}
+
+/* Drops one reference to a ring in the slots, which is the last: the ring goes. */
+static void drop_ring(rbc_ring *self) {
+    RBC_KEEP_ERRNO;
+    rbcore_reader *reader = self->reader;
+    pthread_mutex_lock(&reader->slots_lock);
+    atomic_store_explicit(&reader->slots[self->index], NULL, memory_order_release);
+    rbc_ring_close(self);
+    pthread_mutex_unlock(&reader->slots_lock);
+    rbc_reader_put(reader);
+}
+
+void rbc_ring_put(rbc_ring *self, uint64_t count) {
+    if (atomic_fetch_sub_explicit(&self->refs, count, memory_order_acq_rel) == count) {
+        drop_ring(self);
+    }
+}
+
+/* In a forked child nobody can release what is held: all goes at once, and only in the child. */
+static void free_in_child(rbcore_reader *self) {
+    rbc_wait_close_epoll(&self->wait);
+    for (unsigned i = 0; i < RBCORE_RINGS_MAX; i++) {
+        rbc_ring *ring = rbc_reader_ring(self, i);
+        if (ring != NULL) {
+            rbc_ring_close(ring);
+            rbc_reader_put(self);
+        }
+    }
+    rbc_reader_put(self);
+}
+
+void rbcore_reader_free(rbcore_reader *self) {
+    RBC_KEEP_ERRNO;
+    if (self == NULL || atomic_fetch_sub_explicit(&self->user_refs, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    if (!rbc_birthplace_is_here(&self->birthplace)) {
+        free_in_child(self);
+        return;
+    }
+    /* The epoll goes first: it does not notice by itself that a ring's descriptor was closed. */
+    rbc_wait_close_epoll(&self->wait);
+    for (unsigned i = 0; i < self->ring_count; i++) {
+        rbc_ring_put(self->rings[i], 1);
+    }
+    rbc_reader_put(self);
+}
+
+/* ---- Rings ---- */
+
+/* A free slot, searched from behind the last one given, so that indexes are reused late. */
+static int find_slot(rbcore_reader *self) {
+    for (unsigned i = 0; i < RBCORE_RINGS_MAX; i++) {
+        unsigned slot = (self->next_slot + i) % RBCORE_RINGS_MAX;
+        if (rbc_reader_ring(self, slot) == NULL) {
+            return (int)slot;
+        }
+    }
+    return rbc_reader_fail(self, -ENOSPC, "the reader has %d rings", RBCORE_RINGS_MAX);
+}
+
+/* Makes the ring known to the wait, the slots and the turns. */
+static int install(rbcore_reader *self, rbc_ring *ring, unsigned slot) {
+    int error = self->is_release ? 0 : rbc_turns_make_room(&self->turns, self->ring_count + 1);
+    if (error == 0) {
+        error = rbc_wait_add(&self->wait, ring->wake_fd);
+    }
+    if (error != 0) {
+        return rbc_reader_fail(self, error, "adding the ring: %s", strerror(-error));
+    }
+    ring->index = (uint16_t)slot;
+    atomic_fetch_add_explicit(&self->refs, 1, memory_order_relaxed);
+    pthread_mutex_lock(&self->slots_lock);
+    atomic_store_explicit(&self->slots[slot], ring, memory_order_release);
+    self->rings[self->ring_count++] = ring;
+    pthread_mutex_unlock(&self->slots_lock);
+    self->next_slot = slot + 1;
+    self->paced_count += rbc_ring_is_paced(ring);
+    self->has_memory_ring |= ring->is_memory;
+    return (int)slot;
+}
+
+int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
+    RBC_KEEP_ERRNO;
+    int error = rbc_reader_check(self);
+    if (error != 0) {
+        return error;
+    }
+    if (source == NULL) {
+        return rbc_reader_fail(self, -EINVAL, "no source");
+    }
+    if (atomic_load_explicit(&self->asked, memory_order_relaxed) & RBC_ASKED_SHUTDOWN) {
+        return rbc_reader_fail(self, -ESHUTDOWN, "the reader was shut down");
+    }
+    int slot = find_slot(self);
+    if (slot < 0) {
+        return slot;
+    }
+    rbc_ring *ring;
+    error = rbc_ring_open(&ring, self, source);
+    if (error != 0) {
+        return error;
+    }
+    int index = install(self, ring, (unsigned)slot);
+    if (index < 0) {
+        rbc_ring_close(ring);
+    } else if (ring->from_latest) {
+        rbc_ring_skip_to_latest(ring); /* only now, when nothing can fail any more */
+    }
+    return index;
+}
+
+int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
+    RBC_KEEP_ERRNO;
+    int error = rbc_reader_check(self);
+    if (error != 0) {
+        return error;
+    }
+    unsigned i = 0;
+    while (i < self->ring_count && self->rings[i]->index != index) {
+        i++;
+    }
+    if (i == self->ring_count) {
+        return rbc_reader_fail(self, -EINVAL, "no ring has the index %u", index);
+    }
+    rbc_ring *ring = self->rings[i];
+    if (!self->is_release && rbc_ring_has_held(ring)) {
+        return rbc_reader_fail(self, -EBUSY, "records of ring %u are not committed", index);
+    }
+    rbc_wait_remove(&self->wait, ring->wake_fd);
+    rbc_turns_forget(&self->turns, ring->index);
+    pthread_mutex_lock(&self->slots_lock);
+    self->ring_count--;
+    memmove(&self->rings[i], &self->rings[i + 1], (self->ring_count - i) * sizeof(ring));
+    pthread_mutex_unlock(&self->slots_lock);
+    if (self->next_turn > i) {
+        self->next_turn--;
+    }
+    self->paced_count -= rbc_ring_is_paced(ring);
+    rbc_ring_put(ring, 1);
+    return 0;
+}
+
+/* ---- Waiting elsewhere, and from other threads ---- */
+
+int rbcore_reader_fd(const rbcore_reader *self) {
+    int error = rbc_reader_check(self);
+    return error != 0 ? error : self->wait.epoll_fd;
+}
+
+/*
+ * Release pairs with the acquire in answer(). The edge that follows ends a wait; a look that comes
+ * between the two already sees the bit.
+ */
+static int ask(rbcore_reader *self, unsigned what) {
+    int error = rbc_reader_check(self);
+    if (error != 0) {
+        return error;
+    }
+    atomic_fetch_or_explicit(&self->asked, what, memory_order_release);
+    rbc_wait_wake(&self->wait);
+    return 0;
+}
+
+int rbcore_reader_interrupt(rbcore_reader *self) {
+    return ask(self, RBC_ASKED_INTERRUPT);
+}
+
+int rbcore_reader_flush(rbcore_reader *self) {
+    return ask(self, RBC_ASKED_FLUSH);
+}
+
+int rbcore_reader_shutdown(rbcore_reader *self) {
+    return ask(self, RBC_ASKED_SHUTDOWN);
+}
+#undef KNOWN_FLAGS
+#undef defaults
+
+/* ==== capi/ring.c ==== */
+#define pass_discarded pass_discarded_in_ring
+/* The kernel's positions are unsigned longs; a 32-bit process would load and store half of them. */
+static_assert(sizeof(void *) == 8, "rbcore needs a 64-bit process");
+
+/*
+ * Pairs with smp_store_release(&rb->producer_pos) in the kernel's __bpf_ringbuf_reserve(): whoever
+ * sees the position sees the BUSY header of each record before it.
+ */
+static uint64_t load_producer_pos(const rbc_ring *self) {
+    return atomic_load_explicit(self->producer_pos, memory_order_acquire);
+}
+
+/*
+ * Pairs with the xchg() of the header in the kernel's bpf_ringbuf_commit(): whoever sees a header
+ * without BUSY sees the record's data.
+ */
+static uint32_t load_length(void *header) {
+    return atomic_load_explicit(&((rbc_header *)header)->length, memory_order_acquire);
+}
+
+/* Whether a reader could have stopped at `position`: a boundary between complete records. */
+static bool is_reachable(const rbc_ring *self, uint64_t from, uint64_t position,
+                         uint64_t producer) {
+    while (from != position) {
+        uint32_t length = load_length(rbc_ring_header(self, from));
+        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
+        if ((length & RBC_BUSY) || span > position - from || span > producer - from) {
+            return false;
+        }
+        from += span;
+    }
+    return true;
+}
+
+int rbc_ring_load_positions(rbc_ring *self, uint64_t committed) {
+    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_relaxed);
+    uint64_t producer = load_producer_pos(self);
+    if (consumer % 8 != 0 || producer % 8 != 0 || producer - consumer > self->mapping.data_size) {
+        return -EBADMSG;
+    }
+    uint64_t start = consumer;
+    if (committed - consumer <= producer - consumer &&
+        is_reachable(self, consumer, committed, producer)) {
+        start = committed;
+    }
+    atomic_init(&self->read_pos, start);
+    atomic_init(&self->user_pos, start);
+    atomic_init(&self->last_pos, start);
+    self->published_pos = consumer;
+    self->handed_end = start;
+    self->usual_span = RBC_HEADER_SIZE;
+    return 0;
+}
+
+/* user_pos is loaded after producer_pos: a producer cannot be ahead of what it was given. */
+static bool producer_pos_is_possible(const rbc_ring *self, uint64_t producer, uint64_t read_pos) {
+    uint64_t user_pos = atomic_load_explicit(&self->user_pos, memory_order_relaxed);
+    return producer % 8 == 0 && producer - read_pos <= self->mapping.data_size &&
+           producer - user_pos <= self->mapping.data_size;
+}
+
+/* Where a scan is, by addresses: the next one needs only an addition, not a mask. */
+typedef struct walk {
+    unsigned char *header; /* of the record to look at, in the first copy of the data */
+    unsigned char *wrap;   /* end of the first copy */
+    uint64_t shift;        /* position of a header = shift + its address */
+    uint64_t left;         /* bytes up to producer_pos */
+    uint64_t last;         /* position of the record passed last */
+    uint64_t bytes;        /* of data handed out */
+    uint64_t discards;     /* passed */
+} walk;
+
+static walk walk_from(const rbc_ring *self, uint64_t position, uint64_t producer) {
+    unsigned char *header = (unsigned char *)rbc_ring_header(self, position);
+    return (walk){.header = header,
+                  .wrap = self->mapping.data + self->mapping.data_size,
+                  .shift = position - (uintptr_t)header,
+                  .last = rbc_get(&self->last_pos),
+                  .left = producer - position};
+}
+
+static uint64_t walk_position(const walk *at) {
+    return at->shift + (uintptr_t)at->header;
+}
+
+static inline void walk_to(walk *at, unsigned char *header, size_t data_size) {
+    at->left -= (uint64_t)(header - at->header);
+    if (header >= at->wrap) {
+        header -= data_size;
+        at->shift += data_size;
+    }
+    at->header = header;
+}
+
+/*
+ * Hands out the record at `at`, which is complete and in bounds, and those after it that have the
+ * very same header. Returns the end of what was written.
+ *
+ * Finding the next header needs this one's length: a chain of dependent loads, each perhaps a cache
+ * miss. In a run of equal headers the next address depends on a branch, which is predicted, and not
+ * on the load: the processor runs ahead. And a header that is equal as a whole needs no test of its
+ * flags. Bounds are checked once for the run, which also ends where the ring wraps.
+ */
+static inline rbcore_record *hand_out_run(const rbc_ring *self, walk *at, uint32_t length,
+                                          rbcore_record *record, const rbcore_record *end) {
+    const uint64_t span = rbc_record_span(length);
+    const uint16_t index = self->index;
+    unsigned char *last = at->header + (at->left - span);
+    last = last < at->wrap ? last : at->wrap - RBC_HEADER_SIZE;
+    unsigned char *header = at->header;
+    rbcore_record *const first = record;
+    do {
+        record->data = header + RBC_HEADER_SIZE;
+        record->position = at->shift + (uintptr_t)header;
+        record->size = length;
+        record->ring = index;
+        record->flags = 0;
+        record++;
+        header += span;
+    } while (record != end && header <= last && load_length(header) == length);
+    at->bytes += (uint64_t)(record - first) * length;
+    at->last = record[-1].position;
+    walk_to(at, header, self->mapping.data_size);
+    return record;
+}
+
+/* Passes a discarded record. Returns whether the bound on them allowed it. */
+static bool pass_discarded(const rbc_ring *self, walk *at, uint64_t span, rbc_scan *scan) {
+    if (scan->skips_left == 0) {
+        return false;
+    }
+    scan->skips_left--;
+    at->discards++;
+    at->last = walk_position(at);
+    walk_to(at, at->header + span, self->mapping.data_size);
+    return true;
+}
+
+static rbc_scan_end walk_records(rbc_ring *self, rbc_scan *scan, walk *at) {
+    rbcore_record *record = scan->records + scan->count;
+    rbcore_record *const end = scan->records + scan->max;
+    rbc_scan_end why = RBC_SCAN_FULL;
+    while (record != end) {
+        if (at->left == 0) {
+            why = RBC_SCAN_EMPTY;
+            break;
+        }
+        uint32_t length = load_length(at->header);
+        if (length & RBC_BUSY) {
+            self->head_is_busy = true;
+            why = RBC_SCAN_EMPTY;
+            break;
+        }
+        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
+        if (span > at->left) {
+            why = RBC_SCAN_BROKEN;
+            break;
+        }
+        if (!(length & RBC_DISCARD)) {
+            record = hand_out_run(self, at, length, record, end);
+        } else if (!pass_discarded(self, at, span, scan)) {
+            why = RBC_SCAN_BOUND;
+            break;
+        }
+    }
+    scan->count = (size_t)(record - scan->records);
+    return why;
+}
+
+static void note_high_water(rbc_ring *self, uint64_t producer) {
+    uint64_t waiting = producer - atomic_load_explicit(&self->user_pos, memory_order_relaxed);
+    if (waiting > rbc_get(&self->high_water)) {
+        atomic_store_explicit(&self->high_water, waiting, memory_order_relaxed);
+    }
+}
+
+rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
+    uint64_t start = rbc_get(&self->read_pos), producer = load_producer_pos(self);
+    bool broken = atomic_load_explicit(&self->broken, memory_order_relaxed);
+    self->head_is_busy = false;
+    if (producer == start && !broken) {
+        self->pace.drained = true;
+        return RBC_SCAN_EMPTY;
+    }
+    if (broken || !producer_pos_is_possible(self, producer, start)) {
+        atomic_store_explicit(&self->broken, true, memory_order_relaxed);
+        return RBC_SCAN_BROKEN;
+    }
+    note_high_water(self, producer);
+    walk at = walk_from(self, start, producer);
+    size_t first = scan->count;
+    rbc_scan_end why = walk_records(self, scan, &at);
+    if (why == RBC_SCAN_BROKEN) {
+        atomic_store_explicit(&self->broken, true, memory_order_relaxed);
+    }
+    size_t found = scan->count - first;
+    scan->bytes += at.bytes;
+    rbc_count(&self->records, found);
+    rbc_count(&self->bytes, at.bytes);
+    rbc_count(&self->discards, at.discards);
+    uint64_t position = walk_position(&at);
+    self->busy_scans = self->head_is_busy && position == start ? self->busy_scans + 1 : 0;
+    self->pace.drained = why == RBC_SCAN_EMPTY;
+    self->usual_span = found > 0 ? position - at.last : self->usual_span;
+    rbc_ring_handed_out(self, scan->records + first, found, at.last, position);
+    return why;
+}
+
+void rbc_ring_skip_to_latest(rbc_ring *self) {
+    uint64_t position = rbc_get(&self->read_pos), producer = load_producer_pos(self);
+    uint64_t last = position;
+    if (!producer_pos_is_possible(self, producer, position)) {
+        return; /* the first scan will say so */
+    }
+    while (position != producer) {
+        uint32_t length = load_length(rbc_ring_header(self, position));
+        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
+        /* A record that is being written must stay: its producer still needs the space. What is
+         * impossible is left for the first scan to report. */
+        if ((length & RBC_BUSY) || span > producer - position) {
+            break;
+        }
+        last = position;
+        position += span;
+        rbc_count(&self->skipped, 1);
+    }
+    rbc_ring_handed_out(self, NULL, 0, last, position);
+}
+
+bool rbc_ring_skip_abandoned(rbc_ring *self) {
+    RBC_KEEP_ERRNO;
+    if (!self->is_memory || !self->head_is_busy) {
+        self->doubts = 0;
+        return false;
+    }
+    uint64_t position = rbc_get(&self->read_pos), producer = load_producer_pos(self);
+    rbc_header *header = rbc_ring_header(self, position);
+    uint32_t owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
+    if (!(owner & RBC_TOKEN_BIT)) {
+        return false; /* not by a producer of this library: who knows what becomes of it */
+    }
+    if (!rbc_producer_is_gone(rbc_producer_page_of(&self->mapping), self->lock_fd, owner,
+                              self->doubts++)) {
+        return false;
+    }
+    /* Loaded after the producer's end was established: it may have finished the record before. */
+    uint32_t length = load_length(rbc_ring_header(self, position));
+    uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
+    if (!(length & RBC_BUSY)) {
+        return true; /* the scan will say what it is */
+    }
+    if (span > producer - position) {
+        atomic_store_explicit(&self->broken, true, memory_order_relaxed);
+        return true;
+    }
+    rbc_count(&self->abandoned, 1);
+    rbc_ring_handed_out(self, NULL, 0, position, position + span);
+    return true;
+}
+
+bool rbc_ring_has_news(rbc_ring *self) {
+    uint64_t position = atomic_load_explicit(&self->read_pos, memory_order_acquire);
+    return load_producer_pos(self) != position &&
+           !(load_length(rbc_ring_header(self, position)) & RBC_BUSY);
+}
+#undef pass_discarded
+
+/* ==== capi/sized.c ==== */
+static bool is_absurd(size_t size) {
+    return size < sizeof(size_t) || size > RBC_SIZED_MAX;
+}
+
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+int rbc_sized_in(void *known, size_t known_size, const void *given) {
+    size_t size;
+    memcpy(&size, given, sizeof(size));
+    if (is_absurd(size)) {
+        return -EINVAL;
+    }
+    const unsigned char *bytes = given;
+    for (size_t i = known_size; i < size; i++) {
+        if (bytes[i] != 0) {
+            return -E2BIG;
+        }
+    }
+    memcpy(known, given, smaller(size, known_size));
+    return 0;
+}
+
+int rbc_sized_out(void *given, const void *known, size_t known_size) {
+    size_t size;
+    memcpy(&size, given, sizeof(size));
+    if (is_absurd(size)) {
+        return -EINVAL;
+    }
+    memcpy(given, known, smaller(size, known_size));
+    if (size > known_size) {
+        /* All figures are uint64_t, and RBCORE_UNKNOWN is all ones. */
+        memset((unsigned char *)given + known_size, 0xff, size - known_size);
+    }
+    memcpy(given, &size, sizeof(size));
+    return 0;
+}
+
+int rbc_sized_init(void *out, size_t size, const void *defaults, size_t defaults_size) {
+    if (out == NULL || is_absurd(size)) {
+        return -EINVAL;
+    }
+    memset(out, 0, size);
+    memcpy(out, defaults, smaller(size, defaults_size));
+    memcpy(out, &size, sizeof(size));
+    return 0;
+}
+
+/* ==== capi/source.c ==== */
+#define check_source check_source_in_source
+#define defaults defaults_in_source
+/* From a source, as the caller names it, to a ring that can be read. */
+
+#define KNOWN_FLAGS (RBCORE_SOURCE_LATEST | RBCORE_SOURCE_INSIST)
+
+static const rbcore_source defaults = RBCORE_SOURCE_INIT;
+
+int rbcore_source_init(rbcore_source *out, size_t size) {
+    return rbc_sized_init(out, size, &defaults, sizeof(defaults));
+}
+
+/* What only the opening needs to know. */
+typedef struct rbc_opening {
+    rbcore_reader *reader; /* for messages */
+    rbcore_source source;
+    size_t data_size;
+    uint64_t lock_byte;
+    bool lock_is_ours;
+} rbc_opening;
+
+/* The name of a field that the source's kind needs and that still has its default, or NULL. */
+static const char *missing_field(const rbcore_source *source) {
+    switch (source->kind) {
+    case RBCORE_SOURCE_MAP_FD:
+        return source->fd == -1 ? "fd" : NULL;
+    case RBCORE_SOURCE_PINNED_PATH:
+        return source->path == NULL ? "path" : NULL;
+    case RBCORE_SOURCE_MAP_ID:
+        return source->map_id == 0 ? "map_id" : NULL;
+    case RBCORE_SOURCE_MEMORY_RING:
+        return source->fd == -1 ? "fd" : source->event_fd == -1 ? "event_fd" : NULL;
+    default:
+        return "known kind";
+    }
+}
+
+static int check_source(rbc_opening *self, const rbcore_source *given) {
+    self->source = defaults;
+    int error = rbc_sized_in(&self->source, sizeof(self->source), given);
+    if (error == -E2BIG) {
+        return rbc_reader_fail(self->reader, error,
+                               "the source uses fields that this version does not know");
+    }
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "the source's size is absurd");
+    }
+    if (self->source.flags & ~KNOWN_FLAGS) {
+        return rbc_reader_fail(self->reader, -EINVAL, "unknown source flags 0x%" PRIx32,
+                               self->source.flags & ~KNOWN_FLAGS);
+    }
+    const char *missing = missing_field(&self->source);
+    if (missing != NULL) {
+        return rbc_reader_fail(self->reader, -EINVAL, "the source has no %s", missing);
+    }
+    return 0;
+}
+
+static void close_once(int fd, int unless) {
+    if (fd >= 0 && fd != unless) {
+        close(fd);
+    }
+}
+
+/* ---- Kernel rings ---- */
+
+static int open_map_fd(rbc_ring *ring, rbc_opening *self) {
+    const rbcore_source *source = &self->source;
+    switch (source->kind) {
+    case RBCORE_SOURCE_MAP_FD:
+        ring->fd = rbc_duplicate(source->fd);
+        if (ring->fd < 0) {
+            return rbc_reader_fail(self->reader, ring->fd, "fd %" PRId32 ": %s", source->fd,
+                                   strerror(-ring->fd));
+        }
+        return 0;
+    case RBCORE_SOURCE_PINNED_PATH:
+        ring->fd = rbc_map_open_path(source->path);
+        if (ring->fd < 0) {
+            return rbc_reader_fail(self->reader, ring->fd, "%s: %s", source->path,
+                                   strerror(-ring->fd));
+        }
+        return 0;
+    default:
+        ring->fd = rbc_map_open_id(source->map_id);
+        if (ring->fd < 0) {
+            return rbc_reader_fail(self->reader, ring->fd, "map id %" PRIu32 ": %s", source->map_id,
+                                   strerror(-ring->fd));
+        }
+        return 0;
+    }
+}
+
+static int check_map(const rbc_ring *ring, rbc_opening *self, struct bpf_map_info *info) {
+    int error = rbc_map_info(ring->fd, info);
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error,
+                               error == -EBADFD ? "not a BPF map" : "the map's info: %s",
+                               strerror(-error));
+    }
+    if (info->type != BPF_MAP_TYPE_RINGBUF) {
+        return rbc_reader_fail(self->reader, -EMEDIUMTYPE,
+                               "map %" PRIu32 " (%s) is of type %" PRIu32
+                               ", not BPF_MAP_TYPE_RINGBUF",
+                               info->id, info->name, info->type);
+    }
+    if (info->map_flags & RBC_MAP_OVERWRITE) {
+        return rbc_reader_fail(self->reader, -EOPNOTSUPP,
+                               "map %" PRIu32 " (%s) is in overwrite mode", info->id, info->name);
+    }
+    if (!rbc_ring_size_is_valid(info->max_entries, rbc_page_size())) {
+        return rbc_reader_fail(self->reader, -EBADMSG,
+                               "map %" PRIu32 " has the impossible size %" PRIu32, info->id,
+                               info->max_entries);
+    }
+    return 0;
+}
+
+static bool are_same_file(int a, int b) {
+    struct stat of_a, of_b;
+    return fstat(a, &of_a) == 0 && fstat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
+           of_a.st_ino == of_b.st_ino;
+}
+
+/*
+ * A lock belongs to an open file. The caller's may be shared with others (dup, fork, a socket), and
+ * opening the map once more takes CAP_SYS_ADMIN. But all BPF maps share the one anonymous inode of
+ * the kernel, and an eventfd is an open file of it that everybody can have.
+ */
+static void open_map_lock(rbc_ring *ring, rbc_opening *self) {
+    ring->lock_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    self->lock_is_ours = ring->lock_fd >= 0 && are_same_file(ring->lock_fd, ring->fd);
+    if (!self->lock_is_ours) {
+        close_once(ring->lock_fd, -1);
+        ring->lock_fd = ring->fd;
+    }
+}
+
+static int open_map(rbc_ring *ring, rbc_opening *self) {
+    struct bpf_map_info info;
+    int error = open_map_fd(ring, self);
+    if (error == 0) {
+        error = check_map(ring, self, &info);
+    }
+    if (error != 0) {
+        return error;
+    }
+    ring->map_id = info.id;
+    ring->wake_fd = ring->fd;
+    self->data_size = info.max_entries;
+    self->lock_byte = info.id; /* all BPF maps share one inode: the byte tells them apart */
+    open_map_lock(ring, self);
+    error = rbc_mapping_open_map(&ring->mapping, ring->fd, self->data_size);
+    if (error == -ENODEV) {
+        return rbc_reader_fail(self->reader, -EBADFD, "not a BPF map");
+    }
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "map %" PRIu32 " (%s) cannot be mapped: %s",
+                               info.id, info.name, strerror(-error));
+    }
+    return 0;
+}
+
+/* ---- Memory rings ---- */
+
+static int open_memory_fds(rbc_ring *ring, rbc_opening *self) {
+    const rbcore_source *source = &self->source;
+    int error = rbc_memory_ring_check(source->fd, &self->data_size, &ring->inode);
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "fd %" PRId32 " is no memory ring: %s",
+                               source->fd, strerror(-error));
+    }
+    error = rbc_event_fd_check(source->event_fd);
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "event_fd %" PRId32 ": %s", source->event_fd,
+                               strerror(-error));
+    }
+    ring->fd = rbc_reopen(source->fd);
+    self->lock_is_ours = ring->fd >= 0;
+    if (ring->fd < 0) {
+        ring->fd = rbc_duplicate(source->fd);
+    }
+    if (ring->fd < 0) {
+        return rbc_reader_fail(self->reader, ring->fd, "fd %" PRId32 ": %s", source->fd,
+                               strerror(-ring->fd));
+    }
+    /* Checked once more: the caller's number may name another file by now. */
+    error = rbc_memory_ring_check(ring->fd, &self->data_size, &ring->inode);
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "the memory ring: %s", strerror(-error));
+    }
+    ring->wake_fd = rbc_duplicate(source->event_fd);
+    ring->lock_fd = ring->fd;
+    if (ring->wake_fd < 0) {
+        error = ring->wake_fd;
+        return rbc_reader_fail(self->reader, error, "duplicating the ring's descriptors: %s",
+                               strerror(-error));
+    }
+    return 0;
+}
+
+static int open_memory(rbc_ring *ring, rbc_opening *self) {
+    ring->is_memory = true;
+    ring->map_id = RBCORE_UNKNOWN;
+    self->lock_byte = RBC_CONSUMER_BYTE;
+    int error = open_memory_fds(ring, self);
+    if (error != 0) {
+        return error;
+    }
+    error = rbc_mapping_open_memory(&ring->mapping, ring->fd, self->data_size, rbc_page_size(),
+                                    RBC_CONSUMER_SIDE);
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "the memory ring cannot be mapped: %s",
+                               strerror(-error));
+    }
+    if (rbc_memory_ring_check_layout(&ring->mapping) != 0) {
+        return rbc_reader_fail(self->reader, -EBADFD, "the memory is not laid out as a ring");
+    }
+    return 0;
+}
+
+/* ---- What both have in common ---- */
+
+static int open_loss_map(rbc_ring *ring, rbc_opening *self) {
+    int32_t fd = self->source.loss_fd;
+    if (fd == -1) {
+        return 0;
+    }
+    struct bpf_map_info info;
+    int error = rbc_map_info(fd, &info);
+    if (error == 0 && !rbc_map_counts_losses(&info)) {
+        error = -EMEDIUMTYPE;
+    }
+    if (error == 0) {
+        ring->loss_fd = rbc_duplicate(fd);
+        error = ring->loss_fd < 0 ? ring->loss_fd : 0;
+    }
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "loss_fd %" PRId32 ": %s", fd,
+                               error == -EMEDIUMTYPE ? "not a map that counts losses"
+                                                     : strerror(-error));
+    }
+    return 0;
+}
+
+static int prepare_reading(rbc_ring *ring, rbc_opening *self) {
+    ring->consumer_pos = (_Atomic uint64_t *)(void *)ring->mapping.consumer_page;
+    ring->producer_pos = (_Atomic uint64_t *)(void *)ring->mapping.producer_page;
+    int error = rbc_ring_load_positions(ring, rbc_owner_committed(&ring->owner));
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "the ring's positions are impossible");
+    }
+    rbc_owner_note_committed(&ring->owner, rbc_get(&ring->user_pos));
+    rbc_pace_init(ring, self->reader->max_latency_ns, self->reader->is_polling);
+    if (!self->reader->is_release) {
+        return 0;
+    }
+    ring->held = calloc(self->data_size / 8 / 64, sizeof(*ring->held));
+    if (ring->held == NULL) {
+        return rbc_reader_fail(self->reader, -ENOMEM, "no memory for the table of held records");
+    }
+    return 0;
+}
+
+static int claim(rbc_ring *ring, rbc_opening *self) {
+    bool insist = self->source.flags & RBCORE_SOURCE_INSIST;
+    int error = rbc_owner_claim(&ring->owner, &ring->mapping, ring->lock_fd, self->lock_is_ours,
+                                self->lock_byte, insist, &ring->is_guarded);
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error,
+                               "another reader has the ring (process %" PRIu64 ")",
+                               rbc_owner_pid(&ring->owner));
+    }
+    return 0;
+}
+
+static int open_ring(rbc_ring *ring, rbc_opening *self) {
+    bool is_memory = self->source.kind == RBCORE_SOURCE_MEMORY_RING;
+    int error = is_memory ? open_memory(ring, self) : open_map(ring, self);
+    if (error == 0) {
+        error = open_loss_map(ring, self);
+    }
+    /* Positions are loaded after the claim: another reader may move them until then. */
+    if (error == 0) {
+        error = claim(ring, self);
+    }
+    if (error == 0) {
+        error = prepare_reading(ring, self);
+    }
+    return error;
+}
+
+int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *source) {
+    rbc_opening opening = {.reader = reader};
+    int error = check_source(&opening, source);
+    if (error != 0) {
+        return error;
+    }
+    rbc_ring *ring = calloc(1, sizeof(*ring));
+    if (ring == NULL) {
+        return rbc_reader_fail(reader, -ENOMEM, "no memory");
+    }
+    ring->reader = reader;
+    ring->cookie = opening.source.cookie;
+    ring->fd = ring->wake_fd = ring->lock_fd = ring->loss_fd = -1;
+    atomic_init(&ring->refs, 1);
+    error = open_ring(ring, &opening);
+    if (error != 0) {
+        rbc_ring_close(ring);
+        return error;
+    }
+    ring->from_latest = opening.source.flags & RBCORE_SOURCE_LATEST;
+    rbc_ring_publish(ring); /* where we resume, if that was not published */
+    *out = ring;
+    return 0;
+}
+
+void rbc_ring_close(rbc_ring *self) {
+    if (rbc_birthplace_is_here(&self->reader->birthplace)) {
+        atomic_store_explicit(&self->is_paced, false, memory_order_relaxed);
+        rbc_ring_publish(self);
+        rbc_owner_yield(&self->owner);
+    }
+    rbc_mapping_close(&self->mapping);
+    close_once(self->loss_fd, -1);
+    close_once(self->lock_fd, self->fd);
+    close_once(self->wake_fd, self->fd);
+    close_once(self->fd, -1);
+    free(self->held);
+    free(self);
+}
+#undef KNOWN_FLAGS
+#undef check_source
+#undef defaults
+
+/* ==== capi/stats.c ==== */
+static const rbcore_reader_stats reader_defaults = RBCORE_READER_STATS_INIT;
+static const rbcore_ring_stats ring_defaults = RBCORE_RING_STATS_INIT;
+static const rbcore_identity identity_defaults = RBCORE_IDENTITY_INIT;
+
+int rbcore_reader_stats_init(rbcore_reader_stats *out, size_t size) {
+    return rbc_sized_init(out, size, &reader_defaults, sizeof(reader_defaults));
+}
+
+int rbcore_ring_stats_init(rbcore_ring_stats *out, size_t size) {
+    return rbc_sized_init(out, size, &ring_defaults, sizeof(ring_defaults));
+}
+
+int rbcore_identity_init(rbcore_identity *out, size_t size) {
+    return rbc_sized_init(out, size, &identity_defaults, sizeof(identity_defaults));
+}
+
+int rbcore_reader_stats_get(rbcore_reader *self, rbcore_reader_stats *out) {
+    int error = rbc_reader_check(self);
+    if (error != 0 || out == NULL) {
+        return error != 0 ? error : -EINVAL;
+    }
+    pthread_mutex_lock(&self->slots_lock);
+    uint64_t rings = self->ring_count;
+    pthread_mutex_unlock(&self->slots_lock);
+    rbcore_reader_stats stats = {
+        .records = rbc_get(&self->records),
+        .bytes = rbc_get(&self->bytes),
+        .discards = rbc_get(&self->discards),
+        .batches = rbc_get(&self->batches),
+        .commits = rbc_get(&self->commits),
+        .wakeups = rbc_get(&self->wait.wakeups),
+        .rings = rings,
+    };
+    return rbc_sized_out(out, &stats, sizeof(stats));
+}
+
+static uint64_t lost_records(const rbc_ring *ring) {
+    if (ring->is_memory) {
+        return rbc_get(&rbc_producer_page_of(&ring->mapping)->lost);
+    }
+    uint64_t lost;
+    bool known = ring->loss_fd >= 0 && rbc_map_read_losses(ring->loss_fd, &lost) == 0;
+    return known ? lost : RBCORE_UNKNOWN;
+}
+
+/* What waits between two positions that others move on: both as of one moment, if that can be had. */
+static uint64_t bytes_waiting(const rbc_ring *ring) {
+    uint64_t read_pos, producer_pos, again = atomic_load(&ring->read_pos);
+    int attempts = 100;
+    do {
+        read_pos = again;
+        producer_pos = atomic_load_explicit(ring->producer_pos, memory_order_acquire);
+        again = atomic_load(&ring->read_pos);
+    } while (again != read_pos && --attempts > 0);
+    uint64_t bytes = producer_pos - read_pos, size = ring->mapping.data_size;
+    return bytes < size ? bytes : size;
+}
+
+static rbcore_ring_stats stats_of(const rbc_ring *ring) {
+    /* In the order in which they stand in the ring, so that no difference comes out negative. */
+    uint64_t consumer_pos = atomic_load_explicit(ring->consumer_pos, memory_order_acquire);
+    uint64_t user_pos = atomic_load_explicit(&ring->user_pos, memory_order_acquire);
+    uint64_t read_pos = atomic_load_explicit(&ring->read_pos, memory_order_acquire);
+    uint64_t producer_pos = atomic_load_explicit(ring->producer_pos, memory_order_acquire);
+    bool is_broken = atomic_load_explicit(&ring->broken, memory_order_relaxed);
+    return (rbcore_ring_stats){
+        .cookie = ring->cookie,
+        .flags = (is_broken ? RBCORE_RING_BROKEN : 0) |
+                 (ring->is_guarded ? 0 : RBCORE_RING_UNGUARDED) |
+                 (rbc_ring_is_paced(ring) ? RBCORE_RING_PACED : 0),
+        .map_id = ring->map_id,
+        .ring_size = ring->mapping.data_size,
+        .bytes_waiting = bytes_waiting(ring),
+        .high_water = rbc_get(&ring->high_water),
+        .records = rbc_get(&ring->records),
+        .bytes = rbc_get(&ring->bytes),
+        .discards = rbc_get(&ring->discards),
+        .abandoned = rbc_get(&ring->abandoned),
+        .skipped = rbc_get(&ring->skipped),
+        .lost = lost_records(ring),
+        .producer_pos = producer_pos,
+        .read_pos = read_pos,
+        .user_pos = user_pos,
+        .consumer_pos = consumer_pos,
+    };
+}
+
+int rbcore_reader_ring_stats(rbcore_reader *self, unsigned int index, rbcore_ring_stats *out) {
+    RBC_KEEP_ERRNO;
+    int error = rbc_reader_check(self);
+    if (error != 0 || out == NULL) {
+        return error != 0 ? error : -EINVAL;
+    }
+    pthread_mutex_lock(&self->slots_lock);
+    const rbc_ring *ring = rbc_reader_ring(self, index);
+    error = -EINVAL;
+    if (ring != NULL) {
+        rbcore_ring_stats stats = stats_of(ring);
+        error = rbc_sized_out(out, &stats, sizeof(stats));
+    }
+    pthread_mutex_unlock(&self->slots_lock);
+    return error;
+}
+
+int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *record, rbcore_identity *out) {
+    RBC_KEEP_ERRNO;
+    int error = rbc_reader_check(self);
+    if (error != 0 || record == NULL || out == NULL) {
+        return error != 0 ? error : -EINVAL;
+    }
+    pthread_mutex_lock(&self->slots_lock);
+    const rbc_ring *ring = rbc_reader_ring(self, record->ring);
+    error = -EINVAL;
+    if (ring != NULL) {
+        rbcore_identity identity = {
+            .kind = ring->is_memory ? RBCORE_SOURCE_MEMORY_RING : RBCORE_SOURCE_MAP_ID,
+            .ring_id = ring->is_memory ? ring->inode : ring->map_id,
+            .position = record->position,
+        };
+        rbc_boot_id(identity.boot_id);
+        error = rbc_sized_out(out, &identity, sizeof(identity));
+    }
+    pthread_mutex_unlock(&self->slots_lock);
+    return error;
+}
+
+/* ==== capi/wait.c ==== */
+/* While nobody would wake us: the first look, and the longest time between two. */
+#define FIRST_DELAY_NS INT64_C(50000)
+#define LONGEST_DELAY_NS INT64_C(10000000)
+
+#define EVENTS_AT_ONCE 64
+
+#ifdef RBCORE_THREAD_SANITIZER
+extern atomic_int rbc_fence;
+atomic_int rbc_fence;
+#endif
+
+static void close_fd(int *fd) {
+    if (*fd >= 0) {
+        close(*fd);
+        *fd = -1;
+    }
+}
+
+int rbc_wait_open(rbc_wait *self) {
+    RBC_KEEP_ERRNO;
+    self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    self->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    self->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    rbc_wait_reset_delay(self);
+    int error = 0;
+    if (self->epoll_fd < 0 || self->wake_fd < 0 || self->timer_fd < 0) {
+        error = -errno;
+    }
+    if (error == 0) {
+        error = rbc_wait_add(self, self->wake_fd);
+    }
+    if (error == 0) {
+        error = rbc_wait_add(self, self->timer_fd);
+    }
+    if (error != 0) {
+        rbc_wait_close(self);
+    }
+    return error;
+}
+
+void rbc_wait_close_epoll(rbc_wait *self) {
+    close_fd(&self->epoll_fd);
+    close_fd(&self->timer_fd);
+}
+
+void rbc_wait_close(rbc_wait *self) {
+    rbc_wait_close_epoll(self);
+    close_fd(&self->wake_fd);
+}
+
+int rbc_wait_add(rbc_wait *self, int fd) {
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+    return epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+}
+
+void rbc_wait_remove(rbc_wait *self, int fd) {
+    epoll_ctl(self->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+void rbc_wait_listen(rbc_wait *self, int fd, bool listen) {
+    RBC_KEEP_ERRNO;
+    struct epoll_event event = {.events = listen ? EPOLLIN | EPOLLET : 0};
+    epoll_ctl(self->epoll_fd, EPOLL_CTL_MOD, fd, &event);
+}
+
+static void count_wakeup(rbc_wait *self, int events) {
+    if (events > 0) {
+        rbc_count(&self->wakeups, 1);
+    }
+}
+
+void rbc_wait_drain(rbc_wait *self) {
+    RBC_KEEP_ERRNO;
+    struct epoll_event events[EVENTS_AT_ONCE];
+    int n;
+    do {
+        n = epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, 0);
+        count_wakeup(self, n);
+    } while (n == EVENTS_AT_ONCE);
+}
+
+/* epoll_wait for kernels before 5.11: milliseconds, rounded up so that no wait becomes a spin. */
+static int wait_milliseconds(const rbc_wait *self, struct epoll_event *events, int64_t timeout_ns) {
+    int64_t ms = timeout_ns < 0 ? -1 : timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
+    return epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, ms > INT32_MAX ? INT32_MAX : (int)ms);
+}
+
+int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {
+    RBC_KEEP_ERRNO;
+    struct epoll_event events[EVENTS_AT_ONCE];
+    struct timespec timeout = {.tv_sec = timeout_ns / 1000000000,
+                               .tv_nsec = timeout_ns % 1000000000};
+    int n = (int)syscall(SYS_epoll_pwait2, self->epoll_fd, events, EVENTS_AT_ONCE,
+                         timeout_ns < 0 ? NULL : &timeout, NULL, (size_t)0);
+    /* EPERM: seccomp filters of container runtimes that are older than the call. */
+    if (n < 0 && (errno == ENOSYS || errno == EPERM)) {
+        n = wait_milliseconds(self, events, timeout_ns);
+    }
+    count_wakeup(self, n);
+    return n < 0 ? -errno : 0;
+}
+
+void rbc_wait_wake(const rbc_wait *self) {
+    RBC_KEEP_ERRNO;
+    uint64_t one = 1;
+    /* Each write is an edge. The counter is never read; it cannot overflow within 2^64 calls. */
+    ssize_t written = write(self->wake_fd, &one, sizeof(one));
+    (void)written;
+}
+
+int64_t rbc_wait_next_delay(rbc_wait *self) {
+    int64_t delay = self->delay_ns;
+    self->delay_ns = delay * 2 > LONGEST_DELAY_NS ? LONGEST_DELAY_NS : delay * 2;
+    return delay;
+}
+
+void rbc_wait_reset_delay(rbc_wait *self) {
+    self->delay_ns = FIRST_DELAY_NS;
+}
+
+void rbc_wait_start_timer(rbc_wait *self, int64_t delay_ns) {
+    RBC_KEEP_ERRNO;
+    /* One shot, set anew each time: a periodic timer that nobody reads gives no second edge. And
+     * never 0, which would stop it. */
+    struct itimerspec when = {.it_value.tv_sec = delay_ns / 1000000000,
+                              .it_value.tv_nsec = delay_ns % 1000000000 + (delay_ns == 0)};
+    timerfd_settime(self->timer_fd, 0, &when, NULL);
+}
+#undef EVENTS_AT_ONCE
+#undef FIRST_DELAY_NS
+#undef LONGEST_DELAY_NS
+
+#pragma GCC visibility pop
