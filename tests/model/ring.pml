@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The waiting of a reader, as capi/reader.c, wait.c, pace.c and give_back.c do it, against the wakeup rule
+ * The waiting of a reader, as capi/read.c, wait.c, pace.c and give_back.c do it, against the wakeup rule
  * of the kernel's bpf_ringbuf_commit(), on a machine whose stores become visible late (x86-TSO).
  *
  * A position is a number of records. Wakeups that are lost show as a state in which nothing moves any more
@@ -19,7 +19,7 @@
 #define WORKERS 0 /* 0: records are committed by the reading thread; else released by so many */
 #endif
 /* BY_FD:  rbcore_reader_read and an event loop over rbcore_reader_fd; otherwise rbcore_reader_next
- * PACING: the reader may change between armed and paced whenever it parks
+ * PACING: the reader may change between armed and paced
  * SIGNAL: INTERRUPT, FLUSH (then the producers never wake) or SHUTDOWN, by another thread */
 #define INTERRUPT 1
 #define FLUSH 2
@@ -268,7 +268,7 @@ end_of_work:
 }
 #endif
 
-/* ---- reader.c ------------------------------------------------------------------------------- */
+/* ---- read.c, ring.c ------------------------------------------------------------------------------- */
 
 #define EMPTY 0
 #define FOUND 1
@@ -347,23 +347,23 @@ inline publish_rest() {
 #endif
 }
 
-inline change_pace(yes) {
-    set_paced(yes);
-    listen(!(yes));
+/* change_pace(): the thresholds in records per interval may say anything at any time. (The counter of raises
+ * has 32 bits in the program and a few here.) */
+inline change_pace() {
+#ifdef PACING
     if
-    :: !(yes) ->
+    :: true
+    :: !paced -> set_paced(true)
+    :: paced && advancing < 2 ->
+        set_paced(false);
 #ifndef WITHOUT_PUBLISHING
         publish_rest()
-#else
-        skip
 #endif
-    :: else
     fi
+#else
+    skip
+#endif
 }
-
-/* The thresholds in records per interval may say anything at any time. (The counter of raises has 32 bits
- * in the program and a few here.) */
-#define may_arm (paced && advancing < 2)
 
 /* look(): a moderated one leaves in a paced ring what is not due yet. */
 inline look(is_moderated) {
@@ -376,8 +376,12 @@ inline look(is_moderated) {
         if
         :: scan();
             if
-            :: is_moderated && may_arm -> change_pace(false)
-            :: true
+#ifdef ARMS_AFTER_AN_EMPTY_SCAN
+            :: is_moderated -> change_pace()
+#else
+            :: is_moderated && count > 0 -> change_pace()
+#endif
+            :: else
             fi
         :: is_moderated && paced && !is_flushing
         fi
@@ -389,21 +393,16 @@ inline look(is_moderated) {
     fi
 }
 
-/* judge_rings() */
-inline judge_ring() {
-#ifdef PACING
+inline prepare_to_park() {
+    change_pace();
     if
-    :: true
-    :: !paced -> change_pace(true)
-    :: may_arm -> change_pace(false)
+    :: silenced != paced -> listen(!paced)
+    :: else
     fi
-#else
-    skip
-#endif
 }
 
 inline look_parked(is_moderated) {
-    judge_ring();
+    prepare_to_park();
 #ifdef PARKED_LATE
     look(is_moderated);
     if
@@ -463,7 +462,8 @@ inline next_records() {
             :: is_ready -> fetch_events()
             :: timed && timer_helps /* the time is up */
             fi;
-            timed = false
+            timed = false;
+            look(true)
         :: else
         fi
     :: else -> break
