@@ -183,6 +183,7 @@ START_TEST(each_record_wakes_a_slow_ring) {
         ck_assert_int_eq(take(s, ROOM, 0), 0);
         ck_assert_uint_eq(wakes(s), 0);
         emit(s, 1, 0);
+        ck_assert(readable(rbcore_reader_fd(s->ring.reader), 0));
         ck_assert_uint_eq(wakes(s), 1);
         ck_assert_int_eq(take(s, ROOM, 0), 1);
         give_back(s);
@@ -203,6 +204,7 @@ START_TEST(a_busy_ring_is_paced_until_it_gets_slow) {
         ck_assert(!is_paced(s));
         expect_all_published(s);
         emit(s, 1, 0);
+        ck_assert(readable(rbcore_reader_fd(s->ring.reader), 0));
         ck_assert_uint_eq(wakes(s), 1);
         take_the_rest(s);
     }
