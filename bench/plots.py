@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: MIT
+"""Draws what the JSON files in a directory hold: bench/run --plot DIR."""
+
+import json
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("svg")
+# The same input gives the same file.
+matplotlib.rcParams["svg.hashsalt"] = "rbcore"
+matplotlib.rcParams["font.size"] = 9
+
+import matplotlib.pyplot as plt
+
+Measurement = dict[str, Any]
+BASE = {
+    "rate": "max",
+    "record_size": 24,
+    "ring_size": 1 << 24,
+    "flags": "default",
+    "producers": 1,
+}
+COLORS = {
+    "rbcore": "#1b6ca8",
+    "rbcore-500us": "#39a0ed",
+    "rbcore-armed": "#8fb8de",
+    "libbpf-poll": "#d1495b",
+    "libbpf-consume": "#edae49",
+    "limit-null": "#999999",
+    "limit-linear": "#555555",
+}
+CURVES = ("rbcore", "rbcore-500us", "rbcore-armed", "libbpf-poll", "limit-linear")
+
+# Published for an AMD EPYC 9654, bare metal, in million records a second: a benchmark whose
+# consumer is libbpf's loop, and its producers alone, by the number of producers.
+PRODUCERS = (1, 2, 4, 8, 16, 32, 52)
+WITH_LIBBPF = (13.2, 15.7, 6.3, 2.8, 1.8, 1.27, 1.07)
+PRODUCERS_ALONE = (32.3, 9.6, 9.2, 9.2, 4.3, 3.7, 3.5)
+
+
+def load(file: Path) -> list[Measurement]:
+    found: list[Measurement] = json.loads(file.read_text())
+    return found
+
+
+def save(figure: Any, file: Path) -> None:
+    figure.tight_layout()
+    figure.savefig(file, metadata={"Date": None})
+    plt.close(figure)
+    print(file)
+
+
+def along(
+    measurements: Sequence[Measurement], axis: str, reader: str
+) -> dict[Any, list[Measurement]]:
+    """The runs of a reader where all other axes are at their base."""
+    others = {key: value for key, value in BASE.items() if key != axis}
+    groups: dict[Any, list[Measurement]] = {}
+    for one in measurements:
+        if one["reader"] == reader and all(one[k] == v for k, v in others.items()):
+            groups.setdefault(one[axis], []).append(one)
+    return groups
+
+
+def size_name(size: int) -> str:
+    if size == 0:
+        return "mixed"
+    for unit in ("", " Ki"):
+        if size < 1024:
+            return f"{size}{unit}"
+        size //= 1024
+    return f"{size} Mi"
+
+
+def rate_name(rate: int | str) -> str:
+    return rate if isinstance(rate, str) else f"{rate:,}/s".replace(",", " ")
+
+
+def draw_axis(
+    panel: Any,
+    measurements: Sequence[Measurement],
+    axis: str,
+    figure: Callable[[Measurement], float],
+    name: Callable[[Any], str],
+) -> None:
+    """Medians as lines, the range between the quartiles as bars."""
+    values = {v for r in CURVES for v in along(measurements, axis, r)}
+    order = sorted(values, key=lambda v: float("inf") if v in ("max", 0) else v)
+    for reader in CURVES:
+        groups = along(measurements, axis, reader)
+        shown = [v for v in order if v in groups and any(map(figure, groups[v]))]
+        if not shown:
+            continue
+        middles, below, above = [], [], []
+        for value in shown:
+            runs = [figure(m) for m in groups[value]]
+            middle = statistics.median(runs)
+            low, _, high = statistics.quantiles(runs, n=4, method="inclusive")
+            middles.append(middle)
+            below.append(middle - low)
+            above.append(high - middle)
+        at = [order.index(v) for v in shown]
+        panel.errorbar(
+            at,
+            middles,
+            yerr=(below, above),
+            label=reader,
+            color=COLORS[reader],
+            marker="o",
+            markersize=3,
+            capsize=2,
+            linewidth=1.2,
+        )
+    panel.set_xticks(range(len(order)), [name(v) for v in order])
+    panel.set_yscale("log")
+    panel.grid(alpha=0.3)
+
+
+def plot_rates(measurements: Sequence[Measurement], directory: Path) -> None:
+    figures: dict[str, Callable[[Measurement], float]] = {
+        "consumer CPU, ns per record": lambda m: float(m["consumer_cpu_ns_per_record"]),
+        "producer CPU, ns per record": lambda m: float(m["producer_cpu_ns_per_record"]),
+        "p99 latency, us": lambda m: float(m["latency_ns"]["p99"]) / 1000,
+    }
+    plot, panels = plt.subplots(1, len(figures), figsize=(12, 3.8))
+    for panel, (title, figure) in zip(panels, figures.items(), strict=True):
+        draw_axis(panel, measurements, "rate", figure, rate_name)
+        panel.set_title(title)
+        panel.tick_params(axis="x", labelrotation=20)
+    panels[0].legend(frameon=False)
+    plot.suptitle("By rate: 24-byte records, ring of 16 MiB, one producer")
+    save(plot, directory / "rates.svg")
+
+
+def plot_sizes(measurements: Sequence[Measurement], directory: Path) -> None:
+    plot, panels = plt.subplots(2, 2, figsize=(9, 6.5))
+    for column, axis in enumerate(("record_size", "ring_size")):
+        for panel, key, title in (
+            (panels[0][column], "delivered_per_s", "delivered per second"),
+            (panels[1][column], "consumer_cpu_ns_per_record", "consumer CPU, ns"),
+        ):
+            draw_axis(panel, measurements, axis, itemgetter(key), size_name)
+            panel.set_title(f"{title}, by {axis.replace('_', ' ')}")
+    panels[0][0].legend(frameon=False)
+    plot.suptitle("As fast as it goes")
+    save(plot, directory / "sizes.svg")
+
+
+def plot_bursts(measurements: Sequence[Measurement], directory: Path) -> None:
+    rates = sorted({m["rate"] for m in measurements}, key=len)
+    rings = sorted({m["ring_size"] for m in measurements})
+    readers = sorted({m["reader"] for m in measurements})
+    plot, panels = plt.subplots(1, len(rates), figsize=(10, 3.8), squeeze=False)
+    for panel, rate in zip(panels[0], rates, strict=True):
+        for i, reader in enumerate(readers):
+            shares = [
+                [
+                    100 * m["lost_share"]
+                    for m in measurements
+                    if (m["rate"], m["ring_size"], m["reader"]) == (rate, ring, reader)
+                ]
+                for ring in rings
+            ]
+            boxes = panel.boxplot(
+                shares,
+                positions=[at + (i - 1) * 0.25 for at in range(len(rings))],
+                widths=0.2,
+                patch_artist=True,
+                showfliers=False,
+            )
+            for box in boxes["boxes"]:
+                box.set_facecolor(COLORS.get(reader, "#777777"))
+            panel.plot([], [], color=COLORS.get(reader, "#777777"), label=reader)
+        panel.set_xticks(range(len(rings)), [size_name(ring) for ring in rings])
+        panel.set_title(f"bursts of {rate.removeprefix('burst:')} records")
+        panel.set_xlabel("ring, bytes")
+        panel.set_ylabel("lost, %")
+        panel.set_yscale("symlog", linthresh=0.1)
+        panel.set_ylim(bottom=0)
+        panel.grid(alpha=0.3)
+    panels[0][0].legend(frameon=False)
+    plot.suptitle("Lost when bursts come from idle, each 5 ms")
+    save(plot, directory / "bursts.svg")
+
+
+def plot_model(directory: Path) -> None:
+    plot, panel = plt.subplots(figsize=(6.5, 4))
+    panel.plot(
+        PRODUCERS,
+        WITH_LIBBPF,
+        marker="o",
+        color=COLORS["libbpf-poll"],
+        label="published: with libbpf's loop",
+    )
+    panel.plot(
+        PRODUCERS,
+        PRODUCERS_ALONE,
+        marker="o",
+        color=COLORS["limit-null"],
+        label="published: producers alone",
+    )
+    panel.fill_between(
+        PRODUCERS,
+        WITH_LIBBPF,
+        PRODUCERS_ALONE,
+        where=[a > b for a, b in zip(PRODUCERS_ALONE, WITH_LIBBPF, strict=True)],
+        color=COLORS["rbcore"],
+        alpha=0.15,
+        label="what a reader that wakes nobody can win back",
+    )
+    panel.set_xscale("log", base=2)
+    panel.set_yscale("log")
+    panel.set_xticks(PRODUCERS, [str(i) for i in PRODUCERS])
+    panel.set_xlabel("producers, a CPU each")
+    panel.set_ylabel("million records per second")
+    panel.set_title("A MODEL, not measured here: many CPUs (EPYC 9654, bare metal)")
+    panel.grid(alpha=0.3)
+    panel.legend(frameon=False)
+    save(plot, directory / "many-cpus-model.svg")
+
+
+def main() -> None:
+    directory = Path(sys.argv[1])
+    if (directory / "sweep.json").exists():
+        measurements = load(directory / "sweep.json")
+        plot_rates(measurements, directory)
+        plot_sizes(measurements, directory)
+    if (directory / "bursts.json").exists():
+        plot_bursts(load(directory / "bursts.json"), directory)
+    plot_model(directory)
+
+
+if __name__ == "__main__":
+    main()
