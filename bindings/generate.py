@@ -1,0 +1,345 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Writes from include/rbcore/rbcore.h what bindings can have by rule.
+
+generate.py            writes the files below
+generate.py --check    compares with what is committed, and looks whether each binding has each
+                       function of the header; ends with 1 if not
+
+bindings/python/c/rbcore.cdef           the declarations for cffi
+bindings/python/src/rbcore/_rbcore.pyi  their types
+bindings/python/src/rbcore/_abi.py      statistics, and what the header says of each error
+
+Go and Rust take theirs from the header by cgo and bindgen.
+
+A binding wraps a function if its sources name it. What it leaves out on purpose stands, with the
+reason, in its not-wrapped.txt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pycparser import c_ast, c_generator, c_parser
+
+ROOT = Path(__file__).resolve().parent.parent
+HEADER = ROOT / "include" / "rbcore" / "rbcore.h"
+BINDINGS = ROOT / "bindings"
+
+# Where a binding's own sources are, and how they use a function; comments do not count.
+WRAPPERS = {
+    "go": (("go/*.go", "go/shim.h"), r"\b(rbcore_\w+)\("),
+    "python": (("python/src/rbcore/*.py",), r"\blib\.(rbcore_\w+)"),
+    "rust": (("rust/rbcore/src/**/*.rs",), r"\b(rbcore_\w+)\b"),
+}
+COMMENT = re.compile(r"//.*|/\*.*?\*/|^\s*#.*", re.MULTILINE)
+GENERATED = {"_abi.py"}
+
+TYPES = """typedef unsigned long size_t; typedef unsigned char uint8_t; typedef unsigned short uint16_t;
+typedef unsigned int uint32_t; typedef unsigned long uint64_t; typedef int int32_t;
+typedef long int64_t;"""
+LONGEST = {"UINT64_MAX": 2**64 - 1}
+NOTICE = "Generated from include/rbcore/rbcore.h by bindings/generate.py. Do not edit."
+DO_NOT_EDIT = f"# SPDX-License-Identifier: MIT\n# {NOTICE}\n"
+
+
+@dataclass
+class Field:
+    name: str
+    type: str
+    doc: str
+
+
+@dataclass
+class Struct:
+    name: str
+    doc: str
+    fields: list[Field]
+
+
+@dataclass
+class Function:
+    name: str
+    doc: str
+    parameters: list[tuple[str, str]]
+    result: str
+    declaration: str
+
+
+@dataclass
+class Constant:
+    name: str
+    value: int
+    doc: str
+
+
+@dataclass
+class Header:
+    constants: list[Constant] = field(default_factory=list)
+    structs: list[Struct] = field(default_factory=list)
+    functions: list[Function] = field(default_factory=list)
+    handles: list[str] = field(default_factory=list)
+    declarations: list[str] = field(default_factory=list)
+
+
+class Comments:
+    """The comments of the header, found by where they stand."""
+
+    def __init__(self, text: str) -> None:
+        self.above: dict[int, str] = {}  # by the line that follows
+        self.beside: dict[int, str] = {}  # by the line of their first character
+        for match in re.finditer(r"/\*(.*?)\*/", text, re.DOTALL):
+            words = re.sub(r"^[ \t]*\*?[ ]?", "", match[1], flags=re.MULTILINE).strip()
+            first = text.count("\n", 0, match.start()) + 1
+            last = first + match[0].count("\n")
+            before = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
+            if before.strip():
+                self.beside[first] = " ".join(words.split())
+            else:
+                self.above[last + 1] = words
+
+
+def blank(match: re.Match[str]) -> str:
+    return re.sub(r"[^\n]", " ", match[0])
+
+
+def without_preprocessor(text: str) -> str:
+    """What the parser reads: C alone, each line where it was."""
+    text = re.sub(r"/\*.*?\*/", blank, text, flags=re.DOTALL)
+    text = re.sub(r"^#ifdef __cplusplus$.*?^#endif$", blank, text, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"^#(?:[^\n]*\\\n)*[^\n]*", blank, text, flags=re.MULTILINE)
+    return text.replace("RBCORE_API ", "           ")
+
+
+def value_of(expression: str) -> int:
+    number = re.fullmatch(r"\(?(?:U?INT\d+_C\()?(-?(?:0x[0-9a-f]+|\d+))\)*", expression)
+    return int(number[1], 0) if number else LONGEST[expression]
+
+
+def constants_of(text: str, comments: Comments) -> list[Constant]:
+    found = []
+    for match in re.finditer(r"^#define (RBCORE_\w+) (?!__attribute)(\S+)", text, re.MULTILINE):
+        name, expression = match[1], match[2]
+        if expression == "\\" or name.endswith(("_H", "_INIT")):
+            continue
+        line = text.count("\n", 0, match.start()) + 1
+        doc = comments.beside.get(line, comments.above.get(line, ""))
+        found.append(Constant(name, value_of(expression), doc))
+    return found
+
+
+def struct_of(declaration: c_ast.Typedef, comments: Comments) -> Struct:
+    generator = c_generator.CGenerator()
+    fields = []
+    for member in declaration.type.type.decls:
+        line = member.coord.line
+        doc = comments.beside.get(line, comments.above.get(line, ""))
+        fields.append(Field(member.name, generator.visit(member.type), doc))
+    line = declaration.type.type.coord.line
+    return Struct(declaration.name, comments.above.get(line, ""), fields)
+
+
+def function_of(declaration: c_ast.Decl, comments: Comments) -> Function:
+    generator = c_generator.CGenerator()
+    parameters = []
+    for parameter in declaration.type.args.params:
+        if parameter.name:
+            kind = generator.visit(parameter.type)
+            kind = re.sub(rf"\b{parameter.name}\b", "", kind).strip()
+            parameters.append((parameter.name, kind))
+    result = generator.visit(declaration.type.type).replace(declaration.name, "").strip()
+    line = declaration.coord.line
+    return Function(
+        declaration.name,
+        comments.above.get(line, ""),
+        parameters,
+        result,
+        generator.visit(declaration) + ";",
+    )
+
+
+def parse(text: str) -> Header:
+    comments = Comments(text)
+    header = Header(constants=constants_of(text, comments))
+    # The types come on lines of their own, which then do not count.
+    types = TYPES.replace("\n", " ") + "\n#line 1\n"
+    tree = c_parser.CParser().parse(types + without_preprocessor(text), "rbcore.h")
+    generator = c_generator.CGenerator()
+    for item in tree.ext:
+        if not item.name.startswith("rbcore_"):
+            continue
+        header.declarations.append(generator.visit(item) + ";")
+        if isinstance(item.type, c_ast.FuncDecl):
+            header.functions.append(function_of(item, comments))
+        elif item.type.type.decls is None:
+            header.handles.append(item.name)
+        else:
+            header.structs.append(struct_of(item, comments))
+    return header
+
+
+# ---- What the comments say of errors ---------------------------------------------------------------
+
+
+def errors_of(function: Function) -> dict[str, str]:
+    """Errno's name to its cause, from the list in the comment: "-EINVAL, -E2BIG  cause;"."""
+    found: dict[str, str] = {}
+    names: list[str] = []
+    for line in function.doc.splitlines():
+        entry = re.match(r"  ((?:-E[A-Z0-9]+(?:, )?)+),?\s{1,}(.*)", line)
+        if entry:
+            names = re.findall(r"-(E[A-Z0-9]+)", entry[1])
+            for name in names:
+                found[name] = entry[2]
+        elif names and re.match(r"\s{3,}\S", line):
+            for name in names:
+                found[name] += " " + line.strip()
+        else:
+            names = []
+    return {name: cause.rstrip(";. ") for name, cause in found.items() if cause}
+
+
+# ---- Python ----------------------------------------------------------------------------------------
+
+
+def write_cdef(header: Header) -> str:
+    lines = [f"/* SPDX-License-Identifier: MIT */\n/* {NOTICE} */"]
+    lines += [f"#define {constant.name} ..." for constant in header.constants]
+    return "\n".join(lines + header.declarations) + "\n"
+
+
+def write_stub(header: Header) -> str:
+    lines = [DO_NOT_EDIT, "from typing import Any, Final", ""]
+    lines += ["class Lib:"]
+    lines += [f"    {constant.name}: Final[int]" for constant in header.constants]
+    for function in header.functions:
+        parameters = "".join(
+            f", {name}_: {'int' if is_number(kind) else 'Any'}"
+            for name, kind in function.parameters
+        )
+        result = "None" if function.result == "void" else "Any"
+        result = "int" if is_number(function.result) else result
+        lines.append(f"    def {function.name}(self{parameters}, /) -> {result}: ...")
+    lines += [
+        "    def rbcore_py_shape_of(self, records: Any, count: int, shape: Any, /) -> None: ...",
+        "    def rbcore_py_run(self, records: Any, count: int, stride: Any, /) -> int: ...",
+        "",
+        "lib: Lib",
+        "ffi: Any",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def is_number(kind: str) -> bool:
+    return re.fullmatch(r"int|unsigned int|size_t|u?int\d+_t", kind) is not None
+
+
+STATISTICS = {"rbcore_reader_stats": "ReaderStats", "rbcore_ring_stats": "RingStats"}
+
+
+def wrap(prefix: str, text: str, width: int = 96) -> list[str]:
+    lines = [prefix]
+    for word in text.split():
+        if len(lines[-1]) + 1 + len(word) > width and lines[-1] != prefix:
+            lines.append(prefix)
+        lines[-1] += " " + word
+    return lines
+
+
+def quote(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def write_python(header: Header) -> str:
+    lines = [DO_NOT_EDIT + "from __future__ import annotations", ""]
+    lines += ["import errno", "from typing import NamedTuple", ""]
+    for struct in header.structs:
+        if struct.name not in STATISTICS:
+            continue
+        lines += ["", f"class {STATISTICS[struct.name]}(NamedTuple):"]
+        lines += [f'    """{struct.doc} None: not known."""', ""]
+        for member in struct.fields[1:]:
+            lines += wrap("    #:", member.doc or "See the type.")
+            lines += [f"    {member.name}: int | None"]
+        lines.append("")
+    lines += ["", "#: What the header says of a function's errors."]
+    lines += ["CAUSES: dict[tuple[str, int], str] = {"]
+    errors = {function.name: errors_of(function) for function in header.functions}
+    for function in header.functions:
+        for name, cause in errors[function.name].items():
+            if reference := re.match(r"as (rbcore_\w+)", cause):
+                cause = errors[reference[1]].get(name, cause)
+            lines.append(f"    ({quote(function.name)}, errno.{name}): {quote(cause)},")
+    return "\n".join(lines + ["}"]) + "\n"
+
+
+# ---- Completeness ------------------------------------------------------------------------------------
+
+
+def forgotten(header: Header) -> list[str]:
+    problems = []
+    for language, (patterns, use) in WRAPPERS.items():
+        sources = [
+            path
+            for pattern in patterns
+            for path in sorted(BINDINGS.glob(pattern))
+            if path.name not in GENERATED and not path.name.endswith("_test.go")
+        ]
+        if not sources:
+            continue  # not there yet
+        text = "\n".join(path.read_text() for path in sources)
+        wrapped = set(re.findall(use, COMMENT.sub("", text)))
+        left_out = BINDINGS / language / "not-wrapped.txt"
+        reasons = {}
+        for line in left_out.read_text().splitlines() if left_out.exists() else []:
+            if line and not line.startswith("#"):
+                name, _, reason = line.partition(" ")
+                reasons[name] = reason.strip()
+        names = {function.name for function in header.functions}
+        problems += [
+            f"{language}: {name} is not wrapped"
+            for name in sorted(names - wrapped)
+            if not reasons.get(name)
+        ]
+        problems += [
+            f"{language}: not-wrapped.txt names {name}, which is wrapped or does not exist"
+            for name in sorted(reasons)
+            if name in wrapped or name not in names
+        ]
+    return problems
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="compare with what is committed")
+    check = parser.parse_args().check
+
+    header = parse(HEADER.read_text())
+    results = {
+        "python/c/rbcore.cdef": write_cdef(header),
+        "python/src/rbcore/_rbcore.pyi": write_stub(header),
+        "python/src/rbcore/_abi.py": write_python(header),
+    }
+    failed = 0
+    for name, text in results.items():
+        path = BINDINGS / name
+        if check:
+            if not path.exists() or path.read_text() != text:
+                print(f"bindings/{name} is not what bindings/generate.py makes of the header")
+                failed = 1
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    if check:
+        for problem in forgotten(header):
+            print(problem)
+            failed = 1
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

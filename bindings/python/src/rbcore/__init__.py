@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""Reads the BPF ring buffer: in batches, without copying, with commits that you time.
+
+>>> with rbcore.Reader("/sys/fs/bpf/events") as reader:
+...     for batch in reader:
+...         for record in batch:
+...             print(len(record), "bytes")
+"""
+
+import sys
+
+from ._abi import ReaderStats, RingStats
+from ._batch import Batch
+from ._errors import (
+    Busy,
+    Closed,
+    Corrupt,
+    Error,
+    Flushed,
+    Full,
+    Interrupted,
+    NotFound,
+    NotPermitted,
+)
+from ._lease import Lease, LeaseReader
+from ._producer import Producer, Reservation
+from ._reader import Reader
+from ._source import Identity, MapID, MemoryRing, Source
+from ._version import supports_kernel_rings, supports_memory_rings, version
+
+if not getattr(sys, "_is_gil_enabled", lambda: True)():
+    raise ImportError("rbcore does not support running without the GIL yet: set PYTHON_GIL=1")
+
+__all__ = [
+    "Batch",
+    "Busy",
+    "Closed",
+    "Corrupt",
+    "Error",
+    "Flushed",
+    "Full",
+    "Identity",
+    "Interrupted",
+    "Lease",
+    "LeaseReader",
+    "MapID",
+    "MemoryRing",
+    "NotFound",
+    "NotPermitted",
+    "Producer",
+    "Reader",
+    "ReaderStats",
+    "Reservation",
+    "RingStats",
+    "Source",
+    "supports_kernel_rings",
+    "supports_memory_rings",
+    "version",
+]

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+# Generated from include/rbcore/rbcore.h by bindings/generate.py. Do not edit.
+from __future__ import annotations
+
+import errno
+from typing import NamedTuple
+
+
+class ReaderStats(NamedTuple):
+    """Since the reader was opened, over all its rings, removed ones included. None: not known."""
+
+    #: handed out
+    records: int | None
+    #: of their data
+    bytes: int | None
+    #: records that their producer discarded, skipped
+    discards: int | None
+    #: calls of read and next that returned records
+    batches: int | None
+    #: advances of a ring's consumer position
+    commits: int | None
+    #: waits of next that an event ended, and events emptied by read
+    wakeups: int | None
+    #: rings now
+    rings: int | None
+
+
+class RingStats(NamedTuple):
+    """Of one ring, since it was added unless said otherwise. None: not known."""
+
+    #: of its source
+    cookie: int | None
+    #: RBCORE_RING_BROKEN, ...
+    flags: int | None
+    #: BPF map id; RBCORE_UNKNOWN for a memory ring
+    map_id: int | None
+    #: bytes of its data area
+    ring_size: int | None
+    #: produced and not handed out: headers, unfinished ones included
+    bytes_waiting: int | None
+    #: most bytes produced and not given back that a read ever found
+    high_water: int | None
+    #: handed out
+    records: int | None
+    #: of their data
+    bytes: int | None
+    #: records that their producer discarded, skipped
+    discards: int | None
+    #: records that a producer left unfinished when it died, skipped; only in a memory ring
+    abandoned: int | None
+    #: records skipped by RBCORE_SOURCE_LATEST
+    skipped: int | None
+    #: records refused because the ring was full, since it was created: from the loss map, or
+    #: counted by a memory ring's producers; RBCORE_UNKNOWN without a loss map
+    lost: int | None
+    #: end of the last record reserved
+    producer_pos: int | None
+    #: up to here records were handed out or skipped
+    read_pos: int | None
+    #: up to here they were given back
+    user_pos: int | None
+    #: up to here the kernel knows that they were
+    consumer_pos: int | None
+
+
+#: What the header says of a function's errors.
+CAUSES: dict[tuple[str, int], str] = {
+    ("rbcore_supports", errno.EPERM): "the process may not ask the kernel (it needs CAP_BPF)",
+    ("rbcore_supports", errno.EMFILE): "no file descriptor or memory for the attempt",
+    ("rbcore_supports", errno.ENFILE): "no file descriptor or memory for the attempt",
+    ("rbcore_supports", errno.ENOMEM): "no file descriptor or memory for the attempt",
+    ("rbcore_memory_ring_create", errno.EINVAL): "ring_size is zero, not a power of two, smaller than a page or larger than 1 GiB; flags is not 0",
+    ("rbcore_memory_ring_create", errno.EMFILE): "from the kernel, for want of what memfd_create(2), eventfd(2) and ftruncate(2) need (-EFBIG: RLIMIT_FSIZE)",
+    ("rbcore_memory_ring_create", errno.ENFILE): "from the kernel, for want of what memfd_create(2), eventfd(2) and ftruncate(2) need (-EFBIG: RLIMIT_FSIZE)",
+    ("rbcore_memory_ring_create", errno.ENOMEM): "from the kernel, for want of what memfd_create(2), eventfd(2) and ftruncate(2) need (-EFBIG: RLIMIT_FSIZE)",
+    ("rbcore_memory_ring_create", errno.ENOSYS): "from the kernel, for want of what memfd_create(2), eventfd(2) and ftruncate(2) need (-EFBIG: RLIMIT_FSIZE)",
+    ("rbcore_memory_ring_create", errno.EFBIG): "from the kernel, for want of what memfd_create(2), eventfd(2) and ftruncate(2) need (-EFBIG: RLIMIT_FSIZE)",
+    ("rbcore_source_init", errno.EINVAL): "size is below sizeof(size_t) or above 4096",
+    ("rbcore_reader_open", errno.EINVAL): "options->size is absurd, a flag is unknown, max_latency_ns is negative, or 0 with RBCORE_READER_POLL",
+    ("rbcore_reader_open", errno.E2BIG): "options are from a newer version and use what this one does not know",
+    ("rbcore_reader_open", errno.ENOMEM): "no memory or file descriptors (a reader has 3, and up to 3 a ring)",
+    ("rbcore_reader_open", errno.EMFILE): "no memory or file descriptors (a reader has 3, and up to 3 a ring)",
+    ("rbcore_reader_open", errno.ENFILE): "no memory or file descriptors (a reader has 3, and up to 3 a ring)",
+    ("rbcore_reader_add", errno.EINVAL): "source->size is absurd, kind or a flag is unknown, or a field that the kind needs is missing",
+    ("rbcore_reader_add", errno.E2BIG): "source is from a newer version and uses what this one does not know",
+    ("rbcore_reader_add", errno.EBADF): "fd, event_fd or loss_fd is not an open file descriptor",
+    ("rbcore_reader_add", errno.ENOENT): "path or map_id names nothing",
+    ("rbcore_reader_add", errno.EMEDIUMTYPE): "the map is not of type BPF_MAP_TYPE_RINGBUF, or the loss map not a BPF_MAP_TYPE_PERCPU_ARRAY of rbcore_bpf.h's values",
+    ("rbcore_reader_add", errno.EBADFD): "fd is no BPF map; or no memory ring: not a memfd sealed against changes of its size, or of another size or layout; or event_fd is no non-blocking eventfd",
+    ("rbcore_reader_add", errno.EOPNOTSUPP): "the map is in overwrite mode (BPF_F_RB_OVERWRITE), which needs another way of reading",
+    ("rbcore_reader_add", errno.EACCES): "no permission: the fd is read-only or write-only, or the process lacks the capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN)",
+    ("rbcore_reader_add", errno.EPERM): "no permission: the fd is read-only or write-only, or the process lacks the capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN)",
+    ("rbcore_reader_add", errno.EBUSY): "another reader has the ring",
+    ("rbcore_reader_add", errno.EBADMSG): "the ring's positions are impossible",
+    ("rbcore_reader_add", errno.ENOSPC): "the reader has RBCORE_RINGS_MAX rings, or the user the most epoll registrations",
+    ("rbcore_reader_add", errno.ESHUTDOWN): "after rbcore_reader_shutdown",
+    ("rbcore_reader_add", errno.ENOMEM): "no memory or file descriptors",
+    ("rbcore_reader_add", errno.EMFILE): "no memory or file descriptors",
+    ("rbcore_reader_add", errno.ENFILE): "no memory or file descriptors",
+    ("rbcore_reader_remove", errno.EINVAL): "no ring of this index",
+    ("rbcore_reader_remove", errno.EBUSY): "(without RBCORE_READER_RELEASE) records of the ring are handed out and not committed",
+    ("rbcore_reader_read", errno.EAGAIN): "no record found yet, but the bound on discarded records was reached, or records that dead producers left unfinished were skipped: call again",
+    ("rbcore_reader_read", errno.ENODATA): "once, when all that was there at rbcore_reader_flush has been delivered",
+    ("rbcore_reader_read", errno.ECANCELED): "once, after rbcore_reader_interrupt",
+    ("rbcore_reader_read", errno.ESHUTDOWN): "after rbcore_reader_shutdown",
+    ("rbcore_reader_read", errno.EBADMSG): "a ring's content is impossible, and no other ring has records. It stays so until the ring is removed; rbcore_reader_message tells which",
+    ("rbcore_reader_read", errno.ENOBUFS): "with several rings and without RBCORE_READER_RELEASE: the records not committed come from more than 1024 turns a ring: commit first",
+    ("rbcore_reader_read", errno.EINVAL): "records is NULL or max is 0",
+    ("rbcore_reader_next", errno.EINTR): "a signal was caught; nothing was lost, call again",
+    ("rbcore_reader_next", errno.EAGAIN): "the time is up and the bound on discarded records was reached",
+    ("rbcore_reader_next", errno.EINVAL): "max is 0, or timeout_ns is negative and not RBCORE_FOREVER",
+    ("rbcore_reader_next", errno.ENODATA): "once, when all that was there at rbcore_reader_flush has been delivered",
+    ("rbcore_reader_next", errno.ECANCELED): "once, after rbcore_reader_interrupt",
+    ("rbcore_reader_next", errno.ESHUTDOWN): "after rbcore_reader_shutdown",
+    ("rbcore_reader_next", errno.EBADMSG): "a ring's content is impossible, and no other ring has records. It stays so until the ring is removed; rbcore_reader_message tells which",
+    ("rbcore_reader_next", errno.ENOBUFS): "with several rings and without RBCORE_READER_RELEASE: the records not committed come from more than 1024 turns a ring: commit first",
+    ("rbcore_reader_commit", errno.EINVAL): "the reader was opened with RBCORE_READER_RELEASE; *last is not a record that is handed out and not committed (then nothing was committed); a flag is unknown. A *last that was made up, not handed out, may pass for one; and one of a memory ring whose header a hostile producer changed meanwhile does not (last == NULL always works)",
+    ("rbcore_reader_release", errno.EINVAL): "the reader was not opened with RBCORE_READER_RELEASE; or some of the records are not held: released before, or not from this reader. The others were released",
+    ("rbcore_reader_stats_get", errno.EINVAL): "out->size is absurd",
+    ("rbcore_reader_ring_stats", errno.EINVAL): "no ring of this index, or out->size is absurd",
+    ("rbcore_reader_identity", errno.EINVAL): "no ring of the record's index, or out->size is absurd",
+    ("rbcore_producer_open", errno.EINVAL): "source->size is absurd, kind or a flag is unknown, or a field that the kind needs is missing",
+    ("rbcore_producer_open", errno.E2BIG): "source is from a newer version and uses what this one does not know",
+    ("rbcore_producer_open", errno.EBADF): "fd, event_fd or loss_fd is not an open file descriptor",
+    ("rbcore_producer_open", errno.EBADFD): "fd is no BPF map; or no memory ring: not a memfd sealed against changes of its size, or of another size or layout; or event_fd is no non-blocking eventfd",
+    ("rbcore_producer_open", errno.ENOMEM): "no memory or file descriptors",
+    ("rbcore_producer_open", errno.EMFILE): "no memory or file descriptors",
+    ("rbcore_producer_open", errno.ENFILE): "no memory or file descriptors",
+    ("rbcore_producer_open", errno.EBADMSG): "the ring's positions are impossible",
+    ("rbcore_producer_open", errno.EOPNOTSUPP): "the source is of another kind",
+    ("rbcore_producer_open", errno.EACCES): "the memory ring's descriptor does not allow writing",
+    ("rbcore_producer_open", errno.EPERM): "the memory ring's descriptor does not allow writing",
+    ("rbcore_producer_open", errno.ENOENT): "/proc is not mounted",
+    ("rbcore_producer_open", errno.EUSERS): "the ring has RBCORE_PRODUCERS_MAX producers",
+    ("rbcore_producer_reserve", errno.EAGAIN): "the ring is full: the record is lost, and counted as such in the ring",
+    ("rbcore_producer_reserve", errno.EMSGSIZE): "the record can never fit: size is more than the ring's size - 16 (the kernel never fills a ring to the last 8 bytes, and each record has a header of 8)",
+    ("rbcore_producer_reserve", errno.EBADMSG): "the ring's positions are impossible",
+    ("rbcore_producer_submit", errno.EINVAL): "data is not a record that this producer has reserved, or a flag is unknown",
+    ("rbcore_producer_output", errno.EAGAIN): "the ring is full: the record is lost, and counted as such in the ring",
+    ("rbcore_producer_output", errno.EMSGSIZE): "the record can never fit: size is more than the ring's size - 16 (the kernel never fills a ring to the last 8 bytes, and each record has a header of 8)",
+    ("rbcore_producer_output", errno.EBADMSG): "the ring's positions are impossible",
+    ("rbcore_producer_output", errno.EINVAL): "a flag is unknown, or data is NULL and size is not 0",
+}

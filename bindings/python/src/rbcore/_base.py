@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: MIT
+"""What readers of both kinds share: opening, waiting, ending, statistics."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import threading
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from ._abi import ReaderStats, RingStats
+from ._errors import Closed, Flushed, Interrupted, check, error_of
+from ._rbcore import ffi, lib
+from ._source import Source, _HasFileno, fill_source
+
+if TYPE_CHECKING:
+    from typing import Self
+
+T = TypeVar("T")
+
+SECOND = 1_000_000_000
+
+# Python handles a signal between two calls. One that comes just before a wait does not end it, so
+# that no wait in C is longer than this: Ctrl-C takes a second at worst, and mostly no time at all.
+LONGEST_WAIT = SECOND
+
+ENDS = (Flushed, Interrupted, Closed)
+
+
+class Keep:
+    """Keeps the C reader alive as long as what it is the destructor of."""
+
+    __slots__ = ("handle",)
+
+    def __init__(self, handle: Any) -> None:
+        self.handle = handle
+
+    def __call__(self, _: object) -> None:
+        pass
+
+
+class ReaderBase(Generic[T]):
+    """A reader of one ring or more. See Reader and LeaseReader for what it hands out.
+
+    sources are map file descriptors, objects with a fileno(), paths where a map is pinned, MapIDs
+    or MemoryRings; more can be added. max_latency is the longest, in seconds, that a record of a
+    busy ring waits for others, to be delivered together; 0: every record wakes an idle reader.
+    poll: look by a timer alone, for BPF programs that never wake. batch_size is the most records at
+    once. latest, insist, cookie and loss_map are those of add(), for all sources.
+
+    One thread at a time may read; interrupt(), flush(), shutdown(), close(), stats() and fileno()
+    may be called by any. Times are seconds.
+    """
+
+    _flags = 0
+
+    def __init__(
+        self,
+        *sources: Source,
+        max_latency: float | None = None,
+        poll: bool = False,
+        batch_size: int = 1024,
+        latest: bool = False,
+        insist: bool = False,
+        cookie: int = 0,
+        loss_map: int | _HasFileno | None = None,
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError("batch_size must be at least 1")
+        options = ffi.new("rbcore_reader_options *")
+        size = ffi.sizeof("rbcore_reader_options")
+        check(lib.rbcore_reader_options_init(options, size), "rbcore_reader_options_init")
+        options.flags = self._flags | (lib.RBCORE_READER_POLL if poll else 0)
+        if max_latency is not None:
+            options.max_latency_ns = round(max_latency * SECOND)
+        out = ffi.new("rbcore_reader **")
+        check(lib.rbcore_reader_open(out, options), "rbcore_reader_open")
+        self._open: Any = ffi.gc(out[0], lib.rbcore_reader_free)
+        self._keep = Keep(self._open)
+        self._max = batch_size
+        self._lock = threading.Lock()  # whoever reads has it
+        self._thread: int | None = None  # that has it
+        self._closing = False
+        self._prepare()
+        try:
+            for source in sources:
+                self.add(source, latest=latest, insist=insist, cookie=cookie, loss_map=loss_map)
+        except BaseException:
+            self.close()
+            raise
+
+    # ---- Rings
+
+    def add(
+        self,
+        source: Source,
+        *,
+        latest: bool = False,
+        insist: bool = False,
+        cookie: int = 0,
+        loss_map: int | _HasFileno | None = None,
+    ) -> int:
+        """Adds a ring and returns its index. Reading goes on where the last reader stopped.
+
+        latest: skips what is complete now. insist: opens although another reader has the ring,
+        only for one known to be dead or hung. cookie comes back in ring_stats(). loss_map: the map
+        in which the BPF program counts losses (rbcore_bpf.h).
+        """
+        c, keep = fill_source(
+            source, latest=latest, insist=insist, cookie=cookie, loss_map=loss_map
+        )
+        with self._turn() as handle:
+            result = lib.rbcore_reader_add(handle, c)
+            del keep
+            return check(result, "rbcore_reader_add", self._message(handle, result))
+
+    def remove(self, ring: int) -> None:
+        """Removes a ring; what was not read stays in it. Busy if records of it are still held."""
+        with self._turn() as handle:
+            self._give_back(handle)
+            result = lib.rbcore_reader_remove(handle, ring)
+            check(result, "rbcore_reader_remove", self._message(handle, result))
+
+    # ---- Reading
+
+    def next(self, timeout: float | None = None) -> T:
+        """Waits until records are due, at most timeout seconds (None: without end).
+
+        Empty if the time is up. Raises Flushed, Interrupted and Closed; gives back before all that
+        was handed out and that nobody holds any more.
+        """
+        raise NotImplementedError
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> T:
+        """Ends when the reader was flushed, interrupted, shut down or closed."""
+        try:
+            while True:
+                batch = self.next()
+                if batch:
+                    return batch
+        except ENDS:
+            raise StopIteration from None
+
+    def batches(self, timeout: float) -> Iterator[T]:
+        """Iterates until nothing came for timeout seconds, or the reader ends."""
+        try:
+            while batch := self.next(timeout):
+                yield batch
+                del batch  # not this generator shall be who holds it
+        except ENDS:
+            pass
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        """As __next__, without blocking the event loop."""
+        await asyncio.sleep(0)  # others have their turn although records never end
+        try:
+            while True:
+                batch = self.next(0)
+                if batch:
+                    return batch
+                await self._readable()
+        except ENDS:
+            raise StopAsyncIteration from None
+
+    async def _readable(self) -> None:
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+        fd = self.fileno()
+
+        def wake() -> None:
+            if not ready.done():
+                ready.set_result(None)
+
+        loop.add_reader(fd, wake)
+        try:
+            await ready
+        finally:
+            loop.remove_reader(fd)
+
+    def fileno(self) -> int:
+        """For select, poll and event loops: when it is readable, call next(0) until it is empty."""
+        return lib.rbcore_reader_fd(self._handle())
+
+    # ---- Ending
+
+    def interrupt(self) -> None:
+        """Makes the next() that runs, or else the next one, raise Interrupted, once."""
+        check(lib.rbcore_reader_interrupt(self._handle()), "rbcore_reader_interrupt")
+
+    def flush(self) -> None:
+        """Delivers what is there even if no wakeup came for it; then next() raises Flushed, once."""
+        check(lib.rbcore_reader_flush(self._handle()), "rbcore_reader_flush")
+
+    def shutdown(self) -> None:
+        """Ends reading: next() raises Closed. Records can still be given back."""
+        check(lib.rbcore_reader_shutdown(self._handle()), "rbcore_reader_shutdown")
+
+    def close(self) -> None:
+        """Closes the reader, also while another thread waits in next(), which then raises Closed.
+
+        What was not given back stays in the ring for the next reader. Views that still live stay
+        valid, and the ring taken, until the last of them is gone.
+        """
+        handle = self._open
+        if handle is None:
+            return
+        lib.rbcore_reader_shutdown(handle)  # fails only in a child of who opened it
+        self._closing = True
+        if self._thread == threading.get_ident():
+            return  # called by a signal handler within next(), which will close
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        self._open = None
+        self._keep = Keep(None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ---- Statistics
+
+    def stats(self) -> ReaderStats:
+        """Of the reader, over all its rings."""
+        out = ffi.new("rbcore_reader_stats *")
+        lib.rbcore_reader_stats_init(out, ffi.sizeof("rbcore_reader_stats"))
+        check(lib.rbcore_reader_stats_get(self._handle(), out), "rbcore_reader_stats_get")
+        return ReaderStats(*(known(getattr(out, name)) for name in ReaderStats._fields))
+
+    def ring_stats(self, ring: int = 0) -> RingStats:
+        """Of one ring."""
+        out = ffi.new("rbcore_ring_stats *")
+        lib.rbcore_ring_stats_init(out, ffi.sizeof("rbcore_ring_stats"))
+        check(lib.rbcore_reader_ring_stats(self._handle(), ring, out), "rbcore_reader_ring_stats")
+        return RingStats(*(known(getattr(out, name)) for name in RingStats._fields))
+
+    # ---- Within
+
+    def _prepare(self) -> None:
+        """What else a reader has, before its rings."""
+
+    def _handle(self) -> Any:
+        handle = self._open
+        if handle is None:
+            raise error_of(-errno.ESHUTDOWN, "", "the reader is closed")
+        return handle
+
+    def _message(self, handle: Any, result: int) -> str:
+        if result >= 0:
+            return ""
+        return str(ffi.string(lib.rbcore_reader_message(handle)).decode(errors="replace"))
+
+    def _turn(self) -> _Turn:
+        return _Turn(self)
+
+    def _give_back(self, handle: Any) -> None:
+        """What nobody holds any more, before anything else is handed out."""
+
+    def _fill(self, handle: Any, records: Any, timeout: float | None) -> int:
+        """Reads into records; 0 when the time is up."""
+        left = LONGEST_WAIT
+        deadline = None
+        if timeout is not None:
+            if timeout < 0:
+                raise ValueError("timeout must not be negative")
+            left = round(timeout * SECOND)
+            deadline = time.monotonic_ns() + left
+        while True:
+            n = lib.rbcore_reader_next(handle, records, self._max, min(left, LONGEST_WAIT))
+            if n > 0:
+                return n
+            if n and n != -errno.EINTR and n != -errno.EAGAIN:
+                raise error_of(n, "rbcore_reader_next", self._cause(handle, n))
+            if self._closing:
+                raise error_of(-errno.ESHUTDOWN, "", "the reader is closed")
+            if deadline is not None:
+                left = deadline - time.monotonic_ns()
+                if left <= 0:
+                    return 0
+
+    def _cause(self, handle: Any, result: int) -> str:
+        """The message belongs to the error only where the content is at fault."""
+        return self._message(handle, result) if result == -errno.EBADMSG else ""
+
+
+class _Turn:
+    """The one thread that may read, for a with statement."""
+
+    __slots__ = ("reader",)
+
+    def __init__(self, reader: ReaderBase[Any]) -> None:
+        self.reader = reader
+
+    def __enter__(self) -> Any:
+        reader = self.reader
+        if not reader._lock.acquire(False):
+            raise RuntimeError("the reader is in use, by another thread or the caller")
+        reader._thread = threading.get_ident()
+        try:
+            return reader._handle()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        reader = self.reader
+        reader._thread = None
+        if reader._closing:
+            reader._close()
+        reader._lock.release()
+
+
+def known(value: int) -> int | None:
+    return None if value == lib.RBCORE_UNKNOWN else value

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""What a reader reads or a producer writes."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Union
+
+from ._errors import check
+from ._rbcore import ffi, lib
+
+if TYPE_CHECKING:
+    from typing import Self
+
+
+class MapID(int):
+    """The id of a BPF map, to tell it from a file descriptor: Reader(MapID(12))."""
+
+
+class _HasFileno(Protocol):
+    def fileno(self) -> int: ...
+
+
+class Identity(NamedTuple):
+    """What names a record among all records of all machines."""
+
+    boot_id: bytes  # all zero where it cannot be read
+    is_memory_ring: bool
+    ring_id: int  # the BPF map's id, or the memory ring's inode number
+    position: int
+
+
+class MemoryRing:
+    """A ring in memory, with the layout of the kernel's: for programs without BPF, and for tests.
+
+    Its two descriptors can be passed to other processes, which open the ring by MemoryRing.from_fds.
+    Readers and producers keep descriptors of their own: the ring may be closed before them.
+    """
+
+    def __init__(self, size: int) -> None:
+        fds = ffi.new("int[2]")
+        check(
+            lib.rbcore_memory_ring_create(fds, fds + 1, size, 0),
+            "rbcore_memory_ring_create",
+        )
+        self._fds: tuple[int, int] = (fds[0], fds[1])
+
+    @classmethod
+    def from_fds(cls, memory_fd: int, event_fd: int) -> Self:
+        """The ring of these descriptors, which now belong to the object."""
+        ring = cls.__new__(cls)
+        ring._fds = (memory_fd, event_fd)
+        return ring
+
+    @property
+    def memory_fd(self) -> int:
+        return self._fds[0]
+
+    @property
+    def event_fd(self) -> int:
+        return self._fds[1]
+
+    def close(self) -> None:
+        fds, self._fds = self._fds, (-1, -1)
+        for fd in fds:
+            if fd >= 0:
+                os.close(fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_fds"):
+            self.close()
+
+
+#: A map's file descriptor or id, an object with a fileno(), a path where a map is pinned, or a
+#: memory ring.
+Source = Union[int, MapID, str, "os.PathLike[str]", _HasFileno, MemoryRing]
+
+
+def fill_source(
+    source: Source,
+    *,
+    latest: bool = False,
+    insist: bool = False,
+    cookie: int = 0,
+    loss_map: int | _HasFileno | None = None,
+) -> tuple[Any, Any | None]:
+    """The C struct of a source, and what must live as long as it is used."""
+    c = ffi.new("rbcore_source *")
+    check(lib.rbcore_source_init(c, ffi.sizeof("rbcore_source")), "rbcore_source_init")
+    keep = None
+    if isinstance(source, MemoryRing):
+        c.kind = lib.RBCORE_SOURCE_MEMORY_RING
+        c.fd, c.event_fd = source.memory_fd, source.event_fd
+    elif isinstance(source, MapID):
+        c.kind = lib.RBCORE_SOURCE_MAP_ID
+        c.map_id = source
+    elif isinstance(source, (str, os.PathLike)):
+        c.kind = lib.RBCORE_SOURCE_PINNED_PATH
+        keep = ffi.new("char[]", os.fsencode(source))
+        c.path = keep
+    else:
+        c.kind = lib.RBCORE_SOURCE_MAP_FD
+        c.fd = fd_of(source)
+    c.flags = (lib.RBCORE_SOURCE_LATEST if latest else 0) | (
+        lib.RBCORE_SOURCE_INSIST if insist else 0
+    )
+    c.cookie = cookie
+    if loss_map is not None:
+        c.loss_fd = fd_of(loss_map)
+    return c, keep
+
+
+def fd_of(source: int | _HasFileno) -> int:
+    return source if isinstance(source, int) else source.fileno()

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+from ._errors import check
+from ._rbcore import lib
+
+
+def version() -> tuple[int, int, int]:
+    """The version of the C library within: major, minor, patch."""
+    value = lib.rbcore_version()
+    return value >> 16, value >> 8 & 0xFF, value & 0xFF
+
+
+def supports_kernel_rings() -> bool:
+    """Whether this kernel has BPF ring buffers; NotPermitted if the process may not ask."""
+    return bool(check(lib.rbcore_supports(lib.RBCORE_FEATURE_KERNEL_RING), "rbcore_supports"))
+
+
+def supports_memory_rings() -> bool:
+    """Whether this kernel has what memory rings need."""
+    return bool(check(lib.rbcore_supports(lib.RBCORE_FEATURE_MEMORY_RING), "rbcore_supports"))

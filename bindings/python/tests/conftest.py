@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""Rings to test on, of both kinds, with the same face."""
+
+from __future__ import annotations
+
+import faulthandler
+import struct
+from collections.abc import Callable, Iterator
+
+import pytest
+import rbcore
+from bpf import KernelRing
+
+#: A test that hangs ends, with the stacks of all threads.
+WATCHDOG = 60
+
+
+@pytest.fixture(autouse=True)
+def watchdog() -> Iterator[None]:
+    faulthandler.dump_traceback_later(WATCHDOG, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+class Ring:
+    """A ring, and who writes numbers of 8 bytes into it."""
+
+    def __init__(self, kind: str, size: int) -> None:
+        self.kind = kind
+        if kind == "memory":
+            self.memory = rbcore.MemoryRing(size)
+            self.producer = rbcore.Producer(self.memory)
+            self.source: rbcore.Source = self.memory
+        else:
+            self.kernel = KernelRing(size)
+            self.source = self.kernel
+
+    def write(self, *numbers: int) -> None:
+        for number in numbers:
+            if self.kind == "kernel":
+                self.kernel.write(number)
+            else:
+                self.producer.output(struct.pack("<Q", number))
+
+    def discard(self) -> None:
+        if self.kind == "kernel":
+            self.kernel.write(0, discard=True)
+        else:
+            self.producer.reserve(8).discard()
+
+    def close(self) -> None:
+        if self.kind == "kernel":
+            self.kernel.close()
+        else:
+            self.producer.close()
+            self.memory.close()
+
+
+def open_ring(kind: str, size: int) -> Ring:
+    try:
+        return Ring(kind, size)
+    except OSError as error:
+        if kind == "kernel":
+            pytest.skip(f"no BPF here: {error}")
+        raise
+
+
+@pytest.fixture(params=["memory", "kernel"])
+def make_ring(request: pytest.FixtureRequest) -> Iterator[Callable[[int], Ring]]:
+    made: list[Ring] = []
+
+    def make(size: int) -> Ring:
+        made.append(open_ring(request.param, size))
+        return made[-1]
+
+    yield make
+    for ring in made:
+        ring.close()
+
+
+@pytest.fixture
+def ring(make_ring: Callable[[int], Ring]) -> Ring:
+    return make_ring(65536)
+
+
+@pytest.fixture
+def reader(ring: Ring) -> Iterator[rbcore.Reader]:
+    with rbcore.Reader(ring.source) as opened:
+        yield opened
+
+
+def numbers(batch: rbcore.Batch) -> list[int]:
+    return [struct.unpack("<Q", record)[0] for record in batch]

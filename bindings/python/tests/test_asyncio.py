@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""async for, beside other tasks of the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+
+import rbcore
+from conftest import Ring, numbers
+
+
+def test_async_for(ring: Ring, reader: rbcore.Reader) -> None:
+    async def write() -> None:
+        for number in range(0, 100, 10):
+            ring.write(*range(number, number + 10))
+            await asyncio.sleep(0.001)
+        reader.flush()
+
+    async def read() -> list[int]:
+        seen = []
+        async for batch in reader:
+            seen += numbers(batch)
+        return seen
+
+    async def both() -> list[int]:
+        writer = asyncio.create_task(write())
+        seen = await asyncio.wait_for(read(), 30)
+        await writer
+        return seen
+
+    assert asyncio.run(both()) == list(range(100))
+    stats = reader.ring_stats()
+    assert stats.user_pos == stats.producer_pos
+
+
+def test_others_have_their_turn(ring: Ring, reader: rbcore.Reader) -> None:
+    """Records that never end do not stop a timer."""
+
+    async def run() -> int:
+        turns = 0
+        asyncio.get_running_loop().call_later(0.05, reader.interrupt)
+        ring.write(0)
+        async for batch in reader:
+            turns += len(batch)
+            ring.write(0)  # there is always one more
+        return turns
+
+    assert asyncio.run(asyncio.wait_for(run(), 30)) > 0
+
+
+def test_cancellation(ring: Ring, reader: rbcore.Reader) -> None:
+    async def run() -> list[int]:
+        waiting = asyncio.create_task(reader.__anext__())
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert waiting.cancelled()
+        ring.write(4)
+        return numbers(await asyncio.wait_for(reader.__anext__(), 30))
+
+    assert asyncio.run(run()) == [4]
+
+
+def test_shutdown_ends_it(ring: Ring, reader: rbcore.Reader) -> None:
+    async def run() -> list[rbcore.Batch]:
+        asyncio.get_running_loop().call_later(0.01, reader.shutdown)
+        return [batch async for batch in reader]
+
+    assert asyncio.run(asyncio.wait_for(run(), 30)) == []
+
+
+def test_leases(ring: Ring) -> None:
+    async def run() -> int:
+        with rbcore.LeaseReader(ring.source) as reader:
+            ring.write(1, 2, 3)
+            async for leases in reader:
+                return len(leases)
+        return 0
+
+    assert asyncio.run(asyncio.wait_for(run(), 30)) == 3

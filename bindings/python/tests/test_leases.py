@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+"""Records that are given back one by one, in any order, by any thread."""
+
+from __future__ import annotations
+
+import queue
+import random
+import struct
+import threading
+from collections.abc import Iterator
+
+import pytest
+import rbcore
+from conftest import Ring
+
+
+@pytest.fixture
+def reader(ring: Ring) -> Iterator[rbcore.LeaseReader]:
+    with rbcore.LeaseReader(ring.source) as opened:
+        yield opened
+
+
+def user_pos(reader: rbcore.LeaseReader) -> int:
+    position = reader.ring_stats().user_pos
+    assert position is not None
+    return position
+
+
+def test_any_order(ring: Ring, reader: rbcore.LeaseReader) -> None:
+    ring.write(*range(5))
+    leases = reader.next(10)
+    assert [struct.unpack("<Q", lease.view)[0] for lease in leases] == list(range(5))
+    assert [lease.position for lease in leases] == [16 * i for i in range(5)]
+    assert [lease.ring for lease in leases] == [0] * 5
+    assert leases[2].identity().position == 32
+    assert len(leases[0]) == 8
+    leases[1].release()
+    leases[1].release()  # once is enough
+    assert user_pos(reader) == 0
+    leases[0].release()
+    assert user_pos(reader) == 2 * 16
+    del leases[3:]  # a lease that is gone is given back
+    assert user_pos(reader) == 2 * 16
+    with leases[2] as view:
+        assert view.readonly
+        assert user_pos(reader) == 2 * 16
+    assert user_pos(reader) == 5 * 16
+    with pytest.raises(ValueError, match="given back"):
+        _ = leases[2].view
+
+
+def test_a_live_view(ring: Ring, reader: rbcore.LeaseReader) -> None:
+    ring.write(6)
+    (lease,) = reader.next(10)
+    part = lease.view[:4]
+    with pytest.raises(BufferError):
+        lease.release()
+    assert bytes(lease.view) == struct.pack("<Q", 6)
+    del lease
+    assert user_pos(reader) == 0
+    assert bytes(part) == struct.pack("<I", 6)
+    del part
+    assert user_pos(reader) == 16
+
+
+def test_a_slice_outlives_the_with_statement(ring: Ring, reader: rbcore.LeaseReader) -> None:
+    ring.write(6)
+    with reader.next(10)[0] as view:
+        part = view[:4]
+    assert user_pos(reader) == 0
+    assert bytes(part) == struct.pack("<I", 6)
+    del part
+    assert user_pos(reader) == 16
+
+
+def test_a_lease_outlives_the_reader(ring: Ring) -> None:
+    ring.write(6)
+    reader = rbcore.LeaseReader(ring.source)
+    (lease,) = reader.next(10)
+    reader.close()
+    del reader
+    assert bytes(lease.view) == struct.pack("<Q", 6)
+    with pytest.raises(rbcore.Busy):
+        rbcore.LeaseReader(ring.source)
+    lease.release()
+    del lease
+    with rbcore.LeaseReader(ring.source) as second:
+        assert second.next(0) == []
+
+
+def test_workers(ring: Ring, reader: rbcore.LeaseReader) -> None:
+    todo: queue.Queue[rbcore.Lease | None] = queue.Queue()
+    sums = []
+
+    def work() -> None:
+        held = []
+        total = 0
+        while (lease := todo.get()) is not None:
+            total += struct.unpack("<Q", lease.view)[0]
+            held.append(lease)
+            if len(held) > 20:
+                held.pop(random.randrange(20)).release()
+            del lease
+        sums.append(total)
+
+    workers = [threading.Thread(target=work) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    count = 0
+    for number in range(0, 5000, 50):
+        ring.write(*range(number, number + 50))
+        for lease in reader.next(10):
+            todo.put(lease)
+            count += 1
+        del lease
+    while count < 5000:
+        for lease in reader.next(10):
+            todo.put(lease)
+            count += 1
+        del lease
+    for _ in workers:
+        todo.put(None)
+    for worker in workers:
+        worker.join()
+    assert sum(sums) == sum(range(5000))
+    assert user_pos(reader) == 5000 * 16

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""What a reader can be opened for, and the errors of what it cannot."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import bpf
+import pytest
+import rbcore
+from conftest import Ring, numbers, open_ring
+
+
+@pytest.fixture
+def kernel() -> Iterator[Ring]:
+    ring = open_ring("kernel", 4096)
+    yield ring
+    ring.close()
+
+
+@pytest.fixture
+def bpffs(tmp_path: Path) -> Iterator[Path]:
+    mount = tmp_path / "bpf"
+    mount.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "bpf", "bpf", mount], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"no bpffs here: {done.stderr.strip()}")
+    yield mount
+    subprocess.run(["umount", mount], check=True)
+
+
+def test_a_map_by_fd_object_and_id(kernel: Ring) -> None:
+    fd = kernel.kernel.fd
+    for i, source in enumerate((fd, kernel.kernel, rbcore.MapID(kernel.kernel.map_id()))):
+        with rbcore.Reader(source) as reader:
+            kernel.write(i)
+            batch = reader.next(10)
+            assert numbers(batch) == [i]
+            batch.commit()
+            assert reader.ring_stats().map_id == kernel.kernel.map_id()
+
+
+def test_a_pinned_map(kernel: Ring, bpffs: Path) -> None:
+    path = bpffs / f"ring-{uuid.uuid4()}"
+    kernel.kernel.pin(str(path))
+    for i, source in enumerate((str(path), path)):
+        with rbcore.Reader(source) as reader:
+            kernel.write(i)
+            batch = reader.next(10)
+            assert numbers(batch) == [i]
+            batch.commit()
+    with pytest.raises(rbcore.NotFound):
+        rbcore.Reader(bpffs / "nothing")
+
+
+def test_another_kind_of_map() -> None:
+    try:
+        fd = bpf.create_map(bpf.MAP_TYPE_ARRAY, 4, 4, 1)
+    except OSError as error:
+        pytest.skip(f"no BPF here: {error}")
+    with pytest.raises(rbcore.Error, match="not BPF_MAP_TYPE_RINGBUF") as caught:
+        rbcore.Reader(fd)
+    assert caught.value.errno == errno.EMEDIUMTYPE
+    os.close(fd)
+
+
+def test_what_is_no_ring() -> None:
+    with pytest.raises(rbcore.Error) as caught:
+        rbcore.Reader(-1)
+    assert caught.value.errno == errno.EINVAL
+    with pytest.raises(FileNotFoundError):
+        rbcore.Reader("/nowhere/at/all")
+    with open("/dev/null") as file, pytest.raises(rbcore.Error) as caught:
+        rbcore.Reader(file)
+    assert caught.value.errno == errno.EBADFD
+    with pytest.raises((AttributeError, TypeError)):
+        rbcore.Reader(1.5)  # type: ignore[arg-type]
+
+
+def test_a_corrupt_ring() -> None:
+    with rbcore.MemoryRing(4096) as ring, rbcore.Reader(ring) as reader:
+        page = os.sysconf("SC_PAGESIZE")
+        os.pwrite(ring.memory_fd, b"\xff" * 7, page)  # the producer's position
+        with pytest.raises(rbcore.Corrupt) as caught:
+            reader.next(10)
+        assert caught.value.errno == errno.EBADMSG
+        assert reader.ring_stats().flags
+
+
+def test_options() -> None:
+    with rbcore.MemoryRing(65536) as ring:
+        with rbcore.Reader(ring, max_latency=0.001, poll=True, batch_size=3) as reader:
+            producer = rbcore.Producer(ring)
+            for i in range(7):
+                producer.output(bytes([i]), wake=False)
+            assert [len(batch) for batch in reader.batches(0.05)] == [3, 3, 1]
+        for wrong in ({"max_latency": -1.0}, {"max_latency": 0.0, "poll": True}):
+            with pytest.raises(rbcore.Error) as caught:
+                rbcore.Reader(ring, **wrong)  # type: ignore[arg-type]
+            assert caught.value.errno == errno.EINVAL
+        with pytest.raises(ValueError, match="batch_size"):
+            rbcore.Reader(ring, batch_size=0)
+
+
+def test_statistics() -> None:
+    with rbcore.MemoryRing(4096) as ring, rbcore.Reader(ring) as reader:
+        rbcore.Producer(ring).output(b"12345")
+        reader.next(10)
+        stats = reader.stats()
+        assert (stats.records, stats.bytes, stats.batches, stats.rings) == (1, 5, 1, 1)
+        one = reader.ring_stats(0)
+        assert (one.map_id, one.ring_size, one.read_pos, one.user_pos) == (None, 4096, 16, 0)
+        with pytest.raises(rbcore.Error):
+            reader.ring_stats(1)
+
+
+def test_the_library() -> None:
+    assert rbcore.version() >= (0, 1, 0)
+    assert rbcore.supports_memory_rings()
+    assert issubclass(rbcore.Error, OSError)
