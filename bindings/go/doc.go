@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+
+// Package ringbuf reads the BPF ring buffer: in batches, without copying where that is wanted, and
+// with wakeups only where they pay. It is built on the C library rbcore, which comes with it as one
+// source file: cgo and a C compiler are all it needs.
+//
+// A [Reader] takes any ring that has a file descriptor, such as a *ebpf.Map of cilium/ebpf or a
+// [MemoryRing], and has the methods of that package's reader:
+//
+//	reader, err := ringbuf.NewReader(objs.Events)
+//	...
+//	record, err := reader.Read()
+//
+// There are three ways to read. They can be mixed:
+//
+//   - [Reader.Read] and [Reader.ReadInto] copy a record and give back its space.
+//   - [Reader.ReadZeroCopy] and [Reader.ReadBatch] hand out records that lie in the ring itself, and
+//     stay valid until [Reader.Commit] gives them back.
+//   - [Reader.Records] is a loop over records in the ring, which gives back what the loop has seen.
+//
+// A reader opened [WithRelease] hands out records that are given back one by one, in any order and
+// by any goroutine, by [Reader.Release].
+//
+// Records are fetched from the ring a batch at a time, and a goroutine that waits for them is parked
+// by the runtime and takes no thread.
+//
+// # Platforms
+//
+// Linux 5.8 or newer on a 64-bit machine, with cgo. Elsewhere the package compiles, and what opens
+// a ring returns an error for which errors.Is(err, errors.ErrUnsupported) holds.
+package ringbuf

@@ -1,0 +1,3 @@
+module github.com/rbcore/rbcore/bindings/go
+
+go 1.24

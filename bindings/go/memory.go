@@ -1,0 +1,164 @@
+//go:build linux && cgo
+
+// SPDX-License-Identifier: MIT
+
+package ringbuf
+
+/*
+#include "shim.h"
+*/
+import "C"
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"syscall"
+	"unsafe"
+)
+
+// A MemoryRing is a ring buffer in memory, with the layout of the kernel's: for programs without BPF
+// or root, between goroutines or processes, and for tests. Its two descriptors can be passed to other
+// processes. Whoever has them can write what he likes into the ring: a reader survives that, but
+// only Read and ReadInto keep the data from changing under the eyes of its user.
+type MemoryRing struct {
+	memory, event int
+}
+
+// NewMemoryRing creates a ring of size bytes: a power of two and a multiple of the page size.
+func NewMemoryRing(size int) (*MemoryRing, error) {
+	var memory, event C.int
+	if result := C.rbcore_memory_ring_create(&memory, &event, C.size_t(size), 0); result < 0 {
+		return nil, failure("create a memory ring", result)
+	}
+	return &MemoryRing{memory: int(memory), event: int(event)}, nil
+}
+
+// MemoryRingFromFDs is a ring that was created elsewhere. The descriptors belong to it from now on.
+func MemoryRingFromFDs(fd, eventFD int) *MemoryRing {
+	return &MemoryRing{memory: fd, event: eventFD}
+}
+
+// FD is the descriptor of the ring's memory.
+func (m *MemoryRing) FD() int {
+	return m.memory
+}
+
+// EventFD is the descriptor that wakes the ring's reader.
+func (m *MemoryRing) EventFD() int {
+	return m.event
+}
+
+// Close closes both descriptors. Readers and producers have their own.
+func (m *MemoryRing) Close() error {
+	if m.memory < 0 {
+		return nil
+	}
+	err := syscall.Close(m.memory)
+	if failed := syscall.Close(m.event); err == nil {
+		err = failed
+	}
+	m.memory, m.event = -1, -1
+	return err
+}
+
+// A Producer writes records into a memory ring. Its methods may be called by any goroutine, several
+// at once.
+type Producer struct {
+	life  sync.RWMutex
+	owned *ownedProducer
+}
+
+// What is to be given back when nobody has the producer any more.
+type ownedProducer struct {
+	core *C.rbcore_producer
+}
+
+func (o *ownedProducer) free() {
+	C.rbcore_producer_free(o.core)
+	o.core = nil
+}
+
+// NewProducer opens a producer of a memory ring.
+func NewProducer(ring *MemoryRing) (*Producer, error) {
+	if ring == nil {
+		return nil, fmt.Errorf("ringbuf: no ring: %w", syscall.EINVAL)
+	}
+	source := sourceOf(ring)
+	var core *C.rbcore_producer
+	result := C.rbcore_producer_open(&core, &source)
+	runtime.KeepAlive(ring)
+	if result < 0 {
+		return nil, failure("open a producer", result)
+	}
+	p := &Producer{owned: &ownedProducer{core: core}}
+	runtime.AddCleanup(p, (*ownedProducer).free, p.owned)
+	return p, nil
+}
+
+// use calls the library, and keeps Close out meanwhile.
+func (p *Producer) use(what string, call func(core *C.rbcore_producer) C.int) error {
+	p.life.RLock()
+	defer p.life.RUnlock()
+	if p.owned.core == nil {
+		return ErrClosed
+	}
+	if result := call(p.owned.core); result < 0 {
+		return failure(what, result)
+	}
+	return nil
+}
+
+// Reserve reserves a record of size bytes. What it returns is memory of the ring, to be filled and
+// handed to Submit or Discard, and not to be used after Close. The reader stops before the record
+// until then.
+//
+// The error is syscall.EAGAIN if the ring is full: the record is lost then, and counted by the ring;
+// syscall.EMSGSIZE if it can never fit.
+func (p *Producer) Reserve(size int) ([]byte, error) {
+	var data []byte
+	err := p.use("reserve", func(core *C.rbcore_producer) C.int {
+		reserved := C.ringbuf_reserve(core, C.size_t(size))
+		if reserved.result >= 0 {
+			data = unsafe.Slice((*byte)(reserved.data), size)
+		}
+		return reserved.result
+	})
+	return data, err
+}
+
+// Submit hands a reserved record to the reader; flags are 0, [NoWakeup] or [ForceWakeup].
+func (p *Producer) Submit(data []byte, flags uint32) error {
+	return p.use("submit", func(core *C.rbcore_producer) C.int {
+		return C.rbcore_producer_submit(core, unsafe.Pointer(unsafe.SliceData(data)), C.uint32_t(flags))
+	})
+}
+
+// Discard gives up a reserved record: the reader skips it.
+func (p *Producer) Discard(data []byte, flags uint32) error {
+	return p.use("discard", func(core *C.rbcore_producer) C.int {
+		return C.rbcore_producer_discard(core, unsafe.Pointer(unsafe.SliceData(data)), C.uint32_t(flags))
+	})
+}
+
+// Output reserves, copies data and submits. Errors are those of [Producer.Reserve].
+func (p *Producer) Output(data []byte, flags uint32) error {
+	return p.use("output", func(core *C.rbcore_producer) C.int {
+		if len(data) == 0 {
+			return C.rbcore_producer_output(core, nil, 0, C.uint32_t(flags))
+		}
+		// In this form cgo looks at the bytes alone, not at what else they are part of.
+		return C.rbcore_producer_output(core, unsafe.Pointer(&data[0]), C.size_t(len(data)), C.uint32_t(flags))
+	})
+}
+
+// Close closes the producer. Records that are reserved and neither submitted nor discarded are
+// skipped by the reader. Closing twice is no error.
+func (p *Producer) Close() error {
+	p.life.Lock()
+	defer p.life.Unlock()
+	if p.owned.core != nil {
+		p.owned.free()
+	}
+	return nil
+}

@@ -1,0 +1,780 @@
+//go:build linux && cgo
+
+// SPDX-License-Identifier: MIT
+
+package ringbuf
+
+/*
+#cgo rbcore_pkgconfig pkg-config: rbcore
+#cgo rbcore_pkgconfig CFLAGS: -DRINGBUF_PKGCONFIG
+#cgo CFLAGS: -Wall
+#cgo noescape ringbuf_fetch
+#cgo nocallback ringbuf_fetch
+#include "shim.h"
+*/
+import "C"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// Records fetched by one call: as many as the library walks over fastest.
+const batchMax = 256
+
+// Copied records are given back with the last of a batch, and where the ring is small already when
+// they fill this part of it.
+const partGivenBack = 8
+
+// Where the records of a batch stand: behind one that is the last of the batch before.
+type batchArray [1 + batchMax]C.rbcore_record
+
+// A Reader reads one ring. Its methods may be called by any goroutine; several that read share the
+// records among them.
+type Reader struct {
+	// Whoever waits has the turn; Close, Flush, Commit and SetDeadline need not wait for it.
+	turn chan struct{}
+	// What its owner waits for.
+	waitContext context.Context
+	waitMax     int
+	waitResult  error
+
+	file  *os.File // the library's descriptor in the runtime's netpoller
+	conn  syscall.RawConn
+	look  func(uintptr) bool // r.lookFor, made once
+	owned *owned
+
+	closed    atomic.Bool
+	isRelease bool
+	lost      error // why the last loop over Records ended
+
+	// mu guards what follows, and that one goroutine at a time is within the library.
+	mu    sync.Mutex
+	batch *batchArray
+	count int // records in the batch
+	next  int // of them were handed out
+	// The end of what was handed out, and what the producers had reserved at the last fetch.
+	position, reserved uint64
+	pending            uint64 // bytes handed out and not given back
+	isBorrowed         bool   // some of them without being copied: only Commit gives them back
+
+	// life is held by Release instead of mu, so that it need not wait.
+	life sync.RWMutex
+	core *C.rbcore_reader // nil when freed: written under both locks
+}
+
+// What is to be given back when nobody has the reader any more. The view lives as long as the
+// Reader can be reached, and with it each RawSample in the ring, also after Close.
+type owned struct {
+	core  *C.rbcore_reader
+	batch *batchArray
+	view  unsafe.Pointer // producer page and, twice, data
+	page  uintptr
+	size  uint64
+}
+
+func (o *owned) free() {
+	if o.view != nil {
+		C.ringbuf_unview(o.view, C.size_t(o.page), C.size_t(o.size))
+	}
+	C.free(unsafe.Pointer(o.batch))
+	C.rbcore_reader_free(o.core)
+}
+
+// NewReader opens a reader of a BPF ring buffer map, or of a memory ring.
+//
+// A ring has one reader: if it has one already that is known, the error is syscall.EBUSY.
+func NewReader(ring Ring, opts ...Option) (*Reader, error) {
+	if ring == nil {
+		return nil, fmt.Errorf("ringbuf: no ring: %w", syscall.EINVAL)
+	}
+	o := options{maxLatency: -1}
+	for _, option := range opts {
+		option(&o)
+	}
+	r := &Reader{
+		turn:      make(chan struct{}, 1),
+		owned:     &owned{page: uintptr(os.Getpagesize())},
+		isRelease: o.release,
+	}
+	if err := r.open(ring, &o); err != nil {
+		if r.file != nil {
+			r.file.Close()
+		}
+		r.owned.free()
+		return nil, err
+	}
+	runtime.AddCleanup(r, (*owned).free, r.owned)
+	return r, nil
+}
+
+func (r *Reader) open(ring Ring, o *options) error {
+	var options C.rbcore_reader_options
+	C.rbcore_reader_options_init(&options, C.sizeof_rbcore_reader_options)
+	if o.release {
+		options.flags |= C.RBCORE_READER_RELEASE
+	}
+	if o.poll {
+		options.flags |= C.RBCORE_READER_POLL
+	}
+	if o.maxLatency >= 0 {
+		options.max_latency_ns = C.int64_t(o.maxLatency)
+	}
+	var core *C.rbcore_reader
+	if result := C.rbcore_reader_open(&core, &options); result < 0 {
+		return failure("open", result)
+	}
+	r.core, r.owned.core = core, core
+	source := sourceOf(ring)
+	if o.latest {
+		source.flags |= C.RBCORE_SOURCE_LATEST
+	}
+	if o.insist {
+		source.flags |= C.RBCORE_SOURCE_INSIST
+	}
+	if o.lossMap != nil {
+		source.loss_fd = C.int32_t(o.lossMap.FD())
+	}
+	if result := C.rbcore_reader_add(r.core, &source); result < 0 {
+		return r.failure("open", result)
+	}
+	var stats C.rbcore_ring_stats
+	C.rbcore_ring_stats_init(&stats, C.sizeof_rbcore_ring_stats)
+	if result := C.rbcore_reader_ring_stats(r.core, 0, &stats); result < 0 {
+		return failure("open", result)
+	}
+	r.position = uint64(stats.read_pos)
+	r.reserved = uint64(stats.producer_pos)
+	err := r.owned.allocate(int(source.fd), uint64(stats.ring_size))
+	runtime.KeepAlive(ring)
+	runtime.KeepAlive(o.lossMap)
+	if err != nil {
+		return err
+	}
+	r.batch = r.owned.batch
+	return r.poll()
+}
+
+func (o *owned) allocate(fd int, size uint64) error {
+	o.size = size
+	view, err := C.ringbuf_view(C.int(fd), C.size_t(o.page), C.size_t(size))
+	if view == nil {
+		return fmt.Errorf("ringbuf: map the ring: %w", err)
+	}
+	o.view = view
+	// Memory of C: each call would look through an array of Go, for pointers that it must not have.
+	o.batch = (*batchArray)(C.calloc(1, C.size_t(unsafe.Sizeof(batchArray{}))))
+	return nil
+}
+
+// poll hands the library's descriptor to the runtime.
+func (r *Reader) poll() error {
+	fd := C.ringbuf_poll_fd(r.core)
+	if fd < 0 {
+		return failure("open", fd)
+	}
+	r.file = os.NewFile(uintptr(fd), "ringbuf")
+	if err := r.file.SetReadDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("ringbuf: the runtime cannot wait for the ring: %w", err)
+	}
+	var err error
+	r.conn, err = r.file.SyscallConn()
+	r.look = r.lookFor
+	return err
+}
+
+// sourceOf is safe to pass on: it holds no pointers.
+func sourceOf(ring Ring) C.rbcore_source {
+	var source C.rbcore_source
+	C.rbcore_source_init(&source, C.sizeof_rbcore_source)
+	source.kind = C.RBCORE_SOURCE_MAP_FD
+	source.fd = C.int32_t(ring.FD())
+	if memory, ok := ring.(interface{ EventFD() int }); ok {
+		source.kind = C.RBCORE_SOURCE_MEMORY_RING
+		source.event_fd = C.int32_t(memory.EventFD())
+	}
+	return source
+}
+
+// failure is an error of the library; errors.Is knows it by its errno.
+func failure(what string, result C.int) error {
+	return fmt.Errorf("ringbuf: %s: %s (%w)", what, C.GoString(C.rbcore_strerror(result)), syscall.Errno(-result))
+}
+
+// The same in the words that the reader has for it.
+func (r *Reader) failure(what string, result C.int) error {
+	message := C.GoString(C.rbcore_reader_message(r.core))
+	return fmt.Errorf("ringbuf: %s: %s (%w)", what, message, syscall.Errno(-result))
+}
+
+// ---- Fetching ----
+
+// fetch gets a batch in place of the one that was handed out, if there is one. Called with mu.
+func (r *Reader) fetch(most int, strict bool) error {
+	if r.closed.Load() {
+		return ErrClosed
+	}
+	commit := !r.isRelease && !r.isBorrowed && r.pending > 0
+	if commit {
+		r.pending = 0
+	}
+	r.batch[0] = r.batch[r.count]
+	result := C.ringbuf_fetch(r.core, &r.batch[1], C.size_t(most), toC(commit), toC(strict))
+	r.count, r.next = 0, 0
+	switch {
+	case result > 0:
+		r.count = int(result)
+		r.reserved = r.producerPosition()
+		return nil
+	case result == 0:
+		return nil
+	case result == -C.ENODATA:
+		return ErrFlushed
+	case result == -C.ESHUTDOWN:
+		return ErrClosed
+	default:
+		return r.failure("read", result)
+	}
+}
+
+// lookFor fetches for the one who waits. Returns true, and still has mu, if the wait is over.
+func (r *Reader) lookFor(uintptr) bool {
+	r.mu.Lock()
+	r.waitResult = nil
+	if r.next == r.count {
+		r.waitResult = r.fetch(r.waitMax, false)
+	}
+	if r.next == r.count && r.waitResult == nil && r.waitContext != nil {
+		r.waitResult = context.Cause(r.waitContext)
+	}
+	if r.next != r.count || r.waitResult != nil {
+		return true
+	}
+	r.mu.Unlock()
+	return false
+}
+
+// wait waits until there is a batch, and has mu then.
+func (r *Reader) wait(ctx context.Context, most int) error {
+	var done <-chan struct{}
+	if ctx != nil {
+		done = ctx.Done()
+	}
+	select {
+	case r.turn <- struct{}{}:
+	case <-done:
+		r.mu.Lock()
+		return context.Cause(ctx)
+	}
+	r.waitContext, r.waitMax = ctx, most
+	err := r.conn.Read(r.look)
+	if err == nil {
+		err = r.waitResult
+	} else {
+		r.mu.Lock()
+		err = r.notWaited(most, err)
+	}
+	r.waitContext, r.waitResult = nil, nil
+	<-r.turn
+	return err
+}
+
+// notWaited says what it means that the runtime did not wait.
+func (r *Reader) notWaited(most int, err error) error {
+	switch {
+	case r.closed.Load():
+		return ErrClosed
+	case r.next != r.count:
+		return nil
+	case !errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("ringbuf: wait: %w", err)
+	}
+	// The deadline ends the wait, but all that is there comes before it, due or not.
+	if failed := r.fetch(most, true); failed != nil || r.next != r.count {
+		return failed
+	}
+	return err
+}
+
+// fill sees to it that there is a record to hand out. Called with mu, which it lets go of while it
+// waits.
+func (r *Reader) fill(ctx context.Context, most int) error {
+	if r.isRelease {
+		// What is fetched is held, and can only be released: nothing is fetched that nobody asked for.
+		most = min(most, batchMax)
+	} else {
+		most = batchMax
+	}
+	for r.next == r.count {
+		if r.closed.Load() {
+			return ErrClosed
+		}
+		r.mu.Unlock()
+		if err := r.wait(ctx, most); err != nil {
+			return err
+		}
+	}
+	if r.closed.Load() {
+		return ErrClosed
+	}
+	return nil
+}
+
+// take hands out the next record of the batch, as it lies in the ring.
+func (r *Reader) take(rec *Record) {
+	r.next++
+	record := &r.batch[r.next]
+	position, size := uint64(record.position), uint64(record.size)
+	end := position + (size+15)&^7
+	rec.RawSample = r.sample(position, size)
+	rec.Remaining = int(r.reserved - end)
+	rec.position = position
+	rec.data = uintptr(record.data)
+	rec.size = uint32(size)
+	rec.inRing = true
+	r.pending += end - r.position
+	r.position = end
+}
+
+// sample is the record's content in the view.
+func (r *Reader) sample(position, size uint64) []byte {
+	at := r.owned.page + uintptr((position+8)&(r.owned.size-1))
+	return unsafe.Slice((*byte)(unsafe.Add(r.owned.view, at)), size)[:size:size]
+}
+
+func (r *Reader) producerPosition() uint64 {
+	return atomic.LoadUint64((*uint64)(r.owned.view))
+}
+
+// ---- Reading ----
+
+// Read waits for the next record and returns a copy of it. See [Reader.ReadInto], which can reuse
+// the memory.
+func (r *Reader) Read() (Record, error) {
+	var rec Record
+	err := r.ReadInto(&rec)
+	return rec, err
+}
+
+// ReadInto waits for the next record and copies it into rec, whose RawSample it reuses if that is
+// large enough and not memory of the ring.
+//
+// The space of the record is free with the last record of its batch at the latest, or when an
+// eighth of the ring was read; but while there are records of ReadZeroCopy or ReadBatch that were
+// not committed, with those.
+//
+// The error is os.ErrDeadlineExceeded if the deadline passed and the ring is empty, [ErrFlushed]
+// once after [Reader.Flush], and [ErrClosed] after [Reader.Close].
+func (r *Reader) ReadInto(rec *Record) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.fill(nil, 1); err != nil {
+		return err
+	}
+	into := rec.RawSample[:0]
+	if rec.inRing {
+		into = nil
+	}
+	r.take(rec)
+	if into == nil {
+		into = make([]byte, 0, len(rec.RawSample))
+	}
+	rec.RawSample = append(into, rec.RawSample...)
+	rec.inRing = false
+	if r.isRelease {
+		last := held(rec)
+		return r.release(&last, 1)
+	}
+	if !r.isBorrowed && (r.next == r.count || r.pending >= r.owned.size/partGivenBack) {
+		return r.commit()
+	}
+	return nil
+}
+
+// ReadZeroCopy waits for the next record and hands it out as it lies in the ring: rec.RawSample is
+// valid until [Reader.Commit], and must not be written. The ring's space is taken until then.
+//
+// After Close RawSample can still be read without a fault for as long as the Reader is reachable
+// (runtime.KeepAlive), but shows whatever the ring holds by then.
+//
+// Errors are those of [Reader.ReadInto].
+func (r *Reader) ReadZeroCopy(rec *Record) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.fill(nil, 1); err != nil {
+		return err
+	}
+	if err := r.borrow(); err != nil {
+		return err
+	}
+	r.take(rec)
+	return nil
+}
+
+// ReadBatch waits until there are records and hands out what there is, at most len(records), as
+// ReadZeroCopy does one. Returns how many: 0 only with an error, or for no records asked for.
+func (r *Reader) ReadBatch(records []Record) (int, error) {
+	if len(records) == 0 {
+		return 0, nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.fill(nil, len(records)); err != nil {
+		return 0, err
+	}
+	if err := r.borrow(); err != nil {
+		return 0, err
+	}
+	n := min(len(records), r.count-r.next)
+	for i := range records[:n] {
+		r.take(&records[i])
+	}
+	return n, nil
+}
+
+// borrow prepares for a record that is not copied: those copied before are given back by themselves,
+// so that they do not come again if it is never committed.
+func (r *Reader) borrow() error {
+	if r.isRelease || r.isBorrowed {
+		return nil
+	}
+	err := r.commit()
+	r.isBorrowed = err == nil
+	return err
+}
+
+// Records is a loop over the ring's records:
+//
+//	for record := range reader.Records(ctx) {
+//
+// Each is as ReadZeroCopy hands it out, and valid until the loop goes on or is left: then the loop
+// gives it back, in batches, and with it all that was read without a copy before. Of a reader opened
+// [WithRelease] the records are valid until Release.
+//
+// The loop ends when ctx is done, and by each error of a read; [Reader.Err] tells which.
+func (r *Reader) Records(ctx context.Context) iter.Seq[Record] {
+	return func(yield func(Record) bool) {
+		stop := context.AfterFunc(ctx, r.interrupt)
+		defer stop()
+		r.setErr(nil)
+		for {
+			var rec Record
+			if err := r.nextOf(ctx, &rec); err != nil {
+				r.setErr(err)
+				return
+			}
+			if !yield(rec) {
+				r.mu.Lock()
+				r.endLoop()
+				r.mu.Unlock()
+				return
+			}
+		}
+	}
+}
+
+// Err tells why the last loop over [Reader.Records] ended: context.Cause of its context, ErrClosed,
+// ErrFlushed, os.ErrDeadlineExceeded or another error of a read; nil if the program left it.
+func (r *Reader) Err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lost
+}
+
+func (r *Reader) setErr(err error) {
+	r.mu.Lock()
+	r.lost = err
+	r.mu.Unlock()
+}
+
+// nextOf hands out the next record of a loop, whose records before that were seen.
+func (r *Reader) nextOf(ctx context.Context, rec *Record) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := context.Cause(ctx); err != nil {
+		r.endLoop()
+		return err
+	}
+	if !r.isRelease {
+		// With the next batch, in the same call.
+		r.isBorrowed = false
+		if r.next != r.count && r.pending >= r.owned.size/partGivenBack {
+			if err := r.commit(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := r.fill(ctx, 1); err != nil {
+		r.endLoop()
+		return err
+	}
+	if !r.isRelease {
+		r.isBorrowed = true
+	}
+	r.take(rec)
+	return nil
+}
+
+// endLoop gives back what a loop has seen.
+func (r *Reader) endLoop() {
+	if !r.isRelease && r.core != nil {
+		r.commit()
+	}
+}
+
+// interrupt wakes whoever waits, to look at its context.
+func (r *Reader) interrupt() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.core != nil {
+		C.rbcore_reader_interrupt(r.core)
+	}
+}
+
+// ---- Giving back ----
+
+// Commit gives back all records that were handed out, in one step; RawSample of those that were not
+// copied is invalid from then on. Records that were fetched and not handed out stay. With nothing to
+// give back it does nothing.
+func (r *Reader) Commit() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.isRelease {
+		return fmt.Errorf("ringbuf: commit: the reader was opened WithRelease: %w", syscall.EINVAL)
+	}
+	return r.commit()
+}
+
+// CommitTo gives back the records up to and with rec, and leaves those behind it as they are. The
+// error is syscall.EINVAL if rec is not a record of this reader that was not copied and not given
+// back yet.
+func (r *Reader) CommitTo(rec *Record) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	end := rec.position + (uint64(rec.size)+15)&^7
+	if r.core == nil || !rec.inRing || r.position-end > r.pending {
+		return fmt.Errorf("ringbuf: commit: no such record: %w", syscall.EINVAL)
+	}
+	if end == r.position && !r.isRelease {
+		return r.commit()
+	}
+	if result := C.ringbuf_commit_to(r.core, held(rec)); result < 0 {
+		return r.failure("commit", result)
+	}
+	r.pending = r.position - end
+	return nil
+}
+
+// commit gives back what was handed out. Called with mu.
+func (r *Reader) commit() error {
+	if r.pending == 0 {
+		r.isBorrowed = false
+		return nil
+	}
+	if r.core == nil {
+		return ErrClosed
+	}
+	// The last one handed out; nil, which looks at no record, where that is the last one fetched.
+	var last *C.rbcore_record
+	if r.next != r.count {
+		last = &r.batch[r.next]
+	}
+	if result := C.rbcore_reader_commit(r.core, last, 0); result < 0 {
+		return r.failure("commit", result)
+	}
+	r.pending, r.isBorrowed = 0, false
+	return nil
+}
+
+// Release gives back records of a reader opened [WithRelease], in any order and by any goroutine,
+// several at a time. Their RawSample is invalid from then on. It may be called after Close: the ring
+// is free for other readers when all is given back.
+//
+// The error is syscall.EINVAL if some of the records are not held; the others were given back.
+func (r *Reader) Release(records ...Record) error {
+	var chunk [C.RINGBUF_HELD_MAX]C.ringbuf_held
+	var failed error
+	r.life.RLock()
+	for len(records) > 0 {
+		n := min(len(records), len(chunk))
+		for i := range records[:n] {
+			chunk[i] = held(&records[i])
+		}
+		if err := r.release(&chunk[0], n); err != nil {
+			failed = err
+		}
+		records = records[n:]
+	}
+	r.life.RUnlock()
+	if r.closed.Load() {
+		r.mu.Lock()
+		r.freeCore()
+		r.mu.Unlock()
+	}
+	return failed
+}
+
+func held(rec *Record) C.ringbuf_held {
+	return C.ringbuf_held{
+		position: C.uint64_t(rec.position), data: C.uintptr_t(rec.data), size: C.uint32_t(rec.size),
+	}
+}
+
+// release is called with one of the locks that keep the library's reader.
+func (r *Reader) release(records *C.ringbuf_held, count int) error {
+	if r.core == nil {
+		return ErrClosed
+	}
+	if result := C.ringbuf_release(r.core, records, C.size_t(count)); result < 0 {
+		return fmt.Errorf("ringbuf: release: a record is not held: %w", syscall.Errno(-result))
+	}
+	return nil
+}
+
+func toC(condition bool) C.int {
+	if condition {
+		return 1
+	}
+	return 0
+}
+
+// ---- Everything else ----
+
+// SetDeadline sets when reads stop waiting, those included that wait already. With the zero time
+// they never do.
+func (r *Reader) SetDeadline(t time.Time) {
+	// The error says that the reader is closed, which all reads will say.
+	_ = r.file.SetReadDeadline(t)
+}
+
+// Flush makes reads return all that is in the ring by now, also records that nobody was woken for,
+// and then, once, [ErrFlushed].
+func (r *Reader) Flush() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed.Load() {
+		return ErrClosed
+	}
+	if result := C.rbcore_reader_flush(r.core); result < 0 {
+		return failure("flush", result)
+	}
+	return nil
+}
+
+// Close ends reading, also for those who wait, from any goroutine. Records that were copied are
+// given back; others that were not committed stay in the ring for its next reader. Closing twice is
+// no error.
+func (r *Reader) Close() error {
+	if r.closed.Swap(true) {
+		return nil
+	}
+	r.mu.Lock()
+	C.rbcore_reader_shutdown(r.core)
+	r.mu.Unlock()
+	err := r.file.Close() // waits until nobody waits
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.isRelease && !r.isBorrowed {
+		err = errors.Join(err, r.commit())
+	}
+	r.freeCore()
+	return err
+}
+
+// freeCore lets go of the ring, unless there are records yet to be released. Called with mu.
+func (r *Reader) freeCore() {
+	r.life.Lock()
+	defer r.life.Unlock()
+	if r.core == nil {
+		return
+	}
+	if r.isRelease {
+		stats, err := r.ringStats()
+		if err == nil && stats.user_pos != stats.read_pos {
+			return
+		}
+	}
+	C.rbcore_reader_free(r.core)
+	r.core, r.owned.core = nil, nil
+}
+
+// BufferSize is the size of the ring's data area in bytes.
+func (r *Reader) BufferSize() int {
+	return int(r.owned.size)
+}
+
+// AvailableBytes is how much of the ring's data was not read yet, headers and records that are still
+// being written included. After Close it is 0.
+func (r *Reader) AvailableBytes() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.core == nil {
+		return 0
+	}
+	if r.next != r.count {
+		return int(r.producerPosition() - r.position)
+	}
+	stats, err := r.ringStats()
+	if err != nil {
+		return 0
+	}
+	return int(stats.bytes_waiting)
+}
+
+// Stats tells what the reader did so far.
+func (r *Reader) Stats() (Stats, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.core == nil {
+		return Stats{}, ErrClosed
+	}
+	var reader C.rbcore_reader_stats
+	C.rbcore_reader_stats_init(&reader, C.sizeof_rbcore_reader_stats)
+	if result := C.rbcore_reader_stats_get(r.core, &reader); result < 0 {
+		return Stats{}, failure("statistics", result)
+	}
+	ring, err := r.ringStats()
+	return Stats{
+		Records:  uint64(reader.records),
+		Bytes:    uint64(reader.bytes),
+		Discards: uint64(reader.discards),
+		Batches:  uint64(reader.batches),
+		Commits:  uint64(reader.commits),
+		Wakeups:  uint64(reader.wakeups),
+
+		RingSize:     uint64(ring.ring_size),
+		BytesWaiting: uint64(ring.bytes_waiting),
+		HighWater:    uint64(ring.high_water),
+		Abandoned:    uint64(ring.abandoned),
+		Skipped:      uint64(ring.skipped),
+		Lost:         uint64(ring.lost),
+		MapID:        uint64(ring.map_id),
+
+		ProducerPos: uint64(ring.producer_pos),
+		ReadPos:     uint64(ring.read_pos),
+		UserPos:     uint64(ring.user_pos),
+		ConsumerPos: uint64(ring.consumer_pos),
+
+		Broken:    ring.flags&C.RBCORE_RING_BROKEN != 0,
+		Unguarded: ring.flags&C.RBCORE_RING_UNGUARDED != 0,
+		Paced:     ring.flags&C.RBCORE_RING_PACED != 0,
+	}, err
+}
+
+func (r *Reader) ringStats() (C.rbcore_ring_stats, error) {
+	var stats C.rbcore_ring_stats
+	C.rbcore_ring_stats_init(&stats, C.sizeof_rbcore_ring_stats)
+	if result := C.rbcore_reader_ring_stats(r.core, 0, &stats); result < 0 {
+		return stats, failure("statistics", result)
+	}
+	return stats, nil
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+
+package ringbuf
+
+import (
+	"errors"
+	"math"
+	"os"
+	"time"
+)
+
+var (
+	// ErrClosed is returned by a reader that was closed. It is os.ErrClosed.
+	ErrClosed = os.ErrClosed
+
+	// ErrFlushed is returned once after [Reader.Flush], when all that was in the ring was read.
+	ErrFlushed = errors.New("ringbuf: flushed")
+)
+
+// Unknown is the value of a statistic that is not known.
+const Unknown = math.MaxUint64
+
+// Ring is what a reader can read: anything that has the file descriptor of a BPF ring buffer map.
+// The descriptor stays its owner's, and may be closed as soon as the reader is open.
+//
+// A ring that also has a method EventFD() int is a memory ring, see [MemoryRing].
+type Ring interface {
+	FD() int
+}
+
+// A Record is one sample of the ring.
+type Record struct {
+	// RawSample is what the producer wrote. In a record by Read or ReadInto it is a copy. In others
+	// it is memory of the ring: it can be read until the record is given back, and never written
+	// (that is a fault which ends the program).
+	RawSample []byte
+
+	// Remaining is the least number of bytes that were left in the ring behind this record.
+	Remaining int
+
+	position uint64  // of its header
+	data     uintptr // where it is for the library, which has a mapping of its own
+	size     uint32
+	inRing   bool
+}
+
+// Position is where the record's header stands in the ring, in bytes since the ring was created:
+// what tells it from all other records of that ring.
+func (r *Record) Position() uint64 {
+	return r.position
+}
+
+// Stats says what a reader did and how its ring stands. Records count as read when they were
+// fetched, a batch at a time: up to a batch before they are handed out.
+type Stats struct {
+	Records  uint64 // read
+	Bytes    uint64 // of their samples
+	Discards uint64 // records that their producer discarded, skipped
+	Batches  uint64 // fetched that had records
+	Commits  uint64 // advances of the ring's consumer position
+	Wakeups  uint64 // events that ended a wait
+
+	RingSize     uint64 // of the data area
+	BytesWaiting uint64 // produced and not read, with headers
+	HighWater    uint64 // most bytes produced and not given back that a read ever found
+	Abandoned    uint64 // records left unfinished by a producer that died; only in a memory ring
+	Skipped      uint64 // records skipped by WithLatest
+	Lost         uint64 // records refused since the ring was created; Unknown without WithLossMap
+	MapID        uint64 // of the BPF map; Unknown for a memory ring
+
+	ProducerPos uint64 // end of the last record reserved
+	ReadPos     uint64 // up to here records were read
+	UserPos     uint64 // up to here they were given back
+	ConsumerPos uint64 // up to here the kernel knows that they were
+
+	Broken    bool // the ring's content is impossible
+	Unguarded bool // another reader may not notice this one
+	Paced     bool // busy now: read by the timer
+}
+
+// An Option changes how a reader is opened.
+type Option func(*options)
+
+type options struct {
+	release    bool
+	poll       bool
+	latest     bool
+	insist     bool
+	maxLatency time.Duration // negative: the library's default
+	lossMap    Ring
+}
+
+// WithRelease opens the reader for records that are given back one by one by [Reader.Release], in
+// any order and by any goroutine. [Reader.Commit] is an error then, and Read and ReadInto give back
+// their record as they copy it. Records read singly are fetched singly: [Reader.ReadBatch] fetches
+// as many as it is asked for.
+func WithRelease() Option {
+	return func(o *options) { o.release = true }
+}
+
+// WithMaxLatency sets how long a record of a busy ring may wait for others, so that they come
+// together. Records of an idle ring come at once. With 0 each record of an idle ring wakes the
+// reader, however many come. The default is 100 microseconds.
+func WithMaxLatency(latency time.Duration) Option {
+	return func(o *options) { o.maxLatency = max(latency, 0) }
+}
+
+// WithPolling makes the reader look at the ring by a timer alone, once in the maximal latency, for
+// BPF programs that never wake it (BPF_RB_NO_WAKEUP).
+func WithPolling() Option {
+	return func(o *options) { o.poll = true }
+}
+
+// WithLatest skips the records that are complete when the reader is opened. Without it the reader
+// begins where the last one stopped.
+func WithLatest() Option {
+	return func(o *options) { o.latest = true }
+}
+
+// WithInsist opens the ring although another reader has it: only for one known to be dead or hung.
+func WithInsist() Option {
+	return func(o *options) { o.insist = true }
+}
+
+// WithLossMap names the map in which the BPF program counts the records that a full ring refused
+// (see rbcore_bpf.h), so that [Reader.Stats] has them.
+func WithLossMap(lossMap Ring) Option {
+	return func(o *options) { o.lossMap = lossMap }
+}
+
+// Flags of [Producer.Submit], [Producer.Discard] and [Producer.Output].
+const (
+	NoWakeup    = 1 // never wake the reader for this record
+	ForceWakeup = 2 // always wake it, even if it is busy
+)

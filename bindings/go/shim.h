@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What one call from Go does. Each takes and returns plain values, or works on memory of C: cgo
+ * looks through every Go pointer that it is handed, at a cost that grows with what it points to.
+ */
+#ifndef RINGBUF_SHIM_H
+#define RINGBUF_SHIM_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#ifdef RINGBUF_PKGCONFIG
+#include <rbcore/rbcore.h>
+#else
+#include "rbcore.h"
+#endif
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* The same record in a form that Go may own: without a pointer. */
+typedef struct ringbuf_held {
+    uint64_t position;
+    uintptr_t data;
+    uint32_t size;
+} ringbuf_held;
+
+#define RINGBUF_HELD_MAX 64
+
+/* Gives back everything where asked to, then reads what is due, or with strict what is there. */
+static inline int ringbuf_fetch(rbcore_reader *reader, rbcore_record *records, size_t max, int commit,
+                         int strict) {
+    int result = commit ? rbcore_reader_commit(reader, NULL, 0) : 0;
+
+    if (result < 0)
+        return result;
+    /*
+     * Only 0 arms the next wakeup. The bound on discarded records is for those who must not be kept
+     * long; and who interrupts means somebody's context, which is looked at before each wait.
+     */
+    do
+        result = strict ? rbcore_reader_read(reader, records, max)
+                        : rbcore_reader_next(reader, records, max, 0);
+    while (result == -EAGAIN || result == -ECANCELED);
+    return result;
+}
+
+static inline rbcore_record ringbuf_record(const ringbuf_held *held) {
+    rbcore_record record = {(const void *)held->data, held->position, held->size, 0, 0};
+
+    return record;
+}
+
+static inline int ringbuf_commit_to(rbcore_reader *reader, ringbuf_held last) {
+    rbcore_record record = ringbuf_record(&last);
+
+    return rbcore_reader_commit(reader, &record, 0);
+}
+
+static inline int ringbuf_release(rbcore_reader *reader, const ringbuf_held *held, size_t count) {
+    rbcore_record records[RINGBUF_HELD_MAX];
+    size_t i;
+
+    for (i = 0; i < count; i++)
+        records[i] = ringbuf_record(&held[i]);
+    return rbcore_reader_release(reader, records, count);
+}
+
+/*
+ * The reader's descriptor as Go's netpoller wants it: one of its own, and non-blocking (a flag of
+ * the open file, which an epoll does not look at).
+ */
+static inline int ringbuf_poll_fd(const rbcore_reader *reader) {
+    int fd = rbcore_reader_fd(reader);
+    int copy = fd < 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+    if (fd < 0)
+        return fd;
+    if (copy < 0 || fcntl(copy, F_SETFL, fcntl(copy, F_GETFL) | O_NONBLOCK) < 0) {
+        int error = -errno;
+
+        if (copy >= 0)
+            close(copy);
+        return error;
+    }
+    return copy;
+}
+
+/*
+ * Maps the producer page and, twice, the data: read-only, and for as long as Go may look there,
+ * which is longer than the reader lives. Returns NULL and sets errno if that cannot be had.
+ */
+static inline void *ringbuf_view(int fd, size_t page, size_t size) {
+    char *base = mmap(NULL, page + 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int flags = MAP_SHARED | MAP_FIXED;
+
+    if (base == MAP_FAILED)
+        return NULL;
+    if (mmap(base, page + size, PROT_READ, flags, fd, (off_t)page) == MAP_FAILED ||
+        mmap(base + page + size, size, PROT_READ, flags, fd, (off_t)(2 * page)) == MAP_FAILED) {
+        int error = errno;
+
+        munmap(base, page + 2 * size);
+        errno = error;
+        return NULL;
+    }
+    return base;
+}
+
+static inline void ringbuf_unview(void *base, size_t page, size_t size) {
+    munmap(base, page + 2 * size);
+}
+
+typedef struct ringbuf_reserved {
+    void *data;
+    int result;
+} ringbuf_reserved;
+
+static inline ringbuf_reserved ringbuf_reserve(rbcore_producer *producer, size_t size) {
+    ringbuf_reserved reserved = {NULL, 0};
+
+    reserved.result = rbcore_producer_reserve(producer, &reserved.data, size);
+    return reserved;
+}
+
+#endif

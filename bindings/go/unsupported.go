@@ -1,0 +1,106 @@
+//go:build !linux || !cgo
+
+// SPDX-License-Identifier: MIT
+
+package ringbuf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+)
+
+var errUnsupported = fmt.Errorf("ringbuf: needs Linux and cgo: %w", errors.ErrUnsupported)
+
+// A Reader reads one ring. There are none on this platform: [NewReader] returns an error.
+type Reader struct{}
+
+// NewReader returns an error that is errors.ErrUnsupported: the package was built without cgo, or
+// for another system than Linux.
+func NewReader(Ring, ...Option) (*Reader, error) { return nil, errUnsupported }
+
+// Read is not supported on this platform.
+func (*Reader) Read() (Record, error) { return Record{}, errUnsupported }
+
+// ReadInto is not supported on this platform.
+func (*Reader) ReadInto(*Record) error { return errUnsupported }
+
+// ReadZeroCopy is not supported on this platform.
+func (*Reader) ReadZeroCopy(*Record) error { return errUnsupported }
+
+// ReadBatch is not supported on this platform.
+func (*Reader) ReadBatch([]Record) (int, error) { return 0, errUnsupported }
+
+// Records is empty on this platform.
+func (*Reader) Records(context.Context) iter.Seq[Record] { return func(func(Record) bool) {} }
+
+// Err tells why the last loop over [Reader.Records] ended.
+func (*Reader) Err() error { return errUnsupported }
+
+// Commit is not supported on this platform.
+func (*Reader) Commit() error { return errUnsupported }
+
+// CommitTo is not supported on this platform.
+func (*Reader) CommitTo(*Record) error { return errUnsupported }
+
+// Release is not supported on this platform.
+func (*Reader) Release(...Record) error { return errUnsupported }
+
+// SetDeadline has no effect on this platform.
+func (*Reader) SetDeadline(time.Time) {}
+
+// Flush is not supported on this platform.
+func (*Reader) Flush() error { return errUnsupported }
+
+// Close does nothing on this platform.
+func (*Reader) Close() error { return nil }
+
+// BufferSize is 0 on this platform.
+func (*Reader) BufferSize() int { return 0 }
+
+// AvailableBytes is 0 on this platform.
+func (*Reader) AvailableBytes() int { return 0 }
+
+// Stats is not supported on this platform.
+func (*Reader) Stats() (Stats, error) { return Stats{}, errUnsupported }
+
+// A MemoryRing is a ring buffer in memory. There are none on this platform.
+type MemoryRing struct{}
+
+// NewMemoryRing returns an error that is errors.ErrUnsupported.
+func NewMemoryRing(int) (*MemoryRing, error) { return nil, errUnsupported }
+
+// MemoryRingFromFDs is a ring that nothing can be done with on this platform.
+func MemoryRingFromFDs(_, _ int) *MemoryRing { return &MemoryRing{} }
+
+// FD is -1 on this platform.
+func (*MemoryRing) FD() int { return -1 }
+
+// EventFD is -1 on this platform.
+func (*MemoryRing) EventFD() int { return -1 }
+
+// Close does nothing on this platform.
+func (*MemoryRing) Close() error { return nil }
+
+// A Producer writes records into a memory ring. There are none on this platform.
+type Producer struct{}
+
+// NewProducer returns an error that is errors.ErrUnsupported.
+func NewProducer(*MemoryRing) (*Producer, error) { return nil, errUnsupported }
+
+// Reserve is not supported on this platform.
+func (*Producer) Reserve(int) ([]byte, error) { return nil, errUnsupported }
+
+// Submit is not supported on this platform.
+func (*Producer) Submit([]byte, uint32) error { return errUnsupported }
+
+// Discard is not supported on this platform.
+func (*Producer) Discard([]byte, uint32) error { return errUnsupported }
+
+// Output is not supported on this platform.
+func (*Producer) Output([]byte, uint32) error { return errUnsupported }
+
+// Close does nothing on this platform.
+func (*Producer) Close() error { return nil }
