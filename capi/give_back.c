@@ -63,9 +63,13 @@ static void note_turn(rbc_turns *self, uint16_t ring, uint64_t end) {
 
 /* ---- Advancing ---- */
 
-/* A larger record, or one in a ring that is less empty, would take room that producers may need. */
+/*
+ * A larger record, or one in a ring that is less empty, or whose records are so large that few fit,
+ * would take room that producers may need.
+ */
 #define HELD_BACK_PART 64
 #define EMPTY_PART 2
+#define LARGEST_PART 4
 
 /*
  * What to publish: everything that was given back; but of a paced ring not the last record, so that
@@ -80,7 +84,8 @@ static uint64_t position_to_publish(const rbc_ring *self, uint64_t user_pos) {
     }
     uint64_t last = rbc_get(&self->last_pos), size = self->mapping.data_size;
     uint64_t producer = atomic_load_explicit(self->producer_pos, memory_order_relaxed);
-    bool is_small = user_pos - last <= size / HELD_BACK_PART;
+    bool is_small = user_pos - last <= size / HELD_BACK_PART &&
+                    rbc_get(&self->largest_span) <= size / LARGEST_PART;
     bool is_ahead = last - self->published_pos < size; /* consumer_pos never goes back */
     return is_small && is_ahead && producer - last <= size / EMPTY_PART ? last : user_pos;
 }

@@ -49,6 +49,10 @@ int64_t rbc_pace_deadline(const rbc_ring *ring) {
     return rbc_ring_is_paced(ring) ? ring->pace.since_ns + ring->pace.interval_ns : INT64_MAX;
 }
 
+bool rbc_pace_has_timer(const rbc_ring *ring) {
+    return rbc_ring_is_paced(ring) && ring->pace.interval_ns > 0;
+}
+
 static uint64_t passed(const rbc_ring *ring) {
     return rbc_get(&ring->records) + rbc_get(&ring->discards);
 }
@@ -80,12 +84,24 @@ static void adapt(rbc_ring *ring, uint64_t bytes) {
     self->interval_ns = interval < RBC_PACE_SHORTEST_NS ? RBC_PACE_SHORTEST_NS : interval;
 }
 
-static rbc_pace_change judge_armed(rbc_ring *ring, int64_t now_ns, uint64_t found) {
+/* The interval with which a ring in which so much was found becomes paced; -1: it stays armed. */
+static int64_t first_interval(const rbc_ring *ring, uint64_t found, bool is_moderated) {
+    int64_t longest = longest_interval(ring);
+    if (longest >= RBC_PACE_SHORTEST_NS) {
+        return found >= RBC_PACE_ENTER ? longest : -1;
+    }
+    return ring->pace.was_half_full && is_moderated ? 0 : -1;
+}
+
+static rbc_pace_change judge_armed(rbc_ring *ring, int64_t now_ns, uint64_t found,
+                                   bool is_moderated) {
     rbc_pace *self = &ring->pace;
     bool in_time = now_ns - self->since_ns <= self->ceiling_ns;
-    int64_t longest = longest_interval(ring);
-    if (in_time && found >= RBC_PACE_ENTER && longest >= RBC_PACE_SHORTEST_NS) {
-        self->interval_ns = longest;
+    bool is_judged = in_time || self->was_half_full;
+    int64_t interval = is_judged ? first_interval(ring, found, is_moderated) : -1;
+    self->was_half_full = false;
+    if (interval >= 0) {
+        self->interval_ns = interval;
         begin_interval(ring, now_ns);
         return RBC_PACE_PACES;
     }
@@ -93,6 +109,16 @@ static rbc_pace_change judge_armed(rbc_ring *ring, int64_t now_ns, uint64_t foun
         begin_interval(ring, now_ns);
     }
     return RBC_PACE_STAYS;
+}
+
+static rbc_pace_change judge_hot(rbc_ring *ring, int64_t now_ns, uint64_t found,
+                                 bool is_moderated) {
+    if (found > 0 && is_moderated) {
+        begin_interval(ring, now_ns);
+        return RBC_PACE_STAYS;
+    }
+    bool is_over = now_ns - ring->pace.since_ns >= RBC_PACE_SHORTEST_NS;
+    return is_over || !is_moderated ? RBC_PACE_ARMS : RBC_PACE_STAYS;
 }
 
 static rbc_pace_change judge_paced(rbc_ring *ring, int64_t now_ns, uint64_t found) {
@@ -108,11 +134,11 @@ static rbc_pace_change judge_paced(rbc_ring *ring, int64_t now_ns, uint64_t foun
     return self->always || (is_worth_it && is_safe) ? RBC_PACE_STAYS : RBC_PACE_ARMS;
 }
 
-rbc_pace_change rbc_pace_judge(rbc_ring *ring, int64_t now_ns) {
-    if (ring->pace.ceiling_ns == 0) {
-        return RBC_PACE_STAYS;
-    }
+rbc_pace_change rbc_pace_judge(rbc_ring *ring, int64_t now_ns, bool is_moderated) {
     uint64_t found = passed(ring) - ring->pace.passed_at;
-    return rbc_ring_is_paced(ring) ? judge_paced(ring, now_ns, found)
-                                   : judge_armed(ring, now_ns, found);
+    if (!rbc_ring_is_paced(ring)) {
+        return judge_armed(ring, now_ns, found, is_moderated);
+    }
+    return ring->pace.interval_ns == 0 ? judge_hot(ring, now_ns, found, is_moderated)
+                                       : judge_paced(ring, now_ns, found);
 }

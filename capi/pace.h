@@ -9,6 +9,10 @@
  *          and the reader looks by a timer.
  * A wakeup per record is best for a slow ring; a look per interval, which costs 20 to 24 us of
  * processor time however much it finds, for a busy one.
+ *
+ * A ring that would be full before any sleep is over cannot be paced by a timer. If it was found
+ * half full it is *hot* for a moment: paced, but looked at again and again until nothing came for
+ * as long as the shortest sleep. A reader in that loop keeps up with producers, a woken one does not.
  */
 #ifndef RBC_PACE_H
 #define RBC_PACE_H
@@ -26,19 +30,19 @@ struct rbc_ring;
 #define RBC_PACE_LEAVE 2
 
 /*
- * No shorter sleep is worth it: the kernel's own slack for timers of ordinary threads. A ring that
- * would need one is never paced.
+ * No shorter sleep is worth it: the kernel's own slack for timers of ordinary threads.
  */
 #define RBC_PACE_SHORTEST_NS INT64_C(50000)
 
 typedef struct rbc_pace {
-    int64_t ceiling_ns;  /* the longest interval for this ring; 0: it is never paced */
-    int64_t interval_ns; /* the current one */
+    int64_t ceiling_ns;  /* the longest interval for this ring; 0: too small for a timer */
+    int64_t interval_ns; /* the current one; 0: hot */
     int64_t since_ns;    /* when it began */
     uint64_t passed_at;  /* records and discards passed by then */
     uint64_t bytes_at;   /* read_pos by then */
     bool always;         /* RBCORE_READER_POLL: its producers never wake us */
     bool drained;        /* the last scan left nothing behind */
+    bool was_half_full;  /* what the last scan that found something found */
 } rbc_pace;
 
 /* Chooses the ceiling from the reader's max_latency and the ring's size. */
@@ -50,9 +54,15 @@ bool rbc_pace_is_due(const struct rbc_ring *ring, int64_t now_ns, uint64_t max);
 /* When the ring is due at the latest; INT64_MAX if it is armed. */
 int64_t rbc_pace_deadline(const struct rbc_ring *ring);
 
+/* Whether the ring is paced by the timer, not hot. */
+bool rbc_pace_has_timer(const struct rbc_ring *ring);
+
 typedef enum rbc_pace_change { RBC_PACE_STAYS, RBC_PACE_PACES, RBC_PACE_ARMS } rbc_pace_change;
 
-/* After a scan: what the ring should become, by what the scans since the last time found. */
-rbc_pace_change rbc_pace_judge(struct rbc_ring *ring, int64_t now_ns);
+/*
+ * After a scan: what the ring should become, by what the scans since the last time found. A ring is
+ * hot only for moderated reads, whose callers come back at once.
+ */
+rbc_pace_change rbc_pace_judge(struct rbc_ring *ring, int64_t now_ns, bool is_moderated);
 
 #endif

@@ -43,8 +43,8 @@ static int64_t now_ns(void) {
 }
 
 /* Makes a ring armed or paced, as judged. Whoever waits next looks at an armed one again. */
-static void change_pace(rbcore_reader *self, rbc_ring *ring, int64_t now) {
-    rbc_pace_change change = rbc_pace_judge(ring, now);
+static void change_pace(rbcore_reader *self, rbc_ring *ring, int64_t now, bool is_moderated) {
+    rbc_pace_change change = rbc_pace_judge(ring, now, is_moderated);
     if (change == RBC_PACE_STAYS) {
         return;
     }
@@ -83,7 +83,7 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
     }
     /* A ring that gave nothing is judged before we park, when it can be listened to again. */
     if (pass->is_moderated && pass->scan.count > before.count) {
-        change_pace(self, ring, pass->now);
+        change_pace(self, ring, pass->now, true);
     }
     pass->is_bounded |= end == RBC_SCAN_BOUND;
     pass->broken = end == RBC_SCAN_BROKEN ? ring : pass->broken;
@@ -180,18 +180,18 @@ static int look(rbcore_reader *self, const rbc_look *what) {
 }
 
 /*
- * Decides which rings are to wake us and which have the timer. A paced ring is silent: there are
- * programs that wake for each record whoever reads (BPF_RB_FORCE_WAKEUP).
+ * Decides which rings are to wake us and which have the timer. Those are silent: there are programs
+ * that wake for each record whoever reads (BPF_RB_FORCE_WAKEUP).
  */
-static void prepare_to_park(rbcore_reader *self) {
+static void prepare_to_park(rbcore_reader *self, bool is_moderated) {
     if (!self->can_pace) {
         return;
     }
     const int64_t now = now_ns();
     for (unsigned i = 0; i < self->ring_count; i++) {
         rbc_ring *ring = self->rings[i];
-        change_pace(self, ring, now);
-        if (ring->is_silent != rbc_ring_is_paced(ring)) {
+        change_pace(self, ring, now, is_moderated);
+        if (ring->is_silent != rbc_pace_has_timer(ring)) {
             ring->is_silent = !ring->is_silent;
             rbc_wait_listen(&self->wait, ring->wake_fd, !ring->is_silent);
         }
@@ -204,7 +204,7 @@ static void prepare_to_park(rbcore_reader *self) {
  * the kernel's xchg(header): what this look misses wakes us.
  */
 static int look_parked(rbcore_reader *self, const rbc_look *what) {
-    prepare_to_park(self);
+    prepare_to_park(self, what->is_moderated);
     atomic_store_explicit(&self->wait.parked, true, memory_order_relaxed);
     rbc_full_fence();
     int result = look(self, what);

@@ -75,6 +75,7 @@ typedef struct walk {
     uint64_t shift;        /* position of a header = shift + its address */
     uint64_t left;         /* bytes up to producer_pos */
     uint64_t last;         /* position of the record passed last */
+    uint64_t largest;      /* bytes of the largest record passed */
     uint64_t bytes;        /* of data handed out */
     uint64_t discards;     /* passed */
 } walk;
@@ -85,6 +86,7 @@ static walk walk_from(const rbc_ring *self, uint64_t position, uint64_t producer
                   .wrap = self->mapping.data + self->mapping.data_size,
                   .shift = position - (uintptr_t)header,
                   .last = rbc_get(&self->last_pos),
+                  .largest = rbc_get(&self->largest_span),
                   .left = producer - position};
 }
 
@@ -165,6 +167,7 @@ static rbc_scan_end walk_records(rbc_ring *self, rbc_scan *scan, walk *at) {
             why = RBC_SCAN_BROKEN;
             break;
         }
+        at->largest = span > at->largest ? span : at->largest;
         if (!(length & RBC_DISCARD)) {
             record = hand_out_run(self, at, length, record, end);
         } else if (!pass_discarded(self, at, span, scan)) {
@@ -176,10 +179,9 @@ static rbc_scan_end walk_records(rbc_ring *self, rbc_scan *scan, walk *at) {
     return why;
 }
 
-static void note_high_water(rbc_ring *self, uint64_t producer) {
-    uint64_t waiting = producer - atomic_load_explicit(&self->user_pos, memory_order_relaxed);
-    if (waiting > rbc_get(&self->high_water)) {
-        atomic_store_explicit(&self->high_water, waiting, memory_order_relaxed);
+static void note_high_water(rbc_ring *self, uint64_t filled) {
+    if (filled > rbc_get(&self->high_water)) {
+        atomic_store_explicit(&self->high_water, filled, memory_order_relaxed);
     }
 }
 
@@ -195,7 +197,9 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
         atomic_store_explicit(&self->broken, true, memory_order_relaxed);
         return RBC_SCAN_BROKEN;
     }
-    note_high_water(self, producer);
+    uint64_t filled = producer - rbc_get(&self->user_pos);
+    note_high_water(self, filled);
+    self->pace.was_half_full = filled >= self->mapping.data_size / 2;
     walk at = walk_from(self, start, producer);
     size_t first = scan->count;
     rbc_scan_end why = walk_records(self, scan, &at);
@@ -203,6 +207,7 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
         atomic_store_explicit(&self->broken, true, memory_order_relaxed);
     }
     size_t found = scan->count - first;
+    atomic_store_explicit(&self->largest_span, at.largest, memory_order_relaxed);
     scan->bytes += at.bytes;
     rbc_count(&self->records, found);
     rbc_count(&self->bytes, at.bytes);

@@ -49,15 +49,16 @@ typedef struct rbc_ring {
     uint64_t published_pos;    /* what we stored into consumer_pos; as user_pos */
     uint64_t handed_end;       /* end of the last record handed out; commit mode only */
     uint64_t usual_span;       /* of the last record handed out */
-    rbc_pace pace;             /* of the reading thread */
-    atomic_bool is_paced;      /* written by the reading thread */
-    bool is_silent;            /* the wait does not listen to its wakeups */
-    uint16_t index;            /* in the reader's slots */
-    bool head_is_busy;         /* the last scan ended at a record that is being written */
-    unsigned busy_scans;       /* scans in a row that got nowhere because of that */
-    unsigned doubts;           /* how often it was asked whether that record's producer lives */
-    atomic_bool broken;        /* its content is impossible */
-    uint64_t flush_pos;        /* a flush is complete when read_pos gets here */
+    _Atomic uint64_t largest_span; /* of all that were passed */
+    rbc_pace pace;                 /* of the reading thread */
+    atomic_bool is_paced;          /* written by the reading thread */
+    bool is_silent;                /* the wait does not listen to its wakeups */
+    uint16_t index;                /* in the reader's slots */
+    bool head_is_busy;             /* the last scan ended at a record that is being written */
+    unsigned busy_scans;           /* scans in a row that got nowhere because of that */
+    unsigned doubts;               /* how often it was asked whether that record's producer lives */
+    atomic_bool broken;            /* its content is impossible */
+    uint64_t flush_pos;            /* a flush is complete when read_pos gets here */
 
     /* Release mode only; see give_back.c. */
     _Atomic uint64_t *held;     /* a bit for each 8 bytes: a record that starts here is held */

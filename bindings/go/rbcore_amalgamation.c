@@ -283,10 +283,13 @@ RBCORE_API int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, s
  *
  * A record is due at once in a ring that is idle or slow: it wakes the reader. In a busy ring, one
  * that had 4 records or more within max_latency_ns, records are due together: when the oldest has
- * waited for max_latency_ns, or max records or a quarter of the ring are there. Meanwhile no
- * producer pays for a wakeup. (That time is shorter for a ring that would fill up, and a ring below
- * 64 KiB is never taken for busy; nor is any with a max_latency_ns below 50 microseconds.) A look
- * by the timer costs as much processor time as 2 or 3 wakeups: bench/ has the measurements.
+ * waited for max_latency_ns, or earlier if max records or a quarter of the ring are there when it
+ * looks. Meanwhile no producer pays for a wakeup. (That time is shorter for a ring that would fill
+ * up. A max_latency_ns below 50 microseconds is as 0.) A look by the timer costs as much processor
+ * time as 2 or 3 wakeups: bench/ has the measurements.
+ *
+ * A ring that would fill up within 50 microseconds (below 64 KiB, or larger ones with large records)
+ * is looked at without sleeping, once it was found half full, until nothing came for that long.
  *
  * Both hold while all records that were handed out have been given back. As long as some have not,
  * the kernel wakes nobody: then it looks by the timer, first after 50 microseconds, with delays
@@ -840,6 +843,10 @@ bool rbc_byte_is_locked(int fd, uint64_t byte);
  *          and the reader looks by a timer.
  * A wakeup per record is best for a slow ring; a look per interval, which costs 20 to 24 us of
  * processor time however much it finds, for a busy one.
+ *
+ * A ring that would be full before any sleep is over cannot be paced by a timer. If it was found
+ * half full it is *hot* for a moment: paced, but looked at again and again until nothing came for
+ * as long as the shortest sleep. A reader in that loop keeps up with producers, a woken one does not.
  */
 #ifndef RBC_PACE_H
 #define RBC_PACE_H
@@ -854,19 +861,19 @@ struct rbc_ring;
 #define RBC_PACE_LEAVE 2
 
 /*
- * No shorter sleep is worth it: the kernel's own slack for timers of ordinary threads. A ring that
- * would need one is never paced.
+ * No shorter sleep is worth it: the kernel's own slack for timers of ordinary threads.
  */
 #define RBC_PACE_SHORTEST_NS INT64_C(50000)
 
 typedef struct rbc_pace {
-    int64_t ceiling_ns;  /* the longest interval for this ring; 0: it is never paced */
-    int64_t interval_ns; /* the current one */
+    int64_t ceiling_ns;  /* the longest interval for this ring; 0: too small for a timer */
+    int64_t interval_ns; /* the current one; 0: hot */
     int64_t since_ns;    /* when it began */
     uint64_t passed_at;  /* records and discards passed by then */
     uint64_t bytes_at;   /* read_pos by then */
     bool always;         /* RBCORE_READER_POLL: its producers never wake us */
     bool drained;        /* the last scan left nothing behind */
+    bool was_half_full;  /* what the last scan that found something found */
 } rbc_pace;
 
 /* Chooses the ceiling from the reader's max_latency and the ring's size. */
@@ -878,10 +885,16 @@ bool rbc_pace_is_due(const struct rbc_ring *ring, int64_t now_ns, uint64_t max);
 /* When the ring is due at the latest; INT64_MAX if it is armed. */
 int64_t rbc_pace_deadline(const struct rbc_ring *ring);
 
+/* Whether the ring is paced by the timer, not hot. */
+bool rbc_pace_has_timer(const struct rbc_ring *ring);
+
 typedef enum rbc_pace_change { RBC_PACE_STAYS, RBC_PACE_PACES, RBC_PACE_ARMS } rbc_pace_change;
 
-/* After a scan: what the ring should become, by what the scans since the last time found. */
-rbc_pace_change rbc_pace_judge(struct rbc_ring *ring, int64_t now_ns);
+/*
+ * After a scan: what the ring should become, by what the scans since the last time found. A ring is
+ * hot only for moderated reads, whose callers come back at once.
+ */
+rbc_pace_change rbc_pace_judge(struct rbc_ring *ring, int64_t now_ns, bool is_moderated);
 
 #endif
 
@@ -926,15 +939,16 @@ typedef struct rbc_ring {
     uint64_t published_pos;    /* what we stored into consumer_pos; as user_pos */
     uint64_t handed_end;       /* end of the last record handed out; commit mode only */
     uint64_t usual_span;       /* of the last record handed out */
-    rbc_pace pace;             /* of the reading thread */
-    atomic_bool is_paced;      /* written by the reading thread */
-    bool is_silent;            /* the wait does not listen to its wakeups */
-    uint16_t index;            /* in the reader's slots */
-    bool head_is_busy;         /* the last scan ended at a record that is being written */
-    unsigned busy_scans;       /* scans in a row that got nowhere because of that */
-    unsigned doubts;           /* how often it was asked whether that record's producer lives */
-    atomic_bool broken;        /* its content is impossible */
-    uint64_t flush_pos;        /* a flush is complete when read_pos gets here */
+    _Atomic uint64_t largest_span; /* of all that were passed */
+    rbc_pace pace;                 /* of the reading thread */
+    atomic_bool is_paced;          /* written by the reading thread */
+    bool is_silent;                /* the wait does not listen to its wakeups */
+    uint16_t index;                /* in the reader's slots */
+    bool head_is_busy;             /* the last scan ended at a record that is being written */
+    unsigned busy_scans;           /* scans in a row that got nowhere because of that */
+    unsigned doubts;               /* how often it was asked whether that record's producer lives */
+    atomic_bool broken;            /* its content is impossible */
+    uint64_t flush_pos;            /* a flush is complete when read_pos gets here */
 
     /* Release mode only; see give_back.c. */
     _Atomic uint64_t *held;     /* a bit for each 8 bytes: a record that starts here is held */
@@ -2003,6 +2017,10 @@ int64_t rbc_pace_deadline(const rbc_ring *ring) {
     return rbc_ring_is_paced(ring) ? ring->pace.since_ns + ring->pace.interval_ns : INT64_MAX;
 }
 
+bool rbc_pace_has_timer(const rbc_ring *ring) {
+    return rbc_ring_is_paced(ring) && ring->pace.interval_ns > 0;
+}
+
 static uint64_t passed(const rbc_ring *ring) {
     return rbc_get(&ring->records) + rbc_get(&ring->discards);
 }
@@ -2034,12 +2052,24 @@ static void adapt(rbc_ring *ring, uint64_t bytes) {
     self->interval_ns = interval < RBC_PACE_SHORTEST_NS ? RBC_PACE_SHORTEST_NS : interval;
 }
 
-static rbc_pace_change judge_armed(rbc_ring *ring, int64_t now_ns, uint64_t found) {
+/* The interval with which a ring in which so much was found becomes paced; -1: it stays armed. */
+static int64_t first_interval(const rbc_ring *ring, uint64_t found, bool is_moderated) {
+    int64_t longest = longest_interval(ring);
+    if (longest >= RBC_PACE_SHORTEST_NS) {
+        return found >= RBC_PACE_ENTER ? longest : -1;
+    }
+    return ring->pace.was_half_full && is_moderated ? 0 : -1;
+}
+
+static rbc_pace_change judge_armed(rbc_ring *ring, int64_t now_ns, uint64_t found,
+                                   bool is_moderated) {
     rbc_pace *self = &ring->pace;
     bool in_time = now_ns - self->since_ns <= self->ceiling_ns;
-    int64_t longest = longest_interval(ring);
-    if (in_time && found >= RBC_PACE_ENTER && longest >= RBC_PACE_SHORTEST_NS) {
-        self->interval_ns = longest;
+    bool is_judged = in_time || self->was_half_full;
+    int64_t interval = is_judged ? first_interval(ring, found, is_moderated) : -1;
+    self->was_half_full = false;
+    if (interval >= 0) {
+        self->interval_ns = interval;
         begin_interval(ring, now_ns);
         return RBC_PACE_PACES;
     }
@@ -2047,6 +2077,16 @@ static rbc_pace_change judge_armed(rbc_ring *ring, int64_t now_ns, uint64_t foun
         begin_interval(ring, now_ns);
     }
     return RBC_PACE_STAYS;
+}
+
+static rbc_pace_change judge_hot(rbc_ring *ring, int64_t now_ns, uint64_t found,
+                                 bool is_moderated) {
+    if (found > 0 && is_moderated) {
+        begin_interval(ring, now_ns);
+        return RBC_PACE_STAYS;
+    }
+    bool is_over = now_ns - ring->pace.since_ns >= RBC_PACE_SHORTEST_NS;
+    return is_over || !is_moderated ? RBC_PACE_ARMS : RBC_PACE_STAYS;
 }
 
 static rbc_pace_change judge_paced(rbc_ring *ring, int64_t now_ns, uint64_t found) {
@@ -2062,13 +2102,13 @@ static rbc_pace_change judge_paced(rbc_ring *ring, int64_t now_ns, uint64_t foun
     return self->always || (is_worth_it && is_safe) ? RBC_PACE_STAYS : RBC_PACE_ARMS;
 }
 
-rbc_pace_change rbc_pace_judge(rbc_ring *ring, int64_t now_ns) {
-    if (ring->pace.ceiling_ns == 0) {
-        return RBC_PACE_STAYS;
-    }
+rbc_pace_change rbc_pace_judge(rbc_ring *ring, int64_t now_ns, bool is_moderated) {
     uint64_t found = passed(ring) - ring->pace.passed_at;
-    return rbc_ring_is_paced(ring) ? judge_paced(ring, now_ns, found)
-                                   : judge_armed(ring, now_ns, found);
+    if (!rbc_ring_is_paced(ring)) {
+        return judge_armed(ring, now_ns, found, is_moderated);
+    }
+    return ring->pace.interval_ns == 0 ? judge_hot(ring, now_ns, found, is_moderated)
+                                       : judge_paced(ring, now_ns, found);
 }
 #undef FASTEST_BYTES
 #undef FASTEST_RECORD_NS
@@ -2668,9 +2708,13 @@ static void note_turn(rbc_turns *self, uint16_t ring, uint64_t end) {
 
 /* ---- Advancing ---- */
 
-/* A larger record, or one in a ring that is less empty, would take room that producers may need. */
+/*
+ * A larger record, or one in a ring that is less empty, or whose records are so large that few fit,
+ * would take room that producers may need.
+ */
 #define HELD_BACK_PART 64
 #define EMPTY_PART 2
+#define LARGEST_PART 4
 
 /*
  * What to publish: everything that was given back; but of a paced ring not the last record, so that
@@ -2685,7 +2729,8 @@ static uint64_t position_to_publish(const rbc_ring *self, uint64_t user_pos) {
     }
     uint64_t last = rbc_get(&self->last_pos), size = self->mapping.data_size;
     uint64_t producer = atomic_load_explicit(self->producer_pos, memory_order_relaxed);
-    bool is_small = user_pos - last <= size / HELD_BACK_PART;
+    bool is_small = user_pos - last <= size / HELD_BACK_PART &&
+                    rbc_get(&self->largest_span) <= size / LARGEST_PART;
     bool is_ahead = last - self->published_pos < size; /* consumer_pos never goes back */
     return is_small && is_ahead && producer - last <= size / EMPTY_PART ? last : user_pos;
 }
@@ -3027,6 +3072,7 @@ void rbc_ring_handed_out(rbc_ring *self, const rbcore_record *records, size_t co
 }
 #undef EMPTY_PART
 #undef HELD_BACK_PART
+#undef LARGEST_PART
 #undef pass_discarded
 
 /* ==== capi/read.c ==== */
@@ -3068,8 +3114,8 @@ static int64_t now_ns(void) {
 }
 
 /* Makes a ring armed or paced, as judged. Whoever waits next looks at an armed one again. */
-static void change_pace(rbcore_reader *self, rbc_ring *ring, int64_t now) {
-    rbc_pace_change change = rbc_pace_judge(ring, now);
+static void change_pace(rbcore_reader *self, rbc_ring *ring, int64_t now, bool is_moderated) {
+    rbc_pace_change change = rbc_pace_judge(ring, now, is_moderated);
     if (change == RBC_PACE_STAYS) {
         return;
     }
@@ -3108,7 +3154,7 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
     }
     /* A ring that gave nothing is judged before we park, when it can be listened to again. */
     if (pass->is_moderated && pass->scan.count > before.count) {
-        change_pace(self, ring, pass->now);
+        change_pace(self, ring, pass->now, true);
     }
     pass->is_bounded |= end == RBC_SCAN_BOUND;
     pass->broken = end == RBC_SCAN_BROKEN ? ring : pass->broken;
@@ -3205,18 +3251,18 @@ static int look(rbcore_reader *self, const rbc_look *what) {
 }
 
 /*
- * Decides which rings are to wake us and which have the timer. A paced ring is silent: there are
- * programs that wake for each record whoever reads (BPF_RB_FORCE_WAKEUP).
+ * Decides which rings are to wake us and which have the timer. Those are silent: there are programs
+ * that wake for each record whoever reads (BPF_RB_FORCE_WAKEUP).
  */
-static void prepare_to_park(rbcore_reader *self) {
+static void prepare_to_park(rbcore_reader *self, bool is_moderated) {
     if (!self->can_pace) {
         return;
     }
     const int64_t now = now_ns();
     for (unsigned i = 0; i < self->ring_count; i++) {
         rbc_ring *ring = self->rings[i];
-        change_pace(self, ring, now);
-        if (ring->is_silent != rbc_ring_is_paced(ring)) {
+        change_pace(self, ring, now, is_moderated);
+        if (ring->is_silent != rbc_pace_has_timer(ring)) {
             ring->is_silent = !ring->is_silent;
             rbc_wait_listen(&self->wait, ring->wake_fd, !ring->is_silent);
         }
@@ -3229,7 +3275,7 @@ static void prepare_to_park(rbcore_reader *self) {
  * the kernel's xchg(header): what this look misses wakes us.
  */
 static int look_parked(rbcore_reader *self, const rbc_look *what) {
-    prepare_to_park(self);
+    prepare_to_park(self, what->is_moderated);
     atomic_store_explicit(&self->wait.parked, true, memory_order_relaxed);
     rbc_full_fence();
     int result = look(self, what);
@@ -3683,6 +3729,7 @@ typedef struct walk {
     uint64_t shift;        /* position of a header = shift + its address */
     uint64_t left;         /* bytes up to producer_pos */
     uint64_t last;         /* position of the record passed last */
+    uint64_t largest;      /* bytes of the largest record passed */
     uint64_t bytes;        /* of data handed out */
     uint64_t discards;     /* passed */
 } walk;
@@ -3693,6 +3740,7 @@ static walk walk_from(const rbc_ring *self, uint64_t position, uint64_t producer
                   .wrap = self->mapping.data + self->mapping.data_size,
                   .shift = position - (uintptr_t)header,
                   .last = rbc_get(&self->last_pos),
+                  .largest = rbc_get(&self->largest_span),
                   .left = producer - position};
 }
 
@@ -3773,6 +3821,7 @@ static rbc_scan_end walk_records(rbc_ring *self, rbc_scan *scan, walk *at) {
             why = RBC_SCAN_BROKEN;
             break;
         }
+        at->largest = span > at->largest ? span : at->largest;
         if (!(length & RBC_DISCARD)) {
             record = hand_out_run(self, at, length, record, end);
         } else if (!pass_discarded(self, at, span, scan)) {
@@ -3784,10 +3833,9 @@ static rbc_scan_end walk_records(rbc_ring *self, rbc_scan *scan, walk *at) {
     return why;
 }
 
-static void note_high_water(rbc_ring *self, uint64_t producer) {
-    uint64_t waiting = producer - atomic_load_explicit(&self->user_pos, memory_order_relaxed);
-    if (waiting > rbc_get(&self->high_water)) {
-        atomic_store_explicit(&self->high_water, waiting, memory_order_relaxed);
+static void note_high_water(rbc_ring *self, uint64_t filled) {
+    if (filled > rbc_get(&self->high_water)) {
+        atomic_store_explicit(&self->high_water, filled, memory_order_relaxed);
     }
 }
 
@@ -3803,7 +3851,9 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
         atomic_store_explicit(&self->broken, true, memory_order_relaxed);
         return RBC_SCAN_BROKEN;
     }
-    note_high_water(self, producer);
+    uint64_t filled = producer - rbc_get(&self->user_pos);
+    note_high_water(self, filled);
+    self->pace.was_half_full = filled >= self->mapping.data_size / 2;
     walk at = walk_from(self, start, producer);
     size_t first = scan->count;
     rbc_scan_end why = walk_records(self, scan, &at);
@@ -3811,6 +3861,7 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
         atomic_store_explicit(&self->broken, true, memory_order_relaxed);
     }
     size_t found = scan->count - first;
+    atomic_store_explicit(&self->largest_span, at.largest, memory_order_relaxed);
     scan->bytes += at.bytes;
     rbc_count(&self->records, found);
     rbc_count(&self->bytes, at.bytes);
@@ -4314,7 +4365,7 @@ static uint64_t lost_records(const rbc_ring *ring) {
     return known ? lost : RBCORE_UNKNOWN;
 }
 
-/* What waits between two positions that others move on: both as of one moment, if that can be had. */
+/* What waits between two positions that others move on, as of one moment if that can be had. */
 static uint64_t bytes_waiting(const rbc_ring *ring) {
     uint64_t read_pos, producer_pos, again = atomic_load(&ring->read_pos);
     int attempts = 100;

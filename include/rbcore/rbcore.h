@@ -274,10 +274,13 @@ RBCORE_API int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, s
  *
  * A record is due at once in a ring that is idle or slow: it wakes the reader. In a busy ring, one
  * that had 4 records or more within max_latency_ns, records are due together: when the oldest has
- * waited for max_latency_ns, or max records or a quarter of the ring are there. Meanwhile no
- * producer pays for a wakeup. (That time is shorter for a ring that would fill up, and a ring below
- * 64 KiB is never taken for busy; nor is any with a max_latency_ns below 50 microseconds.) A look
- * by the timer costs as much processor time as 2 or 3 wakeups: bench/ has the measurements.
+ * waited for max_latency_ns, or earlier if max records or a quarter of the ring are there when it
+ * looks. Meanwhile no producer pays for a wakeup. (That time is shorter for a ring that would fill
+ * up. A max_latency_ns below 50 microseconds is as 0.) A look by the timer costs as much processor
+ * time as 2 or 3 wakeups: bench/ has the measurements.
+ *
+ * A ring that would fill up within 50 microseconds (below 64 KiB, or larger ones with large records)
+ * is looked at without sleeping, once it was found half full, until nothing came for that long.
  *
  * Both hold while all records that were handed out have been given back. As long as some have not,
  * the kernel wakes nobody: then it looks by the timer, first after 50 microseconds, with delays

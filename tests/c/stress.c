@@ -254,7 +254,8 @@ static void balance(const run *self) {
     }
     for (int i = 0; i < RINGS; i++) {
         rbcore_ring_stats s = ring_stats(&self->rings[i]);
-        ck_assert_uint_eq(s.consumer_pos, s.producer_pos);
+        /* A ring that is still busy holds its last record back from the kernel. */
+        ck_assert(s.flags & RBCORE_RING_PACED || s.consumer_pos == s.producer_pos);
         ck_assert_uint_eq(s.user_pos, s.producer_pos);
         ck_assert_uint_eq(s.abandoned, 0);
         records += s.records;
