@@ -31,7 +31,7 @@ static int ignore_message(enum libbpf_print_level level, const char *format, va_
 }
 
 void kernel_ring_open(struct kernel_ring *self, uint32_t record_size, uint32_t ring_size,
-                      uint64_t submit_flags) {
+                      uint64_t submit_flags, bool is_perf_buffer) {
     struct bench_produce *skeleton;
     int error;
 
@@ -43,13 +43,16 @@ void kernel_ring_open(struct kernel_ring *self, uint32_t record_size, uint32_t r
     skeleton->rodata->record_size = record_size;
     skeleton->rodata->submit_flags = submit_flags;
     bpf_map__set_max_entries(skeleton->maps.ring, ring_size);
+    bpf_program__set_autoload(skeleton->progs.produce_perf, is_perf_buffer);
     error = bench_produce__load(skeleton);
     if (error)
         fail("loading the BPF program", error);
     libbpf_set_print(print);
-    *self = (struct kernel_ring){.skeleton = skeleton,
-                                 .fd = bpf_map__fd(skeleton->maps.ring),
-                                 .program_fd = bpf_program__fd(skeleton->progs.produce)};
+    *self = (struct kernel_ring){
+        .skeleton = skeleton,
+        .fd = bpf_map__fd(is_perf_buffer ? skeleton->maps.perf_buffer : skeleton->maps.ring),
+        .program_fd = bpf_program__fd(is_perf_buffer ? skeleton->progs.produce_perf
+                                                     : skeleton->progs.produce)};
 }
 
 void kernel_ring_close(struct kernel_ring *self) {

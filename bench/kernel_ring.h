@@ -19,9 +19,12 @@ struct kernel_ring {
     uint64_t cpu_ns; /* of the thread, in all runs, with what a run costs without records */
 };
 
-/* Exits with EXIT_SKIPPED where BPF is not allowed, and with 1 after any other error. */
+/*
+ * Exits with EXIT_SKIPPED where BPF is not allowed, and with 1 after any other error. In place of
+ * the ring there can be a perf buffer, whose memory is its reader's.
+ */
 void kernel_ring_open(struct kernel_ring *self, uint32_t record_size, uint32_t ring_size,
-                      uint64_t submit_flags);
+                      uint64_t submit_flags, bool is_perf_buffer);
 void kernel_ring_close(struct kernel_ring *self);
 
 /* Makes the calling thread submit count records. */

@@ -149,8 +149,10 @@ def run_once(setup: Setup, reader: Reader, point: Point) -> dict[str, Any]:
     command = [*setup.prefix, str(setup.programs / "producer")]
     command += rate_options(point.rate)
     command += [str(i) for i in itertools.chain(*options.items())]
+    if reader.is_perf_buffer:
+        command += ["--perf-buffer"]
     command += ["--", str(setup.programs / name)]
-    command += [i.format(record_size=point.record_size) for i in arguments]
+    command += [i.format(**asdict(point)) for i in arguments]
     result: dict[str, Any] = execute(command, setup.seconds)
     check_accounts(f"{reader.name} at {point}", result)
     return result

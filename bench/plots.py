@@ -212,6 +212,7 @@ def plot_model(directory: Path) -> None:
         where=[a > b for a, b in zip(PRODUCERS_ALONE, WITH_LIBBPF, strict=True)],
         color=COLORS["rbcore"],
         alpha=0.15,
+        interpolate=True,
         label="what a reader that wakes nobody can win back",
     )
     panel.set_xscale("log", base=2)

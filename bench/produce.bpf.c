@@ -27,6 +27,12 @@ static long submit_mixed(struct stream *stream, __u64 sequence) {
     return bpf_ringbuf_output(&ring, record, size, submit_flags);
 }
 
+struct {
+    __uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+    __uint(key_size, sizeof(__u32));
+    __uint(value_size, sizeof(__u32));
+} perf_buffer SEC(".maps");
+
 static long submit_bare(__u64 sequence) {
     __u64 *record = bpf_ringbuf_reserve(&ring, sizeof(sequence), 0);
 
@@ -91,6 +97,37 @@ int produce(struct burst *burst) {
     if (count)
         bpf_loop(count, submit_one, &producer, 0);
     return burst->end ? submit_end() : 0;
+}
+
+/* The same into the perf buffer, for which no syscall program has a helper. */
+static long output(void *context, __u64 sequence, __u32 size) {
+    struct record *record = (void *)streams[0].mixed_record;
+
+    record->sequence = sequence;
+    record->time = bpf_ktime_get_ns();
+    return bpf_perf_event_output(context, &perf_buffer, BPF_F_CURRENT_CPU, record, size);
+}
+
+static long output_one(__u32 index, void *argument) {
+    void *context = *(void **)argument;
+
+    (void)index;
+    if (output(context, streams[0].sequence, record_size))
+        streams[0].refused++;
+    streams[0].sequence++;
+    return 0;
+}
+
+SEC("raw_tp")
+int produce_perf(struct bpf_raw_tracepoint_args *burst) {
+    __u32 count = burst->args[0];
+    void *context = burst;
+
+    if (count)
+        bpf_loop(count, output_one, &context, 0);
+    if (!burst->args[2])
+        return 0;
+    return output(burst, streams[0].sequence | RECORD_END, sizeof(struct record)) != 0;
 }
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

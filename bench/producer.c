@@ -42,6 +42,7 @@ struct options {
     uint32_t record_size;
     uint32_t ring_size;
     uint64_t submit_flags;
+    bool is_perf_buffer;
     double seconds;
     uint64_t sample_every;
     char **reader;
@@ -92,6 +93,7 @@ static struct options parse(int argc, char **argv) {
         {"record-size", required_argument, NULL, 's'},
         {"ring-size", required_argument, NULL, 'n'},
         {"flags", required_argument, NULL, 'f'},
+        {"perf-buffer", no_argument, NULL, 'o'},
         {"seconds", required_argument, NULL, 't'},
         {"sample-every", required_argument, NULL, 'e'},
         {0},
@@ -126,6 +128,9 @@ static struct options parse(int argc, char **argv) {
             break;
         case 'f':
             options.submit_flags = parse_flags(optarg);
+            break;
+        case 'o':
+            options.is_perf_buffer = true;
             break;
         case 't':
             options.seconds = strtod(optarg, NULL);
@@ -278,7 +283,8 @@ int main(int argc, char **argv) {
 
     pin_to_cpu(READER_CPU);
     pin_to_cpu(PRODUCER_CPU);
-    kernel_ring_open(&ring, options.record_size, options.ring_size, options.submit_flags);
+    kernel_ring_open(&ring, options.record_size, options.ring_size, options.submit_flags,
+                     options.is_perf_buffer);
     reader = start_reader(&options, ring.fd);
     read_line(&reader, line, sizeof(line));
     if (strcmp(line, "ready") != 0)

@@ -30,15 +30,20 @@ class Reader:
     command: tuple[str, ...]  # the first is a path below the build's bench folder
     needs_wakeups: bool = True
     is_limit: bool = False  # no reader: parses nothing
+    is_perf_buffer: bool = False  # of the perf buffer, not the ring
 
     @property
     def is_peer(self) -> bool:
         """Needs more than the benchmark itself: may be missing on a machine."""
-        return self.command[0].startswith("peers/")
+        return self.command[0].startswith(("peers/", "rbcore/"))
 
     def suits(self, point: Point) -> bool:
         if self.is_limit and (point.record_size in (0, 16) or point.producers > 1):
             return False  # they count by positions alone
+        if self.is_perf_buffer and (
+            point.record_size < 16 or point.producers > 1 or point.flags != "default"
+        ):
+            return False
         return point.flags != "no-wakeup" or not self.needs_wakeups
 
 
@@ -51,10 +56,17 @@ READERS = (
     Reader("rbcore-polling", "C", ("read_rbcore", "--poll", *LATENCY), False),
     Reader("libbpf-poll", "C", ("read_libbpf",)),
     Reader("libbpf-consume", "C", ("read_libbpf_consume",), False),
+    Reader(
+        "perf-buffer", "C", ("read_perf_buffer", "{ring_size}"), is_perf_buffer=True
+    ),
     Reader("limit-null", "C", ("limit", "null", "{record_size}"), False, True),
     Reader("limit-linear", "C", ("limit", "linear", "{record_size}"), False, True),
     Reader("cilium", "Go", ("peers/cilium", "readinto")),
     Reader("cilium-paced", "Go", ("peers/cilium", "paced")),
+    Reader("go-batch", "Go", ("rbcore/rbcore-go", "batch")),
+    Reader("go-zerocopy", "Go", ("rbcore/rbcore-go", "zerocopy")),
+    Reader("go-records", "Go", ("rbcore/rbcore-go", "records")),
+    Reader("go-readinto", "Go", ("rbcore/rbcore-go", "readinto")),
     Reader("aya", "Rust", ("peers/aya",)),
     Reader("libbpf-rs", "Rust", ("peers/libbpf-rs",)),
     Reader("ctypes-libbpf", "Python", ("peers/ctypes_libbpf.py",)),

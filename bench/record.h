@@ -27,7 +27,7 @@ struct record {
 struct stream {
     __u64 sequence;
     __u64 refused;
-    __u8 mixed_record[256];
+    __u8 mixed_record[4096]; /* what is copied into the ring */
 } __attribute__((aligned(128)));
 
 /* What one run of the BPF program is to do. */

@@ -135,7 +135,8 @@ int main(int argc, char **argv) {
     rounds = atoi(argv[3]);
     check(rounds > 0 && rounds <= ROUNDS_MAX, "ROUNDS has to be 1 to 1000");
     pin_to_cpu(0);
-    kernel_ring_open(&ring, (uint32_t)atoi(argv[1]), (uint32_t)strtoul(argv[2], NULL, 10), 0);
+    kernel_ring_open(&ring, (uint32_t)atoi(argv[1]), (uint32_t)strtoul(argv[2], NULL, 10), 0,
+                     false);
     for (int round = 0; round < rounds; round++)
         for (size_t way = 0; way < WAYS; way++)
             times[way][round] = measure(&ring, way);
