@@ -12,7 +12,8 @@
  *
  * A ring that would be full before any sleep is over cannot be paced by a timer. If it was found
  * half full it is *hot* for a moment: paced, but looked at again and again until nothing came for
- * as long as the shortest sleep. A reader in that loop keeps up with producers, a woken one does not.
+ * as long as the shortest sleep. A reader in that loop keeps up with producers, a woken one does
+ * not.
  */
 #ifndef RBC_PACE_H
 #define RBC_PACE_H

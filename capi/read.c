@@ -180,6 +180,22 @@ static int look(rbcore_reader *self, const rbc_look *what) {
 }
 
 /*
+ * Listens to the ring's wakeups, or not: by leaving the epoll, for an item without events still
+ * wakes the waiting thread inside the kernel. If it cannot be had back the timer looks at the ring.
+ */
+static void listen(rbcore_reader *self, rbc_ring *ring, bool wanted) {
+    if (wanted != ring->is_silent) {
+        return;
+    }
+    if (wanted) {
+        ring->is_silent = rbc_wait_add(&self->wait, ring->wake_fd) != 0;
+    } else {
+        rbc_wait_remove(&self->wait, ring->wake_fd);
+        ring->is_silent = true;
+    }
+}
+
+/*
  * Decides which rings are to wake us and which have the timer. Those are silent: there are programs
  * that wake for each record whoever reads (BPF_RB_FORCE_WAKEUP).
  */
@@ -191,10 +207,7 @@ static void prepare_to_park(rbcore_reader *self, bool is_moderated) {
     for (unsigned i = 0; i < self->ring_count; i++) {
         rbc_ring *ring = self->rings[i];
         change_pace(self, ring, now, is_moderated);
-        if (ring->is_silent != rbc_pace_has_timer(ring)) {
-            ring->is_silent = !ring->is_silent;
-            rbc_wait_listen(&self->wait, ring->wake_fd, !ring->is_silent);
-        }
+        listen(self, ring, !rbc_pace_has_timer(ring));
     }
 }
 
@@ -217,12 +230,13 @@ static int look_parked(rbcore_reader *self, const rbc_look *what) {
 
 /*
  * Whether records can come for which nobody wakes us: producers wake only for the record at
- * consumer_pos, so not while the user holds some; and not at all if they die.
+ * consumer_pos, so not while the user holds some; not at all if they die; nor if we do not listen.
  */
 static bool must_look_by_itself(const rbcore_reader *self) {
     for (unsigned i = 0; i < self->ring_count; i++) {
         const rbc_ring *ring = self->rings[i];
-        if (rbc_ring_has_held(ring) || (ring->is_memory && ring->head_is_busy)) {
+        bool is_deaf = ring->is_silent && !rbc_pace_has_timer(ring);
+        if (rbc_ring_has_held(ring) || (ring->is_memory && ring->head_is_busy) || is_deaf) {
             return true;
         }
     }

@@ -64,18 +64,14 @@ void rbc_wait_close(rbc_wait *self) {
 }
 
 int rbc_wait_add(rbc_wait *self, int fd) {
+    RBC_KEEP_ERRNO;
     struct epoll_event event = {.events = EPOLLIN | EPOLLET};
     return epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
 }
 
 void rbc_wait_remove(rbc_wait *self, int fd) {
-    epoll_ctl(self->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-}
-
-void rbc_wait_listen(rbc_wait *self, int fd, bool listen) {
     RBC_KEEP_ERRNO;
-    struct epoll_event event = {.events = listen ? EPOLLIN | EPOLLET : 0};
-    epoll_ctl(self->epoll_fd, EPOLL_CTL_MOD, fd, &event);
+    epoll_ctl(self->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
 static void count_wakeup(rbc_wait *self, int events) {

@@ -34,9 +34,6 @@ void rbc_wait_close(rbc_wait *self);
 int rbc_wait_add(rbc_wait *self, int fd);
 void rbc_wait_remove(rbc_wait *self, int fd);
 
-/* Stops listening to a wakeup, or listens again: then what came meanwhile is an event. */
-void rbc_wait_listen(rbc_wait *self, int fd, bool listen);
-
 /* Fetches all events that are there, so that epoll_fd is readable only for what comes later. */
 void rbc_wait_drain(rbc_wait *self);
 

@@ -844,7 +844,8 @@ bool rbc_byte_is_locked(int fd, uint64_t byte);
  *
  * A ring that would be full before any sleep is over cannot be paced by a timer. If it was found
  * half full it is *hot* for a moment: paced, but looked at again and again until nothing came for
- * as long as the shortest sleep. A reader in that loop keeps up with producers, a woken one does not.
+ * as long as the shortest sleep. A reader in that loop keeps up with producers, a woken one does
+ * not.
  */
 #ifndef RBC_PACE_H
 #define RBC_PACE_H
@@ -1179,9 +1180,6 @@ void rbc_wait_close(rbc_wait *self);
 
 int rbc_wait_add(rbc_wait *self, int fd);
 void rbc_wait_remove(rbc_wait *self, int fd);
-
-/* Stops listening to a wakeup, or listens again: then what came meanwhile is an event. */
-void rbc_wait_listen(rbc_wait *self, int fd, bool listen);
 
 /* Fetches all events that are there, so that epoll_fd is readable only for what comes later. */
 void rbc_wait_drain(rbc_wait *self);
@@ -3249,6 +3247,22 @@ static int look(rbcore_reader *self, const rbc_look *what) {
 }
 
 /*
+ * Listens to the ring's wakeups, or not: by leaving the epoll, for an item without events still
+ * wakes the waiting thread inside the kernel. If it cannot be had back the timer looks at the ring.
+ */
+static void listen(rbcore_reader *self, rbc_ring *ring, bool wanted) {
+    if (wanted != ring->is_silent) {
+        return;
+    }
+    if (wanted) {
+        ring->is_silent = rbc_wait_add(&self->wait, ring->wake_fd) != 0;
+    } else {
+        rbc_wait_remove(&self->wait, ring->wake_fd);
+        ring->is_silent = true;
+    }
+}
+
+/*
  * Decides which rings are to wake us and which have the timer. Those are silent: there are programs
  * that wake for each record whoever reads (BPF_RB_FORCE_WAKEUP).
  */
@@ -3260,10 +3274,7 @@ static void prepare_to_park(rbcore_reader *self, bool is_moderated) {
     for (unsigned i = 0; i < self->ring_count; i++) {
         rbc_ring *ring = self->rings[i];
         change_pace(self, ring, now, is_moderated);
-        if (ring->is_silent != rbc_pace_has_timer(ring)) {
-            ring->is_silent = !ring->is_silent;
-            rbc_wait_listen(&self->wait, ring->wake_fd, !ring->is_silent);
-        }
+        listen(self, ring, !rbc_pace_has_timer(ring));
     }
 }
 
@@ -3286,12 +3297,13 @@ static int look_parked(rbcore_reader *self, const rbc_look *what) {
 
 /*
  * Whether records can come for which nobody wakes us: producers wake only for the record at
- * consumer_pos, so not while the user holds some; and not at all if they die.
+ * consumer_pos, so not while the user holds some; not at all if they die; nor if we do not listen.
  */
 static bool must_look_by_itself(const rbcore_reader *self) {
     for (unsigned i = 0; i < self->ring_count; i++) {
         const rbc_ring *ring = self->rings[i];
-        if (rbc_ring_has_held(ring) || (ring->is_memory && ring->head_is_busy)) {
+        bool is_deaf = ring->is_silent && !rbc_pace_has_timer(ring);
+        if (rbc_ring_has_held(ring) || (ring->is_memory && ring->head_is_busy) || is_deaf) {
             return true;
         }
     }
@@ -4496,18 +4508,14 @@ void rbc_wait_close(rbc_wait *self) {
 }
 
 int rbc_wait_add(rbc_wait *self, int fd) {
+    RBC_KEEP_ERRNO;
     struct epoll_event event = {.events = EPOLLIN | EPOLLET};
     return epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
 }
 
 void rbc_wait_remove(rbc_wait *self, int fd) {
-    epoll_ctl(self->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-}
-
-void rbc_wait_listen(rbc_wait *self, int fd, bool listen) {
     RBC_KEEP_ERRNO;
-    struct epoll_event event = {.events = listen ? EPOLLIN | EPOLLET : 0};
-    epoll_ctl(self->epoll_fd, EPOLL_CTL_MOD, fd, &event);
+    epoll_ctl(self->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
 static void count_wakeup(rbc_wait *self, int events) {
