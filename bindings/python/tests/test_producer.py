@@ -7,58 +7,66 @@ import array
 import errno
 import os
 import select
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import rbcore
 
 
+@contextmanager
+def open_all(
+    ring: rbcore.MemoryRing, max_latency: float | None = None
+) -> Iterator[tuple[rbcore.Producer, rbcore.Reader]]:
+    reader = rbcore.Reader(ring, max_latency=max_latency)
+    with ring, rbcore.Producer(ring) as producer, reader:
+        yield producer, reader
+
+
 def test_output_takes_any_buffer() -> None:
-    with rbcore.MemoryRing(4096) as ring, rbcore.Producer(ring) as producer:
-        with rbcore.Reader(ring) as reader:
-            producer.output(b"one")
-            producer.output(bytearray(b"two"))
-            producer.output(memoryview(b"three")[1:])
-            producer.output(memoryview(array.array("H", [1, 2])))
-            producer.output(b"")
-            assert [bytes(view) for view in reader.next(10)] == [
-                b"one",
-                b"two",
-                b"hree",
-                array.array("H", [1, 2]).tobytes(),
-                b"",
-            ]
+    with open_all(rbcore.MemoryRing(4096)) as (producer, reader):
+        producer.output(b"one")
+        producer.output(bytearray(b"two"))
+        producer.output(memoryview(b"three")[1:])
+        producer.output(memoryview(array.array("H", [1, 2])))
+        producer.output(b"")
+        assert [bytes(view) for view in reader.next(10)] == [
+            b"one",
+            b"two",
+            b"hree",
+            array.array("H", [1, 2]).tobytes(),
+            b"",
+        ]
 
 
 def test_reserve() -> None:
-    with rbcore.MemoryRing(4096) as ring, rbcore.Producer(ring) as producer:
-        with rbcore.Reader(ring) as reader:
-            with producer.reserve(3) as view:
-                view[:] = b"abc"
-                assert not reader.next(0)
-            with pytest.raises(RuntimeError), producer.reserve(3):
-                raise RuntimeError
-            reservation = producer.reserve(2)
-            reservation.view[:] = b"xy"
-            reservation.submit(wake=True)
-            with pytest.raises(ValueError, match="already"):
-                reservation.discard()
-            assert [bytes(view) for view in reader.next(10)] == [b"abc", b"xy"]
-            assert reader.stats().discards == 1
+    with open_all(rbcore.MemoryRing(4096)) as (producer, reader):
+        with producer.reserve(3) as view:
+            view[:] = b"abc"
+            assert not reader.next(0)
+        with pytest.raises(RuntimeError), producer.reserve(3):
+            raise RuntimeError
+        reservation = producer.reserve(2)
+        reservation.view[:] = b"xy"
+        reservation.submit(wake=True)
+        with pytest.raises(ValueError, match="already"):
+            reservation.discard()
+        assert [bytes(view) for view in reader.next(10)] == [b"abc", b"xy"]
+        assert reader.stats().discards == 1
 
 
 def test_a_slice_that_lives_keeps_the_record_reserved() -> None:
-    with rbcore.MemoryRing(4096) as ring, rbcore.Producer(ring) as producer:
-        with rbcore.Reader(ring) as reader:
-            reservation = producer.reserve(4)
-            part = reservation.view[2:]
-            with pytest.raises(BufferError):
-                reservation.submit()
-            part[:] = b"zz"
-            assert not reader.next(0)
-            part.release()
-            del part
+    with open_all(rbcore.MemoryRing(4096)) as (producer, reader):
+        reservation = producer.reserve(4)
+        part = reservation.view[2:]
+        with pytest.raises(BufferError):
             reservation.submit()
-            assert bytes(reader.next(10)[0])[2:] == b"zz"
+        part[:] = b"zz"
+        assert not reader.next(0)
+        part.release()
+        del part
+        reservation.submit()
+        assert bytes(reader.next(10)[0])[2:] == b"zz"
 
 
 def test_a_view_outlives_the_producer() -> None:
@@ -77,36 +85,33 @@ def test_a_view_outlives_the_producer() -> None:
 
 
 def test_what_is_forgotten_is_discarded() -> None:
-    with rbcore.MemoryRing(4096) as ring, rbcore.Producer(ring) as producer:
-        with rbcore.Reader(ring) as reader:
-            producer.reserve(4)
-            producer.output(b"next")
-            assert [bytes(view) for view in reader.next(10)] == [b"next"]
+    with open_all(rbcore.MemoryRing(4096)) as (producer, reader):
+        producer.reserve(4)
+        producer.output(b"next")
+        assert [bytes(view) for view in reader.next(10)] == [b"next"]
 
 
 def test_full() -> None:
-    with rbcore.MemoryRing(4096) as ring, rbcore.Producer(ring) as producer:
-        with rbcore.Reader(ring) as reader:
-            producer.output(bytes(4080))
-            with pytest.raises(rbcore.Full) as caught:
-                producer.output(b"x")
-            assert caught.value.errno == errno.EAGAIN
-            assert isinstance(caught.value, BlockingIOError)
-            assert reader.ring_stats().lost == 1
+    with open_all(rbcore.MemoryRing(4096)) as (producer, reader):
+        producer.output(bytes(4080))
+        with pytest.raises(rbcore.Full) as caught:
+            producer.output(b"x")
+        assert caught.value.errno == errno.EAGAIN
+        assert isinstance(caught.value, BlockingIOError)
+        assert reader.ring_stats().lost == 1
         with pytest.raises(rbcore.Error, match="never fit") as too_large:
             producer.reserve(4081)
         assert too_large.value.errno == errno.EMSGSIZE
 
 
 def test_wakeups() -> None:
-    with rbcore.MemoryRing(65536) as ring, rbcore.Producer(ring) as producer:
-        with rbcore.Reader(ring, max_latency=0) as reader:
-            assert not reader.next(0)
-            producer.output(b"quiet", wake=False)
-            assert not select.select([reader], [], [], 0)[0]
-            producer.output(b"loud", wake=True)
-            assert select.select([reader], [], [], 10)[0]
-            assert [bytes(view) for view in reader.next(0)] == [b"quiet", b"loud"]
+    with open_all(rbcore.MemoryRing(65536), max_latency=0) as (producer, reader):
+        assert not reader.next(0)
+        producer.output(b"quiet", wake=False)
+        assert not select.select([reader], [], [], 0)[0]
+        producer.output(b"loud", wake=True)
+        assert select.select([reader], [], [], 10)[0]
+        assert [bytes(view) for view in reader.next(0)] == [b"quiet", b"loud"]
 
 
 def test_between_processes() -> None:

@@ -71,7 +71,7 @@ def test_commit_frees_space(make_ring: Callable[[int], Ring]) -> None:
             ring.write(*range(turn, turn + room))
             assert numbers(reader.next(10)) == list(range(turn, turn + room))
             assert reader.ring_stats().user_pos == turn * room * 16
-            reader.commit()
+            reader.commit(now=True)
             assert reader.ring_stats().user_pos == (turn + 1) * room * 16
             reader.commit()  # nothing to commit: nothing happens
         assert reader.stats().records == 5 * room
@@ -216,6 +216,16 @@ def test_a_closed_reader(ring: Ring) -> None:
     for use in (reader.next, reader.commit, reader.stats, reader.fileno, reader.flush):
         with pytest.raises(rbcore.Closed):
             use()
+
+
+def test_a_kept_exception_does_not_keep_the_ring(ring: Ring) -> None:
+    reader = rbcore.Reader(ring.source)
+    reader.interrupt()
+    with pytest.raises(rbcore.Interrupted) as caught:
+        reader.next()
+    reader.close()
+    rbcore.Reader(ring.source).close()
+    assert caught.value.__traceback__
 
 
 def test_two_readers_are_refused(ring: Ring, reader: rbcore.Reader) -> None:

@@ -38,7 +38,8 @@ def bpffs(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_map_by_fd_object_and_id(kernel: Ring) -> None:
     fd = kernel.kernel.fd
-    for i, source in enumerate((fd, kernel.kernel, rbcore.MapID(kernel.kernel.map_id()))):
+    sources: list[rbcore.Source] = [fd, kernel.kernel, rbcore.MapID(kernel.kernel.map_id())]
+    for i, source in enumerate(sources):
         with rbcore.Reader(source) as reader:
             kernel.write(i)
             batch = reader.next(10)
@@ -50,7 +51,8 @@ def test_a_map_by_fd_object_and_id(kernel: Ring) -> None:
 def test_a_pinned_map(kernel: Ring, bpffs: Path) -> None:
     path = bpffs / f"ring-{uuid.uuid4()}"
     kernel.kernel.pin(str(path))
-    for i, source in enumerate((str(path), path)):
+    sources: list[rbcore.Source] = [str(path), path]
+    for i, source in enumerate(sources):
         with rbcore.Reader(source) as reader:
             kernel.write(i)
             batch = reader.next(10)

@@ -65,7 +65,8 @@ def test_commit_refuses_a_live_view(
     ring.write(7, 8, 9)
     batch = reader.next(10)
     held = hold(batch)
-    for commit in (reader.commit, batch.commit, lambda: batch.commit(1)):
+    commits: list[Callable[[], None]] = [reader.commit, batch.commit, lambda: batch.commit(1)]
+    for commit in commits:
         with pytest.raises(BufferError):
             commit()
     assert reader.ring_stats().user_pos == 0
@@ -195,13 +196,14 @@ def test_arrays_of_several_sizes() -> None:
 
 def test_nothing_leaks(ring: Ring) -> None:
     fds = len(os.listdir("/proc/self/fd"))
-    dead = []
+    dead: list[weakref.ref[Any]] = []
     for _ in range(20):
         with rbcore.Reader(ring.source) as reader:
             ring.write(1, 2, 3)
             for batch in reader.batches(0):
                 views = list(batch)
-                dead.append(weakref.ref(batch._export()))
+                assert batch._export is not None
+                dead.append(batch._export)
                 views += [views[0][2:], views[1].cast("Q")]
                 array = next(batch.arrays("u8"))
                 del views, array

@@ -111,17 +111,17 @@ class ReaderBase(Generic[T]):
         c, keep = fill_source(
             source, latest=latest, insist=insist, cookie=cookie, loss_map=loss_map
         )
-        with self._turn() as handle:
-            result = lib.rbcore_reader_add(handle, c)
+        with self._turn():
+            result = lib.rbcore_reader_add(self._open, c)
             del keep
-            return check(result, "rbcore_reader_add", self._message(handle, result))
+            return check(result, "rbcore_reader_add", self._message(result))
 
     def remove(self, ring: int) -> None:
         """Removes a ring; what was not read stays in it. Busy if records of it are still held."""
-        with self._turn() as handle:
-            self._give_back(handle)
-            result = lib.rbcore_reader_remove(handle, ring)
-            check(result, "rbcore_reader_remove", self._message(handle, result))
+        with self._turn():
+            self._give_back()
+            result = lib.rbcore_reader_remove(self._open, ring)
+            check(result, "rbcore_reader_remove", self._message(result))
 
     # ---- Reading
 
@@ -213,6 +213,7 @@ class ReaderBase(Generic[T]):
         if handle is None:
             return
         lib.rbcore_reader_shutdown(handle)  # fails only in a child of who opened it
+        del handle
         self._closing = True
         if self._thread == threading.get_ident():
             return  # called by a signal handler within next(), which will close
@@ -256,18 +257,20 @@ class ReaderBase(Generic[T]):
             raise error_of(-errno.ESHUTDOWN, "", "the reader is closed")
         return handle
 
-    def _message(self, handle: Any, result: int) -> str:
+    def _message(self, result: int) -> str:
         if result >= 0:
             return ""
-        return str(ffi.string(lib.rbcore_reader_message(handle)).decode(errors="replace"))
+        return str(ffi.string(lib.rbcore_reader_message(self._open)).decode(errors="replace"))
 
     def _turn(self) -> _Turn:
+        """For whoever reads. Within, the handle is in self._open, and shall be in no variable: the
+        frames of an exception that somebody keeps would keep the ring taken after close()."""
         return _Turn(self)
 
-    def _give_back(self, handle: Any) -> None:
+    def _give_back(self) -> None:
         """What nobody holds any more, before anything else is handed out."""
 
-    def _fill(self, handle: Any, records: Any, timeout: float | None) -> int:
+    def _fill(self, records: Any, timeout: float | None) -> int:
         """Reads into records; 0 when the time is up."""
         left = LONGEST_WAIT
         deadline = None
@@ -277,21 +280,21 @@ class ReaderBase(Generic[T]):
             left = round(timeout * SECOND)
             deadline = time.monotonic_ns() + left
         while True:
-            n = lib.rbcore_reader_next(handle, records, self._max, min(left, LONGEST_WAIT))
+            n = lib.rbcore_reader_next(self._open, records, self._max, min(left, LONGEST_WAIT))
             if n > 0:
                 return n
             if n and n != -errno.EINTR and n != -errno.EAGAIN:
-                raise error_of(n, "rbcore_reader_next", self._cause(handle, n))
+                raise error_of(n, "rbcore_reader_next", self._cause(n))
             if self._closing:
                 raise error_of(-errno.ESHUTDOWN, "", "the reader is closed")
-            if deadline is not None:
+            if deadline is not None and n != -errno.EAGAIN:  # many were discarded, others wait
                 left = deadline - time.monotonic_ns()
                 if left <= 0:
                     return 0
 
-    def _cause(self, handle: Any, result: int) -> str:
+    def _cause(self, result: int) -> str:
         """The message belongs to the error only where the content is at fault."""
-        return self._message(handle, result) if result == -errno.EBADMSG else ""
+        return self._message(result) if result == -errno.EBADMSG else ""
 
 
 class _Turn:
@@ -302,13 +305,13 @@ class _Turn:
     def __init__(self, reader: ReaderBase[Any]) -> None:
         self.reader = reader
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> None:
         reader = self.reader
         if not reader._lock.acquire(False):
             raise RuntimeError("the reader is in use, by another thread or the caller")
         reader._thread = threading.get_ident()
         try:
-            return reader._handle()
+            reader._handle()
         except BaseException:
             self.__exit__()
             raise

@@ -94,7 +94,7 @@ class LeaseReader(ReaderBase["list[Lease]"]):
     _flags = lib.RBCORE_READER_RELEASE
 
     def next(self, timeout: float | None = None) -> list[Lease]:
-        with self._turn() as handle:
+        with self._turn():
             records = ffi.new("rbcore_record[]", self._max)
-            count = self._fill(handle, records, timeout)
-            return [Lease(handle, records[i]) for i in range(count)]
+            count = self._fill(records, timeout)
+            return [Lease(self._open, records[i]) for i in range(count)]

@@ -32,18 +32,22 @@ class Reader(ReaderBase[Batch]):
         self._spare: Any = None  # an array of records that no batch uses
 
     def next(self, timeout: float | None = None) -> Batch:
-        with self._turn() as handle:
-            self._give_back(handle)
-            return self._hand_out(self._fill(handle, self._records(), timeout))
+        with self._turn():
+            self._give_back()
+            return self._hand_out(self._fill(self._records(), timeout))
 
-    def read(self) -> Batch:
-        """What is there, without waiting; unlike next(0) also what is not due yet."""
-        with self._turn() as handle:
-            self._give_back(handle)
-            n = lib.rbcore_reader_read(handle, self._records(), self._max)
-            if n == -errno.EAGAIN:
-                n = 0
-            check(n, "rbcore_reader_read", self._cause(handle, n))
+    def read(self, limit: int | None = None) -> Batch:
+        """What is there, without waiting; unlike next(0) also what is not due yet.
+
+        limit: the most records, if that is less than batch_size.
+        """
+        with self._turn():
+            self._give_back()
+            most = self._max if limit is None else min(limit, self._max)
+            n = -errno.EAGAIN
+            while n == -errno.EAGAIN:  # many were discarded; there may be more
+                n = lib.rbcore_reader_read(self._open, self._records(), most)
+            check(n, "rbcore_reader_read", self._cause(n))
             return self._hand_out(n)
 
     def commit(self, *, now: bool = False) -> None:
@@ -51,12 +55,12 @@ class Reader(ReaderBase[Batch]):
 
         now: tells the kernel at once, also while the ring is busy.
         """
-        with self._turn() as handle:
+        with self._turn():
             if self._held:
-                self._commit_batches(handle, self._held[-1], len(self._held[-1]), now)
+                self._commit_batches(self._held[-1], len(self._held[-1]), now)
             elif now:
                 flags = lib.RBCORE_COMMIT_NOW
-                check(lib.rbcore_reader_commit(handle, ffi.NULL, flags), "rbcore_reader_commit")
+                check(lib.rbcore_reader_commit(self._open, ffi.NULL, flags), "rbcore_reader_commit")
 
     # ---- Within
 
@@ -73,7 +77,7 @@ class Reader(ReaderBase[Batch]):
         self._held.append(batch)
         return batch
 
-    def _give_back(self, handle: Any) -> None:
+    def _give_back(self) -> None:
         """What nobody holds any more, as far as that is first in order."""
         held = self._held
         if not held:
@@ -82,13 +86,13 @@ class Reader(ReaderBase[Batch]):
         while free < len(held) and not held[free]._is_held():
             free += 1
         if free:
-            self._commit_first(handle, free, len(held[free - 1]), 0)
+            self._commit_first(free, len(held[free - 1]), 0)
 
     def _commit_up_to(self, batch: Batch, count: int, now: bool) -> None:
-        with self._turn() as handle:
-            self._commit_batches(handle, batch, count, now)
+        with self._turn():
+            self._commit_batches(batch, count, now)
 
-    def _commit_batches(self, handle: Any, batch: Batch, count: int, now: bool) -> None:
+    def _commit_batches(self, batch: Batch, count: int, now: bool) -> None:
         if not 0 <= count <= len(batch):
             raise ValueError(f"the batch has {len(batch)} records, not {count}")
         if batch not in self._held:
@@ -98,12 +102,12 @@ class Reader(ReaderBase[Batch]):
             if self._held[i]._is_held():
                 raise BufferError("views of records that are to be given back are still in use")
         if count > batch._first:
-            self._commit_first(handle, n, count, lib.RBCORE_COMMIT_NOW if now else 0)
+            self._commit_first(n, count, lib.RBCORE_COMMIT_NOW if now else 0)
         elif n > 1:
             before = self._held[n - 2]
-            self._commit_first(handle, n - 1, len(before), lib.RBCORE_COMMIT_NOW if now else 0)
+            self._commit_first(n - 1, len(before), lib.RBCORE_COMMIT_NOW if now else 0)
 
-    def _commit_first(self, handle: Any, batches: int, count: int, flags: int) -> None:
+    def _commit_first(self, batches: int, count: int, flags: int) -> None:
         """Commits the first batches, of the last of them count records."""
         held = self._held
         last = held[batches - 1]
@@ -111,8 +115,8 @@ class Reader(ReaderBase[Batch]):
         record = ffi.NULL
         if not is_whole or batches < len(held):
             record = last._records + (count - 1)
-        result = lib.rbcore_reader_commit(handle, record, flags)
-        check(result, "rbcore_reader_commit", self._message(handle, result))
+        result = lib.rbcore_reader_commit(self._open, record, flags)
+        check(result, "rbcore_reader_commit", self._message(result))
         last._first = count
         for _ in range(batches if is_whole else batches - 1):
             batch = held.popleft()
