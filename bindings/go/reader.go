@@ -58,10 +58,13 @@ type Reader struct {
 	lost      error // why the last loop over Records ended
 
 	// mu guards what follows, and that one goroutine at a time is within the library.
-	mu    sync.Mutex
-	batch *batchArray
-	count int // records in the batch
-	next  int // of them were handed out
+	mu      sync.Mutex
+	samples unsafe.Pointer // of the view: where the sample of a record at position 0 begins
+	mask    uint64
+	base    uintptr // where the library has the record at position 0; set by the first one
+	batch   *batchArray
+	count   int // records in the batch
+	next    int // of them were handed out
 	// The end of what was handed out, and what the producers had reserved at the last fetch.
 	position, reserved uint64
 	pending            uint64 // bytes handed out and not given back
@@ -161,6 +164,8 @@ func (r *Reader) open(ring Ring, o *options) error {
 		return err
 	}
 	r.batch = r.owned.batch
+	r.samples = unsafe.Add(r.owned.view, r.owned.page+8)
+	r.mask = r.owned.size - 1
 	return r.poll()
 }
 
@@ -234,6 +239,9 @@ func (r *Reader) fetch(most int, strict bool) error {
 	case result > 0:
 		r.count = int(result)
 		r.reserved = r.producerPosition()
+		if r.base == 0 {
+			r.base = uintptr(r.batch[1].data) - uintptr(uint64(r.batch[1].position)&r.mask)
+		}
 		return nil
 	case result == 0:
 		return nil
@@ -329,26 +337,30 @@ func (r *Reader) fill(ctx context.Context, most int) error {
 	return nil
 }
 
-// take hands out the next record of the batch, as it lies in the ring.
-func (r *Reader) take(rec *Record) {
-	r.next++
-	record := &r.batch[r.next]
-	position, size := uint64(record.position), uint64(record.size)
-	end := position + (size+15)&^7
-	rec.RawSample = r.sample(position, size)
-	rec.Remaining = int(r.reserved - end)
-	rec.position = position
-	rec.data = uintptr(record.data)
-	rec.size = uint32(size)
-	rec.inRing = true
+// take hands out the next records of the batch, as many as there is room for, as they lie in the
+// ring. Returns how many.
+func (r *Reader) take(records []Record) int {
+	n := min(len(records), r.count-r.next)
+	batch := r.batch[1+r.next : 1+r.next+n]
+	end := r.position
+	for i := range batch {
+		// The data is mapped twice, so that no record has an end before its beginning.
+		position, size := uint64(batch[i].position), uint32(batch[i].size)
+		end = position + (uint64(size)+15)&^7
+		rec := &records[i]
+		rec.RawSample = unsafe.Slice((*byte)(unsafe.Add(r.samples, position&r.mask)), int(size))
+		rec.Remaining = int(r.reserved - end)
+		rec.position, rec.size, rec.inRing = position, size, true
+	}
+	r.next += n
 	r.pending += end - r.position
 	r.position = end
+	return n
 }
 
-// sample is the record's content in the view.
-func (r *Reader) sample(position, size uint64) []byte {
-	at := r.owned.page + uintptr((position+8)&(r.owned.size-1))
-	return unsafe.Slice((*byte)(unsafe.Add(r.owned.view, at)), size)[:size:size]
+// one is a slice of a record alone.
+func one(rec *Record) []Record {
+	return unsafe.Slice(rec, 1)
 }
 
 func (r *Reader) producerPosition() uint64 {
@@ -384,14 +396,14 @@ func (r *Reader) ReadInto(rec *Record) error {
 	if rec.inRing {
 		into = nil
 	}
-	r.take(rec)
+	r.take(one(rec))
 	if into == nil {
 		into = make([]byte, 0, len(rec.RawSample))
 	}
 	rec.RawSample = append(into, rec.RawSample...)
 	rec.inRing = false
 	if r.isRelease {
-		last := held(rec)
+		last := r.held(rec)
 		return r.release(&last, 1)
 	}
 	if !r.isBorrowed && (r.next == r.count || r.pending >= r.owned.size/partGivenBack) {
@@ -416,7 +428,7 @@ func (r *Reader) ReadZeroCopy(rec *Record) error {
 	if err := r.borrow(); err != nil {
 		return err
 	}
-	r.take(rec)
+	r.take(one(rec))
 	return nil
 }
 
@@ -434,11 +446,7 @@ func (r *Reader) ReadBatch(records []Record) (int, error) {
 	if err := r.borrow(); err != nil {
 		return 0, err
 	}
-	n := min(len(records), r.count-r.next)
-	for i := range records[:n] {
-		r.take(&records[i])
-	}
-	return n, nil
+	return r.take(records), nil
 }
 
 // borrow prepares for a record that is not copied: those copied before are given back by themselves,
@@ -520,7 +528,7 @@ func (r *Reader) nextOf(ctx context.Context, rec *Record) error {
 	if !r.isRelease {
 		r.isBorrowed = true
 	}
-	r.take(rec)
+	r.take(one(rec))
 	return nil
 }
 
@@ -567,7 +575,7 @@ func (r *Reader) CommitTo(rec *Record) error {
 	if end == r.position && !r.isRelease {
 		return r.commit()
 	}
-	if result := C.ringbuf_commit_to(r.core, held(rec)); result < 0 {
+	if result := C.ringbuf_commit_to(r.core, r.held(rec)); result < 0 {
 		return r.failure("commit", result)
 	}
 	r.pending = r.position - end
@@ -607,7 +615,7 @@ func (r *Reader) Release(records ...Record) error {
 	for len(records) > 0 {
 		n := min(len(records), len(chunk))
 		for i := range records[:n] {
-			chunk[i] = held(&records[i])
+			chunk[i] = r.held(&records[i])
 		}
 		if err := r.release(&chunk[0], n); err != nil {
 			failed = err
@@ -623,9 +631,12 @@ func (r *Reader) Release(records ...Record) error {
 	return failed
 }
 
-func held(rec *Record) C.ringbuf_held {
+// held is the record as the library knows it.
+func (r *Reader) held(rec *Record) C.ringbuf_held {
 	return C.ringbuf_held{
-		position: C.uint64_t(rec.position), data: C.uintptr_t(rec.data), size: C.uint32_t(rec.size),
+		position: C.uint64_t(rec.position),
+		data:     C.uintptr_t(r.base + uintptr(rec.position&r.mask)),
+		size:     C.uint32_t(rec.size),
 	}
 }
 

@@ -38,8 +38,7 @@ type Record struct {
 	// Remaining is the least number of bytes that were left in the ring behind this record.
 	Remaining int
 
-	position uint64  // of its header
-	data     uintptr // where it is for the library, which has a mapping of its own
+	position uint64 // of its header
 	size     uint32
 	inRing   bool
 }

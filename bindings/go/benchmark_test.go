@@ -1,0 +1,86 @@
+//go:build linux && cgo
+
+// SPDX-License-Identifier: MIT
+
+package ringbuf_test
+
+import (
+	"testing"
+	"time"
+
+	ringbuf "github.com/rbcore/rbcore/bindings/go"
+)
+
+// Reads rings of 1 MiB that are full of records of 24 bytes: nothing waits, one operation is a record.
+func benchmark(b *testing.B, read func(*ringbuf.Reader) (int, error)) {
+	source := newMemorySource(b, 1<<20)
+	reader, err := ringbuf.NewReader(source)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer reader.Close()
+	data := make([]byte, 24)
+	left := 0
+	b.ReportAllocs()
+	for n := 0; n < b.N; {
+		if left == 0 {
+			b.StopTimer()
+			for done := true; done; left++ {
+				if done, err = source.Produce(data, 0); err != nil {
+					b.Fatal(err)
+				}
+			}
+			left--
+			reader.SetDeadline(time.Time{})
+			b.StartTimer()
+		}
+		count, err := read(reader)
+		if err != nil {
+			b.Fatal(err)
+		}
+		left -= count
+		n += count
+	}
+}
+
+func BenchmarkReadBatch(b *testing.B) {
+	records := make([]ringbuf.Record, 256)
+	benchmark(b, func(reader *ringbuf.Reader) (int, error) {
+		n, err := reader.ReadBatch(records)
+		for i := range records[:n] {
+			sum += records[i].RawSample[0]
+		}
+		if err == nil {
+			err = reader.Commit()
+		}
+		return n, err
+	})
+}
+
+func BenchmarkReadZeroCopy(b *testing.B) {
+	var record ringbuf.Record
+	number := 0
+	benchmark(b, func(reader *ringbuf.Reader) (int, error) {
+		err := reader.ReadZeroCopy(&record)
+		if err == nil {
+			sum += record.RawSample[0]
+		}
+		if number++; err == nil && number%256 == 0 {
+			err = reader.Commit()
+		}
+		return 1, err
+	})
+}
+
+func BenchmarkReadInto(b *testing.B) {
+	var record ringbuf.Record
+	benchmark(b, func(reader *ringbuf.Reader) (int, error) {
+		err := reader.ReadInto(&record)
+		if err == nil {
+			sum += record.RawSample[0]
+		}
+		return 1, err
+	})
+}
+
+var sum byte
