@@ -1,0 +1,729 @@
+// SPDX-License-Identifier: MIT
+// Generated from rbcore.h by bindings/rust/generate. Do not edit.
+
+pub const RBCORE_VERSION: u32 = 256;
+pub const RBCORE_FEATURE_KERNEL_RING: u32 = 1;
+pub const RBCORE_FEATURE_MEMORY_RING: u32 = 2;
+pub const RBCORE_SOURCE_MAP_FD: u32 = 1;
+pub const RBCORE_SOURCE_PINNED_PATH: u32 = 2;
+pub const RBCORE_SOURCE_MAP_ID: u32 = 3;
+pub const RBCORE_SOURCE_MEMORY_RING: u32 = 4;
+pub const RBCORE_SOURCE_LATEST: u32 = 1;
+pub const RBCORE_SOURCE_INSIST: u32 = 2;
+pub const RBCORE_RINGS_MAX: u32 = 1024;
+pub const RBCORE_READER_RELEASE: u32 = 1;
+pub const RBCORE_READER_POLL: u32 = 2;
+pub const RBCORE_MAX_LATENCY: u32 = 100000;
+pub const RBCORE_FOREVER: i32 = -1;
+pub const RBCORE_COMMIT_NOW: u32 = 1;
+pub const RBCORE_RING_BROKEN: u32 = 1;
+pub const RBCORE_RING_UNGUARDED: u32 = 2;
+pub const RBCORE_RING_PACED: u32 = 4;
+pub const RBCORE_PRODUCERS_MAX: u32 = 64;
+pub const RBCORE_NO_WAKEUP: u32 = 1;
+pub const RBCORE_FORCE_WAKEUP: u32 = 2;
+unsafe extern "C" {
+    /// The version of the library at run time, in the form of RBCORE_VERSION. Any thread.
+    pub fn rbcore_version() -> u32;
+}
+unsafe extern "C" {
+    /** Tells whether this library on this kernel has a feature. Any thread.
+ Returns 1 for yes and 0 for no, also for a feature that this library has never heard of.
+   -EPERM   the process may not ask the kernel (it needs CAP_BPF);
+   -EMFILE, -ENFILE, -ENOMEM  no file descriptor or memory for the attempt.*/
+    pub fn rbcore_supports(feature: u32) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /** What an error means here, as an English sentence, for people. Takes the negative value a function
+ returned (or its absolute value). Never NULL; the string is static. Any thread.*/
+    pub fn rbcore_strerror(error: ::core::ffi::c_int) -> *const ::core::ffi::c_char;
+}
+unsafe extern "C" {
+    /** Creates a memory ring: a memfd laid out like the kernel's ring (consumer page, producer page,
+ data) and sealed against a change of its size, and the eventfd that wakes its reader. ring_size
+ is a power of two and a multiple of the page size. The caller owns both file descriptors
+ (close-on-exec), may pass them to other processes, and closes them when it likes: readers and
+ producers keep their own.
+
+ Whoever holds the descriptors can write what he likes into the memory. A reader survives that
+ (impossible content is -EBADMSG, never a crash), but cannot keep data from changing under the
+ eyes of its user: copy records of producers that are not trusted before looking at them.
+ Returns 0.
+   -EINVAL  ring_size is zero, not a power of two, smaller than a page or larger than 1 GiB; flags
+            is not 0;
+   -EMFILE, -ENFILE, -ENOMEM, -ENOSYS, -EFBIG  from the kernel, for want of what
+            memfd_create(2), eventfd(2) and ftruncate(2) need (-EFBIG: RLIMIT_FSIZE).*/
+    pub fn rbcore_memory_ring_create(
+        memory_fd: *mut ::core::ffi::c_int,
+        event_fd: *mut ::core::ffi::c_int,
+        ring_size: usize,
+        flags: u32,
+    ) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct rbcore_source {
+    /// of this struct
+    pub size: usize,
+    /// RBCORE_SOURCE_MAP_FD, ...
+    pub kind: u32,
+    /// RBCORE_SOURCE_LATEST, ...; default 0: resume where the last reader stopped
+    pub flags: u32,
+    /// stays the caller's: the library keeps a duplicate; default -1
+    pub fd: i32,
+    /// of a memory ring; as fd
+    pub event_fd: i32,
+    /// default 0: none
+    pub map_id: u32,
+    /// fd of the map in which rbcore_bpf.h counts losses; default -1: none
+    pub loss_fd: i32,
+    /// read during the call only; default NULL
+    pub path: *const ::core::ffi::c_char,
+    /// the caller's own, handed back by rbcore_reader_ring_stats; default 0
+    pub cookie: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of rbcore_source"][::core::mem::size_of::<rbcore_source>() - 48usize];
+    ["Alignment of rbcore_source"][::core::mem::align_of::<rbcore_source>() - 8usize];
+    [
+        "Offset of field: rbcore_source::size",
+    ][::core::mem::offset_of!(rbcore_source, size) - 0usize];
+    [
+        "Offset of field: rbcore_source::kind",
+    ][::core::mem::offset_of!(rbcore_source, kind) - 8usize];
+    [
+        "Offset of field: rbcore_source::flags",
+    ][::core::mem::offset_of!(rbcore_source, flags) - 12usize];
+    [
+        "Offset of field: rbcore_source::fd",
+    ][::core::mem::offset_of!(rbcore_source, fd) - 16usize];
+    [
+        "Offset of field: rbcore_source::event_fd",
+    ][::core::mem::offset_of!(rbcore_source, event_fd) - 20usize];
+    [
+        "Offset of field: rbcore_source::map_id",
+    ][::core::mem::offset_of!(rbcore_source, map_id) - 24usize];
+    [
+        "Offset of field: rbcore_source::loss_fd",
+    ][::core::mem::offset_of!(rbcore_source, loss_fd) - 28usize];
+    [
+        "Offset of field: rbcore_source::path",
+    ][::core::mem::offset_of!(rbcore_source, path) - 32usize];
+    [
+        "Offset of field: rbcore_source::cookie",
+    ][::core::mem::offset_of!(rbcore_source, cookie) - 40usize];
+};
+impl Default for rbcore_source {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+unsafe extern "C" {
+    /** RBCORE_SOURCE_INIT for callers without macros: fills the first size bytes of *out, size being the
+ caller's sizeof(rbcore_source). Any thread.
+   -EINVAL  size is below sizeof(size_t) or above 4096.*/
+    pub fn rbcore_source_init(
+        out: *mut rbcore_source,
+        size: usize,
+    ) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct rbcore_reader {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct rbcore_reader_options {
+    /// of this struct
+    pub size: usize,
+    /// RBCORE_READER_RELEASE; default 0: given back in order, by commit
+    pub flags: u64,
+    /// see rbcore_reader_next; 0: every record wakes an idle reader
+    pub max_latency_ns: i64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of rbcore_reader_options",
+    ][::core::mem::size_of::<rbcore_reader_options>() - 24usize];
+    [
+        "Alignment of rbcore_reader_options",
+    ][::core::mem::align_of::<rbcore_reader_options>() - 8usize];
+    [
+        "Offset of field: rbcore_reader_options::size",
+    ][::core::mem::offset_of!(rbcore_reader_options, size) - 0usize];
+    [
+        "Offset of field: rbcore_reader_options::flags",
+    ][::core::mem::offset_of!(rbcore_reader_options, flags) - 8usize];
+    [
+        "Offset of field: rbcore_reader_options::max_latency_ns",
+    ][::core::mem::offset_of!(rbcore_reader_options, max_latency_ns) - 16usize];
+};
+unsafe extern "C" {
+    /// RBCORE_READER_OPTIONS_INIT as a function; like rbcore_source_init. Any thread.
+    pub fn rbcore_reader_options_init(
+        out: *mut rbcore_reader_options,
+        size: usize,
+    ) -> ::core::ffi::c_int;
+}
+/** A record that was handed out. data points into the ring itself, is aligned to 8 bytes and stays
+ valid and unchanged until the record is given back by rbcore_reader_commit or
+ rbcore_reader_release. (In a memory ring a hostile producer may write there all the same.)*/
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct rbcore_record {
+    pub data: *const ::core::ffi::c_void,
+    /// of its header in the ring: its identity among the ring's records
+    pub position: u64,
+    /// bytes of data, as the producer reserved them; may be 0
+    pub size: u32,
+    /// the index that rbcore_reader_add returned
+    pub ring: u16,
+    /// none defined yet: 0
+    pub flags: u16,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of rbcore_record"][::core::mem::size_of::<rbcore_record>() - 24usize];
+    ["Alignment of rbcore_record"][::core::mem::align_of::<rbcore_record>() - 8usize];
+    [
+        "Offset of field: rbcore_record::data",
+    ][::core::mem::offset_of!(rbcore_record, data) - 0usize];
+    [
+        "Offset of field: rbcore_record::position",
+    ][::core::mem::offset_of!(rbcore_record, position) - 8usize];
+    [
+        "Offset of field: rbcore_record::size",
+    ][::core::mem::offset_of!(rbcore_record, size) - 16usize];
+    [
+        "Offset of field: rbcore_record::ring",
+    ][::core::mem::offset_of!(rbcore_record, ring) - 20usize];
+    [
+        "Offset of field: rbcore_record::flags",
+    ][::core::mem::offset_of!(rbcore_record, flags) - 22usize];
+};
+impl Default for rbcore_record {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+unsafe extern "C" {
+    /** Opens a reader without rings. options is optional. The caller gives it back by
+ rbcore_reader_free.
+   -EINVAL  options->size is absurd, a flag is unknown, max_latency_ns is negative, or 0 with
+            RBCORE_READER_POLL;
+   -E2BIG   options are from a newer version and use what this one does not know;
+   -ENOMEM, -EMFILE, -ENFILE  no memory or file descriptors (a reader has 3, and up to 3 a ring).*/
+    pub fn rbcore_reader_open(
+        out: *mut *mut rbcore_reader,
+        options: *const rbcore_reader_options,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /** Takes another reference to the reader, to be dropped by rbcore_reader_free: for garbage collected
+ languages, whose views of a record can outlive the reader's owner. Any thread. Returns 0.*/
+    pub fn rbcore_reader_ref(self_: *mut rbcore_reader) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /** Drops a reference; NULL is allowed. With the last one the reader is closed: records that were
+ handed out and not committed stay in the ring for the next reader, and their data becomes
+ invalid. With RBCORE_READER_RELEASE the mapping lives on, and rbcore_reader_release may be
+ called, until the last record that is held was released; a ring stays taken (-EBUSY for others)
+ until then. Any thread, but not while another uses this reference.*/
+    pub fn rbcore_reader_free(self_: *mut rbcore_reader);
+}
+unsafe extern "C" {
+    /** Adds a ring. Its records are read from where the last reader stopped, or with
+ RBCORE_SOURCE_LATEST from the first record that is not complete at this moment (what was skipped
+ is counted). Returns the ring's index, from 0 to RBCORE_RINGS_MAX - 1, which stays its own until
+ it was removed; indexes are reused as late as possible.
+
+ A ring has one consumer: two that do not know of each other lose records and can wedge the ring
+ for good. So a ring that another reader of this library has, in this process or another, is
+ refused. The other reader is known by a block that it leaves in the ring's consumer page and by a
+ lock; both must speak for a living reader. Readers of other libraries cannot be detected.
+ RBCORE_SOURCE_INSIST opens all the same: only for a reader known to be dead or hung.
+   -EINVAL      source->size is absurd, kind or a flag is unknown, or a field that the kind needs
+                is missing;
+   -E2BIG       source is from a newer version and uses what this one does not know;
+   -EBADF       fd, event_fd or loss_fd is not an open file descriptor;
+   -ENOENT      path or map_id names nothing;
+   -EMEDIUMTYPE the map is not of type BPF_MAP_TYPE_RINGBUF, or the loss map not a
+                BPF_MAP_TYPE_PERCPU_ARRAY of rbcore_bpf.h's values;
+   -EBADFD      fd is no BPF map; or no memory ring: not a memfd sealed against changes of its
+                size, or of another size or layout; or event_fd is no non-blocking eventfd;
+   -EOPNOTSUPP  the map is in overwrite mode (BPF_F_RB_OVERWRITE), which needs another way of
+                reading;
+   -EACCES, -EPERM  no permission: the fd is read-only or write-only, or the process lacks the
+                capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN);
+   -EBUSY       another reader has the ring;
+   -EBADMSG     the ring's positions are impossible;
+   -ENOSPC      the reader has RBCORE_RINGS_MAX rings, or the user the most epoll registrations;
+   -ESHUTDOWN   after rbcore_reader_shutdown;
+   -ENOMEM, -EMFILE, -ENFILE  no memory or file descriptors;
+   other errors as open(2) gives them for path.*/
+    pub fn rbcore_reader_add(
+        self_: *mut rbcore_reader,
+        source: *const rbcore_source,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /** Removes a ring: no record of it is read any more. What was not read stays in it for the next
+ reader. With RBCORE_READER_RELEASE held records stay valid, and the ring's index and the ring
+ itself taken, until they were released.
+   -EINVAL  no ring of this index;
+   -EBUSY   (without RBCORE_READER_RELEASE) records of the ring are handed out and not committed.*/
+    pub fn rbcore_reader_remove(
+        self_: *mut rbcore_reader,
+        ring: ::core::ffi::c_uint,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /** Reads up to max records without waiting, and returns how many. Records of one ring come in its
+ order. Rings are served in turn: in one call each ring has at most one turn, of at most the
+ records still free in the array, and the next call goes on with the ring after the one served
+ last; so none has a second turn before every other ring with data had one. Discarded records are
+ skipped; a call passes at most 65536 of them.
+
+ The array should fit the processor's first-level cache: 128 to 512 records are fastest to fill.
+
+ A read that finds records makes no system call (but for one in 1024 with a memory ring among
+ several whose head stays unfinished: whether its producer died). One that finds none makes 1 or
+ 2: it empties rbcore_reader_fd, arms the next wakeup and looks again. (A few more if the head of
+ a memory ring is unfinished: whether its producer lives.)
+   0           all rings are empty, or the record at the head is still being written; the next
+               wakeup is armed;
+   -EAGAIN     no record found yet, but the bound on discarded records was reached, or records
+               that dead producers left unfinished were skipped: call again;
+   -ENODATA    once, when all that was there at rbcore_reader_flush has been delivered;
+   -ECANCELED  once, after rbcore_reader_interrupt;
+   -ESHUTDOWN  after rbcore_reader_shutdown;
+   -EBADMSG    a ring's content is impossible, and no other ring has records. It stays so until
+               the ring is removed; rbcore_reader_message tells which;
+   -ENOBUFS    with several rings and without RBCORE_READER_RELEASE: the records not committed
+               come from more than 1024 turns a ring: commit first;
+   -EINVAL     records is NULL or max is 0.*/
+    pub fn rbcore_reader_read(
+        self_: *mut rbcore_reader,
+        records: *mut rbcore_record,
+        max: usize,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /** Waits until records are due, at most timeout_ns nanoseconds (0: not at all; RBCORE_FOREVER), then
+ reads like rbcore_reader_read.
+
+ A record is due at once in a ring that is idle or slow: it wakes the reader. In a busy ring, one
+ that had 4 records or more within max_latency_ns, records are due together: when the oldest has
+ waited for max_latency_ns, or earlier if max records or a quarter of the ring are there when it
+ looks. Meanwhile no producer pays for a wakeup. (That time is shorter for a ring that would fill
+ up. A max_latency_ns below 50 microseconds is as 0.) A look by the timer costs as much processor
+ time as 2 or 3 wakeups: bench/ has the measurements.
+
+ A ring that would fill up within 50 microseconds (below 64 KiB, or larger ones with large records)
+ is looked at without sleeping, once it was found half full, until nothing came for that long.
+
+ Both hold while all records that were handed out have been given back. As long as some have not,
+ the kernel wakes nobody: then it looks by the timer, first after 50 microseconds, with delays
+ that double up to 10 milliseconds. And a reader of memory rings looks every 100 milliseconds, for
+ records that a killed producer left unfinished. Before Linux 5.11 waits are rounded up to
+ milliseconds.
+   0           the time is up and nothing is due; the next wakeup is armed;
+   -EINTR      a signal was caught; nothing was lost, call again;
+   -EAGAIN     the time is up and the bound on discarded records was reached;
+   -EINVAL     max is 0, or timeout_ns is negative and not RBCORE_FOREVER;
+   -ENODATA, -ECANCELED, -ESHUTDOWN, -EBADMSG, -ENOBUFS  as rbcore_reader_read, at once.*/
+    pub fn rbcore_reader_next(
+        self_: *mut rbcore_reader,
+        records: *mut rbcore_record,
+        max: usize,
+        timeout_ns: i64,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /** Gives back records in the order in which they were handed out: all up to and with *last, those of
+ other rings included, or with last == NULL all. Their data becomes invalid, their space is free
+ for producers. Nothing but this call and rbcore_reader_release gives records back. (Discarded
+ records that follow one that was given back go with it.) Works after rbcore_reader_shutdown.
+ Returns 0, also where there was nothing to commit.
+   -EINVAL  the reader was opened with RBCORE_READER_RELEASE; *last is not a record that is handed
+            out and not committed (then nothing was committed); a flag is unknown. A *last that
+            was made up, not handed out, may pass for one; and one of a memory ring whose header a
+            hostile producer changed meanwhile does not (last == NULL always works).
+
+ While a ring is busy (see rbcore_reader_next) the space of the last small record becomes free
+ with the next commit only, or at once with RBCORE_COMMIT_NOW; it is committed all the same.*/
+    pub fn rbcore_reader_commit(
+        self_: *mut rbcore_reader,
+        last: *const rbcore_record,
+        flags: u32,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /** Gives back count single records, in any order. A ring's space becomes free as far as all records
+ before are back, too. Any thread, several at once. Returns 0. (A record must not be released
+ twice at the same time, nor while the last records of a removed ring or freed reader are: that
+ may go unnoticed, or touch what is freed.)
+   -EINVAL  the reader was not opened with RBCORE_READER_RELEASE; or some of the records are not
+            held: released before, or not from this reader. The others were released.*/
+    pub fn rbcore_reader_release(
+        self_: *mut rbcore_reader,
+        records: *const rbcore_record,
+        count: usize,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /** A file descriptor for poll(2), epoll(7) and event loops. When it is readable, call
+ rbcore_reader_next with timeout_ns 0 (or rbcore_reader_read) until it returns 0; only then wait
+ for it again. It belongs to the reader: never read from it or close it. Any thread.*/
+    pub fn rbcore_reader_fd(self_: *const rbcore_reader) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /** Makes the read or next that is running, or else the next one, return -ECANCELED, once, however
+ often it was called. Any thread, and async-signal-safe. Returns 0.*/
+    pub fn rbcore_reader_interrupt(self_: *mut rbcore_reader) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /** Delivers what is there even if no wakeup came for it (BPF_RB_NO_WAKEUP): makes read and next look
+ at all rings, and return -ENODATA, once, when everything that had been produced when they noticed
+ the flush was delivered. A record that is still being written is not waited for. Any thread, and
+ async-signal-safe. Returns 0.*/
+    pub fn rbcore_reader_flush(self_: *mut rbcore_reader) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /** Ends reading: from now on read, next and add return -ESHUTDOWN, a wait that is running included.
+ Records can still be given back. Any thread, and async-signal-safe. Returns 0.*/
+    pub fn rbcore_reader_shutdown(self_: *mut rbcore_reader) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /** The cause of the last error of rbcore_reader_add, _remove, _read, _next or _commit, in more words
+ than rbcore_strerror has: "map 12 is of type 1, not BPF_MAP_TYPE_RINGBUF". Never NULL; empty if
+ there was none. Valid until the next call on this handle.*/
+    pub fn rbcore_reader_message(
+        self_: *const rbcore_reader,
+    ) -> *const ::core::ffi::c_char;
+}
+/// Since the reader was opened, over all its rings, removed ones included.
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct rbcore_reader_stats {
+    /// of this struct
+    pub size: usize,
+    /// handed out
+    pub records: u64,
+    /// of their data
+    pub bytes: u64,
+    /// records that their producer discarded, skipped
+    pub discards: u64,
+    /// calls of read and next that returned records
+    pub batches: u64,
+    /// advances of a ring's consumer position
+    pub commits: u64,
+    /// waits of next that an event ended, and events emptied by read
+    pub wakeups: u64,
+    /// rings now
+    pub rings: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of rbcore_reader_stats",
+    ][::core::mem::size_of::<rbcore_reader_stats>() - 64usize];
+    [
+        "Alignment of rbcore_reader_stats",
+    ][::core::mem::align_of::<rbcore_reader_stats>() - 8usize];
+    [
+        "Offset of field: rbcore_reader_stats::size",
+    ][::core::mem::offset_of!(rbcore_reader_stats, size) - 0usize];
+    [
+        "Offset of field: rbcore_reader_stats::records",
+    ][::core::mem::offset_of!(rbcore_reader_stats, records) - 8usize];
+    [
+        "Offset of field: rbcore_reader_stats::bytes",
+    ][::core::mem::offset_of!(rbcore_reader_stats, bytes) - 16usize];
+    [
+        "Offset of field: rbcore_reader_stats::discards",
+    ][::core::mem::offset_of!(rbcore_reader_stats, discards) - 24usize];
+    [
+        "Offset of field: rbcore_reader_stats::batches",
+    ][::core::mem::offset_of!(rbcore_reader_stats, batches) - 32usize];
+    [
+        "Offset of field: rbcore_reader_stats::commits",
+    ][::core::mem::offset_of!(rbcore_reader_stats, commits) - 40usize];
+    [
+        "Offset of field: rbcore_reader_stats::wakeups",
+    ][::core::mem::offset_of!(rbcore_reader_stats, wakeups) - 48usize];
+    [
+        "Offset of field: rbcore_reader_stats::rings",
+    ][::core::mem::offset_of!(rbcore_reader_stats, rings) - 56usize];
+};
+unsafe extern "C" {
+    /// RBCORE_READER_STATS_INIT as a function; like rbcore_source_init. Any thread.
+    pub fn rbcore_reader_stats_init(
+        out: *mut rbcore_reader_stats,
+        size: usize,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /** Fills *out, as far as out->size goes. Any thread; each figure is exact as of some moment during
+ the call. Returns 0.
+   -EINVAL  out->size is absurd.*/
+    pub fn rbcore_reader_stats_get(
+        self_: *mut rbcore_reader,
+        out: *mut rbcore_reader_stats,
+    ) -> ::core::ffi::c_int;
+}
+/// Of one ring, since it was added unless said otherwise.
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct rbcore_ring_stats {
+    /// of this struct
+    pub size: usize,
+    /// of its source
+    pub cookie: u64,
+    /// RBCORE_RING_BROKEN, ...
+    pub flags: u64,
+    /// BPF map id; RBCORE_UNKNOWN for a memory ring
+    pub map_id: u64,
+    /// bytes of its data area
+    pub ring_size: u64,
+    /// produced and not handed out: headers, unfinished ones included
+    pub bytes_waiting: u64,
+    /// most bytes produced and not given back that a read ever found
+    pub high_water: u64,
+    /// handed out
+    pub records: u64,
+    /// of their data
+    pub bytes: u64,
+    /// records that their producer discarded, skipped
+    pub discards: u64,
+    /** records that a producer left unfinished when it died, skipped; only in a
+memory ring*/
+    pub abandoned: u64,
+    /// records skipped by RBCORE_SOURCE_LATEST
+    pub skipped: u64,
+    /** records refused because the ring was full, since it was created: from
+the loss map, or counted by a memory ring's producers;
+RBCORE_UNKNOWN without a loss map*/
+    pub lost: u64,
+    /// end of the last record reserved
+    pub producer_pos: u64,
+    /// up to here records were handed out or skipped
+    pub read_pos: u64,
+    /// up to here they were given back
+    pub user_pos: u64,
+    /// up to here the kernel knows that they were
+    pub consumer_pos: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of rbcore_ring_stats",
+    ][::core::mem::size_of::<rbcore_ring_stats>() - 136usize];
+    [
+        "Alignment of rbcore_ring_stats",
+    ][::core::mem::align_of::<rbcore_ring_stats>() - 8usize];
+    [
+        "Offset of field: rbcore_ring_stats::size",
+    ][::core::mem::offset_of!(rbcore_ring_stats, size) - 0usize];
+    [
+        "Offset of field: rbcore_ring_stats::cookie",
+    ][::core::mem::offset_of!(rbcore_ring_stats, cookie) - 8usize];
+    [
+        "Offset of field: rbcore_ring_stats::flags",
+    ][::core::mem::offset_of!(rbcore_ring_stats, flags) - 16usize];
+    [
+        "Offset of field: rbcore_ring_stats::map_id",
+    ][::core::mem::offset_of!(rbcore_ring_stats, map_id) - 24usize];
+    [
+        "Offset of field: rbcore_ring_stats::ring_size",
+    ][::core::mem::offset_of!(rbcore_ring_stats, ring_size) - 32usize];
+    [
+        "Offset of field: rbcore_ring_stats::bytes_waiting",
+    ][::core::mem::offset_of!(rbcore_ring_stats, bytes_waiting) - 40usize];
+    [
+        "Offset of field: rbcore_ring_stats::high_water",
+    ][::core::mem::offset_of!(rbcore_ring_stats, high_water) - 48usize];
+    [
+        "Offset of field: rbcore_ring_stats::records",
+    ][::core::mem::offset_of!(rbcore_ring_stats, records) - 56usize];
+    [
+        "Offset of field: rbcore_ring_stats::bytes",
+    ][::core::mem::offset_of!(rbcore_ring_stats, bytes) - 64usize];
+    [
+        "Offset of field: rbcore_ring_stats::discards",
+    ][::core::mem::offset_of!(rbcore_ring_stats, discards) - 72usize];
+    [
+        "Offset of field: rbcore_ring_stats::abandoned",
+    ][::core::mem::offset_of!(rbcore_ring_stats, abandoned) - 80usize];
+    [
+        "Offset of field: rbcore_ring_stats::skipped",
+    ][::core::mem::offset_of!(rbcore_ring_stats, skipped) - 88usize];
+    [
+        "Offset of field: rbcore_ring_stats::lost",
+    ][::core::mem::offset_of!(rbcore_ring_stats, lost) - 96usize];
+    [
+        "Offset of field: rbcore_ring_stats::producer_pos",
+    ][::core::mem::offset_of!(rbcore_ring_stats, producer_pos) - 104usize];
+    [
+        "Offset of field: rbcore_ring_stats::read_pos",
+    ][::core::mem::offset_of!(rbcore_ring_stats, read_pos) - 112usize];
+    [
+        "Offset of field: rbcore_ring_stats::user_pos",
+    ][::core::mem::offset_of!(rbcore_ring_stats, user_pos) - 120usize];
+    [
+        "Offset of field: rbcore_ring_stats::consumer_pos",
+    ][::core::mem::offset_of!(rbcore_ring_stats, consumer_pos) - 128usize];
+};
+unsafe extern "C" {
+    /// RBCORE_RING_STATS_INIT as a function; like rbcore_source_init. Any thread.
+    pub fn rbcore_ring_stats_init(
+        out: *mut rbcore_ring_stats,
+        size: usize,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /** Fills *out for one ring, as far as out->size goes. Any thread; each figure is exact as of some
+ moment during the call. Returns 0.
+   -EINVAL  no ring of this index, or out->size is absurd.*/
+    pub fn rbcore_reader_ring_stats(
+        self_: *mut rbcore_reader,
+        ring: ::core::ffi::c_uint,
+        out: *mut rbcore_ring_stats,
+    ) -> ::core::ffi::c_int;
+}
+/** What names a record among all records of all machines: the boot during which it was produced, the
+ ring, and its position in it. The same whichever process reads it.*/
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct rbcore_identity {
+    /// of this struct
+    pub size: usize,
+    /// /proc/sys/kernel/random/boot_id; all zero where that cannot be read
+    pub boot_id: [u8; 16usize],
+    /// RBCORE_SOURCE_MAP_ID or RBCORE_SOURCE_MEMORY_RING: what ring_id is of
+    pub kind: u64,
+    /// the BPF map's id, or the memory ring's inode number
+    pub ring_id: u64,
+    /// of the record's header
+    pub position: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of rbcore_identity"][::core::mem::size_of::<rbcore_identity>() - 48usize];
+    [
+        "Alignment of rbcore_identity",
+    ][::core::mem::align_of::<rbcore_identity>() - 8usize];
+    [
+        "Offset of field: rbcore_identity::size",
+    ][::core::mem::offset_of!(rbcore_identity, size) - 0usize];
+    [
+        "Offset of field: rbcore_identity::boot_id",
+    ][::core::mem::offset_of!(rbcore_identity, boot_id) - 8usize];
+    [
+        "Offset of field: rbcore_identity::kind",
+    ][::core::mem::offset_of!(rbcore_identity, kind) - 24usize];
+    [
+        "Offset of field: rbcore_identity::ring_id",
+    ][::core::mem::offset_of!(rbcore_identity, ring_id) - 32usize];
+    [
+        "Offset of field: rbcore_identity::position",
+    ][::core::mem::offset_of!(rbcore_identity, position) - 40usize];
+};
+unsafe extern "C" {
+    /// RBCORE_IDENTITY_INIT as a function; like rbcore_source_init. Any thread.
+    pub fn rbcore_identity_init(
+        out: *mut rbcore_identity,
+        size: usize,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /** The identity of a record that was handed out by this reader. Any thread. Returns 0.
+   -EINVAL  no ring of the record's index, or out->size is absurd.*/
+    pub fn rbcore_reader_identity(
+        self_: *mut rbcore_reader,
+        record: *const rbcore_record,
+        out: *mut rbcore_identity,
+    ) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct rbcore_producer {
+    _unused: [u8; 0],
+}
+unsafe extern "C" {
+    /** Opens a producer for a ring. This version knows sources of kind RBCORE_SOURCE_MEMORY_RING with no
+ flags; cookie, path, map_id and loss_fd are not looked at. The caller gives it back by
+ rbcore_producer_free. All functions of a producer but rbcore_producer_free may be called by any
+ thread, several at once.
+   -EINVAL, -E2BIG, -EBADF, -EBADFD, -ENOMEM, -EMFILE, -ENFILE  as rbcore_reader_add;
+   -EBADMSG     the ring's positions are impossible;
+   -EOPNOTSUPP  the source is of another kind;
+   -EACCES, -EPERM  the memory ring's descriptor does not allow writing;
+   -ENOENT      /proc is not mounted;
+   -EUSERS      the ring has RBCORE_PRODUCERS_MAX producers.*/
+    pub fn rbcore_producer_open(
+        out: *mut *mut rbcore_producer,
+        source: *const rbcore_source,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /** Closes the producer; NULL is allowed. Records that are reserved and neither submitted nor
+ discarded are abandoned: the reader skips and counts them.*/
+    pub fn rbcore_producer_free(self_: *mut rbcore_producer);
+}
+unsafe extern "C" {
+    /** Reserves a record of size bytes and sets *data to where its content goes (aligned to 8 bytes, in
+ the ring itself, not cleared). Until it is submitted or discarded, the reader stops before it.
+ Never blocks for the reader; producers wait for each other for the length of a reserve. If a
+ producer died in the middle of its own, that wait takes a millisecond (and has no end if it died
+ in another pid namespace while a child that it forked lives). Returns 0.
+   -EAGAIN   the ring is full: the record is lost, and counted as such in the ring;
+   -EMSGSIZE the record can never fit: size is more than the ring's size - 16 (the kernel never
+             fills a ring to the last 8 bytes, and each record has a header of 8);
+   -EBADMSG  the ring's positions are impossible.*/
+    pub fn rbcore_producer_reserve(
+        self_: *mut rbcore_producer,
+        data: *mut *mut ::core::ffi::c_void,
+        size: usize,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /** Hands a reserved record to the reader. The reader is woken if it had given back all before this
+ record, like the kernel does it, or as flags say. data is what reserve set. Returns 0.
+   -EINVAL  data is not a record that this producer has reserved, or a flag is unknown.*/
+    pub fn rbcore_producer_submit(
+        self_: *mut rbcore_producer,
+        data: *mut ::core::ffi::c_void,
+        flags: u32,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /// Gives up a reserved record: the reader skips it. Otherwise as rbcore_producer_submit.
+    pub fn rbcore_producer_discard(
+        self_: *mut rbcore_producer,
+        data: *mut ::core::ffi::c_void,
+        flags: u32,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /** Reserves, copies size bytes from data (optional if size is 0) and submits. Returns 0.
+   -EAGAIN, -EMSGSIZE, -EBADMSG  as rbcore_producer_reserve;
+   -EINVAL  a flag is unknown, or data is NULL and size is not 0.*/
+    pub fn rbcore_producer_output(
+        self_: *mut rbcore_producer,
+        data: *const ::core::ffi::c_void,
+        size: usize,
+        flags: u32,
+    ) -> ::core::ffi::c_int;
+}
