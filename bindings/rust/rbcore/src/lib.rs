@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+//! Reads the BPF ring buffer: in batches, without copying, with moderated wakeups.
+//!
+//! ```
+//! use rbcore::{MemoryRing, Producer, Reader, Source};
+//!
+//! # fn main() -> Result<(), rbcore::Error> {
+//! let ring = MemoryRing::create(65536)?;
+//! Producer::open(&ring)?.output(b"hello")?;
+//!
+//! let mut reader = Reader::open()?;
+//! reader.add(&Source::memory(&ring))?; // or Source::map(&map), Source::path("/sys/fs/bpf/events")
+//! let batch = reader.next(None)?;
+//! for record in &batch {
+//!     assert_eq!(record.data(), b"hello");
+//! }
+//! batch.commit()?; // now the producer has the space again
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Giving records back
+//! Nothing but giving back frees space in the ring, and there are two ways to do it, each with a type
+//! of reader:
+//!
+//! - [`Reader`] lends a [`Batch`], whose records go back in order: all by [`Batch::commit`], or some by
+//!   [`Batch::commit_first`]. A record used after that does not compile. A batch that is dropped
+//!   gives nothing back: its records go with the next commit, or stay for the next reader.
+//! - [`LeaseReader`] gives out [`Lease`]s: `'static` and [`Send`], for other threads, given back
+//!   when they are dropped, in any order. They keep the ring mapped, also after the reader is gone.
+//!
+//! # Who else writes there
+//! A record of a BPF map cannot be changed by anybody before it was given back: it is read where it
+//! is. The memory of a [`MemoryRing`] can be written by whoever has its descriptors. So its records
+//! are copied before a program sees them as `&[u8]`, unless it vouches for the others by
+//! [`Source::trusted`], which is `unsafe`. So is [`Source::insist`]: a second consumer of one ring
+//! gives back what the first still reads. (A consumer from another library does so, too, and cannot
+//! be noticed: see [`Reader::add`].)
+//!
+//! # Waiting
+//! [`Reader::next`] waits; in an event loop the reader is a descriptor ([`AsFd`](std::os::fd::AsFd)),
+//! and with the feature `tokio` there is `AsyncReader`. [`Reader::handle`] interrupts, flushes or
+//! shuts down from any thread.
+
+mod batch;
+mod error;
+mod lease;
+mod memory_ring;
+mod producer;
+mod reader;
+mod source;
+mod stats;
+#[cfg(feature = "tokio")]
+mod tokio;
+
+pub use batch::{Batch, Record, Records};
+pub use error::{Error, Result};
+pub use lease::{Lease, LeaseReader, Leases};
+pub use memory_ring::MemoryRing;
+pub use producer::{Producer, Reservation, Wakeup};
+pub use reader::{Handle, InOrder, Leased, Reader, ReaderBuilder};
+pub use source::Source;
+pub use stats::{Identity, ReaderStats, RingId, RingStats};
+#[cfg(feature = "tokio")]
+pub use tokio::AsyncReader;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use rbcore_sys as sys;
+
+use crate::error::{Result, check};
+
+/// A ring in memory, with the layout of the kernel's: for programs without BPF, between threads or
+/// processes.
+///
+/// It is two descriptors, which can be passed to other processes. Readers and producers keep
+/// descriptors of their own.
+#[derive(Debug)]
+pub struct MemoryRing {
+    memory: OwnedFd,
+    event: OwnedFd,
+}
+
+impl MemoryRing {
+    /// Creates a ring of `size` bytes: a power of two, from a page to 1 GiB.
+    pub fn create(size: usize) -> Result<Self> {
+        let (mut memory, mut event) = (-1, -1);
+        // SAFETY: both are pointers to live integers.
+        check(unsafe { sys::rbcore_memory_ring_create(&mut memory, &mut event, size, 0) })?;
+        // SAFETY: both are new and nobody else's.
+        let (memory, event) =
+            unsafe { (OwnedFd::from_raw_fd(memory), OwnedFd::from_raw_fd(event)) };
+        Ok(Self { memory, event })
+    }
+
+    /// A ring that another process created. What they are is checked where they are used.
+    pub fn from_fds(memory: OwnedFd, event: OwnedFd) -> Self {
+        Self { memory, event }
+    }
+
+    /// The two descriptors, memory and event, to be passed to another process.
+    pub fn into_fds(self) -> (OwnedFd, OwnedFd) {
+        (self.memory, self.event)
+    }
+
+    /// The memory's descriptor.
+    pub fn memory(&self) -> BorrowedFd<'_> {
+        self.memory.as_fd()
+    }
+
+    /// The descriptor that wakes the reader.
+    pub fn event(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
+    }
+}

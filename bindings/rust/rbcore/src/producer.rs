@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+use std::ffi::c_void;
+use std::io;
+use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
+
+use rbcore_sys as sys;
+
+use crate::error::{Error, Result, check};
+use crate::{MemoryRing, Source};
+
+/// Whether a record wakes the reader.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wakeup {
+    /// If the reader had given back all before it, as the kernel does it.
+    #[default]
+    Adaptive,
+    /// Never: it is read with what comes later, or by a flush.
+    Never,
+    /// Always, even if the reader is busy.
+    Force,
+}
+
+impl Wakeup {
+    fn flags(self) -> u32 {
+        match self {
+            Wakeup::Adaptive => 0,
+            Wakeup::Never => sys::RBCORE_NO_WAKEUP,
+            Wakeup::Force => sys::RBCORE_FORCE_WAKEUP,
+        }
+    }
+}
+
+/// Writes records into a memory ring. Any number of threads may share one.
+#[derive(Debug)]
+pub struct Producer {
+    raw: NonNull<sys::rbcore_producer>,
+}
+
+// SAFETY: all functions but _free may be called by any thread, several at once (rbcore.h), and
+// _free has the only reference.
+unsafe impl Send for Producer {}
+// SAFETY: as above.
+unsafe impl Sync for Producer {}
+
+impl Producer {
+    /// Opens a producer for the ring. A ring has at most 64 of them, over all processes.
+    pub fn open(ring: &MemoryRing) -> Result<Self> {
+        let source = Source::memory(ring);
+        let source = source.to_raw()?;
+        let mut raw = std::ptr::null_mut();
+        // SAFETY: both pointers are live, and the source's fields are those of its kind.
+        check(unsafe { sys::rbcore_producer_open(&mut raw, &source.raw) })?;
+        match NonNull::new(raw) {
+            Some(raw) => Ok(Self { raw }),
+            None => Err(Error::invalid("")),
+        }
+    }
+
+    /// Reserves a record of `size` bytes, to be filled, and then submitted or discarded. Until then
+    /// the reader stops before it. [`Error::Full`] if there is no room.
+    pub fn reserve(&self, size: usize) -> Result<Reservation<'_>> {
+        let mut data = std::ptr::null_mut();
+        // SAFETY: the handle lives as long as self.
+        let result = unsafe { sys::rbcore_producer_reserve(self.raw.as_ptr(), &mut data, size) };
+        check(result).map_err(full)?;
+        match NonNull::new(data.cast()) {
+            Some(data) => Ok(Reservation {
+                producer: self,
+                data,
+                size,
+                written: 0,
+            }),
+            None => Err(Error::invalid("")),
+        }
+    }
+
+    /// Writes a whole record. [`Error::Full`] if there is no room.
+    pub fn output(&self, data: &[u8]) -> Result<()> {
+        self.output_with(data, Wakeup::Adaptive)
+    }
+
+    /// The same, and says whether it wakes the reader.
+    pub fn output_with(&self, data: &[u8], wakeup: Wakeup) -> Result<()> {
+        // SAFETY: the handle lives as long as self; the data is read during the call only.
+        let result = unsafe {
+            sys::rbcore_producer_output(
+                self.raw.as_ptr(),
+                data.as_ptr().cast(),
+                data.len(),
+                wakeup.flags(),
+            )
+        };
+        check(result).map_err(full)?;
+        Ok(())
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        // SAFETY: nobody uses the handle any more: reservations borrow it.
+        unsafe { sys::rbcore_producer_free(self.raw.as_ptr()) };
+    }
+}
+
+fn full(error: Error) -> Error {
+    match error {
+        Error::Again => Error::Full,
+        other => other,
+    }
+}
+
+/// A record that is being written: by [`io::Write`] from its beginning, or by
+/// [`put`](Self::put) anywhere. What is not written keeps what the ring held there. Dropped, it is
+/// discarded.
+#[derive(Debug)]
+#[must_use = "a reservation that is dropped is discarded"]
+pub struct Reservation<'p> {
+    producer: &'p Producer,
+    data: NonNull<u8>,
+    size: usize,
+    written: usize,
+}
+
+// SAFETY: a reserved record may be written and submitted by any thread.
+unsafe impl Send for Reservation<'_> {}
+
+impl Reservation<'_> {
+    /// The size that was reserved.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Writes `bytes` from `offset` on; an error if they go beyond the end.
+    pub fn put(&mut self, offset: usize, bytes: &[u8]) -> Result<()> {
+        if offset > self.size || bytes.len() > self.size - offset {
+            return Err(Error::invalid("the bytes go beyond the reserved record"));
+        }
+        // SAFETY: within the reserved bytes, which nobody else writes. No reference to them is made:
+        // another process could be reading them.
+        unsafe {
+            let to = self.data.as_ptr().add(offset);
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
+        }
+        Ok(())
+    }
+
+    /// The reserved bytes, to be written in place.
+    ///
+    /// # Safety
+    /// No other process or thread may write or read them through the ring's descriptors.
+    pub unsafe fn as_mut_slice(&mut self) -> &mut [u8] {
+        // SAFETY: `size` bytes were reserved at `data`; the caller says that they are his alone.
+        unsafe { std::slice::from_raw_parts_mut(self.data.as_ptr(), self.size) }
+    }
+
+    /// Hands the record to the reader.
+    pub fn submit(self) -> Result<()> {
+        self.submit_with(Wakeup::Adaptive)
+    }
+
+    /// The same, and says whether it wakes the reader.
+    pub fn submit_with(self, wakeup: Wakeup) -> Result<()> {
+        self.finish(sys::rbcore_producer_submit, wakeup)
+    }
+
+    /// Gives the record up: the reader skips it.
+    pub fn discard(self) -> Result<()> {
+        self.discard_with(Wakeup::Adaptive)
+    }
+
+    /// The same, and says whether it wakes the reader.
+    pub fn discard_with(self, wakeup: Wakeup) -> Result<()> {
+        self.finish(sys::rbcore_producer_discard, wakeup)
+    }
+
+    fn finish(self, how: Finish, wakeup: Wakeup) -> Result<()> {
+        let this = ManuallyDrop::new(self);
+        let data = this.data.as_ptr().cast();
+        // SAFETY: reserved by this producer, and finished once: self is consumed.
+        check(unsafe { how(this.producer.raw.as_ptr(), data, wakeup.flags()) })?;
+        Ok(())
+    }
+}
+
+type Finish = unsafe extern "C" fn(*mut sys::rbcore_producer, *mut c_void, u32) -> i32;
+
+impl io::Write for Reservation<'_> {
+    /// Behind what was written before; 0 at the end of the record.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = bytes.len().min(self.size - self.written);
+        self.put(self.written, &bytes[..count])?;
+        self.written += count;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        let data = self.data.as_ptr().cast();
+        // SAFETY: reserved by this producer and not finished: that would have forgotten self.
+        // It can only fail in a forked child, where the record is the parent's.
+        unsafe { sys::rbcore_producer_discard(self.producer.raw.as_ptr(), data, 0) };
+    }
+}

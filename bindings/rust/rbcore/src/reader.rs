@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: MIT
+use std::ffi::{CStr, c_int, c_void};
+use std::fmt;
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::ptr::{NonNull, null, null_mut};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use rbcore_sys as sys;
+
+use crate::error::{Error, Result, check};
+use crate::{Batch, Identity, ReaderStats, RingStats, Source, stats};
+
+/// The mode of a [`Reader`] that lends batches, given back in order.
+#[derive(Debug)]
+pub enum InOrder {}
+
+/// The mode of a [`LeaseReader`](crate::LeaseReader): records are given back one by one, in any order.
+#[derive(Debug)]
+pub enum Leased {}
+
+/// The library's handle; dropped, it closes the reader.
+#[derive(Debug)]
+pub(crate) struct Raw(NonNull<sys::rbcore_reader>);
+
+// SAFETY: a handle may be used by any thread, by one at a time. What needs that is only called by
+// functions of Reader and Batch that have it by &mut; the rest is for any thread (rbcore.h).
+unsafe impl Send for Raw {}
+// SAFETY: as above.
+unsafe impl Sync for Raw {}
+
+impl Raw {
+    pub(crate) fn as_ptr(&self) -> *mut sys::rbcore_reader {
+        self.0.as_ptr()
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // SAFETY: the last use; leases have the library's word that they may be released after it.
+        unsafe { sys::rbcore_reader_free(self.as_ptr()) };
+    }
+}
+
+/// How a reader is to be opened. Made by [`Reader::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder opens nothing by itself"]
+pub struct ReaderBuilder {
+    max_latency: Duration,
+    polls: bool,
+    batch_size: usize,
+}
+
+impl ReaderBuilder {
+    /// How long records of a busy ring may wait to be read together; zero: every record wakes an
+    /// idle reader. The default is 100 microseconds; below 50, rings are never taken for busy.
+    pub fn max_latency(mut self, latency: Duration) -> Self {
+        self.max_latency = latency;
+        self
+    }
+
+    /// Looks by a timer alone, every [`max_latency`](Self::max_latency): for BPF programs that never
+    /// wake their reader (`BPF_RB_NO_WAKEUP`).
+    pub fn polling(mut self) -> Self {
+        self.polls = true;
+        self
+    }
+
+    /// The most records that a batch has; 256 by default. 128 to 512 are fastest.
+    pub fn batch_size(mut self, records: usize) -> Self {
+        self.batch_size = records;
+        self
+    }
+
+    /// Opens a reader whose records are given back in order.
+    pub fn open(self) -> Result<Reader> {
+        self.open_as(0)
+    }
+
+    /// Opens a reader whose records are given back one by one, in any order, from any thread.
+    pub fn open_leasing(self) -> Result<Reader<Leased>> {
+        self.open_as(sys::RBCORE_READER_RELEASE)
+    }
+
+    fn open_as<M>(self, mode: u32) -> Result<Reader<M>> {
+        if self.batch_size == 0 {
+            return Err(Error::invalid("a batch has no room for records"));
+        }
+        let polls = if self.polls {
+            sys::RBCORE_READER_POLL
+        } else {
+            0
+        };
+        let options = sys::rbcore_reader_options {
+            size: size_of::<sys::rbcore_reader_options>(),
+            flags: u64::from(mode | polls),
+            max_latency_ns: nanoseconds(self.max_latency),
+        };
+        let mut raw = null_mut();
+        // SAFETY: both pointers are live.
+        check(unsafe { sys::rbcore_reader_open(&mut raw, &options) })?;
+        let raw = Raw(NonNull::new(raw).ok_or_else(|| Error::invalid(""))?);
+        // SAFETY: the handle was just opened.
+        let fd = unsafe { sys::rbcore_reader_fd(raw.as_ptr()) };
+        check(fd)?;
+        Ok(Reader {
+            raw: Arc::new(raw),
+            fd,
+            records: vec![NO_RECORD; self.batch_size],
+            count: 0,
+            is_copied: Vec::new(),
+            copies: Vec::new(),
+            originals: Vec::new(),
+            mode: PhantomData,
+        })
+    }
+}
+
+const NO_RECORD: sys::rbcore_record = sys::rbcore_record {
+    data: null(),
+    position: 0,
+    size: 0,
+    ring: 0,
+    flags: 0,
+};
+
+/// Saturates: 292 years are for ever.
+fn nanoseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Reads one or more rings. The crate's documentation tells the two modes apart.
+pub struct Reader<M = InOrder> {
+    raw: Arc<Raw>,
+    fd: RawFd,
+    /// Room for a batch; the first `count` are of the last one.
+    pub(crate) records: Vec<sys::rbcore_record>,
+    pub(crate) count: usize,
+    /// By index of the ring.
+    is_copied: Vec<bool>,
+    /// The data of the last batch's records that had to be copied, in words.
+    copies: Vec<u64>,
+    /// Where the data of the last batch's records is in the ring; empty if nothing was copied.
+    originals: Vec<*const c_void>,
+    mode: PhantomData<M>,
+}
+
+// SAFETY: the pointers of the records are into mappings that belong to the handle, or into `copies`.
+unsafe impl<M> Send for Reader<M> {}
+// SAFETY: by & only what any thread may do.
+unsafe impl<M> Sync for Reader<M> {}
+
+impl Reader {
+    /// Opens a reader with the defaults, without rings.
+    pub fn open() -> Result<Self> {
+        Self::builder().open()
+    }
+
+    /// Options of a reader, of either mode.
+    pub fn builder() -> ReaderBuilder {
+        ReaderBuilder {
+            max_latency: Duration::from_nanos(u64::from(sys::RBCORE_MAX_LATENCY)),
+            polls: false,
+            batch_size: 256,
+        }
+    }
+
+    /// Reads what is there, without waiting. An empty batch: there is nothing.
+    pub fn read(&mut self) -> Result<Batch<'_>> {
+        self.fetch()?;
+        self.copy_shared();
+        Ok(Batch::new(self))
+    }
+
+    /// Waits until records are due, at most for the timeout (`None`: without end), then reads.
+    /// An empty batch: the time is up. In a busy ring records are due together: see
+    /// [`ReaderBuilder::max_latency`].
+    pub fn next(&mut self, timeout: Option<Duration>) -> Result<Batch<'_>> {
+        self.fetch_due(timeout)?;
+        Ok(self.last_batch())
+    }
+
+    /// What the last fetch found.
+    pub(crate) fn last_batch(&mut self) -> Batch<'_> {
+        self.copy_shared();
+        Batch::new(self)
+    }
+
+    /// Gives back all that was read, in batches that were dropped, too.
+    pub fn commit(&mut self) -> Result<()> {
+        self.commit_up_to(None, 0)
+    }
+
+    /// The same, and frees the space at once. Otherwise the last small record of a busy ring is freed
+    /// with the next commit only, which spares producers their wakeups.
+    pub fn commit_now(&mut self) -> Result<()> {
+        self.commit_up_to(None, sys::RBCORE_COMMIT_NOW)
+    }
+
+    /// Gives back all up to and with the record at this index of the last batch.
+    pub(crate) fn commit_up_to(&mut self, last: Option<usize>, flags: u32) -> Result<()> {
+        let last = last.map(|index| sys::rbcore_record {
+            data: *self
+                .originals
+                .get(index)
+                .unwrap_or(&self.records[index].data),
+            ..self.records[index]
+        });
+        let last = last.as_ref().map_or(null(), |last| last as *const _);
+        // SAFETY: the handle is live; last is NULL or a copy of a record.
+        let result = unsafe { sys::rbcore_reader_commit(self.raw.as_ptr(), last, flags) };
+        self.check(result)?;
+        Ok(())
+    }
+
+    /// Copies what another process may write, so that it can be lent as `&[u8]`.
+    fn copy_shared(&mut self) {
+        self.originals.clear();
+        self.copies.clear();
+        let records = &mut self.records[..self.count];
+        if !records
+            .iter()
+            .any(|record| is_set(&self.is_copied, record.ring))
+        {
+            return;
+        }
+        self.originals
+            .extend(records.iter().map(|record| record.data));
+        let shared = |record: &&mut sys::rbcore_record| is_set(&self.is_copied, record.ring);
+        for record in records.iter_mut().filter(shared) {
+            // SAFETY: the record was just handed out.
+            self.copies.extend(unsafe { shared_words(record) });
+        }
+        let mut copy = self.copies.as_slice();
+        for record in records.iter_mut().filter(shared) {
+            let (words, rest) = copy.split_at(word_count(record));
+            record.data = words.as_ptr().cast();
+            copy = rest;
+        }
+    }
+}
+
+impl<M> Reader<M> {
+    /// Adds a ring, and returns its index. What the last reader did not give back comes again.
+    ///
+    /// A ring has one consumer: [`Error::Busy`] if another reader of this library has it, in
+    /// whatever process. Readers of other libraries cannot be detected: use the ring by one only.
+    pub fn add(&mut self, source: &Source<'_>) -> Result<u16> {
+        let raw = source.to_raw()?;
+        // SAFETY: the handle is live, and so is what the source points to.
+        let result = unsafe { sys::rbcore_reader_add(self.raw.as_ptr(), &raw.raw) };
+        let index = self.check(result)?;
+        if self.is_copied.len() <= index {
+            self.is_copied.resize(index + 1, false);
+        }
+        self.is_copied[index] = source.is_copied();
+        u16::try_from(index).map_err(|_| Error::invalid("the index of the ring is too large"))
+    }
+
+    /// Removes a ring. What was not read stays in it for the next reader. [`Error::Busy`] while records
+    /// of it are not committed; those of leases stay valid.
+    pub fn remove(&mut self, ring: u16) -> Result<()> {
+        // SAFETY: the handle is live.
+        let result = unsafe { sys::rbcore_reader_remove(self.raw.as_ptr(), ring.into()) };
+        self.check(result)?;
+        Ok(())
+    }
+
+    /// Changes the most records that a batch has.
+    pub fn set_batch_size(&mut self, records: usize) -> Result<()> {
+        if records == 0 {
+            return Err(Error::invalid("a batch has no room for records"));
+        }
+        self.count = 0;
+        self.records.resize(records, NO_RECORD);
+        Ok(())
+    }
+
+    /// For other threads; there can be any number of them.
+    pub fn handle(&self) -> Handle {
+        Handle {
+            raw: Arc::downgrade(&self.raw),
+        }
+    }
+
+    /// Figures of the reader.
+    pub fn stats(&self) -> Result<ReaderStats> {
+        stats::of_reader(&self.raw)
+    }
+
+    /// Figures of one ring.
+    pub fn ring_stats(&self, ring: u16) -> Result<RingStats> {
+        stats::of_ring(&self.raw, ring)
+    }
+
+    /// What names the record at a position of a ring among all records of all machines.
+    pub fn identity(&self, ring: u16, position: u64) -> Result<Identity> {
+        stats::identity(&self.raw, ring, position)
+    }
+
+    pub(crate) fn raw(&self) -> NonNull<sys::rbcore_reader> {
+        self.raw.0
+    }
+
+    pub(crate) fn is_copied(&self, ring: u16) -> bool {
+        is_set(&self.is_copied, ring)
+    }
+
+    /// Reads, without waiting, what is there.
+    pub(crate) fn fetch(&mut self) -> Result<usize> {
+        let (records, max) = (self.records.as_mut_ptr(), self.records.len());
+        // SAFETY: the handle is live, and the array has room for max records.
+        let result = unsafe { sys::rbcore_reader_read(self.raw.as_ptr(), records, max) };
+        self.fetched(result)
+    }
+
+    /// Waits and reads what is due.
+    pub(crate) fn fetch_due(&mut self, timeout: Option<Duration>) -> Result<usize> {
+        let timeout = timeout.map_or(i64::from(sys::RBCORE_FOREVER), nanoseconds);
+        let (records, max) = (self.records.as_mut_ptr(), self.records.len());
+        // SAFETY: as in fetch.
+        let result = unsafe { sys::rbcore_reader_next(self.raw.as_ptr(), records, max, timeout) };
+        self.fetched(result)
+    }
+
+    fn fetched(&mut self, result: c_int) -> Result<usize> {
+        self.count = 0;
+        self.count = self.check(result)?.min(self.records.len());
+        Ok(self.count)
+    }
+
+    /// A count, or the error with the library's message.
+    fn check(&mut self, result: c_int) -> Result<usize> {
+        usize::try_from(result).map_err(|_| {
+            if result == -libc::ECHILD {
+                return Error::new(result, ""); // the message is of an error before the fork
+            }
+            // SAFETY: the handle is live; the string is until the next call, and we have it by &mut.
+            let message = unsafe { CStr::from_ptr(sys::rbcore_reader_message(self.raw.as_ptr())) };
+            Error::new(result, &message.to_string_lossy())
+        })
+    }
+}
+
+fn is_set(bits: &[bool], index: u16) -> bool {
+    bits.get(usize::from(index)).copied().unwrap_or(false)
+}
+
+pub(crate) fn word_count(record: &sys::rbcore_record) -> usize {
+    (record.size as usize).div_ceil(8)
+}
+
+/// The data of a record that another process may write at this moment, each word read once.
+///
+/// # Safety
+/// The record is handed out and was not given back.
+pub(crate) unsafe fn shared_words(
+    record: &sys::rbcore_record,
+) -> impl Iterator<Item = u64> + use<> {
+    let data: *const u64 = record.data.cast();
+    // SAFETY: data is aligned to 8 bytes, and a record takes whole words. Volatile: the compiler must
+    // not believe that what it reads stays the same.
+    (0..word_count(record)).map(move |i| unsafe { data.add(i).read_volatile() })
+}
+
+impl<M> AsFd for Reader<M> {
+    /// For event loops. When it is readable, call [`Reader::next`] with a timeout of zero until the
+    /// batch is empty; only then wait for it again.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor belongs to the handle, which lives as long as self.
+        unsafe { BorrowedFd::borrow_raw(self.fd) }
+    }
+}
+
+impl<M> AsRawFd for Reader<M> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd
+    }
+}
+
+impl<M> fmt::Debug for Reader<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("fd", &self.fd)
+            .field("batch_size", &self.records.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What other threads may ask of a reader. It keeps nothing open: once the reader is gone, all it
+/// says is [`Error::Shutdown`].
+#[derive(Clone, Debug)]
+pub struct Handle {
+    raw: Weak<Raw>,
+}
+
+impl Handle {
+    /// Makes the read that is running, or else the next one, return [`Error::Interrupted`], once.
+    pub fn interrupt(&self) -> Result<()> {
+        self.ask(sys::rbcore_reader_interrupt)
+    }
+
+    /// Delivers what is there even if no wakeup came for it, then [`Error::Flushed`], once.
+    pub fn flush(&self) -> Result<()> {
+        self.ask(sys::rbcore_reader_flush)
+    }
+
+    /// Ends reading: from now on [`Error::Shutdown`], in a wait that is running, too. Records can still
+    /// be given back.
+    pub fn shutdown(&self) -> Result<()> {
+        self.ask(sys::rbcore_reader_shutdown)
+    }
+
+    /// Figures of the reader.
+    pub fn stats(&self) -> Result<ReaderStats> {
+        stats::of_reader(&*self.upgrade()?)
+    }
+
+    /// Figures of one ring.
+    pub fn ring_stats(&self, ring: u16) -> Result<RingStats> {
+        stats::of_ring(&*self.upgrade()?, ring)
+    }
+
+    fn upgrade(&self) -> Result<Arc<Raw>> {
+        self.raw.upgrade().ok_or(Error::Shutdown)
+    }
+
+    fn ask(&self, what: unsafe extern "C" fn(*mut sys::rbcore_reader) -> c_int) -> Result<()> {
+        let raw = self.upgrade()?;
+        // SAFETY: the handle is live, and these are for any thread.
+        check(unsafe { what(raw.as_ptr()) })?;
+        Ok(())
+    }
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+use std::ffi::CString;
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rbcore_sys as sys;
+
+use crate::MemoryRing;
+use crate::error::{Error, Result};
+
+/// A ring to be added to a reader: what it is, and how to begin. The reader keeps descriptors of
+/// its own: the source's can be closed after [`Reader::add`](crate::Reader::add).
+#[derive(Clone, Debug)]
+pub struct Source<'a> {
+    kind: u32,
+    flags: u32,
+    fd: Option<BorrowedFd<'a>>,
+    event: Option<BorrowedFd<'a>>,
+    losses: Option<BorrowedFd<'a>>,
+    path: Option<Vec<u8>>,
+    map_id: u32,
+    cookie: u64,
+    trusted: bool,
+}
+
+impl<'a> Source<'a> {
+    fn new(kind: u32) -> Self {
+        Self {
+            kind,
+            flags: 0,
+            fd: None,
+            event: None,
+            losses: None,
+            path: None,
+            map_id: 0,
+            cookie: 0,
+            trusted: kind != sys::RBCORE_SOURCE_MEMORY_RING,
+        }
+    }
+
+    /// A BPF map, by a descriptor: one of aya, of libbpf-rs, or of the system.
+    pub fn map<F: AsFd + ?Sized>(fd: &'a F) -> Self {
+        Self {
+            fd: Some(fd.as_fd()),
+            ..Self::new(sys::RBCORE_SOURCE_MAP_FD)
+        }
+    }
+
+    /// A BPF map, by the path at which it is pinned.
+    pub fn path(path: impl AsRef<Path>) -> Source<'static> {
+        Source {
+            path: Some(path.as_ref().as_os_str().as_bytes().to_vec()),
+            ..Source::new(sys::RBCORE_SOURCE_PINNED_PATH)
+        }
+    }
+
+    /// A BPF map, by its id; needs CAP_SYS_ADMIN.
+    pub fn map_id(id: u32) -> Source<'static> {
+        Source {
+            map_id: id,
+            ..Source::new(sys::RBCORE_SOURCE_MAP_ID)
+        }
+    }
+
+    /// A memory ring. Its records are copied before they are seen, see [`trusted`](Self::trusted).
+    pub fn memory(ring: &'a MemoryRing) -> Self {
+        Self {
+            fd: Some(ring.memory()),
+            event: Some(ring.event()),
+            ..Self::new(sys::RBCORE_SOURCE_MEMORY_RING)
+        }
+    }
+
+    /// Begins with the first record that is not complete when the ring is added, in place of where
+    /// the last reader stopped.
+    #[must_use]
+    pub fn latest(mut self) -> Self {
+        self.flags |= sys::RBCORE_SOURCE_LATEST;
+        self
+    }
+
+    /// The caller's own number, handed back by [`RingStats::cookie`](crate::RingStats).
+    #[must_use]
+    pub fn cookie(mut self, cookie: u64) -> Self {
+        self.cookie = cookie;
+        self
+    }
+
+    /// The map in which the BPF program counts what a full ring refused (`rbcore_bpf.h`).
+    #[must_use]
+    pub fn losses<F: AsFd + ?Sized>(mut self, map: &'a F) -> Self {
+        self.losses = Some(map.as_fd());
+        self
+    }
+
+    /// Reads the memory ring's records where they are, without a copy.
+    ///
+    /// # Safety
+    /// As long as the reader or a [`Lease`](crate::Lease) of it lives, nobody who holds the ring's
+    /// descriptors, in whatever process, may write into the memory but by producers of this library,
+    /// nor into a record after its submit.
+    #[must_use]
+    pub unsafe fn trusted(mut self) -> Self {
+        self.trusted = true;
+        self
+    }
+
+    /// Opens the ring although another reader has it: only for one known to be dead or hung.
+    ///
+    /// # Safety
+    /// The other reader must not give anything back any more: that would free what this one reads.
+    #[must_use]
+    pub unsafe fn insist(mut self) -> Self {
+        self.flags |= sys::RBCORE_SOURCE_INSIST;
+        self
+    }
+
+    pub(crate) fn is_copied(&self) -> bool {
+        !self.trusted
+    }
+
+    /// As the library takes it.
+    pub(crate) fn to_raw(&self) -> Result<RawSource<'_>> {
+        let path = match &self.path {
+            Some(path) => Some(
+                CString::new(path.as_slice())
+                    .map_err(|_| Error::invalid("the path contains a NUL byte"))?,
+            ),
+            None => None,
+        };
+        let number = |fd: &Option<BorrowedFd<'_>>| fd.map_or(-1, |fd| fd.as_raw_fd());
+        let raw = sys::rbcore_source {
+            size: size_of::<sys::rbcore_source>(),
+            kind: self.kind,
+            flags: self.flags,
+            fd: number(&self.fd),
+            event_fd: number(&self.event),
+            map_id: self.map_id,
+            loss_fd: number(&self.losses),
+            path: path.as_ref().map_or(std::ptr::null(), |path| path.as_ptr()),
+            cookie: self.cookie,
+        };
+        Ok(RawSource {
+            raw,
+            _path: path,
+            _fds: PhantomData,
+        })
+    }
+}
+
+/// With what its pointers point to.
+pub(crate) struct RawSource<'a> {
+    pub(crate) raw: sys::rbcore_source,
+    _path: Option<CString>,
+    _fds: PhantomData<BorrowedFd<'a>>,
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+use rbcore_sys as sys;
+
+use crate::error::{Result, check};
+use crate::reader::Raw;
+
+/// Since the reader was opened, over all its rings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReaderStats {
+    /// Records handed out.
+    pub records: u64,
+    /// Bytes of their data.
+    pub bytes: u64,
+    /// Records that their producer discarded, skipped.
+    pub discards: u64,
+    /// Reads that found records.
+    pub batches: u64,
+    /// Advances of a ring's consumer position.
+    pub commits: u64,
+    /// Waits that an event ended.
+    pub wakeups: u64,
+    /// Rings now.
+    pub rings: u64,
+}
+
+/// Of one ring, since it was added unless said otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RingStats {
+    /// The cookie of its source.
+    pub cookie: u64,
+    /// Its content is impossible.
+    pub is_broken: bool,
+    /// Another reader may not notice this one.
+    pub is_unguarded: bool,
+    /// Busy now: read by the timer.
+    pub is_paced: bool,
+    /// The id of the BPF map; `None` for a memory ring.
+    pub map_id: Option<u64>,
+    /// Bytes of its data area.
+    pub ring_size: u64,
+    /// Bytes produced and not handed out, headers included.
+    pub bytes_waiting: u64,
+    /// Most bytes produced and not given back that a read ever found.
+    pub high_water: u64,
+    /// Records handed out.
+    pub records: u64,
+    /// Bytes of their data.
+    pub bytes: u64,
+    /// Records that their producer discarded, skipped.
+    pub discards: u64,
+    /// Records that a producer left unfinished when it died, skipped; only in a memory ring.
+    pub abandoned: u64,
+    /// Records skipped by [`Source::latest`](crate::Source::latest).
+    pub skipped: u64,
+    /// Records refused because the ring was full, since it was created; `None` if nobody counts.
+    pub lost: Option<u64>,
+    /// End of the last record reserved.
+    pub producer_pos: u64,
+    /// Up to here records were handed out or skipped.
+    pub read_pos: u64,
+    /// Up to here they were given back.
+    pub user_pos: u64,
+    /// Up to here the kernel knows that they were.
+    pub consumer_pos: u64,
+}
+
+/// What names a record among all records of all machines, whichever process reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Identity {
+    /// Of the boot during which it was produced; all zero where that is not known.
+    pub boot_id: [u8; 16],
+    /// Its ring.
+    pub ring: RingId,
+    /// The position of its header.
+    pub position: u64,
+}
+
+/// A ring on one machine, as long as it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RingId {
+    /// A BPF map, by its id.
+    Map(u64),
+    /// A memory ring, by its inode number.
+    Memory(u64),
+}
+
+fn known(figure: u64) -> Option<u64> {
+    (figure != sys::RBCORE_UNKNOWN).then_some(figure)
+}
+
+pub(crate) fn of_reader(reader: &Raw) -> Result<ReaderStats> {
+    let mut raw = sys::rbcore_reader_stats {
+        size: size_of::<sys::rbcore_reader_stats>(),
+        ..Default::default()
+    };
+    // SAFETY: the handle and the struct are live.
+    check(unsafe { sys::rbcore_reader_stats_get(reader.as_ptr(), &mut raw) })?;
+    Ok(ReaderStats {
+        records: raw.records,
+        bytes: raw.bytes,
+        discards: raw.discards,
+        batches: raw.batches,
+        commits: raw.commits,
+        wakeups: raw.wakeups,
+        rings: raw.rings,
+    })
+}
+
+pub(crate) fn of_ring(reader: &Raw, ring: u16) -> Result<RingStats> {
+    let mut raw = sys::rbcore_ring_stats {
+        size: size_of::<sys::rbcore_ring_stats>(),
+        ..Default::default()
+    };
+    // SAFETY: the handle and the struct are live.
+    check(unsafe { sys::rbcore_reader_ring_stats(reader.as_ptr(), ring.into(), &mut raw) })?;
+    let flag = |flag: u32| raw.flags & u64::from(flag) != 0;
+    Ok(RingStats {
+        cookie: raw.cookie,
+        is_broken: flag(sys::RBCORE_RING_BROKEN),
+        is_unguarded: flag(sys::RBCORE_RING_UNGUARDED),
+        is_paced: flag(sys::RBCORE_RING_PACED),
+        map_id: known(raw.map_id),
+        ring_size: raw.ring_size,
+        bytes_waiting: raw.bytes_waiting,
+        high_water: raw.high_water,
+        records: raw.records,
+        bytes: raw.bytes,
+        discards: raw.discards,
+        abandoned: raw.abandoned,
+        skipped: raw.skipped,
+        lost: known(raw.lost),
+        producer_pos: raw.producer_pos,
+        read_pos: raw.read_pos,
+        user_pos: raw.user_pos,
+        consumer_pos: raw.consumer_pos,
+    })
+}
+
+pub(crate) fn identity(reader: &Raw, ring: u16, position: u64) -> Result<Identity> {
+    let record = sys::rbcore_record {
+        data: std::ptr::null(),
+        position,
+        size: 0,
+        ring,
+        flags: 0,
+    };
+    let mut raw = sys::rbcore_identity {
+        size: size_of::<sys::rbcore_identity>(),
+        ..Default::default()
+    };
+    // SAFETY: the handle and both structs are live; of the record only its numbers are looked at.
+    check(unsafe { sys::rbcore_reader_identity(reader.as_ptr(), &record, &mut raw) })?;
+    let is_map = raw.kind == u64::from(sys::RBCORE_SOURCE_MAP_ID);
+    Ok(Identity {
+        boot_id: raw.boot_id,
+        ring: match is_map {
+            true => RingId::Map(raw.ring_id),
+            false => RingId::Memory(raw.ring_id),
+        },
+        position: raw.position,
+    })
+}

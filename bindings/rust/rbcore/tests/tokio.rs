@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+//! The reader in tokio.
+#![cfg(feature = "tokio")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::kernel::InKernel;
+use common::{InMemory, Records, Ring, sequence};
+use futures_util::StreamExt;
+use rbcore::{AsyncReader, Error, Lease, Reader};
+use tokio::runtime::Runtime;
+use tokio::time::timeout;
+
+const WATCHDOG: Duration = Duration::from_secs(30);
+const COUNT: u64 = 10_000;
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+fn on_both(test: impl Fn(&dyn Ring)) {
+    test(&InMemory::create());
+    if let Some(ring) = InKernel::create() {
+        test(&ring);
+    }
+}
+
+/// Some at once, then a pause in which the reader waits. Returns how many were refused.
+fn produce(ring: &dyn Ring, first: u64) -> u64 {
+    let mut refused = 0;
+    for first in (first..COUNT).step_by(100) {
+        refused += ring.produce(Records {
+            first,
+            count: 100,
+            ..Default::default()
+        });
+        std::thread::sleep(Duration::from_micros(300));
+    }
+    refused
+}
+
+#[test]
+fn batches() {
+    on_both(|ring| {
+        ring.produce_some(0, 100); // there before anybody waits
+        let mut reader = Reader::open().unwrap();
+        reader.add(&ring.source()).unwrap();
+        let handle = reader.handle();
+        std::thread::scope(|scope| {
+            let producing = scope.spawn(|| {
+                let refused = produce(ring, 100);
+                handle.flush().unwrap();
+                refused
+            });
+            let delivered = runtime().block_on(async {
+                let mut reader = AsyncReader::new(reader).unwrap();
+                let mut delivered = 0;
+                let mut expected = 0;
+                loop {
+                    match timeout(WATCHDOG, reader.next()).await.expect("a record") {
+                        Ok(batch) => {
+                            for record in &batch {
+                                assert!(sequence(record.data()) >= expected);
+                                expected = sequence(record.data()) + 1;
+                                delivered += 1;
+                            }
+                            batch.commit().unwrap();
+                        }
+                        Err(Error::Flushed) => return delivered,
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            });
+            assert_eq!(delivered + producing.join().unwrap(), COUNT);
+        });
+    });
+}
+
+/// Each record has to wake the task that gave back the one before: a lost wakeup hangs here.
+#[test]
+fn one_by_one() {
+    on_both(|ring| {
+        let mut reader = Reader::open().unwrap();
+        reader.add(&ring.source()).unwrap();
+        runtime().block_on(async {
+            let mut reader = AsyncReader::new(reader).unwrap();
+            for number in 0..200 {
+                let late = async {
+                    tokio::time::sleep(Duration::from_micros(number % 7 * 100)).await;
+                    ring.produce_some(number, 1);
+                };
+                let (found, ()) = tokio::join!(
+                    async {
+                        let batch = timeout(WATCHDOG, reader.next())
+                            .await
+                            .expect("a wakeup")
+                            .unwrap();
+                        let found: Vec<u64> =
+                            batch.iter().map(|record| sequence(record.data())).collect();
+                        batch.commit().unwrap();
+                        found
+                    },
+                    late
+                );
+                assert_eq!(found, [number]);
+            }
+        });
+    });
+}
+
+#[test]
+fn cancelled_wait() {
+    on_both(|ring| {
+        let mut reader = Reader::open().unwrap();
+        reader.add(&ring.source()).unwrap();
+        let handle = reader.handle();
+        runtime().block_on(async {
+            let mut reader = AsyncReader::new(reader).unwrap();
+            assert!(
+                timeout(Duration::from_millis(10), reader.next())
+                    .await
+                    .is_err()
+            );
+            ring.produce_some(0, 1);
+            assert_eq!(
+                timeout(WATCHDOG, reader.next())
+                    .await
+                    .unwrap()
+                    .unwrap()
+                    .len(),
+                1
+            );
+            reader.commit().unwrap();
+            handle.shutdown().unwrap();
+            assert_eq!(
+                timeout(WATCHDOG, reader.next()).await.unwrap().unwrap_err(),
+                Error::Shutdown
+            );
+        });
+    });
+}
+
+#[test]
+fn stream_of_leases() {
+    on_both(|ring| {
+        let mut reader = Reader::builder().batch_size(16).open_leasing().unwrap();
+        reader.add(&ring.source()).unwrap();
+        let handle = reader.handle();
+        std::thread::scope(|scope| {
+            let producing = scope.spawn(|| produce(ring, 0));
+            runtime().block_on(async {
+                let mut stream = AsyncReader::new(reader).unwrap();
+                let mut held: Vec<Lease> = Vec::new();
+                for _ in 0..50 {
+                    held.push(
+                        timeout(WATCHDOG, stream.next())
+                            .await
+                            .unwrap()
+                            .unwrap()
+                            .unwrap(),
+                    );
+                }
+                let numbers: Vec<u64> = held.iter().map(|lease| sequence(lease)).collect();
+                assert_eq!(numbers, (0..50).collect::<Vec<_>>());
+                handle.shutdown().unwrap();
+                while let Some(lease) = timeout(WATCHDOG, stream.next()).await.unwrap() {
+                    held.push(lease.unwrap());
+                }
+                drop(stream);
+            });
+            producing.join().unwrap();
+        });
+        // What the stream had fetched and not given out went back: the ring is free.
+        Reader::open().unwrap().add(&ring.source()).unwrap();
+    });
+}
