@@ -24,7 +24,11 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pycparser import c_ast, c_generator, c_parser
+try:
+    from pycparser import c_ast, c_generator, c_parser
+except ImportError:
+    print("skipped: pycparser is missing (python3-pycparser)")
+    sys.exit(77)
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = ROOT / "include" / "rbcore" / "rbcore.h"
