@@ -316,12 +316,12 @@ func (r *Reader) notWaited(most int, err error) error {
 // fill sees to it that there is a record to hand out. Called with mu, which it lets go of while it
 // waits.
 func (r *Reader) fill(ctx context.Context, most int) error {
-	if r.isRelease {
-		// What is fetched is held, and can only be released: nothing is fetched that nobody asked for.
-		most = min(most, batchMax)
-	} else {
+	if most == 1 && !r.isRelease {
+		// Ahead of those who ask for one. But what a releasing reader has fetched is held, and can only
+		// be released, not left to the next reader.
 		most = batchMax
 	}
+	most = min(most, batchMax)
 	for r.next == r.count {
 		if r.closed.Load() {
 			return ErrClosed
@@ -432,8 +432,9 @@ func (r *Reader) ReadZeroCopy(rec *Record) error {
 	return nil
 }
 
-// ReadBatch waits until there are records and hands out what there is, at most len(records), as
-// ReadZeroCopy does one. Returns how many: 0 only with an error, or for no records asked for.
+// ReadBatch waits until there are records and hands out what there is, at most len(records) and at
+// most 256, as ReadZeroCopy does one. Returns how many: 0 only with an error, or for no records asked
+// for.
 func (r *Reader) ReadBatch(records []Record) (int, error) {
 	if len(records) == 0 {
 		return 0, nil

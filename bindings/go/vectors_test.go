@@ -1,0 +1,229 @@
+//go:build linux && cgo
+
+// SPDX-License-Identifier: MIT
+
+package ringbuf_test
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	ringbuf "github.com/rbcore/rbcore/bindings/go"
+)
+
+// What tests/vectors/README.md says of each line.
+type vector struct {
+	ring    *ringbuf.MemoryRing
+	reader  *ringbuf.Reader
+	records []ringbuf.Record // of the last read
+	read    []ringbuf.Record // those of them that are not compared yet
+}
+
+var errnos = map[string]error{
+	"EBADMSG": syscall.EBADMSG, "EINVAL": syscall.EINVAL, "EBUSY": syscall.EBUSY,
+}
+
+var errSkip = errors.New("does not apply")
+
+func (v *vector) close() {
+	if v.reader != nil {
+		v.reader.Close()
+	}
+	if v.ring != nil {
+		v.ring.Close()
+	}
+}
+
+func (v *vector) write(offset int64, data []byte) error {
+	_, err := syscall.Pwrite(v.ring.FD(), data, offset)
+	return err
+}
+
+func differs(what string, got, want any) error {
+	if got != want {
+		return fmt.Errorf("%s: got %v instead of %v", what, got, want)
+	}
+	return nil
+}
+
+// isError compares an error with the name of one.
+func isError(err error, name string) error {
+	want, known := errnos[name]
+	if !known {
+		return fmt.Errorf("unknown error %s", name)
+	}
+	if !errors.Is(err, want) {
+		return fmt.Errorf("got error %v instead of %s", err, name)
+	}
+	return nil
+}
+
+func (v *vector) add(result string, options ...ringbuf.Option) error {
+	var err error
+	v.reader, err = ringbuf.NewReader(v.ring, options...)
+	if result != "0" {
+		v.reader = nil
+		return isError(err, result)
+	}
+	if err == nil {
+		v.reader.SetDeadline(time.Unix(1, 0)) // reads what is there and does not wait
+	}
+	return err
+}
+
+func (v *vector) readUpTo(most int, result string) error {
+	v.records = make([]ringbuf.Record, most)
+	n := 0
+	var err error
+	// A batch is never larger than 256.
+	for n < most && err == nil {
+		var more int
+		more, err = v.reader.ReadBatch(v.records[n:])
+		n += more
+	}
+	v.records = v.records[:n]
+	v.read = v.records
+	want, failed := strconv.Atoi(result)
+	if failed != nil {
+		return isError(err, result)
+	}
+	if n == 0 && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("got error %v instead of no records", err)
+	}
+	return differs("records", n, want)
+}
+
+func (v *vector) compare(position uint64, size int, hash string) error {
+	if len(v.read) == 0 {
+		return errors.New("a record is missing")
+	}
+	record := v.read[0]
+	v.read = v.read[1:]
+	sum := fnv.New64a()
+	sum.Write(record.RawSample)
+	return errors.Join(
+		differs("position", record.Position(), position),
+		differs("size", len(record.RawSample), size),
+		differs("content", fmt.Sprintf("%016x", sum.Sum64()), hash),
+	)
+}
+
+func (v *vector) consumerPosition(want uint64) error {
+	var word [8]byte
+	if _, err := syscall.Pread(v.ring.FD(), word[:], 0); err != nil {
+		return err
+	}
+	return differs("consumer position", binary.NativeEndian.Uint64(word[:]), want)
+}
+
+func (v *vector) stats(records, bytes, discards uint64) error {
+	stats, err := v.reader.Stats()
+	return errors.Join(err,
+		differs("records", stats.Records, records),
+		differs("bytes", stats.Bytes, bytes),
+		differs("discards", stats.Discards, discards),
+	)
+}
+
+func (v *vector) step(word string, operands []string) error {
+	number := func(i int) uint64 {
+		n, err := strconv.ParseUint(operands[i], 10, 64)
+		if err != nil {
+			panic(err)
+		}
+		return n
+	}
+	bytes := func(i int) []byte {
+		data, err := hex.DecodeString(operands[i])
+		if err != nil {
+			panic(err)
+		}
+		return data
+	}
+	page := int64(os.Getpagesize())
+	var err error
+	switch word {
+	case "ring":
+		if number(0) < uint64(page) {
+			return errSkip
+		}
+		v.ring, err = ringbuf.NewMemoryRing(int(number(0)))
+		return err
+	case "consumer_pos":
+		return v.write(0, binary.NativeEndian.AppendUint64(nil, number(0)))
+	case "producer_pos":
+		return v.write(page, binary.NativeEndian.AppendUint64(nil, number(0)))
+	case "data":
+		return v.write(2*page+int64(number(0)), bytes(1))
+	case "fill":
+		return v.write(2*page+int64(number(0)), []byte(strings.Repeat(string(bytes(2)), int(number(1)))))
+	case "add":
+		return v.add(operands[0])
+	case "add_latest":
+		return v.add(operands[0], ringbuf.WithLatest())
+	case "read":
+		if operands[1] == "EAGAIN" {
+			return nil // the package calls again by itself: the next read has what comes of it
+		}
+		return v.readUpTo(int(number(0)), operands[1])
+	case "record":
+		return v.compare(number(0), int(number(1)), operands[2])
+	case "commit":
+		return v.reader.CommitTo(&v.records[number(0)])
+	case "commit_all":
+		return v.reader.Commit()
+	case "consumer":
+		return v.consumerPosition(number(0))
+	case "stats":
+		return v.stats(number(0), number(1), number(2))
+	case "close":
+		err = v.reader.Close()
+		v.reader = nil
+		return err
+	}
+	return fmt.Errorf("unknown word %q", word)
+}
+
+// The images of rings in tests/vectors, of which each language must make the same.
+func TestVectors(t *testing.T) {
+	images, err := filepath.Glob("../../tests/vectors/images/*.vector")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(images) == 0 {
+		t.Skip("skipped: the vectors are not part of the module")
+	}
+	for _, image := range images {
+		t.Run(strings.TrimSuffix(filepath.Base(image), ".vector"), func(t *testing.T) {
+			content, err := os.ReadFile(image)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var v vector
+			defer v.close()
+			for i, line := range strings.Split(string(content), "\n") {
+				fields := strings.Fields(line)
+				if len(fields) == 0 || fields[0][0] == '#' {
+					continue
+				}
+				err := v.step(fields[0], fields[1:])
+				if errors.Is(err, errSkip) {
+					t.Skip("skipped: the ring is smaller than a page")
+				}
+				if err != nil {
+					t.Fatalf("line %d: %s: %v", i+1, line, err)
+				}
+			}
+		})
+	}
+}
