@@ -2,10 +2,11 @@
 //! A ring of the kernel, filled by the BPF program of the tests in C.
 
 use std::ffi::OsStr;
+use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 
 use libbpf_rs::{MapCore, ObjectBuilder};
 use rbcore::Source;
@@ -121,9 +122,14 @@ impl InKernel {
             Ok(ring) => Some(ring),
             Err(reason) if std::env::var_os("RBCORE_NEEDS_BPF").is_some() => panic!("{reason}"),
             Err(reason) => {
-                // Past the capture of the test's output: a skip is to be seen.
-                use std::io::Write;
-                let _ = writeln!(std::io::stderr(), "skipped: no BPF here: {reason}");
+                static SAID: Once = Once::new();
+                // Past the capture of the test's output, on a line of its own: a skip is to be seen.
+                SAID.call_once(|| {
+                    let _ = writeln!(
+                        std::io::stderr(),
+                        "\nskipped: rings of the kernel: {reason}"
+                    );
+                });
                 None
             }
         }
