@@ -69,6 +69,8 @@ READERS = (
     Reader("go-readinto", "Go", ("rbcore/rbcore-go", "readinto")),
     Reader("aya", "Rust", ("peers/aya",)),
     Reader("libbpf-rs", "Rust", ("peers/libbpf-rs",)),
+    Reader("rust-batch", "Rust", ("rbcore/rust-batch",)),
+    Reader("rust-lease", "Rust", ("rbcore/rust-lease",)),
     Reader("ctypes-libbpf", "Python", ("peers/ctypes_libbpf.py",)),
     Reader("bcc", "Python", ("peers/bcc_ringbuf.py",)),
 )

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+//! Batches that are lent, and committed whole.
+
+use std::cell::Cell;
+
+use rbcore::Source;
+use rbcore_bench_peers::{Reader, Result, ready};
+
+fn main() -> Result<()> {
+    let (mut accounts, fd) = Reader::open()?;
+    let mut reader = rbcore::Reader::open()?;
+    reader.add(&Source::map(&fd))?;
+    let ended = Cell::new(false);
+    let ready_cpu_ns = ready();
+
+    while !ended.get() {
+        let batch = reader.next(None)?;
+        for record in &batch {
+            accounts.record(record.data(), &ended);
+        }
+        batch.commit()?;
+    }
+    accounts.report(ready_cpu_ns, reader.stats()?.wakeups);
+    Ok(())
+}
