@@ -7,6 +7,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
+#include <string.h>
 
 /* The kernel's positions are unsigned longs; a 32-bit process would load and store half of them. */
 static_assert(sizeof(void *) == 8, "rbcore needs a 64-bit process");
@@ -103,6 +105,19 @@ static inline void walk_to(walk *at, unsigned char *header, size_t data_size) {
     at->header = header;
 }
 
+static_assert(offsetof(rbcore_record, ring) == offsetof(rbcore_record, size) + 4 &&
+                  offsetof(rbcore_record, flags) == offsetof(rbcore_record, size) + 6,
+              "size, ring and flags are one word");
+
+/* The size, ring and flags of a record in one word: stores are what limits the loop below. */
+static inline uint64_t rest_of_record(uint32_t size, uint16_t ring) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return (uint64_t)ring << 32 | size;
+#else
+    return (uint64_t)size << 32 | (uint64_t)ring << 16;
+#endif
+}
+
 /*
  * Hands out the record at `at`, which is complete and in bounds, and those after it that have the
  * very same header. Returns the end of what was written.
@@ -115,7 +130,7 @@ static inline void walk_to(walk *at, unsigned char *header, size_t data_size) {
 static inline rbcore_record *hand_out_run(const rbc_ring *self, walk *at, uint32_t length,
                                           rbcore_record *record, const rbcore_record *end) {
     const uint64_t span = rbc_record_span(length);
-    const uint16_t index = self->index;
+    const uint64_t rest = rest_of_record(length, self->index);
     unsigned char *last = at->header + (at->left - span);
     last = last < at->wrap ? last : at->wrap - RBC_HEADER_SIZE;
     unsigned char *header = at->header;
@@ -123,9 +138,7 @@ static inline rbcore_record *hand_out_run(const rbc_ring *self, walk *at, uint32
     do {
         record->data = header + RBC_HEADER_SIZE;
         record->position = at->shift + (uintptr_t)header;
-        record->size = length;
-        record->ring = index;
-        record->flags = 0;
+        memcpy((unsigned char *)record + offsetof(rbcore_record, size), &rest, sizeof(rest));
         record++;
         header += span;
     } while (record != end && header <= last && load_length(header) == length);
