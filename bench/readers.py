@@ -71,6 +71,8 @@ READERS = (
     Reader("libbpf-rs", "Rust", ("peers/libbpf-rs",)),
     Reader("rust-batch", "Rust", ("rbcore/rust-batch",)),
     Reader("rust-lease", "Rust", ("rbcore/rust-lease",)),
+    Reader("python-views", "Python", ("rbcore/python-reader", "views")),
+    Reader("python-numpy", "Python", ("rbcore/python-reader", "numpy")),
     Reader("ctypes-libbpf", "Python", ("peers/ctypes_libbpf.py",)),
     Reader("bcc", "Python", ("peers/bcc_ringbuf.py",)),
 )

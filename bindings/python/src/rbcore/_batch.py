@@ -109,20 +109,23 @@ class Batch(Sequence[memoryview]):
         if kind.hasobject:
             raise ValueError("records are no Python objects")
         self._usable(0)
+        count = self._count
+        root = self._root() if count else memoryview(b"")
+        base = ffi.cast("char *", self._shape.base) if count else None
+        out = ffi.new("uint64_t *")
         at = 0
-        stride = ffi.new("uint64_t *")
-        while at < self._count:
-            record = self._records[at]
-            n = lib.rbcore_py_run(self._records + at, self._count - at, stride)
-            if record.size < kind.itemsize:
-                raise ValueError(f"a record of {record.size} bytes is no {kind!r}")
-            yield numpy.ndarray(
-                (n,),
-                kind,
-                self._root(),
-                offset=ffi.cast("char *", record.data) - ffi.cast("char *", self._shape.base),
-                strides=(stride[0],),
-            )
+        while at < count:
+            shape = self._shape
+            if shape.stride:  # one run
+                n, stride, size, offset = count, shape.stride, shape.size, 0
+            else:
+                n = lib.rbcore_py_run(self._records + at, count - at, out)
+                record = self._records[at]
+                stride, size = out[0], record.size
+                offset = ffi.cast("char *", record.data) - base
+            if size < kind.itemsize:
+                raise ValueError(f"a record of {size} bytes is no {kind!r}")
+            yield numpy.ndarray((n,), kind, root, offset, (stride,))
             at += n
 
     def position(self, index: int) -> int:

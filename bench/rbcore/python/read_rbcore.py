@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""rbcore in Python: read_rbcore.py views|numpy [--max-latency-us N] and the producer's arguments.
+
+views looks at each record through a memoryview of its own, numpy at a batch at once.
+"""
+
+import sys
+import time
+from pathlib import Path
+from struct import Struct
+from typing import Any
+
+# The accounts are those of the peers, in a folder beside this one in the build.
+sys.path.append(str(Path(__file__).resolve().parents[1] / "peers"))
+from reader import Reader, skip
+
+try:
+    import numpy
+    import rbcore
+except ImportError as error:
+    skip(f"rbcore for Python, or numpy: {error}")
+
+WORD = Struct("Q")
+BATCH = 1024
+
+
+def read_views(reader: Reader, source: rbcore.Reader) -> None:
+    first_word = WORD.unpack_from
+    mask = reader.sample_mask
+    for batch in source:
+        for record in batch:
+            (sequence,) = first_word(record)
+            if sequence != reader.expected:
+                reader.gap(sequence)
+                if reader.ended:
+                    return
+            reader.expected = sequence + 1
+            reader.delivered += 1
+            if not sequence & mask:
+                reader.latencies.append(time.monotonic_ns() - first_word(record, 8)[0])
+
+
+def look_at(reader: Reader, records: numpy.ndarray[Any, Any], ramp: Any) -> None:
+    """The same for a run of records: one by one only where some are lost, or it is the end."""
+    sequences = records["sequence"]
+    count = len(sequences)
+    first = int(sequences[0])
+    if first == reader.expected and (sequences == ramp[:count] + sequences[0]).all():
+        reader.expected = first + count
+        reader.delivered += count
+        sampled = records["time"][-first & reader.sample_mask :: reader.sample_mask + 1]
+        if len(sampled):
+            now = time.monotonic_ns()
+            reader.latencies += [now - when for when in sampled.tolist()]
+        return
+    for sequence in sequences.tolist():
+        if sequence != reader.expected:
+            reader.gap(sequence)
+            if reader.ended:
+                return
+        reader.expected = sequence + 1
+        reader.delivered += 1
+
+
+def read_numpy(reader: Reader, source: rbcore.Reader) -> None:
+    kind = numpy.dtype([("sequence", "u8"), ("time", "u8")])
+    ramp = numpy.arange(BATCH, dtype="u8")
+    for batch in source:
+        for records in batch.arrays(kind):
+            look_at(reader, records, ramp)
+            del records
+        if reader.ended:
+            return
+
+
+def main() -> None:
+    if sys.argv[1:2] not in (["views"], ["numpy"]):
+        sys.exit("usage: read_rbcore.py views|numpy [--max-latency-us N] MAP_FD SAMPLE_EVERY")
+    read = read_views if sys.argv.pop(1) == "views" else read_numpy
+    latency = None
+    if sys.argv[1:2] == ["--max-latency-us"]:
+        latency = float(sys.argv[2]) / 1e6
+        del sys.argv[1:3]
+    reader = Reader()
+    with rbcore.Reader(reader.fd, batch_size=BATCH, max_latency=latency) as source:
+        reader.ready()
+        read(reader, source)
+        reader.report(source.stats().batches or 0)
+
+
+if __name__ == "__main__":
+    main()
