@@ -76,8 +76,11 @@ class Batch(Sequence[memoryview]):
         if not count:
             return iter(())
         self._usable(0)
+        is_copied = self._last_is_copied()
+        if count == 1 and is_copied:  # of a slow ring: no need for more
+            return iter((self._copy(0),))
         root, cut = self._root(), self._slices()
-        if self._last_is_copied():
+        if is_copied:
             last = (self._copy(count - 1),)
             return chain(map(root.__getitem__, islice(cut, count - 1)), last)
         return map(root.__getitem__, islice(cut, count))
