@@ -916,6 +916,11 @@ func allocations(t *testing.T, newSource Maker) {
 			t.Fatal(err)
 		}
 	})
+	// From here on each record is fetched alone.
+	reader.SetDeadline(time.Unix(1, 0))
+	for reader.ReadInto(&record) == nil {
+	}
+	reader.SetDeadline(time.Time{})
 	equal(t, "allocations by ReadZeroCopy", perRecord(reader.ReadZeroCopy), producing)
 	equal(t, "allocations by ReadInto", perRecord(reader.ReadInto), producing)
 }
