@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::kernel::InKernel;
 use common::{InMemory, Records, Ring, sequence};
@@ -28,6 +28,14 @@ fn on_both(test: impl Fn(&dyn Ring)) {
     if let Some(ring) = InKernel::create() {
         test(&ring);
     }
+}
+
+/// A task that nobody woke is polled once more when its time is up: that does not count.
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    let started = Instant::now();
+    let result = timeout(WATCHDOG, future).await;
+    assert!(started.elapsed() < WATCHDOG, "nobody woke the task");
+    result.unwrap()
 }
 
 /// Some at once, then a pause in which the reader waits. Returns how many were refused.
@@ -62,7 +70,7 @@ fn batches() {
                 let mut delivered = 0;
                 let mut expected = 0;
                 loop {
-                    match timeout(WATCHDOG, reader.next()).await.expect("a record") {
+                    match soon(reader.next()).await {
                         Ok(batch) => {
                             for record in &batch {
                                 assert!(sequence(record.data()) >= expected);
@@ -96,10 +104,7 @@ fn one_by_one() {
                 };
                 let (found, ()) = tokio::join!(
                     async {
-                        let batch = timeout(WATCHDOG, reader.next())
-                            .await
-                            .expect("a wakeup")
-                            .unwrap();
+                        let batch = soon(reader.next()).await.unwrap();
                         let found: Vec<u64> =
                             batch.iter().map(|record| sequence(record.data())).collect();
                         batch.commit().unwrap();
@@ -127,20 +132,10 @@ fn cancelled_wait() {
                     .is_err()
             );
             ring.produce_some(0, 1);
-            assert_eq!(
-                timeout(WATCHDOG, reader.next())
-                    .await
-                    .unwrap()
-                    .unwrap()
-                    .len(),
-                1
-            );
+            assert_eq!(soon(reader.next()).await.unwrap().len(), 1);
             reader.commit().unwrap();
             handle.shutdown().unwrap();
-            assert_eq!(
-                timeout(WATCHDOG, reader.next()).await.unwrap().unwrap_err(),
-                Error::Shutdown
-            );
+            assert_eq!(soon(reader.next()).await.unwrap_err(), Error::Shutdown);
         });
     });
 }
@@ -157,18 +152,12 @@ fn stream_of_leases() {
                 let mut stream = AsyncReader::new(reader).unwrap();
                 let mut held: Vec<Lease> = Vec::new();
                 for _ in 0..50 {
-                    held.push(
-                        timeout(WATCHDOG, stream.next())
-                            .await
-                            .unwrap()
-                            .unwrap()
-                            .unwrap(),
-                    );
+                    held.push(soon(stream.next()).await.unwrap().unwrap());
                 }
                 let numbers: Vec<u64> = held.iter().map(|lease| sequence(lease)).collect();
                 assert_eq!(numbers, (0..50).collect::<Vec<_>>());
                 handle.shutdown().unwrap();
-                while let Some(lease) = timeout(WATCHDOG, stream.next()).await.unwrap() {
+                while let Some(lease) = soon(stream.next()).await {
                     held.push(lease.unwrap());
                 }
                 drop(stream);
@@ -177,5 +166,41 @@ fn stream_of_leases() {
         });
         // What the stream had fetched and not given out went back: the ring is free.
         Reader::open().unwrap().add(&ring.source()).unwrap();
+    });
+}
+
+/// A reader of memory rings looks now and then by itself, and finds nothing: it must wait again.
+#[test]
+fn wakeup_after_looks_in_vain() {
+    on_both(|ring| {
+        let mut reader = Reader::open().unwrap();
+        reader.add(&ring.source()).unwrap();
+        runtime().block_on(async {
+            let mut reader = AsyncReader::new(reader).unwrap();
+            let late = async {
+                tokio::time::sleep(Duration::from_millis(350)).await;
+                ring.produce_some(0, 1);
+            };
+            let (found, ()) = tokio::join!(soon(reader.next()), late);
+            assert_eq!(found.unwrap().len(), 1);
+        });
+    });
+}
+
+#[test]
+fn leases_that_a_stream_did_not_give_out_go_back() {
+    on_both(|ring| {
+        let mut reader = Reader::builder().open_leasing().unwrap();
+        reader.add(&ring.source()).unwrap();
+        ring.produce_some(0, 10);
+        runtime().block_on(async {
+            let mut stream = AsyncReader::new(reader).unwrap();
+            let lease = soon(stream.next()).await;
+            drop(stream);
+            assert_eq!(sequence(&lease.unwrap().unwrap()), 0);
+        });
+        let mut next = Reader::open().unwrap();
+        next.add(&ring.source()).unwrap();
+        assert!(next.read().unwrap().is_empty());
     });
 }
