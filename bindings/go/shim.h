@@ -32,8 +32,8 @@ typedef struct ringbuf_held {
 #define RINGBUF_HELD_MAX 64
 
 /* Gives back everything where asked to, then reads what is due, or with strict what is there. */
-static inline int ringbuf_fetch(rbcore_reader *reader, rbcore_record *records, size_t max, int commit,
-                         int strict) {
+static inline int ringbuf_fetch(rbcore_reader *reader, rbcore_record *records, size_t max,
+                                int commit, int strict) {
     int result = commit ? rbcore_reader_commit(reader, NULL, 0) : 0;
 
     if (result < 0)
