@@ -106,6 +106,7 @@ static void begin(input *in) {
 static bool open_reader(bool latest) {
     rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
     options.flags = t.releases ? RBCORE_READER_RELEASE : 0;
+    options.max_latency_ns = 0; /* what depends on the time of day cannot be replayed */
     EXPECT(rbcore_reader_open(&t.reader, &options) == 0);
     rbcore_source source = RBCORE_SOURCE_INIT;
     source.kind = RBCORE_SOURCE_MEMORY_RING;

@@ -286,8 +286,9 @@ RBCORE_API int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, s
  * up. A max_latency_ns below 50 microseconds is as 0.) A look by the timer costs as much processor
  * time as 2 or 3 wakeups: bench/ has the measurements.
  *
- * A ring that would fill up within 50 microseconds (below 64 KiB, or larger ones with large records)
- * is looked at without sleeping, once it was found half full, until nothing came for that long.
+ * A ring that would fill up within 50 microseconds (below 64 KiB, or larger ones with large
+ * records) is looked at without sleeping, once it was found half full, until nothing came for that
+ * long.
  *
  * Both hold while all records that were handed out have been given back. As long as some have not,
  * the kernel wakes nobody: then it looks by the timer, first after 50 microseconds, with delays
@@ -336,7 +337,8 @@ RBCORE_API int rbcore_reader_release(rbcore_reader *self, const rbcore_record *r
 /*
  * A file descriptor for poll(2), epoll(7) and event loops. When it is readable, call
  * rbcore_reader_next with timeout_ns 0 (or rbcore_reader_read) until it returns 0; only then wait
- * for it again. It belongs to the reader: never read from it or close it. Any thread.
+ * for it again. (An error arms nothing: -ECANCELED, -ENODATA and -EAGAIN are answered once; go on
+ * calling.) It belongs to the reader: never read from it or close it. Any thread.
  */
 RBCORE_API int rbcore_reader_fd(const rbcore_reader *self);
 
