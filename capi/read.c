@@ -34,6 +34,7 @@ typedef struct rbc_look {
     rbcore_record *records;
     size_t max;
     bool is_moderated; /* leaves in a paced ring what is not due yet */
+    int64_t now;       /* if moderated: the time, read once for what is done without waiting */
 } rbc_look;
 
 static int64_t now_ns(void) {
@@ -113,8 +114,8 @@ static int scan_rings(rbcore_reader *self, const rbc_look *what) {
                  .skips_left = SKIPS_PER_CALL},
         /* A flush wants what is there now. */
         .is_moderated = what->is_moderated && self->can_pace && !self->is_flushing,
+        .now = what->now,
     };
-    pass.now = pass.is_moderated ? now_ns() : 0;
     unsigned at = self->next_turn;
     for (unsigned i = 0; i < self->ring_count && pass.scan.count < pass.scan.max; i++) {
         bool moved = take_turn(self, self->rings[at], &pass);
@@ -199,14 +200,14 @@ static void listen(rbcore_reader *self, rbc_ring *ring, bool wanted) {
  * Decides which rings are to wake us and which have the timer. Those are silent: there are programs
  * that wake for each record whoever reads (BPF_RB_FORCE_WAKEUP).
  */
-static void prepare_to_park(rbcore_reader *self, bool is_moderated) {
+static void prepare_to_park(rbcore_reader *self, const rbc_look *what) {
     if (!self->can_pace) {
         return;
     }
-    const int64_t now = now_ns();
+    const int64_t now = what->is_moderated ? what->now : now_ns();
     for (unsigned i = 0; i < self->ring_count; i++) {
         rbc_ring *ring = self->rings[i];
-        change_pace(self, ring, now, is_moderated);
+        change_pace(self, ring, now, what->is_moderated);
         listen(self, ring, !rbc_pace_has_timer(ring));
     }
 }
@@ -217,7 +218,7 @@ static void prepare_to_park(rbcore_reader *self, bool is_moderated) {
  * the kernel's xchg(header): what this look misses wakes us.
  */
 static int look_parked(rbcore_reader *self, const rbc_look *what) {
-    prepare_to_park(self, what->is_moderated);
+    prepare_to_park(self, what);
     atomic_store_explicit(&self->wait.parked, true, memory_order_relaxed);
     rbc_full_fence();
     int result = look(self, what);
@@ -308,16 +309,18 @@ static int block(rbcore_reader *self, int64_t left) {
 }
 
 /* Looks, waits and looks again, until there is something or the deadline has passed. */
-static int look_until(rbcore_reader *self, const rbc_look *what, int64_t deadline) {
+static int look_until(rbcore_reader *self, rbc_look *what, int64_t deadline) {
     int result = 0;
     while (result == 0 || result == -EAGAIN) {
         result = look_parked(self, what);
-        int64_t left = deadline == INT64_MAX ? INT64_MAX : deadline - now_ns();
+        what->now = result == -EAGAIN || deadline != INT64_MAX ? now_ns() : what->now;
+        int64_t left = deadline == INT64_MAX ? INT64_MAX : deadline - what->now;
         if (left <= 0 && (result == 0 || result == -EAGAIN)) {
             return result != 0 ? result : look_and_arm(self, what);
         }
         if (result == 0) {
             result = block(self, left);
+            what->now = now_ns();
             /* Only now is it judged by what it holds whether a ring was worth the interval. */
             result = result == 0 ? look(self, what) : result;
         }
@@ -334,7 +337,7 @@ int rbcore_reader_next(rbcore_reader *self, rbcore_record *records, size_t max,
     if (timeout_ns < 0 && timeout_ns != RBCORE_FOREVER) {
         return rbc_reader_fail(self, -EINVAL, "the timeout is negative");
     }
-    const rbc_look what = {.records = records, .max = max, .is_moderated = true};
+    rbc_look what = {.records = records, .max = max, .is_moderated = true, .now = now_ns()};
     int result = look(self, &what);
     if (result != 0 && result != -EAGAIN) {
         return result;
