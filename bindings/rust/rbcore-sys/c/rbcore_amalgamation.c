@@ -1216,34 +1216,33 @@ void rbc_wait_start_timer(rbc_wait *self, int64_t delay_ns);
 #define RBC_ASKED_FLUSH 2u
 #define RBC_ASKED_SHUTDOWN 4u
 
+/* What each read touches comes first: after an idle time every cache line is a miss. */
 struct rbcore_reader {
     rbc_birthplace birthplace;
-    bool is_release; /* opened with RBCORE_READER_RELEASE */
-    bool is_polling; /* opened with RBCORE_READER_POLL */
-    bool can_pace;   /* max_latency_ns is long enough */
-    int64_t max_latency_ns;
-    bool is_flushing;  /* a flush was noticed and is not complete */
-    atomic_uint asked; /* RBC_ASKED_ bits */
-    rbc_wait wait;
-    rbc_turns turns;
-
-    rbc_ring *rings[RBCORE_RINGS_MAX]; /* those that are read, without gaps */
+    atomic_uint asked;    /* RBC_ASKED_ bits */
+    bool is_release;      /* opened with RBCORE_READER_RELEASE */
+    bool is_polling;      /* opened with RBCORE_READER_POLL */
+    bool can_pace;        /* max_latency_ns is long enough */
+    bool is_flushing;     /* a flush was noticed and is not complete */
+    bool has_memory_ring; /* or had one */
     unsigned ring_count;
     unsigned paced_count; /* of them */
-    bool has_memory_ring; /* or had one */
     unsigned next_turn;   /* which of them comes first in the next read */
-    unsigned next_slot;   /* where the search for a free slot begins */
+    rbc_wait wait;
+    rbc_turns turns;
+    _Atomic uint64_t records, bytes, discards, batches, commits;
 
-    /* By index; a removed ring stays until its last held record was released. */
-    _Atomic(rbc_ring *) slots[RBCORE_RINGS_MAX];
-    /* Keeps rings from going away under the eyes of those who look at statistics. */
-    pthread_mutex_t slots_lock;
-
+    int64_t max_latency_ns;
+    unsigned next_slot;    /* where the search for a free slot begins */
     _Atomic uint64_t refs; /* the caller's, and one for each ring in the slots */
     _Atomic uint64_t user_refs;
-
-    _Atomic uint64_t records, bytes, discards, batches, commits;
+    /* Keeps rings from going away under the eyes of those who look at statistics. */
+    pthread_mutex_t slots_lock;
     char message[200];
+
+    rbc_ring *rings[RBCORE_RINGS_MAX]; /* those that are read, without gaps */
+    /* By index; a removed ring stays until its last held record was released. */
+    _Atomic(rbc_ring *) slots[RBCORE_RINGS_MAX];
 };
 
 /* Whether the handle may be used: 0, -EINVAL, or -ECHILD in a forked child. */
