@@ -138,8 +138,8 @@ static __always_inline void rbcore_discard(void *data, __u64 flags) {
 /*
  * Reserves a record of size bytes (not only a constant; a variable needs bounds that the verifier
  * can see), copies data into it and submits it. flags as for rbcore_submit. Returns 0, or the
- * helper's negative error when the record was not taken, which is counted: -EAGAIN  refused as by
- * rbcore_reserve; -EINVAL  unknown flags.
+ * helper's negative error when the record was not taken, which is counted: -EAGAIN if refused as by
+ * rbcore_reserve, -EINVAL for unknown flags.
  */
 #define rbcore_output(ring, data, size, flags)                                                     \
     rbcore_output_counted(&(ring), &ring##_lost, data, size, flags)
