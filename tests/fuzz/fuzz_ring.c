@@ -117,6 +117,10 @@ static bool open_reader(bool latest) {
     t.model.page_size = t.page;
     t.model.ring_size = t.ring_size;
     uint64_t consumer = model_consumer_pos(&t.model);
+    /* As if the last reader had committed to just there (capi/owner.c has the block's layout): else
+     * this one may resume further on, which the model knows nothing of. */
+    set_word(t.page - 112, UINT64_C(0x3165726f63627200));
+    set_word(t.page - 112 + 72, consumer);
     int expected = model_open(&t.model, latest);
     int result = rbcore_reader_add(t.reader, &source);
     if (expected < 0) {
