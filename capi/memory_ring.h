@@ -49,7 +49,7 @@ typedef struct rbc_producer_page {
     uint64_t page_size;
     uint64_t data_size;
     unsigned char unused[40];
-    _Atomic uint32_t lock; /* see producer.c */
+    _Atomic uint32_t lock; /* see memory_producer.c */
     unsigned char lock_line[60];
     _Atomic uint64_t lost; /* records that were refused because the ring was full */
     unsigned char lost_line[248];
