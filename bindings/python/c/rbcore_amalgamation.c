@@ -736,7 +736,7 @@ typedef struct rbc_producer_page {
     uint64_t page_size;
     uint64_t data_size;
     unsigned char unused[40];
-    _Atomic uint32_t lock; /* see producer.c */
+    _Atomic uint32_t lock; /* see memory_producer.c */
     unsigned char lock_line[60];
     _Atomic uint64_t lost; /* records that were refused because the ring was full */
     unsigned char lost_line[248];
@@ -778,6 +778,65 @@ int rbc_reopen(int fd);
  */
 bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
                           unsigned asked_before);
+
+#endif
+
+/* ==== capi/memory_producer.h ==== */
+/* A producer of a memory ring, behind the handle of producer.c, which checks what callers pass. */
+#ifndef RBC_MEMORY_PRODUCER_H
+#define RBC_MEMORY_PRODUCER_H
+
+typedef struct rbc_memory_producer {
+    rbc_mapping mapping;
+    _Atomic uint64_t *consumer_pos;
+    rbc_producer_page *page;
+    uint32_t token;
+    int fd; /* an open file of our own: it holds the lock of our slot */
+    int event_fd;
+} rbc_memory_producer;
+
+/* 0 or a negative errno, and then nothing is to be closed. */
+int rbc_memory_producer_open(rbc_memory_producer *self, const rbcore_source *source);
+
+/* Before closing, but not in a forked child: what is reserved becomes abandoned. */
+void rbc_memory_producer_leave(rbc_memory_producer *self);
+
+void rbc_memory_producer_close(rbc_memory_producer *self);
+
+int rbc_memory_producer_reserve(rbc_memory_producer *self, void **data, size_t size);
+
+/* Submits, or with RBC_DISCARD discards. */
+int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t flags,
+                               uint32_t discard);
+
+#endif
+
+/* ==== capi/fence.h ==== */
+#ifndef RBC_FENCE_H
+#define RBC_FENCE_H
+
+/*
+ * A full fence between a store (of consumer_pos, or of "parked") and a later load (of a record's
+ * header, or of positions). No weaker order keeps a load from passing an earlier store.
+ */
+static inline void rbc_full_fence(void) {
+#ifdef RBCORE_THREAD_SANITIZER
+    /* ThreadSanitizer does not know stand-alone fences; it knows read-modify-writes. */
+    extern atomic_int rbc_fence; /* one for all, so that fences pair; in wait.c */
+    atomic_fetch_add_explicit(&rbc_fence, 0, memory_order_seq_cst);
+#else
+    atomic_thread_fence(memory_order_seq_cst);
+#endif
+}
+
+/* In a loop that waits for another core: leaves this one's resources to its sibling thread. */
+static inline void rbc_relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
 
 #endif
 
@@ -1035,35 +1094,6 @@ static inline void rbc_count(_Atomic uint64_t *figure, uint64_t amount) {
 
 static inline uint64_t rbc_get(const _Atomic uint64_t *figure) {
     return atomic_load_explicit(figure, memory_order_relaxed);
-}
-
-#endif
-
-/* ==== capi/fence.h ==== */
-#ifndef RBC_FENCE_H
-#define RBC_FENCE_H
-
-/*
- * A full fence between a store (of consumer_pos, or of "parked") and a later load (of a record's
- * header, or of positions). No weaker order keeps a load from passing an earlier store.
- */
-static inline void rbc_full_fence(void) {
-#ifdef RBCORE_THREAD_SANITIZER
-    /* ThreadSanitizer does not know stand-alone fences; it knows read-modify-writes. */
-    extern atomic_int rbc_fence; /* one for all, so that fences pair; in wait.c */
-    atomic_fetch_add_explicit(&rbc_fence, 0, memory_order_seq_cst);
-#else
-    atomic_thread_fence(memory_order_seq_cst);
-#endif
-}
-
-/* In a loop that waits for another core: leaves this one's resources to its sibling thread. */
-static inline void rbc_relax(void) {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
 }
 
 #endif
@@ -1640,6 +1670,269 @@ void rbc_mapping_close(rbc_mapping *self) {
     }
     memset(self, 0, sizeof(*self));
 }
+
+/* ==== capi/memory_producer.c ==== */
+#define open_ring open_ring_in_memory_producer
+/* Writing records into a memory ring: kernel/bpf/ringbuf.c's part of the protocol. */
+
+/* ---- The table of producers ---- */
+
+/*
+ * Takes a free slot. The lock on its byte is what makes it ours: the kernel drops it when we die.
+ * The new generation tells whoever finds a record of an earlier owner that he is gone.
+ */
+static int take_slot(rbc_memory_producer *self) {
+    for (uint32_t slot = 0; slot < RBCORE_PRODUCERS_MAX; slot++) {
+        if (!rbc_lock_byte(self->fd, RBC_PRODUCER_BYTE(slot))) {
+            continue;
+        }
+        rbc_producer_slot *entry = &self->page->slots[slot];
+        uint64_t generation = atomic_load_explicit(&entry->generation, memory_order_relaxed);
+        generation = (generation + 1) % RBC_TOKEN_GENERATIONS;
+        entry->process = rbc_process_self();
+        atomic_store_explicit(&entry->generation, generation, memory_order_release);
+        self->token = RBC_TOKEN_BIT | (uint32_t)generation * RBCORE_PRODUCERS_MAX | slot;
+        return 0;
+    }
+    return -EUSERS;
+}
+
+/* The generation ends here: records that are still reserved are abandoned at once. */
+static void leave_slot(rbc_memory_producer *self) {
+    uint32_t slot = self->token % RBCORE_PRODUCERS_MAX;
+    rbc_producer_slot *entry = &self->page->slots[slot];
+    uint64_t generation = atomic_load_explicit(&entry->generation, memory_order_relaxed);
+    atomic_store_explicit(&entry->generation, (generation + 1) % RBC_TOKEN_GENERATIONS,
+                          memory_order_release);
+    rbc_unlock_byte(self->fd, RBC_PRODUCER_BYTE(slot));
+}
+
+/* ---- Opening and closing ---- */
+
+static int map_ring(rbc_memory_producer *self, const rbcore_source *source) {
+    size_t data_size;
+    ino_t inode;
+    int error = rbc_memory_ring_check(source->fd, &data_size, &inode);
+    if (error == 0) {
+        error = rbc_event_fd_check(source->event_fd);
+    }
+    if (error != 0) {
+        return error;
+    }
+    self->fd = rbc_reopen(source->fd);
+    if (self->fd < 0) {
+        return self->fd;
+    }
+    self->event_fd = rbc_duplicate(source->event_fd);
+    if (self->event_fd < 0) {
+        return self->event_fd;
+    }
+    error = rbc_mapping_open_memory(&self->mapping, self->fd, data_size, rbc_page_size(),
+                                    RBC_PRODUCER_SIDE);
+    return error != 0 ? error : rbc_memory_ring_check_layout(&self->mapping);
+}
+
+static bool positions_are_possible(const rbc_memory_producer *self, uint64_t consumer,
+                                   uint64_t producer) {
+    return consumer % 8 == 0 && producer % 8 == 0 && producer - consumer <= self->mapping.data_size;
+}
+
+static int open_ring(rbc_memory_producer *self, const rbcore_source *source) {
+    int error = map_ring(self, source);
+    if (error != 0) {
+        return error;
+    }
+    self->page = rbc_producer_page_of(&self->mapping);
+    self->consumer_pos = (_Atomic uint64_t *)(void *)self->mapping.consumer_page;
+    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
+    uint64_t producer = atomic_load_explicit(&self->page->producer_pos, memory_order_acquire);
+    return positions_are_possible(self, consumer, producer) ? take_slot(self) : -EBADMSG;
+}
+
+int rbc_memory_producer_open(rbc_memory_producer *self, const rbcore_source *source) {
+    *self = (rbc_memory_producer){.fd = -1, .event_fd = -1};
+    int error = open_ring(self, source);
+    if (error != 0) {
+        rbc_memory_producer_close(self);
+    }
+    return error;
+}
+
+static void wake_reader(rbc_memory_producer *self) {
+    RBC_KEEP_ERRNO;
+    uint64_t count = 1;
+    if (write(self->event_fd, &count, sizeof(count)) < 0 && errno == EAGAIN) {
+        /* Somebody filled the counter to the brim. Nobody needs its value: empty it. */
+        ssize_t n = read(self->event_fd, &count, sizeof(count));
+        count = 1;
+        n = write(self->event_fd, &count, sizeof(count));
+        (void)n;
+    }
+}
+
+void rbc_memory_producer_leave(rbc_memory_producer *self) {
+    leave_slot(self);
+    wake_reader(self); /* what is abandoned now may stand before records that wake nobody */
+}
+
+void rbc_memory_producer_close(rbc_memory_producer *self) {
+    rbc_mapping_close(&self->mapping);
+    if (self->event_fd >= 0) {
+        close(self->event_fd);
+    }
+    if (self->fd >= 0) {
+        close(self->fd);
+    }
+}
+
+/* ---- The lock where the kernel has its spin lock ---- */
+
+/*
+ * The lock word holds the owner's token, 0 when free, with CONTENDED when somebody sleeps on it. An
+ * owner that died is found out by its slot, and the lock taken from it. (Not a robust pthread
+ * mutex: its layout differs between C libraries, and a ring can be shared across containers.)
+ */
+#define CONTENDED (UINT32_C(1) << 31)
+#define SPINS 100
+#define SLEEP_NS 1000000 /* then look whether the owner still lives */
+
+static bool try_lock(rbc_memory_producer *self, uint32_t found, uint32_t taken) {
+    return atomic_compare_exchange_strong_explicit(&self->page->lock, &found, taken,
+                                                   memory_order_acquire, memory_order_relaxed);
+}
+
+static void sleep_on_lock(rbc_memory_producer *self, uint32_t seen) {
+    struct timespec timeout = {.tv_nsec = SLEEP_NS};
+    syscall(SYS_futex, &self->page->lock, FUTEX_WAIT, seen, &timeout, NULL, 0);
+}
+
+static void lock_slowly(rbc_memory_producer *self) {
+    RBC_KEEP_ERRNO;
+    const uint32_t ours = self->token | CONTENDED; /* others may sleep as well */
+    for (unsigned asked = 0;; asked++) {
+        uint32_t seen = atomic_load_explicit(&self->page->lock, memory_order_relaxed);
+        if (seen == 0) {
+            if (try_lock(self, 0, ours)) {
+                return;
+            }
+            continue;
+        }
+        if (!(seen & CONTENDED) && !try_lock(self, seen, seen | CONTENDED)) {
+            continue;
+        }
+        seen |= CONTENDED;
+        sleep_on_lock(self, seen);
+        uint32_t owner = seen & ~CONTENDED;
+        if (atomic_load_explicit(&self->page->lock, memory_order_relaxed) == seen &&
+            owner != self->token && rbc_producer_is_gone(self->page, self->fd, owner, asked) &&
+            try_lock(self, seen, ours)) {
+            return;
+        }
+    }
+}
+
+static void lock(rbc_memory_producer *self) {
+    for (int i = 0; i < SPINS; i++) {
+        bool is_free = atomic_load_explicit(&self->page->lock, memory_order_relaxed) == 0;
+        if (is_free && try_lock(self, 0, self->token)) {
+            return;
+        }
+        rbc_relax();
+    }
+    lock_slowly(self);
+}
+
+static void unlock(rbc_memory_producer *self) {
+    uint32_t word = atomic_exchange_explicit(&self->page->lock, 0, memory_order_release);
+    if (word & CONTENDED) {
+        RBC_KEEP_ERRNO;
+        syscall(SYS_futex, &self->page->lock, FUTEX_WAKE, 1, NULL, NULL, 0);
+    }
+}
+
+/* ---- Records ---- */
+
+static rbc_header *header_at(const rbc_memory_producer *self, uint64_t position) {
+    uint64_t offset = position & (self->mapping.data_size - 1);
+    return (rbc_header *)(void *)(self->mapping.data + offset);
+}
+
+/* What the kernel does under its spin lock in __bpf_ringbuf_reserve(). */
+static int reserve_locked(rbc_memory_producer *self, rbc_header **out, uint32_t size) {
+    /* Pairs with the reader's release of consumer_pos: it is done with the space before. */
+    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
+    uint64_t producer = atomic_load_explicit(&self->page->producer_pos, memory_order_relaxed);
+    if (!positions_are_possible(self, consumer, producer)) {
+        return -EBADMSG;
+    }
+    uint64_t next = producer + rbc_record_span(size);
+    if (next - consumer > self->mapping.data_size - 1) {
+        atomic_fetch_add_explicit(&self->page->lost, 1, memory_order_relaxed);
+        return -EAGAIN;
+    }
+    rbc_header *header = header_at(self, producer);
+    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
+    atomic_store_explicit(&header->length, size | RBC_BUSY, memory_order_relaxed);
+    /* Release: whoever sees the position sees the BUSY header. If we die before, the next owner of
+     * the lock writes his own header here. */
+    atomic_store_explicit(&self->page->producer_pos, next, memory_order_release);
+    *out = header;
+    return 0;
+}
+
+int rbc_memory_producer_reserve(rbc_memory_producer *self, void **data, size_t size) {
+    if (size > self->mapping.data_size - 2 * RBC_HEADER_SIZE) {
+        return -EMSGSIZE;
+    }
+    rbc_header *header = NULL;
+    lock(self);
+    int error = reserve_locked(self, &header, (uint32_t)size);
+    unlock(self);
+    if (error == 0) {
+        *data = header + 1;
+    }
+    return error;
+}
+
+/* The header of a record that this producer has reserved, or NULL. */
+static rbc_header *reserved_header(const rbc_memory_producer *self, const void *data) {
+    uintptr_t offset = (uintptr_t)data - (uintptr_t)self->mapping.data - RBC_HEADER_SIZE;
+    if (data == NULL || offset % 8 != 0 || offset >= self->mapping.data_size) {
+        return NULL;
+    }
+    rbc_header *header = header_at(self, offset);
+    return atomic_load_explicit(&header->owner, memory_order_relaxed) == self->token ? header
+                                                                                     : NULL;
+}
+
+/* What the kernel does in bpf_ringbuf_commit(). */
+int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t flags,
+                               uint32_t discard) {
+    rbc_header *header = reserved_header(self, data);
+    if (header == NULL) {
+        return -EINVAL;
+    }
+    uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
+    /* A full barrier, like the kernel's xchg(): the load of consumer_pos below must not pass it.
+     * See advance_to (give_back.c) for the other side. Exchanged only if still BUSY, so that a
+     * record cannot be submitted twice. */
+    if (!(length & RBC_BUSY) || !atomic_compare_exchange_strong_explicit(
+                                    &header->length, &length, (length & ~RBC_BUSY) | discard,
+                                    memory_order_seq_cst, memory_order_relaxed)) {
+        return -EINVAL;
+    }
+    rbc_full_fence();
+    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_relaxed);
+    bool is_next = header_at(self, consumer) == header;
+    if (flags & RBCORE_FORCE_WAKEUP || (is_next && !(flags & RBCORE_NO_WAKEUP))) {
+        wake_reader(self);
+    }
+    return 0;
+}
+#undef CONTENDED
+#undef SLEEP_NS
+#undef SPINS
+#undef open_ring
 
 /* ==== capi/memory_ring.c ==== */
 #define TAG UINT64_C(0x31676e697263626d) /* "mbcring1" in memory */
@@ -2293,53 +2586,14 @@ bool rbc_birthplace_is_here(const rbc_birthplace *self) {
 
 /* ==== capi/producer.c ==== */
 #define check_source check_source_in_producer
-/* Writing records into a memory ring: kernel/bpf/ringbuf.c's part of the protocol. */
+/* The handle of a producer: what holds for every kind of ring that it writes. */
 
 #define WAKEUP_FLAGS (RBCORE_NO_WAKEUP | RBCORE_FORCE_WAKEUP)
 
 struct rbcore_producer {
     rbc_birthplace birthplace;
-    rbc_mapping mapping;
-    _Atomic uint64_t *consumer_pos;
-    rbc_producer_page *page;
-    uint32_t token;
-    int fd; /* an open file of our own: it holds the lock of our slot */
-    int event_fd;
+    rbc_memory_producer memory;
 };
-
-/* ---- The table of producers ---- */
-
-/*
- * Takes a free slot. The lock on its byte is what makes it ours: the kernel drops it when we die.
- * The new generation tells whoever finds a record of an earlier owner that he is gone.
- */
-static int take_slot(rbcore_producer *self) {
-    for (uint32_t slot = 0; slot < RBCORE_PRODUCERS_MAX; slot++) {
-        if (!rbc_lock_byte(self->fd, RBC_PRODUCER_BYTE(slot))) {
-            continue;
-        }
-        rbc_producer_slot *entry = &self->page->slots[slot];
-        uint64_t generation = atomic_load_explicit(&entry->generation, memory_order_relaxed);
-        generation = (generation + 1) % RBC_TOKEN_GENERATIONS;
-        entry->process = rbc_process_self();
-        atomic_store_explicit(&entry->generation, generation, memory_order_release);
-        self->token = RBC_TOKEN_BIT | (uint32_t)generation * RBCORE_PRODUCERS_MAX | slot;
-        return 0;
-    }
-    return -EUSERS;
-}
-
-/* The generation ends here: records that are still reserved are abandoned at once. */
-static void leave_slot(rbcore_producer *self) {
-    uint32_t slot = self->token % RBCORE_PRODUCERS_MAX;
-    rbc_producer_slot *entry = &self->page->slots[slot];
-    uint64_t generation = atomic_load_explicit(&entry->generation, memory_order_relaxed);
-    atomic_store_explicit(&entry->generation, (generation + 1) % RBC_TOKEN_GENERATIONS,
-                          memory_order_release);
-    rbc_unlock_byte(self->fd, RBC_PRODUCER_BYTE(slot));
-}
-
-/* ---- Opening ---- */
 
 static int check_source(rbcore_source *source, const rbcore_source *given) {
     *source = (rbcore_source)RBCORE_SOURCE_INIT;
@@ -2359,58 +2613,9 @@ static int check_source(rbcore_source *source, const rbcore_source *given) {
     }
 }
 
-static int map_ring(rbcore_producer *self, const rbcore_source *source) {
-    size_t data_size;
-    ino_t inode;
-    int error = rbc_memory_ring_check(source->fd, &data_size, &inode);
-    if (error == 0) {
-        error = rbc_event_fd_check(source->event_fd);
-    }
-    if (error != 0) {
-        return error;
-    }
-    self->fd = rbc_reopen(source->fd);
-    if (self->fd < 0) {
-        return self->fd;
-    }
-    self->event_fd = rbc_duplicate(source->event_fd);
-    if (self->event_fd < 0) {
-        return self->event_fd;
-    }
-    error = rbc_mapping_open_memory(&self->mapping, self->fd, data_size, rbc_page_size(),
-                                    RBC_PRODUCER_SIDE);
-    return error != 0 ? error : rbc_memory_ring_check_layout(&self->mapping);
-}
-
-static bool positions_are_possible(const rbcore_producer *self, uint64_t consumer,
-                                   uint64_t producer) {
-    return consumer % 8 == 0 && producer % 8 == 0 && producer - consumer <= self->mapping.data_size;
-}
-
 static int open_producer(rbcore_producer *self, const rbcore_source *source) {
     int error = rbc_birthplace_init(&self->birthplace);
-    if (error == 0) {
-        error = map_ring(self, source);
-    }
-    if (error != 0) {
-        return error;
-    }
-    self->page = rbc_producer_page_of(&self->mapping);
-    self->consumer_pos = (_Atomic uint64_t *)(void *)self->mapping.consumer_page;
-    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
-    uint64_t producer = atomic_load_explicit(&self->page->producer_pos, memory_order_acquire);
-    return positions_are_possible(self, consumer, producer) ? take_slot(self) : -EBADMSG;
-}
-
-static void close_producer(rbcore_producer *self) {
-    rbc_mapping_close(&self->mapping);
-    if (self->event_fd >= 0) {
-        close(self->event_fd);
-    }
-    if (self->fd >= 0) {
-        close(self->fd);
-    }
-    free(self);
+    return error != 0 ? error : rbc_memory_producer_open(&self->memory, source);
 }
 
 int rbcore_producer_open(rbcore_producer **out, const rbcore_source *given) {
@@ -2427,26 +2632,13 @@ int rbcore_producer_open(rbcore_producer **out, const rbcore_source *given) {
     if (self == NULL) {
         return -ENOMEM;
     }
-    self->fd = self->event_fd = -1;
     error = open_producer(self, &source);
     if (error != 0) {
-        close_producer(self);
+        free(self);
         return error;
     }
     *out = self;
     return 0;
-}
-
-static void wake_reader(rbcore_producer *self) {
-    RBC_KEEP_ERRNO;
-    uint64_t count = 1;
-    if (write(self->event_fd, &count, sizeof(count)) < 0 && errno == EAGAIN) {
-        /* Somebody filled the counter to the brim. Nobody needs its value: empty it. */
-        ssize_t n = read(self->event_fd, &count, sizeof(count));
-        count = 1;
-        n = write(self->event_fd, &count, sizeof(count));
-        (void)n;
-    }
 }
 
 void rbcore_producer_free(rbcore_producer *self) {
@@ -2455,10 +2647,10 @@ void rbcore_producer_free(rbcore_producer *self) {
         return;
     }
     if (rbc_birthplace_is_here(&self->birthplace)) {
-        leave_slot(self);
-        wake_reader(self); /* what is abandoned now may stand before records that wake nobody */
+        rbc_memory_producer_leave(&self->memory);
     }
-    close_producer(self);
+    rbc_memory_producer_close(&self->memory);
+    free(self);
 }
 
 static int check(const rbcore_producer *self) {
@@ -2468,156 +2660,20 @@ static int check(const rbcore_producer *self) {
     return rbc_birthplace_is_here(&self->birthplace) ? 0 : -ECHILD;
 }
 
-/* ---- The lock where the kernel has its spin lock ---- */
-
-/*
- * The lock word holds the owner's token, 0 when free, with CONTENDED when somebody sleeps on it. An
- * owner that died is found out by its slot, and the lock taken from it. (Not a robust pthread
- * mutex: its layout differs between C libraries, and a ring can be shared across containers.)
- */
-#define CONTENDED (UINT32_C(1) << 31)
-#define SPINS 100
-#define SLEEP_NS 1000000 /* then look whether the owner still lives */
-
-static bool try_lock(rbcore_producer *self, uint32_t found, uint32_t taken) {
-    return atomic_compare_exchange_strong_explicit(&self->page->lock, &found, taken,
-                                                   memory_order_acquire, memory_order_relaxed);
-}
-
-static void sleep_on_lock(rbcore_producer *self, uint32_t seen) {
-    struct timespec timeout = {.tv_nsec = SLEEP_NS};
-    syscall(SYS_futex, &self->page->lock, FUTEX_WAIT, seen, &timeout, NULL, 0);
-}
-
-static void lock_slowly(rbcore_producer *self) {
-    RBC_KEEP_ERRNO;
-    const uint32_t ours = self->token | CONTENDED; /* others may sleep as well */
-    for (unsigned asked = 0;; asked++) {
-        uint32_t seen = atomic_load_explicit(&self->page->lock, memory_order_relaxed);
-        if (seen == 0) {
-            if (try_lock(self, 0, ours)) {
-                return;
-            }
-            continue;
-        }
-        if (!(seen & CONTENDED) && !try_lock(self, seen, seen | CONTENDED)) {
-            continue;
-        }
-        seen |= CONTENDED;
-        sleep_on_lock(self, seen);
-        uint32_t owner = seen & ~CONTENDED;
-        if (atomic_load_explicit(&self->page->lock, memory_order_relaxed) == seen &&
-            owner != self->token && rbc_producer_is_gone(self->page, self->fd, owner, asked) &&
-            try_lock(self, seen, ours)) {
-            return;
-        }
-    }
-}
-
-static void lock(rbcore_producer *self) {
-    for (int i = 0; i < SPINS; i++) {
-        bool is_free = atomic_load_explicit(&self->page->lock, memory_order_relaxed) == 0;
-        if (is_free && try_lock(self, 0, self->token)) {
-            return;
-        }
-        rbc_relax();
-    }
-    lock_slowly(self);
-}
-
-static void unlock(rbcore_producer *self) {
-    uint32_t word = atomic_exchange_explicit(&self->page->lock, 0, memory_order_release);
-    if (word & CONTENDED) {
-        RBC_KEEP_ERRNO;
-        syscall(SYS_futex, &self->page->lock, FUTEX_WAKE, 1, NULL, NULL, 0);
-    }
-}
-
-/* ---- Records ---- */
-
-static rbc_header *header_at(const rbcore_producer *self, uint64_t position) {
-    uint64_t offset = position & (self->mapping.data_size - 1);
-    return (rbc_header *)(void *)(self->mapping.data + offset);
-}
-
-/* What the kernel does under its spin lock in __bpf_ringbuf_reserve(). */
-static int reserve_locked(rbcore_producer *self, rbc_header **out, uint32_t size) {
-    /* Pairs with the reader's release of consumer_pos: it is done with the space before. */
-    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
-    uint64_t producer = atomic_load_explicit(&self->page->producer_pos, memory_order_relaxed);
-    if (!positions_are_possible(self, consumer, producer)) {
-        return -EBADMSG;
-    }
-    uint64_t next = producer + rbc_record_span(size);
-    if (next - consumer > self->mapping.data_size - 1) {
-        atomic_fetch_add_explicit(&self->page->lost, 1, memory_order_relaxed);
-        return -EAGAIN;
-    }
-    rbc_header *header = header_at(self, producer);
-    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
-    atomic_store_explicit(&header->length, size | RBC_BUSY, memory_order_relaxed);
-    /* Release: whoever sees the position sees the BUSY header. If we die before, the next owner of
-     * the lock writes his own header here. */
-    atomic_store_explicit(&self->page->producer_pos, next, memory_order_release);
-    *out = header;
-    return 0;
-}
-
 int rbcore_producer_reserve(rbcore_producer *self, void **data, size_t size) {
     int error = check(self);
     if (error != 0 || data == NULL) {
         return error != 0 ? error : -EINVAL;
     }
-    if (size > self->mapping.data_size - 2 * RBC_HEADER_SIZE) {
-        return -EMSGSIZE;
-    }
-    rbc_header *header = NULL;
-    lock(self);
-    error = reserve_locked(self, &header, (uint32_t)size);
-    unlock(self);
-    if (error == 0) {
-        *data = header + 1;
-    }
-    return error;
+    return rbc_memory_producer_reserve(&self->memory, data, size);
 }
 
-/* The header of a record that this producer has reserved, or NULL. */
-static rbc_header *reserved_header(const rbcore_producer *self, const void *data) {
-    uintptr_t offset = (uintptr_t)data - (uintptr_t)self->mapping.data - RBC_HEADER_SIZE;
-    if (data == NULL || offset % 8 != 0 || offset >= self->mapping.data_size) {
-        return NULL;
-    }
-    rbc_header *header = header_at(self, offset);
-    return atomic_load_explicit(&header->owner, memory_order_relaxed) == self->token ? header
-                                                                                     : NULL;
-}
-
-/* What the kernel does in bpf_ringbuf_commit(). */
 static int finish(rbcore_producer *self, void *data, uint32_t flags, uint32_t discard) {
     int error = check(self);
-    if (error != 0) {
-        return error;
+    if (error != 0 || flags & ~WAKEUP_FLAGS) {
+        return error != 0 ? error : -EINVAL;
     }
-    rbc_header *header = reserved_header(self, data);
-    if (header == NULL || flags & ~WAKEUP_FLAGS) {
-        return -EINVAL;
-    }
-    uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
-    /* A full barrier, like the kernel's xchg(): the load of consumer_pos below must not pass it.
-     * See advance_to (give_back.c) for the other side. Exchanged only if still BUSY, so that a
-     * record cannot be submitted twice. */
-    if (!(length & RBC_BUSY) || !atomic_compare_exchange_strong_explicit(
-                                    &header->length, &length, (length & ~RBC_BUSY) | discard,
-                                    memory_order_seq_cst, memory_order_relaxed)) {
-        return -EINVAL;
-    }
-    rbc_full_fence();
-    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_relaxed);
-    bool is_next = header_at(self, consumer) == header;
-    if (flags & RBCORE_FORCE_WAKEUP || (is_next && !(flags & RBCORE_NO_WAKEUP))) {
-        wake_reader(self);
-    }
-    return 0;
+    return rbc_memory_producer_finish(&self->memory, data, flags, discard);
 }
 
 int rbcore_producer_submit(rbcore_producer *self, void *data, uint32_t flags) {
@@ -2642,9 +2698,6 @@ int rbcore_producer_output(rbcore_producer *self, const void *data, size_t size,
     }
     return rbcore_producer_submit(self, reserved, flags);
 }
-#undef CONTENDED
-#undef SLEEP_NS
-#undef SPINS
 #undef WAKEUP_FLAGS
 #undef check_source
 
@@ -4011,6 +4064,7 @@ int rbc_sized_init(void *out, size_t size, const void *defaults, size_t defaults
 /* ==== capi/source.c ==== */
 #define check_source check_source_in_source
 #define defaults defaults_in_source
+#define open_ring open_ring_in_source
 /* From a source, as the caller names it, to a ring that can be read. */
 
 #define KNOWN_FLAGS (RBCORE_SOURCE_LATEST | RBCORE_SOURCE_INSIST)
@@ -4343,6 +4397,7 @@ void rbc_ring_close(rbc_ring *self) {
 #undef KNOWN_FLAGS
 #undef check_source
 #undef defaults
+#undef open_ring
 
 /* ==== capi/stats.c ==== */
 static const rbcore_reader_stats reader_defaults = RBCORE_READER_STATS_INIT;
