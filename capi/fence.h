@@ -18,6 +18,18 @@ static inline void rbc_full_fence(void) {
 #endif
 }
 
+/*
+ * Between stores: none after it becomes visible before one that precedes it. For a store that tells
+ * what the later ones, plain ones among them, are about to overwrite.
+ */
+static inline void rbc_store_fence(void) {
+#ifdef RBCORE_THREAD_SANITIZER
+    rbc_full_fence();
+#else
+    atomic_thread_fence(memory_order_release);
+#endif
+}
+
 /* In a loop that waits for another core: leaves this one's resources to its sibling thread. */
 static inline void rbc_relax(void) {
 #if defined(__x86_64__)

@@ -6,6 +6,7 @@
 #include "keep_errno.h"
 #include "owner.h"
 #include "ring.h"
+#include "room.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -68,12 +69,7 @@ static int map_ring(rbc_memory_producer *self, const rbcore_source *source) {
     }
     error = rbc_mapping_open_memory(&self->mapping, self->fd, data_size, rbc_page_size(),
                                     RBC_PRODUCER_SIDE);
-    return error != 0 ? error : rbc_memory_ring_check_layout(&self->mapping);
-}
-
-static bool positions_are_possible(const rbc_memory_producer *self, uint64_t consumer,
-                                   uint64_t producer) {
-    return consumer % 8 == 0 && producer % 8 == 0 && producer - consumer <= self->mapping.data_size;
+    return error != 0 ? error : rbc_memory_ring_check_layout(&self->mapping, &self->overwrites);
 }
 
 static int open_ring(rbc_memory_producer *self, const rbcore_source *source) {
@@ -83,9 +79,7 @@ static int open_ring(rbc_memory_producer *self, const rbcore_source *source) {
     }
     self->page = rbc_producer_page_of(&self->mapping);
     self->consumer_pos = (_Atomic uint64_t *)(void *)self->mapping.consumer_page;
-    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
-    uint64_t producer = atomic_load_explicit(&self->page->producer_pos, memory_order_acquire);
-    return positions_are_possible(self, consumer, producer) ? take_slot(self) : -EBADMSG;
+    return rbc_room_is_possible(&self->mapping, self->overwrites) ? take_slot(self) : -EBADMSG;
 }
 
 int rbc_memory_producer_open(rbc_memory_producer *self, const rbcore_source *source) {
@@ -192,31 +186,50 @@ static void unlock(rbc_memory_producer *self) {
 /* ---- Records ---- */
 
 static rbc_header *header_at(const rbc_memory_producer *self, uint64_t position) {
-    uint64_t offset = position & (self->mapping.data_size - 1);
-    return (rbc_header *)(void *)(self->mapping.data + offset);
+    return rbc_header_at(&self->mapping, position);
 }
 
 /* What the kernel does under its spin lock in __bpf_ringbuf_reserve(). */
 static int reserve_locked(rbc_memory_producer *self, rbc_header **out, uint32_t size) {
-    /* Pairs with the reader's release of consumer_pos: it is done with the space before. */
-    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
+    const uint64_t span = rbc_record_span(size);
+    int error = rbc_room_make(&self->mapping, self->overwrites, span);
+    if (error != 0) {
+        return error;
+    }
     uint64_t producer = atomic_load_explicit(&self->page->producer_pos, memory_order_relaxed);
-    if (!positions_are_possible(self, consumer, producer)) {
-        return -EBADMSG;
-    }
-    uint64_t next = producer + rbc_record_span(size);
-    if (next - consumer > self->mapping.data_size - 1) {
-        atomic_fetch_add_explicit(&self->page->lost, 1, memory_order_relaxed);
-        return -EAGAIN;
-    }
     rbc_header *header = header_at(self, producer);
     atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
     atomic_store_explicit(&header->length, size | RBC_BUSY, memory_order_relaxed);
     /* Release: whoever sees the position sees the BUSY header. If we die before, the next owner of
      * the lock writes his own header here. */
-    atomic_store_explicit(&self->page->producer_pos, next, memory_order_release);
+    atomic_store_explicit(&self->page->producer_pos, producer + span, memory_order_release);
     *out = header;
     return 0;
+}
+
+/*
+ * If what is in the way of an overwriting ring was left by a dead producer, discards it and returns
+ * true. Asks without the lock: it takes system calls.
+ */
+static bool clear_the_way(rbc_memory_producer *self) {
+    uint64_t position;
+    uint32_t owner;
+    if (!self->overwrites || !rbc_room_blocker(&self->mapping, &position, &owner) ||
+        !(owner & RBC_TOKEN_BIT) || owner == self->token) {
+        return false;
+    }
+    RBC_KEEP_ERRNO;
+    unsigned asked = atomic_fetch_add_explicit(&self->refused, 1, memory_order_relaxed);
+    if (!rbc_producer_is_gone(self->page, self->fd, owner, asked)) {
+        return false;
+    }
+    lock(self);
+    bool discarded = rbc_room_discard_blocker(&self->mapping, position, owner);
+    unlock(self);
+    if (discarded) {
+        wake_reader(self); /* it may have stopped there, and waits for that record's commit */
+    }
+    return discarded;
 }
 
 int rbc_memory_producer_reserve(rbc_memory_producer *self, void **data, size_t size) {
@@ -224,9 +237,15 @@ int rbc_memory_producer_reserve(rbc_memory_producer *self, void **data, size_t s
         return -EMSGSIZE;
     }
     rbc_header *header = NULL;
-    lock(self);
-    int error = reserve_locked(self, &header, (uint32_t)size);
-    unlock(self);
+    int error;
+    do {
+        lock(self);
+        error = reserve_locked(self, &header, (uint32_t)size);
+        unlock(self);
+    } while (error == -EAGAIN && clear_the_way(self));
+    if (error == -EAGAIN) {
+        atomic_fetch_add_explicit(&self->page->lost, 1, memory_order_relaxed);
+    }
     if (error == 0) {
         *data = header + 1;
     }

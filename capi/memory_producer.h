@@ -16,7 +16,9 @@ typedef struct rbc_memory_producer {
     _Atomic uint64_t *consumer_pos;
     rbc_producer_page *page;
     uint32_t token;
-    int fd; /* an open file of our own: it holds the lock of our slot */
+    bool overwrites;          /* the ring is in overwrite mode */
+    _Atomic unsigned refused; /* reserves that found a record in the way of overwriting */
+    int fd;                   /* an open file of our own: it holds the lock of our slot */
     int event_fd;
 } rbc_memory_producer;
 

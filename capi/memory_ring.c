@@ -13,7 +13,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TAG UINT64_C(0x31676e697263626d) /* "mbcring1" in memory */
+/*
+ * Names the layout: "mbcring1" in memory, which has no flags, or "mbcring2". Overwriting rings have
+ * the second: a library that does not know them must refuse them.
+ */
+#define TAG UINT64_C(0x31676e697263626d)
+#define TAG_FLAGS UINT64_C(0x32676e697263626d)
 
 /* Without them a peer could truncate the file, and a load from the mapping would raise SIGBUS. */
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
@@ -21,15 +26,16 @@
 /* How often a producer that holds its lock is looked up in /proc. */
 #define ASK_PROC_EVERY 16
 
-static int lay_out(int fd, size_t data_size, size_t page_size) {
+static int lay_out(int fd, size_t data_size, size_t page_size, uint32_t flags) {
     if (ftruncate(fd, (off_t)(2 * page_size + data_size)) != 0) {
         return -errno;
     }
     rbc_producer_page page;
     memset(&page, 0, sizeof(page));
-    page.tag = TAG;
+    page.tag = flags == 0 ? TAG : TAG_FLAGS;
     page.page_size = page_size;
     page.data_size = data_size;
+    page.flags = flags;
     ssize_t written = pwrite(fd, &page, sizeof(page), (off_t)page_size);
     if (written != (ssize_t)sizeof(page)) {
         return written < 0 ? -errno : -ENOMEM;
@@ -40,7 +46,7 @@ static int lay_out(int fd, size_t data_size, size_t page_size) {
 int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size, uint32_t flags) {
     RBC_KEEP_ERRNO;
     size_t page_size = rbc_page_size();
-    if (memory_fd == NULL || event_fd == NULL || flags != 0 ||
+    if (memory_fd == NULL || event_fd == NULL || flags & ~RBCORE_MEMORY_RING_OVERWRITE ||
         !rbc_ring_size_is_valid(ring_size, page_size) || ring_size > RBC_MEMORY_RING_MAX) {
         return -EINVAL;
     }
@@ -48,7 +54,7 @@ int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size, u
     if (memory < 0) {
         return -errno;
     }
-    int error = lay_out(memory, ring_size, page_size);
+    int error = lay_out(memory, ring_size, page_size, flags);
     if (error != 0) {
         close(memory);
         return error;
@@ -87,10 +93,13 @@ int rbc_memory_ring_check(int fd, size_t *data_size, ino_t *inode) {
     return 0;
 }
 
-int rbc_memory_ring_check_layout(const rbc_mapping *mapping) {
+int rbc_memory_ring_check_layout(const rbc_mapping *mapping, bool *overwrites) {
     const rbc_producer_page *page = rbc_producer_page_of(mapping);
-    return page->tag == TAG && page->page_size == mapping->page_size &&
-                   page->data_size == mapping->data_size
+    uint64_t flags = page->flags;
+    *overwrites = flags != 0;
+    bool is_ours =
+        page->tag == (flags == 0 ? TAG : TAG_FLAGS) && flags <= RBCORE_MEMORY_RING_OVERWRITE;
+    return is_ours && page->page_size == mapping->page_size && page->data_size == mapping->data_size
                ? 0
                : -EBADFD;
 }

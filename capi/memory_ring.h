@@ -42,13 +42,14 @@ typedef struct rbc_producer_slot {
 /* The producer page. Processes share it: its layout is fixed. */
 typedef struct rbc_producer_page {
     _Atomic uint64_t producer_pos;
-    uint64_t pending_pos;   /* the kernel's; a memory ring does not use it yet */
-    uint64_t overwrite_pos; /* likewise */
+    _Atomic uint64_t pending_pos;   /* all records before it are complete; see room.h */
+    _Atomic uint64_t overwrite_pos; /* the oldest record that was not overwritten */
     unsigned char kernels[104];
     uint64_t tag;
     uint64_t page_size;
     uint64_t data_size;
-    unsigned char unused[40];
+    uint64_t flags; /* RBCORE_MEMORY_RING_OVERWRITE */
+    unsigned char unused[32];
     _Atomic uint32_t lock; /* see memory_producer.c */
     unsigned char lock_line[60];
     _Atomic uint64_t lost; /* records that were refused because the ring was full */
@@ -56,7 +57,9 @@ typedef struct rbc_producer_page {
     rbc_producer_slot slots[RBCORE_PRODUCERS_MAX];
 } rbc_producer_page;
 
+static_assert(offsetof(rbc_producer_page, overwrite_pos) == 16, "where the kernel has it");
 static_assert(offsetof(rbc_producer_page, tag) == 128, "shared between processes");
+static_assert(offsetof(rbc_producer_page, flags) == 152, "shared between processes");
 static_assert(offsetof(rbc_producer_page, lock) == 192, "shared between processes");
 static_assert(offsetof(rbc_producer_page, lost) == 256, "shared between processes");
 static_assert(offsetof(rbc_producer_page, slots) == 512, "shared between processes");
@@ -72,8 +75,11 @@ static inline rbc_producer_page *rbc_producer_page_of(const rbc_mapping *mapping
  */
 int rbc_memory_ring_check(int fd, size_t *data_size, ino_t *inode);
 
-/* After mapping: checks that the memory was laid out as a ring of this size. 0 or -EBADFD. */
-int rbc_memory_ring_check_layout(const rbc_mapping *mapping);
+/*
+ * After mapping: checks that the memory was laid out as a ring of this size. Returns 0 with whether
+ * it is in overwrite mode, or -EBADFD.
+ */
+int rbc_memory_ring_check_layout(const rbc_mapping *mapping, bool *overwrites);
 
 /* Returns 0, -EBADF, or -EBADFD if fd is no non-blocking eventfd. */
 int rbc_event_fd_check(int fd);

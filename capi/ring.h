@@ -126,9 +126,13 @@ static inline bool rbc_ring_is_paced(const rbc_ring *self) {
     return atomic_load_explicit(&self->is_paced, memory_order_relaxed);
 }
 
+static inline rbc_header *rbc_header_at(const rbc_mapping *mapping, uint64_t position) {
+    uint64_t offset = position & (mapping->data_size - 1);
+    return (rbc_header *)(void *)(mapping->data + offset);
+}
+
 static inline rbc_header *rbc_ring_header(const rbc_ring *self, uint64_t position) {
-    uint64_t offset = position & (self->mapping.data_size - 1);
-    return (rbc_header *)(void *)(self->mapping.data + offset);
+    return rbc_header_at(&self->mapping, position);
 }
 
 /* The length of a record that was passed by the scan before. */

@@ -224,8 +224,12 @@ static int open_memory(rbc_ring *ring, rbc_opening *self) {
         return rbc_reader_fail(self->reader, error, "the memory ring cannot be mapped: %s",
                                strerror(-error));
     }
-    if (rbc_memory_ring_check_layout(&ring->mapping) != 0) {
+    bool overwrites;
+    if (rbc_memory_ring_check_layout(&ring->mapping, &overwrites) != 0) {
         return rbc_reader_fail(self->reader, -EBADFD, "the memory is not laid out as a ring");
+    }
+    if (overwrites) {
+        return rbc_reader_fail(self->reader, -EOPNOTSUPP, "the memory ring is in overwrite mode");
     }
     return 0;
 }

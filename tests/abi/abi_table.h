@@ -68,6 +68,7 @@
     CONSTANT(VERSION, 0x000100)                                                                    \
     CONSTANT(FEATURE_KERNEL_RING, 1)                                                               \
     CONSTANT(FEATURE_MEMORY_RING, 2)                                                               \
+    CONSTANT(MEMORY_RING_OVERWRITE, 1)                                                             \
     CONSTANT(SOURCE_MAP_FD, 1)                                                                     \
     CONSTANT(SOURCE_PINNED_PATH, 2)                                                                \
     CONSTANT(SOURCE_MAP_ID, 3)                                                                     \

@@ -252,7 +252,7 @@ START_TEST(memory_ring_arguments) {
             -EINVAL);
     }
     ck_assert_int_eq(
-        CALL(memory_ring_create, pointer(&ring.fd), pointer(&ring.event_fd), RING_SIZE, 1),
+        CALL(memory_ring_create, pointer(&ring.fd), pointer(&ring.event_fd), RING_SIZE, 2),
         -EINVAL);
     ring = ring_create();
     ck_assert_int_eq(fcntl(ring.fd, F_GETFD), FD_CLOEXEC);

@@ -58,7 +58,7 @@ START_TEST(rings_that_cannot_be_made) {
     }
     ck_assert_int_eq(rbcore_memory_ring_create(NULL, &event_fd, page_size(), 0), -EINVAL);
     ck_assert_int_eq(rbcore_memory_ring_create(&memory_fd, NULL, page_size(), 0), -EINVAL);
-    ck_assert_int_eq(rbcore_memory_ring_create(&memory_fd, &event_fd, page_size(), 1), -EINVAL);
+    ck_assert_int_eq(rbcore_memory_ring_create(&memory_fd, &event_fd, page_size(), 2), -EINVAL);
     ck_assert_uint_eq(open_fds(), fds);
     /* The largest takes no memory before it is written to. */
     ok(rbcore_memory_ring_create(&memory_fd, &event_fd, (size_t)1 << 30, 0));

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+#include "room.h"
+
+#include "fence.h"
+#include "memory_ring.h"
+#include "ring.h"
+
+#include <errno.h>
+
+/* How often positions that seem impossible are loaded anew while they move. */
+#define LOOKS 100
+
+typedef struct positions {
+    uint64_t oldest; /* consumer_pos or overwrite_pos: from here on the ring is in use */
+    uint64_t producer;
+} positions;
+
+static positions load_positions(const rbc_mapping *mapping, bool overwrites) {
+    rbc_producer_page *page = rbc_producer_page_of(mapping);
+    _Atomic uint64_t *consumer_pos = (_Atomic uint64_t *)(void *)mapping->consumer_page;
+    /* Of consumer_pos: pairs with the reader's release, it is done with the space before. (What is
+     * overwritten is not waited for: its readers look at overwrite_pos after they copied.) */
+    uint64_t oldest = overwrites ? atomic_load_explicit(&page->overwrite_pos, memory_order_relaxed)
+                                 : atomic_load_explicit(consumer_pos, memory_order_acquire);
+    return (positions){.oldest = oldest,
+                       .producer = atomic_load_explicit(&page->producer_pos, memory_order_acquire)};
+}
+
+static bool are_possible(positions at, size_t data_size) {
+    return at.oldest % 8 == 0 && at.producer % 8 == 0 && at.producer - at.oldest <= data_size;
+}
+
+bool rbc_room_is_possible(const rbc_mapping *mapping, bool overwrites) {
+    positions at = load_positions(mapping, overwrites);
+    /* Without the lock the two may be of different moments, as long as the oldest still moves. */
+    for (int i = 0; i < LOOKS && !are_possible(at, mapping->data_size); i++) {
+        positions again = load_positions(mapping, overwrites);
+        if (again.oldest == at.oldest) {
+            return false;
+        }
+        at = again;
+    }
+    return true;
+}
+
+/*
+ * Moves pending_pos over the records that were completed, as the kernel does at the start of each
+ * reserve, and returns it. It is out of place where the reader has passed it (skipping what a dead
+ * producer left unfinished), or where somebody else set the positions: then from the oldest on.
+ * *is_broken: it stands before something that no producer writes.
+ */
+static uint64_t update_pending(const rbc_mapping *mapping, positions at, bool *is_broken) {
+    rbc_producer_page *page = rbc_producer_page_of(mapping);
+    const uint64_t before = atomic_load_explicit(&page->pending_pos, memory_order_relaxed);
+    bool is_in_place = before - at.oldest <= at.producer - at.oldest && before % 8 == 0;
+    uint64_t pending = is_in_place ? before : at.oldest;
+    *is_broken = false;
+    while (pending != at.producer && !*is_broken) {
+        /* Pairs with the full barrier of the submit (the kernel's xchg()). */
+        uint32_t length =
+            atomic_load_explicit(&rbc_header_at(mapping, pending)->length, memory_order_acquire);
+        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
+        if (length & RBC_BUSY) {
+            break;
+        }
+        *is_broken = span > at.producer - pending;
+        pending += *is_broken ? 0 : span;
+    }
+    if (pending != before) {
+        /* Release: whoever sees the position sees the content of the records before it. */
+        atomic_store_explicit(&page->pending_pos, pending, memory_order_release);
+    }
+    return pending;
+}
+
+/* Gives up the oldest records, whole ones, until one that ends at `next` fits. */
+static int overwrite_oldest(const rbc_mapping *mapping, uint64_t oldest, uint64_t pending,
+                            uint64_t next) {
+    uint64_t position = oldest;
+    while (next - position > mapping->data_size - 1) {
+        uint32_t length =
+            atomic_load_explicit(&rbc_header_at(mapping, position)->length, memory_order_relaxed);
+        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
+        if ((length & RBC_BUSY) || span > pending - position) {
+            return -EBADMSG; /* not what was there when pending_pos passed it */
+        }
+        position += span;
+    }
+    if (position != oldest) {
+        atomic_store_explicit(&rbc_producer_page_of(mapping)->overwrite_pos, position,
+                              memory_order_relaxed);
+        /* Whoever sees a byte of the new record sees that the old ones are gone. The kernel relies
+         * on its store-release of producer_pos, which does not hold back the data after it. */
+        rbc_store_fence();
+    }
+    return 0;
+}
+
+int rbc_room_make(const rbc_mapping *mapping, bool overwrites, uint64_t span) {
+    positions at = load_positions(mapping, overwrites);
+    if (!are_possible(at, mapping->data_size)) {
+        return -EBADMSG;
+    }
+    bool is_broken;
+    uint64_t pending = update_pending(mapping, at, &is_broken);
+    uint64_t next = at.producer + span;
+    if (!overwrites) {
+        return next - at.oldest > mapping->data_size - 1 ? -EAGAIN : 0;
+    }
+    if (next - pending > mapping->data_size - 1) {
+        return is_broken ? -EBADMSG : -EAGAIN;
+    }
+    return overwrite_oldest(mapping, at.oldest, pending, next);
+}
+
+bool rbc_room_blocker(const rbc_mapping *mapping, uint64_t *position, uint32_t *owner) {
+    rbc_producer_page *page = rbc_producer_page_of(mapping);
+    *position = atomic_load_explicit(&page->pending_pos, memory_order_acquire);
+    if (*position % 8 != 0) {
+        return false;
+    }
+    rbc_header *header = rbc_header_at(mapping, *position);
+    *owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
+    return atomic_load_explicit(&header->length, memory_order_relaxed) & RBC_BUSY;
+}
+
+bool rbc_room_discard_blocker(const rbc_mapping *mapping, uint64_t position, uint32_t owner) {
+    rbc_producer_page *page = rbc_producer_page_of(mapping);
+    rbc_header *header = rbc_header_at(mapping, position);
+    uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
+    /* As long as pending_pos stands there the place cannot be taken by another record. */
+    return atomic_load_explicit(&page->pending_pos, memory_order_relaxed) == position &&
+           atomic_load_explicit(&header->owner, memory_order_relaxed) == owner &&
+           (length & RBC_BUSY) &&
+           atomic_compare_exchange_strong_explicit(&header->length, &length,
+                                                   (length & ~RBC_BUSY) | RBC_DISCARD,
+                                                   memory_order_seq_cst, memory_order_relaxed);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Room for a record in a memory ring: what the kernel's __bpf_ringbuf_reserve() decides under its
+ * spin lock, by the same positions.
+ *
+ *   normal:       consumer_pos  <= pending_pos <= producer_pos,   producer_pos - consumer_pos < size
+ *   overwriting:  overwrite_pos <= pending_pos <= producer_pos,   producer_pos - overwrite_pos < size
+ *
+ * pending_pos:   the records before it are complete. Brought up to date by a reserve, never by a
+ *                submit.
+ * overwrite_pos: the oldest record whose place was not given to a new one.
+ *
+ * A producer may be killed between any two of the stores here: each leaves a ring of which all this
+ * is true. (If overwrite_pos was moved for a record that never came, those before it are lost a
+ * little early.)
+ */
+#ifndef RBC_ROOM_H
+#define RBC_ROOM_H
+
+#include "mapping.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Whether the positions are those of a ring, whatever moves them. */
+bool rbc_room_is_possible(const rbc_mapping *mapping, bool overwrites);
+
+/*
+ * Finds room for a record of span bytes, its header included, at producer_pos; in an overwriting
+ * ring takes it from the oldest records. To be called under the producers' lock. Returns 0,
+ *   -EAGAIN   normal ring: it is full; overwriting: the record at pending_pos is in the way, and is
+ *             being written;
+ *   -EBADMSG  the positions are impossible, or the records of an overwriting ring.
+ */
+int rbc_room_make(const rbc_mapping *mapping, bool overwrites, uint64_t span);
+
+/*
+ * The record that is in the way of an overwriting ring: its position, and who writes it. Without
+ * the lock: a hint. Returns false if it is no longer there.
+ */
+bool rbc_room_blocker(const rbc_mapping *mapping, uint64_t *position, uint32_t *owner);
+
+/*
+ * Discards that record in the name of its owner, who is dead: in a normal ring the reader passes
+ * it, here it would be in the way for ever. Under the lock. Returns false if it is another one.
+ */
+bool rbc_room_discard_blocker(const rbc_mapping *mapping, uint64_t position, uint32_t owner);
+
+#endif
