@@ -83,6 +83,9 @@ RBCORE_API const char *rbcore_strerror(int error);
 
 /* ---- Memory rings -------------------------------------------------------------------------- */
 
+/* Flags of a memory ring. */
+#define RBCORE_MEMORY_RING_OVERWRITE UINT32_C(1) /* a full ring overwrites its oldest records */
+
 /*
  * Creates a memory ring: a memfd laid out like the kernel's ring (consumer page, producer page,
  * data) and sealed against a change of its size, and the eventfd that wakes its reader. ring_size
@@ -90,12 +93,15 @@ RBCORE_API const char *rbcore_strerror(int error);
  * (close-on-exec), may pass them to other processes, and closes them when it likes: readers and
  * producers keep their own.
  *
+ * With RBCORE_MEMORY_RING_OVERWRITE it is like a map with BPF_F_RB_OVERWRITE (Linux 6.19): producers
+ * never wait for a reader, and a full ring holds the newest records.
+ *
  * Whoever holds the descriptors can write what he likes into the memory. A reader survives that
  * (impossible content is -EBADMSG, never a crash), but cannot keep data from changing under the
  * eyes of its user: copy records of producers that are not trusted before looking at them.
  * Returns 0.
- *   -EINVAL  ring_size is zero, not a power of two, smaller than a page or larger than 1 GiB; flags
- *            is not 0;
+ *   -EINVAL  ring_size is zero, not a power of two, smaller than a page or larger than 1 GiB; a
+ *            flag is unknown;
  *   -EMFILE, -ENFILE, -ENOMEM, -ENOSYS, -EFBIG  from the kernel, for want of what
  *            memfd_create(2), eventfd(2) and ftruncate(2) need (-EFBIG: RLIMIT_FSIZE).
  */
@@ -224,8 +230,8 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  *                BPF_MAP_TYPE_PERCPU_ARRAY of rbcore_bpf.h's values;
  *   -EBADFD      fd is no BPF map; or no memory ring: not a memfd sealed against changes of its
  *                size, or of another size or layout; or event_fd is no non-blocking eventfd;
- *   -EOPNOTSUPP  the map is in overwrite mode (BPF_F_RB_OVERWRITE), which needs another way of
- *                reading;
+ *   -EOPNOTSUPP  the map is in overwrite mode (BPF_F_RB_OVERWRITE), or the memory ring
+ *                (RBCORE_MEMORY_RING_OVERWRITE), which needs another way of reading;
  *   -EACCES, -EPERM  no permission: the fd is read-only or write-only, or the process lacks the
  *                capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN);
  *   -EBUSY       another reader has the ring;
@@ -511,10 +517,12 @@ RBCORE_API void rbcore_producer_free(rbcore_producer *self);
  * Never blocks for the reader; producers wait for each other for the length of a reserve. If a
  * producer died in the middle of its own, that wait takes a millisecond (and has no end if it died
  * in another pid namespace while a child that it forked lives). Returns 0.
- *   -EAGAIN   the ring is full: the record is lost, and counted as such in the ring;
+ *   -EAGAIN   the ring is full: the record is lost, and counted as such in the ring. (In overwrite
+ *             mode: the record whose turn it is to be overwritten is still being written, as in the
+ *             kernel. One that a dead producer left so is discarded.)
  *   -EMSGSIZE the record can never fit: size is more than the ring's size - 16 (the kernel never
  *             fills a ring to the last 8 bytes, and each record has a header of 8);
- *   -EBADMSG  the ring's positions are impossible.
+ *   -EBADMSG  the ring's positions are impossible, or in overwrite mode its oldest records.
  */
 RBCORE_API int rbcore_producer_reserve(rbcore_producer *self, void **data, size_t size);
 
@@ -731,13 +739,14 @@ typedef struct rbc_producer_slot {
 /* The producer page. Processes share it: its layout is fixed. */
 typedef struct rbc_producer_page {
     _Atomic uint64_t producer_pos;
-    uint64_t pending_pos;   /* the kernel's; a memory ring does not use it yet */
-    uint64_t overwrite_pos; /* likewise */
+    _Atomic uint64_t pending_pos;   /* all records before it are complete; see room.h */
+    _Atomic uint64_t overwrite_pos; /* the oldest record that was not overwritten */
     unsigned char kernels[104];
     uint64_t tag;
     uint64_t page_size;
     uint64_t data_size;
-    unsigned char unused[40];
+    uint64_t flags; /* RBCORE_MEMORY_RING_OVERWRITE */
+    unsigned char unused[32];
     _Atomic uint32_t lock; /* see memory_producer.c */
     unsigned char lock_line[60];
     _Atomic uint64_t lost; /* records that were refused because the ring was full */
@@ -745,7 +754,9 @@ typedef struct rbc_producer_page {
     rbc_producer_slot slots[RBCORE_PRODUCERS_MAX];
 } rbc_producer_page;
 
+static_assert(offsetof(rbc_producer_page, overwrite_pos) == 16, "where the kernel has it");
 static_assert(offsetof(rbc_producer_page, tag) == 128, "shared between processes");
+static_assert(offsetof(rbc_producer_page, flags) == 152, "shared between processes");
 static_assert(offsetof(rbc_producer_page, lock) == 192, "shared between processes");
 static_assert(offsetof(rbc_producer_page, lost) == 256, "shared between processes");
 static_assert(offsetof(rbc_producer_page, slots) == 512, "shared between processes");
@@ -761,8 +772,11 @@ static inline rbc_producer_page *rbc_producer_page_of(const rbc_mapping *mapping
  */
 int rbc_memory_ring_check(int fd, size_t *data_size, ino_t *inode);
 
-/* After mapping: checks that the memory was laid out as a ring of this size. 0 or -EBADFD. */
-int rbc_memory_ring_check_layout(const rbc_mapping *mapping);
+/*
+ * After mapping: checks that the memory was laid out as a ring of this size. Returns 0 with whether
+ * it is in overwrite mode, or -EBADFD.
+ */
+int rbc_memory_ring_check_layout(const rbc_mapping *mapping, bool *overwrites);
 
 /* Returns 0, -EBADF, or -EBADFD if fd is no non-blocking eventfd. */
 int rbc_event_fd_check(int fd);
@@ -793,7 +807,9 @@ typedef struct rbc_memory_producer {
     _Atomic uint64_t *consumer_pos;
     rbc_producer_page *page;
     uint32_t token;
-    int fd; /* an open file of our own: it holds the lock of our slot */
+    bool overwrites;          /* the ring is in overwrite mode */
+    _Atomic unsigned refused; /* reserves that found a record in the way of overwriting */
+    int fd;                   /* an open file of our own: it holds the lock of our slot */
     int event_fd;
 } rbc_memory_producer;
 
@@ -828,6 +844,18 @@ static inline void rbc_full_fence(void) {
     atomic_fetch_add_explicit(&rbc_fence, 0, memory_order_seq_cst);
 #else
     atomic_thread_fence(memory_order_seq_cst);
+#endif
+}
+
+/*
+ * Between stores: none after it becomes visible before one that precedes it. For a store that tells
+ * what the later ones, plain ones among them, are about to overwrite.
+ */
+static inline void rbc_store_fence(void) {
+#ifdef RBCORE_THREAD_SANITIZER
+    rbc_full_fence();
+#else
+    atomic_thread_fence(memory_order_release);
 #endif
 }
 
@@ -1078,9 +1106,13 @@ static inline bool rbc_ring_is_paced(const rbc_ring *self) {
     return atomic_load_explicit(&self->is_paced, memory_order_relaxed);
 }
 
+static inline rbc_header *rbc_header_at(const rbc_mapping *mapping, uint64_t position) {
+    uint64_t offset = position & (mapping->data_size - 1);
+    return (rbc_header *)(void *)(mapping->data + offset);
+}
+
 static inline rbc_header *rbc_ring_header(const rbc_ring *self, uint64_t position) {
-    uint64_t offset = position & (self->mapping.data_size - 1);
-    return (rbc_header *)(void *)(self->mapping.data + offset);
+    return rbc_header_at(&self->mapping, position);
 }
 
 /* The length of a record that was passed by the scan before. */
@@ -1097,6 +1129,51 @@ static inline void rbc_count(_Atomic uint64_t *figure, uint64_t amount) {
 static inline uint64_t rbc_get(const _Atomic uint64_t *figure) {
     return atomic_load_explicit(figure, memory_order_relaxed);
 }
+
+#endif
+
+/* ==== capi/room.h ==== */
+/*
+ * Room for a record in a memory ring: what the kernel's __bpf_ringbuf_reserve() decides under its
+ * spin lock, by the same positions.
+ *
+ *   normal:       consumer_pos  <= pending_pos <= producer_pos,   producer_pos - consumer_pos < size
+ *   overwriting:  overwrite_pos <= pending_pos <= producer_pos,   producer_pos - overwrite_pos < size
+ *
+ * pending_pos:   the records before it are complete. Brought up to date by a reserve, never by a
+ *                submit.
+ * overwrite_pos: the oldest record whose place was not given to a new one.
+ *
+ * A producer may be killed between any two of the stores here: each leaves a ring of which all this
+ * is true. (If overwrite_pos was moved for a record that never came, those before it are lost a
+ * little early.)
+ */
+#ifndef RBC_ROOM_H
+#define RBC_ROOM_H
+
+/* Whether the positions are those of a ring, whatever moves them. */
+bool rbc_room_is_possible(const rbc_mapping *mapping, bool overwrites);
+
+/*
+ * Finds room for a record of span bytes, its header included, at producer_pos; in an overwriting
+ * ring takes it from the oldest records. To be called under the producers' lock. Returns 0,
+ *   -EAGAIN   normal ring: it is full; overwriting: the record at pending_pos is in the way, and is
+ *             being written;
+ *   -EBADMSG  the positions are impossible, or the records of an overwriting ring.
+ */
+int rbc_room_make(const rbc_mapping *mapping, bool overwrites, uint64_t span);
+
+/*
+ * The record that is in the way of an overwriting ring: its position, and who writes it. Without
+ * the lock: a hint. Returns false if it is no longer there.
+ */
+bool rbc_room_blocker(const rbc_mapping *mapping, uint64_t *position, uint32_t *owner);
+
+/*
+ * Discards that record in the name of its owner, who is dead: in a normal ring the reader passes
+ * it, here it would be in the way for ever. Under the lock. Returns false if it is another one.
+ */
+bool rbc_room_discard_blocker(const rbc_mapping *mapping, uint64_t position, uint32_t owner);
 
 #endif
 
@@ -1731,12 +1808,7 @@ static int map_ring(rbc_memory_producer *self, const rbcore_source *source) {
     }
     error = rbc_mapping_open_memory(&self->mapping, self->fd, data_size, rbc_page_size(),
                                     RBC_PRODUCER_SIDE);
-    return error != 0 ? error : rbc_memory_ring_check_layout(&self->mapping);
-}
-
-static bool positions_are_possible(const rbc_memory_producer *self, uint64_t consumer,
-                                   uint64_t producer) {
-    return consumer % 8 == 0 && producer % 8 == 0 && producer - consumer <= self->mapping.data_size;
+    return error != 0 ? error : rbc_memory_ring_check_layout(&self->mapping, &self->overwrites);
 }
 
 static int open_ring(rbc_memory_producer *self, const rbcore_source *source) {
@@ -1746,9 +1818,7 @@ static int open_ring(rbc_memory_producer *self, const rbcore_source *source) {
     }
     self->page = rbc_producer_page_of(&self->mapping);
     self->consumer_pos = (_Atomic uint64_t *)(void *)self->mapping.consumer_page;
-    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
-    uint64_t producer = atomic_load_explicit(&self->page->producer_pos, memory_order_acquire);
-    return positions_are_possible(self, consumer, producer) ? take_slot(self) : -EBADMSG;
+    return rbc_room_is_possible(&self->mapping, self->overwrites) ? take_slot(self) : -EBADMSG;
 }
 
 int rbc_memory_producer_open(rbc_memory_producer *self, const rbcore_source *source) {
@@ -1855,31 +1925,50 @@ static void unlock(rbc_memory_producer *self) {
 /* ---- Records ---- */
 
 static rbc_header *header_at(const rbc_memory_producer *self, uint64_t position) {
-    uint64_t offset = position & (self->mapping.data_size - 1);
-    return (rbc_header *)(void *)(self->mapping.data + offset);
+    return rbc_header_at(&self->mapping, position);
 }
 
 /* What the kernel does under its spin lock in __bpf_ringbuf_reserve(). */
 static int reserve_locked(rbc_memory_producer *self, rbc_header **out, uint32_t size) {
-    /* Pairs with the reader's release of consumer_pos: it is done with the space before. */
-    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
+    const uint64_t span = rbc_record_span(size);
+    int error = rbc_room_make(&self->mapping, self->overwrites, span);
+    if (error != 0) {
+        return error;
+    }
     uint64_t producer = atomic_load_explicit(&self->page->producer_pos, memory_order_relaxed);
-    if (!positions_are_possible(self, consumer, producer)) {
-        return -EBADMSG;
-    }
-    uint64_t next = producer + rbc_record_span(size);
-    if (next - consumer > self->mapping.data_size - 1) {
-        atomic_fetch_add_explicit(&self->page->lost, 1, memory_order_relaxed);
-        return -EAGAIN;
-    }
     rbc_header *header = header_at(self, producer);
     atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
     atomic_store_explicit(&header->length, size | RBC_BUSY, memory_order_relaxed);
     /* Release: whoever sees the position sees the BUSY header. If we die before, the next owner of
      * the lock writes his own header here. */
-    atomic_store_explicit(&self->page->producer_pos, next, memory_order_release);
+    atomic_store_explicit(&self->page->producer_pos, producer + span, memory_order_release);
     *out = header;
     return 0;
+}
+
+/*
+ * If what is in the way of an overwriting ring was left by a dead producer, discards it and returns
+ * true. Asks without the lock: it takes system calls.
+ */
+static bool clear_the_way(rbc_memory_producer *self) {
+    uint64_t position;
+    uint32_t owner;
+    if (!self->overwrites || !rbc_room_blocker(&self->mapping, &position, &owner) ||
+        !(owner & RBC_TOKEN_BIT) || owner == self->token) {
+        return false;
+    }
+    RBC_KEEP_ERRNO;
+    unsigned asked = atomic_fetch_add_explicit(&self->refused, 1, memory_order_relaxed);
+    if (!rbc_producer_is_gone(self->page, self->fd, owner, asked)) {
+        return false;
+    }
+    lock(self);
+    bool discarded = rbc_room_discard_blocker(&self->mapping, position, owner);
+    unlock(self);
+    if (discarded) {
+        wake_reader(self); /* it may have stopped there, and waits for that record's commit */
+    }
+    return discarded;
 }
 
 int rbc_memory_producer_reserve(rbc_memory_producer *self, void **data, size_t size) {
@@ -1887,9 +1976,15 @@ int rbc_memory_producer_reserve(rbc_memory_producer *self, void **data, size_t s
         return -EMSGSIZE;
     }
     rbc_header *header = NULL;
-    lock(self);
-    int error = reserve_locked(self, &header, (uint32_t)size);
-    unlock(self);
+    int error;
+    do {
+        lock(self);
+        error = reserve_locked(self, &header, (uint32_t)size);
+        unlock(self);
+    } while (error == -EAGAIN && clear_the_way(self));
+    if (error == -EAGAIN) {
+        atomic_fetch_add_explicit(&self->page->lost, 1, memory_order_relaxed);
+    }
     if (error == 0) {
         *data = header + 1;
     }
@@ -1937,7 +2032,12 @@ int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t f
 #undef open_ring
 
 /* ==== capi/memory_ring.c ==== */
-#define TAG UINT64_C(0x31676e697263626d) /* "mbcring1" in memory */
+/*
+ * Names the layout: "mbcring1" in memory, which has no flags, or "mbcring2". Overwriting rings have
+ * the second: a library that does not know them must refuse them.
+ */
+#define TAG UINT64_C(0x31676e697263626d)
+#define TAG_FLAGS UINT64_C(0x32676e697263626d)
 
 /* Without them a peer could truncate the file, and a load from the mapping would raise SIGBUS. */
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
@@ -1945,15 +2045,16 @@ int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t f
 /* How often a producer that holds its lock is looked up in /proc. */
 #define ASK_PROC_EVERY 16
 
-static int lay_out(int fd, size_t data_size, size_t page_size) {
+static int lay_out(int fd, size_t data_size, size_t page_size, uint32_t flags) {
     if (ftruncate(fd, (off_t)(2 * page_size + data_size)) != 0) {
         return -errno;
     }
     rbc_producer_page page;
     memset(&page, 0, sizeof(page));
-    page.tag = TAG;
+    page.tag = flags == 0 ? TAG : TAG_FLAGS;
     page.page_size = page_size;
     page.data_size = data_size;
+    page.flags = flags;
     ssize_t written = pwrite(fd, &page, sizeof(page), (off_t)page_size);
     if (written != (ssize_t)sizeof(page)) {
         return written < 0 ? -errno : -ENOMEM;
@@ -1964,7 +2065,7 @@ static int lay_out(int fd, size_t data_size, size_t page_size) {
 int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size, uint32_t flags) {
     RBC_KEEP_ERRNO;
     size_t page_size = rbc_page_size();
-    if (memory_fd == NULL || event_fd == NULL || flags != 0 ||
+    if (memory_fd == NULL || event_fd == NULL || flags & ~RBCORE_MEMORY_RING_OVERWRITE ||
         !rbc_ring_size_is_valid(ring_size, page_size) || ring_size > RBC_MEMORY_RING_MAX) {
         return -EINVAL;
     }
@@ -1972,7 +2073,7 @@ int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size, u
     if (memory < 0) {
         return -errno;
     }
-    int error = lay_out(memory, ring_size, page_size);
+    int error = lay_out(memory, ring_size, page_size, flags);
     if (error != 0) {
         close(memory);
         return error;
@@ -2011,10 +2112,13 @@ int rbc_memory_ring_check(int fd, size_t *data_size, ino_t *inode) {
     return 0;
 }
 
-int rbc_memory_ring_check_layout(const rbc_mapping *mapping) {
+int rbc_memory_ring_check_layout(const rbc_mapping *mapping, bool *overwrites) {
     const rbc_producer_page *page = rbc_producer_page_of(mapping);
-    return page->tag == TAG && page->page_size == mapping->page_size &&
-                   page->data_size == mapping->data_size
+    uint64_t flags = page->flags;
+    *overwrites = flags != 0;
+    bool is_ours =
+        page->tag == (flags == 0 ? TAG : TAG_FLAGS) && flags <= RBCORE_MEMORY_RING_OVERWRITE;
+    return is_ours && page->page_size == mapping->page_size && page->data_size == mapping->data_size
                ? 0
                : -EBADFD;
 }
@@ -2070,6 +2174,7 @@ bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
 #undef ASK_PROC_EVERY
 #undef SEALS
 #undef TAG
+#undef TAG_FLAGS
 
 /* ==== capi/owner.c ==== */
 /*
@@ -4013,6 +4118,138 @@ bool rbc_ring_has_news(rbc_ring *self) {
 }
 #undef pass_discarded
 
+/* ==== capi/room.c ==== */
+/* How often positions that seem impossible are loaded anew while they move. */
+#define LOOKS 100
+
+typedef struct positions {
+    uint64_t oldest; /* consumer_pos or overwrite_pos: from here on the ring is in use */
+    uint64_t producer;
+} positions;
+
+static positions load_positions(const rbc_mapping *mapping, bool overwrites) {
+    rbc_producer_page *page = rbc_producer_page_of(mapping);
+    _Atomic uint64_t *consumer_pos = (_Atomic uint64_t *)(void *)mapping->consumer_page;
+    /* Of consumer_pos: pairs with the reader's release, it is done with the space before. (What is
+     * overwritten is not waited for: its readers look at overwrite_pos after they copied.) */
+    uint64_t oldest = overwrites ? atomic_load_explicit(&page->overwrite_pos, memory_order_relaxed)
+                                 : atomic_load_explicit(consumer_pos, memory_order_acquire);
+    return (positions){.oldest = oldest,
+                       .producer = atomic_load_explicit(&page->producer_pos, memory_order_acquire)};
+}
+
+static bool are_possible(positions at, size_t data_size) {
+    return at.oldest % 8 == 0 && at.producer % 8 == 0 && at.producer - at.oldest <= data_size;
+}
+
+bool rbc_room_is_possible(const rbc_mapping *mapping, bool overwrites) {
+    positions at = load_positions(mapping, overwrites);
+    /* Without the lock the two may be of different moments, as long as the oldest still moves. */
+    for (int i = 0; i < LOOKS && !are_possible(at, mapping->data_size); i++) {
+        positions again = load_positions(mapping, overwrites);
+        if (again.oldest == at.oldest) {
+            return false;
+        }
+        at = again;
+    }
+    return true;
+}
+
+/*
+ * Moves pending_pos over the records that were completed, as the kernel does at the start of each
+ * reserve, and returns it. It is out of place where the reader has passed it (skipping what a dead
+ * producer left unfinished), or where somebody else set the positions: then from the oldest on.
+ * *is_broken: it stands before something that no producer writes.
+ */
+static uint64_t update_pending(const rbc_mapping *mapping, positions at, bool *is_broken) {
+    rbc_producer_page *page = rbc_producer_page_of(mapping);
+    const uint64_t before = atomic_load_explicit(&page->pending_pos, memory_order_relaxed);
+    bool is_in_place = before - at.oldest <= at.producer - at.oldest && before % 8 == 0;
+    uint64_t pending = is_in_place ? before : at.oldest;
+    *is_broken = false;
+    while (pending != at.producer && !*is_broken) {
+        /* Pairs with the full barrier of the submit (the kernel's xchg()). */
+        uint32_t length =
+            atomic_load_explicit(&rbc_header_at(mapping, pending)->length, memory_order_acquire);
+        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
+        if (length & RBC_BUSY) {
+            break;
+        }
+        *is_broken = span > at.producer - pending;
+        pending += *is_broken ? 0 : span;
+    }
+    if (pending != before) {
+        /* Release: whoever sees the position sees the content of the records before it. */
+        atomic_store_explicit(&page->pending_pos, pending, memory_order_release);
+    }
+    return pending;
+}
+
+/* Gives up the oldest records, whole ones, until one that ends at `next` fits. */
+static int overwrite_oldest(const rbc_mapping *mapping, uint64_t oldest, uint64_t pending,
+                            uint64_t next) {
+    uint64_t position = oldest;
+    while (next - position > mapping->data_size - 1) {
+        uint32_t length =
+            atomic_load_explicit(&rbc_header_at(mapping, position)->length, memory_order_relaxed);
+        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
+        if ((length & RBC_BUSY) || span > pending - position) {
+            return -EBADMSG; /* not what was there when pending_pos passed it */
+        }
+        position += span;
+    }
+    if (position != oldest) {
+        atomic_store_explicit(&rbc_producer_page_of(mapping)->overwrite_pos, position,
+                              memory_order_relaxed);
+        /* Whoever sees a byte of the new record sees that the old ones are gone. The kernel relies
+         * on its store-release of producer_pos, which does not hold back the data after it. */
+        rbc_store_fence();
+    }
+    return 0;
+}
+
+int rbc_room_make(const rbc_mapping *mapping, bool overwrites, uint64_t span) {
+    positions at = load_positions(mapping, overwrites);
+    if (!are_possible(at, mapping->data_size)) {
+        return -EBADMSG;
+    }
+    bool is_broken;
+    uint64_t pending = update_pending(mapping, at, &is_broken);
+    uint64_t next = at.producer + span;
+    if (!overwrites) {
+        return next - at.oldest > mapping->data_size - 1 ? -EAGAIN : 0;
+    }
+    if (next - pending > mapping->data_size - 1) {
+        return is_broken ? -EBADMSG : -EAGAIN;
+    }
+    return overwrite_oldest(mapping, at.oldest, pending, next);
+}
+
+bool rbc_room_blocker(const rbc_mapping *mapping, uint64_t *position, uint32_t *owner) {
+    rbc_producer_page *page = rbc_producer_page_of(mapping);
+    *position = atomic_load_explicit(&page->pending_pos, memory_order_acquire);
+    if (*position % 8 != 0) {
+        return false;
+    }
+    rbc_header *header = rbc_header_at(mapping, *position);
+    *owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
+    return atomic_load_explicit(&header->length, memory_order_relaxed) & RBC_BUSY;
+}
+
+bool rbc_room_discard_blocker(const rbc_mapping *mapping, uint64_t position, uint32_t owner) {
+    rbc_producer_page *page = rbc_producer_page_of(mapping);
+    rbc_header *header = rbc_header_at(mapping, position);
+    uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
+    /* As long as pending_pos stands there the place cannot be taken by another record. */
+    return atomic_load_explicit(&page->pending_pos, memory_order_relaxed) == position &&
+           atomic_load_explicit(&header->owner, memory_order_relaxed) == owner &&
+           (length & RBC_BUSY) &&
+           atomic_compare_exchange_strong_explicit(&header->length, &length,
+                                                   (length & ~RBC_BUSY) | RBC_DISCARD,
+                                                   memory_order_seq_cst, memory_order_relaxed);
+}
+#undef LOOKS
+
 /* ==== capi/sized.c ==== */
 static bool is_absurd(size_t size) {
     return size < sizeof(size_t) || size > RBC_SIZED_MAX;
@@ -4280,8 +4517,12 @@ static int open_memory(rbc_ring *ring, rbc_opening *self) {
         return rbc_reader_fail(self->reader, error, "the memory ring cannot be mapped: %s",
                                strerror(-error));
     }
-    if (rbc_memory_ring_check_layout(&ring->mapping) != 0) {
+    bool overwrites;
+    if (rbc_memory_ring_check_layout(&ring->mapping, &overwrites) != 0) {
         return rbc_reader_fail(self->reader, -EBADFD, "the memory is not laid out as a ring");
+    }
+    if (overwrites) {
+        return rbc_reader_fail(self->reader, -EOPNOTSUPP, "the memory ring is in overwrite mode");
     }
     return 0;
 }

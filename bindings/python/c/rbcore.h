@@ -74,6 +74,9 @@ RBCORE_API const char *rbcore_strerror(int error);
 
 /* ---- Memory rings -------------------------------------------------------------------------- */
 
+/* Flags of a memory ring. */
+#define RBCORE_MEMORY_RING_OVERWRITE UINT32_C(1) /* a full ring overwrites its oldest records */
+
 /*
  * Creates a memory ring: a memfd laid out like the kernel's ring (consumer page, producer page,
  * data) and sealed against a change of its size, and the eventfd that wakes its reader. ring_size
@@ -81,12 +84,15 @@ RBCORE_API const char *rbcore_strerror(int error);
  * (close-on-exec), may pass them to other processes, and closes them when it likes: readers and
  * producers keep their own.
  *
+ * With RBCORE_MEMORY_RING_OVERWRITE it is like a map with BPF_F_RB_OVERWRITE (Linux 6.19): producers
+ * never wait for a reader, and a full ring holds the newest records.
+ *
  * Whoever holds the descriptors can write what he likes into the memory. A reader survives that
  * (impossible content is -EBADMSG, never a crash), but cannot keep data from changing under the
  * eyes of its user: copy records of producers that are not trusted before looking at them.
  * Returns 0.
- *   -EINVAL  ring_size is zero, not a power of two, smaller than a page or larger than 1 GiB; flags
- *            is not 0;
+ *   -EINVAL  ring_size is zero, not a power of two, smaller than a page or larger than 1 GiB; a
+ *            flag is unknown;
  *   -EMFILE, -ENFILE, -ENOMEM, -ENOSYS, -EFBIG  from the kernel, for want of what
  *            memfd_create(2), eventfd(2) and ftruncate(2) need (-EFBIG: RLIMIT_FSIZE).
  */
@@ -215,8 +221,8 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  *                BPF_MAP_TYPE_PERCPU_ARRAY of rbcore_bpf.h's values;
  *   -EBADFD      fd is no BPF map; or no memory ring: not a memfd sealed against changes of its
  *                size, or of another size or layout; or event_fd is no non-blocking eventfd;
- *   -EOPNOTSUPP  the map is in overwrite mode (BPF_F_RB_OVERWRITE), which needs another way of
- *                reading;
+ *   -EOPNOTSUPP  the map is in overwrite mode (BPF_F_RB_OVERWRITE), or the memory ring
+ *                (RBCORE_MEMORY_RING_OVERWRITE), which needs another way of reading;
  *   -EACCES, -EPERM  no permission: the fd is read-only or write-only, or the process lacks the
  *                capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN);
  *   -EBUSY       another reader has the ring;
@@ -502,10 +508,12 @@ RBCORE_API void rbcore_producer_free(rbcore_producer *self);
  * Never blocks for the reader; producers wait for each other for the length of a reserve. If a
  * producer died in the middle of its own, that wait takes a millisecond (and has no end if it died
  * in another pid namespace while a child that it forked lives). Returns 0.
- *   -EAGAIN   the ring is full: the record is lost, and counted as such in the ring;
+ *   -EAGAIN   the ring is full: the record is lost, and counted as such in the ring. (In overwrite
+ *             mode: the record whose turn it is to be overwritten is still being written, as in the
+ *             kernel. One that a dead producer left so is discarded.)
  *   -EMSGSIZE the record can never fit: size is more than the ring's size - 16 (the kernel never
  *             fills a ring to the last 8 bytes, and each record has a header of 8);
- *   -EBADMSG  the ring's positions are impossible.
+ *   -EBADMSG  the ring's positions are impossible, or in overwrite mode its oldest records.
  */
 RBCORE_API int rbcore_producer_reserve(rbcore_producer *self, void **data, size_t size);
 

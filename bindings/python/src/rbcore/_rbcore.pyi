@@ -7,6 +7,7 @@ class Lib:
     RBCORE_VERSION: Final[int]
     RBCORE_FEATURE_KERNEL_RING: Final[int]
     RBCORE_FEATURE_MEMORY_RING: Final[int]
+    RBCORE_MEMORY_RING_OVERWRITE: Final[int]
     RBCORE_SOURCE_MAP_FD: Final[int]
     RBCORE_SOURCE_PINNED_PATH: Final[int]
     RBCORE_SOURCE_MAP_ID: Final[int]
