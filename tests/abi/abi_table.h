@@ -61,7 +61,19 @@
     FIELD(rbcore_identity, boot_id, 8, 16, 0)                                                      \
     FIELD(rbcore_identity, kind, 24, 8, 0)                                                         \
     FIELD(rbcore_identity, ring_id, 32, 8, 0)                                                      \
-    FIELD(rbcore_identity, position, 40, 8, 0)
+    FIELD(rbcore_identity, position, 40, 8, 0)                                                     \
+    STRUCT(rbcore_snapshot_info, 96)                                                               \
+    FIELD(rbcore_snapshot_info, size, 0, 8, 96)                                                    \
+    FIELD(rbcore_snapshot_info, boot_id, 8, 16, 0)                                                 \
+    FIELD(rbcore_snapshot_info, kind, 24, 8, 0)                                                    \
+    FIELD(rbcore_snapshot_info, ring_id, 32, 8, 0)                                                 \
+    FIELD(rbcore_snapshot_info, ring_size, 40, 8, 0)                                               \
+    FIELD(rbcore_snapshot_info, first_pos, 48, 8, 0)                                               \
+    FIELD(rbcore_snapshot_info, end_pos, 56, 8, 0)                                                 \
+    FIELD(rbcore_snapshot_info, producer_pos, 64, 8, 0)                                            \
+    FIELD(rbcore_snapshot_info, missed, 72, 8, 0)                                                  \
+    FIELD(rbcore_snapshot_info, realtime_ns, 80, 8, 0)                                             \
+    FIELD(rbcore_snapshot_info, boottime_ns, 88, 8, 0)
 
 /* CONSTANT(name without RBCORE_, value as 64 bits) */
 #define ABI_CONSTANTS(CONSTANT)                                                                    \
@@ -79,6 +91,8 @@
     CONSTANT(READER_RELEASE, 1)                                                                    \
     CONSTANT(READER_POLL, 2)                                                                       \
     CONSTANT(MAX_LATENCY, 100000)                                                                  \
+    CONSTANT(RECORD_COPIED, 1)                                                                     \
+    CONSTANT(SNAPSHOT_CONSUME, 1)                                                                  \
     CONSTANT(COMMIT_NOW, 1)                                                                        \
     CONSTANT(FOREVER, 0xffffffffffffffff)                                                          \
     CONSTANT(UNKNOWN, 0xffffffffffffffff)                                                          \
@@ -92,7 +106,7 @@
 /*
  * FUNCTION(name without rbcore_, signature): the result, then the arguments.
  * v void, i int32, u uint32, l int64, z size_t, p pointer, o pointer that may be NULL, s string
- * that is never NULL, R reader, W producer (the handles).
+ * that is never NULL, R reader, W producer, S snapshot (the handles).
  */
 #define ABI_FUNCTIONS(FUNCTION)                                                                    \
     FUNCTION(version, "u")                                                                         \
@@ -121,6 +135,12 @@
     FUNCTION(reader_ring_stats, "iRup")                                                            \
     FUNCTION(identity_init, "ipz")                                                                 \
     FUNCTION(reader_identity, "iRpp")                                                              \
+    FUNCTION(reader_snapshot, "iRupu")                                                             \
+    FUNCTION(snapshot_read, "iSpz")                                                                \
+    FUNCTION(snapshot_rewind, "iS")                                                                \
+    FUNCTION(snapshot_info_init, "ipz")                                                            \
+    FUNCTION(snapshot_info_get, "iSp")                                                             \
+    FUNCTION(snapshot_free, "vS")                                                                  \
     FUNCTION(producer_open, "ipp")                                                                 \
     FUNCTION(producer_free, "vW")                                                                  \
     FUNCTION(producer_reserve, "iWpz")                                                             \

@@ -49,6 +49,8 @@ static void fill_values(const struct function *function, const struct pair *pair
             *values = pointer(pair->reader);
         } else if (*letter == 'W') {
             *values = pointer(pair->producer);
+        } else if (*letter == 'S') {
+            *values = pointer(pair->snapshot);
         } else if (*letter == 'p' || *letter == 'o') {
             *values = pointer(m);
         } else {
@@ -77,7 +79,7 @@ START_TEST(null_is_refused) {
     pair_open(&pair, 0);
     source_of(&m, pair.ring);
     for (int i = 0; function->signature[1 + i]; i++) {
-        if (!strchr("RWp", function->signature[1 + i])) {
+        if (!strchr("RWSp", function->signature[1 + i])) {
             continue;
         }
         fill_values(function, &pair, &m, values);
@@ -89,7 +91,7 @@ START_TEST(null_is_refused) {
 END_TEST
 
 static int takes_handle(const struct function *function) {
-    return function->signature[1] == 'R' || function->signature[1] == 'W';
+    return strchr("RWS", function->signature[1]) != NULL;
 }
 
 /* In the child of a fork. Returns 0, or the number of the first function that is wrong. */
@@ -112,6 +114,7 @@ static int foreign_calls(const struct pair *pair) {
     }
     invoke(find_function("rbcore_reader_free"), VALUES(pointer(pair->reader)));
     invoke(find_function("rbcore_producer_free"), VALUES(pointer(pair->producer)));
+    invoke(find_function("rbcore_snapshot_free"), VALUES(pointer(pair->snapshot)));
     return 0;
 }
 

@@ -128,6 +128,58 @@ START_TEST(records_are_read_and_committed) {
 }
 END_TEST
 
+static void assert_snapshot_info(const struct pair *pair) {
+    struct memory info;
+
+    memset(&info, UNTOUCHED, sizeof(info));
+    ck_assert_int_eq(CALL(snapshot_info_init, pointer(&info), size_of("rbcore_snapshot_info")), 0);
+    ck_assert_int_eq(CALL(snapshot_info_get, pointer(pair->snapshot), pointer(&info)), 0);
+    ck_assert_uint_eq(GET(info.bytes, snapshot_info, kind), RBCORE_SOURCE_MEMORY_RING);
+    ck_assert_uint_eq(GET(info.bytes, snapshot_info, ring_size), RING_SIZE);
+    ck_assert_uint_eq(GET(info.bytes, snapshot_info, first_pos), 0);
+    ck_assert_uint_eq(GET(info.bytes, snapshot_info, end_pos), END);
+    ck_assert_uint_eq(GET(info.bytes, snapshot_info, producer_pos), END);
+    ck_assert_uint_eq(GET(info.bytes, snapshot_info, missed), 0);
+    ck_assert_uint_ne(GET(info.bytes, snapshot_info, realtime_ns), 0);
+    ck_assert_uint_ne(GET(info.bytes, snapshot_info, boottime_ns), 0);
+}
+
+START_TEST(snapshots) {
+    struct pair pair;
+    struct records records;
+    uint64_t snapshot, reader;
+    void *const before = (pair_open(&pair, 0), pair.snapshot);
+
+    snapshot = pointer(pair.snapshot);
+    reader = pointer(pair.reader);
+    ck_assert_int_eq(CALL(snapshot_read, snapshot, pointer(&records), RECORDS), 0);
+    produce_four(&pair);
+    ck_assert_int_eq(CALL(reader_snapshot, reader, pair.index, pointer(&pair.snapshot), 0), 0);
+    ck_assert_ptr_eq(pair.snapshot, before);
+    assert_positions(&pair, 0, 0);
+    assert_snapshot_info(&pair);
+    for (int round = 0; round < 2; round++) {
+        ck_assert_int_eq(CALL(snapshot_read, snapshot, pointer(&records), 2), 2);
+        ck_assert_uint_eq(GET(records.bytes[0], record, flags), RBCORE_RECORD_COPIED);
+        ck_assert_uint_eq(GET(records.bytes[1], record, position), 16);
+        ck_assert_int_eq(CALL(snapshot_read, snapshot, pointer(&records), RECORDS), 1);
+        ck_assert_uint_eq(GET(records.bytes[0], record, position), 56);
+        ck_assert_int_eq(CALL(snapshot_read, snapshot, pointer(&records), RECORDS), 0);
+        ck_assert_int_eq(CALL(snapshot_rewind, snapshot), 0);
+    }
+    ck_assert_int_eq(CALL(snapshot_read, snapshot, pointer(&records), 0), -EINVAL);
+    ck_assert_int_eq(CALL(reader_snapshot, reader, pair.index, pointer(&pair.snapshot), 2),
+                     -EINVAL);
+    ck_assert_int_eq(CALL(reader_snapshot, reader, pair.index + 1, pointer(&pair.snapshot), 0),
+                     -EINVAL);
+    ck_assert_int_eq(
+        CALL(reader_snapshot, reader, pair.index, pointer(&pair.snapshot), RBCORE_SNAPSHOT_CONSUME),
+        0);
+    assert_positions(&pair, END, END);
+    pair_close(&pair);
+}
+END_TEST
+
 START_TEST(records_are_released_in_any_order) {
     struct pair pair;
     struct records records;
@@ -351,6 +403,7 @@ void add_ring_tests(Suite *suite) {
     TCase *group = tcase_create("rings");
 
     tcase_add_test(group, records_are_read_and_committed);
+    tcase_add_test(group, snapshots);
     tcase_add_test(group, records_are_released_in_any_order);
     tcase_add_test(group, identity_of_a_record);
     tcase_add_test(group, latest_skips_what_is_there);

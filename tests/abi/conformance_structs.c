@@ -9,9 +9,9 @@
 
 #include "pair.h"
 
-static const char *const sized_structs[] = {"rbcore_source", "rbcore_reader_options",
+static const char *const sized_structs[] = {"rbcore_source",       "rbcore_reader_options",
                                             "rbcore_reader_stats", "rbcore_ring_stats",
-                                            "rbcore_identity"};
+                                            "rbcore_identity",     "rbcore_snapshot_info"};
 
 static int64_t init(const char *type, struct memory *m, size_t size) {
     char name[64];
@@ -277,6 +277,9 @@ static int64_t fill(const struct filled *with, const char *type, struct memory *
     if (strcmp(type, "rbcore_ring_stats") == 0) {
         return CALL(reader_ring_stats, reader, with->pair->index, pointer(m));
     }
+    if (strcmp(type, "rbcore_snapshot_info") == 0) {
+        return CALL(snapshot_info_get, pointer(with->pair->snapshot), pointer(m));
+    }
     return CALL(reader_identity, reader, pointer(with->record), pointer(m));
 }
 
@@ -301,7 +304,7 @@ static void assert_fills(const struct filled *with, const char *type, size_t siz
 }
 
 static const char *const structs_out[] = {"rbcore_reader_stats", "rbcore_ring_stats",
-                                          "rbcore_identity"};
+                                          "rbcore_identity", "rbcore_snapshot_info"};
 
 START_TEST(structs_that_come_out) {
     const char *type = structs_out[_i];

@@ -18,6 +18,7 @@ int use_init_macros(void) {
     rbcore_reader_stats reader_stats = RBCORE_READER_STATS_INIT;
     rbcore_ring_stats ring_stats = RBCORE_RING_STATS_INIT;
     rbcore_identity identity = RBCORE_IDENTITY_INIT;
+    rbcore_snapshot_info info = RBCORE_SNAPSHOT_INFO_INIT;
     rbcore_reader *reader = NULL;
 
     source.kind = RBCORE_SOURCE_MEMORY_RING;
@@ -25,7 +26,7 @@ int use_init_macros(void) {
     return rbcore_reader_open(&reader, &options) + rbcore_reader_add(reader, &source) +
            rbcore_reader_stats_get(reader, &reader_stats) +
            rbcore_reader_ring_stats(reader, 0, &ring_stats) +
-           rbcore_reader_identity(reader, NULL, &identity) +
+           rbcore_reader_identity(reader, NULL, &identity) + rbcore_snapshot_info_get(NULL, &info) +
            rbcore_reader_next(reader, NULL, 0, RBCORE_FOREVER);
 }
 

@@ -40,5 +40,6 @@ int main(void) {
     COMPARE(rbcore_reader_stats, RBCORE_READER_STATS_INIT);
     COMPARE(rbcore_ring_stats, RBCORE_RING_STATS_INIT);
     COMPARE(rbcore_identity, RBCORE_IDENTITY_INIT);
+    COMPARE(rbcore_snapshot_info, RBCORE_SNAPSHOT_INFO_INIT);
     return failures != 0;
 }

@@ -28,7 +28,7 @@ INCLUDES = {"stddef.h", "stdint.h"}
 PREFIXES = ("rbcore_", "rbc_")
 LETTERS = {"void": "v", "int": "i", "int32_t": "i", "unsigned int": "u", "uint32_t": "u",
            "int64_t": "l", "size_t": "z"}
-HANDLES = {"rbcore_reader": "R", "rbcore_producer": "W"}
+HANDLES = {"rbcore_reader": "R", "rbcore_producer": "W", "rbcore_snapshot": "S"}
 
 
 def output(*command: str, text: str | None = None) -> str:

@@ -100,9 +100,14 @@ void pair_open(struct pair *pair, uint64_t flags) {
     ck_assert_int_ge(index, 0);
     ck_assert_int_lt(index, (int64_t)RBCORE_RINGS_MAX);
     pair->index = (unsigned int)index;
+    pair->snapshot = NULL;
+    ck_assert_int_eq(
+        CALL(reader_snapshot, pointer(pair->reader), pair->index, pointer(&pair->snapshot), 0), 0);
+    ck_assert_ptr_nonnull(pair->snapshot);
 }
 
 void pair_close(struct pair *pair) {
+    CALL(snapshot_free, pointer(pair->snapshot));
     reader_free(pair->reader);
     CALL(producer_free, pointer(pair->producer));
     ring_close(pair->ring);

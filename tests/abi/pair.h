@@ -21,6 +21,7 @@ struct pair {
     struct memory source;
     void *reader;
     void *producer;
+    void *snapshot; /* taken while the ring was empty */
     unsigned int index;
 };
 

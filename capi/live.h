@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Copying out of a ring whose producers do not wait for us: one in overwrite mode, or one that
+ * another reader consumes. What is copied may be overwritten meanwhile; so each copy is followed by
+ * a look at the positions, which tells what of it is sound. live.c has the argument.
+ */
+#ifndef RBC_LIVE_H
+#define RBC_LIVE_H
+
+#include "mapping.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct rbc_live {
+    const unsigned char *data; /* both copies */
+    size_t data_size;
+    const _Atomic uint64_t *consumer_pos;
+    const _Atomic uint64_t *producer_pos;
+    const _Atomic uint64_t *pending_pos;
+    const _Atomic uint64_t *overwrite_pos; /* NULL: not in overwrite mode */
+} rbc_live;
+
+/* More is copied in pieces, each of which is looked after: the less of it can be overtaken. */
+#define RBC_LIVE_PIECE ((size_t)65536)
+
+rbc_live rbc_live_of(const rbc_mapping *mapping, bool is_overwrite);
+
+/* Whether a position comes after another; they are never further apart than 2^63. */
+static inline bool rbc_is_after(uint64_t position, uint64_t other) {
+    return (int64_t)(position - other) > 0;
+}
+
+/* Where the oldest record stands that nobody has overwritten, or that its reader has not freed. */
+uint64_t rbc_live_oldest(const rbc_live *self);
+
+/* Why the complete records end somewhere. */
+typedef enum rbc_live_stop {
+    RBC_LIVE_ALL,  /* at producer_pos */
+    RBC_LIVE_BUSY, /* at a record that is being written */
+    RBC_LIVE_BAD   /* at something that no producer writes, or that was overwritten */
+} rbc_live_stop;
+
+typedef struct rbc_live_end {
+    uint64_t position;
+    uint64_t producer_pos; /* as it was then */
+    rbc_live_stop why;
+} rbc_live_end;
+
+/*
+ * Where the complete records end, `from` being the start of one (or of the one to come). Never more
+ * than the ring's size after it. It holds only if nothing from `from` on was overwritten meanwhile.
+ */
+rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from);
+
+/*
+ * Where to go on if not at `from`: returns `from` if nothing that was read there until now had been
+ * overwritten; else the start of a record after it that was not.
+ */
+uint64_t rbc_live_sound(const rbc_live *self, uint64_t from);
+
+/* Copies bytes, at most the ring's size, and returns rbc_live_sound. */
+uint64_t rbc_live_copy(const rbc_live *self, void *to, uint64_t from, size_t bytes);
+
+#endif

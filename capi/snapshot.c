@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+#include "snapshot.h"
+
+#include "keep_errno.h"
+#include "live.h"
+#include "reader.h"
+#include "sized.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define KNOWN_FLAGS RBCORE_SNAPSHOT_CONSUME
+
+/* How often it is begun anew when all that was to be copied had been overwritten meanwhile. */
+#define ATTEMPTS 16
+
+static const rbcore_snapshot_info defaults = RBCORE_SNAPSHOT_INFO_INIT;
+
+int rbcore_snapshot_info_init(rbcore_snapshot_info *out, size_t size) {
+    return rbc_sized_init(out, size, &defaults, sizeof(defaults));
+}
+
+/* ---- Life ---- */
+
+int rbc_snapshot_new(rbcore_snapshot **out, size_t capacity) {
+    rbcore_snapshot *self = calloc(1, sizeof(*self));
+    if (self == NULL) {
+        return -ENOMEM;
+    }
+    self->info = defaults;
+    self->capacity = capacity;
+    self->buffer = malloc(capacity > 0 ? capacity : 1);
+    int error = self->buffer == NULL ? -ENOMEM : rbc_birthplace_init(&self->birthplace);
+    if (error != 0) {
+        free(self->buffer);
+        free(self);
+        return error;
+    }
+    *out = self;
+    return 0;
+}
+
+void rbcore_snapshot_free(rbcore_snapshot *self) {
+    RBC_KEEP_ERRNO;
+    if (self != NULL) {
+        free(self->buffer);
+        free(self);
+    }
+}
+
+static int check(const rbcore_snapshot *self) {
+    if (self == NULL) {
+        return -EINVAL;
+    }
+    return rbc_birthplace_is_here(&self->birthplace) ? 0 : -ECHILD;
+}
+
+static int make_room(rbcore_snapshot *self, size_t capacity) {
+    if (self->capacity >= capacity) {
+        return 0;
+    }
+    unsigned char *larger = malloc(capacity);
+    if (larger == NULL) {
+        return -ENOMEM;
+    }
+    free(self->buffer);
+    self->buffer = larger;
+    self->capacity = capacity;
+    return 0;
+}
+
+/* ---- Taking it ---- */
+
+/*
+ * Copies the complete records from `oldest` on, piece by piece. What was overtaken meanwhile, and
+ * all before it, is left out. Returns 0, -EAGAIN if that is everything, or -EBADMSG.
+ */
+static int copy_content(rbcore_snapshot *self, const rbc_live *live, uint64_t oldest) {
+    const rbc_live_end end = rbc_live_find_end(live, oldest);
+    uint64_t first = oldest, at = oldest;
+    while (at != end.position) {
+        size_t piece = end.position - at < RBC_LIVE_PIECE ? end.position - at : RBC_LIVE_PIECE;
+        uint64_t sound = rbc_live_copy(live, self->buffer + (at - oldest), at, piece);
+        first = sound != at ? sound : first;
+        if (rbc_is_after(first, end.position)) {
+            return -EAGAIN;
+        }
+        at = rbc_is_after(sound, at + piece) ? sound : at + piece;
+    }
+    if (end.why == RBC_LIVE_BAD) {
+        return rbc_live_sound(live, at) == at ? -EBADMSG : -EAGAIN;
+    }
+    self->base = oldest;
+    self->info.first_pos = self->next = first;
+    self->info.end_pos = end.position;
+    self->info.producer_pos = end.producer_pos;
+    return 0;
+}
+
+static uint64_t nanoseconds(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void describe(rbcore_snapshot *self, const rbc_ring *ring, const rbc_live *live) {
+    rbcore_snapshot_info *info = &self->info;
+    rbc_boot_id(info->boot_id);
+    info->kind = ring->is_memory ? RBCORE_SOURCE_MEMORY_RING : RBCORE_SOURCE_MAP_ID;
+    info->ring_id = ring->is_memory ? ring->inode : ring->map_id;
+    info->ring_size = live->data_size;
+    info->realtime_ns = nanoseconds(CLOCK_REALTIME);
+    info->boottime_ns = nanoseconds(CLOCK_BOOTTIME);
+    self->ring = ring->index;
+}
+
+static int take(rbcore_snapshot *self, const rbc_ring *ring) {
+    const rbc_live live = rbc_live_of(&ring->mapping, false);
+    self->info = defaults;
+    self->next = 0;
+    int error = make_room(self, live.data_size);
+    if (error != 0) {
+        return error;
+    }
+    describe(self, ring, &live);
+    /* What was given back is no content any more, also where the kernel does not know it yet. */
+    const uint64_t oldest = rbc_get(&ring->user_pos);
+    error = copy_content(self, &live, oldest);
+    for (int i = 1; error == -EAGAIN && i < ATTEMPTS; i++) {
+        error = copy_content(self, &live, rbc_get(&ring->user_pos));
+    }
+    self->info.missed = error == 0 ? self->info.first_pos - oldest : 0;
+    return error;
+}
+
+/* Goes on behind the snapshot. */
+static void consume(rbc_ring *ring, const rbcore_snapshot *snapshot) {
+    uint64_t end = snapshot->info.end_pos;
+    rbc_ring_handed_out(ring, NULL, 0, end, end);
+}
+
+static int snapshot_ring(rbcore_reader *reader, rbc_ring *ring, rbcore_snapshot *snapshot,
+                         uint32_t flags) {
+    if (atomic_load_explicit(&ring->broken, memory_order_relaxed)) {
+        return rbc_reader_fail(reader, -EBADMSG, "the content of ring %u is impossible",
+                               ring->index);
+    }
+    if (flags & RBCORE_SNAPSHOT_CONSUME && rbc_ring_has_held(ring)) {
+        return rbc_reader_fail(reader, -EBUSY, "records of ring %u are not given back",
+                               ring->index);
+    }
+    int error = take(snapshot, ring);
+    if (error != 0) {
+        return rbc_reader_fail(reader, error, "the snapshot of ring %u: %s", ring->index,
+                               rbcore_strerror(error));
+    }
+    if (flags & RBCORE_SNAPSHOT_CONSUME) {
+        consume(ring, snapshot);
+    }
+    return 0;
+}
+
+int rbcore_reader_snapshot(rbcore_reader *self, unsigned int index, rbcore_snapshot **snapshot,
+                           uint32_t flags) {
+    RBC_KEEP_ERRNO;
+    int error = rbc_reader_check(self);
+    if (error != 0 || snapshot == NULL) {
+        return error != 0 ? error : -EINVAL;
+    }
+    if (*snapshot != NULL && (error = check(*snapshot)) != 0) {
+        return error;
+    }
+    if (flags & ~KNOWN_FLAGS) {
+        return rbc_reader_fail(self, -EINVAL, "unknown snapshot flags");
+    }
+    rbc_ring *ring = rbc_reader_ring(self, index);
+    if (ring == NULL) {
+        return rbc_reader_fail(self, -EINVAL, "no ring has the index %u", index);
+    }
+    rbcore_snapshot *taken = *snapshot;
+    error = taken == NULL ? rbc_snapshot_new(&taken, ring->mapping.data_size) : 0;
+    if (error != 0) {
+        return rbc_reader_fail(self, error, "no memory for a snapshot");
+    }
+    error = snapshot_ring(self, ring, taken, flags);
+    if (error != 0 && *snapshot == NULL) {
+        rbcore_snapshot_free(taken);
+        return error;
+    }
+    *snapshot = taken;
+    return error;
+}
+
+/* ---- Reading it ---- */
+
+int rbcore_snapshot_read(rbcore_snapshot *self, rbcore_record *records, size_t max) {
+    int error = check(self);
+    if (error != 0 || records == NULL || max == 0) {
+        return error != 0 ? error : -EINVAL;
+    }
+    size_t count = 0;
+    max = max > INT32_MAX ? INT32_MAX : max;
+    while (count < max && self->next != self->info.end_pos) {
+        const unsigned char *header = self->buffer + (self->next - self->base);
+        uint32_t length;
+        memcpy(&length, header, sizeof(length));
+        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
+        if (length & RBC_BUSY || span > self->info.end_pos - self->next) {
+            return count > 0 ? (int)count : -EBADMSG;
+        }
+        if (!(length & RBC_DISCARD)) {
+            records[count++] = (rbcore_record){.data = header + RBC_HEADER_SIZE,
+                                               .position = self->next,
+                                               .size = length,
+                                               .ring = self->ring,
+                                               .flags = RBCORE_RECORD_COPIED};
+        }
+        self->next += span;
+    }
+    return (int)count;
+}
+
+int rbcore_snapshot_rewind(rbcore_snapshot *self) {
+    int error = check(self);
+    if (error == 0) {
+        self->next = self->info.first_pos;
+    }
+    return error;
+}
+
+int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snapshot_info *out) {
+    int error = check(self);
+    if (error != 0 || out == NULL) {
+        return error != 0 ? error : -EINVAL;
+    }
+    return rbc_sized_out(out, &self->info, sizeof(self->info));
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* A copy of what a ring held at one moment, with its records to be read one after the other. */
+#ifndef RBC_SNAPSHOT_H
+#define RBC_SNAPSHOT_H
+
+#include "process.h"
+
+#include <rbcore/rbcore.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct rbcore_snapshot {
+    rbc_birthplace birthplace;
+    unsigned char *buffer; /* what stood at info.first_pos is at buffer + (first_pos - base) */
+    size_t capacity;
+    uint64_t base; /* position of the first byte in the buffer: a multiple of 8 */
+    uint64_t next; /* of the record to be read next */
+    uint16_t ring; /* what its records say */
+    rbcore_snapshot_info info;
+};
+
+/* An empty snapshot with room for so many bytes. Returns 0, or -ENOMEM and others. */
+int rbc_snapshot_new(rbcore_snapshot **out, size_t capacity);
+
+#endif
