@@ -8,8 +8,7 @@
 
 rbc_live rbc_live_of(const rbc_mapping *mapping, bool is_overwrite) {
     const _Atomic uint64_t *produced = (const _Atomic uint64_t *)(void *)mapping->producer_page;
-    return (rbc_live){.data = mapping->data,
-                      .data_size = mapping->data_size,
+    return (rbc_live){.mapping = mapping,
                       .consumer_pos = (const _Atomic uint64_t *)(void *)mapping->consumer_page,
                       .producer_pos = &produced[0],
                       .pending_pos = &produced[1],
@@ -33,7 +32,7 @@ uint64_t rbc_live_oldest(const rbc_live *self) {
 rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from) {
     uint64_t pending = load(self->pending_pos), producer = load(self->producer_pos);
     uint64_t at = from;
-    if (producer % 8 != 0 || producer - from > self->data_size) {
+    if (producer % 8 != 0 || producer - from > self->mapping->data_size) {
         return (rbc_live_end){.position = from, .producer_pos = producer, .why = RBC_LIVE_BAD};
     }
     if (pending % 8 == 0 && pending - from <= producer - from) {
@@ -41,10 +40,9 @@ rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from) {
     }
     rbc_live_stop why = RBC_LIVE_ALL;
     while (at != producer && why == RBC_LIVE_ALL) {
-        const rbc_header *header =
-            (const rbc_header *)(const void *)(self->data + (at & (self->data_size - 1)));
         /* Pairs with the xchg() of the header in the kernel's bpf_ringbuf_commit(). */
-        uint32_t length = atomic_load_explicit(&header->length, memory_order_acquire);
+        uint32_t length =
+            atomic_load_explicit(&rbc_header_at(self->mapping, at)->length, memory_order_acquire);
         uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
         if (length & RBC_BUSY) {
             why = RBC_LIVE_BUSY;
@@ -61,7 +59,7 @@ uint64_t rbc_live_sound(const rbc_live *self, uint64_t from) {
     rbc_full_fence();
     if (self->overwrite_pos == NULL) {
         uint64_t producer = load(self->producer_pos);
-        if (!rbc_is_after(producer + RBC_HEADER_SIZE, from + self->data_size)) {
+        if (!rbc_is_after(producer + RBC_HEADER_SIZE, from + self->mapping->data_size)) {
             return from;
         }
     }
@@ -70,6 +68,6 @@ uint64_t rbc_live_sound(const rbc_live *self, uint64_t from) {
 }
 
 uint64_t rbc_live_copy(const rbc_live *self, void *to, uint64_t from, size_t bytes) {
-    memcpy(to, self->data + (from & (self->data_size - 1)), bytes);
+    memcpy(to, rbc_header_at(self->mapping, from), bytes);
     return rbc_live_sound(self, from);
 }

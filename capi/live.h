@@ -14,8 +14,7 @@
 #include <stdint.h>
 
 typedef struct rbc_live {
-    const unsigned char *data; /* both copies */
-    size_t data_size;
+    const rbc_mapping *mapping;
     const _Atomic uint64_t *consumer_pos;
     const _Atomic uint64_t *producer_pos;
     const _Atomic uint64_t *pending_pos;

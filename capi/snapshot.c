@@ -109,7 +109,7 @@ static void describe(rbcore_snapshot *self, const rbc_ring *ring, const rbc_live
     rbc_boot_id(info->boot_id);
     info->kind = ring->is_memory ? RBCORE_SOURCE_MEMORY_RING : RBCORE_SOURCE_MAP_ID;
     info->ring_id = ring->is_memory ? ring->inode : ring->map_id;
-    info->ring_size = live->data_size;
+    info->ring_size = live->mapping->data_size;
     info->realtime_ns = nanoseconds(CLOCK_REALTIME);
     info->boottime_ns = nanoseconds(CLOCK_BOOTTIME);
     self->ring = ring->index;
@@ -119,7 +119,7 @@ static int take(rbcore_snapshot *self, const rbc_ring *ring) {
     const rbc_live live = rbc_live_of(&ring->mapping, false);
     self->info = defaults;
     self->next = 0;
-    int error = make_room(self, live.data_size);
+    int error = make_room(self, ring->mapping.data_size);
     if (error != 0) {
         return error;
     }
