@@ -173,8 +173,11 @@ typedef struct rbcore_record {
     uint64_t position; /* of its header in the ring: its identity among the ring's records */
     uint32_t size;     /* bytes of data, as the producer reserved them; may be 0 */
     uint16_t ring;     /* the index that rbcore_reader_add returned */
-    uint16_t flags;    /* none defined yet: 0 */
+    uint16_t flags;    /* RBCORE_RECORD_COPIED, ... */
 } rbcore_record;
+
+/* Flags of a record: data points into a copy of the ring, as with a snapshot. */
+#define RBCORE_RECORD_COPIED UINT32_C(1)
 
 /*
  * Opens a reader without rings. options is optional. The caller gives it back by
@@ -470,6 +473,74 @@ RBCORE_API int rbcore_identity_init(rbcore_identity *out, size_t size);
  */
 RBCORE_API int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *record,
                                       rbcore_identity *out);
+
+/* ---- Snapshots ------------------------------------------------------------------------------ */
+
+/* A copy of what a ring held at one moment. */
+typedef struct rbcore_snapshot rbcore_snapshot;
+
+/* Flags of rbcore_reader_snapshot: the reader goes on behind it, as if all had been committed. */
+#define RBCORE_SNAPSHOT_CONSUME UINT32_C(1)
+
+/*
+ * Copies all complete records that a ring holds, as of one moment, while producers go on; those
+ * that are handed out and not given back included. The reader's position stays (unless flags say
+ * RBCORE_SNAPSHOT_CONSUME), and records read later come all the same.
+ *
+ * *snapshot is NULL, and becomes a new one that the caller gives back by rbcore_snapshot_free; or
+ * it is one that is taken anew, into the same memory if that suffices: then records read from it
+ * before become invalid. A snapshot needs as much memory as the ring has. It lives on without the
+ * ring and the reader. Returns 0.
+ *   -EINVAL  no ring of this index, or a flag is unknown;
+ *   -EBUSY   RBCORE_SNAPSHOT_CONSUME, and records of the ring are handed out and not given back;
+ *   -EAGAIN  producers overwrote the ring faster than it was copied, in 16 attempts;
+ *   -EBADMSG the ring's content is impossible;
+ *   -ENOMEM  no memory.
+ * After an error a snapshot that was given is empty, and one that was not is not made.
+ */
+RBCORE_API int rbcore_reader_snapshot(rbcore_reader *self, unsigned int ring,
+                                      rbcore_snapshot **snapshot, uint32_t flags);
+
+/*
+ * Reads the next records of a snapshot, at most max, oldest first, and returns how many. Their data
+ * stays valid until the snapshot is taken anew or freed; nothing is to be given back.
+ *   0        all were read;
+ *   -EBADMSG what follows is impossible: a hostile producer wrote it;
+ *   -EINVAL  records is NULL or max is 0.
+ */
+RBCORE_API int rbcore_snapshot_read(rbcore_snapshot *self, rbcore_record *records, size_t max);
+
+/* Makes rbcore_snapshot_read begin with the oldest record again. Returns 0. */
+RBCORE_API int rbcore_snapshot_rewind(rbcore_snapshot *self);
+
+typedef struct rbcore_snapshot_info {
+    size_t size;         /* of this struct */
+    uint8_t boot_id[16]; /* with kind and ring_id what rbcore_identity has */
+    uint64_t kind;       /* RBCORE_SOURCE_MAP_ID or RBCORE_SOURCE_MEMORY_RING */
+    uint64_t ring_id;
+    uint64_t ring_size;    /* bytes of the ring's data area */
+    uint64_t first_pos;    /* of the oldest record in it */
+    uint64_t end_pos;      /* end of the newest: with headers it has end_pos - first_pos bytes */
+    uint64_t producer_pos; /* end of the last record reserved, complete or not */
+    uint64_t missed;       /* bytes that were overwritten after the call began, before copied */
+    uint64_t realtime_ns;  /* when it was taken: CLOCK_REALTIME */
+    uint64_t boottime_ns;  /* likewise: CLOCK_BOOTTIME */
+} rbcore_snapshot_info;
+
+#define RBCORE_SNAPSHOT_INFO_INIT                                                                  \
+    { sizeof(rbcore_snapshot_info), {0}, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+/* RBCORE_SNAPSHOT_INFO_INIT as a function; like rbcore_source_init. Any thread. */
+RBCORE_API int rbcore_snapshot_info_init(rbcore_snapshot_info *out, size_t size);
+
+/*
+ * Fills *out, as far as out->size goes. Returns 0.
+ *   -EINVAL  out->size is absurd.
+ */
+RBCORE_API int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snapshot_info *out);
+
+/* Frees a snapshot; NULL is allowed. Its records become invalid. */
+RBCORE_API void rbcore_snapshot_free(rbcore_snapshot *self);
 
 /* ---- Producers ----------------------------------------------------------------------------- */
 

@@ -182,8 +182,11 @@ typedef struct rbcore_record {
     uint64_t position; /* of its header in the ring: its identity among the ring's records */
     uint32_t size;     /* bytes of data, as the producer reserved them; may be 0 */
     uint16_t ring;     /* the index that rbcore_reader_add returned */
-    uint16_t flags;    /* none defined yet: 0 */
+    uint16_t flags;    /* RBCORE_RECORD_COPIED, ... */
 } rbcore_record;
+
+/* Flags of a record: data points into a copy of the ring, as with a snapshot. */
+#define RBCORE_RECORD_COPIED UINT32_C(1)
 
 /*
  * Opens a reader without rings. options is optional. The caller gives it back by
@@ -480,6 +483,74 @@ RBCORE_API int rbcore_identity_init(rbcore_identity *out, size_t size);
 RBCORE_API int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *record,
                                       rbcore_identity *out);
 
+/* ---- Snapshots ------------------------------------------------------------------------------ */
+
+/* A copy of what a ring held at one moment. */
+typedef struct rbcore_snapshot rbcore_snapshot;
+
+/* Flags of rbcore_reader_snapshot: the reader goes on behind it, as if all had been committed. */
+#define RBCORE_SNAPSHOT_CONSUME UINT32_C(1)
+
+/*
+ * Copies all complete records that a ring holds, as of one moment, while producers go on; those
+ * that are handed out and not given back included. The reader's position stays (unless flags say
+ * RBCORE_SNAPSHOT_CONSUME), and records read later come all the same.
+ *
+ * *snapshot is NULL, and becomes a new one that the caller gives back by rbcore_snapshot_free; or
+ * it is one that is taken anew, into the same memory if that suffices: then records read from it
+ * before become invalid. A snapshot needs as much memory as the ring has. It lives on without the
+ * ring and the reader. Returns 0.
+ *   -EINVAL  no ring of this index, or a flag is unknown;
+ *   -EBUSY   RBCORE_SNAPSHOT_CONSUME, and records of the ring are handed out and not given back;
+ *   -EAGAIN  producers overwrote the ring faster than it was copied, in 16 attempts;
+ *   -EBADMSG the ring's content is impossible;
+ *   -ENOMEM  no memory.
+ * After an error a snapshot that was given is empty, and one that was not is not made.
+ */
+RBCORE_API int rbcore_reader_snapshot(rbcore_reader *self, unsigned int ring,
+                                      rbcore_snapshot **snapshot, uint32_t flags);
+
+/*
+ * Reads the next records of a snapshot, at most max, oldest first, and returns how many. Their data
+ * stays valid until the snapshot is taken anew or freed; nothing is to be given back.
+ *   0        all were read;
+ *   -EBADMSG what follows is impossible: a hostile producer wrote it;
+ *   -EINVAL  records is NULL or max is 0.
+ */
+RBCORE_API int rbcore_snapshot_read(rbcore_snapshot *self, rbcore_record *records, size_t max);
+
+/* Makes rbcore_snapshot_read begin with the oldest record again. Returns 0. */
+RBCORE_API int rbcore_snapshot_rewind(rbcore_snapshot *self);
+
+typedef struct rbcore_snapshot_info {
+    size_t size;         /* of this struct */
+    uint8_t boot_id[16]; /* with kind and ring_id what rbcore_identity has */
+    uint64_t kind;       /* RBCORE_SOURCE_MAP_ID or RBCORE_SOURCE_MEMORY_RING */
+    uint64_t ring_id;
+    uint64_t ring_size;    /* bytes of the ring's data area */
+    uint64_t first_pos;    /* of the oldest record in it */
+    uint64_t end_pos;      /* end of the newest: with headers it has end_pos - first_pos bytes */
+    uint64_t producer_pos; /* end of the last record reserved, complete or not */
+    uint64_t missed;       /* bytes that were overwritten after the call began, before copied */
+    uint64_t realtime_ns;  /* when it was taken: CLOCK_REALTIME */
+    uint64_t boottime_ns;  /* likewise: CLOCK_BOOTTIME */
+} rbcore_snapshot_info;
+
+#define RBCORE_SNAPSHOT_INFO_INIT                                                                  \
+    { sizeof(rbcore_snapshot_info), {0}, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+/* RBCORE_SNAPSHOT_INFO_INIT as a function; like rbcore_source_init. Any thread. */
+RBCORE_API int rbcore_snapshot_info_init(rbcore_snapshot_info *out, size_t size);
+
+/*
+ * Fills *out, as far as out->size goes. Returns 0.
+ *   -EINVAL  out->size is absurd.
+ */
+RBCORE_API int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snapshot_info *out);
+
+/* Frees a snapshot; NULL is allowed. Its records become invalid. */
+RBCORE_API void rbcore_snapshot_free(rbcore_snapshot *self);
+
 /* ---- Producers ----------------------------------------------------------------------------- */
 
 typedef struct rbcore_producer rbcore_producer;
@@ -663,169 +734,63 @@ void rbc_mapping_close(rbc_mapping *self);
 
 #endif
 
-/* ==== capi/process.h ==== */
-/* Who a process is, whether it still lives, and whether we are its forked child. */
-#ifndef RBC_PROCESS_H
-#define RBC_PROCESS_H
-
-/* Names a process beyond the reuse of its pid. Lives in shared memory: its layout is fixed. */
-typedef struct rbc_process {
-    uint8_t boot_id[16];
-    uint64_t namespaces; /* in which pid and start_time are meant; 0: not known */
-    uint64_t start_time; /* field 22 of /proc/PID/stat, in clock ticks; 0: not known */
-    uint64_t image;      /* differs between the programs that one pid executes in turn */
-    uint64_t pid;        /* 0: nobody */
-} rbc_process;
-
-typedef enum rbc_process_state {
-    RBC_PROCESS_DEAD,
-    RBC_PROCESS_ALIVE,
-    RBC_PROCESS_SELF,   /* this very program */
-    RBC_PROCESS_UNKNOWN /* in another namespace: nothing can be said */
-} rbc_process_state;
-
-rbc_process rbc_process_self(void);
-rbc_process_state rbc_process_state_of(const rbc_process *process);
-
-/* Reads this boot's id; all zero where /proc is not mounted. */
-void rbc_boot_id(uint8_t id[16]);
-
+/* ==== capi/live.h ==== */
 /*
- * Remembers the process in which a handle was opened. The word lies in a page that the kernel wipes
- * in a forked child, so that the check costs a load and not a system call.
+ * Copying out of a ring whose producers do not wait for us: one in overwrite mode, or one that
+ * another reader consumes. What is copied may be overwritten meanwhile; so each copy is followed by
+ * a look at the positions, which tells what of it is sound. live.c has the argument.
  */
-typedef struct rbc_birthplace {
-    const _Atomic uint64_t *word;
-    uint64_t token;
-} rbc_birthplace;
+#ifndef RBC_LIVE_H
+#define RBC_LIVE_H
 
-/* Returns 0 or a negative errno of mmap(2) or madvise(2). */
-int rbc_birthplace_init(rbc_birthplace *self);
+typedef struct rbc_live {
+    const rbc_mapping *mapping;
+    const _Atomic uint64_t *consumer_pos;
+    const _Atomic uint64_t *producer_pos;
+    const _Atomic uint64_t *pending_pos;
+    const _Atomic uint64_t *overwrite_pos; /* NULL: not in overwrite mode */
+} rbc_live;
 
-bool rbc_birthplace_is_here(const rbc_birthplace *self);
+/* More is copied in pieces, each of which is looked after: the less of it can be overtaken. */
+#define RBC_LIVE_PIECE ((size_t)65536)
 
-#endif
+rbc_live rbc_live_of(const rbc_mapping *mapping, bool is_overwrite);
 
-/* ==== capi/memory_ring.h ==== */
-/*
- * The memory ring: a sealed memfd with the kernel's layout. What the kernel keeps in a page that
- * nobody maps (its spin lock) or knows by itself (who its producers are) stands in the producer
- * page's spare room.
- */
-#ifndef RBC_MEMORY_RING_H
-#define RBC_MEMORY_RING_H
-
-#define RBC_MEMORY_RING_MAX ((size_t)1 << 30)
-
-/* Bytes of the memfd whose lock (rbc_lock_byte) is the reader's or a producer slot's. */
-#define RBC_CONSUMER_BYTE 0
-#define RBC_PRODUCER_BYTE(slot) (1 + (uint64_t)(slot))
-
-/* A place in the table of producers. Its owner holds the lock on its byte for as long as it lives.
- */
-typedef struct rbc_producer_slot {
-    _Atomic uint64_t generation; /* changes with each owner */
-    rbc_process process;
-} rbc_producer_slot;
-
-/*
- * Names a producer among all that ever had the ring: 1 << 30 | generation << 6 | slot. Stands in
- * the second word of a record's header (where the kernel keeps an offset of its own), and in the
- * lock while the producer has it. The generation tells it from an earlier owner of its slot.
- */
-#define RBC_TOKEN_BIT (UINT32_C(1) << 30)
-#define RBC_TOKEN_GENERATIONS (UINT32_C(1) << 24)
-
-/* The producer page. Processes share it: its layout is fixed. */
-typedef struct rbc_producer_page {
-    _Atomic uint64_t producer_pos;
-    _Atomic uint64_t pending_pos;   /* all records before it are complete; see room.h */
-    _Atomic uint64_t overwrite_pos; /* the oldest record that was not overwritten */
-    unsigned char kernels[104];
-    uint64_t tag;
-    uint64_t page_size;
-    uint64_t data_size;
-    uint64_t flags; /* RBCORE_MEMORY_RING_OVERWRITE */
-    unsigned char unused[32];
-    _Atomic uint32_t lock; /* see memory_producer.c */
-    unsigned char lock_line[60];
-    _Atomic uint64_t lost; /* records that were refused because the ring was full */
-    unsigned char lost_line[248];
-    rbc_producer_slot slots[RBCORE_PRODUCERS_MAX];
-} rbc_producer_page;
-
-static_assert(offsetof(rbc_producer_page, overwrite_pos) == 16, "where the kernel has it");
-static_assert(offsetof(rbc_producer_page, tag) == 128, "shared between processes");
-static_assert(offsetof(rbc_producer_page, flags) == 152, "shared between processes");
-static_assert(offsetof(rbc_producer_page, lock) == 192, "shared between processes");
-static_assert(offsetof(rbc_producer_page, lost) == 256, "shared between processes");
-static_assert(offsetof(rbc_producer_page, slots) == 512, "shared between processes");
-static_assert(sizeof(rbc_producer_page) == 4096, "fits the smallest page");
-
-static inline rbc_producer_page *rbc_producer_page_of(const rbc_mapping *mapping) {
-    return (rbc_producer_page *)(void *)mapping->producer_page;
+/* Whether a position comes after another; they are never further apart than 2^63. */
+static inline bool rbc_is_after(uint64_t position, uint64_t other) {
+    return (int64_t)(position - other) > 0;
 }
 
-/*
- * Checks that fd is a memory ring whose size nobody can change any more. Returns 0 with the size of
- * its data area and its inode, or -EBADF, -EBADFD, -EACCES.
- */
-int rbc_memory_ring_check(int fd, size_t *data_size, ino_t *inode);
+/* Where the oldest record stands that nobody has overwritten, or that its reader has not freed. */
+uint64_t rbc_live_oldest(const rbc_live *self);
+
+/* Why the complete records end somewhere. */
+typedef enum rbc_live_stop {
+    RBC_LIVE_ALL,  /* at producer_pos */
+    RBC_LIVE_BUSY, /* at a record that is being written */
+    RBC_LIVE_BAD   /* at something that no producer writes, or that was overwritten */
+} rbc_live_stop;
+
+typedef struct rbc_live_end {
+    uint64_t position;
+    uint64_t producer_pos; /* as it was then */
+    rbc_live_stop why;
+} rbc_live_end;
 
 /*
- * After mapping: checks that the memory was laid out as a ring of this size. Returns 0 with whether
- * it is in overwrite mode, or -EBADFD.
+ * Where the complete records end, `from` being the start of one (or of the one to come). Never more
+ * than the ring's size after it. It holds only if nothing from `from` on was overwritten meanwhile.
  */
-int rbc_memory_ring_check_layout(const rbc_mapping *mapping, bool *overwrites);
-
-/* Returns 0, -EBADF, or -EBADFD if fd is no non-blocking eventfd. */
-int rbc_event_fd_check(int fd);
-
-/* A duplicate of fd, close-on-exec, or a negative errno. */
-int rbc_duplicate(int fd);
-
-/* Opens the file behind fd once more: an open file of our own, with locks of its own. */
-int rbc_reopen(int fd);
+rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from);
 
 /*
- * Whether the producer of this token is gone: closed, or its process dead. lock_fd is an open file
- * of the ring that is not that producer's own. asked_before counts the calls for this token: some
- * look closer than others.
+ * Where to go on if not at `from`: returns `from` if nothing that was read there until now had been
+ * overwritten; else the start of a record after it that was not.
  */
-bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
-                          unsigned asked_before);
+uint64_t rbc_live_sound(const rbc_live *self, uint64_t from);
 
-#endif
-
-/* ==== capi/memory_producer.h ==== */
-/* A producer of a memory ring, behind the handle of producer.c, which checks what callers pass. */
-#ifndef RBC_MEMORY_PRODUCER_H
-#define RBC_MEMORY_PRODUCER_H
-
-typedef struct rbc_memory_producer {
-    rbc_mapping mapping;
-    _Atomic uint64_t *consumer_pos;
-    rbc_producer_page *page;
-    uint32_t token;
-    bool overwrites;          /* the ring is in overwrite mode */
-    _Atomic unsigned refused; /* reserves that found a record in the way of overwriting */
-    int fd;                   /* an open file of our own: it holds the lock of our slot */
-    int event_fd;
-} rbc_memory_producer;
-
-/* 0 or a negative errno, and then nothing is to be closed. */
-int rbc_memory_producer_open(rbc_memory_producer *self, const rbcore_source *source);
-
-/* Before closing, but not in a forked child: what is reserved becomes abandoned. */
-void rbc_memory_producer_leave(rbc_memory_producer *self);
-
-void rbc_memory_producer_close(rbc_memory_producer *self);
-
-int rbc_memory_producer_reserve(rbc_memory_producer *self, void **data, size_t size);
-
-/* Submits, or with RBC_DISCARD discards. */
-int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t flags,
-                               uint32_t discard);
+/* Copies bytes, at most the ring's size, and returns rbc_live_sound. */
+uint64_t rbc_live_copy(const rbc_live *self, void *to, uint64_t from, size_t bytes);
 
 #endif
 
@@ -1132,6 +1097,172 @@ static inline uint64_t rbc_get(const _Atomic uint64_t *figure) {
 
 #endif
 
+/* ==== capi/process.h ==== */
+/* Who a process is, whether it still lives, and whether we are its forked child. */
+#ifndef RBC_PROCESS_H
+#define RBC_PROCESS_H
+
+/* Names a process beyond the reuse of its pid. Lives in shared memory: its layout is fixed. */
+typedef struct rbc_process {
+    uint8_t boot_id[16];
+    uint64_t namespaces; /* in which pid and start_time are meant; 0: not known */
+    uint64_t start_time; /* field 22 of /proc/PID/stat, in clock ticks; 0: not known */
+    uint64_t image;      /* differs between the programs that one pid executes in turn */
+    uint64_t pid;        /* 0: nobody */
+} rbc_process;
+
+typedef enum rbc_process_state {
+    RBC_PROCESS_DEAD,
+    RBC_PROCESS_ALIVE,
+    RBC_PROCESS_SELF,   /* this very program */
+    RBC_PROCESS_UNKNOWN /* in another namespace: nothing can be said */
+} rbc_process_state;
+
+rbc_process rbc_process_self(void);
+rbc_process_state rbc_process_state_of(const rbc_process *process);
+
+/* Reads this boot's id; all zero where /proc is not mounted. */
+void rbc_boot_id(uint8_t id[16]);
+
+/*
+ * Remembers the process in which a handle was opened. The word lies in a page that the kernel wipes
+ * in a forked child, so that the check costs a load and not a system call.
+ */
+typedef struct rbc_birthplace {
+    const _Atomic uint64_t *word;
+    uint64_t token;
+} rbc_birthplace;
+
+/* Returns 0 or a negative errno of mmap(2) or madvise(2). */
+int rbc_birthplace_init(rbc_birthplace *self);
+
+bool rbc_birthplace_is_here(const rbc_birthplace *self);
+
+#endif
+
+/* ==== capi/memory_ring.h ==== */
+/*
+ * The memory ring: a sealed memfd with the kernel's layout. What the kernel keeps in a page that
+ * nobody maps (its spin lock) or knows by itself (who its producers are) stands in the producer
+ * page's spare room.
+ */
+#ifndef RBC_MEMORY_RING_H
+#define RBC_MEMORY_RING_H
+
+#define RBC_MEMORY_RING_MAX ((size_t)1 << 30)
+
+/* Bytes of the memfd whose lock (rbc_lock_byte) is the reader's or a producer slot's. */
+#define RBC_CONSUMER_BYTE 0
+#define RBC_PRODUCER_BYTE(slot) (1 + (uint64_t)(slot))
+
+/* A place in the table of producers. Its owner holds the lock on its byte for as long as it lives.
+ */
+typedef struct rbc_producer_slot {
+    _Atomic uint64_t generation; /* changes with each owner */
+    rbc_process process;
+} rbc_producer_slot;
+
+/*
+ * Names a producer among all that ever had the ring: 1 << 30 | generation << 6 | slot. Stands in
+ * the second word of a record's header (where the kernel keeps an offset of its own), and in the
+ * lock while the producer has it. The generation tells it from an earlier owner of its slot.
+ */
+#define RBC_TOKEN_BIT (UINT32_C(1) << 30)
+#define RBC_TOKEN_GENERATIONS (UINT32_C(1) << 24)
+
+/* The producer page. Processes share it: its layout is fixed. */
+typedef struct rbc_producer_page {
+    _Atomic uint64_t producer_pos;
+    _Atomic uint64_t pending_pos;   /* all records before it are complete; see room.h */
+    _Atomic uint64_t overwrite_pos; /* the oldest record that was not overwritten */
+    unsigned char kernels[104];
+    uint64_t tag;
+    uint64_t page_size;
+    uint64_t data_size;
+    uint64_t flags; /* RBCORE_MEMORY_RING_OVERWRITE */
+    unsigned char unused[32];
+    _Atomic uint32_t lock; /* see memory_producer.c */
+    unsigned char lock_line[60];
+    _Atomic uint64_t lost; /* records that were refused because the ring was full */
+    unsigned char lost_line[248];
+    rbc_producer_slot slots[RBCORE_PRODUCERS_MAX];
+} rbc_producer_page;
+
+static_assert(offsetof(rbc_producer_page, overwrite_pos) == 16, "where the kernel has it");
+static_assert(offsetof(rbc_producer_page, tag) == 128, "shared between processes");
+static_assert(offsetof(rbc_producer_page, flags) == 152, "shared between processes");
+static_assert(offsetof(rbc_producer_page, lock) == 192, "shared between processes");
+static_assert(offsetof(rbc_producer_page, lost) == 256, "shared between processes");
+static_assert(offsetof(rbc_producer_page, slots) == 512, "shared between processes");
+static_assert(sizeof(rbc_producer_page) == 4096, "fits the smallest page");
+
+static inline rbc_producer_page *rbc_producer_page_of(const rbc_mapping *mapping) {
+    return (rbc_producer_page *)(void *)mapping->producer_page;
+}
+
+/*
+ * Checks that fd is a memory ring whose size nobody can change any more. Returns 0 with the size of
+ * its data area and its inode, or -EBADF, -EBADFD, -EACCES.
+ */
+int rbc_memory_ring_check(int fd, size_t *data_size, ino_t *inode);
+
+/*
+ * After mapping: checks that the memory was laid out as a ring of this size. Returns 0 with whether
+ * it is in overwrite mode, or -EBADFD.
+ */
+int rbc_memory_ring_check_layout(const rbc_mapping *mapping, bool *overwrites);
+
+/* Returns 0, -EBADF, or -EBADFD if fd is no non-blocking eventfd. */
+int rbc_event_fd_check(int fd);
+
+/* A duplicate of fd, close-on-exec, or a negative errno. */
+int rbc_duplicate(int fd);
+
+/* Opens the file behind fd once more: an open file of our own, with locks of its own. */
+int rbc_reopen(int fd);
+
+/*
+ * Whether the producer of this token is gone: closed, or its process dead. lock_fd is an open file
+ * of the ring that is not that producer's own. asked_before counts the calls for this token: some
+ * look closer than others.
+ */
+bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
+                          unsigned asked_before);
+
+#endif
+
+/* ==== capi/memory_producer.h ==== */
+/* A producer of a memory ring, behind the handle of producer.c, which checks what callers pass. */
+#ifndef RBC_MEMORY_PRODUCER_H
+#define RBC_MEMORY_PRODUCER_H
+
+typedef struct rbc_memory_producer {
+    rbc_mapping mapping;
+    _Atomic uint64_t *consumer_pos;
+    rbc_producer_page *page;
+    uint32_t token;
+    bool overwrites;          /* the ring is in overwrite mode */
+    _Atomic unsigned refused; /* reserves that found a record in the way of overwriting */
+    int fd;                   /* an open file of our own: it holds the lock of our slot */
+    int event_fd;
+} rbc_memory_producer;
+
+/* 0 or a negative errno, and then nothing is to be closed. */
+int rbc_memory_producer_open(rbc_memory_producer *self, const rbcore_source *source);
+
+/* Before closing, but not in a forked child: what is reserved becomes abandoned. */
+void rbc_memory_producer_leave(rbc_memory_producer *self);
+
+void rbc_memory_producer_close(rbc_memory_producer *self);
+
+int rbc_memory_producer_reserve(rbc_memory_producer *self, void **data, size_t size);
+
+/* Submits, or with RBC_DISCARD discards. */
+int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t flags,
+                               uint32_t discard);
+
+#endif
+
 /* ==== capi/room.h ==== */
 /*
  * Room for a record in a memory ring: what the kernel's __bpf_ringbuf_reserve() decides under its
@@ -1387,6 +1518,26 @@ void rbc_ring_close(rbc_ring *self);
 
 #endif
 
+/* ==== capi/snapshot.h ==== */
+/* A copy of what a ring held at one moment, with its records to be read one after the other. */
+#ifndef RBC_SNAPSHOT_H
+#define RBC_SNAPSHOT_H
+
+struct rbcore_snapshot {
+    rbc_birthplace birthplace;
+    unsigned char *buffer; /* what stood at info.first_pos is at buffer + (first_pos - base) */
+    size_t capacity;
+    uint64_t base; /* position of the first byte in the buffer: a multiple of 8 */
+    uint64_t next; /* of the record to be read next */
+    uint16_t ring; /* what its records say */
+    rbcore_snapshot_info info;
+};
+
+/* An empty snapshot with room for so many bytes. Returns 0, or -ENOMEM and others. */
+int rbc_snapshot_new(rbcore_snapshot **out, size_t capacity);
+
+#endif
+
 /* ==== capi/error.c ==== */
 /* Errors that mean something narrower here than what errno(3) says of them. */
 static const struct {
@@ -1454,6 +1605,73 @@ int rbcore_supports(uint32_t feature) {
     default:
         return 0;
     }
+}
+
+/* ==== capi/live.c ==== */
+rbc_live rbc_live_of(const rbc_mapping *mapping, bool is_overwrite) {
+    const _Atomic uint64_t *produced = (const _Atomic uint64_t *)(void *)mapping->producer_page;
+    return (rbc_live){.mapping = mapping,
+                      .consumer_pos = (const _Atomic uint64_t *)(void *)mapping->consumer_page,
+                      .producer_pos = &produced[0],
+                      .pending_pos = &produced[1],
+                      .overwrite_pos = is_overwrite ? &produced[2] : NULL};
+}
+
+static uint64_t load(const _Atomic uint64_t *position) {
+    return atomic_load_explicit(position, memory_order_acquire);
+}
+
+uint64_t rbc_live_oldest(const rbc_live *self) {
+    return load(self->overwrite_pos != NULL ? self->overwrite_pos : self->consumer_pos);
+}
+
+/*
+ * Up to pending_pos all records are complete: the kernel moves it, under its lock, over headers
+ * that it saw without BUSY. But it does so only when the next record is reserved, and kernels
+ * before 6.9 leave it 0. So what follows it, or all, is looked at record by record. pending_pos is
+ * loaded first: it never passes the producer_pos that is loaded later.
+ */
+rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from) {
+    uint64_t pending = load(self->pending_pos), producer = load(self->producer_pos);
+    uint64_t at = from;
+    if (producer % 8 != 0 || producer - from > self->mapping->data_size) {
+        return (rbc_live_end){.position = from, .producer_pos = producer, .why = RBC_LIVE_BAD};
+    }
+    if (pending % 8 == 0 && pending - from <= producer - from) {
+        at = pending;
+    }
+    rbc_live_stop why = RBC_LIVE_ALL;
+    while (at != producer && why == RBC_LIVE_ALL) {
+        /* Pairs with the xchg() of the header in the kernel's bpf_ringbuf_commit(). */
+        uint32_t length =
+            atomic_load_explicit(&rbc_header_at(self->mapping, at)->length, memory_order_acquire);
+        uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
+        if (length & RBC_BUSY) {
+            why = RBC_LIVE_BUSY;
+        } else if (span > producer - at) {
+            why = RBC_LIVE_BAD;
+        } else {
+            at += span;
+        }
+    }
+    return (rbc_live_end){.position = at, .producer_pos = producer, .why = why};
+}
+
+uint64_t rbc_live_sound(const rbc_live *self, uint64_t from) {
+    rbc_full_fence();
+    if (self->overwrite_pos == NULL) {
+        uint64_t producer = load(self->producer_pos);
+        if (!rbc_is_after(producer + RBC_HEADER_SIZE, from + self->mapping->data_size)) {
+            return from;
+        }
+    }
+    uint64_t oldest = rbc_live_oldest(self);
+    return rbc_is_after(oldest, from) ? oldest : from;
+}
+
+uint64_t rbc_live_copy(const rbc_live *self, void *to, uint64_t from, size_t bytes) {
+    memcpy(to, rbc_header_at(self->mapping, from), bytes);
+    return rbc_live_sound(self, from);
 }
 
 /* ==== capi/map.c ==== */
@@ -2692,6 +2910,7 @@ bool rbc_birthplace_is_here(const rbc_birthplace *self) {
 }
 
 /* ==== capi/producer.c ==== */
+#define check check_in_producer
 #define check_source check_source_in_producer
 /* The handle of a producer: what holds for every kind of ring that it writes. */
 
@@ -2806,6 +3025,7 @@ int rbcore_producer_output(rbcore_producer *self, const void *data, size_t size,
     return rbcore_producer_submit(self, reserved, flags);
 }
 #undef WAKEUP_FLAGS
+#undef check
 #undef check_source
 
 /* ==== capi/give_back.c ==== */
@@ -4299,6 +4519,240 @@ int rbc_sized_init(void *out, size_t size, const void *defaults, size_t defaults
     memcpy(out, &size, sizeof(size));
     return 0;
 }
+
+/* ==== capi/snapshot.c ==== */
+#define check check_in_snapshot
+#define defaults defaults_in_snapshot
+#define KNOWN_FLAGS RBCORE_SNAPSHOT_CONSUME
+
+/* How often it is begun anew when all that was to be copied had been overwritten meanwhile. */
+#define ATTEMPTS 16
+
+static const rbcore_snapshot_info defaults = RBCORE_SNAPSHOT_INFO_INIT;
+
+int rbcore_snapshot_info_init(rbcore_snapshot_info *out, size_t size) {
+    return rbc_sized_init(out, size, &defaults, sizeof(defaults));
+}
+
+/* ---- Life ---- */
+
+int rbc_snapshot_new(rbcore_snapshot **out, size_t capacity) {
+    rbcore_snapshot *self = calloc(1, sizeof(*self));
+    if (self == NULL) {
+        return -ENOMEM;
+    }
+    self->info = defaults;
+    self->capacity = capacity;
+    self->buffer = malloc(capacity > 0 ? capacity : 1);
+    int error = self->buffer == NULL ? -ENOMEM : rbc_birthplace_init(&self->birthplace);
+    if (error != 0) {
+        free(self->buffer);
+        free(self);
+        return error;
+    }
+    *out = self;
+    return 0;
+}
+
+void rbcore_snapshot_free(rbcore_snapshot *self) {
+    RBC_KEEP_ERRNO;
+    if (self != NULL) {
+        free(self->buffer);
+        free(self);
+    }
+}
+
+static int check(const rbcore_snapshot *self) {
+    if (self == NULL) {
+        return -EINVAL;
+    }
+    return rbc_birthplace_is_here(&self->birthplace) ? 0 : -ECHILD;
+}
+
+static int make_room(rbcore_snapshot *self, size_t capacity) {
+    if (self->capacity >= capacity) {
+        return 0;
+    }
+    unsigned char *larger = malloc(capacity);
+    if (larger == NULL) {
+        return -ENOMEM;
+    }
+    free(self->buffer);
+    self->buffer = larger;
+    self->capacity = capacity;
+    return 0;
+}
+
+/* ---- Taking it ---- */
+
+/*
+ * Copies the complete records from `oldest` on, piece by piece. What was overtaken meanwhile, and
+ * all before it, is left out. Returns 0, -EAGAIN if that is everything, or -EBADMSG.
+ */
+static int copy_content(rbcore_snapshot *self, const rbc_live *live, uint64_t oldest) {
+    const rbc_live_end end = rbc_live_find_end(live, oldest);
+    uint64_t first = oldest, at = oldest;
+    while (at != end.position) {
+        size_t piece = end.position - at < RBC_LIVE_PIECE ? end.position - at : RBC_LIVE_PIECE;
+        uint64_t sound = rbc_live_copy(live, self->buffer + (at - oldest), at, piece);
+        first = sound != at ? sound : first;
+        if (rbc_is_after(first, end.position)) {
+            return -EAGAIN;
+        }
+        at = rbc_is_after(sound, at + piece) ? sound : at + piece;
+    }
+    if (end.why == RBC_LIVE_BAD) {
+        return rbc_live_sound(live, at) == at ? -EBADMSG : -EAGAIN;
+    }
+    self->base = oldest;
+    self->info.first_pos = self->next = first;
+    self->info.end_pos = end.position;
+    self->info.producer_pos = end.producer_pos;
+    return 0;
+}
+
+static uint64_t nanoseconds(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void describe(rbcore_snapshot *self, const rbc_ring *ring, const rbc_live *live) {
+    rbcore_snapshot_info *info = &self->info;
+    rbc_boot_id(info->boot_id);
+    info->kind = ring->is_memory ? RBCORE_SOURCE_MEMORY_RING : RBCORE_SOURCE_MAP_ID;
+    info->ring_id = ring->is_memory ? ring->inode : ring->map_id;
+    info->ring_size = live->mapping->data_size;
+    info->realtime_ns = nanoseconds(CLOCK_REALTIME);
+    info->boottime_ns = nanoseconds(CLOCK_BOOTTIME);
+    self->ring = ring->index;
+}
+
+static int take(rbcore_snapshot *self, const rbc_ring *ring) {
+    const rbc_live live = rbc_live_of(&ring->mapping, false);
+    self->info = defaults;
+    self->next = 0;
+    int error = make_room(self, ring->mapping.data_size);
+    if (error != 0) {
+        return error;
+    }
+    describe(self, ring, &live);
+    /* What was given back is no content any more, also where the kernel does not know it yet. */
+    const uint64_t oldest = rbc_get(&ring->user_pos);
+    error = copy_content(self, &live, oldest);
+    for (int i = 1; error == -EAGAIN && i < ATTEMPTS; i++) {
+        error = copy_content(self, &live, rbc_get(&ring->user_pos));
+    }
+    self->info.missed = error == 0 ? self->info.first_pos - oldest : 0;
+    return error;
+}
+
+/* Goes on behind the snapshot. */
+static void consume(rbc_ring *ring, const rbcore_snapshot *snapshot) {
+    uint64_t end = snapshot->info.end_pos;
+    rbc_ring_handed_out(ring, NULL, 0, end, end);
+}
+
+static int snapshot_ring(rbcore_reader *reader, rbc_ring *ring, rbcore_snapshot *snapshot,
+                         uint32_t flags) {
+    if (atomic_load_explicit(&ring->broken, memory_order_relaxed)) {
+        return rbc_reader_fail(reader, -EBADMSG, "the content of ring %u is impossible",
+                               ring->index);
+    }
+    if (flags & RBCORE_SNAPSHOT_CONSUME && rbc_ring_has_held(ring)) {
+        return rbc_reader_fail(reader, -EBUSY, "records of ring %u are not given back",
+                               ring->index);
+    }
+    int error = take(snapshot, ring);
+    if (error != 0) {
+        return rbc_reader_fail(reader, error, "the snapshot of ring %u: %s", ring->index,
+                               rbcore_strerror(error));
+    }
+    if (flags & RBCORE_SNAPSHOT_CONSUME) {
+        consume(ring, snapshot);
+    }
+    return 0;
+}
+
+int rbcore_reader_snapshot(rbcore_reader *self, unsigned int index, rbcore_snapshot **snapshot,
+                           uint32_t flags) {
+    RBC_KEEP_ERRNO;
+    int error = rbc_reader_check(self);
+    if (error != 0 || snapshot == NULL) {
+        return error != 0 ? error : -EINVAL;
+    }
+    if (*snapshot != NULL && (error = check(*snapshot)) != 0) {
+        return error;
+    }
+    if (flags & ~KNOWN_FLAGS) {
+        return rbc_reader_fail(self, -EINVAL, "unknown snapshot flags");
+    }
+    rbc_ring *ring = rbc_reader_ring(self, index);
+    if (ring == NULL) {
+        return rbc_reader_fail(self, -EINVAL, "no ring has the index %u", index);
+    }
+    rbcore_snapshot *taken = *snapshot;
+    error = taken == NULL ? rbc_snapshot_new(&taken, ring->mapping.data_size) : 0;
+    if (error != 0) {
+        return rbc_reader_fail(self, error, "no memory for a snapshot");
+    }
+    error = snapshot_ring(self, ring, taken, flags);
+    if (error != 0 && *snapshot == NULL) {
+        rbcore_snapshot_free(taken);
+        return error;
+    }
+    *snapshot = taken;
+    return error;
+}
+
+/* ---- Reading it ---- */
+
+int rbcore_snapshot_read(rbcore_snapshot *self, rbcore_record *records, size_t max) {
+    int error = check(self);
+    if (error != 0 || records == NULL || max == 0) {
+        return error != 0 ? error : -EINVAL;
+    }
+    size_t count = 0;
+    max = max > INT32_MAX ? INT32_MAX : max;
+    while (count < max && self->next != self->info.end_pos) {
+        const unsigned char *header = self->buffer + (self->next - self->base);
+        uint32_t length;
+        memcpy(&length, header, sizeof(length));
+        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
+        if (length & RBC_BUSY || span > self->info.end_pos - self->next) {
+            return count > 0 ? (int)count : -EBADMSG;
+        }
+        if (!(length & RBC_DISCARD)) {
+            records[count++] = (rbcore_record){.data = header + RBC_HEADER_SIZE,
+                                               .position = self->next,
+                                               .size = length,
+                                               .ring = self->ring,
+                                               .flags = RBCORE_RECORD_COPIED};
+        }
+        self->next += span;
+    }
+    return (int)count;
+}
+
+int rbcore_snapshot_rewind(rbcore_snapshot *self) {
+    int error = check(self);
+    if (error == 0) {
+        self->next = self->info.first_pos;
+    }
+    return error;
+}
+
+int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snapshot_info *out) {
+    int error = check(self);
+    if (error != 0 || out == NULL) {
+        return error != 0 ? error : -EINVAL;
+    }
+    return rbc_sized_out(out, &self->info, sizeof(self->info));
+}
+#undef ATTEMPTS
+#undef KNOWN_FLAGS
+#undef check
+#undef defaults
 
 /* ==== capi/source.c ==== */
 #define check_source check_source_in_source
