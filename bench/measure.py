@@ -3,9 +3,10 @@
 
 import itertools
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,6 +15,8 @@ from readers import SKIPPED, Point, Reader
 
 # Before the producer and with it the reader: other programs do not interrupt them.
 REALTIME = ("chrt", "--fifo", "50")
+# A second producer of that kind would not let the reader beside it run.
+RATHER = ("nice", "--adjustment=-20")
 # So that none but the first record, which is never too small, is a sample.
 SAMPLE_NONE = 1 << 62
 
@@ -48,6 +51,14 @@ class Measurement:
     producers: int
     lost_share: float  # of what was produced
     peak_rss_bytes: int
+    buffer_bytes: int  # of the ring, or of all perf buffers
+    out_of_order: (
+        int | None
+    )  # records older than one that came before; None: not all were looked at
+    disorder_ns: int | None  # how much older at most
+    seconds: float
+    realtime: bool
+    commit: str  # the last one of what is measured
 
     @property
     def point(self) -> Point:
@@ -64,19 +75,26 @@ class Setup:
     seconds: float
     runs: int
     realtime: bool
+    commit: str
+    look_at_all: bool = False  # at the time of each record, to see their order
 
     @property
-    def prefix(self) -> tuple[str, ...]:
+    def realtime_prefix(self) -> tuple[str, ...]:
         return REALTIME if self.realtime else ()
 
+    def prefix(self, point: Point) -> tuple[str, ...]:
+        return RATHER if self.realtime and point.producers > 1 else self.realtime_prefix
 
-@dataclass(frozen=True)
-class Scan:
-    """Nanoseconds per record to empty a full ring, for each way in each round."""
-
-    record_size: int
-    ring_size: int
-    rounds: dict[str, list[float]]
+    def sample_every(self, point: Point) -> int:
+        """Reading the clock costs as much as several records: so take a sample."""
+        samples_per_s = 60_000
+        if 0 < point.record_size < 16:
+            return SAMPLE_NONE
+        if self.look_at_all:
+            return 1
+        if isinstance(point.rate, str):
+            return 256
+        return 1 << max(point.rate // samples_per_s, 1).bit_length() - 1
 
 
 def fail(message: str) -> NoReturn:
@@ -101,16 +119,6 @@ def execute(command: Sequence[str], seconds: float) -> Any:
     if done.returncode != 0:
         fail(f"this failed: {' '.join(command)}\n{done.stderr.strip()}")
     return json.loads(done.stdout)
-
-
-def sample_every(point: Point) -> int:
-    """Reading the clock costs as much as several records: so take a sample."""
-    samples_per_s = 60_000
-    if 0 < point.record_size < 16:
-        return SAMPLE_NONE
-    if isinstance(point.rate, str):
-        return 256
-    return 1 << max(point.rate // samples_per_s, 1).bit_length() - 1
 
 
 def check_accounts(who: str, result: dict[str, Any]) -> None:
@@ -143,19 +151,27 @@ def run_once(setup: Setup, reader: Reader, point: Point) -> dict[str, Any]:
         "--flags": point.flags,
         "--producers": point.producers,
         "--seconds": setup.seconds,
-        "--sample-every": sample_every(point),
+        "--sample-every": setup.sample_every(point),
     }
     name, *arguments = reader.command
-    command = [*setup.prefix, str(setup.programs / "producer")]
+    command = [*setup.prefix(point), str(setup.programs / "producer")]
     command += rate_options(point.rate)
     command += [str(i) for i in itertools.chain(*options.items())]
     if reader.is_perf_buffer:
         command += ["--perf-buffer"]
     command += ["--", str(setup.programs / name)]
-    command += [i.format(**asdict(point)) for i in arguments]
+    command += [i.format(programs=setup.programs, **asdict(point)) for i in arguments]
     result: dict[str, Any] = execute(command, setup.seconds)
     check_accounts(f"{reader.name} at {point}", result)
     return result
+
+
+def buffer_bytes(reader: Reader, point: Point) -> int:
+    """Data and positions."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    if reader.is_perf_buffer:
+        return (point.ring_size + page) * (os.cpu_count() or 1)
+    return point.ring_size + 2 * page
 
 
 def latency(point: Point, seen: dict[str, int]) -> Latency:
@@ -165,6 +181,7 @@ def latency(point: Point, seen: dict[str, int]) -> Latency:
 def measure(setup: Setup, reader: Reader, point: Point, run: int) -> Measurement:
     result = run_once(setup, reader, point)
     seen = result["reader"]
+    saw_all = setup.sample_every(point) == 1
     delivery_s = (seen["end_ns"] - result["start_ns"]) / 1e9
     production_s = (result["end_ns"] - result["start_ns"]) / 1e9
     return Measurement(
@@ -181,6 +198,12 @@ def measure(setup: Setup, reader: Reader, point: Point, run: int) -> Measurement
         run=run,
         lost_share=seen["lost"] / result["produced"],
         peak_rss_bytes=result["peak_rss_bytes"],
+        buffer_bytes=buffer_bytes(reader, point),
+        out_of_order=seen.get("out_of_order") if saw_all else None,
+        disorder_ns=seen.get("disorder_ns") if saw_all else None,
+        seconds=setup.seconds,
+        realtime=setup.realtime,
+        commit=setup.commit,
     )
 
 
@@ -198,19 +221,6 @@ def measure_all(
             progress(f"{len(measurements)} of {setup.runs * len(pairs)} measurements")
     progress("")
     return measurements
-
-
-def scan_all(
-    setup: Setup, sizes: Iterable[int], rings: Iterable[int], rounds: int
-) -> list[Scan]:
-    scans = []
-    for ring_size, record_size in itertools.product(rings, sizes):
-        progress(f"scan of {ring_size} bytes in records of {record_size}")
-        command = [*setup.prefix, str(setup.programs / "scan")]
-        command += [str(record_size), str(ring_size), str(rounds)]
-        scans.append(Scan(record_size, ring_size, execute(command, 60)))
-    progress("")
-    return scans
 
 
 def progress(text: str) -> None:

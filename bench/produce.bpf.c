@@ -100,8 +100,8 @@ int produce(struct burst *burst) {
 }
 
 /* The same into the perf buffer, for which no syscall program has a helper. */
-static long output(void *context, __u64 sequence, __u32 size) {
-    struct record *record = (void *)streams[0].mixed_record;
+static long output(void *context, struct stream *stream, __u64 sequence, __u32 size) {
+    struct record *record = (void *)stream->mixed_record;
 
     record->sequence = sequence;
     record->time = bpf_ktime_get_ns();
@@ -109,12 +109,14 @@ static long output(void *context, __u64 sequence, __u32 size) {
 }
 
 static long output_one(__u32 index, void *argument) {
-    void *context = *(void **)argument;
+    struct bpf_raw_tracepoint_args *burst = *(void **)argument;
+    bool second = burst->args[1];
+    struct stream *stream = &streams[second];
 
     (void)index;
-    if (output(context, streams[0].sequence, record_size))
-        streams[0].refused++;
-    streams[0].sequence++;
+    if (output(burst, stream, stream->sequence | (second ? RECORD_SECOND : 0), record_size))
+        stream->refused++;
+    stream->sequence++;
     return 0;
 }
 
@@ -127,7 +129,8 @@ int produce_perf(struct bpf_raw_tracepoint_args *burst) {
         bpf_loop(count, output_one, &context, 0);
     if (!burst->args[2])
         return 0;
-    return output(burst, streams[0].sequence | RECORD_END, sizeof(struct record)) != 0;
+    return output(burst, &streams[0], (streams[0].sequence + streams[1].sequence) | RECORD_END,
+                  sizeof(struct record)) != 0;
 }
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

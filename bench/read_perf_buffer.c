@@ -15,17 +15,26 @@
 
 #include "reader.h"
 
-static void handle(void *reader, int cpu, void *data, uint32_t size) {
+struct perf_reader {
+    struct reader reader;
+    struct record end; /* zero until it was seen */
+};
+
+static void handle(void *context, int cpu, void *data, uint32_t size) {
+    struct perf_reader *self = context;
     struct record record; /* data is aligned to 4 bytes only */
 
     (void)cpu;
     (void)size;
     memcpy(&record, data, sizeof(record));
-    reader_record(reader, &record);
+    if (record.sequence & RECORD_END)
+        self->end = record;
+    else
+        reader_record(&self->reader, &record);
 }
 
 int main(int argc, char **argv) {
-    struct reader reader;
+    struct perf_reader self = {0};
     struct perf_buffer *buffer;
     uint64_t wakeups = 0;
     size_t pages;
@@ -33,21 +42,23 @@ int main(int argc, char **argv) {
     if (argc != 4)
         return 1;
     pages = strtoul(argv[1], NULL, 10) / (size_t)sysconf(_SC_PAGESIZE);
-    reader_open(&reader, argc - 1, argv + 1);
-    buffer = perf_buffer__new(reader.fd, pages, handle, NULL, &reader, NULL);
+    reader_open(&self.reader, argc - 1, argv + 1);
+    buffer = perf_buffer__new(self.reader.fd, pages, handle, NULL, &self, NULL);
     if (!buffer) {
         perror("perf_buffer__new");
         return 1;
     }
-    reader_ready(&reader);
-    while (!reader.ended) {
-        uint64_t before = reader.delivered;
+    reader_ready(&self.reader);
+    while (!self.end.sequence) {
+        uint64_t before = self.reader.delivered;
         int result = perf_buffer__poll(buffer, -1);
 
         if (result < 0 && result != -EINTR)
             return 1;
-        wakeups += reader.delivered != before;
+        wakeups += self.reader.delivered != before;
     }
+    perf_buffer__consume(buffer); /* what other CPUs had before the end */
+    reader_record(&self.reader, &self.end);
     perf_buffer__free(buffer);
-    return reader_report(&reader, wakeups);
+    return reader_report(&self.reader, wakeups);
 }

@@ -47,6 +47,12 @@ void reader_gap(struct reader *self, uint64_t sequence) {
         die("a record came twice or out of order");
 }
 
+void reader_disorder(struct reader *self, uint64_t older_ns) {
+    self->out_of_order++;
+    if (older_ns > self->disorder_ns)
+        self->disorder_ns = older_ns;
+}
+
 void reader_end(struct reader *self) {
     self->ended = true;
     self->end_ns = clock_ns(CLOCK_MONOTONIC);
@@ -69,8 +75,9 @@ int reader_report(struct reader *self, uint64_t wakeups) {
     qsort(self->latencies, self->latency_count, sizeof(*self->latencies), compare);
     printf("{\"delivered\": %" PRIu64 ", \"lost\": %" PRIu64 ", \"end_ns\": %" PRIu64
            ", \"cpu_ns\": %" PRIu64 ", \"wakeups\": %" PRIu64 ", \"latency_ns\": {\"p50\": %" PRIu64
-           ", \"p99\": %" PRIu64 ", \"p999\": %" PRIu64 "}}\n",
+           ", \"p99\": %" PRIu64 ", \"p999\": %" PRIu64 "}, \"out_of_order\": %" PRIu64
+           ", \"disorder_ns\": %" PRIu64 "}\n",
            self->delivered, self->lost, self->end_ns, self->cpu_ns, wakeups, percentile(self, 0.5),
-           percentile(self, 0.99), percentile(self, 0.999));
+           percentile(self, 0.99), percentile(self, 0.999), self->out_of_order, self->disorder_ns);
     return EXIT_SUCCESS;
 }

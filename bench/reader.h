@@ -21,6 +21,9 @@ struct reader {
     uint64_t cpu_ns;
     uint64_t *latencies;
     uint64_t latency_count;
+    uint64_t newest_time;
+    uint64_t out_of_order; /* samples older than one that came before */
+    uint64_t disorder_ns;  /* how much older at most */
 };
 
 /* Latencies beyond these are not kept; they fill page by page as they come. */
@@ -38,12 +41,17 @@ int reader_report(struct reader *self, uint64_t wakeups);
 /* A sequence that is not the one expected: of a record after lost ones, another producer, the end. */
 void reader_gap(struct reader *self, uint64_t sequence);
 void reader_end(struct reader *self);
+void reader_disorder(struct reader *self, uint64_t older_ns);
 
 static inline void reader_sample(struct reader *self, const struct record *record) {
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
     if (self->latency_count < LATENCIES_MAX)
         self->latencies[self->latency_count++] = now - record->time;
+    if (record->time >= self->newest_time)
+        self->newest_time = record->time;
+    else
+        reader_disorder(self, self->newest_time - record->time);
 }
 
 /* The work on each record, equal for all readers: one word, and of a sample the second, too. */

@@ -27,22 +27,21 @@ class Reader:
 
     name: str
     language: str
-    command: tuple[str, ...]  # the first is a path below the build's bench folder
+    # The first is a path from the build's folder of the benchmark, which is {programs} in others.
+    command: tuple[str, ...]
     needs_wakeups: bool = True
     is_limit: bool = False  # no reader: parses nothing
     is_perf_buffer: bool = False  # of the perf buffer, not the ring
 
     @property
-    def is_peer(self) -> bool:
+    def is_optional(self) -> bool:
         """Needs more than the benchmark itself: may be missing on a machine."""
         return self.command[0].startswith(("peers/", "rbcore/"))
 
     def suits(self, point: Point) -> bool:
         if self.is_limit and (point.record_size in (0, 16) or point.producers > 1):
             return False  # they count by positions alone
-        if self.is_perf_buffer and (
-            point.record_size < 16 or point.producers > 1 or point.flags != "default"
-        ):
+        if self.is_perf_buffer and (point.record_size < 16 or point.flags != "default"):
             return False
         return point.flags != "no-wakeup" or not self.needs_wakeups
 
@@ -71,9 +70,12 @@ READERS = (
     Reader("aya", "Rust", ("peers/aya",)),
     Reader("libbpf-rs", "Rust", ("peers/libbpf-rs",)),
     Reader("rust-batch", "Rust", ("rbcore/rust-batch",)),
+    Reader("rust-batch-500us", "Rust", ("rbcore/rust-batch", "500")),
     Reader("rust-lease", "Rust", ("rbcore/rust-lease",)),
     Reader("python-views", "Python", ("rbcore/python-reader", "views")),
+    Reader("python-views-500us", "Python", ("rbcore/python-reader", "views", *LATENCY)),
     Reader("python-numpy", "Python", ("rbcore/python-reader", "numpy")),
+    Reader("python-numpy-500us", "Python", ("rbcore/python-reader", "numpy", *LATENCY)),
     Reader("ctypes-libbpf", "Python", ("peers/ctypes_libbpf.py",)),
     Reader("bcc", "Python", ("peers/bcc_ringbuf.py",)),
 )
@@ -93,11 +95,11 @@ def available(programs: Path, readers: Iterable[Reader]) -> list[Reader]:
 
 def why_not(programs: Path, reader: Reader) -> str:
     """Without arguments each reader fails; only one that cannot run here says so."""
-    if not reader.is_peer:
-        return ""
     program = programs / reader.command[0]
     if not program.exists():
         return "it was not built"
+    if not reader.is_optional:
+        return ""
     asked = subprocess.run([program], check=False, capture_output=True, text=True)
     if asked.returncode != SKIPPED:
         return ""

@@ -4,12 +4,15 @@
  * then one way of reading empties it; each way in turn, many times. Prints one JSON object with
  * the nanoseconds per record of each round and way.
  *
- *     scan RECORD_SIZE RING_SIZE ROUNDS      (RECORD_SIZE 0: mixed)
+ *     scan RECORD_SIZE RING_SIZE TOUCH ROUNDS [WAY]
+ *
+ * RECORD_SIZE 0: mixed. TOUCH 1: also loads the first word of each record. WAY: only this one.
  */
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <bpf/libbpf.h>
 #include <rbcore/rbcore.h>
@@ -97,17 +100,12 @@ static uint64_t scan_rbcore(int fd, bool touch) {
 static const struct {
     const char *name;
     uint64_t (*scan)(int fd, bool touch);
-    bool touch;
 } ways[] = {
-    {"libbpf", scan_libbpf, false},
-    {"rbcore", scan_rbcore, false},
-    {"libbpf, first word", scan_libbpf, true},
-    {"rbcore, first word", scan_rbcore, true},
+    {"libbpf", scan_libbpf},
+    {"rbcore", scan_rbcore},
 };
 
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
-
-static double times[WAYS][ROUNDS_MAX];
 
 /* How many records the ring took until it was full. */
 static uint64_t fill(struct kernel_ring *ring) {
@@ -118,35 +116,44 @@ static uint64_t fill(struct kernel_ring *ring) {
     return kernel_ring_sequence(ring) - before - (kernel_ring_refused(ring) - refused);
 }
 
-static double measure(struct kernel_ring *ring, size_t way) {
+static double measure(struct kernel_ring *ring, size_t way, bool touch) {
     uint64_t records = fill(ring), time;
 
     count = 0;
-    time = ways[way].scan(ring->fd, ways[way].touch);
+    time = ways[way].scan(ring->fd, touch);
     check(count == records, "records were lost or invented");
     return (double)time / (double)records;
 }
 
 int main(int argc, char **argv) {
+    static double times[WAYS][ROUNDS_MAX];
     struct kernel_ring ring;
+    const char *only, *separator = "{";
+    bool touch;
     int rounds;
 
-    check(argc == 4, "call it as: scan RECORD_SIZE RING_SIZE ROUNDS");
-    rounds = atoi(argv[3]);
+    check(argc == 5 || argc == 6, "call it as: scan RECORD_SIZE RING_SIZE 0|1 ROUNDS [WAY]");
+    touch = atoi(argv[3]) != 0;
+    rounds = atoi(argv[4]);
+    only = argv[5]; /* or NULL */
     check(rounds > 0 && rounds <= ROUNDS_MAX, "ROUNDS has to be 1 to 1000");
     pin_to_cpu(0);
     kernel_ring_open(&ring, (uint32_t)atoi(argv[1]), (uint32_t)strtoul(argv[2], NULL, 10), 0,
                      false);
     for (int round = 0; round < rounds; round++)
         for (size_t way = 0; way < WAYS; way++)
-            times[way][round] = measure(&ring, way);
+            if (!only || !strcmp(only, ways[way].name))
+                times[way][round] = measure(&ring, way, touch);
     for (size_t way = 0; way < WAYS; way++) {
-        printf("%s\"%s\": [", way ? ", " : "{", ways[way].name);
+        if (times[way][0] == 0)
+            continue; /* not wanted */
+        printf("%s\"%s\": [", separator, ways[way].name);
+        separator = ", ";
         for (int round = 0; round < rounds; round++)
             printf("%s%.3f", round ? ", " : "", times[way][round]);
-        printf("]");
+        putchar(']');
     }
-    printf("}\n");
+    puts("}");
     kernel_ring_close(&ring);
     return EXIT_SUCCESS;
 }

@@ -8,10 +8,12 @@ import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from measure import Measurement, Scan
-from readers import Point, Reader
+from measure import Measurement
+from programs import Figures
+from readers import READERS, Point
 
 BASELINE = "libbpf-poll"
+Runs = Sequence[Measurement]
 
 
 def human(number: float) -> str:
@@ -47,16 +49,26 @@ def spread(values: Sequence[float], show: Callable[[float], str] = human) -> str
     return f"{middle} ({show(low)} to {show(high)})"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """In Markdown; columns after the first three are figures."""
-    rule = ["---" if i < 3 else "---:" for i in range(len(head))]
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], names: int = 3) -> str:
+    """In Markdown; columns after the names are figures."""
+    rule = ["---" if i < names else "---:" for i in range(len(head))]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
 
 
 def select(
-    measurements: Sequence[Measurement], point: Point, reader: str
+    measurements: Iterable[Measurement], point: Point, reader: str
 ) -> list[Measurement]:
     return [m for m in measurements if m.point == point and m.reader == reader]
+
+
+def points_of(measurements: Iterable[Measurement]) -> list[Point]:
+    return list(dict.fromkeys(m.point for m in measurements))
+
+
+def readers_of(measurements: Iterable[Measurement]) -> list[str]:
+    """In the order of their names' table: the runs take turns, so theirs is none."""
+    found = {m.reader for m in measurements}
+    return [i.name for i in READERS if i.name in found]
 
 
 def rate_name(rate: int | str) -> str:
@@ -79,84 +91,104 @@ def microseconds(nanoseconds: float) -> str:
     return human(nanoseconds / 1000) if nanoseconds else "-"
 
 
-def result_table(
-    measurements: Sequence[Measurement],
-    points: Sequence[Point],
-    readers: Sequence[Reader],
-) -> str:
+def percent(share: float) -> str:
+    return f"{100 * share:.3g}"
+
+
+def median(values: Iterable[float], show: Callable[[float], str] = human) -> str:
+    return show(statistics.median(values))
+
+
+# What can be shown of the runs of a reader at a point.
+COLUMNS: dict[str, Callable[[Runs], str]] = {
+    "delivered/s": lambda runs: spread([m.delivered_per_s for m in runs]),
+    "produced/s": lambda runs: median(m.produced_per_s for m in runs),
+    "lost %": lambda runs: median((m.lost_share for m in runs), percent),
+    "consumer CPU ns": lambda runs: spread(
+        [m.consumer_cpu_ns_per_record for m in runs]
+    ),
+    "producer CPU ns": lambda runs: spread(
+        [m.producer_cpu_ns_per_record for m in runs]
+    ),
+    "wakeups/s": lambda runs: median(m.wakeups_per_s for m in runs),
+    "p50 us": lambda runs: median((m.latency_ns.p50 for m in runs), microseconds),
+    "p99 us": lambda runs: spread([m.latency_ns.p99 for m in runs], microseconds),
+    "p99.9 us": lambda runs: median((m.latency_ns.p999 for m in runs), microseconds),
+    "MB": lambda runs: f"{statistics.median(m.peak_rss_bytes for m in runs) / 1e6:.0f}",
+    "buffers": lambda runs: f"{runs[0].buffer_bytes / 2**20:.3g} MiB",
+    "out of order": lambda runs: median(m.out_of_order or 0 for m in runs),
+    "older by us": lambda runs: median(
+        (m.disorder_ns or 0 for m in runs), microseconds
+    ),
+}
+ALL_COLUMNS = tuple(COLUMNS)[:10]
+
+
+def result_table(measurements: Runs, columns: Sequence[str] = ALL_COLUMNS) -> str:
+    points = points_of(measurements)
     rows = []
-    for point, reader in itertools.product(points, readers):
-        runs = select(measurements, point, reader.name)
-        if not runs:
-            continue
-        latencies = [m.latency_ns for m in runs]
-        rows.append(
-            [
-                *point_name(point, points),
-                reader.name,
-                spread([m.delivered_per_s for m in runs]),
-                human(statistics.median(m.produced_per_s for m in runs)),
-                human(statistics.median(m.lost for m in runs)),
-                spread([m.consumer_cpu_ns_per_record for m in runs]),
-                spread([m.producer_cpu_ns_per_record for m in runs]),
-                human(statistics.median(m.wakeups_per_s for m in runs)),
-                microseconds(statistics.median(i.p50 for i in latencies)),
-                spread([i.p99 for i in latencies], microseconds),
-                microseconds(statistics.median(i.p999 for i in latencies)),
-                f"{statistics.median(m.peak_rss_bytes for m in runs) / 1e6:.0f}",
-            ]
-        )
-    head = [
-        "rate",
-        "record",
-        "reader",
-        "delivered/s",
-        "produced/s",
-        "lost",
-        "consumer CPU ns",
-    ]
-    head += ["producer CPU ns", "wakeups/s", "p50 us", "p99 us", "p99.9 us", "MB"]
-    return table(head, rows)
+    for point, reader in itertools.product(points, readers_of(measurements)):
+        runs = select(measurements, point, reader)
+        if runs:
+            figures = [COLUMNS[i](runs) for i in columns]
+            rows.append([*point_name(point, points), reader, *figures])
+    return table(["rate", "record", "reader", *columns], rows)
 
 
 def ratios(
-    ours: Sequence[Measurement],
-    base: Sequence[Measurement],
-    figure: Callable[[Measurement], float],
+    ours: Runs, base: Runs, figure: Callable[[Measurement], float]
 ) -> list[float]:
     """Run by run, where both have the figure."""
     pairs = zip(ours, base, strict=True)
     return [figure(a) / figure(b) for a, b in pairs if figure(a) and figure(b)]
 
 
-def comparison_table(
-    measurements: Sequence[Measurement],
-    points: Sequence[Point],
-    readers: Sequence[Reader],
-) -> str:
+MULTIPLES: dict[str, Callable[[Measurement], float]] = {
+    "delivered": lambda m: m.delivered_per_s,
+    "consumer CPU": lambda m: m.consumer_cpu_ns_per_record,
+    "producer CPU": lambda m: m.producer_cpu_ns_per_record,
+    "p50": lambda m: m.latency_ns.p50,
+    "p99": lambda m: m.latency_ns.p99,
+}
+
+
+def comparison_table(measurements: Runs) -> str:
     """Each run's figures as multiples of the baseline's in the same run."""
-    figures: dict[str, Callable[[Measurement], float]] = {
-        "delivered": lambda m: m.delivered_per_s,
-        "consumer CPU": lambda m: m.consumer_cpu_ns_per_record,
-        "producer CPU": lambda m: m.producer_cpu_ns_per_record,
-        "p50": lambda m: m.latency_ns.p50,
-        "p99": lambda m: m.latency_ns.p99,
-    }
+    points = points_of(measurements)
     rows = []
-    for point, reader in itertools.product(points, readers):
-        runs = select(measurements, point, reader.name)
+    for point, reader in itertools.product(points, readers_of(measurements)):
+        runs = select(measurements, point, reader)
         base = select(measurements, point, BASELINE)
-        if reader.name == BASELINE or not runs or not base:
+        if reader == BASELINE or not runs or not base:
             continue
-        row = [*point_name(point, points), reader.name]
-        for figure in figures.values():
-            row.append(spread(ratios(runs, base, figure), "{:.2f}".format))
-        rows.append(row)
-    return table(["rate", "record", "reader", *figures], rows)
+        multiples = [
+            spread(ratios(runs, base, figure), "{:.2f}".format)
+            for figure in MULTIPLES.values()
+        ]
+        rows.append([*point_name(point, points), reader, *multiples])
+    return table(["rate", "record", "reader", *MULTIPLES], rows)
 
 
-def percent(share: float) -> str:
-    return f"{100 * share:.3g}"
+def reader_cell(runs: Runs) -> str:
+    """CPU per record; at max also what came and what was lost."""
+    if not runs:
+        return "-"
+    cell = median(m.consumer_cpu_ns_per_record for m in runs)
+    if runs[0].rate == "max":
+        cell += f"; {median(m.delivered_per_s for m in runs)}/s"
+        cell += f"; {median((m.lost_share for m in runs), percent)} %"
+    return cell
+
+
+def reader_table(measurements: Runs) -> str:
+    """A row a reader, a column a point."""
+    points = points_of(measurements)
+    head = [f"{rate_name(p.rate)}, {record_name(p.record_size)}" for p in points]
+    rows = [
+        [reader, *(reader_cell(select(measurements, p, reader)) for p in points)]
+        for reader in readers_of(measurements)
+    ]
+    return table(["reader", *head], rows, 1)
 
 
 def burst_verdict(ours: Sequence[float], base: Sequence[float]) -> str:
@@ -165,53 +197,55 @@ def burst_verdict(ours: Sequence[float], base: Sequence[float]) -> str:
     return "met" if statistics.median(ours) <= upper else "NOT MET"
 
 
-def burst_table(
-    measurements: Sequence[Measurement],
-    points: Sequence[Point],
-    readers: Sequence[Reader],
-) -> str:
+def burst_row(
+    point: Point, reader: str, ours: Sequence[float], verdict: str
+) -> list[str]:
+    return [
+        human_size(point.ring_size),
+        str(point.rate).removeprefix("burst:"),
+        reader,
+        spread(ours, percent) if any(ours) else "0",
+        f"{percent(min(ours))} to {percent(max(ours))}",
+        verdict,
+    ]
+
+
+def burst_table(measurements: Runs) -> str:
+    """Without the points where no reader's median is above 0."""
     rows = []
-    for point, reader in itertools.product(points, readers):
-        ours, base = (
-            [m.lost_share for m in select(measurements, point, name)]
-            for name in (reader.name, BASELINE)
-        )
-        verdict = burst_verdict(ours, base) if base and reader.name != BASELINE else ""
-        low, *_, high = sorted(ours)
-        shown = spread(ours, percent) if any(ours) else "0"
-        rows.append(
-            [
-                human_size(point.ring_size),
-                str(point.rate).removeprefix("burst:"),
-                reader.name,
-                shown,
-                f"{percent(low)} to {percent(high)}",
-                verdict,
-            ]
-        )
+    readers = readers_of(measurements)
+    for point in points_of(measurements):
+        lost = {
+            i: [m.lost_share for m in select(measurements, point, i)] for i in readers
+        }
+        base = lost.get(BASELINE)
+        if not any(statistics.median(i) for i in lost.values()):
+            continue
+        for reader, ours in lost.items():
+            judged = base and reader != BASELINE
+            verdict = burst_verdict(ours, base) if judged and base else ""
+            rows.append(burst_row(point, reader, ours, verdict))
     return table(["ring", "burst", "reader", "lost %", "range", "verdict"], rows)
 
 
-def scan_table(scans: Sequence[Scan]) -> str:
+def figure_table(found: Sequence[Figures]) -> str:
+    """Of a program that measures by itself; multiples are those of its first way."""
     rows = []
-    for scan in scans:
-        for touch in ("", ", first word"):
-            libbpf, rbcore = (
-                scan.rounds[f"{name}{touch}"] for name in ("libbpf", "rbcore")
-            )
-            ratio = statistics.median(libbpf) / statistics.median(rbcore)
-            rows.append(
-                [
-                    human_size(scan.ring_size),
-                    record_name(scan.record_size),
-                    touch.removeprefix(", ") or "nothing",
-                    spread(libbpf),
-                    spread(rbcore),
-                    f"{ratio:.2f}",
-                ]
-            )
-    head = ["ring", "record", "touched", "libbpf ns", "rbcore ns", "times faster"]
-    return table(head, rows)
+    for one in found:
+        first = statistics.median(next(iter(one.rounds.values())))
+        for way, values in one.rounds.items():
+            multiple = f"{statistics.median(values) / first:.2f}"
+            rows.append([one.case, way, one.unit, spread(values), multiple])
+    return table(["case", "way", "unit", "median", "of the first"], rows)
+
+
+def how(measurements: Runs) -> str:
+    """By how many runs they were measured, and what."""
+    runs = len({m.run for m in measurements})
+    seconds = " or ".join(f"{i:g}" for i in sorted({m.seconds for m in measurements}))
+    realtime = " in real time" if all(m.realtime for m in measurements) else ""
+    commits = " and ".join(sorted({m.commit for m in measurements}))
+    return f"medians (quartiles) of {runs} runs of {seconds} s{realtime}; rbcore of {commits}"
 
 
 def machine() -> str:

@@ -76,7 +76,9 @@ def read_numpy(reader: Reader, source: rbcore.Reader) -> None:
 
 def main() -> None:
     if sys.argv[1:2] not in (["views"], ["numpy"]):
-        sys.exit("usage: read_rbcore.py views|numpy [--max-latency-us N] MAP_FD SAMPLE_EVERY")
+        sys.exit(
+            "usage: read_rbcore.py views|numpy [--max-latency-us N] MAP_FD SAMPLE_EVERY"
+        )
     read = read_views if sys.argv.pop(1) == "views" else read_numpy
     latency = None
     if sys.argv[1:2] == ["--max-latency-us"]:

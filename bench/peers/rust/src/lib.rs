@@ -32,10 +32,11 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Takes the arguments that the producer gives; the descriptor of the map among them.
+    /// Takes the arguments that the producer gives, the last two; the descriptor of the map among
+    /// them.
     pub fn open() -> Result<(Self, OwnedFd)> {
         let arguments: Vec<String> = std::env::args().skip(1).collect();
-        let [fd, sample_every] = arguments.as_slice() else {
+        let [.., fd, sample_every] = arguments.as_slice() else {
             return Err("call it by the producer: MAP_FD SAMPLE_EVERY".into());
         };
         let fd: RawFd = fd.parse()?;

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""Programs that measure by themselves, without a producer beside them: bench/run --only NAME.
+
+Each prints one JSON object: by the name of each way its figures, one for each round.
+"""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from measure import Setup, execute, progress
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Program:
+    """Its arguments by case; {rounds} stands for how often it repeats everything."""
+
+    name: str
+    unit: str  # of its figures
+    cases: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one program printed for one case."""
+
+    program: str
+    case: str
+    unit: str
+    commit: str
+    rounds: dict[str, list[float]]
+
+
+def scan_case(record: int, ring: int, touch: bool) -> tuple[str, ...]:
+    return (str(record), str(ring), str(int(touch)), "{rounds}")
+
+
+# The case that has a target.
+SCAN_IN_CACHE = "24 B in 1 MiB, untouched"
+
+PROGRAMS = (
+    Program(
+        "scan",
+        "ns per record",
+        {
+            f"{record} in {ring} MiB, {touch}": scan_case(size, ring * MIB, by_word)
+            for ring in (1, 16)
+            for record, size in (("24 B", 24), ("mixed", 0))
+            for touch, by_word in (("untouched", False), ("first word", True))
+        },
+    ),
+)
+
+
+def program(name: str) -> Program:
+    return next(i for i in PROGRAMS if i.name == name)
+
+
+def run_case(setup: Setup, one: Program, case: str, rounds: int) -> Figures:
+    progress(f"{one.name}: {case}")
+    arguments = [i.format(rounds=rounds) for i in one.cases[case]]
+    command = [*setup.realtime_prefix, str(setup.programs / one.name), *arguments]
+    found = Figures(one.name, case, one.unit, setup.commit, execute(command, 60))
+    progress("")
+    return found
+
+
+def run_program(setup: Setup, one: Program, rounds: int) -> list[Figures]:
+    found = [run_case(setup, one, case, rounds) for case in one.cases]
+    if one.name == "scan" and shutil.which("valgrind"):
+        found.append(count_scans(setup, found[0].rounds))
+    return found
+
+
+# ---- The scan, counted ---------------------------------------------------------------
+
+# A ring of 24-byte records holds one less than would fill it.
+RECORDS = {ring: ring // 32 - 1 for ring in (MIB, 2 * MIB)}
+
+
+def count_instructions(setup: Setup, way: str, ring: int) -> int:
+    """All that one untouched scan of a full ring executes, with what opens the reader."""
+    with tempfile.NamedTemporaryFile("r") as file:
+        valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={file.name}"]
+        valgrind += ["--toggle-collect=scan_*", str(setup.programs / "scan")]
+        execute([*valgrind, "24", str(ring), "0", "1", way], 60)
+        found = re.search(r"^totals: (\d+)", Path(file.name).read_text(), re.MULTILINE)
+    if not found:
+        raise ValueError("callgrind tells no total")
+    return int(found[1])
+
+
+def count_scans(setup: Setup, ways: Iterable[str]) -> Figures:
+    """Per record: what a ring twice as large costs more."""
+    counts = {}
+    for way in ways:
+        progress(f"counting the instructions of {way}")
+        small, large = (count_instructions(setup, way, ring) for ring in RECORDS)
+        counts[way] = [(large - small) / (RECORDS[2 * MIB] - RECORDS[MIB])]
+    progress("")
+    case = "24 B, untouched, by callgrind"
+    return Figures("scan", case, "instructions per record", setup.commit, counts)

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""Writes what JSON files hold into documents: bench/run --report DIR.
+
+Between the lines "<!-- NAME -->" and "<!-- end -->" of a README everything is replaced.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from measure import Latency, Measurement
+from model import model_table
+from programs import Figures
+from tables import (
+    burst_table,
+    comparison_table,
+    figure_table,
+    how,
+    reader_table,
+    result_table,
+)
+from targets import scan_in_cache, target_table
+
+# Of the perf buffer beside the ring.
+BUFFER_COLUMNS = (
+    *("delivered/s", "lost %", "consumer CPU ns", "producer CPU ns"),
+    *("p50 us", "p99 us", "buffers"),
+)
+ORDER_COLUMNS = ("delivered/s", "lost %", "out of order", "older by us")
+
+
+def read_json(file: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(file.read_text()) if file.exists() else []
+    return found
+
+
+def measurements(file: Path) -> list[Measurement]:
+    return [
+        Measurement(**{**i, "latency_ns": Latency(**i["latency_ns"])})
+        for i in read_json(file)
+    ]
+
+
+def figures(directory: Path, name: str) -> list[Figures]:
+    return [Figures(**i) for i in read_json(directory / f"{name}.json")]
+
+
+def buffer_tables(found: Sequence[Measurement]) -> str:
+    """By rate and by memory with one producer, by order with two."""
+    single = [m for m in found if m.producers == 1]
+    double = [m for m in found if m.producers == 2]
+    return (
+        f"{result_table(single, BUFFER_COLUMNS)}\n\nThe order, of all records of two "
+        f"producers:\n\n{result_table(double, ORDER_COLUMNS)}"
+    )
+
+
+def shown(directory: Path, name: str, table: Callable[..., str]) -> str:
+    found = measurements(directory / f"{name}.json")
+    return f"{how(found).capitalize()}.\n\n{table(found)}"
+
+
+def targets(directory: Path) -> str:
+    scan = scan_in_cache(figures(directory, "scan"))
+    return shown(directory, "targets", lambda found: target_table(found, scan))
+
+
+SECTIONS: dict[str, Callable[[Path], str]] = {
+    "quick": lambda directory: shown(directory, "quick", comparison_table),
+    "targets": targets,
+    "readers": lambda directory: shown(directory, "readers", reader_table),
+    "bursts": lambda directory: shown(directory, "bursts", burst_table),
+    "buffers": lambda directory: shown(directory, "buffers", buffer_tables),
+    "scan": lambda directory: figure_table(figures(directory, "scan")),
+    "model": lambda _: model_table(),
+}
+# These have a file of their own, with every figure.
+FULL = ("readers", "sweep")
+
+
+def fill(document: Path, directory: Path) -> None:
+    def replaced(found: re.Match[str]) -> str:
+        name = found[1]
+        return f"<!-- {name} -->\n{SECTIONS[name](directory)}\n<!-- end -->"
+
+    pattern = rf"<!-- ({'|'.join(SECTIONS)}) -->\n.*?<!-- end -->"
+    text = document.read_text()
+    document.write_text(re.sub(pattern, replaced, text, flags=re.DOTALL))
+
+
+def report(documents: Sequence[Path], directory: Path) -> None:
+    for document in documents:
+        fill(document, directory)
+    for name in FULL:
+        text = shown(directory, name, result_table)
+        title = f"# {name}.json\nWritten by `bench/run --report`. "
+        (directory / f"{name}.md").write_text(f"{title}{text}\n")
