@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Draws what the JSON files in a directory hold: bench/run --plot DIR."""
+"""Draws what the JSON files in a directory hold: bench/run --report DIR."""
 
 import json
 import statistics
@@ -18,6 +18,8 @@ matplotlib.rcParams["font.size"] = 9
 
 import matplotlib.pyplot as plt
 
+from model import PRODUCERS, PUBLISHED, modelled
+
 Measurement = dict[str, Any]
 BASE = {
     "rate": "max",
@@ -29,19 +31,17 @@ BASE = {
 COLORS = {
     "rbcore": "#1b6ca8",
     "rbcore-500us": "#39a0ed",
-    "rbcore-armed": "#8fb8de",
+    "go-batch-500us": "#2a9d8f",
+    "rust-batch-500us": "#6a4c93",
+    "python-numpy-500us": "#8ac926",
     "libbpf-poll": "#d1495b",
-    "libbpf-consume": "#edae49",
+    "cilium-paced": "#edae49",
+    "aya": "#f3722c",
+    "ctypes-libbpf": "#b56576",
     "limit-null": "#999999",
     "limit-linear": "#555555",
 }
-CURVES = ("rbcore", "rbcore-500us", "rbcore-armed", "libbpf-poll", "limit-linear")
-
-# Published for an AMD EPYC 9654, bare metal, in million records a second: a benchmark whose
-# consumer is libbpf's loop, and its producers alone, by the number of producers.
-PRODUCERS = (1, 2, 4, 8, 16, 32, 52)
-WITH_LIBBPF = (13.2, 15.7, 6.3, 2.8, 1.8, 1.27, 1.07)
-PRODUCERS_ALONE = (32.3, 9.6, 9.2, 9.2, 4.3, 3.7, 3.5)
+CURVES = tuple(name for name in COLORS if name != "limit-null")
 
 
 def load(file: Path) -> list[Measurement]:
@@ -189,40 +189,53 @@ def plot_bursts(measurements: Sequence[Measurement], directory: Path) -> None:
     save(plot, directory / "bursts.svg")
 
 
+def plot_readers(measurements: Sequence[Measurement], directory: Path) -> None:
+    """As fast as it goes, 24-byte records: all readers, by language."""
+    runs: dict[str, list[Measurement]] = {}
+    for one in measurements:
+        if all(one[key] == value for key, value in BASE.items()):
+            runs.setdefault(f"{one['language']}: {one['reader']}", []).append(one)
+    names = sorted(runs, reverse=True)
+    plot, panels = plt.subplots(1, 3, figsize=(12, 6.5), sharey=True)
+    for panel, key, title in (
+        (panels[0], "delivered_per_s", "delivered per second"),
+        (panels[1], "consumer_cpu_ns_per_record", "consumer CPU, ns per record"),
+        (panels[2], "producer_cpu_ns_per_record", "producer CPU, ns per record"),
+    ):
+        values = [statistics.median(m[key] for m in runs[name]) for name in names]
+        readers = [name.split(": ")[1] for name in names]
+        ours = ("rbcore", "go-", "rust-", "python-")
+        shades = [
+            COLORS["rbcore" if r.startswith(ours) else "limit-null"] for r in readers
+        ]
+        panel.barh(names, values, color=shades)
+        panel.set_title(title)
+        panel.set_xscale("log")
+        panel.grid(axis="x", alpha=0.3)
+    plot.suptitle("As fast as it goes: 24-byte records, ring of 16 MiB (blue: rbcore)")
+    save(plot, directory / "readers.svg")
+
+
 def plot_model(directory: Path) -> None:
-    plot, panel = plt.subplots(figsize=(6.5, 4))
-    panel.plot(
-        PRODUCERS,
-        WITH_LIBBPF,
-        marker="o",
-        color=COLORS["libbpf-poll"],
-        label="published: with libbpf's loop",
-    )
-    panel.plot(
-        PRODUCERS,
-        PRODUCERS_ALONE,
-        marker="o",
-        color=COLORS["limit-null"],
-        label="published: producers alone",
-    )
-    panel.fill_between(
-        PRODUCERS,
-        WITH_LIBBPF,
-        PRODUCERS_ALONE,
-        where=[a > b for a, b in zip(PRODUCERS_ALONE, WITH_LIBBPF, strict=True)],
-        color=COLORS["rbcore"],
-        alpha=0.15,
-        interpolate=True,
-        label="what a reader that wakes nobody can win back",
-    )
-    panel.set_xscale("log", base=2)
-    panel.set_yscale("log")
-    panel.set_xticks(PRODUCERS, [str(i) for i in PRODUCERS])
-    panel.set_xlabel("producers, a CPU each")
-    panel.set_ylabel("million records per second")
-    panel.set_title("A MODEL, not measured here: many CPUs (EPYC 9654, bare metal)")
-    panel.grid(alpha=0.3)
-    panel.legend(frameon=False)
+    plot, panels = plt.subplots(1, len(PUBLISHED), figsize=(11, 4), sharey=True)
+    for panel, (machine, (with_libbpf, alone)) in zip(
+        panels, PUBLISHED.items(), strict=True
+    ):
+        for rates, label, color in (
+            (with_libbpf, "published: with libbpf's loop", "libbpf-poll"),
+            (alone, "published: producers alone", "limit-null"),
+            (modelled(machine), "model: with a paced reader", "rbcore"),
+        ):
+            panel.plot(PRODUCERS, rates, marker="o", color=COLORS[color], label=label)
+        panel.set_xscale("log", base=2)
+        panel.set_yscale("log")
+        panel.set_xticks(PRODUCERS, [str(i) for i in PRODUCERS])
+        panel.set_xlabel("producers, a CPU each")
+        panel.set_title(machine)
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel("million records per second")
+    panels[0].legend(frameon=False)
+    plot.suptitle("A MODEL of many CPUs, not measured here")
     save(plot, directory / "many-cpus-model.svg")
 
 
@@ -232,6 +245,8 @@ def main() -> None:
         measurements = load(directory / "sweep.json")
         plot_rates(measurements, directory)
         plot_sizes(measurements, directory)
+    if (directory / "readers.json").exists():
+        plot_readers(load(directory / "readers.json"), directory)
     if (directory / "bursts.json").exists():
         plot_bursts(load(directory / "bursts.json"), directory)
     plot_model(directory)
