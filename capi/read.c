@@ -291,6 +291,15 @@ int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, size_t max) 
     return result != 0 ? result : look_and_arm(self, &what);
 }
 
+int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, size_t max) {
+    int error = check_read(self, records, max);
+    if (error != 0) {
+        return error;
+    }
+    const rbc_look what = {.records = records, .max = max};
+    return look(self, &what);
+}
+
 /* Saturates instead of overflowing: a deadline in 292 years is none. */
 static int64_t deadline_after(int64_t timeout_ns) {
     if (timeout_ns == RBCORE_FOREVER) {

@@ -121,6 +121,7 @@
     FUNCTION(reader_add, "iRp")                                                                    \
     FUNCTION(reader_remove, "iRu")                                                                 \
     FUNCTION(reader_read, "iRpz")                                                                  \
+    FUNCTION(reader_look, "iRpz")                                                                  \
     FUNCTION(reader_next, "iRpzl")                                                                 \
     FUNCTION(reader_commit, "iRou")                                                                \
     FUNCTION(reader_release, "iRpz")                                                               \

@@ -112,6 +112,8 @@ START_TEST(records_are_read_and_committed) {
     assert_four(&pair, &records);
     ck_assert_int_eq(read_records(&pair, &records), 0);
     ck_assert_int_eq(CALL(reader_read, reader, pointer(&records), 0), -EINVAL);
+    ck_assert_int_eq(CALL(reader_look, reader, pointer(&records), RECORDS), 0);
+    ck_assert_int_eq(CALL(reader_look, reader, pointer(&records), 0), -EINVAL);
     assert_positions(&pair, END, 0);
 
     ck_assert_int_eq(CALL(reader_release, reader, pointer(&records), 1), -EINVAL);

@@ -27,6 +27,7 @@ typedef struct plan {
     uint64_t flags;
     bool empty;       /* read an empty ring instead */
     bool after_empty; /* an empty read comes first, as in any real loop */
+    bool by_look;     /* rbcore_reader_look reads, and finds nothing more in the end */
 } plan;
 
 /* The handles belong to the process that opened them, so all of it happens in the child. */
@@ -54,8 +55,9 @@ static int read_under_filter(void *argument) {
         return 13;
     }
     for (int total = 0; total < RECORDS;) {
-        int n = total % 2 ? rbcore_reader_read(f.reader, records, 7)
-                          : rbcore_reader_next(f.reader, records, 7, RBCORE_FOREVER);
+        int n = p->by_look  ? rbcore_reader_look(f.reader, records, 7)
+                : total % 2 ? rbcore_reader_read(f.reader, records, 7)
+                            : rbcore_reader_next(f.reader, records, 7, RBCORE_FOREVER);
         if (n <= 0) {
             return 14;
         }
@@ -65,7 +67,7 @@ static int read_under_filter(void *argument) {
         }
         total += n;
     }
-    return 0;
+    return p->by_look ? rbcore_reader_look(f.reader, records, 7) : 0;
 }
 
 static int outcome(plan p) {
@@ -83,6 +85,12 @@ START_TEST(read_and_commit) {
 }
 END_TEST
 
+START_TEST(look_and_commit) {
+    ck_assert_int_eq(outcome((plan){.by_look = true}), 0);
+    ck_assert_int_eq(outcome((plan){.by_look = true, .after_empty = true}), 0);
+}
+END_TEST
+
 START_TEST(read_and_release) {
     ck_assert_int_eq(outcome((plan){.flags = RBCORE_READER_RELEASE}), 0);
     ck_assert_int_eq(outcome((plan){.flags = RBCORE_READER_RELEASE, .after_empty = true}), 0);
@@ -93,6 +101,7 @@ int main(void) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     skip("sanitizers make system calls of their own");
 #endif
-    const TTest *const tests[] = {the_filter_kills, read_and_commit, read_and_release, NULL};
+    const TTest *const tests[] = {the_filter_kills, read_and_commit, look_and_commit,
+                                  read_and_release, NULL};
     return run_tests("system_calls", tests);
 }

@@ -127,6 +127,35 @@ START_TEST(a_record_makes_the_fd_readable) {
 }
 END_TEST
 
+/* The descriptor says what it said before, and the read that follows finds what there is. */
+START_TEST(a_look_leaves_the_fd_as_it_is) {
+    fixture f = fixture_open(page_size(), 0);
+    int fd = rbcore_reader_fd(f.reader);
+    rbcore_record records[8];
+    ck_assert_int_eq(rbcore_reader_read(f.reader, records, 8), 0);
+    produce(&f, 1);
+    ck_assert(readable(fd, WATCHDOG_MS));
+    ck_assert_int_eq(rbcore_reader_look(f.reader, records, 8), 1);
+    ck_assert_uint_eq(value_of(&records[0]), 1);
+    ck_assert_int_eq(rbcore_reader_look(f.reader, records, 8), 0);
+    ok(rbcore_reader_commit(f.reader, NULL, 0));
+    ck_assert(readable(fd, 0));
+    ck_assert_int_eq(rbcore_reader_read(f.reader, records, 8), 0);
+    ck_assert(!readable(fd, 0));
+    /* Armed by the read, not disarmed by looks. */
+    ck_assert_int_eq(rbcore_reader_look(f.reader, records, 8), 0);
+    produce(&f, 2);
+    ck_assert(readable(fd, WATCHDOG_MS));
+    ok(rbcore_reader_interrupt(f.reader));
+    ck_assert_int_eq(rbcore_reader_look(f.reader, records, 8), -ECANCELED);
+    ck_assert_int_eq(rbcore_reader_look(f.reader, records, 8), 1);
+    ck_assert_int_eq(rbcore_reader_look(f.reader, records, 0), -EINVAL);
+    ck_assert_int_eq(rbcore_reader_look(f.reader, NULL, 1), -EINVAL);
+    ck_assert_int_eq(rbcore_reader_look(NULL, records, 1), -EINVAL);
+    fixture_close(&f);
+}
+END_TEST
+
 START_TEST(no_wakeup_and_flush) {
     fixture f = fixture_open(page_size(), 0);
     int fd = rbcore_reader_fd(f.reader);
@@ -580,6 +609,7 @@ int main(void) {
     const TTest *const tests[] = {the_time_is_up,
                                   a_record_wakes,
                                   a_record_makes_the_fd_readable,
+                                  a_look_leaves_the_fd_as_it_is,
                                   no_wakeup_and_flush,
                                   flush_wakes_a_wait,
                                   flush_does_not_wait_for_a_busy_record,

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#include "genuine.h"
+
+#include <dlfcn.h>
+
+void *genuine_function(const char *name) {
+    void *function = dlsym(RTLD_NEXT, name);
+    if (function != NULL) {
+        return function;
+    }
+    /* What dlopen loaded for its caller alone (RTLD_LOCAL) is found by its name only. */
+    void *library = dlopen("libbpf.so.1", RTLD_LAZY | RTLD_NOLOAD);
+    return library == NULL ? NULL : dlsym(library, name);
+}
+
+bool genuine_load(struct genuine *out) {
+    *(void **)(&out->open) = genuine_function("ring_buffer__new");
+    *(void **)(&out->free) = genuine_function("ring_buffer__free");
+    *(void **)(&out->poll) = genuine_function("ring_buffer__poll");
+    *(void **)(&out->consume) = genuine_function("ring_buffer__consume");
+    *(void **)(&out->consume_n) = genuine_function("ring_buffer__consume_n");
+    *(void **)(&out->epoll_fd) = genuine_function("ring_buffer__epoll_fd");
+    *(void **)(&out->ring) = genuine_function("ring_buffer__ring");
+    *(void **)(&out->consumer_pos) = genuine_function("ring__consumer_pos");
+    *(void **)(&out->producer_pos) = genuine_function("ring__producer_pos");
+    return out->open != NULL && out->free != NULL && out->poll != NULL && out->consume != NULL &&
+           out->epoll_fd != NULL;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#include "report.h"
+
+#include "settings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static rbcore_reader **readers;
+static size_t reader_count, reader_room;
+
+/* Of the readers that are gone. */
+static uint64_t records, bytes, batches, wakeups, rings;
+
+/* A process that did exec or fork since then prints to where its own standard error goes. */
+static int output = -1;
+
+__attribute__((constructor)) static void open_output(void) {
+    const char *name = setting_stats();
+    if (name == NULL) {
+        return;
+    }
+    output = strcmp(name, "-") == 0
+                 ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0) /* programs close stderr as they end */
+                 : open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (output < 0) {
+        fprintf(stderr, "rbcore: no statistics: %s: %m\n", name);
+    }
+}
+
+void report_add(rbcore_reader *reader) {
+    pthread_mutex_lock(&lock);
+    if (reader_count == reader_room) {
+        size_t room = 2 * reader_room + 8;
+        rbcore_reader **larger = realloc(readers, room * sizeof(*readers));
+        readers = larger != NULL ? larger : readers;
+        reader_room = larger != NULL ? room : reader_room;
+    }
+    if (reader_count < reader_room) {
+        readers[reader_count++] = reader;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+static void count(rbcore_reader *reader) {
+    rbcore_reader_stats stats = RBCORE_READER_STATS_INIT;
+    if (rbcore_reader_stats_get(reader, &stats) == 0) { /* not so in a forked child */
+        records += stats.records;
+        bytes += stats.bytes;
+        batches += stats.batches;
+        wakeups += stats.wakeups;
+        rings++;
+    }
+}
+
+void report_remove(rbcore_reader *reader) {
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < reader_count; i++) {
+        if (readers[i] == reader) {
+            count(reader);
+            readers[i] = readers[--reader_count];
+            break;
+        }
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+static void print(void) {
+    uint64_t saved = records > wakeups ? records - wakeups : 0;
+    dprintf(output,
+            "rbcore: %s[%d]: %" PRIu64 " records (%" PRIu64 " bytes) of %" PRIu64
+            " rings in %" PRIu64 " batches; %" PRIu64 " wakeups, up to %" PRIu64 " saved\n",
+            program_invocation_short_name, getpid(), records, bytes, rings, batches, wakeups,
+            saved);
+}
+
+__attribute__((destructor)) static void report(void) {
+    if (output < 0) {
+        return;
+    }
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < reader_count; i++) {
+        count(readers[i]);
+    }
+    if (rings > 0) {
+        print();
+    }
+    pthread_mutex_unlock(&lock);
+}

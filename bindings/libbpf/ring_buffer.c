@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libbpf's struct ring_buffer, and all its functions and those of struct ring. They keep libbpf's
+ * rules: a result is a count or a negative errno, which errno gets as well; NULL with errno.
+ */
+#include "ring.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+struct ring_buffer {
+    struct ring **rings;
+    struct epoll_event *events; /* as many */
+    int count;
+    int epoll_fd;
+    bool is_watched; /* the rings are in the epoll */
+    unsigned forks;  /* when its readers were opened */
+};
+
+/* ---- Results ---- */
+
+static int fail(int error) {
+    errno = -error;
+    return error;
+}
+
+static int result_of(int64_t result) {
+    if (result < 0) {
+        return fail((int)result);
+    }
+    return result > INT_MAX ? INT_MAX : (int)result;
+}
+
+/* ---- After fork() ---- */
+
+/* How often this process's line of ancestors has forked since the library was loaded. */
+static unsigned forks;
+
+static void note_fork(void) {
+    forks++;
+}
+
+__attribute__((constructor)) static void listen_to_forks(void) {
+    pthread_atfork(NULL, NULL, note_fork);
+}
+
+static int watch(struct ring_buffer *self);
+
+/*
+ * A reader of rbcore is of use to the process alone that opened it; libbpf's works in its children,
+ * too, and programs become daemons that way.
+ */
+static int reopen(struct ring_buffer *self) {
+    self->forks = forks;
+    /* An epoll of the child's own, under the number that the program knows. */
+    int fresh = epoll_create1(EPOLL_CLOEXEC);
+    int error = fresh < 0 || dup3(fresh, self->epoll_fd, O_CLOEXEC) < 0 ? -errno : 0;
+    close(fresh);
+    for (int i = 0; error == 0 && i < self->count; i++) {
+        error = ring_reopen(self->rings[i]);
+    }
+    if (error == 0 && self->is_watched) {
+        error = watch(self);
+    }
+    return error;
+}
+
+static int check_fork(struct ring_buffer *self) {
+    return self->forks == forks ? 0 : reopen(self);
+}
+
+/* ---- Life ---- */
+
+/* libbpf's rule for options: those of a newer version are refused if they say anything. */
+static bool options_are_valid(const struct ring_buffer_opts *options) {
+    if (options == NULL) {
+        return true;
+    }
+    const unsigned char *bytes = (const unsigned char *)options;
+    for (size_t i = sizeof(*options); i < options->sz; i++) {
+        if (bytes[i] != 0) {
+            return false;
+        }
+    }
+    return options->sz >= sizeof(*options);
+}
+
+struct ring_buffer *ring_buffer__new(int map_fd, ring_buffer_sample_fn sample_cb, void *ctx,
+                                     const struct ring_buffer_opts *opts) {
+    if (!options_are_valid(opts)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    struct ring_buffer *self = calloc(1, sizeof(*self));
+    if (self == NULL) {
+        return NULL;
+    }
+    self->forks = forks;
+    self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    int error = self->epoll_fd < 0 ? -errno : ring_buffer__add(self, map_fd, sample_cb, ctx);
+    if (error != 0) {
+        ring_buffer__free(self);
+        errno = -error;
+        return NULL;
+    }
+    return self;
+}
+
+void ring_buffer__free(struct ring_buffer *rb) {
+    if (rb == NULL) {
+        return;
+    }
+    for (int i = 0; i < rb->count; i++) {
+        ring_free(rb->rings[i]);
+    }
+    if (rb->epoll_fd >= 0) {
+        close(rb->epoll_fd);
+    }
+    free(rb->events);
+    free(rb->rings);
+    free(rb);
+}
+
+static bool make_room(struct ring_buffer *self) {
+    size_t count = (size_t)self->count + 1;
+    void *rings = realloc(self->rings, count * sizeof(*self->rings));
+    self->rings = rings != NULL ? rings : self->rings;
+    void *events = realloc(self->events, count * sizeof(*self->events));
+    self->events = events != NULL ? events : self->events;
+    return rings != NULL && events != NULL;
+}
+
+static bool has_descriptor(const struct ring_buffer *self, int map_fd) {
+    for (int i = 0; i < self->count; i++) {
+        if (self->rings[i]->map_fd == map_fd) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int watch_ring(struct ring_buffer *self, int index) {
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = index};
+    if (epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, ring_fd(self->rings[index]), &event) != 0) {
+        return -errno;
+    }
+    ring_watch(self->rings[index]);
+    return 0;
+}
+
+int ring_buffer__add(struct ring_buffer *rb, int map_fd, ring_buffer_sample_fn sample_cb,
+                     void *ctx) {
+    int error = check_fork(rb);
+    if (error != 0 || !make_room(rb)) {
+        return fail(error != 0 ? error : -ENOMEM);
+    }
+    struct ring *ring = ring_open(map_fd, sample_cb, ctx, has_descriptor(rb, map_fd));
+    if (ring == NULL) {
+        return -errno;
+    }
+    rb->rings[rb->count] = ring;
+    error = rb->is_watched ? watch_ring(rb, rb->count) : 0;
+    if (error != 0) {
+        ring_free(ring);
+        return fail(error);
+    }
+    rb->count++;
+    return 0;
+}
+
+/* ---- Reading ---- */
+
+int ring_buffer__consume_n(struct ring_buffer *rb, size_t n) {
+    int64_t total = check_fork(rb);
+    for (int i = 0; total >= 0 && i < rb->count; i++) {
+        int64_t result = ring_deliver(rb->rings[i], n);
+        total = result < 0 ? result : total + result;
+        n -= (size_t)result;
+        if (n == 0) {
+            break;
+        }
+    }
+    return result_of(total);
+}
+
+/* All there is. Returns as ring_deliver. */
+static int64_t consume(struct ring_buffer *self) {
+    int64_t total = 0;
+    for (int i = 0; total <= INT_MAX && i < self->count; i++) {
+        int64_t result = ring_deliver(self->rings[i], INT_MAX);
+        if (result < 0) {
+            return result;
+        }
+        total += result;
+    }
+    return total;
+}
+
+int ring_buffer__consume(struct ring_buffer *rb) {
+    int error = check_fork(rb);
+    return result_of(error != 0 ? error : consume(rb));
+}
+
+static int watch(struct ring_buffer *self) {
+    int error = 0;
+    for (int i = 0; error == 0 && i < self->count; i++) {
+        error = watch_ring(self, i);
+    }
+    self->is_watched = error == 0;
+    return error;
+}
+
+static int64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Delivers what the rings have that are ready. Returns as ring_deliver, and -errno. */
+static int64_t wait_once(struct ring_buffer *self, int timeout_ms) {
+    int ready = epoll_wait(self->epoll_fd, self->events, self->count, timeout_ms);
+    int64_t total = ready < 0 ? -errno : 0;
+    for (int i = 0; total >= 0 && i < ready; i++) {
+        int64_t result = ring_deliver(self->rings[self->events[i].data.fd], INT_MAX);
+        total = result < 0 ? result : total + result;
+    }
+    return total;
+}
+
+/* By the epoll. A reader's descriptor becomes readable also for what turns out to be nothing. */
+static int64_t poll_watched(struct ring_buffer *self, int timeout_ms) {
+    const int64_t deadline = now_ms() + timeout_ms;
+    int64_t left = timeout_ms, result = self->is_watched ? 0 : watch(self);
+    while (result == 0) {
+        result = wait_once(self, timeout_ms < 0 ? -1 : (int)left);
+        left = deadline - now_ms();
+        if (result == 0 && timeout_ms >= 0 && left <= 0) {
+            return consume(self);
+        }
+    }
+    if (result == -EINTR) {
+        int64_t found = consume(self);
+        return found != 0 ? found : result;
+    }
+    return result;
+}
+
+int ring_buffer__poll(struct ring_buffer *rb, int timeout_ms) {
+    int error = check_fork(rb);
+    if (error != 0) {
+        return fail(error);
+    }
+    bool is_alone = rb->count == 1 && !rb->is_watched && rb->rings[0]->reader != NULL;
+    if (!is_alone) {
+        return result_of(poll_watched(rb, timeout_ms));
+    }
+    int64_t timeout_ns = timeout_ms < 0 ? RBCORE_FOREVER : timeout_ms * INT64_C(1000000);
+    return result_of(timeout_ms == 0 ? ring_deliver(rb->rings[0], INT_MAX)
+                                     : ring_wait_and_deliver(rb->rings[0], timeout_ns));
+}
+
+int ring_buffer__epoll_fd(const struct ring_buffer *rb) {
+    /* libbpf's descriptor is always ready to be waited for; this one from here on. */
+    struct ring_buffer *self = (struct ring_buffer *)(uintptr_t)rb;
+    if (check_fork(self) == 0 && !self->is_watched) {
+        watch(self);
+    }
+    return self->epoll_fd;
+}
+
+/* ---- One ring ---- */
+
+struct ring *ring_buffer__ring(struct ring_buffer *rb, unsigned int idx) {
+    if (idx >= (unsigned int)rb->count) {
+        errno = ERANGE;
+        return NULL;
+    }
+    return rb->rings[idx];
+}
+
+static rbcore_ring_stats stats_of(const struct ring *ring) {
+    rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
+    rbcore_reader_ring_stats(ring->reader, 0, &stats);
+    return stats;
+}
+
+unsigned long ring__consumer_pos(const struct ring *r) {
+    if (r->libbpf != NULL) {
+        return r->genuine.consumer_pos(r->genuine.ring(r->libbpf, 0));
+    }
+    uint64_t position = atomic_load_explicit(&r->consumer_pos, memory_order_relaxed);
+    return position != AT_COMMIT ? position : stats_of(r).user_pos;
+}
+
+unsigned long ring__producer_pos(const struct ring *r) {
+    return r->libbpf != NULL ? r->genuine.producer_pos(r->genuine.ring(r->libbpf, 0))
+                             : stats_of(r).producer_pos;
+}
+
+size_t ring__avail_data_size(const struct ring *r) {
+    unsigned long consumer_pos = ring__consumer_pos(r);
+    return ring__producer_pos(r) - consumer_pos;
+}
+
+size_t ring__size(const struct ring *r) {
+    return r->size;
+}
+
+int ring__map_fd(const struct ring *r) {
+    return r->map_fd;
+}
+
+int ring__consume_n(struct ring *r, size_t n) {
+    return result_of(ring_deliver(r, n));
+}
+
+int ring__consume(struct ring *r) {
+    return ring__consume_n(r, INT_MAX);
+}
