@@ -274,6 +274,14 @@ RBCORE_API int rbcore_reader_remove(rbcore_reader *self, unsigned int ring);
  */
 RBCORE_API int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, size_t max);
 
+/*
+ * Reads like rbcore_reader_read, but arms nothing: a look that finds none makes no system call (but
+ * for the one of memory rings) and leaves rbcore_reader_fd as it is. For loops that do not wait, or
+ * that wait by rbcore_reader_next, and want what has come meanwhile. Returns and errors are those
+ * of rbcore_reader_read; after 0 no wakeup is promised.
+ */
+RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, size_t max);
+
 /* For timeout_ns: wait without end. */
 #define RBCORE_FOREVER (-1)
 
@@ -365,9 +373,9 @@ RBCORE_API int rbcore_reader_flush(rbcore_reader *self);
 RBCORE_API int rbcore_reader_shutdown(rbcore_reader *self);
 
 /*
- * The cause of the last error of rbcore_reader_add, _remove, _read, _next or _commit, in more words
- * than rbcore_strerror has: "map 12 is of type 1, not BPF_MAP_TYPE_RINGBUF". Never NULL; empty if
- * there was none. Valid until the next call on this handle.
+ * The cause of the last error of rbcore_reader_add, _remove, _read, _look, _next or _commit, in
+ * more words than rbcore_strerror has: "map 12 is of type 1, not BPF_MAP_TYPE_RINGBUF". Never NULL;
+ * empty if there was none. Valid until the next call on this handle.
  */
 RBCORE_API const char *rbcore_reader_message(const rbcore_reader *self);
 
