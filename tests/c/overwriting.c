@@ -294,14 +294,16 @@ START_TEST(impossible_records) {
             ok(rbcore_producer_output(r.f.producer, &n, 56, 0));
         }
         ok(rbcore_producer_output(r.f.producer, "", 48, 0)); /* full: 8 bytes are left */
-        uint64_t producer = image_load(r.raw.producer_pos), pending = pending_pos(&r.raw);
+        uint64_t producer = image_load(r.raw.producer_pos);
         image_store_header(&r.raw, 0, headers[i]);
         ck_assert_int_eq(rbcore_producer_output(r.f.producer, "", 1, 0), -EBADMSG);
         ck_assert_uint_eq(image_load(r.raw.producer_pos), producer);
         ck_assert_uint_eq(overwrite_pos(&r.raw), 0);
         /* The same where pending_pos has not passed it yet. */
         image_store_header(&r.raw, 0, 56);
-        image_store_header(&r.raw, pending, 1 << 20);
+        ok(rbcore_producer_output(r.f.producer, "", 1, 0));
+        ck_assert_uint_eq(pending_pos(&r.raw), producer);
+        image_store_header(&r.raw, producer, 1 << 20);
         void *data = NULL;
         int error = rbcore_producer_reserve(r.f.producer, &data, page_size() - 16);
         ck_assert_int_eq(error, -EBADMSG);
