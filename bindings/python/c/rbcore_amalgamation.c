@@ -4428,8 +4428,8 @@ static int overwrite_oldest(const rbc_mapping *mapping, uint64_t oldest, uint64_
         uint32_t length =
             atomic_load_explicit(&rbc_header_at(mapping, position)->length, memory_order_relaxed);
         uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
-        if ((length & RBC_BUSY) || span > pending - position) {
-            return -EBADMSG; /* not what was there when pending_pos passed it */
+        if (span > pending - position) {
+            return -EBADMSG; /* (BUSY as well) not what was there when pending_pos passed it */
         }
         position += span;
     }

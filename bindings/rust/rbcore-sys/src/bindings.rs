@@ -4,6 +4,7 @@
 pub const RBCORE_VERSION: u32 = 256;
 pub const RBCORE_FEATURE_KERNEL_RING: u32 = 1;
 pub const RBCORE_FEATURE_MEMORY_RING: u32 = 2;
+pub const RBCORE_MEMORY_RING_OVERWRITE: u32 = 1;
 pub const RBCORE_SOURCE_MAP_FD: u32 = 1;
 pub const RBCORE_SOURCE_PINNED_PATH: u32 = 2;
 pub const RBCORE_SOURCE_MAP_ID: u32 = 3;
@@ -14,11 +15,13 @@ pub const RBCORE_RINGS_MAX: u32 = 1024;
 pub const RBCORE_READER_RELEASE: u32 = 1;
 pub const RBCORE_READER_POLL: u32 = 2;
 pub const RBCORE_MAX_LATENCY: u32 = 100000;
+pub const RBCORE_RECORD_COPIED: u32 = 1;
 pub const RBCORE_FOREVER: i32 = -1;
 pub const RBCORE_COMMIT_NOW: u32 = 1;
 pub const RBCORE_RING_BROKEN: u32 = 1;
 pub const RBCORE_RING_UNGUARDED: u32 = 2;
 pub const RBCORE_RING_PACED: u32 = 4;
+pub const RBCORE_SNAPSHOT_CONSUME: u32 = 1;
 pub const RBCORE_PRODUCERS_MAX: u32 = 64;
 pub const RBCORE_NO_WAKEUP: u32 = 1;
 pub const RBCORE_FORCE_WAKEUP: u32 = 2;
@@ -45,12 +48,15 @@ unsafe extern "C" {
  (close-on-exec), may pass them to other processes, and closes them when it likes: readers and
  producers keep their own.
 
+ With RBCORE_MEMORY_RING_OVERWRITE it is like a map with BPF_F_RB_OVERWRITE (Linux 6.19): producers
+ never wait for a reader, and a full ring holds the newest records.
+
  Whoever holds the descriptors can write what he likes into the memory. A reader survives that
  (impossible content is -EBADMSG, never a crash), but cannot keep data from changing under the
  eyes of its user: copy records of producers that are not trusted before looking at them.
  Returns 0.
-   -EINVAL  ring_size is zero, not a power of two, smaller than a page or larger than 1 GiB; flags
-            is not 0;
+   -EINVAL  ring_size is zero, not a power of two, smaller than a page or larger than 1 GiB; a
+            flag is unknown;
    -EMFILE, -ENFILE, -ENOMEM, -ENOSYS, -EFBIG  from the kernel, for want of what
             memfd_create(2), eventfd(2) and ftruncate(2) need (-EFBIG: RLIMIT_FSIZE).*/
     pub fn rbcore_memory_ring_create(
@@ -185,7 +191,7 @@ pub struct rbcore_record {
     pub size: u32,
     /// the index that rbcore_reader_add returned
     pub ring: u16,
-    /// none defined yet: 0
+    /// RBCORE_RECORD_COPIED, ...
     pub flags: u16,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
@@ -262,8 +268,8 @@ unsafe extern "C" {
                 BPF_MAP_TYPE_PERCPU_ARRAY of rbcore_bpf.h's values;
    -EBADFD      fd is no BPF map; or no memory ring: not a memfd sealed against changes of its
                 size, or of another size or layout; or event_fd is no non-blocking eventfd;
-   -EOPNOTSUPP  the map is in overwrite mode (BPF_F_RB_OVERWRITE), which needs another way of
-                reading;
+   -EOPNOTSUPP  the map is in overwrite mode (BPF_F_RB_OVERWRITE), or the memory ring
+                (RBCORE_MEMORY_RING_OVERWRITE), which needs another way of reading;
    -EACCES, -EPERM  no permission: the fd is read-only or write-only, or the process lacks the
                 capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN);
    -EBUSY       another reader has the ring;
@@ -314,6 +320,17 @@ unsafe extern "C" {
                come from more than 1024 turns a ring: commit first;
    -EINVAL     records is NULL or max is 0.*/
     pub fn rbcore_reader_read(
+        self_: *mut rbcore_reader,
+        records: *mut rbcore_record,
+        max: usize,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /** Reads like rbcore_reader_read, but arms nothing: a look that finds none makes no system call (but
+ for the one of memory rings) and leaves rbcore_reader_fd as it is. For loops that do not wait, or
+ that wait by rbcore_reader_next, and want what has come meanwhile. Returns and errors are those
+ of rbcore_reader_read; after 0 no wakeup is promised.*/
+    pub fn rbcore_reader_look(
         self_: *mut rbcore_reader,
         records: *mut rbcore_record,
         max: usize,
@@ -408,9 +425,9 @@ unsafe extern "C" {
     pub fn rbcore_reader_shutdown(self_: *mut rbcore_reader) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
-    /** The cause of the last error of rbcore_reader_add, _remove, _read, _next or _commit, in more words
- than rbcore_strerror has: "map 12 is of type 1, not BPF_MAP_TYPE_RINGBUF". Never NULL; empty if
- there was none. Valid until the next call on this handle.*/
+    /** The cause of the last error of rbcore_reader_add, _remove, _read, _look, _next or _commit, in
+ more words than rbcore_strerror has: "map 12 is of type 1, not BPF_MAP_TYPE_RINGBUF". Never NULL;
+ empty if there was none. Valid until the next call on this handle.*/
     pub fn rbcore_reader_message(
         self_: *const rbcore_reader,
     ) -> *const ::core::ffi::c_char;
@@ -660,6 +677,135 @@ unsafe extern "C" {
 }
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
+pub struct rbcore_snapshot {
+    _unused: [u8; 0],
+}
+unsafe extern "C" {
+    /** Copies all complete records that a ring holds, as of one moment, while producers go on; those
+ that are handed out and not given back included. The reader's position stays (unless flags say
+ RBCORE_SNAPSHOT_CONSUME), and records read later come all the same.
+
+ *snapshot is NULL, and becomes a new one that the caller gives back by rbcore_snapshot_free; or
+ it is one that is taken anew, into the same memory if that suffices: then records read from it
+ before become invalid. A snapshot needs as much memory as the ring has. It lives on without the
+ ring and the reader. Returns 0.
+   -EINVAL  no ring of this index, or a flag is unknown;
+   -EBUSY   RBCORE_SNAPSHOT_CONSUME, and records of the ring are handed out and not given back;
+   -EAGAIN  producers overwrote the ring faster than it was copied, in 16 attempts;
+   -EBADMSG the ring's content is impossible;
+   -ENOMEM  no memory.
+ After an error a snapshot that was given is empty, and one that was not is not made.*/
+    pub fn rbcore_reader_snapshot(
+        self_: *mut rbcore_reader,
+        ring: ::core::ffi::c_uint,
+        snapshot: *mut *mut rbcore_snapshot,
+        flags: u32,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /** Reads the next records of a snapshot, at most max, oldest first, and returns how many. Their data
+ stays valid until the snapshot is taken anew or freed; nothing is to be given back.
+   0        all were read;
+   -EBADMSG what follows is impossible: a hostile producer wrote it;
+   -EINVAL  records is NULL or max is 0.*/
+    pub fn rbcore_snapshot_read(
+        self_: *mut rbcore_snapshot,
+        records: *mut rbcore_record,
+        max: usize,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /// Makes rbcore_snapshot_read begin with the oldest record again. Returns 0.
+    pub fn rbcore_snapshot_rewind(self_: *mut rbcore_snapshot) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct rbcore_snapshot_info {
+    /// of this struct
+    pub size: usize,
+    /// with kind and ring_id what rbcore_identity has
+    pub boot_id: [u8; 16usize],
+    /// RBCORE_SOURCE_MAP_ID or RBCORE_SOURCE_MEMORY_RING
+    pub kind: u64,
+    pub ring_id: u64,
+    /// bytes of the ring's data area
+    pub ring_size: u64,
+    /// of the oldest record in it
+    pub first_pos: u64,
+    /// end of the newest: with headers it has end_pos - first_pos bytes
+    pub end_pos: u64,
+    /// end of the last record reserved, complete or not
+    pub producer_pos: u64,
+    /// bytes that were overwritten after the call began, before copied
+    pub missed: u64,
+    /// when it was taken: CLOCK_REALTIME
+    pub realtime_ns: u64,
+    /// likewise: CLOCK_BOOTTIME
+    pub boottime_ns: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of rbcore_snapshot_info",
+    ][::core::mem::size_of::<rbcore_snapshot_info>() - 96usize];
+    [
+        "Alignment of rbcore_snapshot_info",
+    ][::core::mem::align_of::<rbcore_snapshot_info>() - 8usize];
+    [
+        "Offset of field: rbcore_snapshot_info::size",
+    ][::core::mem::offset_of!(rbcore_snapshot_info, size) - 0usize];
+    [
+        "Offset of field: rbcore_snapshot_info::boot_id",
+    ][::core::mem::offset_of!(rbcore_snapshot_info, boot_id) - 8usize];
+    [
+        "Offset of field: rbcore_snapshot_info::kind",
+    ][::core::mem::offset_of!(rbcore_snapshot_info, kind) - 24usize];
+    [
+        "Offset of field: rbcore_snapshot_info::ring_id",
+    ][::core::mem::offset_of!(rbcore_snapshot_info, ring_id) - 32usize];
+    [
+        "Offset of field: rbcore_snapshot_info::ring_size",
+    ][::core::mem::offset_of!(rbcore_snapshot_info, ring_size) - 40usize];
+    [
+        "Offset of field: rbcore_snapshot_info::first_pos",
+    ][::core::mem::offset_of!(rbcore_snapshot_info, first_pos) - 48usize];
+    [
+        "Offset of field: rbcore_snapshot_info::end_pos",
+    ][::core::mem::offset_of!(rbcore_snapshot_info, end_pos) - 56usize];
+    [
+        "Offset of field: rbcore_snapshot_info::producer_pos",
+    ][::core::mem::offset_of!(rbcore_snapshot_info, producer_pos) - 64usize];
+    [
+        "Offset of field: rbcore_snapshot_info::missed",
+    ][::core::mem::offset_of!(rbcore_snapshot_info, missed) - 72usize];
+    [
+        "Offset of field: rbcore_snapshot_info::realtime_ns",
+    ][::core::mem::offset_of!(rbcore_snapshot_info, realtime_ns) - 80usize];
+    [
+        "Offset of field: rbcore_snapshot_info::boottime_ns",
+    ][::core::mem::offset_of!(rbcore_snapshot_info, boottime_ns) - 88usize];
+};
+unsafe extern "C" {
+    /// RBCORE_SNAPSHOT_INFO_INIT as a function; like rbcore_source_init. Any thread.
+    pub fn rbcore_snapshot_info_init(
+        out: *mut rbcore_snapshot_info,
+        size: usize,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /** Fills *out, as far as out->size goes. Returns 0.
+   -EINVAL  out->size is absurd.*/
+    pub fn rbcore_snapshot_info_get(
+        self_: *const rbcore_snapshot,
+        out: *mut rbcore_snapshot_info,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /// Frees a snapshot; NULL is allowed. Its records become invalid.
+    pub fn rbcore_snapshot_free(self_: *mut rbcore_snapshot);
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
 pub struct rbcore_producer {
     _unused: [u8; 0],
 }
@@ -690,10 +836,12 @@ unsafe extern "C" {
  Never blocks for the reader; producers wait for each other for the length of a reserve. If a
  producer died in the middle of its own, that wait takes a millisecond (and has no end if it died
  in another pid namespace while a child that it forked lives). Returns 0.
-   -EAGAIN   the ring is full: the record is lost, and counted as such in the ring;
+   -EAGAIN   the ring is full: the record is lost, and counted as such in the ring. (In overwrite
+             mode: the record whose turn it is to be overwritten is still being written, as in the
+             kernel. One that a dead producer left so is discarded.)
    -EMSGSIZE the record can never fit: size is more than the ring's size - 16 (the kernel never
              fills a ring to the last 8 bytes, and each record has a header of 8);
-   -EBADMSG  the ring's positions are impossible.*/
+   -EBADMSG  the ring's positions are impossible, or in overwrite mode its oldest records.*/
     pub fn rbcore_producer_reserve(
         self_: *mut rbcore_producer,
         data: *mut *mut ::core::ffi::c_void,
