@@ -47,6 +47,7 @@ class Reader:
 
 
 LATENCY = ("--max-latency-us", "500")
+PERF_BUFFER = ("read_perf_buffer", "{ring_size}")
 
 READERS = (
     Reader("rbcore", "C", ("read_rbcore",)),
@@ -55,9 +56,8 @@ READERS = (
     Reader("rbcore-polling", "C", ("read_rbcore", "--poll", *LATENCY), False),
     Reader("libbpf-poll", "C", ("read_libbpf",)),
     Reader("libbpf-consume", "C", ("read_libbpf_consume",), False),
-    Reader(
-        "perf-buffer", "C", ("read_perf_buffer", "{ring_size}"), is_perf_buffer=True
-    ),
+    Reader("perf-buffer", "C", (*PERF_BUFFER, "1"), is_perf_buffer=True),
+    Reader("perf-buffer-128", "C", (*PERF_BUFFER, "128"), is_perf_buffer=True),
     Reader("limit-null", "C", ("limit", "null", "{record_size}"), False, True),
     Reader("limit-linear", "C", ("limit", "linear", "{record_size}"), False, True),
     Reader("cilium", "Go", ("peers/cilium", "readinto")),
