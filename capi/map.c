@@ -116,10 +116,10 @@ int rbc_map_read_losses(int fd, uint64_t *records) {
     return error;
 }
 
-int rbc_map_probe_ring(void) {
+int rbc_map_probe_ring(uint32_t type) {
     union bpf_attr attr;
     memset(&attr, 0, sizeof(attr));
-    attr.map_type = BPF_MAP_TYPE_RINGBUF;
+    attr.map_type = type;
     attr.max_entries = (uint32_t)sysconf(_SC_PAGESIZE);
     int fd = bpf(BPF_MAP_CREATE, &attr);
     if (fd >= 0) {

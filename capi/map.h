@@ -22,7 +22,9 @@ bool rbc_map_counts_losses(const struct bpf_map_info *info);
 /* Sums the lost records over all CPUs. */
 int rbc_map_read_losses(int fd, uint64_t *records);
 
-/* 1 if the kernel has BPF_MAP_TYPE_RINGBUF, 0 if not. */
-int rbc_map_probe_ring(void);
+#define RBC_MAP_TYPE_USER_RING 31 /* BPF_MAP_TYPE_USER_RINGBUF: older headers lack it */
+
+/* 1 if the kernel has ring buffers of this map type, 0 if not. */
+int rbc_map_probe_ring(uint32_t type);
 
 #endif

@@ -47,16 +47,41 @@ static int place(unsigned char *address, size_t size, int protection, int fd, si
     return mapped == MAP_FAILED ? -errno : 0;
 }
 
+static int place_consumer_page(const rbc_mapping *self, int fd, int protection) {
+    return place(self->consumer_page, self->page_size, protection, fd, 0);
+}
+
+/* And the data, which the kernel itself lays out twice. */
+static int place_producer_page(const rbc_mapping *self, int fd, int protection) {
+    size_t size = self->page_size + 2 * self->data_size;
+    return place(self->producer_page, size, protection, fd, self->page_size);
+}
+
+/* What may be written comes first: of a descriptor that does not allow it that is -EACCES, while
+ * the kernel has -EINVAL for the rest. */
 int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size) {
-    size_t page = rbc_page_size();
-    int error = reserve(out, data_size, page);
+    int error = reserve(out, data_size, rbc_page_size());
     if (error != 0) {
         return error;
     }
-    error = place(out->consumer_page, page, PROT_READ | PROT_WRITE, fd, 0);
+    error = place_consumer_page(out, fd, PROT_READ | PROT_WRITE);
     if (error == 0) {
-        /* The kernel itself lays the data out twice. */
-        error = place(out->producer_page, page + 2 * data_size, PROT_READ, fd, page);
+        error = place_producer_page(out, fd, PROT_READ);
+    }
+    if (error != 0) {
+        rbc_mapping_close(out);
+    }
+    return error;
+}
+
+int rbc_mapping_open_user_map(rbc_mapping *out, int fd, size_t data_size) {
+    int error = reserve(out, data_size, rbc_page_size());
+    if (error != 0) {
+        return error;
+    }
+    error = place_producer_page(out, fd, PROT_READ | PROT_WRITE);
+    if (error == 0) {
+        error = place_consumer_page(out, fd, PROT_READ);
     }
     if (error != 0) {
         rbc_mapping_close(out);

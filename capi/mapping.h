@@ -29,6 +29,9 @@ int rbc_ring_size_is_valid(size_t size, size_t page_size);
 /* Maps a BPF_MAP_TYPE_RINGBUF for its consumer. Returns 0 or a negative errno of mmap(2). */
 int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size);
 
+/* The same of a BPF_MAP_TYPE_USER_RINGBUF for its producer. */
+int rbc_mapping_open_user_map(rbc_mapping *out, int fd, size_t data_size);
+
 /*
  * Maps a memory ring. The consumer may write its own page only, the producer everything. page_size
  * is a multiple of the system's, so that the layouts of others can be tested.

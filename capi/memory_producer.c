@@ -7,6 +7,7 @@
 #include "owner.h"
 #include "ring.h"
 #include "room.h"
+#include "wait.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -232,7 +233,8 @@ static bool clear_the_way(rbc_memory_producer *self) {
     return discarded;
 }
 
-int rbc_memory_producer_reserve(rbc_memory_producer *self, void **data, size_t size) {
+/* Does not count what is refused. */
+static int reserve(rbc_memory_producer *self, void **data, size_t size) {
     if (size > self->mapping.data_size - 2 * RBC_HEADER_SIZE) {
         return -EMSGSIZE;
     }
@@ -243,14 +245,51 @@ int rbc_memory_producer_reserve(rbc_memory_producer *self, void **data, size_t s
         error = reserve_locked(self, &header, (uint32_t)size);
         unlock(self);
     } while (error == -EAGAIN && clear_the_way(self));
-    if (error == -EAGAIN) {
-        atomic_fetch_add_explicit(&self->page->lost, 1, memory_order_relaxed);
-    }
     if (error == 0) {
         *data = header + 1;
     }
     return error;
 }
+
+static int count_lost(rbc_memory_producer *self, int error) {
+    if (error == -EAGAIN) {
+        atomic_fetch_add_explicit(&self->page->lost, 1, memory_order_relaxed);
+    }
+    return error;
+}
+
+int rbc_memory_producer_reserve(rbc_memory_producer *self, void **data, size_t size) {
+    return count_lost(self, reserve(self, data, size));
+}
+
+/* ---- Waiting for room ---- */
+
+/* Readers do not wake producers: that would cost each commit. So the first look, and the longest
+ * time between two. */
+#define FIRST_DELAY_NS INT64_C(50000)
+#define LONGEST_DELAY_NS INT64_C(1000000)
+
+static int sleep_until(int64_t deadline_ns, int64_t delay_ns) {
+    int64_t left = deadline_ns - rbc_now_ns();
+    if (left <= 0) {
+        return -EAGAIN;
+    }
+    struct timespec pause = {.tv_nsec = left < delay_ns ? left : delay_ns};
+    return -clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+}
+
+int rbc_memory_producer_reserve_wait(rbc_memory_producer *self, void **data, size_t size,
+                                     int64_t deadline_ns) {
+    int64_t delay = FIRST_DELAY_NS;
+    int error = reserve(self, data, size);
+    while (error == -EAGAIN && (error = sleep_until(deadline_ns, delay)) == 0) {
+        error = reserve(self, data, size);
+        delay = delay * 2 > LONGEST_DELAY_NS ? LONGEST_DELAY_NS : delay * 2;
+    }
+    return count_lost(self, error);
+}
+
+/* ---- Handing over ---- */
 
 /* The header of a record that this producer has reserved, or NULL. */
 static rbc_header *reserved_header(const rbc_memory_producer *self, const void *data) {
@@ -263,6 +302,22 @@ static rbc_header *reserved_header(const rbc_memory_producer *self, const void *
                                                                                      : NULL;
 }
 
+/*
+ * The end of the kernel's bpf_ringbuf_commit(): wakes the reader if it has given back all before
+ * these span bytes, or as flags say. The full fence, for which the kernel has its xchg(), is between
+ * the store that showed them and the load of consumer_pos: see advance_to (give_back.c) for the
+ * other side.
+ */
+static void wake_if_next(rbc_memory_producer *self, uint64_t position, uint64_t span,
+                         uint32_t flags) {
+    rbc_full_fence();
+    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_relaxed);
+    bool is_next = ((consumer - position) & (self->mapping.data_size - 1)) < span;
+    if (flags & RBCORE_FORCE_WAKEUP || (is_next && !(flags & RBCORE_NO_WAKEUP))) {
+        wake_reader(self);
+    }
+}
+
 /* What the kernel does in bpf_ringbuf_commit(). */
 int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t flags,
                                uint32_t discard) {
@@ -271,19 +326,69 @@ int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t f
         return -EINVAL;
     }
     uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
-    /* A full barrier, like the kernel's xchg(): the load of consumer_pos below must not pass it.
-     * See advance_to (give_back.c) for the other side. Exchanged only if still BUSY, so that a
-     * record cannot be submitted twice. */
+    /* Exchanged only if still BUSY, so that a record cannot be submitted twice. */
     if (!(length & RBC_BUSY) || !atomic_compare_exchange_strong_explicit(
                                     &header->length, &length, (length & ~RBC_BUSY) | discard,
                                     memory_order_seq_cst, memory_order_relaxed)) {
         return -EINVAL;
     }
-    rbc_full_fence();
-    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_relaxed);
-    bool is_next = header_at(self, consumer) == header;
-    if (flags & RBCORE_FORCE_WAKEUP || (is_next && !(flags & RBCORE_NO_WAKEUP))) {
-        wake_reader(self);
-    }
+    uint64_t offset = (uint64_t)((unsigned char *)header - self->mapping.data);
+    wake_if_next(self, offset, RBC_HEADER_SIZE, flags);
     return 0;
+}
+
+/* Writes a record at *end, where the reader does not look yet, and moves *end. */
+static int append(rbc_memory_producer *self, uint64_t producer, uint64_t *end,
+                  const rbcore_slice *slice) {
+    if (slice->size > self->mapping.data_size - 2 * RBC_HEADER_SIZE) {
+        return -EMSGSIZE;
+    }
+    if (slice->data == NULL && slice->size != 0) {
+        return -EINVAL;
+    }
+    uint64_t span = rbc_record_span((uint32_t)slice->size);
+    int error = rbc_room_make(&self->mapping, self->overwrites, *end + span - producer);
+    if (error != 0) {
+        return error;
+    }
+    rbc_header *header = header_at(self, *end);
+    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
+    atomic_store_explicit(&header->length, (uint32_t)slice->size, memory_order_relaxed);
+    if (slice->size != 0) {
+        memcpy(header + 1, slice->data, slice->size);
+    }
+    *end += span;
+    return 0;
+}
+
+/* No record is ever BUSY: all become visible at once, with the one store of producer_pos. */
+static int append_all(rbc_memory_producer *self, const rbcore_slice *slices, size_t count,
+                      uint32_t flags) {
+    int error = 0;
+    size_t done = 0;
+    lock(self);
+    uint64_t producer = atomic_load_explicit(&self->page->producer_pos, memory_order_relaxed);
+    uint64_t end = producer;
+    while (done < count && (error = append(self, producer, &end, &slices[done])) == 0) {
+        done++;
+    }
+    if (done > 0) {
+        /* Release: whoever sees the position sees the records. */
+        atomic_store_explicit(&self->page->producer_pos, end, memory_order_release);
+    }
+    unlock(self);
+    if (done == 0) {
+        return error;
+    }
+    wake_if_next(self, producer, end - producer, flags);
+    return (int)done;
+}
+
+int rbc_memory_producer_output_batch(rbc_memory_producer *self, const rbcore_slice *slices,
+                                     size_t count, uint32_t flags) {
+    int result;
+    do {
+        result = append_all(self, slices, count, flags);
+    } while (result == -EAGAIN && clear_the_way(self));
+    return result;
 }

@@ -32,8 +32,15 @@ void rbc_memory_producer_close(rbc_memory_producer *self);
 
 int rbc_memory_producer_reserve(rbc_memory_producer *self, void **data, size_t size);
 
+/* Waits until the monotonic clock shows deadline_ns. */
+int rbc_memory_producer_reserve_wait(rbc_memory_producer *self, void **data, size_t size,
+                                     int64_t deadline_ns);
+
 /* Submits, or with RBC_DISCARD discards. */
 int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t flags,
                                uint32_t discard);
+
+int rbc_memory_producer_output_batch(rbc_memory_producer *self, const rbcore_slice *slices,
+                                     size_t count, uint32_t flags);
 
 #endif

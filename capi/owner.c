@@ -8,12 +8,15 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 /*
- * The last bytes of the consumer page. Only the page's first word is the kernel's; the rest keeps
- * its content as long as the map lives, and every process that maps the ring sees it.
+ * The last bytes of the page. Only its first words are the kernel's; the rest keeps its content as
+ * long as the map lives, and every process that maps the ring sees it.
  */
 struct rbc_owner_block {
     uint64_t tag; /* TAG */
@@ -66,7 +69,7 @@ static rbc_process_state author_state(const rbc_owner_block *block, uint64_t cla
     return rbc_process_state_of(&process);
 }
 
-static bool another_reader_lives(const rbc_owner *self, uint64_t claim) {
+static bool another_owner_lives(const rbc_owner *self, uint64_t claim) {
     switch (author_state(self->block, claim)) {
     case RBC_PROCESS_DEAD:
         return false; /* whoever holds the lock is no reader: a stranger, or a dead reader's child
@@ -99,15 +102,13 @@ static uint64_t new_claim(void) {
 static bool sign(rbc_owner *self, uint64_t found) {
     rbc_owner_block *block = self->block;
     uint64_t claim = new_claim();
-    /* Found out before: whoever takes a slow writer for dead finds his own block written over. */
-    rbc_process process = rbc_process_self();
     if (!atomic_compare_exchange_strong(&block->claim, &found, claim - 1)) {
         return false;
     }
     if (block->tag != TAG) {
         atomic_store_explicit(&block->committed, 0, memory_order_relaxed); /* not by a reader */
     }
-    block->process = process;
+    block->process = rbc_process_self();
     block->has_lock = self->locked;
     memset(block->reserved, 0, sizeof(block->reserved));
     block->tag = TAG;
@@ -132,7 +133,7 @@ static void let_lock_go(rbc_owner *self) {
 static int try_claim(rbc_owner *self, uint64_t first, bool is_last_attempt) {
     self->locked = rbc_lock_byte(self->lock_fd, self->lock_byte);
     uint64_t found = atomic_load_explicit(&self->block->claim, memory_order_acquire);
-    if (another_reader_lives(self, found)) {
+    if (another_owner_lives(self, found)) {
         let_lock_go(self);
         return -EBUSY;
     }
@@ -154,9 +155,9 @@ static int try_claim(rbc_owner *self, uint64_t first, bool is_last_attempt) {
     return 0;
 }
 
-int rbc_owner_claim(rbc_owner *self, const rbc_mapping *mapping, int lock_fd, bool lock_is_ours,
-                    uint64_t lock_byte, bool insist, bool *guarded) {
-    unsigned char *end = mapping->consumer_page + mapping->page_size;
+int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size, int lock_fd,
+                    bool lock_is_ours, uint64_t lock_byte, bool insist, bool *guarded) {
+    unsigned char *end = page + page_size;
     *self = (rbc_owner){.block = (rbc_owner_block *)(void *)(end - sizeof(rbc_owner_block)),
                         .lock_byte = lock_byte,
                         .lock_fd = lock_fd,
@@ -170,6 +171,26 @@ int rbc_owner_claim(rbc_owner *self, const rbc_mapping *mapping, int lock_fd, bo
     }
     *guarded = self->locked;
     return insist ? 0 : error;
+}
+
+static bool are_same_file(int a, int b) {
+    struct stat of_a, of_b;
+    return fstat(a, &of_a) == 0 && fstat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
+           of_a.st_ino == of_b.st_ino;
+}
+
+/*
+ * A lock belongs to an open file. The caller's may be shared with others (dup, fork, a socket), and
+ * opening the map once more takes CAP_SYS_ADMIN. But all BPF maps share the one anonymous inode of
+ * the kernel, and an eventfd is an open file of it that everybody can have.
+ */
+int rbc_owner_lock_fd(int map_fd, bool *lock_is_ours) {
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    *lock_is_ours = fd >= 0 && are_same_file(fd, map_fd);
+    if (fd >= 0 && !*lock_is_ours) {
+        close(fd);
+    }
+    return *lock_is_ours ? fd : map_fd;
 }
 
 uint64_t rbc_owner_committed(const rbc_owner *self) {

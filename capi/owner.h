@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who consumes a ring. A ring has one consumer; two wedge it for good. The owner leaves his name in
- * the spare room at the end of the ring's consumer page, and holds a lock on the ring's file. Each
- * alone can be fooled: the block is stale after a kill and survives execve(), the lock can be taken
+ * Who owns user space's end of a ring: its consumer, or the producer of a user ring. There is one;
+ * two wedge the ring for good. The owner leaves his name in the spare room at the end of the page
+ * with his position, and holds a lock on the ring's file. Each alone can be fooled: the block is stale after a kill and survives execve(), the lock can be taken
  * by any stranger (all BPF maps share one inode), is kept by forked children, and does not tell
  * readers apart that share an open file. Together they decide; see rbc_owner_claim.
  */
 #ifndef RBC_OWNER_H
 #define RBC_OWNER_H
 
-#include "mapping.h"
-
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct rbc_owner_block rbc_owner_block;
@@ -26,11 +25,18 @@ typedef struct rbc_owner {
 } rbc_owner;
 
 /*
- * Claims the ring for this process. lock_fd stays the caller's. *guarded tells whether later
- * readers will notice us. Returns 0, or -EBUSY if another reader lives (never with insist).
+ * Claims the ring whose consumer page (of a user ring: producer page) this is for this process.
+ * lock_fd stays the caller's. *guarded tells whether later owners will notice us. Returns 0, or
+ * -EBUSY if another owner lives (never with insist).
  */
-int rbc_owner_claim(rbc_owner *self, const rbc_mapping *mapping, int lock_fd, bool lock_is_ours,
-                    uint64_t lock_byte, bool insist, bool *guarded);
+int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size, int lock_fd,
+                    bool lock_is_ours, uint64_t lock_byte, bool insist, bool *guarded);
+
+/*
+ * A descriptor for the lock on a BPF map: an open file of our own, or where that cannot be had
+ * map_fd itself.
+ */
+int rbc_owner_lock_fd(int map_fd, bool *lock_is_ours);
 
 /* Where the last reader says that it committed to; 0 if none said anything. */
 uint64_t rbc_owner_committed(const rbc_owner *self);

@@ -5,8 +5,12 @@
 #include "process.h"
 #include "ring.h"
 #include "sized.h"
+#include "source.h"
+#include "user_ring.h"
+#include "wait.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +18,11 @@
 
 struct rbcore_producer {
     rbc_birthplace birthplace;
-    rbc_memory_producer memory;
+    bool is_user_ring; /* of the kernel; otherwise a memory ring */
+    union {
+        rbc_memory_producer memory;
+        rbc_user_ring user;
+    };
 };
 
 static int check_source(rbcore_source *source, const rbcore_source *given) {
@@ -23,21 +31,34 @@ static int check_source(rbcore_source *source, const rbcore_source *given) {
     if (error != 0) {
         return error;
     }
-    switch (source->kind) {
-    case RBCORE_SOURCE_MEMORY_RING:
-        return source->flags == 0 && source->fd != -1 && source->event_fd != -1 ? 0 : -EINVAL;
-    case RBCORE_SOURCE_MAP_FD:
-    case RBCORE_SOURCE_PINNED_PATH:
-    case RBCORE_SOURCE_MAP_ID:
-        return -EOPNOTSUPP; /* BPF_MAP_TYPE_USER_RINGBUF: not yet */
-    default:
-        return -EINVAL;
-    }
+    uint32_t known_flags = source->kind == RBCORE_SOURCE_MEMORY_RING ? 0 : RBCORE_SOURCE_INSIST;
+    bool is_complete = rbc_source_missing_field(source) == NULL;
+    return is_complete && !(source->flags & ~known_flags) ? 0 : -EINVAL;
 }
 
 static int open_producer(rbcore_producer *self, const rbcore_source *source) {
     int error = rbc_birthplace_init(&self->birthplace);
-    return error != 0 ? error : rbc_memory_producer_open(&self->memory, source);
+    if (error != 0) {
+        return error;
+    }
+    self->is_user_ring = source->kind != RBCORE_SOURCE_MEMORY_RING;
+    return self->is_user_ring ? rbc_user_ring_open(&self->user, source)
+                              : rbc_memory_producer_open(&self->memory, source);
+}
+
+static void close_producer(rbcore_producer *self) {
+    bool is_here = rbc_birthplace_is_here(&self->birthplace);
+    if (self->is_user_ring) {
+        if (is_here) {
+            rbc_user_ring_leave(&self->user);
+        }
+        rbc_user_ring_close(&self->user);
+    } else {
+        if (is_here) {
+            rbc_memory_producer_leave(&self->memory);
+        }
+        rbc_memory_producer_close(&self->memory);
+    }
 }
 
 int rbcore_producer_open(rbcore_producer **out, const rbcore_source *given) {
@@ -68,10 +89,7 @@ void rbcore_producer_free(rbcore_producer *self) {
     if (self == NULL) {
         return;
     }
-    if (rbc_birthplace_is_here(&self->birthplace)) {
-        rbc_memory_producer_leave(&self->memory);
-    }
-    rbc_memory_producer_close(&self->memory);
+    close_producer(self);
     free(self);
 }
 
@@ -87,7 +105,26 @@ int rbcore_producer_reserve(rbcore_producer *self, void **data, size_t size) {
     if (error != 0 || data == NULL) {
         return error != 0 ? error : -EINVAL;
     }
-    return rbc_memory_producer_reserve(&self->memory, data, size);
+    return self->is_user_ring ? rbc_user_ring_reserve(&self->user, data, size)
+                              : rbc_memory_producer_reserve(&self->memory, data, size);
+}
+
+static int64_t deadline_of(int64_t timeout_ns) {
+    int64_t now = rbc_now_ns();
+    return timeout_ns < 0 || timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
+}
+
+int rbcore_producer_reserve_wait(rbcore_producer *self, void **data, size_t size,
+                                 int64_t timeout_ns) {
+    RBC_KEEP_ERRNO;
+    int error = check(self);
+    if (error != 0 || data == NULL || (timeout_ns < 0 && timeout_ns != RBCORE_FOREVER)) {
+        return error != 0 ? error : -EINVAL;
+    }
+    int64_t deadline = deadline_of(timeout_ns);
+    return self->is_user_ring
+               ? rbc_user_ring_reserve_wait(&self->user, data, size, deadline)
+               : rbc_memory_producer_reserve_wait(&self->memory, data, size, deadline);
 }
 
 static int finish(rbcore_producer *self, void *data, uint32_t flags, uint32_t discard) {
@@ -95,7 +132,8 @@ static int finish(rbcore_producer *self, void *data, uint32_t flags, uint32_t di
     if (error != 0 || flags & ~WAKEUP_FLAGS) {
         return error != 0 ? error : -EINVAL;
     }
-    return rbc_memory_producer_finish(&self->memory, data, flags, discard);
+    return self->is_user_ring ? rbc_user_ring_finish(&self->user, data, discard)
+                              : rbc_memory_producer_finish(&self->memory, data, flags, discard);
 }
 
 int rbcore_producer_submit(rbcore_producer *self, void *data, uint32_t flags) {
@@ -106,17 +144,38 @@ int rbcore_producer_discard(rbcore_producer *self, void *data, uint32_t flags) {
     return finish(self, data, flags, RBC_DISCARD);
 }
 
-int rbcore_producer_output(rbcore_producer *self, const void *data, size_t size, uint32_t flags) {
-    if (flags & ~WAKEUP_FLAGS || (data == NULL && size != 0)) {
-        return -EINVAL;
-    }
+static int output_reserved(rbcore_producer *self, const void *data, size_t size, uint32_t flags) {
     void *reserved;
-    int error = rbcore_producer_reserve(self, &reserved, size);
+    int error = rbc_memory_producer_reserve(&self->memory, &reserved, size);
     if (error != 0) {
         return error;
     }
     if (size > 0) {
         memcpy(reserved, data, size);
     }
-    return rbcore_producer_submit(self, reserved, flags);
+    return rbc_memory_producer_finish(&self->memory, reserved, flags, 0);
+}
+
+int rbcore_producer_output(rbcore_producer *self, const void *data, size_t size, uint32_t flags) {
+    int error = check(self);
+    if (error != 0 || flags & ~WAKEUP_FLAGS || (data == NULL && size != 0)) {
+        return error != 0 ? error : -EINVAL;
+    }
+    if (!self->is_user_ring) {
+        return output_reserved(self, data, size, flags);
+    }
+    int result = rbc_user_ring_output_batch(&self->user, &(rbcore_slice){data, size}, 1);
+    return result < 0 ? result : 0;
+}
+
+int rbcore_producer_output_batch(rbcore_producer *self, const rbcore_slice *slices, size_t count,
+                                 uint32_t flags) {
+    int error = check(self);
+    if (error != 0 || slices == NULL || flags & ~WAKEUP_FLAGS) {
+        return error != 0 ? error : -EINVAL;
+    }
+    size_t some = count < INT_MAX ? count : INT_MAX;
+    return self->is_user_ring
+               ? rbc_user_ring_output_batch(&self->user, slices, some)
+               : rbc_memory_producer_output_batch(&self->memory, slices, some, flags);
 }

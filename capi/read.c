@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <time.h>
 
 /* The discarded records that one call passes at most, so that it ends however many there are. */
 #define SKIPS_PER_CALL 65536
@@ -36,12 +35,6 @@ typedef struct rbc_look {
     bool is_moderated; /* leaves in a paced ring what is not due yet */
     int64_t now;       /* if moderated: the time, read once for what is done without waiting */
 } rbc_look;
-
-static int64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 /* Makes a ring armed or paced, as judged. Whoever waits next looks at an armed one again. */
 static void change_pace(rbcore_reader *self, rbc_ring *ring, int64_t now, bool is_moderated) {
@@ -204,7 +197,7 @@ static void prepare_to_park(rbcore_reader *self, const rbc_look *what) {
     if (!self->can_pace) {
         return;
     }
-    const int64_t now = what->is_moderated ? what->now : now_ns();
+    const int64_t now = what->is_moderated ? what->now : rbc_now_ns();
     for (unsigned i = 0; i < self->ring_count; i++) {
         rbc_ring *ring = self->rings[i];
         change_pace(self, ring, now, what->is_moderated);
@@ -253,7 +246,7 @@ static int64_t longest_sleep(rbcore_reader *self) {
     }
     int64_t sleep = INT64_MAX;
     if (due != INT64_MAX) {
-        sleep = due - now_ns();
+        sleep = due - rbc_now_ns();
         sleep = sleep < 0 ? 0 : sleep;
     }
     int64_t delay = must_look_by_itself(self) ? rbc_wait_next_delay(&self->wait)
@@ -305,7 +298,7 @@ static int64_t deadline_after(int64_t timeout_ns) {
     if (timeout_ns == RBCORE_FOREVER) {
         return INT64_MAX;
     }
-    int64_t now = now_ns();
+    int64_t now = rbc_now_ns();
     return timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
 }
 
@@ -322,14 +315,14 @@ static int look_until(rbcore_reader *self, rbc_look *what, int64_t deadline) {
     int result = 0;
     while (result == 0 || result == -EAGAIN) {
         result = look_parked(self, what);
-        what->now = result == -EAGAIN || deadline != INT64_MAX ? now_ns() : what->now;
+        what->now = result == -EAGAIN || deadline != INT64_MAX ? rbc_now_ns() : what->now;
         int64_t left = deadline == INT64_MAX ? INT64_MAX : deadline - what->now;
         if (left <= 0 && (result == 0 || result == -EAGAIN)) {
             return result != 0 ? result : look_and_arm(self, what);
         }
         if (result == 0) {
             result = block(self, left);
-            what->now = now_ns();
+            what->now = rbc_now_ns();
             /* Only now is it judged by what it holds whether a ring was worth the interval. */
             result = result == 0 ? look(self, what) : result;
         }
@@ -346,7 +339,7 @@ int rbcore_reader_next(rbcore_reader *self, rbcore_record *records, size_t max,
     if (timeout_ns < 0 && timeout_ns != RBCORE_FOREVER) {
         return rbc_reader_fail(self, -EINVAL, "the timeout is negative");
     }
-    rbc_look what = {.records = records, .max = max, .is_moderated = true, .now = now_ns()};
+    rbc_look what = {.records = records, .max = max, .is_moderated = true, .now = rbc_now_ns()};
     int result = look(self, &what);
     if (result != 0 && result != -EAGAIN) {
         return result;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* From a source, as the caller names it, to a ring that can be read. */
+#include "source.h"
 #include "map.h"
 #include "memory_ring.h"
 #include "reader.h"
@@ -9,8 +10,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define KNOWN_FLAGS (RBCORE_SOURCE_LATEST | RBCORE_SOURCE_INSIST)
@@ -30,8 +29,7 @@ typedef struct rbc_opening {
     bool lock_is_ours;
 } rbc_opening;
 
-/* The name of a field that the source's kind needs and that still has its default, or NULL. */
-static const char *missing_field(const rbcore_source *source) {
+const char *rbc_source_missing_field(const rbcore_source *source) {
     switch (source->kind) {
     case RBCORE_SOURCE_MAP_FD:
         return source->fd == -1 ? "fd" : NULL;
@@ -60,7 +58,7 @@ static int check_source(rbc_opening *self, const rbcore_source *given) {
         return rbc_reader_fail(self->reader, -EINVAL, "unknown source flags 0x%" PRIx32,
                                self->source.flags & ~KNOWN_FLAGS);
     }
-    const char *missing = missing_field(&self->source);
+    const char *missing = rbc_source_missing_field(&self->source);
     if (missing != NULL) {
         return rbc_reader_fail(self->reader, -EINVAL, "the source has no %s", missing);
     }
@@ -75,30 +73,32 @@ static void close_once(int fd, int unless) {
 
 /* ---- Kernel rings ---- */
 
-static int open_map_fd(rbc_ring *ring, rbc_opening *self) {
-    const rbcore_source *source = &self->source;
+int rbc_source_open_map(const rbcore_source *source) {
     switch (source->kind) {
     case RBCORE_SOURCE_MAP_FD:
-        ring->fd = rbc_duplicate(source->fd);
-        if (ring->fd < 0) {
-            return rbc_reader_fail(self->reader, ring->fd, "fd %" PRId32 ": %s", source->fd,
-                                   strerror(-ring->fd));
-        }
-        return 0;
+        return rbc_duplicate(source->fd);
     case RBCORE_SOURCE_PINNED_PATH:
-        ring->fd = rbc_map_open_path(source->path);
-        if (ring->fd < 0) {
-            return rbc_reader_fail(self->reader, ring->fd, "%s: %s", source->path,
-                                   strerror(-ring->fd));
-        }
-        return 0;
+        return rbc_map_open_path(source->path);
     default:
-        ring->fd = rbc_map_open_id(source->map_id);
-        if (ring->fd < 0) {
-            return rbc_reader_fail(self->reader, ring->fd, "map id %" PRIu32 ": %s", source->map_id,
-                                   strerror(-ring->fd));
-        }
+        return rbc_map_open_id(source->map_id);
+    }
+}
+
+static int open_map_fd(rbc_ring *ring, rbc_opening *self) {
+    const rbcore_source *source = &self->source;
+    ring->fd = rbc_source_open_map(source);
+    if (ring->fd >= 0) {
         return 0;
+    }
+    const char *reason = strerror(-ring->fd);
+    switch (source->kind) {
+    case RBCORE_SOURCE_MAP_FD:
+        return rbc_reader_fail(self->reader, ring->fd, "fd %" PRId32 ": %s", source->fd, reason);
+    case RBCORE_SOURCE_PINNED_PATH:
+        return rbc_reader_fail(self->reader, ring->fd, "%s: %s", source->path, reason);
+    default:
+        return rbc_reader_fail(self->reader, ring->fd, "map id %" PRIu32 ": %s", source->map_id,
+                               reason);
     }
 }
 
@@ -127,26 +127,6 @@ static int check_map(const rbc_ring *ring, rbc_opening *self, struct bpf_map_inf
     return 0;
 }
 
-static bool are_same_file(int a, int b) {
-    struct stat of_a, of_b;
-    return fstat(a, &of_a) == 0 && fstat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
-           of_a.st_ino == of_b.st_ino;
-}
-
-/*
- * A lock belongs to an open file. The caller's may be shared with others (dup, fork, a socket), and
- * opening the map once more takes CAP_SYS_ADMIN. But all BPF maps share the one anonymous inode of
- * the kernel, and an eventfd is an open file of it that everybody can have.
- */
-static void open_map_lock(rbc_ring *ring, rbc_opening *self) {
-    ring->lock_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    self->lock_is_ours = ring->lock_fd >= 0 && are_same_file(ring->lock_fd, ring->fd);
-    if (!self->lock_is_ours) {
-        close_once(ring->lock_fd, -1);
-        ring->lock_fd = ring->fd;
-    }
-}
-
 static int open_map(rbc_ring *ring, rbc_opening *self) {
     struct bpf_map_info info;
     int error = open_map_fd(ring, self);
@@ -160,7 +140,7 @@ static int open_map(rbc_ring *ring, rbc_opening *self) {
     ring->wake_fd = ring->fd;
     self->data_size = info.max_entries;
     self->lock_byte = info.id; /* all BPF maps share one inode: the byte tells them apart */
-    open_map_lock(ring, self);
+    ring->lock_fd = rbc_owner_lock_fd(ring->fd, &self->lock_is_ours);
     error = rbc_mapping_open_map(&ring->mapping, ring->fd, self->data_size);
     if (error == -ENODEV) {
         return rbc_reader_fail(self->reader, -EBADFD, "not a BPF map");
@@ -279,8 +259,9 @@ static int prepare_reading(rbc_ring *ring, rbc_opening *self) {
 
 static int claim(rbc_ring *ring, rbc_opening *self) {
     bool insist = self->source.flags & RBCORE_SOURCE_INSIST;
-    int error = rbc_owner_claim(&ring->owner, &ring->mapping, ring->lock_fd, self->lock_is_ours,
-                                self->lock_byte, insist, &ring->is_guarded);
+    int error = rbc_owner_claim(&ring->owner, ring->mapping.consumer_page, ring->mapping.page_size,
+                                ring->lock_fd, self->lock_is_ours, self->lock_byte, insist,
+                                &ring->is_guarded);
     if (error != 0) {
         return rbc_reader_fail(self->reader, error,
                                "another reader has the ring (process %" PRIu64 ")",

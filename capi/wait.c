@@ -24,6 +24,12 @@ extern atomic_int rbc_fence;
 atomic_int rbc_fence;
 #endif
 
+int64_t rbc_now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 static void close_fd(int *fd) {
     if (*fd >= 0) {
         close(*fd);
@@ -90,25 +96,31 @@ void rbc_wait_drain(rbc_wait *self) {
     } while (n == EVENTS_AT_ONCE);
 }
 
-/* epoll_wait for kernels before 5.11: milliseconds, rounded up so that no wait becomes a spin. */
-static int wait_milliseconds(const rbc_wait *self, struct epoll_event *events, int64_t timeout_ns) {
+/* For kernels before 5.11: milliseconds, rounded up so that no wait becomes a spin. */
+static int wait_milliseconds(int epoll_fd, struct epoll_event *events, int max,
+                             int64_t timeout_ns) {
     int64_t ms = timeout_ns < 0 ? -1 : timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
-    return epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, ms > INT32_MAX ? INT32_MAX : (int)ms);
+    return epoll_wait(epoll_fd, events, max, ms > INT32_MAX ? INT32_MAX : (int)ms);
+}
+
+int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
+    RBC_KEEP_ERRNO;
+    struct timespec timeout = {.tv_sec = timeout_ns / 1000000000,
+                               .tv_nsec = timeout_ns % 1000000000};
+    int n = (int)syscall(SYS_epoll_pwait2, epoll_fd, events, max, timeout_ns < 0 ? NULL : &timeout,
+                         NULL, (size_t)0);
+    /* EPERM: seccomp filters of container runtimes that are older than the call. */
+    if (n < 0 && (errno == ENOSYS || errno == EPERM)) {
+        n = wait_milliseconds(epoll_fd, events, max, timeout_ns);
+    }
+    return n < 0 ? -errno : n;
 }
 
 int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {
-    RBC_KEEP_ERRNO;
     struct epoll_event events[EVENTS_AT_ONCE];
-    struct timespec timeout = {.tv_sec = timeout_ns / 1000000000,
-                               .tv_nsec = timeout_ns % 1000000000};
-    int n = (int)syscall(SYS_epoll_pwait2, self->epoll_fd, events, EVENTS_AT_ONCE,
-                         timeout_ns < 0 ? NULL : &timeout, NULL, (size_t)0);
-    /* EPERM: seccomp filters of container runtimes that are older than the call. */
-    if (n < 0 && (errno == ENOSYS || errno == EPERM)) {
-        n = wait_milliseconds(self, events, timeout_ns);
-    }
+    int n = rbc_epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, timeout_ns);
     count_wakeup(self, n);
-    return n < 0 ? -errno : 0;
+    return n < 0 ? n : 0;
 }
 
 void rbc_wait_wake(const rbc_wait *self) {

@@ -15,6 +15,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* The monotonic clock. */
+int64_t rbc_now_ns(void);
+
 typedef struct rbc_wait {
     int epoll_fd;
     int wake_fd;
@@ -42,6 +45,13 @@ void rbc_wait_drain(rbc_wait *self);
  * 0 or -EINTR.
  */
 int rbc_wait_block(rbc_wait *self, int64_t timeout_ns);
+
+/*
+ * epoll_wait(2) with nanoseconds (RBCORE_FOREVER: without end). Returns the number of events, 0, or
+ * a negative errno.
+ */
+struct epoll_event;
+int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns);
 
 /* Makes epoll_fd readable. Any thread, async-signal-safe. */
 void rbc_wait_wake(const rbc_wait *self);

@@ -66,6 +66,7 @@ RBCORE_API uint32_t rbcore_version(void);
 /* Features for rbcore_supports. */
 #define RBCORE_FEATURE_KERNEL_RING UINT32_C(1) /* BPF_MAP_TYPE_RINGBUF (Linux 5.8) */
 #define RBCORE_FEATURE_MEMORY_RING UINT32_C(2) /* rbcore_memory_ring_create */
+#define RBCORE_FEATURE_USER_RING UINT32_C(8)   /* BPF_MAP_TYPE_USER_RINGBUF (Linux 6.1) */
 
 /*
  * Tells whether this library on this kernel has a feature. Any thread.
@@ -117,7 +118,7 @@ RBCORE_API int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t r
 
 /* Flags of a source. */
 #define RBCORE_SOURCE_LATEST UINT32_C(1) /* skip the records that are complete when it is added */
-#define RBCORE_SOURCE_INSIST UINT32_C(2) /* open although another reader has the ring */
+#define RBCORE_SOURCE_INSIST UINT32_C(2) /* open although another reader (or producer) has it */
 
 typedef struct rbcore_source {
     size_t size;    /* of this struct */
@@ -566,27 +567,39 @@ typedef struct rbcore_producer rbcore_producer;
 /* The most producer handles that can be open on a memory ring at once, over all processes. */
 #define RBCORE_PRODUCERS_MAX 64
 
-/* Flags of submit, discard and output; the values of BPF_RB_NO_WAKEUP and BPF_RB_FORCE_WAKEUP. */
+/*
+ * Flags of submit, discard and output; the values of BPF_RB_NO_WAKEUP and BPF_RB_FORCE_WAKEUP. In a
+ * user ring they change nothing: nobody is woken there, a BPF program drains it when it runs.
+ */
 #define RBCORE_NO_WAKEUP UINT32_C(1)    /* never wake the reader for this record */
 #define RBCORE_FORCE_WAKEUP UINT32_C(2) /* always wake it, even if it is busy */
 
 /*
- * Opens a producer for a ring. This version knows sources of kind RBCORE_SOURCE_MEMORY_RING with no
- * flags; cookie, path, map_id and loss_fd are not looked at. The caller gives it back by
- * rbcore_producer_free. All functions of a producer but rbcore_producer_free may be called by any
- * thread, several at once.
+ * Opens a producer for a memory ring (RBCORE_SOURCE_MEMORY_RING; no flags), or for a user ring: a
+ * map of type BPF_MAP_TYPE_USER_RINGBUF, which BPF programs drain with bpf_user_ringbuf_drain().
+ * cookie and loss_fd are not looked at. The caller gives it back by rbcore_producer_free. All
+ * functions of a producer but rbcore_producer_free may be called by any thread, several at once.
+ *
+ * A user ring has one producer at a time, which several threads may share: a second one of this
+ * library, in this process or another, is refused, as a second reader of a ring is. (Producers of
+ * other libraries cannot be detected. Two write over each other's records.) RBCORE_SOURCE_INSIST
+ * opens all the same: only for a producer known to be dead or hung. What a producer that died, or
+ * that is insisted on, left unfinished is discarded: the kernel would wait for it for ever.
  *   -EINVAL, -E2BIG, -EBADF, -EBADFD, -ENOMEM, -EMFILE, -ENFILE  as rbcore_reader_add;
+ *   -ENOENT      path or map_id names nothing; memory ring: /proc is not mounted;
+ *   -EMEDIUMTYPE the map is not of type BPF_MAP_TYPE_USER_RINGBUF;
+ *   -EBUSY       another producer has the user ring;
  *   -EBADMSG     the ring's positions are impossible;
- *   -EOPNOTSUPP  the source is of another kind;
- *   -EACCES, -EPERM  the memory ring's descriptor does not allow writing;
- *   -ENOENT      /proc is not mounted;
- *   -EUSERS      the ring has RBCORE_PRODUCERS_MAX producers.
+ *   -EACCES, -EPERM  no permission: the descriptor does not allow both reading and writing, or the
+ *                process lacks the capability that the kernel demands (as rbcore_reader_add);
+ *   -EUSERS      the memory ring has RBCORE_PRODUCERS_MAX producers;
+ *   other errors as open(2) gives them for path.
  */
 RBCORE_API int rbcore_producer_open(rbcore_producer **out, const rbcore_source *source);
 
 /*
  * Closes the producer; NULL is allowed. Records that are reserved and neither submitted nor
- * discarded are abandoned: the reader skips and counts them.
+ * discarded are abandoned: the reader skips and counts them, in a user ring they are discarded.
  */
 RBCORE_API void rbcore_producer_free(rbcore_producer *self);
 
@@ -596,14 +609,35 @@ RBCORE_API void rbcore_producer_free(rbcore_producer *self);
  * Never blocks for the reader; producers wait for each other for the length of a reserve. If a
  * producer died in the middle of its own, that wait takes a millisecond (and has no end if it died
  * in another pid namespace while a child that it forked lives). Returns 0.
- *   -EAGAIN   the ring is full: the record is lost, and counted as such in the ring. (In overwrite
- *             mode: the record whose turn it is to be overwritten is still being written, as in the
- *             kernel. One that a dead producer left so is discarded.)
+ *   -EAGAIN   the ring is full: the record is lost, and counted as such in a memory ring. (In
+ *             overwrite mode: the record whose turn it is to be overwritten is still being written,
+ *             as in the kernel. One that a dead producer left so is discarded.)
  *   -EMSGSIZE the record can never fit: size is more than the ring's size - 16 (the kernel never
- *             fills a ring to the last 8 bytes, and each record has a header of 8);
+ *             fills a ring to the last 8 bytes, and each record has a header of 8). In a user ring:
+ *             more than its size - 8, or than 16 MiB - 1, which is the largest that a BPF program
+ *             can be given (a larger one would stop the ring for good);
  *   -EBADMSG  the ring's positions are impossible, or in overwrite mode its oldest records.
  */
 RBCORE_API int rbcore_producer_reserve(rbcore_producer *self, void **data, size_t size);
+
+/*
+ * The same, but waits for room if the ring is full, at most timeout_ns nanoseconds (0: not at all;
+ * RBCORE_FOREVER). Several threads may wait at once; who gets the room is not said, so a large
+ * record may wait long while others reserve small ones.
+ *
+ * In a user ring a drain ends the wait, even if it freed less than is needed (the wait goes on
+ * then). If the BPF program drains with BPF_RB_NO_WAKEUP, nothing tells of it, and the ring is
+ * looked at every 10 milliseconds. Readers of a memory ring wake no producer: it is looked at after
+ * 50 microseconds, with delays that double up to a millisecond. Returns 0.
+ *   -EAGAIN   the time is up and the ring still full: as rbcore_producer_reserve;
+ *   -EINTR    a signal was caught; nothing was reserved, call again;
+ *   -EINVAL   timeout_ns is negative and not RBCORE_FOREVER;
+ *   -ENOMEM, -EMFILE, -ENFILE, -ENOSPC  user ring: no memory or file descriptor for the wait (one
+ *             for each thread that waits), or the user has the most epoll registrations;
+ *   -EMSGSIZE, -EBADMSG  as rbcore_producer_reserve.
+ */
+RBCORE_API int rbcore_producer_reserve_wait(rbcore_producer *self, void **data, size_t size,
+                                            int64_t timeout_ns);
 
 /*
  * Hands a reserved record to the reader. The reader is woken if it had given back all before this
@@ -622,6 +656,25 @@ RBCORE_API int rbcore_producer_discard(rbcore_producer *self, void *data, uint32
  */
 RBCORE_API int rbcore_producer_output(rbcore_producer *self, const void *data, size_t size,
                                       uint32_t flags);
+
+/* The content of a record to be written. (Laid out like the struct iovec of writev(2).) */
+typedef struct rbcore_slice {
+    const void *data; /* may be NULL if size is 0 */
+    size_t size;      /* bytes */
+} rbcore_slice;
+
+/*
+ * Writes count records in a row, slices[0] first: none of another thread's comes between them, and
+ * the reader gets all at once and is woken at most once. That costs less than as many outputs.
+ * Other producers wait while the records are copied. Returns how many were written, from the first
+ * on: fewer than count (at most INT_MAX) if the next one did not fit or is at fault; writing the
+ * rest tells which. None of the others is lost or counted as lost: they are still the caller's.
+ *   -EAGAIN   none was written: the ring is full;
+ *   -EMSGSIZE, -EBADMSG  none was written: as rbcore_producer_reserve, for the first;
+ *   -EINVAL   a flag is unknown; or none was written: slices[0].data is NULL and its size is not 0.
+ */
+RBCORE_API int rbcore_producer_output_batch(rbcore_producer *self, const rbcore_slice *slices,
+                                            size_t count, uint32_t flags);
 
 #ifdef __cplusplus
 }
@@ -697,8 +750,10 @@ bool rbc_map_counts_losses(const struct bpf_map_info *info);
 /* Sums the lost records over all CPUs. */
 int rbc_map_read_losses(int fd, uint64_t *records);
 
-/* 1 if the kernel has BPF_MAP_TYPE_RINGBUF, 0 if not. */
-int rbc_map_probe_ring(void);
+#define RBC_MAP_TYPE_USER_RING 31 /* BPF_MAP_TYPE_USER_RINGBUF: older headers lack it */
+
+/* 1 if the kernel has ring buffers of this map type, 0 if not. */
+int rbc_map_probe_ring(uint32_t type);
 
 #endif
 
@@ -729,6 +784,9 @@ int rbc_ring_size_is_valid(size_t size, size_t page_size);
 
 /* Maps a BPF_MAP_TYPE_RINGBUF for its consumer. Returns 0 or a negative errno of mmap(2). */
 int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size);
+
+/* The same of a BPF_MAP_TYPE_USER_RINGBUF for its producer. */
+int rbc_mapping_open_user_map(rbc_mapping *out, int fd, size_t data_size);
 
 /*
  * Maps a memory ring. The consumer may write its own page only, the producer everything. page_size
@@ -845,9 +903,9 @@ static inline void rbc_relax(void) {
 
 /* ==== capi/owner.h ==== */
 /*
- * Who consumes a ring. A ring has one consumer; two wedge it for good. The owner leaves his name in
- * the spare room at the end of the ring's consumer page, and holds a lock on the ring's file. Each
- * alone can be fooled: the block is stale after a kill and survives execve(), the lock can be taken
+ * Who owns user space's end of a ring: its consumer, or the producer of a user ring. There is one;
+ * two wedge the ring for good. The owner leaves his name in the spare room at the end of the page
+ * with his position, and holds a lock on the ring's file. Each alone can be fooled: the block is stale after a kill and survives execve(), the lock can be taken
  * by any stranger (all BPF maps share one inode), is kept by forked children, and does not tell
  * readers apart that share an open file. Together they decide; see rbc_owner_claim.
  */
@@ -866,11 +924,18 @@ typedef struct rbc_owner {
 } rbc_owner;
 
 /*
- * Claims the ring for this process. lock_fd stays the caller's. *guarded tells whether later
- * readers will notice us. Returns 0, or -EBUSY if another reader lives (never with insist).
+ * Claims the ring whose consumer page (of a user ring: producer page) this is for this process.
+ * lock_fd stays the caller's. *guarded tells whether later owners will notice us. Returns 0, or
+ * -EBUSY if another owner lives (never with insist).
  */
-int rbc_owner_claim(rbc_owner *self, const rbc_mapping *mapping, int lock_fd, bool lock_is_ours,
-                    uint64_t lock_byte, bool insist, bool *guarded);
+int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size, int lock_fd,
+                    bool lock_is_ours, uint64_t lock_byte, bool insist, bool *guarded);
+
+/*
+ * A descriptor for the lock on a BPF map: an open file of our own, or where that cannot be had
+ * map_fd itself.
+ */
+int rbc_owner_lock_fd(int map_fd, bool *lock_is_ours);
 
 /* Where the last reader says that it committed to; 0 if none said anything. */
 uint64_t rbc_owner_committed(const rbc_owner *self);
@@ -1265,9 +1330,16 @@ void rbc_memory_producer_close(rbc_memory_producer *self);
 
 int rbc_memory_producer_reserve(rbc_memory_producer *self, void **data, size_t size);
 
+/* Waits until the monotonic clock shows deadline_ns. */
+int rbc_memory_producer_reserve_wait(rbc_memory_producer *self, void **data, size_t size,
+                                     int64_t deadline_ns);
+
 /* Submits, or with RBC_DISCARD discards. */
 int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t flags,
                                uint32_t discard);
+
+int rbc_memory_producer_output_batch(rbc_memory_producer *self, const rbcore_slice *slices,
+                                     size_t count, uint32_t flags);
 
 #endif
 
@@ -1316,6 +1388,72 @@ bool rbc_room_discard_blocker(const rbc_mapping *mapping, uint64_t position, uin
 
 #endif
 
+/* ==== capi/wait.h ==== */
+/*
+ * Waiting: one epoll instance over the wakeups of all rings, an eventfd by which other threads
+ * interrupt, and a timer for the times when no producer would wake us.
+ *
+ * All of it is edge-triggered. Level-triggered, a ring is "readable" as long as
+ * producer_pos != consumer_pos: with records held by the user, or a record being written at the
+ * head, a wait would spin. An edge is the producer's wakeup itself, and stays on the epoll's list
+ * until it was fetched: what happens between a look at the ring and a wait is not lost.
+ */
+#ifndef RBC_WAIT_H
+#define RBC_WAIT_H
+
+/* The monotonic clock. */
+int64_t rbc_now_ns(void);
+
+typedef struct rbc_wait {
+    int epoll_fd;
+    int wake_fd;
+    int timer_fd;
+    int64_t delay_ns;   /* of the next timer */
+    atomic_bool parked; /* the reader may be waiting: an advance of consumer_pos must look again */
+    _Atomic uint64_t wakeups;
+} rbc_wait;
+
+int rbc_wait_open(rbc_wait *self);
+
+/* Ends waiting. wake_fd stays open: other threads may still be about to write to it. */
+void rbc_wait_close_epoll(rbc_wait *self);
+
+void rbc_wait_close(rbc_wait *self);
+
+int rbc_wait_add(rbc_wait *self, int fd);
+void rbc_wait_remove(rbc_wait *self, int fd);
+
+/* Fetches all events that are there, so that epoll_fd is readable only for what comes later. */
+void rbc_wait_drain(rbc_wait *self);
+
+/*
+ * Blocks until an event, at most timeout_ns (RBCORE_FOREVER: without end), and fetches it. Returns
+ * 0 or -EINTR.
+ */
+int rbc_wait_block(rbc_wait *self, int64_t timeout_ns);
+
+/*
+ * epoll_wait(2) with nanoseconds (RBCORE_FOREVER: without end). Returns the number of events, 0, or
+ * a negative errno.
+ */
+struct epoll_event;
+int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns);
+
+/* Makes epoll_fd readable. Any thread, async-signal-safe. */
+void rbc_wait_wake(const rbc_wait *self);
+
+/*
+ * The delay until the next look at rings whose producers do not wake us; doubles each time, until
+ * rbc_wait_reset_delay.
+ */
+int64_t rbc_wait_next_delay(rbc_wait *self);
+void rbc_wait_reset_delay(rbc_wait *self);
+
+/* Makes epoll_fd readable after a delay. */
+void rbc_wait_start_timer(rbc_wait *self, int64_t delay_ns);
+
+#endif
+
 /* ==== capi/sized.h ==== */
 /* Structs of the ABI that begin with their own size, so that they can grow. */
 #ifndef RBC_SIZED_H
@@ -1340,6 +1478,67 @@ int rbc_sized_out(void *given, const void *known, size_t known_size);
 /* Writes the defaults into the caller's `out` of `size` bytes, zeros beyond. Returns 0 or -EINVAL.
  */
 int rbc_sized_init(void *out, size_t size, const void *defaults, size_t defaults_size);
+
+#endif
+
+/* ==== capi/source.h ==== */
+/* What readers and producers do alike with the source that they are given. */
+#ifndef RBC_SOURCE_H
+#define RBC_SOURCE_H
+
+/* The name of a field that the source's kind needs and that still has its default, or NULL. */
+const char *rbc_source_missing_field(const rbcore_source *source);
+
+/* A descriptor of our own for the BPF map that the source names, or a negative errno. */
+int rbc_source_open_map(const rbcore_source *source);
+
+#endif
+
+/* ==== capi/user_ring.h ==== */
+/*
+ * The user ring (BPF_MAP_TYPE_USER_RINGBUF), user space's end: the producer. The kernel is the
+ * consumer: bpf_user_ringbuf_drain(), called by a BPF program whenever that runs.
+ *
+ * It is the ring of ring.h with the sides exchanged, except that
+ *   - it may be filled to the last byte;
+ *   - the kernel serializes those who drain, but nobody serializes producers: the lock is ours;
+ *   - submitting wakes nobody, draining wakes those who poll the map's descriptor for POLLOUT. It
+ *     is readable as long as a single byte is free, so only an edge says that something was drained.
+ */
+#ifndef RBC_USER_RING_H
+#define RBC_USER_RING_H
+
+typedef struct rbc_user_ring {
+    rbc_mapping mapping;
+    const _Atomic uint64_t *consumer_pos; /* the kernel's: we may not write it */
+    _Atomic uint64_t *producer_pos;
+    atomic_bool is_locked;
+    uint64_t seen_consumer; /* the lock's owner's: where consumer_pos was when it was looked at */
+    uint32_t size_max;      /* of a record */
+    uint32_t token;         /* in the second word of the header of each of our records */
+    _Atomic int epoll_fd;   /* for the next one who waits; -1: he makes one */
+    int fd;
+    int lock_fd; /* may be fd itself */
+    rbc_owner owner;
+} rbc_user_ring;
+
+/* Returns 0 or a negative errno, and then nothing is to be closed. */
+int rbc_user_ring_open(rbc_user_ring *self, const rbcore_source *source);
+
+/* Before closing, but not in a forked child: discards what is reserved. */
+void rbc_user_ring_leave(rbc_user_ring *self);
+
+void rbc_user_ring_close(rbc_user_ring *self);
+
+int rbc_user_ring_reserve(rbc_user_ring *self, void **data, size_t size);
+
+/* Waits until the monotonic clock shows deadline_ns. */
+int rbc_user_ring_reserve_wait(rbc_user_ring *self, void **data, size_t size, int64_t deadline_ns);
+
+/* Submits, or with RBC_DISCARD discards. */
+int rbc_user_ring_finish(rbc_user_ring *self, void *data, uint32_t discard);
+
+int rbc_user_ring_output_batch(rbc_user_ring *self, const rbcore_slice *slices, size_t count);
 
 #endif
 
@@ -1396,62 +1595,6 @@ void rbc_ring_handed_out(rbc_ring *self, const rbcore_record *records, size_t co
 
 /* Whether records of the ring are with the user. The reading thread only. */
 bool rbc_ring_has_held(const rbc_ring *self);
-
-#endif
-
-/* ==== capi/wait.h ==== */
-/*
- * Waiting: one epoll instance over the wakeups of all rings, an eventfd by which other threads
- * interrupt, and a timer for the times when no producer would wake us.
- *
- * All of it is edge-triggered. Level-triggered, a ring is "readable" as long as
- * producer_pos != consumer_pos: with records held by the user, or a record being written at the
- * head, a wait would spin. An edge is the producer's wakeup itself, and stays on the epoll's list
- * until it was fetched: what happens between a look at the ring and a wait is not lost.
- */
-#ifndef RBC_WAIT_H
-#define RBC_WAIT_H
-
-typedef struct rbc_wait {
-    int epoll_fd;
-    int wake_fd;
-    int timer_fd;
-    int64_t delay_ns;   /* of the next timer */
-    atomic_bool parked; /* the reader may be waiting: an advance of consumer_pos must look again */
-    _Atomic uint64_t wakeups;
-} rbc_wait;
-
-int rbc_wait_open(rbc_wait *self);
-
-/* Ends waiting. wake_fd stays open: other threads may still be about to write to it. */
-void rbc_wait_close_epoll(rbc_wait *self);
-
-void rbc_wait_close(rbc_wait *self);
-
-int rbc_wait_add(rbc_wait *self, int fd);
-void rbc_wait_remove(rbc_wait *self, int fd);
-
-/* Fetches all events that are there, so that epoll_fd is readable only for what comes later. */
-void rbc_wait_drain(rbc_wait *self);
-
-/*
- * Blocks until an event, at most timeout_ns (RBCORE_FOREVER: without end), and fetches it. Returns
- * 0 or -EINTR.
- */
-int rbc_wait_block(rbc_wait *self, int64_t timeout_ns);
-
-/* Makes epoll_fd readable. Any thread, async-signal-safe. */
-void rbc_wait_wake(const rbc_wait *self);
-
-/*
- * The delay until the next look at rings whose producers do not wake us; doubles each time, until
- * rbc_wait_reset_delay.
- */
-int64_t rbc_wait_next_delay(rbc_wait *self);
-void rbc_wait_reset_delay(rbc_wait *self);
-
-/* Makes epoll_fd readable after a delay. */
-void rbc_wait_start_timer(rbc_wait *self, int64_t delay_ns);
 
 #endif
 
@@ -1607,9 +1750,11 @@ int rbcore_supports(uint32_t feature) {
     RBC_KEEP_ERRNO;
     switch (feature) {
     case RBCORE_FEATURE_KERNEL_RING:
-        return rbc_map_probe_ring();
+        return rbc_map_probe_ring(BPF_MAP_TYPE_RINGBUF);
     case RBCORE_FEATURE_MEMORY_RING:
         return probe_memory_ring();
+    case RBCORE_FEATURE_USER_RING:
+        return rbc_map_probe_ring(RBC_MAP_TYPE_USER_RING);
     default:
         return 0;
     }
@@ -1790,10 +1935,10 @@ int rbc_map_read_losses(int fd, uint64_t *records) {
     return error;
 }
 
-int rbc_map_probe_ring(void) {
+int rbc_map_probe_ring(uint32_t type) {
     union bpf_attr attr;
     memset(&attr, 0, sizeof(attr));
-    attr.map_type = BPF_MAP_TYPE_RINGBUF;
+    attr.map_type = type;
     attr.max_entries = (uint32_t)sysconf(_SC_PAGESIZE);
     int fd = bpf(BPF_MAP_CREATE, &attr);
     if (fd >= 0) {
@@ -1804,6 +1949,7 @@ int rbc_map_probe_ring(void) {
 }
 
 /* ==== capi/mapping.c ==== */
+#define reserve reserve_in_mapping
 size_t rbc_page_size(void) {
     return (size_t)sysconf(_SC_PAGESIZE);
 }
@@ -1843,16 +1989,41 @@ static int place(unsigned char *address, size_t size, int protection, int fd, si
     return mapped == MAP_FAILED ? -errno : 0;
 }
 
+static int place_consumer_page(const rbc_mapping *self, int fd, int protection) {
+    return place(self->consumer_page, self->page_size, protection, fd, 0);
+}
+
+/* And the data, which the kernel itself lays out twice. */
+static int place_producer_page(const rbc_mapping *self, int fd, int protection) {
+    size_t size = self->page_size + 2 * self->data_size;
+    return place(self->producer_page, size, protection, fd, self->page_size);
+}
+
+/* What may be written comes first: of a descriptor that does not allow it that is -EACCES, while
+ * the kernel has -EINVAL for the rest. */
 int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size) {
-    size_t page = rbc_page_size();
-    int error = reserve(out, data_size, page);
+    int error = reserve(out, data_size, rbc_page_size());
     if (error != 0) {
         return error;
     }
-    error = place(out->consumer_page, page, PROT_READ | PROT_WRITE, fd, 0);
+    error = place_consumer_page(out, fd, PROT_READ | PROT_WRITE);
     if (error == 0) {
-        /* The kernel itself lays the data out twice. */
-        error = place(out->producer_page, page + 2 * data_size, PROT_READ, fd, page);
+        error = place_producer_page(out, fd, PROT_READ);
+    }
+    if (error != 0) {
+        rbc_mapping_close(out);
+    }
+    return error;
+}
+
+int rbc_mapping_open_user_map(rbc_mapping *out, int fd, size_t data_size) {
+    int error = reserve(out, data_size, rbc_page_size());
+    if (error != 0) {
+        return error;
+    }
+    error = place_producer_page(out, fd, PROT_READ | PROT_WRITE);
+    if (error == 0) {
+        error = place_consumer_page(out, fd, PROT_READ);
     }
     if (error != 0) {
         rbc_mapping_close(out);
@@ -1975,9 +2146,16 @@ void rbc_mapping_close(rbc_mapping *self) {
     }
     memset(self, 0, sizeof(*self));
 }
+#undef reserve
 
 /* ==== capi/memory_producer.c ==== */
+#define append append_in_memory_producer
+#define header_at header_at_in_memory_producer
+#define map_ring map_ring_in_memory_producer
 #define open_ring open_ring_in_memory_producer
+#define reserve reserve_in_memory_producer
+#define reserve_locked reserve_locked_in_memory_producer
+#define reserved_header reserved_header_in_memory_producer
 /* Writing records into a memory ring: kernel/bpf/ringbuf.c's part of the protocol. */
 
 /* ---- The table of producers ---- */
@@ -2197,7 +2375,8 @@ static bool clear_the_way(rbc_memory_producer *self) {
     return discarded;
 }
 
-int rbc_memory_producer_reserve(rbc_memory_producer *self, void **data, size_t size) {
+/* Does not count what is refused. */
+static int reserve(rbc_memory_producer *self, void **data, size_t size) {
     if (size > self->mapping.data_size - 2 * RBC_HEADER_SIZE) {
         return -EMSGSIZE;
     }
@@ -2208,14 +2387,51 @@ int rbc_memory_producer_reserve(rbc_memory_producer *self, void **data, size_t s
         error = reserve_locked(self, &header, (uint32_t)size);
         unlock(self);
     } while (error == -EAGAIN && clear_the_way(self));
-    if (error == -EAGAIN) {
-        atomic_fetch_add_explicit(&self->page->lost, 1, memory_order_relaxed);
-    }
     if (error == 0) {
         *data = header + 1;
     }
     return error;
 }
+
+static int count_lost(rbc_memory_producer *self, int error) {
+    if (error == -EAGAIN) {
+        atomic_fetch_add_explicit(&self->page->lost, 1, memory_order_relaxed);
+    }
+    return error;
+}
+
+int rbc_memory_producer_reserve(rbc_memory_producer *self, void **data, size_t size) {
+    return count_lost(self, reserve(self, data, size));
+}
+
+/* ---- Waiting for room ---- */
+
+/* Readers do not wake producers: that would cost each commit. So the first look, and the longest
+ * time between two. */
+#define FIRST_DELAY_NS INT64_C(50000)
+#define LONGEST_DELAY_NS INT64_C(1000000)
+
+static int sleep_until(int64_t deadline_ns, int64_t delay_ns) {
+    int64_t left = deadline_ns - rbc_now_ns();
+    if (left <= 0) {
+        return -EAGAIN;
+    }
+    struct timespec pause = {.tv_nsec = left < delay_ns ? left : delay_ns};
+    return -clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+}
+
+int rbc_memory_producer_reserve_wait(rbc_memory_producer *self, void **data, size_t size,
+                                     int64_t deadline_ns) {
+    int64_t delay = FIRST_DELAY_NS;
+    int error = reserve(self, data, size);
+    while (error == -EAGAIN && (error = sleep_until(deadline_ns, delay)) == 0) {
+        error = reserve(self, data, size);
+        delay = delay * 2 > LONGEST_DELAY_NS ? LONGEST_DELAY_NS : delay * 2;
+    }
+    return count_lost(self, error);
+}
+
+/* ---- Handing over ---- */
 
 /* The header of a record that this producer has reserved, or NULL. */
 static rbc_header *reserved_header(const rbc_memory_producer *self, const void *data) {
@@ -2228,6 +2444,22 @@ static rbc_header *reserved_header(const rbc_memory_producer *self, const void *
                                                                                      : NULL;
 }
 
+/*
+ * The end of the kernel's bpf_ringbuf_commit(): wakes the reader if it has given back all before
+ * these span bytes, or as flags say. The full fence, for which the kernel has its xchg(), is between
+ * the store that showed them and the load of consumer_pos: see advance_to (give_back.c) for the
+ * other side.
+ */
+static void wake_if_next(rbc_memory_producer *self, uint64_t position, uint64_t span,
+                         uint32_t flags) {
+    rbc_full_fence();
+    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_relaxed);
+    bool is_next = ((consumer - position) & (self->mapping.data_size - 1)) < span;
+    if (flags & RBCORE_FORCE_WAKEUP || (is_next && !(flags & RBCORE_NO_WAKEUP))) {
+        wake_reader(self);
+    }
+}
+
 /* What the kernel does in bpf_ringbuf_commit(). */
 int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t flags,
                                uint32_t discard) {
@@ -2236,26 +2468,84 @@ int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t f
         return -EINVAL;
     }
     uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
-    /* A full barrier, like the kernel's xchg(): the load of consumer_pos below must not pass it.
-     * See advance_to (give_back.c) for the other side. Exchanged only if still BUSY, so that a
-     * record cannot be submitted twice. */
+    /* Exchanged only if still BUSY, so that a record cannot be submitted twice. */
     if (!(length & RBC_BUSY) || !atomic_compare_exchange_strong_explicit(
                                     &header->length, &length, (length & ~RBC_BUSY) | discard,
                                     memory_order_seq_cst, memory_order_relaxed)) {
         return -EINVAL;
     }
-    rbc_full_fence();
-    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_relaxed);
-    bool is_next = header_at(self, consumer) == header;
-    if (flags & RBCORE_FORCE_WAKEUP || (is_next && !(flags & RBCORE_NO_WAKEUP))) {
-        wake_reader(self);
-    }
+    uint64_t offset = (uint64_t)((unsigned char *)header - self->mapping.data);
+    wake_if_next(self, offset, RBC_HEADER_SIZE, flags);
     return 0;
 }
+
+/* Writes a record at *end, where the reader does not look yet, and moves *end. */
+static int append(rbc_memory_producer *self, uint64_t producer, uint64_t *end,
+                  const rbcore_slice *slice) {
+    if (slice->size > self->mapping.data_size - 2 * RBC_HEADER_SIZE) {
+        return -EMSGSIZE;
+    }
+    if (slice->data == NULL && slice->size != 0) {
+        return -EINVAL;
+    }
+    uint64_t span = rbc_record_span((uint32_t)slice->size);
+    int error = rbc_room_make(&self->mapping, self->overwrites, *end + span - producer);
+    if (error != 0) {
+        return error;
+    }
+    rbc_header *header = header_at(self, *end);
+    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
+    atomic_store_explicit(&header->length, (uint32_t)slice->size, memory_order_relaxed);
+    if (slice->size != 0) {
+        memcpy(header + 1, slice->data, slice->size);
+    }
+    *end += span;
+    return 0;
+}
+
+/* No record is ever BUSY: all become visible at once, with the one store of producer_pos. */
+static int append_all(rbc_memory_producer *self, const rbcore_slice *slices, size_t count,
+                      uint32_t flags) {
+    int error = 0;
+    size_t done = 0;
+    lock(self);
+    uint64_t producer = atomic_load_explicit(&self->page->producer_pos, memory_order_relaxed);
+    uint64_t end = producer;
+    while (done < count && (error = append(self, producer, &end, &slices[done])) == 0) {
+        done++;
+    }
+    if (done > 0) {
+        /* Release: whoever sees the position sees the records. */
+        atomic_store_explicit(&self->page->producer_pos, end, memory_order_release);
+    }
+    unlock(self);
+    if (done == 0) {
+        return error;
+    }
+    wake_if_next(self, producer, end - producer, flags);
+    return (int)done;
+}
+
+int rbc_memory_producer_output_batch(rbc_memory_producer *self, const rbcore_slice *slices,
+                                     size_t count, uint32_t flags) {
+    int result;
+    do {
+        result = append_all(self, slices, count, flags);
+    } while (result == -EAGAIN && clear_the_way(self));
+    return result;
+}
 #undef CONTENDED
+#undef FIRST_DELAY_NS
+#undef LONGEST_DELAY_NS
 #undef SLEEP_NS
 #undef SPINS
+#undef append
+#undef header_at
+#undef map_ring
 #undef open_ring
+#undef reserve
+#undef reserve_locked
+#undef reserved_header
 
 /* ==== capi/memory_ring.c ==== */
 /*
@@ -2404,8 +2694,8 @@ bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
 
 /* ==== capi/owner.c ==== */
 /*
- * The last bytes of the consumer page. Only the page's first word is the kernel's; the rest keeps
- * its content as long as the map lives, and every process that maps the ring sees it.
+ * The last bytes of the page. Only its first words are the kernel's; the rest keeps its content as
+ * long as the map lives, and every process that maps the ring sees it.
  */
 struct rbc_owner_block {
     uint64_t tag; /* TAG */
@@ -2458,7 +2748,7 @@ static rbc_process_state author_state(const rbc_owner_block *block, uint64_t cla
     return rbc_process_state_of(&process);
 }
 
-static bool another_reader_lives(const rbc_owner *self, uint64_t claim) {
+static bool another_owner_lives(const rbc_owner *self, uint64_t claim) {
     switch (author_state(self->block, claim)) {
     case RBC_PROCESS_DEAD:
         return false; /* whoever holds the lock is no reader: a stranger, or a dead reader's child
@@ -2491,15 +2781,13 @@ static uint64_t new_claim(void) {
 static bool sign(rbc_owner *self, uint64_t found) {
     rbc_owner_block *block = self->block;
     uint64_t claim = new_claim();
-    /* Found out before: whoever takes a slow writer for dead finds his own block written over. */
-    rbc_process process = rbc_process_self();
     if (!atomic_compare_exchange_strong(&block->claim, &found, claim - 1)) {
         return false;
     }
     if (block->tag != TAG) {
         atomic_store_explicit(&block->committed, 0, memory_order_relaxed); /* not by a reader */
     }
-    block->process = process;
+    block->process = rbc_process_self();
     block->has_lock = self->locked;
     memset(block->reserved, 0, sizeof(block->reserved));
     block->tag = TAG;
@@ -2524,7 +2812,7 @@ static void let_lock_go(rbc_owner *self) {
 static int try_claim(rbc_owner *self, uint64_t first, bool is_last_attempt) {
     self->locked = rbc_lock_byte(self->lock_fd, self->lock_byte);
     uint64_t found = atomic_load_explicit(&self->block->claim, memory_order_acquire);
-    if (another_reader_lives(self, found)) {
+    if (another_owner_lives(self, found)) {
         let_lock_go(self);
         return -EBUSY;
     }
@@ -2546,9 +2834,9 @@ static int try_claim(rbc_owner *self, uint64_t first, bool is_last_attempt) {
     return 0;
 }
 
-int rbc_owner_claim(rbc_owner *self, const rbc_mapping *mapping, int lock_fd, bool lock_is_ours,
-                    uint64_t lock_byte, bool insist, bool *guarded) {
-    unsigned char *end = mapping->consumer_page + mapping->page_size;
+int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size, int lock_fd,
+                    bool lock_is_ours, uint64_t lock_byte, bool insist, bool *guarded) {
+    unsigned char *end = page + page_size;
     *self = (rbc_owner){.block = (rbc_owner_block *)(void *)(end - sizeof(rbc_owner_block)),
                         .lock_byte = lock_byte,
                         .lock_fd = lock_fd,
@@ -2562,6 +2850,26 @@ int rbc_owner_claim(rbc_owner *self, const rbc_mapping *mapping, int lock_fd, bo
     }
     *guarded = self->locked;
     return insist ? 0 : error;
+}
+
+static bool are_same_file(int a, int b) {
+    struct stat of_a, of_b;
+    return fstat(a, &of_a) == 0 && fstat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
+           of_a.st_ino == of_b.st_ino;
+}
+
+/*
+ * A lock belongs to an open file. The caller's may be shared with others (dup, fork, a socket), and
+ * opening the map once more takes CAP_SYS_ADMIN. But all BPF maps share the one anonymous inode of
+ * the kernel, and an eventfd is an open file of it that everybody can have.
+ */
+int rbc_owner_lock_fd(int map_fd, bool *lock_is_ours) {
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    *lock_is_ours = fd >= 0 && are_same_file(fd, map_fd);
+    if (fd >= 0 && !*lock_is_ours) {
+        close(fd);
+    }
+    return *lock_is_ours ? fd : map_fd;
 }
 
 uint64_t rbc_owner_committed(const rbc_owner *self) {
@@ -2928,7 +3236,11 @@ bool rbc_birthplace_is_here(const rbc_birthplace *self) {
 
 struct rbcore_producer {
     rbc_birthplace birthplace;
-    rbc_memory_producer memory;
+    bool is_user_ring; /* of the kernel; otherwise a memory ring */
+    union {
+        rbc_memory_producer memory;
+        rbc_user_ring user;
+    };
 };
 
 static int check_source(rbcore_source *source, const rbcore_source *given) {
@@ -2937,21 +3249,34 @@ static int check_source(rbcore_source *source, const rbcore_source *given) {
     if (error != 0) {
         return error;
     }
-    switch (source->kind) {
-    case RBCORE_SOURCE_MEMORY_RING:
-        return source->flags == 0 && source->fd != -1 && source->event_fd != -1 ? 0 : -EINVAL;
-    case RBCORE_SOURCE_MAP_FD:
-    case RBCORE_SOURCE_PINNED_PATH:
-    case RBCORE_SOURCE_MAP_ID:
-        return -EOPNOTSUPP; /* BPF_MAP_TYPE_USER_RINGBUF: not yet */
-    default:
-        return -EINVAL;
-    }
+    uint32_t known_flags = source->kind == RBCORE_SOURCE_MEMORY_RING ? 0 : RBCORE_SOURCE_INSIST;
+    bool is_complete = rbc_source_missing_field(source) == NULL;
+    return is_complete && !(source->flags & ~known_flags) ? 0 : -EINVAL;
 }
 
 static int open_producer(rbcore_producer *self, const rbcore_source *source) {
     int error = rbc_birthplace_init(&self->birthplace);
-    return error != 0 ? error : rbc_memory_producer_open(&self->memory, source);
+    if (error != 0) {
+        return error;
+    }
+    self->is_user_ring = source->kind != RBCORE_SOURCE_MEMORY_RING;
+    return self->is_user_ring ? rbc_user_ring_open(&self->user, source)
+                              : rbc_memory_producer_open(&self->memory, source);
+}
+
+static void close_producer(rbcore_producer *self) {
+    bool is_here = rbc_birthplace_is_here(&self->birthplace);
+    if (self->is_user_ring) {
+        if (is_here) {
+            rbc_user_ring_leave(&self->user);
+        }
+        rbc_user_ring_close(&self->user);
+    } else {
+        if (is_here) {
+            rbc_memory_producer_leave(&self->memory);
+        }
+        rbc_memory_producer_close(&self->memory);
+    }
 }
 
 int rbcore_producer_open(rbcore_producer **out, const rbcore_source *given) {
@@ -2982,10 +3307,7 @@ void rbcore_producer_free(rbcore_producer *self) {
     if (self == NULL) {
         return;
     }
-    if (rbc_birthplace_is_here(&self->birthplace)) {
-        rbc_memory_producer_leave(&self->memory);
-    }
-    rbc_memory_producer_close(&self->memory);
+    close_producer(self);
     free(self);
 }
 
@@ -3001,7 +3323,26 @@ int rbcore_producer_reserve(rbcore_producer *self, void **data, size_t size) {
     if (error != 0 || data == NULL) {
         return error != 0 ? error : -EINVAL;
     }
-    return rbc_memory_producer_reserve(&self->memory, data, size);
+    return self->is_user_ring ? rbc_user_ring_reserve(&self->user, data, size)
+                              : rbc_memory_producer_reserve(&self->memory, data, size);
+}
+
+static int64_t deadline_of(int64_t timeout_ns) {
+    int64_t now = rbc_now_ns();
+    return timeout_ns < 0 || timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
+}
+
+int rbcore_producer_reserve_wait(rbcore_producer *self, void **data, size_t size,
+                                 int64_t timeout_ns) {
+    RBC_KEEP_ERRNO;
+    int error = check(self);
+    if (error != 0 || data == NULL || (timeout_ns < 0 && timeout_ns != RBCORE_FOREVER)) {
+        return error != 0 ? error : -EINVAL;
+    }
+    int64_t deadline = deadline_of(timeout_ns);
+    return self->is_user_ring
+               ? rbc_user_ring_reserve_wait(&self->user, data, size, deadline)
+               : rbc_memory_producer_reserve_wait(&self->memory, data, size, deadline);
 }
 
 static int finish(rbcore_producer *self, void *data, uint32_t flags, uint32_t discard) {
@@ -3009,7 +3350,8 @@ static int finish(rbcore_producer *self, void *data, uint32_t flags, uint32_t di
     if (error != 0 || flags & ~WAKEUP_FLAGS) {
         return error != 0 ? error : -EINVAL;
     }
-    return rbc_memory_producer_finish(&self->memory, data, flags, discard);
+    return self->is_user_ring ? rbc_user_ring_finish(&self->user, data, discard)
+                              : rbc_memory_producer_finish(&self->memory, data, flags, discard);
 }
 
 int rbcore_producer_submit(rbcore_producer *self, void *data, uint32_t flags) {
@@ -3020,19 +3362,40 @@ int rbcore_producer_discard(rbcore_producer *self, void *data, uint32_t flags) {
     return finish(self, data, flags, RBC_DISCARD);
 }
 
-int rbcore_producer_output(rbcore_producer *self, const void *data, size_t size, uint32_t flags) {
-    if (flags & ~WAKEUP_FLAGS || (data == NULL && size != 0)) {
-        return -EINVAL;
-    }
+static int output_reserved(rbcore_producer *self, const void *data, size_t size, uint32_t flags) {
     void *reserved;
-    int error = rbcore_producer_reserve(self, &reserved, size);
+    int error = rbc_memory_producer_reserve(&self->memory, &reserved, size);
     if (error != 0) {
         return error;
     }
     if (size > 0) {
         memcpy(reserved, data, size);
     }
-    return rbcore_producer_submit(self, reserved, flags);
+    return rbc_memory_producer_finish(&self->memory, reserved, flags, 0);
+}
+
+int rbcore_producer_output(rbcore_producer *self, const void *data, size_t size, uint32_t flags) {
+    int error = check(self);
+    if (error != 0 || flags & ~WAKEUP_FLAGS || (data == NULL && size != 0)) {
+        return error != 0 ? error : -EINVAL;
+    }
+    if (!self->is_user_ring) {
+        return output_reserved(self, data, size, flags);
+    }
+    int result = rbc_user_ring_output_batch(&self->user, &(rbcore_slice){data, size}, 1);
+    return result < 0 ? result : 0;
+}
+
+int rbcore_producer_output_batch(rbcore_producer *self, const rbcore_slice *slices, size_t count,
+                                 uint32_t flags) {
+    int error = check(self);
+    if (error != 0 || slices == NULL || flags & ~WAKEUP_FLAGS) {
+        return error != 0 ? error : -EINVAL;
+    }
+    size_t some = count < INT_MAX ? count : INT_MAX;
+    return self->is_user_ring
+               ? rbc_user_ring_output_batch(&self->user, slices, some)
+               : rbc_memory_producer_output_batch(&self->memory, slices, some, flags);
 }
 #undef WAKEUP_FLAGS
 #undef check
@@ -3495,12 +3858,6 @@ typedef struct rbc_look {
     int64_t now;       /* if moderated: the time, read once for what is done without waiting */
 } rbc_look;
 
-static int64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 /* Makes a ring armed or paced, as judged. Whoever waits next looks at an armed one again. */
 static void change_pace(rbcore_reader *self, rbc_ring *ring, int64_t now, bool is_moderated) {
     rbc_pace_change change = rbc_pace_judge(ring, now, is_moderated);
@@ -3662,7 +4019,7 @@ static void prepare_to_park(rbcore_reader *self, const rbc_look *what) {
     if (!self->can_pace) {
         return;
     }
-    const int64_t now = what->is_moderated ? what->now : now_ns();
+    const int64_t now = what->is_moderated ? what->now : rbc_now_ns();
     for (unsigned i = 0; i < self->ring_count; i++) {
         rbc_ring *ring = self->rings[i];
         change_pace(self, ring, now, what->is_moderated);
@@ -3711,7 +4068,7 @@ static int64_t longest_sleep(rbcore_reader *self) {
     }
     int64_t sleep = INT64_MAX;
     if (due != INT64_MAX) {
-        sleep = due - now_ns();
+        sleep = due - rbc_now_ns();
         sleep = sleep < 0 ? 0 : sleep;
     }
     int64_t delay = must_look_by_itself(self) ? rbc_wait_next_delay(&self->wait)
@@ -3763,7 +4120,7 @@ static int64_t deadline_after(int64_t timeout_ns) {
     if (timeout_ns == RBCORE_FOREVER) {
         return INT64_MAX;
     }
-    int64_t now = now_ns();
+    int64_t now = rbc_now_ns();
     return timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
 }
 
@@ -3780,14 +4137,14 @@ static int look_until(rbcore_reader *self, rbc_look *what, int64_t deadline) {
     int result = 0;
     while (result == 0 || result == -EAGAIN) {
         result = look_parked(self, what);
-        what->now = result == -EAGAIN || deadline != INT64_MAX ? now_ns() : what->now;
+        what->now = result == -EAGAIN || deadline != INT64_MAX ? rbc_now_ns() : what->now;
         int64_t left = deadline == INT64_MAX ? INT64_MAX : deadline - what->now;
         if (left <= 0 && (result == 0 || result == -EAGAIN)) {
             return result != 0 ? result : look_and_arm(self, what);
         }
         if (result == 0) {
             result = block(self, left);
-            what->now = now_ns();
+            what->now = rbc_now_ns();
             /* Only now is it judged by what it holds whether a ring was worth the interval. */
             result = result == 0 ? look(self, what) : result;
         }
@@ -3804,7 +4161,7 @@ int rbcore_reader_next(rbcore_reader *self, rbcore_record *records, size_t max,
     if (timeout_ns < 0 && timeout_ns != RBCORE_FOREVER) {
         return rbc_reader_fail(self, -EINVAL, "the timeout is negative");
     }
-    rbc_look what = {.records = records, .max = max, .is_moderated = true, .now = now_ns()};
+    rbc_look what = {.records = records, .max = max, .is_moderated = true, .now = rbc_now_ns()};
     int result = look(self, &what);
     if (result != 0 && result != -EAGAIN) {
         return result;
@@ -4074,6 +4431,7 @@ int rbcore_reader_shutdown(rbcore_reader *self) {
 #undef defaults
 
 /* ==== capi/ring.c ==== */
+#define load_producer_pos load_producer_pos_in_ring
 #define pass_discarded pass_discarded_in_ring
 /* The kernel's positions are unsigned longs; a 32-bit process would load and store half of them. */
 static_assert(sizeof(void *) == 8, "rbcore needs a 64-bit process");
@@ -4355,6 +4713,7 @@ bool rbc_ring_has_news(rbc_ring *self) {
     return load_producer_pos(self) != position &&
            !(load_length(rbc_ring_header(self, position)) & RBC_BUSY);
 }
+#undef load_producer_pos
 #undef pass_discarded
 
 /* ==== capi/room.c ==== */
@@ -4775,6 +5134,7 @@ int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snapshot_info *
 
 /* ==== capi/source.c ==== */
 #define check_source check_source_in_source
+#define claim claim_in_source
 #define defaults defaults_in_source
 #define open_ring open_ring_in_source
 /* From a source, as the caller names it, to a ring that can be read. */
@@ -4796,8 +5156,7 @@ typedef struct rbc_opening {
     bool lock_is_ours;
 } rbc_opening;
 
-/* The name of a field that the source's kind needs and that still has its default, or NULL. */
-static const char *missing_field(const rbcore_source *source) {
+const char *rbc_source_missing_field(const rbcore_source *source) {
     switch (source->kind) {
     case RBCORE_SOURCE_MAP_FD:
         return source->fd == -1 ? "fd" : NULL;
@@ -4826,7 +5185,7 @@ static int check_source(rbc_opening *self, const rbcore_source *given) {
         return rbc_reader_fail(self->reader, -EINVAL, "unknown source flags 0x%" PRIx32,
                                self->source.flags & ~KNOWN_FLAGS);
     }
-    const char *missing = missing_field(&self->source);
+    const char *missing = rbc_source_missing_field(&self->source);
     if (missing != NULL) {
         return rbc_reader_fail(self->reader, -EINVAL, "the source has no %s", missing);
     }
@@ -4841,30 +5200,32 @@ static void close_once(int fd, int unless) {
 
 /* ---- Kernel rings ---- */
 
-static int open_map_fd(rbc_ring *ring, rbc_opening *self) {
-    const rbcore_source *source = &self->source;
+int rbc_source_open_map(const rbcore_source *source) {
     switch (source->kind) {
     case RBCORE_SOURCE_MAP_FD:
-        ring->fd = rbc_duplicate(source->fd);
-        if (ring->fd < 0) {
-            return rbc_reader_fail(self->reader, ring->fd, "fd %" PRId32 ": %s", source->fd,
-                                   strerror(-ring->fd));
-        }
-        return 0;
+        return rbc_duplicate(source->fd);
     case RBCORE_SOURCE_PINNED_PATH:
-        ring->fd = rbc_map_open_path(source->path);
-        if (ring->fd < 0) {
-            return rbc_reader_fail(self->reader, ring->fd, "%s: %s", source->path,
-                                   strerror(-ring->fd));
-        }
-        return 0;
+        return rbc_map_open_path(source->path);
     default:
-        ring->fd = rbc_map_open_id(source->map_id);
-        if (ring->fd < 0) {
-            return rbc_reader_fail(self->reader, ring->fd, "map id %" PRIu32 ": %s", source->map_id,
-                                   strerror(-ring->fd));
-        }
+        return rbc_map_open_id(source->map_id);
+    }
+}
+
+static int open_map_fd(rbc_ring *ring, rbc_opening *self) {
+    const rbcore_source *source = &self->source;
+    ring->fd = rbc_source_open_map(source);
+    if (ring->fd >= 0) {
         return 0;
+    }
+    const char *reason = strerror(-ring->fd);
+    switch (source->kind) {
+    case RBCORE_SOURCE_MAP_FD:
+        return rbc_reader_fail(self->reader, ring->fd, "fd %" PRId32 ": %s", source->fd, reason);
+    case RBCORE_SOURCE_PINNED_PATH:
+        return rbc_reader_fail(self->reader, ring->fd, "%s: %s", source->path, reason);
+    default:
+        return rbc_reader_fail(self->reader, ring->fd, "map id %" PRIu32 ": %s", source->map_id,
+                               reason);
     }
 }
 
@@ -4893,26 +5254,6 @@ static int check_map(const rbc_ring *ring, rbc_opening *self, struct bpf_map_inf
     return 0;
 }
 
-static bool are_same_file(int a, int b) {
-    struct stat of_a, of_b;
-    return fstat(a, &of_a) == 0 && fstat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
-           of_a.st_ino == of_b.st_ino;
-}
-
-/*
- * A lock belongs to an open file. The caller's may be shared with others (dup, fork, a socket), and
- * opening the map once more takes CAP_SYS_ADMIN. But all BPF maps share the one anonymous inode of
- * the kernel, and an eventfd is an open file of it that everybody can have.
- */
-static void open_map_lock(rbc_ring *ring, rbc_opening *self) {
-    ring->lock_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    self->lock_is_ours = ring->lock_fd >= 0 && are_same_file(ring->lock_fd, ring->fd);
-    if (!self->lock_is_ours) {
-        close_once(ring->lock_fd, -1);
-        ring->lock_fd = ring->fd;
-    }
-}
-
 static int open_map(rbc_ring *ring, rbc_opening *self) {
     struct bpf_map_info info;
     int error = open_map_fd(ring, self);
@@ -4926,7 +5267,7 @@ static int open_map(rbc_ring *ring, rbc_opening *self) {
     ring->wake_fd = ring->fd;
     self->data_size = info.max_entries;
     self->lock_byte = info.id; /* all BPF maps share one inode: the byte tells them apart */
-    open_map_lock(ring, self);
+    ring->lock_fd = rbc_owner_lock_fd(ring->fd, &self->lock_is_ours);
     error = rbc_mapping_open_map(&ring->mapping, ring->fd, self->data_size);
     if (error == -ENODEV) {
         return rbc_reader_fail(self->reader, -EBADFD, "not a BPF map");
@@ -5045,8 +5386,9 @@ static int prepare_reading(rbc_ring *ring, rbc_opening *self) {
 
 static int claim(rbc_ring *ring, rbc_opening *self) {
     bool insist = self->source.flags & RBCORE_SOURCE_INSIST;
-    int error = rbc_owner_claim(&ring->owner, &ring->mapping, ring->lock_fd, self->lock_is_ours,
-                                self->lock_byte, insist, &ring->is_guarded);
+    int error = rbc_owner_claim(&ring->owner, ring->mapping.consumer_page, ring->mapping.page_size,
+                                ring->lock_fd, self->lock_is_ours, self->lock_byte, insist,
+                                &ring->is_guarded);
     if (error != 0) {
         return rbc_reader_fail(self->reader, error,
                                "another reader has the ring (process %" PRIu64 ")",
@@ -5112,6 +5454,7 @@ void rbc_ring_close(rbc_ring *self) {
 }
 #undef KNOWN_FLAGS
 #undef check_source
+#undef claim
 #undef defaults
 #undef open_ring
 
@@ -5242,6 +5585,362 @@ int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *record, rbc
     return error;
 }
 
+/* ==== capi/user_ring.c ==== */
+#define append append_in_user_ring
+#define claim claim_in_user_ring
+#define header_at header_at_in_user_ring
+#define load_producer_pos load_producer_pos_in_user_ring
+#define map_ring map_ring_in_user_ring
+#define open_ring open_ring_in_user_ring
+#define reserve_locked reserve_locked_in_user_ring
+#define reserved_header reserved_header_in_user_ring
+/* The largest record that a BPF program can look at (DYNPTR_MAX_SIZE in linux/bpf.h). The kernel
+ * refuses to pass a larger one, even a discarded one: it would stop the ring for good. */
+#define RECORD_MAX ((UINT32_C(1) << 24) - 1)
+
+/* Tells our records from those of other libraries, which leave the word 0. The kernel does not look
+ * at it. */
+#define TOKEN_BIT (UINT32_C(1) << 31)
+
+/* How long a wait may miss that a BPF program drained with BPF_RB_NO_WAKEUP. */
+#define LOOK_AGAIN_NS INT64_C(10000000)
+
+/* ---- The lock ---- */
+
+/*
+ * Held for some nanoseconds, and among the threads of one process. So a waiter spins; if that takes
+ * too long, the owner was preempted and the waiter sleeps, as well for a while as until somebody
+ * wakes it: that spares the unlock a read-modify-write.
+ */
+#define SPINS 100
+#define SLEEP_NS 50000
+
+static void wait_for_lock(rbc_user_ring *self) {
+    for (int i = 0; i < SPINS; i++) {
+        if (!atomic_load_explicit(&self->is_locked, memory_order_relaxed)) {
+            return;
+        }
+        rbc_relax();
+    }
+    struct timespec pause = {.tv_nsec = SLEEP_NS};
+    nanosleep(&pause, NULL);
+}
+
+static void take_lock(rbc_user_ring *self) {
+    while (atomic_exchange_explicit(&self->is_locked, true, memory_order_acquire)) {
+        wait_for_lock(self);
+    }
+}
+
+static void drop_lock(rbc_user_ring *self) {
+    atomic_store_explicit(&self->is_locked, false, memory_order_release);
+}
+
+/* ---- Records ---- */
+
+static rbc_header *header_at(const rbc_user_ring *self, uint64_t position) {
+    uint64_t offset = position & (self->mapping.data_size - 1);
+    return (rbc_header *)(void *)(self->mapping.data + offset);
+}
+
+/* The kernel passes a record with this. */
+static void store_length(rbc_header *header, uint32_t length) {
+    /* Release: the data is there before. Pairs with smp_load_acquire(hdr) in
+     * __bpf_user_ringbuf_peek(). */
+    atomic_store_explicit(&header->length, length, memory_order_release);
+}
+
+/*
+ * Loads positions, and looks whether span bytes are free behind the producer's. consumer_pos is the
+ * kernel's, and its cache line usually with the CPU that drains: it is loaded only where what we
+ * know of it is not enough.
+ */
+static int find_room(rbc_user_ring *self, uint64_t producer, uint64_t span) {
+    uint64_t size = self->mapping.data_size;
+    if (producer % 8 == 0 && producer - self->seen_consumer <= size - span) {
+        return 0;
+    }
+    /* Acquire: the kernel is done with the space before. Pairs with smp_store_release(
+     * &rb->consumer_pos) in __bpf_user_ringbuf_sample_release(). */
+    self->seen_consumer = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
+    uint64_t used = producer - self->seen_consumer;
+    if (producer % 8 != 0 || used > size) {
+        return -EBADMSG;
+    }
+    return used <= size - span ? 0 : -EAGAIN;
+}
+
+/* Only we write it, but whoever has the map could. */
+static uint64_t load_producer_pos(const rbc_user_ring *self) {
+    return atomic_load_explicit(self->producer_pos, memory_order_relaxed);
+}
+
+static void store_producer_pos(rbc_user_ring *self, uint64_t position) {
+    /* Release: whoever sees the position sees the headers before it. Pairs with
+     * smp_load_acquire(&rb->producer_pos) in __bpf_user_ringbuf_peek(). */
+    atomic_store_explicit(self->producer_pos, position, memory_order_release);
+}
+
+static int reserve_locked(rbc_user_ring *self, rbc_header **out, uint32_t size) {
+    uint64_t producer = load_producer_pos(self), span = rbc_record_span(size);
+    int error = find_room(self, producer, span);
+    if (error != 0) {
+        return error;
+    }
+    rbc_header *header = header_at(self, producer);
+    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
+    atomic_store_explicit(&header->length, size | RBC_BUSY, memory_order_relaxed);
+    store_producer_pos(self, producer + span);
+    *out = header;
+    return 0;
+}
+
+int rbc_user_ring_reserve(rbc_user_ring *self, void **data, size_t size) {
+    if (size > self->size_max) {
+        return -EMSGSIZE;
+    }
+    rbc_header *header = NULL;
+    take_lock(self);
+    int error = reserve_locked(self, &header, (uint32_t)size);
+    drop_lock(self);
+    if (error == 0) {
+        *data = header + 1;
+    }
+    return error;
+}
+
+/* The header of a record that this producer has reserved, or NULL. */
+static rbc_header *reserved_header(const rbc_user_ring *self, const void *data) {
+    uintptr_t offset = (uintptr_t)data - (uintptr_t)self->mapping.data - RBC_HEADER_SIZE;
+    if (data == NULL || offset % 8 != 0 || offset >= self->mapping.data_size) {
+        return NULL;
+    }
+    rbc_header *header = header_at(self, offset);
+    return atomic_load_explicit(&header->owner, memory_order_relaxed) == self->token ? header
+                                                                                     : NULL;
+}
+
+int rbc_user_ring_finish(rbc_user_ring *self, void *data, uint32_t discard) {
+    rbc_header *header = reserved_header(self, data);
+    if (header == NULL) {
+        return -EINVAL;
+    }
+    uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
+    if (!(length & RBC_BUSY)) {
+        return -EINVAL;
+    }
+    /* No full barrier, as a producer in the kernel needs it: nobody has to be woken. */
+    store_length(header, (length & ~RBC_BUSY) | discard);
+    return 0;
+}
+
+/* ---- Batches ---- */
+
+/* Writes a record at *end, where the kernel does not look yet, and moves *end. */
+static int append(rbc_user_ring *self, uint64_t *end, const rbcore_slice *slice) {
+    if (slice->size > self->size_max) {
+        return -EMSGSIZE;
+    }
+    if (slice->data == NULL && slice->size != 0) {
+        return -EINVAL;
+    }
+    uint64_t span = rbc_record_span((uint32_t)slice->size);
+    int error = find_room(self, *end, span);
+    if (error != 0) {
+        return error;
+    }
+    rbc_header *header = header_at(self, *end);
+    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
+    atomic_store_explicit(&header->length, (uint32_t)slice->size, memory_order_relaxed);
+    if (slice->size != 0) {
+        memcpy(header + 1, slice->data, slice->size);
+    }
+    *end += span;
+    return 0;
+}
+
+/* No record is ever BUSY: all become visible at once, with the one store of producer_pos. */
+int rbc_user_ring_output_batch(rbc_user_ring *self, const rbcore_slice *slices, size_t count) {
+    int error = 0;
+    size_t done = 0;
+    take_lock(self);
+    uint64_t end = load_producer_pos(self);
+    while (done < count && (error = append(self, &end, &slices[done])) == 0) {
+        done++;
+    }
+    if (done > 0) {
+        store_producer_pos(self, end);
+    }
+    drop_lock(self);
+    return done > 0 ? (int)done : error;
+}
+
+/* ---- Waiting for room ---- */
+
+/*
+ * Each waiter has an epoll instance of its own: an edge goes to one of those who wait on the same.
+ * It is taken before the ring is found full, so that no edge after that is missed; an old one that
+ * is still in it costs one more look.
+ */
+static int take_epoll(rbc_user_ring *self) {
+    int fd = atomic_exchange_explicit(&self->epoll_fd, -1, memory_order_acq_rel);
+    if (fd >= 0) {
+        return fd;
+    }
+    fd = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event event = {.events = EPOLLOUT | EPOLLET};
+    if (fd >= 0 && epoll_ctl(fd, EPOLL_CTL_ADD, self->fd, &event) != 0) {
+        int error = -errno;
+        close(fd);
+        return error;
+    }
+    return fd < 0 ? -errno : fd;
+}
+
+static void give_epoll(rbc_user_ring *self, int fd) {
+    int spare = atomic_exchange_explicit(&self->epoll_fd, fd, memory_order_acq_rel);
+    if (spare >= 0) {
+        close(spare);
+    }
+}
+
+static int wait_for_room(int epoll_fd, int64_t deadline_ns) {
+    int64_t left = deadline_ns - rbc_now_ns();
+    if (left <= 0) {
+        return -EAGAIN;
+    }
+    struct epoll_event event;
+    int n = rbc_epoll_wait(epoll_fd, &event, 1, left < LOOK_AGAIN_NS ? left : LOOK_AGAIN_NS);
+    return n < 0 ? n : 0;
+}
+
+int rbc_user_ring_reserve_wait(rbc_user_ring *self, void **data, size_t size, int64_t deadline_ns) {
+    int epoll_fd = take_epoll(self);
+    if (epoll_fd < 0) {
+        return epoll_fd;
+    }
+    int error = rbc_user_ring_reserve(self, data, size);
+    while (error == -EAGAIN && (error = wait_for_room(epoll_fd, deadline_ns)) == 0) {
+        error = rbc_user_ring_reserve(self, data, size);
+    }
+    give_epoll(self, epoll_fd);
+    return error;
+}
+
+/* ---- Opening and closing ---- */
+
+/*
+ * Discards what producers reserved that will not finish it; the kernel would wait for it for ever.
+ * token is theirs, or 0 for all of this library.
+ */
+static void discard_abandoned(rbc_user_ring *self, uint32_t token) {
+    uint64_t position = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
+    uint64_t end = load_producer_pos(self);
+    /* Content that makes no sense can lead past the end; then the difference is huge. */
+    while (position != end && end - position <= self->mapping.data_size) {
+        rbc_header *header = header_at(self, position);
+        uint32_t length = atomic_load_explicit(&header->length, memory_order_acquire);
+        uint32_t owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
+        if (length & RBC_BUSY && owner & TOKEN_BIT && (token == 0 || owner == token)) {
+            store_length(header, (length & ~RBC_BUSY) | RBC_DISCARD);
+        }
+        position += rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
+    }
+}
+
+static int map_ring(rbc_user_ring *self, const rbcore_source *source, uint32_t *map_id) {
+    self->fd = rbc_source_open_map(source);
+    if (self->fd < 0) {
+        return self->fd;
+    }
+    struct bpf_map_info info;
+    int error = rbc_map_info(self->fd, &info);
+    if (error != 0) {
+        return error;
+    }
+    if (info.type != RBC_MAP_TYPE_USER_RING) {
+        return -EMEDIUMTYPE;
+    }
+    if (!rbc_ring_size_is_valid(info.max_entries, rbc_page_size())) {
+        return -EBADMSG;
+    }
+    *map_id = info.id;
+    return rbc_mapping_open_user_map(&self->mapping, self->fd, info.max_entries);
+}
+
+static int claim(rbc_user_ring *self, uint32_t map_id, bool insist) {
+    bool lock_is_ours, is_guarded;
+    self->lock_fd = rbc_owner_lock_fd(self->fd, &lock_is_ours);
+    return rbc_owner_claim(&self->owner, self->mapping.producer_page, self->mapping.page_size,
+                           self->lock_fd, lock_is_ours, map_id, insist, &is_guarded);
+}
+
+static int open_ring(rbc_user_ring *self, const rbcore_source *source) {
+    uint32_t map_id = 0;
+    int error = map_ring(self, source, &map_id);
+    if (error == 0) {
+        error = claim(self, map_id, source->flags & RBCORE_SOURCE_INSIST);
+    }
+    if (error != 0) {
+        return error;
+    }
+    self->consumer_pos = (const _Atomic uint64_t *)(const void *)self->mapping.consumer_page;
+    self->producer_pos = (_Atomic uint64_t *)(void *)self->mapping.producer_page;
+    uint64_t largest = self->mapping.data_size - RBC_HEADER_SIZE;
+    self->size_max = largest < RECORD_MAX ? (uint32_t)largest : RECORD_MAX;
+    self->token = TOKEN_BIT | (uint32_t)rbc_now_ns();
+    self->seen_consumer = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
+    uint64_t producer = load_producer_pos(self);
+    if (producer % 8 != 0 || producer - self->seen_consumer > self->mapping.data_size) {
+        rbc_owner_yield(&self->owner);
+        return -EBADMSG;
+    }
+    discard_abandoned(self, 0);
+    return 0;
+}
+
+int rbc_user_ring_open(rbc_user_ring *self, const rbcore_source *source) {
+    *self = (rbc_user_ring){.fd = -1, .lock_fd = -1};
+    atomic_init(&self->epoll_fd, -1);
+    int error = open_ring(self, source);
+    if (error != 0) {
+        rbc_user_ring_close(self);
+    }
+    return error;
+}
+
+void rbc_user_ring_leave(rbc_user_ring *self) {
+    discard_abandoned(self, self->token);
+    rbc_owner_yield(&self->owner);
+}
+
+void rbc_user_ring_close(rbc_user_ring *self) {
+    rbc_mapping_close(&self->mapping);
+    int epoll_fd = atomic_load_explicit(&self->epoll_fd, memory_order_relaxed);
+    if (epoll_fd >= 0) {
+        close(epoll_fd);
+    }
+    if (self->lock_fd >= 0 && self->lock_fd != self->fd) {
+        close(self->lock_fd);
+    }
+    if (self->fd >= 0) {
+        close(self->fd);
+    }
+}
+#undef LOOK_AGAIN_NS
+#undef RECORD_MAX
+#undef SLEEP_NS
+#undef SPINS
+#undef TOKEN_BIT
+#undef append
+#undef claim
+#undef header_at
+#undef load_producer_pos
+#undef map_ring
+#undef open_ring
+#undef reserve_locked
+#undef reserved_header
+
 /* ==== capi/wait.c ==== */
 /* While nobody would wake us: the first look, and the longest time between two. */
 #define FIRST_DELAY_NS INT64_C(50000)
@@ -5253,6 +5952,12 @@ int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *record, rbc
 extern atomic_int rbc_fence;
 atomic_int rbc_fence;
 #endif
+
+int64_t rbc_now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
 
 static void close_fd(int *fd) {
     if (*fd >= 0) {
@@ -5320,25 +6025,31 @@ void rbc_wait_drain(rbc_wait *self) {
     } while (n == EVENTS_AT_ONCE);
 }
 
-/* epoll_wait for kernels before 5.11: milliseconds, rounded up so that no wait becomes a spin. */
-static int wait_milliseconds(const rbc_wait *self, struct epoll_event *events, int64_t timeout_ns) {
+/* For kernels before 5.11: milliseconds, rounded up so that no wait becomes a spin. */
+static int wait_milliseconds(int epoll_fd, struct epoll_event *events, int max,
+                             int64_t timeout_ns) {
     int64_t ms = timeout_ns < 0 ? -1 : timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
-    return epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, ms > INT32_MAX ? INT32_MAX : (int)ms);
+    return epoll_wait(epoll_fd, events, max, ms > INT32_MAX ? INT32_MAX : (int)ms);
+}
+
+int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
+    RBC_KEEP_ERRNO;
+    struct timespec timeout = {.tv_sec = timeout_ns / 1000000000,
+                               .tv_nsec = timeout_ns % 1000000000};
+    int n = (int)syscall(SYS_epoll_pwait2, epoll_fd, events, max, timeout_ns < 0 ? NULL : &timeout,
+                         NULL, (size_t)0);
+    /* EPERM: seccomp filters of container runtimes that are older than the call. */
+    if (n < 0 && (errno == ENOSYS || errno == EPERM)) {
+        n = wait_milliseconds(epoll_fd, events, max, timeout_ns);
+    }
+    return n < 0 ? -errno : n;
 }
 
 int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {
-    RBC_KEEP_ERRNO;
     struct epoll_event events[EVENTS_AT_ONCE];
-    struct timespec timeout = {.tv_sec = timeout_ns / 1000000000,
-                               .tv_nsec = timeout_ns % 1000000000};
-    int n = (int)syscall(SYS_epoll_pwait2, self->epoll_fd, events, EVENTS_AT_ONCE,
-                         timeout_ns < 0 ? NULL : &timeout, NULL, (size_t)0);
-    /* EPERM: seccomp filters of container runtimes that are older than the call. */
-    if (n < 0 && (errno == ENOSYS || errno == EPERM)) {
-        n = wait_milliseconds(self, events, timeout_ns);
-    }
+    int n = rbc_epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, timeout_ns);
     count_wakeup(self, n);
-    return n < 0 ? -errno : 0;
+    return n < 0 ? n : 0;
 }
 
 void rbc_wait_wake(const rbc_wait *self) {

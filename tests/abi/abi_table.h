@@ -62,6 +62,9 @@
     FIELD(rbcore_identity, kind, 24, 8, 0)                                                         \
     FIELD(rbcore_identity, ring_id, 32, 8, 0)                                                      \
     FIELD(rbcore_identity, position, 40, 8, 0)                                                     \
+    STRUCT(rbcore_slice, 16)                                                                       \
+    FIELD(rbcore_slice, data, 0, 8, 0)                                                             \
+    FIELD(rbcore_slice, size, 8, 8, 0)                                                             \
     STRUCT(rbcore_snapshot_info, 96)                                                               \
     FIELD(rbcore_snapshot_info, size, 0, 8, 96)                                                    \
     FIELD(rbcore_snapshot_info, boot_id, 8, 16, 0)                                                 \
@@ -80,6 +83,7 @@
     CONSTANT(VERSION, 0x000100)                                                                    \
     CONSTANT(FEATURE_KERNEL_RING, 1)                                                               \
     CONSTANT(FEATURE_MEMORY_RING, 2)                                                               \
+    CONSTANT(FEATURE_USER_RING, 8)                                                                 \
     CONSTANT(MEMORY_RING_OVERWRITE, 1)                                                             \
     CONSTANT(SOURCE_MAP_FD, 1)                                                                     \
     CONSTANT(SOURCE_PINNED_PATH, 2)                                                                \
@@ -147,6 +151,8 @@
     FUNCTION(producer_reserve, "iWpz")                                                             \
     FUNCTION(producer_submit, "iWpu")                                                              \
     FUNCTION(producer_discard, "iWpu")                                                             \
-    FUNCTION(producer_output, "iWpzu")
+    FUNCTION(producer_output, "iWpzu")                                                             \
+    FUNCTION(producer_reserve_wait, "iWpzl")                                                       \
+    FUNCTION(producer_output_batch, "iWpzu")
 
 #endif /* RBCORE_ABI_TABLE_H */

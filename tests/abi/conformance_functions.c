@@ -20,6 +20,7 @@ START_TEST(features) {
 
     ck_assert_int_eq(CALL(supports, RBCORE_FEATURE_MEMORY_RING), 1);
     ck_assert(kernel == 1 || kernel == 0 || kernel == -EPERM);
+    ck_assert_int_le(CALL(supports, RBCORE_FEATURE_USER_RING), kernel); /* it came later */
     ck_assert_int_eq(CALL(supports, 0), 0);
     ck_assert_int_eq(CALL(supports, UINT32_MAX), 0);
 }

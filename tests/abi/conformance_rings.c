@@ -204,6 +204,46 @@ START_TEST(records_are_released_in_any_order) {
 }
 END_TEST
 
+/* Three slices as the table says that they lie in memory. */
+static void fill_slices(struct memory *slices, const char *const *texts) {
+    for (size_t i = 0; i < 3; i++) {
+        unsigned char *slice = slices->bytes + i * size_of("rbcore_slice");
+
+        SET(slice, slice, data, pointer(texts[i]));
+        SET(slice, slice, size, strlen(texts[i]));
+    }
+}
+
+START_TEST(records_are_written_in_batches) {
+    static const char *const texts[] = {"abc", "", "0123456789abcdef"};
+    struct pair pair;
+    struct records records;
+    struct memory slices;
+    uint64_t producer;
+    void *data = NULL;
+
+    pair_open(&pair, 0);
+    producer = pointer(pair.producer);
+    fill_slices(&slices, texts);
+    ck_assert_int_eq(CALL(producer_output_batch, producer, pointer(&slices), 3, 4), -EINVAL);
+    ck_assert_int_eq(CALL(producer_output_batch, producer, pointer(&slices), 0, 0), 0);
+    ck_assert_int_eq(CALL(producer_output_batch, producer, pointer(&slices), 3, 0), 3);
+    ck_assert_int_eq(CALL(producer_reserve_wait, producer, pointer(&data), 8, (uint64_t)-2),
+                     -EINVAL);
+    ck_assert_int_eq(CALL(producer_reserve_wait, producer, pointer(&data), 8, 1000000), 0);
+    memcpy(data, "last one", 8);
+    ck_assert_int_eq(CALL(producer_submit, producer, handle(&data), 0), 0);
+    ck_assert_int_eq(CALL(producer_reserve_wait, producer, pointer(&data), RING_SIZE - 16, 1000),
+                     -EAGAIN);
+    ck_assert_int_eq(read_records(&pair, &records), 4);
+    assert_record(&pair, records.bytes[0], 0, "abc", 3);
+    assert_record(&pair, records.bytes[1], 16, "", 0);
+    assert_record(&pair, records.bytes[2], 24, "0123456789abcdef", 16);
+    assert_record(&pair, records.bytes[3], 48, "last one", 8);
+    pair_close(&pair);
+}
+END_TEST
+
 static void read_boot_id(unsigned char *id) {
     FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
     char text[64];
@@ -407,6 +447,7 @@ void add_ring_tests(Suite *suite) {
     tcase_add_test(group, records_are_read_and_committed);
     tcase_add_test(group, snapshots);
     tcase_add_test(group, records_are_released_in_any_order);
+    tcase_add_test(group, records_are_written_in_batches);
     tcase_add_test(group, identity_of_a_record);
     tcase_add_test(group, latest_skips_what_is_there);
     tcase_add_test(group, wakeups_and_flags);

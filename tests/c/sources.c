@@ -170,11 +170,11 @@ START_TEST(malformed_sources) {
     refused(&t, s, -EINVAL, -EINVAL);
     s = (rbcore_source)RBCORE_SOURCE_INIT;
     s.kind = RBCORE_SOURCE_MAP_FD;
-    refused(&t, s, -EINVAL, -EOPNOTSUPP);
+    refused(&t, s, -EINVAL, -EINVAL);
     s.kind = RBCORE_SOURCE_PINNED_PATH;
-    refused(&t, s, -EINVAL, -EOPNOTSUPP);
+    refused(&t, s, -EINVAL, -EINVAL);
     s.kind = RBCORE_SOURCE_MAP_ID;
-    refused(&t, s, -EINVAL, -EOPNOTSUPP);
+    refused(&t, s, -EINVAL, -EINVAL);
 
     struct {
         rbcore_source known;
@@ -232,14 +232,14 @@ START_TEST(descriptors_of_other_things) {
     s = (rbcore_source)RBCORE_SOURCE_INIT;
     s.kind = RBCORE_SOURCE_MAP_FD;
     s.fd = file;
-    refused(&t, s, -EBADFD, -EOPNOTSUPP);
+    refused(&t, s, -EBADFD, -EBADFD);
     s.fd = t.f.memory_fd;
-    refused(&t, s, -EBADFD, -EOPNOTSUPP);
+    refused(&t, s, -EBADFD, -EBADFD);
     s.fd = 15000;
-    refused(&t, s, -EBADF, -EOPNOTSUPP);
+    refused(&t, s, -EBADF, -EBADF);
     s.kind = RBCORE_SOURCE_PINNED_PATH;
     s.path = "/nonexistent/ring";
-    refused(&t, s, -ENOENT, -EOPNOTSUPP);
+    refused(&t, s, -ENOENT, -ENOENT);
     trial_close(&t);
     close(file);
     unlink(path);

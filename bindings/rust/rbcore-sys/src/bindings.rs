@@ -4,6 +4,7 @@
 pub const RBCORE_VERSION: u32 = 256;
 pub const RBCORE_FEATURE_KERNEL_RING: u32 = 1;
 pub const RBCORE_FEATURE_MEMORY_RING: u32 = 2;
+pub const RBCORE_FEATURE_USER_RING: u32 = 8;
 pub const RBCORE_MEMORY_RING_OVERWRITE: u32 = 1;
 pub const RBCORE_SOURCE_MAP_FD: u32 = 1;
 pub const RBCORE_SOURCE_PINNED_PATH: u32 = 2;
@@ -810,16 +811,25 @@ pub struct rbcore_producer {
     _unused: [u8; 0],
 }
 unsafe extern "C" {
-    /** Opens a producer for a ring. This version knows sources of kind RBCORE_SOURCE_MEMORY_RING with no
- flags; cookie, path, map_id and loss_fd are not looked at. The caller gives it back by
- rbcore_producer_free. All functions of a producer but rbcore_producer_free may be called by any
- thread, several at once.
+    /** Opens a producer for a memory ring (RBCORE_SOURCE_MEMORY_RING; no flags), or for a user ring: a
+ map of type BPF_MAP_TYPE_USER_RINGBUF, which BPF programs drain with bpf_user_ringbuf_drain().
+ cookie and loss_fd are not looked at. The caller gives it back by rbcore_producer_free. All
+ functions of a producer but rbcore_producer_free may be called by any thread, several at once.
+
+ A user ring has one producer at a time, which several threads may share: a second one of this
+ library, in this process or another, is refused, as a second reader of a ring is. (Producers of
+ other libraries cannot be detected. Two write over each other's records.) RBCORE_SOURCE_INSIST
+ opens all the same: only for a producer known to be dead or hung. What a producer that died, or
+ that is insisted on, left unfinished is discarded: the kernel would wait for it for ever.
    -EINVAL, -E2BIG, -EBADF, -EBADFD, -ENOMEM, -EMFILE, -ENFILE  as rbcore_reader_add;
+   -ENOENT      path or map_id names nothing; memory ring: /proc is not mounted;
+   -EMEDIUMTYPE the map is not of type BPF_MAP_TYPE_USER_RINGBUF;
+   -EBUSY       another producer has the user ring;
    -EBADMSG     the ring's positions are impossible;
-   -EOPNOTSUPP  the source is of another kind;
-   -EACCES, -EPERM  the memory ring's descriptor does not allow writing;
-   -ENOENT      /proc is not mounted;
-   -EUSERS      the ring has RBCORE_PRODUCERS_MAX producers.*/
+   -EACCES, -EPERM  no permission: the descriptor does not allow both reading and writing, or the
+                process lacks the capability that the kernel demands (as rbcore_reader_add);
+   -EUSERS      the memory ring has RBCORE_PRODUCERS_MAX producers;
+   other errors as open(2) gives them for path.*/
     pub fn rbcore_producer_open(
         out: *mut *mut rbcore_producer,
         source: *const rbcore_source,
@@ -827,7 +837,7 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     /** Closes the producer; NULL is allowed. Records that are reserved and neither submitted nor
- discarded are abandoned: the reader skips and counts them.*/
+ discarded are abandoned: the reader skips and counts them, in a user ring they are discarded.*/
     pub fn rbcore_producer_free(self_: *mut rbcore_producer);
 }
 unsafe extern "C" {
@@ -836,16 +846,40 @@ unsafe extern "C" {
  Never blocks for the reader; producers wait for each other for the length of a reserve. If a
  producer died in the middle of its own, that wait takes a millisecond (and has no end if it died
  in another pid namespace while a child that it forked lives). Returns 0.
-   -EAGAIN   the ring is full: the record is lost, and counted as such in the ring. (In overwrite
-             mode: the record whose turn it is to be overwritten is still being written, as in the
-             kernel. One that a dead producer left so is discarded.)
+   -EAGAIN   the ring is full: the record is lost, and counted as such in a memory ring. (In
+             overwrite mode: the record whose turn it is to be overwritten is still being written,
+             as in the kernel. One that a dead producer left so is discarded.)
    -EMSGSIZE the record can never fit: size is more than the ring's size - 16 (the kernel never
-             fills a ring to the last 8 bytes, and each record has a header of 8);
+             fills a ring to the last 8 bytes, and each record has a header of 8). In a user ring:
+             more than its size - 8, or than 16 MiB - 1, which is the largest that a BPF program
+             can be given (a larger one would stop the ring for good);
    -EBADMSG  the ring's positions are impossible, or in overwrite mode its oldest records.*/
     pub fn rbcore_producer_reserve(
         self_: *mut rbcore_producer,
         data: *mut *mut ::core::ffi::c_void,
         size: usize,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /** The same, but waits for room if the ring is full, at most timeout_ns nanoseconds (0: not at all;
+ RBCORE_FOREVER). Several threads may wait at once; who gets the room is not said, so a large
+ record may wait long while others reserve small ones.
+
+ In a user ring a drain ends the wait, even if it freed less than is needed (the wait goes on
+ then). If the BPF program drains with BPF_RB_NO_WAKEUP, nothing tells of it, and the ring is
+ looked at every 10 milliseconds. Readers of a memory ring wake no producer: it is looked at after
+ 50 microseconds, with delays that double up to a millisecond. Returns 0.
+   -EAGAIN   the time is up and the ring still full: as rbcore_producer_reserve;
+   -EINTR    a signal was caught; nothing was reserved, call again;
+   -EINVAL   timeout_ns is negative and not RBCORE_FOREVER;
+   -ENOMEM, -EMFILE, -ENFILE, -ENOSPC  user ring: no memory or file descriptor for the wait (one
+             for each thread that waits), or the user has the most epoll registrations;
+   -EMSGSIZE, -EBADMSG  as rbcore_producer_reserve.*/
+    pub fn rbcore_producer_reserve_wait(
+        self_: *mut rbcore_producer,
+        data: *mut *mut ::core::ffi::c_void,
+        size: usize,
+        timeout_ns: i64,
     ) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
@@ -874,6 +908,51 @@ unsafe extern "C" {
         self_: *mut rbcore_producer,
         data: *const ::core::ffi::c_void,
         size: usize,
+        flags: u32,
+    ) -> ::core::ffi::c_int;
+}
+/// The content of a record to be written. (Laid out like the struct iovec of writev(2).)
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct rbcore_slice {
+    /// may be NULL if size is 0
+    pub data: *const ::core::ffi::c_void,
+    /// bytes
+    pub size: usize,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of rbcore_slice"][::core::mem::size_of::<rbcore_slice>() - 16usize];
+    ["Alignment of rbcore_slice"][::core::mem::align_of::<rbcore_slice>() - 8usize];
+    [
+        "Offset of field: rbcore_slice::data",
+    ][::core::mem::offset_of!(rbcore_slice, data) - 0usize];
+    [
+        "Offset of field: rbcore_slice::size",
+    ][::core::mem::offset_of!(rbcore_slice, size) - 8usize];
+};
+impl Default for rbcore_slice {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+unsafe extern "C" {
+    /** Writes count records in a row, slices[0] first: none of another thread's comes between them, and
+ the reader gets all at once and is woken at most once. That costs less than as many outputs.
+ Other producers wait while the records are copied. Returns how many were written, from the first
+ on: fewer than count (at most INT_MAX) if the next one did not fit or is at fault; writing the
+ rest tells which. None of the others is lost or counted as lost: they are still the caller's.
+   -EAGAIN   none was written: the ring is full;
+   -EMSGSIZE, -EBADMSG  none was written: as rbcore_producer_reserve, for the first;
+   -EINVAL   a flag is unknown; or none was written: slices[0].data is NULL and its size is not 0.*/
+    pub fn rbcore_producer_output_batch(
+        self_: *mut rbcore_producer,
+        slices: *const rbcore_slice,
+        count: usize,
         flags: u32,
     ) -> ::core::ffi::c_int;
 }

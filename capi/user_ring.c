@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: MIT */
+#include "user_ring.h"
+
+#include "fence.h"
+#include "map.h"
+#include "ring.h"
+#include "source.h"
+#include "wait.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The largest record that a BPF program can look at (DYNPTR_MAX_SIZE in linux/bpf.h). The kernel
+ * refuses to pass a larger one, even a discarded one: it would stop the ring for good. */
+#define RECORD_MAX ((UINT32_C(1) << 24) - 1)
+
+/* Tells our records from those of other libraries, which leave the word 0. The kernel does not look
+ * at it. */
+#define TOKEN_BIT (UINT32_C(1) << 31)
+
+/* How long a wait may miss that a BPF program drained with BPF_RB_NO_WAKEUP. */
+#define LOOK_AGAIN_NS INT64_C(10000000)
+
+/* ---- The lock ---- */
+
+/*
+ * Held for some nanoseconds, and among the threads of one process. So a waiter spins; if that takes
+ * too long, the owner was preempted and the waiter sleeps, as well for a while as until somebody
+ * wakes it: that spares the unlock a read-modify-write.
+ */
+#define SPINS 100
+#define SLEEP_NS 50000
+
+static void wait_for_lock(rbc_user_ring *self) {
+    for (int i = 0; i < SPINS; i++) {
+        if (!atomic_load_explicit(&self->is_locked, memory_order_relaxed)) {
+            return;
+        }
+        rbc_relax();
+    }
+    struct timespec pause = {.tv_nsec = SLEEP_NS};
+    nanosleep(&pause, NULL);
+}
+
+static void take_lock(rbc_user_ring *self) {
+    while (atomic_exchange_explicit(&self->is_locked, true, memory_order_acquire)) {
+        wait_for_lock(self);
+    }
+}
+
+static void drop_lock(rbc_user_ring *self) {
+    atomic_store_explicit(&self->is_locked, false, memory_order_release);
+}
+
+/* ---- Records ---- */
+
+static rbc_header *header_at(const rbc_user_ring *self, uint64_t position) {
+    uint64_t offset = position & (self->mapping.data_size - 1);
+    return (rbc_header *)(void *)(self->mapping.data + offset);
+}
+
+/* The kernel passes a record with this. */
+static void store_length(rbc_header *header, uint32_t length) {
+    /* Release: the data is there before. Pairs with smp_load_acquire(hdr) in
+     * __bpf_user_ringbuf_peek(). */
+    atomic_store_explicit(&header->length, length, memory_order_release);
+}
+
+/*
+ * Loads positions, and looks whether span bytes are free behind the producer's. consumer_pos is the
+ * kernel's, and its cache line usually with the CPU that drains: it is loaded only where what we
+ * know of it is not enough.
+ */
+static int find_room(rbc_user_ring *self, uint64_t producer, uint64_t span) {
+    uint64_t size = self->mapping.data_size;
+    if (producer % 8 == 0 && producer - self->seen_consumer <= size - span) {
+        return 0;
+    }
+    /* Acquire: the kernel is done with the space before. Pairs with smp_store_release(
+     * &rb->consumer_pos) in __bpf_user_ringbuf_sample_release(). */
+    self->seen_consumer = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
+    uint64_t used = producer - self->seen_consumer;
+    if (producer % 8 != 0 || used > size) {
+        return -EBADMSG;
+    }
+    return used <= size - span ? 0 : -EAGAIN;
+}
+
+/* Only we write it, but whoever has the map could. */
+static uint64_t load_producer_pos(const rbc_user_ring *self) {
+    return atomic_load_explicit(self->producer_pos, memory_order_relaxed);
+}
+
+static void store_producer_pos(rbc_user_ring *self, uint64_t position) {
+    /* Release: whoever sees the position sees the headers before it. Pairs with
+     * smp_load_acquire(&rb->producer_pos) in __bpf_user_ringbuf_peek(). */
+    atomic_store_explicit(self->producer_pos, position, memory_order_release);
+}
+
+static int reserve_locked(rbc_user_ring *self, rbc_header **out, uint32_t size) {
+    uint64_t producer = load_producer_pos(self), span = rbc_record_span(size);
+    int error = find_room(self, producer, span);
+    if (error != 0) {
+        return error;
+    }
+    rbc_header *header = header_at(self, producer);
+    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
+    atomic_store_explicit(&header->length, size | RBC_BUSY, memory_order_relaxed);
+    store_producer_pos(self, producer + span);
+    *out = header;
+    return 0;
+}
+
+int rbc_user_ring_reserve(rbc_user_ring *self, void **data, size_t size) {
+    if (size > self->size_max) {
+        return -EMSGSIZE;
+    }
+    rbc_header *header = NULL;
+    take_lock(self);
+    int error = reserve_locked(self, &header, (uint32_t)size);
+    drop_lock(self);
+    if (error == 0) {
+        *data = header + 1;
+    }
+    return error;
+}
+
+/* The header of a record that this producer has reserved, or NULL. */
+static rbc_header *reserved_header(const rbc_user_ring *self, const void *data) {
+    uintptr_t offset = (uintptr_t)data - (uintptr_t)self->mapping.data - RBC_HEADER_SIZE;
+    if (data == NULL || offset % 8 != 0 || offset >= self->mapping.data_size) {
+        return NULL;
+    }
+    rbc_header *header = header_at(self, offset);
+    return atomic_load_explicit(&header->owner, memory_order_relaxed) == self->token ? header
+                                                                                     : NULL;
+}
+
+int rbc_user_ring_finish(rbc_user_ring *self, void *data, uint32_t discard) {
+    rbc_header *header = reserved_header(self, data);
+    if (header == NULL) {
+        return -EINVAL;
+    }
+    uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
+    if (!(length & RBC_BUSY)) {
+        return -EINVAL;
+    }
+    /* No full barrier, as a producer in the kernel needs it: nobody has to be woken. */
+    store_length(header, (length & ~RBC_BUSY) | discard);
+    return 0;
+}
+
+/* ---- Batches ---- */
+
+/* Writes a record at *end, where the kernel does not look yet, and moves *end. */
+static int append(rbc_user_ring *self, uint64_t *end, const rbcore_slice *slice) {
+    if (slice->size > self->size_max) {
+        return -EMSGSIZE;
+    }
+    if (slice->data == NULL && slice->size != 0) {
+        return -EINVAL;
+    }
+    uint64_t span = rbc_record_span((uint32_t)slice->size);
+    int error = find_room(self, *end, span);
+    if (error != 0) {
+        return error;
+    }
+    rbc_header *header = header_at(self, *end);
+    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
+    atomic_store_explicit(&header->length, (uint32_t)slice->size, memory_order_relaxed);
+    if (slice->size != 0) {
+        memcpy(header + 1, slice->data, slice->size);
+    }
+    *end += span;
+    return 0;
+}
+
+/* No record is ever BUSY: all become visible at once, with the one store of producer_pos. */
+int rbc_user_ring_output_batch(rbc_user_ring *self, const rbcore_slice *slices, size_t count) {
+    int error = 0;
+    size_t done = 0;
+    take_lock(self);
+    uint64_t end = load_producer_pos(self);
+    while (done < count && (error = append(self, &end, &slices[done])) == 0) {
+        done++;
+    }
+    if (done > 0) {
+        store_producer_pos(self, end);
+    }
+    drop_lock(self);
+    return done > 0 ? (int)done : error;
+}
+
+/* ---- Waiting for room ---- */
+
+/*
+ * Each waiter has an epoll instance of its own: an edge goes to one of those who wait on the same.
+ * It is taken before the ring is found full, so that no edge after that is missed; an old one that
+ * is still in it costs one more look.
+ */
+static int take_epoll(rbc_user_ring *self) {
+    int fd = atomic_exchange_explicit(&self->epoll_fd, -1, memory_order_acq_rel);
+    if (fd >= 0) {
+        return fd;
+    }
+    fd = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event event = {.events = EPOLLOUT | EPOLLET};
+    if (fd >= 0 && epoll_ctl(fd, EPOLL_CTL_ADD, self->fd, &event) != 0) {
+        int error = -errno;
+        close(fd);
+        return error;
+    }
+    return fd < 0 ? -errno : fd;
+}
+
+static void give_epoll(rbc_user_ring *self, int fd) {
+    int spare = atomic_exchange_explicit(&self->epoll_fd, fd, memory_order_acq_rel);
+    if (spare >= 0) {
+        close(spare);
+    }
+}
+
+static int wait_for_room(int epoll_fd, int64_t deadline_ns) {
+    int64_t left = deadline_ns - rbc_now_ns();
+    if (left <= 0) {
+        return -EAGAIN;
+    }
+    struct epoll_event event;
+    int n = rbc_epoll_wait(epoll_fd, &event, 1, left < LOOK_AGAIN_NS ? left : LOOK_AGAIN_NS);
+    return n < 0 ? n : 0;
+}
+
+int rbc_user_ring_reserve_wait(rbc_user_ring *self, void **data, size_t size, int64_t deadline_ns) {
+    int epoll_fd = take_epoll(self);
+    if (epoll_fd < 0) {
+        return epoll_fd;
+    }
+    int error = rbc_user_ring_reserve(self, data, size);
+    while (error == -EAGAIN && (error = wait_for_room(epoll_fd, deadline_ns)) == 0) {
+        error = rbc_user_ring_reserve(self, data, size);
+    }
+    give_epoll(self, epoll_fd);
+    return error;
+}
+
+/* ---- Opening and closing ---- */
+
+/*
+ * Discards what producers reserved that will not finish it; the kernel would wait for it for ever.
+ * token is theirs, or 0 for all of this library.
+ */
+static void discard_abandoned(rbc_user_ring *self, uint32_t token) {
+    uint64_t position = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
+    uint64_t end = load_producer_pos(self);
+    /* Content that makes no sense can lead past the end; then the difference is huge. */
+    while (position != end && end - position <= self->mapping.data_size) {
+        rbc_header *header = header_at(self, position);
+        uint32_t length = atomic_load_explicit(&header->length, memory_order_acquire);
+        uint32_t owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
+        if (length & RBC_BUSY && owner & TOKEN_BIT && (token == 0 || owner == token)) {
+            store_length(header, (length & ~RBC_BUSY) | RBC_DISCARD);
+        }
+        position += rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
+    }
+}
+
+static int map_ring(rbc_user_ring *self, const rbcore_source *source, uint32_t *map_id) {
+    self->fd = rbc_source_open_map(source);
+    if (self->fd < 0) {
+        return self->fd;
+    }
+    struct bpf_map_info info;
+    int error = rbc_map_info(self->fd, &info);
+    if (error != 0) {
+        return error;
+    }
+    if (info.type != RBC_MAP_TYPE_USER_RING) {
+        return -EMEDIUMTYPE;
+    }
+    if (!rbc_ring_size_is_valid(info.max_entries, rbc_page_size())) {
+        return -EBADMSG;
+    }
+    *map_id = info.id;
+    return rbc_mapping_open_user_map(&self->mapping, self->fd, info.max_entries);
+}
+
+static int claim(rbc_user_ring *self, uint32_t map_id, bool insist) {
+    bool lock_is_ours, is_guarded;
+    self->lock_fd = rbc_owner_lock_fd(self->fd, &lock_is_ours);
+    return rbc_owner_claim(&self->owner, self->mapping.producer_page, self->mapping.page_size,
+                           self->lock_fd, lock_is_ours, map_id, insist, &is_guarded);
+}
+
+static int open_ring(rbc_user_ring *self, const rbcore_source *source) {
+    uint32_t map_id = 0;
+    int error = map_ring(self, source, &map_id);
+    if (error == 0) {
+        error = claim(self, map_id, source->flags & RBCORE_SOURCE_INSIST);
+    }
+    if (error != 0) {
+        return error;
+    }
+    self->consumer_pos = (const _Atomic uint64_t *)(const void *)self->mapping.consumer_page;
+    self->producer_pos = (_Atomic uint64_t *)(void *)self->mapping.producer_page;
+    uint64_t largest = self->mapping.data_size - RBC_HEADER_SIZE;
+    self->size_max = largest < RECORD_MAX ? (uint32_t)largest : RECORD_MAX;
+    self->token = TOKEN_BIT | (uint32_t)rbc_now_ns();
+    self->seen_consumer = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
+    uint64_t producer = load_producer_pos(self);
+    if (producer % 8 != 0 || producer - self->seen_consumer > self->mapping.data_size) {
+        rbc_owner_yield(&self->owner);
+        return -EBADMSG;
+    }
+    discard_abandoned(self, 0);
+    return 0;
+}
+
+int rbc_user_ring_open(rbc_user_ring *self, const rbcore_source *source) {
+    *self = (rbc_user_ring){.fd = -1, .lock_fd = -1};
+    atomic_init(&self->epoll_fd, -1);
+    int error = open_ring(self, source);
+    if (error != 0) {
+        rbc_user_ring_close(self);
+    }
+    return error;
+}
+
+void rbc_user_ring_leave(rbc_user_ring *self) {
+    discard_abandoned(self, self->token);
+    rbc_owner_yield(&self->owner);
+}
+
+void rbc_user_ring_close(rbc_user_ring *self) {
+    rbc_mapping_close(&self->mapping);
+    int epoll_fd = atomic_load_explicit(&self->epoll_fd, memory_order_relaxed);
+    if (epoll_fd >= 0) {
+        close(epoll_fd);
+    }
+    if (self->lock_fd >= 0 && self->lock_fd != self->fd) {
+        close(self->lock_fd);
+    }
+    if (self->fd >= 0) {
+        close(self->fd);
+    }
+}

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: MIT */
+/* The user ring under way: waiting for room, several threads, a million records there and back. */
+#include "user_support.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SMALL ((uint32_t)sizeof(struct request))
+
+static void fill_ring(const struct user *user) {
+    int error;
+    while ((error = send_request(user, 1, 0, SMALL)) == 0)
+        ;
+    ck_assert_int_eq(error, -EAGAIN);
+}
+
+/* ---- One who waits ------------------------------------------------------------------------- */
+
+struct waiter {
+    pthread_t thread;
+    const struct user *user;
+    int64_t timeout, ended;
+    uint32_t size;
+    _Atomic int result; /* 1: still at it */
+};
+
+static void *wait_for_room(void *argument) {
+    struct waiter *self = argument;
+    void *data;
+    int result =
+        rbcore_producer_reserve_wait(self->user->producer, &data, self->size, self->timeout);
+    self->ended = now();
+    if (result == 0) {
+        fill_request(data, 2, 0, self->size);
+        rbcore_producer_submit(self->user->producer, data, 0);
+    }
+    atomic_store(&self->result, result);
+    return NULL;
+}
+
+static void start(struct waiter *self, const struct user *user, uint32_t size, int64_t timeout) {
+    self->user = user;
+    self->size = size;
+    self->timeout = timeout;
+    atomic_store(&self->result, 1);
+    ck_assert_int_eq(pthread_create(&self->thread, NULL, wait_for_room, self), 0);
+}
+
+static int join(struct waiter *self) {
+    ck_assert_int_eq(pthread_join(self->thread, NULL), 0);
+    return atomic_load(&self->result);
+}
+
+START_TEST(timeouts) {
+    struct user user = open_user(pages(1), pages(1));
+    void *data;
+    ck_assert_int_eq(rbcore_producer_reserve_wait(user.producer, &data, SMALL, -2), -EINVAL);
+    ck_assert_int_eq(rbcore_producer_reserve_wait(user.producer, NULL, SMALL, 0), -EINVAL);
+    ck_assert_int_eq(rbcore_producer_reserve_wait(user.producer, &data, pages(1), RBCORE_FOREVER),
+                     -EMSGSIZE);
+    ck_assert_int_eq(rbcore_producer_reserve_wait(user.producer, &data, SMALL, INT64_MAX), 0);
+    ck_assert_int_eq(rbcore_producer_discard(user.producer, data, 0), 0);
+    fill_ring(&user);
+    ck_assert_int_eq(rbcore_producer_reserve_wait(user.producer, &data, SMALL, 0), -EAGAIN);
+    for (int i = 0; i < 3; i++) {
+        int64_t begin = now();
+        ck_assert_int_eq(
+            rbcore_producer_reserve_wait(user.producer, &data, SMALL, 25 * MILLISECOND), -EAGAIN);
+        ck_assert_int_ge(now() - begin, 25 * MILLISECOND);
+    }
+    close_user(&user);
+}
+END_TEST
+
+/* The map's descriptor is ready for writing as long as a byte is free: whoever waits for that alone
+ * spins where the record does not fit. */
+START_TEST(no_spinning_while_a_little_is_free) {
+    struct user user = open_user(pages(1), pages(1));
+    struct pollfd map = {.fd = user_fd(&user), .events = POLLOUT};
+    void *data;
+    fill_ring(&user);
+    ck_assert_int_eq(poll(&map, 1, 0), 1);
+    int64_t cpu = thread_cpu_time();
+    ck_assert_int_eq(rbcore_producer_reserve_wait(user.producer, &data, SMALL, 400 * MILLISECOND),
+                     -EAGAIN);
+    ck_assert_int_lt(thread_cpu_time() - cpu, 100 * MILLISECOND);
+    close_user(&user);
+}
+END_TEST
+
+#define ROUNDS 40
+
+/* Draining wakes: sooner than the next look of one that nobody wakes, at least once. */
+START_TEST(a_drain_wakes) {
+    struct user user = open_user(pages(1), 2 * pages(1));
+    int64_t shortest = INT64_MAX;
+    for (int i = 0; i < ROUNDS; i++) {
+        struct waiter waiter;
+        fill_ring(&user);
+        start(&waiter, &user, SMALL, WATCHDOG);
+        sleep_ms(5);
+        int64_t begin = now();
+        ck_assert_int_gt(drain(&user), 0);
+        ck_assert_int_eq(join(&waiter), 0);
+        if (waiter.ended - begin < shortest)
+            shortest = waiter.ended - begin;
+        rbcore_record records[256];
+        while (rbcore_reader_read(user.reader, records, 256) > 0)
+            rbcore_reader_commit(user.reader, NULL, 0);
+    }
+    ck_assert_int_lt(shortest, 2 * MILLISECOND);
+    close_user(&user);
+}
+END_TEST
+
+/* What nobody is told of is found out by looking. */
+START_TEST(a_drain_that_does_not_wake) {
+    struct user user = open_user(pages(1), 2 * pages(1));
+    struct waiter waiter;
+    fill_ring(&user);
+    start(&waiter, &user, SMALL, WATCHDOG);
+    sleep_ms(20);
+    struct drain_args args = {.flags = BPF_RB_NO_WAKEUP};
+    drain_with(&user, &args);
+    ck_assert_int_gt(args.result, 0);
+    ck_assert_int_eq(join(&waiter), 0);
+    ck_assert_int_eq(drain(&user), 1);
+    close_user(&user);
+}
+END_TEST
+
+/* A drain that frees too little is not the end of a wait. */
+START_TEST(a_wait_for_much) {
+    struct user user = open_user(pages(1), 2 * pages(1));
+    struct waiter waiter;
+    fill_ring(&user);
+    start(&waiter, &user, (uint32_t)pages(1) / 2 + 100, WATCHDOG);
+    uint64_t freed = 0;
+    while (freed < pages(1) / 2) { /* and less than a record was free before */
+        ck_assert_int_eq(atomic_load(&waiter.result), 1);
+        struct drain_args args = {.stop_after = 5};
+        drain_with(&user, &args);
+        ck_assert_int_eq(args.result, 5);
+        freed += 5 * room_of(SMALL);
+    }
+    drain(&user);
+    ck_assert_int_eq(join(&waiter), 0);
+    close_user(&user);
+}
+END_TEST
+
+/* Each one who waits has to hear of a drain, also if another one was told first and does not fit. */
+START_TEST(several_wait) {
+    struct user user = open_user(pages(1), 2 * pages(1));
+    for (int round = 0; round < 10; round++) {
+        struct waiter large, small[3];
+        fill_ring(&user);
+        start(&large, &user, (uint32_t)pages(1) - 8 - 256, WATCHDOG);
+        for (int i = 0; i < 3; i++)
+            start(&small[i], &user, SMALL, WATCHDOG);
+        sleep_ms(2);
+        struct drain_args args = {.stop_after = 4};
+        drain_with(&user, &args);
+        for (int i = 0; i < 3; i++)
+            ck_assert_int_eq(join(&small[i]), 0);
+        ck_assert_int_eq(atomic_load(&large.result), 1);
+        while (atomic_load(&large.result) == 1)
+            drain_with(&user, &args);
+        ck_assert_int_eq(join(&large), 0);
+        args = (struct drain_args){0};
+        drain_with(&user, &args);
+    }
+    close_user(&user);
+}
+END_TEST
+
+static void ignore(int signal) {
+    (void)signal;
+}
+
+START_TEST(a_signal_ends_a_wait) {
+    struct user user = open_user(pages(1), pages(1));
+    struct sigaction action = {.sa_handler = ignore}; /* not SA_RESTART */
+    struct waiter waiter;
+    ck_assert_int_eq(sigaction(SIGUSR1, &action, NULL), 0);
+    fill_ring(&user);
+    start(&waiter, &user, SMALL, WATCHDOG);
+    while (atomic_load(&waiter.result) == 1) {
+        sleep_ms(1);
+        pthread_kill(waiter.thread, SIGUSR1);
+    }
+    ck_assert_int_eq(join(&waiter), -EINTR);
+    close_user(&user);
+}
+END_TEST
+
+/* ---- Many records -------------------------------------------------------------------------- */
+
+#define THREADS 4
+#define ROUND_TRIPS UINT64_C(1000000)
+
+struct sender {
+    pthread_t thread;
+    const struct user *user;
+    uint32_t id;
+    uint64_t count;
+    int error;
+};
+
+/* Every record waits for its room. One of eight is discarded, under a name that nobody may see. */
+static void *send_one_by_one(void *argument) {
+    struct sender *self = argument;
+    for (uint64_t i = 0, sequence = 0; sequence < self->count && !self->error; i++) {
+        uint32_t size = SMALL + (uint32_t)(i * 13 % 90);
+        bool discard = i % 8 == 5;
+        void *data;
+        self->error =
+            rbcore_producer_reserve_wait(self->user->producer, &data, size, RBCORE_FOREVER);
+        if (self->error)
+            break;
+        fill_request(data, discard ? NO_PRODUCER : self->id, sequence, size);
+        self->error = discard ? rbcore_producer_discard(self->user->producer, data, 0)
+                              : rbcore_producer_submit(self->user->producer, data, 0);
+        sequence += !discard;
+    }
+    return NULL;
+}
+
+#define BATCH 64
+
+/* In batches; where the ring is full, one record that waits. */
+static void *send_in_batches(void *argument) {
+    struct sender *self = argument;
+    unsigned char data[BATCH][64];
+    rbcore_slice slices[BATCH];
+    for (uint64_t sequence = 0; sequence < self->count && !self->error;) {
+        size_t count = self->count - sequence < BATCH ? self->count - sequence : BATCH;
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t size = SMALL + (uint32_t)((sequence + i) % 40);
+            fill_request(data[i], self->id, sequence + i, size);
+            slices[i] = (rbcore_slice){.data = data[i], .size = size};
+        }
+        int written = rbcore_producer_output_batch(self->user->producer, slices, count, 0);
+        if (written > 0) {
+            sequence += (uint64_t)written;
+            continue;
+        }
+        void *room;
+        self->error = written == -EAGAIN
+                          ? rbcore_producer_reserve_wait(self->user->producer, &room,
+                                                         slices[0].size, RBCORE_FOREVER)
+                          : written;
+        if (self->error)
+            break;
+        memcpy(room, data[0], slices[0].size);
+        self->error = rbcore_producer_submit(self->user->producer, room, 0);
+        sequence++;
+    }
+    return NULL;
+}
+
+/* Drains until `total` records came, and looks whether they are each sender's, in order. */
+static void account_for(const struct user *user, uint64_t total, uint64_t *expected,
+                        uint32_t senders) {
+    static rbcore_record records[512];
+    uint64_t seen = 0;
+    while (seen < total) {
+        struct drain_args args = {.stop_after = 1000}; /* for as many is room among the answers */
+        int n;
+        drain_with(user, &args);
+        if (args.refused || args.result < 0)
+            ck_abort_msg("drain: %ld, %lu refused", (long)args.result, (unsigned long)args.refused);
+        while ((n = rbcore_reader_read(user->reader, records, 512)) > 0) {
+            for (int i = 0; i < n; i++) {
+                const struct answer *answer = records[i].data;
+                if (answer->producer >= senders || !answer->is_whole ||
+                    answer->sequence != expected[answer->producer]++)
+                    ck_abort_msg("after %lu: record %lu of %u", (unsigned long)seen,
+                                 (unsigned long)answer->sequence, answer->producer);
+                seen++;
+            }
+            rbcore_reader_commit(user->reader, NULL, 0);
+        }
+    }
+    ck_assert_uint_eq(seen, total);
+}
+
+START_TEST(a_million_round_trips) {
+    struct user user = open_user(pages(16), pages(32));
+    struct sender sender = {.user = &user, .count = ROUND_TRIPS};
+    uint64_t expected[1] = {0};
+    ck_assert_int_eq(pthread_create(&sender.thread, NULL, send_in_batches, &sender), 0);
+    account_for(&user, ROUND_TRIPS, expected, 1);
+    ck_assert_int_eq(pthread_join(sender.thread, NULL), 0);
+    ck_assert_int_eq(sender.error, 0);
+    ck_assert_int_eq(drain(&user), 0);
+    assert_no_answer(&user);
+    close_user(&user);
+}
+END_TEST
+
+START_TEST(several_threads) {
+    struct user user = open_user(pages(4), pages(32));
+    struct sender senders[THREADS];
+    uint64_t expected[THREADS] = {0};
+    for (uint32_t i = 0; i < THREADS; i++) {
+        senders[i] = (struct sender){.user = &user, .id = i, .count = 20000};
+        ck_assert_int_eq(pthread_create(&senders[i].thread, NULL,
+                                        i % 2 ? send_one_by_one : send_in_batches, &senders[i]),
+                         0);
+    }
+    account_for(&user, THREADS * senders[0].count, expected, THREADS);
+    for (int i = 0; i < THREADS; i++) {
+        ck_assert_int_eq(pthread_join(senders[i].thread, NULL), 0);
+        ck_assert_int_eq(senders[i].error, 0);
+    }
+    ck_assert_int_eq(drain(&user), 0);
+    assert_no_answer(&user);
+    close_user(&user);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("user ring, waiting");
+    add_test(suite, "timeouts", timeouts);
+    add_test(suite, "no spinning while a little is free", no_spinning_while_a_little_is_free);
+    add_test(suite, "a drain wakes", a_drain_wakes);
+    add_test(suite, "a drain that does not wake", a_drain_that_does_not_wake);
+    add_test(suite, "a wait for much", a_wait_for_much);
+    add_test(suite, "several wait", several_wait);
+    add_test(suite, "a signal ends a wait", a_signal_ends_a_wait);
+    add_test(suite, "a million round trips", a_million_round_trips);
+    add_test(suite, "several threads", several_threads);
+    return run_tests(suite, user_ring_missing());
+}
