@@ -9,8 +9,10 @@ generate.py --check    compares with what is committed, and looks whether each b
 bindings/python/c/rbcore.cdef           the declarations for cffi
 bindings/python/src/rbcore/_rbcore.pyi  their types
 bindings/python/src/rbcore/_abi.py      statistics, and what the header says of each error
+bindings/go/generated.go                constants and statistics, on each platform
+bindings/go/generated_cgo.go            statistics out of C's, and what the header says of each error
 
-Go and Rust take theirs from the header by cgo and bindgen.
+The other declarations Go and Rust take from the header by cgo and bindgen.
 
 A binding wraps a function if its sources name it. What it leaves out on purpose stands, with the
 reason, in its not-wrapped.txt.
@@ -21,6 +23,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,7 +44,7 @@ WRAPPERS = {
     "rust": (("rust/rbcore/src/**/*.rs",), r"\b(rbcore_\w+)\b"),
 }
 COMMENT = re.compile(r"//.*|/\*.*?\*/|^\s*#.*", re.MULTILINE)
-GENERATED = {"_abi.py"}
+GENERATED = {"_abi.py", "generated.go", "generated_cgo.go"}
 
 TYPES = """typedef unsigned long size_t; typedef unsigned char uint8_t; typedef unsigned short uint16_t;
 typedef unsigned int uint32_t; typedef unsigned long uint64_t; typedef int int32_t;
@@ -207,6 +210,16 @@ def errors_of(function: Function) -> dict[str, str]:
     return {name: cause.rstrip(";. ") for name, cause in found.items() if cause}
 
 
+def causes_of(header: Header) -> Iterator[tuple[str, str, str]]:
+    """Function, errno's name and cause; "as another function" is looked up there."""
+    errors = {function.name: errors_of(function) for function in header.functions}
+    for function in header.functions:
+        for name, cause in errors[function.name].items():
+            if reference := re.match(r"as (rbcore_\w+)", cause):
+                cause = errors[reference[1]].get(name, cause)
+            yield function.name, name, cause
+
+
 # ---- Python ----------------------------------------------------------------------------------------
 
 
@@ -272,12 +285,96 @@ def write_python(header: Header) -> str:
         lines.append("")
     lines += ["", "#: What the header says of a function's errors."]
     lines += ["CAUSES: dict[tuple[str, int], str] = {"]
-    errors = {function.name: errors_of(function) for function in header.functions}
-    for function in header.functions:
-        for name, cause in errors[function.name].items():
-            if reference := re.match(r"as (rbcore_\w+)", cause):
-                cause = errors[reference[1]].get(name, cause)
-            lines.append(f"    ({quote(function.name)}, errno.{name}): {quote(cause)},")
+    for function, name, cause in causes_of(header):
+        lines.append(f"    ({quote(function)}, errno.{name}): {quote(cause)},")
+    return "\n".join(lines + ["}"]) + "\n"
+
+
+# ---- Go ----------------------------------------------------------------------------------------------
+
+GO_NOTICE = "// Code generated from include/rbcore/rbcore.h by bindings/generate.py. DO NOT EDIT.\n"
+# What is part of the package, of the constants and of the statistics; a reader there has one ring.
+GO_CONSTANTS = re.compile("RBCORE_(FEATURE_.*|NO_WAKEUP|FORCE_WAKEUP|UNKNOWN|PRODUCERS_MAX)")
+GO_FLAGS = re.compile("RBCORE_RING_(?!S)")
+GO_NO_STATISTICS = {"size", "rings", "cookie", "flags"}
+# Its own words for what the header's comments speak of.
+GO_WORDS = {
+    "RBCORE_READER_RELEASE": "WithRelease",
+    "RBCORE_SOURCE_LATEST": "WithLatest",
+    "RBCORE_SOURCE_INSIST": "WithInsist",
+    "rbcore_reader_interrupt": "a context that is done",
+    "rbcore_reader_flush": "Flush",
+    "rbcore_reader_shutdown": "Close",
+    "rbcore_reader_next": "WithMaxLatency",
+    "rbcore_ring_stats": "Stats",
+    "rbcore_memory_ring_create": "NewMemoryRing",
+}
+
+
+def go_name(name: str) -> str:
+    """RBCORE_NO_WAKEUP or map_id, as Go writes it."""
+    parts = name.removeprefix("RBCORE_").lower().split("_")
+    return "".join("ID" if part == "id" else part.capitalize() for part in parts)
+
+
+def go_text(header: Header, text: str) -> str:
+    words = GO_WORDS | {
+        constant.name: go_name(constant.name)
+        for constant in header.constants
+        if GO_CONSTANTS.fullmatch(constant.name)
+    }
+    return re.sub(r"\brbcore_\w+|\bRBCORE_\w+", lambda match: words.get(match[0], match[0]), text)
+
+
+def go_statistics(header: Header) -> Iterator[tuple[str, Field]]:
+    """The structs' fields, each name once, with the variable that it is taken from."""
+    seen = set(GO_NO_STATISTICS)
+    structs = {struct.name: struct for struct in header.structs}
+    for name, variable in (("rbcore_reader_stats", "reader"), ("rbcore_ring_stats", "ring")):
+        for member in structs[name].fields:
+            if member.name not in seen:
+                seen.add(member.name)
+                yield variable, member
+
+
+def write_go(header: Header) -> str:
+    lines = [f"{GO_NOTICE}\n// SPDX-License-Identifier: MIT\n\npackage ringbuf\n\nconst ("]
+    for constant in header.constants:
+        if GO_CONSTANTS.fullmatch(constant.name):
+            name = go_name(constant.name)
+            doc = constant.doc[:1].lower() + constant.doc[1:] if constant.doc[1:2].islower() else constant.doc
+            lines += wrap("\t//", f"{name}: {go_text(header, doc)}")
+            lines += [f"\t{name} = {constant.value}"]
+    lines += [")", "", "// Stats says what a reader did and how its ring stands. Records count as handed"]
+    lines += ["// out when they were fetched, a batch at a time."]
+    lines += ["type Stats struct {"]
+    for _, member in go_statistics(header):
+        lines += wrap("\t//", go_text(header, member.doc))
+        lines += [f"\t{go_name(member.name)} uint64"]
+    for constant in header.constants:
+        if GO_FLAGS.match(constant.name):
+            lines += wrap("\t//", go_text(header, constant.doc))
+            lines += [f"\t{go_name(constant.name.replace('_RING_', '_'))} bool"]
+    return "\n".join(lines + ["}"]) + "\n"
+
+
+def write_go_cgo(header: Header) -> str:
+    lines = ["//go:build linux && cgo\n", f"{GO_NOTICE}\n// SPDX-License-Identifier: MIT\n"]
+    lines += ["package ringbuf\n", '// #include "shim.h"', 'import "C"\n', 'import "syscall"\n']
+    lines += ["func statsOf(reader *C.rbcore_reader_stats, ring *C.rbcore_ring_stats) Stats {"]
+    lines += ["\tvar stats Stats"]
+    for variable, member in go_statistics(header):
+        lines.append(f"\tstats.{go_name(member.name)} = uint64({variable}.{member.name})")
+    for constant in header.constants:
+        if GO_FLAGS.match(constant.name):
+            name = go_name(constant.name.replace("_RING_", "_"))
+            lines.append(f"\tstats.{name} = ring.flags&C.{constant.name} != 0")
+    lines += ["\treturn stats", "}\n", "// What the header says of a function's errors."]
+    lines += ["var causes = []struct {", "\tfunction string", "\terrno    syscall.Errno"]
+    lines += ["\ttext     string", "}{"]
+    for function, name, cause in causes_of(header):
+        text = quote(go_text(header, cause))
+        lines.append(f"\t{{{quote(function)}, syscall.{name}, {text}}},")
     return "\n".join(lines + ["}"]) + "\n"
 
 
@@ -327,6 +424,8 @@ def main() -> int:
         "python/c/rbcore.cdef": write_cdef(header),
         "python/src/rbcore/_rbcore.pyi": write_stub(header),
         "python/src/rbcore/_abi.py": write_python(header),
+        "go/generated.go": write_go(header),
+        "go/generated_cgo.go": write_go_cgo(header),
     }
     failed = 0
     for name, text in results.items():

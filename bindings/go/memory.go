@@ -29,7 +29,7 @@ type MemoryRing struct {
 func NewMemoryRing(size int) (*MemoryRing, error) {
 	var memory, event C.int
 	if result := C.rbcore_memory_ring_create(&memory, &event, C.size_t(size), 0); result < 0 {
-		return nil, failure("create a memory ring", result)
+		return nil, failure("rbcore_memory_ring_create", result)
 	}
 	return &MemoryRing{memory: int(memory), event: int(event)}, nil
 }
@@ -89,7 +89,7 @@ func NewProducer(ring *MemoryRing) (*Producer, error) {
 	result := C.rbcore_producer_open(&core, &source)
 	runtime.KeepAlive(ring)
 	if result < 0 {
-		return nil, failure("open a producer", result)
+		return nil, failure("rbcore_producer_open", result)
 	}
 	p := &Producer{owned: &ownedProducer{core: core}}
 	runtime.AddCleanup(p, (*ownedProducer).free, p.owned)
@@ -97,14 +97,14 @@ func NewProducer(ring *MemoryRing) (*Producer, error) {
 }
 
 // use calls the library, and keeps Close out meanwhile.
-func (p *Producer) use(what string, call func(core *C.rbcore_producer) C.int) error {
+func (p *Producer) use(function string, call func(core *C.rbcore_producer) C.int) error {
 	p.life.RLock()
 	defer p.life.RUnlock()
 	if p.owned.core == nil {
 		return ErrClosed
 	}
 	if result := call(p.owned.core); result < 0 {
-		return failure(what, result)
+		return failure(function, result)
 	}
 	return nil
 }
@@ -117,7 +117,7 @@ func (p *Producer) use(what string, call func(core *C.rbcore_producer) C.int) er
 // syscall.EMSGSIZE if it can never fit.
 func (p *Producer) Reserve(size int) ([]byte, error) {
 	var data []byte
-	err := p.use("reserve", func(core *C.rbcore_producer) C.int {
+	err := p.use("rbcore_producer_reserve", func(core *C.rbcore_producer) C.int {
 		reserved := C.ringbuf_reserve(core, C.size_t(size))
 		if reserved.result >= 0 {
 			data = unsafe.Slice((*byte)(reserved.data), size)
@@ -129,21 +129,21 @@ func (p *Producer) Reserve(size int) ([]byte, error) {
 
 // Submit hands a reserved record to the reader; flags are 0, [NoWakeup] or [ForceWakeup].
 func (p *Producer) Submit(data []byte, flags uint32) error {
-	return p.use("submit", func(core *C.rbcore_producer) C.int {
+	return p.use("rbcore_producer_submit", func(core *C.rbcore_producer) C.int {
 		return C.rbcore_producer_submit(core, unsafe.Pointer(unsafe.SliceData(data)), C.uint32_t(flags))
 	})
 }
 
 // Discard gives up a reserved record: the reader skips it.
 func (p *Producer) Discard(data []byte, flags uint32) error {
-	return p.use("discard", func(core *C.rbcore_producer) C.int {
+	return p.use("rbcore_producer_discard", func(core *C.rbcore_producer) C.int {
 		return C.rbcore_producer_discard(core, unsafe.Pointer(unsafe.SliceData(data)), C.uint32_t(flags))
 	})
 }
 
 // Output reserves, copies data and submits. Errors are those of [Producer.Reserve].
 func (p *Producer) Output(data []byte, flags uint32) error {
-	return p.use("output", func(core *C.rbcore_producer) C.int {
+	return p.use("rbcore_producer_output", func(core *C.rbcore_producer) C.int {
 		if len(data) == 0 {
 			return C.rbcore_producer_output(core, nil, 0, C.uint32_t(flags))
 		}

@@ -7,6 +7,7 @@ package ringbuf_test
 import (
 	"errors"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -92,6 +93,24 @@ func TestNoRing(t *testing.T) {
 	wants(t, err, syscall.EINVAL)
 	_, err = ringbuf.NewProducer(ringbuf.MemoryRingFromFDs(int(null.Fd()), int(null.Fd())))
 	wants(t, err, syscall.EBADFD)
+}
+
+func TestSupports(t *testing.T) {
+	for feature, want := range map[uint32]bool{ringbuf.FeatureMemoryRing: true, 1 << 31: false, 0: false} {
+		got, err := ringbuf.Supports(feature)
+		if err != nil || got != want {
+			t.Fatalf("feature %d: %v, %v", feature, got, err)
+		}
+	}
+}
+
+// Errors say what the header says of them.
+func TestErrorText(t *testing.T) {
+	_, err := ringbuf.NewMemoryRing(1000)
+	want := "ringbuf: memory ring create: ring_size is zero, not a power of two"
+	if err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Fatalf("got %q instead of %q", err, want)
+	}
 }
 
 // Producer and reader have descriptors of their own; a ring that was closed has none.

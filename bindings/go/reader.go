@@ -21,6 +21,7 @@ import (
 	"iter"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -134,7 +135,7 @@ func (r *Reader) open(ring Ring, o *options) error {
 	}
 	var core *C.rbcore_reader
 	if result := C.rbcore_reader_open(&core, &options); result < 0 {
-		return failure("open", result)
+		return failure("rbcore_reader_open", result)
 	}
 	r.core, r.owned.core = core, core
 	source := sourceOf(ring)
@@ -153,7 +154,7 @@ func (r *Reader) open(ring Ring, o *options) error {
 	var stats C.rbcore_ring_stats
 	C.rbcore_ring_stats_init(&stats, C.sizeof_rbcore_ring_stats)
 	if result := C.rbcore_reader_ring_stats(r.core, 0, &stats); result < 0 {
-		return failure("open", result)
+		return failure("rbcore_reader_ring_stats", result)
 	}
 	r.position = uint64(stats.read_pos)
 	r.reserved = uint64(stats.producer_pos)
@@ -185,7 +186,7 @@ func (o *owned) allocate(fd int, size uint64) error {
 func (r *Reader) poll() error {
 	fd := C.ringbuf_poll_fd(r.core)
 	if fd < 0 {
-		return failure("open", fd)
+		return failure("rbcore_reader_fd", fd)
 	}
 	r.file = os.NewFile(uintptr(fd), "ringbuf")
 	if err := r.file.SetReadDeadline(time.Time{}); err != nil {
@@ -195,6 +196,16 @@ func (r *Reader) poll() error {
 	r.conn, err = r.file.SyscallConn()
 	r.look = r.lookFor
 	return err
+}
+
+// Supports tells whether the library and the kernel beneath it have a feature, such as
+// [FeatureKernelRing]. The error is syscall.EPERM if the process may not ask the kernel.
+func Supports(feature uint32) (bool, error) {
+	result := C.rbcore_supports(C.uint32_t(feature))
+	if result < 0 {
+		return false, failure("rbcore_supports", result)
+	}
+	return result > 0, nil
 }
 
 // sourceOf is safe to pass on: it holds no pointers.
@@ -210,9 +221,17 @@ func sourceOf(ring Ring) C.rbcore_source {
 	return source
 }
 
-// failure is an error of the library; errors.Is knows it by its errno.
-func failure(what string, result C.int) error {
-	return fmt.Errorf("ringbuf: %s: %s (%w)", what, C.GoString(C.rbcore_strerror(result)), syscall.Errno(-result))
+// failure is an error of one of the library's functions; errors.Is knows it by its errno.
+func failure(function string, result C.int) error {
+	errno := syscall.Errno(-result)
+	text := C.GoString(C.rbcore_strerror(result))
+	for _, cause := range causes {
+		if cause.function == function && cause.errno == errno {
+			text = cause.text
+		}
+	}
+	what := strings.ReplaceAll(strings.TrimPrefix(function, "rbcore_"), "_", " ")
+	return fmt.Errorf("ringbuf: %s: %s (%w)", what, text, errno)
 }
 
 // The same in the words that the reader has for it.
@@ -677,7 +696,7 @@ func (r *Reader) Flush() error {
 		return ErrClosed
 	}
 	if result := C.rbcore_reader_flush(r.core); result < 0 {
-		return failure("flush", result)
+		return failure("rbcore_reader_flush", result)
 	}
 	return nil
 }
@@ -752,41 +771,17 @@ func (r *Reader) Stats() (Stats, error) {
 	var reader C.rbcore_reader_stats
 	C.rbcore_reader_stats_init(&reader, C.sizeof_rbcore_reader_stats)
 	if result := C.rbcore_reader_stats_get(r.core, &reader); result < 0 {
-		return Stats{}, failure("statistics", result)
+		return Stats{}, failure("rbcore_reader_stats_get", result)
 	}
 	ring, err := r.ringStats()
-	return Stats{
-		Records:  uint64(reader.records),
-		Bytes:    uint64(reader.bytes),
-		Discards: uint64(reader.discards),
-		Batches:  uint64(reader.batches),
-		Commits:  uint64(reader.commits),
-		Wakeups:  uint64(reader.wakeups),
-
-		RingSize:     uint64(ring.ring_size),
-		BytesWaiting: uint64(ring.bytes_waiting),
-		HighWater:    uint64(ring.high_water),
-		Abandoned:    uint64(ring.abandoned),
-		Skipped:      uint64(ring.skipped),
-		Lost:         uint64(ring.lost),
-		MapID:        uint64(ring.map_id),
-
-		ProducerPos: uint64(ring.producer_pos),
-		ReadPos:     uint64(ring.read_pos),
-		UserPos:     uint64(ring.user_pos),
-		ConsumerPos: uint64(ring.consumer_pos),
-
-		Broken:    ring.flags&C.RBCORE_RING_BROKEN != 0,
-		Unguarded: ring.flags&C.RBCORE_RING_UNGUARDED != 0,
-		Paced:     ring.flags&C.RBCORE_RING_PACED != 0,
-	}, err
+	return statsOf(&reader, &ring), err
 }
 
 func (r *Reader) ringStats() (C.rbcore_ring_stats, error) {
 	var stats C.rbcore_ring_stats
 	C.rbcore_ring_stats_init(&stats, C.sizeof_rbcore_ring_stats)
 	if result := C.rbcore_reader_ring_stats(r.core, 0, &stats); result < 0 {
-		return stats, failure("statistics", result)
+		return stats, failure("rbcore_reader_ring_stats", result)
 	}
 	return stats, nil
 }

@@ -4,7 +4,6 @@ package ringbuf
 
 import (
 	"errors"
-	"math"
 	"os"
 	"time"
 )
@@ -16,9 +15,6 @@ var (
 	// ErrFlushed is returned once after [Reader.Flush], when all that was in the ring was read.
 	ErrFlushed = errors.New("ringbuf: flushed")
 )
-
-// Unknown is the value of a statistic that is not known.
-const Unknown = math.MaxUint64
 
 // Ring is what a reader can read: anything that has the file descriptor of a BPF ring buffer map.
 // The descriptor stays its owner's, and may be closed as soon as the reader is open.
@@ -47,34 +43,6 @@ type Record struct {
 // what tells it from all other records of that ring.
 func (r *Record) Position() uint64 {
 	return r.position
-}
-
-// Stats says what a reader did and how its ring stands. Records count as read when they were
-// fetched, a batch at a time: up to a batch before they are handed out.
-type Stats struct {
-	Records  uint64 // read
-	Bytes    uint64 // of their samples
-	Discards uint64 // records that their producer discarded, skipped
-	Batches  uint64 // fetched that had records
-	Commits  uint64 // advances of the ring's consumer position
-	Wakeups  uint64 // events that ended a wait
-
-	RingSize     uint64 // of the data area
-	BytesWaiting uint64 // produced and not read, with headers
-	HighWater    uint64 // most bytes produced and not given back that a read ever found
-	Abandoned    uint64 // records left unfinished by a producer that died; only in a memory ring
-	Skipped      uint64 // records skipped by WithLatest
-	Lost         uint64 // records refused since the ring was created; Unknown without WithLossMap
-	MapID        uint64 // of the BPF map; Unknown for a memory ring
-
-	ProducerPos uint64 // end of the last record reserved
-	ReadPos     uint64 // up to here records were read
-	UserPos     uint64 // up to here they were given back
-	ConsumerPos uint64 // up to here the kernel knows that they were
-
-	Broken    bool // the ring's content is impossible
-	Unguarded bool // another reader may not notice this one
-	Paced     bool // busy now: read by the timer
 }
 
 // An Option changes how a reader is opened.
@@ -126,9 +94,3 @@ func WithInsist() Option {
 func WithLossMap(lossMap Ring) Option {
 	return func(o *options) { o.lossMap = lossMap }
 }
-
-// Flags of [Producer.Submit], [Producer.Discard] and [Producer.Output].
-const (
-	NoWakeup    = 1 // never wake the reader for this record
-	ForceWakeup = 2 // always wake it, even if it is busy
-)

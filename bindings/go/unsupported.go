@@ -14,6 +14,9 @@ import (
 
 var errUnsupported = fmt.Errorf("ringbuf: needs Linux and cgo: %w", errors.ErrUnsupported)
 
+// Supports says that there is no feature on this platform.
+func Supports(uint32) (bool, error) { return false, nil }
+
 // A Reader reads one ring. There are none on this platform: [NewReader] returns an error.
 type Reader struct{}
 

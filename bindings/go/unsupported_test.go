@@ -15,6 +15,9 @@ func TestUnsupported(t *testing.T) {
 	if _, err := ringbuf.NewReader(nil); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("NewReader: %v", err)
 	}
+	if has, err := ringbuf.Supports(ringbuf.FeatureMemoryRing); has || err != nil {
+		t.Errorf("Supports: %v, %v", has, err)
+	}
 	if _, err := ringbuf.NewMemoryRing(4096); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("NewMemoryRing: %v", err)
 	}
