@@ -9,6 +9,8 @@ const (
 	FeatureKernelRing = 1
 	// FeatureMemoryRing: NewMemoryRing
 	FeatureMemoryRing = 2
+	// FeatureUserRing: BPF_MAP_TYPE_USER_RINGBUF (Linux 6.1)
+	FeatureUserRing = 8
 	// Unknown: the value of a statistic that is not known, also of one that the library is too old
 	// to know.
 	Unknown = 18446744073709551615
