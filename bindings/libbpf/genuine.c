@@ -16,6 +16,7 @@ void *genuine_function(const char *name) {
 bool genuine_load(struct genuine *out) {
     *(void **)(&out->open) = genuine_function("ring_buffer__new");
     *(void **)(&out->free) = genuine_function("ring_buffer__free");
+    *(void **)(&out->add) = genuine_function("ring_buffer__add");
     *(void **)(&out->poll) = genuine_function("ring_buffer__poll");
     *(void **)(&out->consume) = genuine_function("ring_buffer__consume");
     *(void **)(&out->consume_n) = genuine_function("ring_buffer__consume_n");
@@ -23,6 +24,26 @@ bool genuine_load(struct genuine *out) {
     *(void **)(&out->ring) = genuine_function("ring_buffer__ring");
     *(void **)(&out->consumer_pos) = genuine_function("ring__consumer_pos");
     *(void **)(&out->producer_pos) = genuine_function("ring__producer_pos");
-    return out->open != NULL && out->free != NULL && out->poll != NULL && out->consume != NULL &&
-           out->epoll_fd != NULL;
+    return out->open != NULL && out->free != NULL && out->add != NULL && out->poll != NULL &&
+           out->consume != NULL && out->epoll_fd != NULL;
+}
+
+static _Thread_local bool is_calling;
+
+bool genuine_is_calling(void) {
+    return is_calling;
+}
+
+struct ring_buffer *genuine_open(const struct genuine *self, int map_fd,
+                                 ring_buffer_sample_fn handle, void *context) {
+    is_calling = true;
+    struct ring_buffer *rings = self->open(map_fd, handle, context, NULL);
+    is_calling = false;
+    return rings;
+}
+
+void genuine_close(const struct genuine *self, struct ring_buffer *rings) {
+    is_calling = true;
+    self->free(rings);
+    is_calling = false;
 }

@@ -11,6 +11,7 @@
 struct genuine {
     __typeof__(&ring_buffer__new) open;
     __typeof__(&ring_buffer__free) free;
+    __typeof__(&ring_buffer__add) add;
     __typeof__(&ring_buffer__poll) poll;
     __typeof__(&ring_buffer__consume) consume;
     __typeof__(&ring_buffer__consume_n) consume_n;
@@ -22,6 +23,15 @@ struct genuine {
 
 /* Fills *out. Returns whether a libbpf is loaded, by the program itself or by dlopen. */
 bool genuine_load(struct genuine *out);
+
+/*
+ * libbpf's open and free. They call other functions of libbpf by their exported names, and so get
+ * ours: which have to tell that by genuine_is_calling(), and be libbpf's for once.
+ */
+struct ring_buffer *genuine_open(const struct genuine *self, int map_fd,
+                                 ring_buffer_sample_fn handle, void *context);
+void genuine_close(const struct genuine *self, struct ring_buffer *rings);
+bool genuine_is_calling(void);
 
 /* The function of this name in that libbpf, or NULL. */
 void *genuine_function(const char *name);

@@ -15,9 +15,11 @@ struct ring_buffer;
 
 typedef int (*ring_buffer_sample_fn)(void *ctx, void *data, size_t size);
 
+#ifndef __LIBBPF_LIBBPF_H /* tests/libbpf includes that, too */
 struct ring_buffer_opts {
     size_t sz;
 };
+#endif
 
 /* libbpf 0.0.9 */
 EXPORTED struct ring_buffer *ring_buffer__new(int map_fd, ring_buffer_sample_fn sample_cb,

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 
 /*
  * libbpf gives the space of each record back after its callback. So do we in small rings; in larger
@@ -59,7 +60,7 @@ static bool open_by_libbpf(struct ring *self, int refusal) {
         errno = errno_of_libbpf(refusal);
         return false;
     }
-    self->libbpf = self->genuine.open(self->map_fd, self->handle, self->context, NULL);
+    self->libbpf = genuine_open(&self->genuine, self->map_fd, self->handle, self->context);
     return self->libbpf != NULL;
 }
 
@@ -69,45 +70,140 @@ static void warn(const struct ring *self, int refusal) {
             reason[0] == '\0' ? rbcore_strerror(refusal) : reason);
 }
 
-struct ring *ring_open(int map_fd, ring_buffer_sample_fn handle, void *context, bool is_known) {
+/* ---- All rings of the process ---- */
+
+static pthread_mutex_t rings_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct ring *rings;
+
+static void list(struct ring *self) {
+    pthread_mutex_lock(&rings_lock);
+    self->others = rings;
+    rings = self;
+    pthread_mutex_unlock(&rings_lock);
+}
+
+static void unlist(struct ring *self) {
+    pthread_mutex_lock(&rings_lock);
+    struct ring **at = &rings;
+    while (*at != self) {
+        at = &(*at)->others;
+    }
+    *at = self->others;
+    pthread_mutex_unlock(&rings_lock);
+}
+
+uint64_t map_id_of(int map_fd) {
+    char path[32], line[64];
+    unsigned long long id = RBCORE_UNKNOWN;
+    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", map_fd);
+    FILE *file = fopen(path, "re");
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL &&
+           sscanf(line, "map_id: %llu", &id) != 1) {
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return id;
+}
+
+/* Gives a ring over to libbpf, unless it is being read at this moment. */
+static void hand_over(struct ring *self) {
+    if (pthread_mutex_trylock(&self->lock) != 0) {
+        return;
+    }
+    if (self->calls == 0 && open_by_libbpf(self, -EBUSY)) {
+        report_remove(self->reader);
+        close_reader(self);
+        warn(self, -EBUSY);
+        if (self->epoll_fd >= 0) {
+            ring_watch(self, self->epoll_fd, self->index);
+        }
+    }
+    pthread_mutex_unlock(&self->lock);
+}
+
+/* Gives all rings of this process over that read the same map. Returns whether there are any. */
+static bool hand_over_all(uint64_t map_id) {
+    bool found = false;
+    pthread_mutex_lock(&rings_lock);
+    for (struct ring *ring = rings; ring != NULL; ring = ring->others) {
+        if (ring->map_id == map_id && map_id != RBCORE_UNKNOWN) {
+            found = true;
+            if (ring->reader != NULL) {
+                hand_over(ring);
+            }
+        }
+    }
+    pthread_mutex_unlock(&rings_lock);
+    return found;
+}
+
+/* ---- Opening ---- */
+
+static bool init_lock(struct ring *self) {
+    pthread_mutexattr_t attributes;
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
+    int error = pthread_mutex_init(&self->lock, &attributes);
+    pthread_mutexattr_destroy(&attributes);
+    self->calls = 0;
+    return error == 0;
+}
+
+/* By whichever can read it. Returns 0, or the errno that libbpf would set. */
+static int open_by_either(struct ring *self) {
+    int refusal = hand_over_all(self->map_id) ? -EBUSY : open_reader(self, 0);
+    if (refusal == 0) {
+        report_add(self->reader);
+        return 0;
+    }
+    int error = open_by_libbpf(self, refusal) ? 0 : errno;
+    if (error == 0) {
+        warn(self, refusal);
+    }
+    close_reader(self);
+    return error;
+}
+
+struct ring *ring_open(int map_fd, ring_buffer_sample_fn handle, void *context) {
     struct ring *self = calloc(1, sizeof(*self));
-    if (self == NULL) {
+    if (self == NULL || !init_lock(self)) {
+        free(self);
+        errno = ENOMEM;
         return NULL;
     }
     self->map_fd = map_fd;
     self->handle = handle;
     self->context = context;
-    int refusal = open_reader(self, 0);
-    if (refusal == 0) {
-        report_add(self->reader);
-        return self;
+    self->epoll_fd = -1;
+    self->map_id = map_id_of(map_fd);
+    int error = open_by_either(self);
+    if (error != 0) {
+        pthread_mutex_destroy(&self->lock);
+        free(self);
+        errno = error;
+        return NULL;
     }
-    if (refusal == -EBUSY && is_known) {
-        errno = EEXIST; /* of libbpf's epoll_ctl */
-    } else if (open_by_libbpf(self, refusal)) {
-        warn(self, refusal);
-        close_reader(self);
-        return self;
-    }
-    int error = errno;
-    close_reader(self);
-    free(self);
-    errno = error;
-    return NULL;
+    list(self);
+    return self;
 }
 
 void ring_free(struct ring *self) {
+    unlist(self);
     if (self->libbpf != NULL) {
-        self->genuine.free(self->libbpf);
+        genuine_close(&self->genuine, self->libbpf);
     }
     if (self->reader != NULL) {
         report_remove(self->reader);
         close_reader(self);
     }
+    pthread_mutex_destroy(&self->lock);
     free(self);
 }
 
 int ring_reopen(struct ring *self) {
+    init_lock(self); /* whoever held it in the parent is not here */
+    self->epoll_fd = -1;
     if (self->libbpf != NULL) {
         return 0;
     }
@@ -128,6 +224,10 @@ int ring_reopen(struct ring *self) {
 
 static bool is_empty(const struct ring *self) {
     return self->next == self->end;
+}
+
+static bool is_watched(const struct ring *self) {
+    return self->epoll_fd >= 0;
 }
 
 static uint64_t end_of(const rbcore_record *record) {
@@ -163,7 +263,7 @@ static int fetch(struct ring *self) {
     int result;
     do {
         result = rbcore_reader_look(self->reader, self->records, BATCH);
-        if (result == 0 && self->is_watched) {
+        if (result == 0 && is_watched(self)) {
             result = rbcore_reader_read(self->reader, self->records, BATCH);
         }
     } while (is_to_repeat(result));
@@ -181,16 +281,19 @@ static void arm(struct ring *self) {
     }
 }
 
-int ring_fd(const struct ring *self) {
-    return self->libbpf != NULL ? self->genuine.epoll_fd(self->libbpf)
-                                : rbcore_reader_fd(self->reader);
-}
-
-void ring_watch(struct ring *self) {
-    self->is_watched = true;
+int ring_watch(struct ring *self, int epoll_fd, int index) {
+    int fd = self->libbpf != NULL ? self->genuine.epoll_fd(self->libbpf)
+                                  : rbcore_reader_fd(self->reader);
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = index};
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
+        return -errno;
+    }
+    self->epoll_fd = epoll_fd;
+    self->index = index;
     if (self->libbpf == NULL) {
         arm(self);
     }
+    return 0;
 }
 
 /* ---- Delivery ---- */
@@ -249,34 +352,60 @@ static bool is_drained(const struct ring *self) {
     return atomic_load_explicit(&self->consumer_pos, memory_order_relaxed) == AT_COMMIT;
 }
 
+static void enter(struct ring *self) {
+    pthread_mutex_lock(&self->lock);
+    self->calls++;
+}
+
+static int64_t leave(struct ring *self, int64_t result) {
+    self->calls--;
+    pthread_mutex_unlock(&self->lock);
+    return result;
+}
+
+static int64_t deliver_by_libbpf(struct ring *self, size_t most) {
+    return most >= INT_MAX ? self->genuine.consume(self->libbpf)
+                           : self->genuine.consume_n(self->libbpf, most);
+}
+
 int64_t ring_deliver(struct ring *self, size_t most) {
+    enter(self);
     if (self->libbpf != NULL) {
-        return most >= INT_MAX ? self->genuine.consume(self->libbpf)
-                               : self->genuine.consume_n(self->libbpf, most);
+        return leave(self, deliver_by_libbpf(self, most));
     }
     int64_t result = deliver(self, most);
-    if (!self->is_watched) {
+    if (!is_watched(self)) {
         commit(self, RBCORE_COMMIT_NOW); /* who waits by the map's own descriptor must not spin */
     } else if (!is_drained(self)) {
         commit(self, 0);
         arm(self);
     }
-    return result;
+    return leave(self, result);
+}
+
+/* Waits until the batch has something. Returns 1, or 0 or a negative errno: it has not. */
+static int wait_for_batch(struct ring *self, int64_t timeout_ns) {
+    int result = 1;
+    if (is_empty(self)) {
+        do {
+            result = rbcore_reader_next(self->reader, self->records, BATCH, timeout_ns);
+        } while (is_to_repeat(result));
+        take(self, result);
+    }
+    return result > 0 ? 1 : result;
 }
 
 int64_t ring_wait_and_deliver(struct ring *self, int64_t timeout_ns) {
-    int waited = 1;
-    if (is_empty(self)) {
-        do {
-            waited = rbcore_reader_next(self->reader, self->records, BATCH, timeout_ns);
-        } while (is_to_repeat(waited));
-        take(self, waited);
+    enter(self);
+    if (self->libbpf != NULL) { /* since the caller looked */
+        return leave(self, deliver_by_libbpf(self, INT_MAX));
     }
+    int waited = wait_for_batch(self, timeout_ns);
     if (waited < 0 && waited != -EINTR) {
-        return waited;
+        return leave(self, waited);
     }
     /* Also after 0 and -EINTR: what is not due for rbcore, libbpf would deliver. */
     int64_t result = deliver(self, INT_MAX);
     commit(self, 0);
-    return result != 0 ? result : waited < 0 ? waited : 0;
+    return leave(self, result != 0 || waited > 0 ? result : waited);
 }

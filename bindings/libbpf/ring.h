@@ -5,6 +5,7 @@
 
 #include "genuine.h"
 
+#include <pthread.h>
 #include <rbcore/rbcore.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -19,6 +20,7 @@ struct ring {
     ring_buffer_sample_fn handle;
     void *context;
     int map_fd; /* the caller's: for ring__map_fd */
+    uint64_t map_id;
     size_t size;
 
     rbcore_reader *reader;      /* NULL: libbpf reads it */
@@ -35,22 +37,33 @@ struct ring {
     uint64_t piece_start;          /* up to here records were given back */
     uint64_t piece_size;           /* so many bytes are given back at once */
     _Atomic uint64_t consumer_pos; /* as libbpf's stands, which moves with each record */
-    bool is_watched;               /* its descriptor is waited for */
+    int epoll_fd; /* that waits for its descriptor, as event `index`; -1: none does */
+    int index;
+
+    pthread_mutex_t lock; /* held while it is read */
+    int calls;            /* that hold it: a callback may call us */
+    struct ring *others;  /* the list of all rings of the process */
 };
 
 /*
  * Opens a ring: by rbcore, or where that refuses by libbpf, with a warning. Returns NULL with errno
- * as libbpf sets it. is_known: the ring_buffer has a ring of this descriptor already.
+ * as libbpf sets it. A map that this process opens twice is read by libbpf from then on, where
+ * each of several consumers goes on where another stopped.
  */
-struct ring *ring_open(int map_fd, ring_buffer_sample_fn handle, void *context, bool is_known);
+struct ring *ring_open(int map_fd, ring_buffer_sample_fn handle, void *context);
 void ring_free(struct ring *self);
+
+/* The id of a map, or RBCORE_UNKNOWN. */
+uint64_t map_id_of(int map_fd);
 
 /* After fork(), in the child: a reader of its own, that goes on where the parent's had come to. */
 int ring_reopen(struct ring *self);
 
-/* For epoll: readable if ring_deliver would deliver something, once ring_watch was called. */
-int ring_fd(const struct ring *self);
-void ring_watch(struct ring *self);
+/*
+ * Has an epoll wait for the ring: readable, with `index` as the event's data.fd, if ring_deliver
+ * would deliver something. Returns 0 or a negative errno.
+ */
+int ring_watch(struct ring *self, int epoll_fd, int index);
 
 /*
  * Delivers what is there, and what comes meanwhile, up to `most` records (0 is as 1). Returns how
@@ -58,7 +71,12 @@ void ring_watch(struct ring *self);
  */
 int64_t ring_deliver(struct ring *self, size_t most);
 
-/* Waits for records, then delivers as before. Not with libbpf's, nor where it is watched. */
+/* Waits for records, then delivers as before. Not where ring_can_wait is false. */
 int64_t ring_wait_and_deliver(struct ring *self, int64_t timeout_ns);
+
+/* Neither libbpf nor an epoll is in the way. */
+static inline bool ring_can_wait(const struct ring *self) {
+    return self->reader != NULL && self->epoll_fd < 0;
+}
 
 #endif

@@ -113,8 +113,19 @@ struct ring_buffer *ring_buffer__new(int map_fd, ring_buffer_sample_fn sample_cb
     return self;
 }
 
+static void free_genuine(struct ring_buffer *rings) {
+    struct genuine genuine;
+    if (genuine_load(&genuine)) {
+        genuine.free(rings);
+    }
+}
+
 void ring_buffer__free(struct ring_buffer *rb) {
     if (rb == NULL) {
+        return;
+    }
+    if (genuine_is_calling()) {
+        free_genuine(rb);
         return;
     }
     for (int i = 0; i < rb->count; i++) {
@@ -137,36 +148,36 @@ static bool make_room(struct ring_buffer *self) {
     return rings != NULL && events != NULL;
 }
 
+/* libbpf has an epoll wait for each descriptor, which refuses one that it has. */
 static bool has_descriptor(const struct ring_buffer *self, int map_fd) {
     for (int i = 0; i < self->count; i++) {
-        if (self->rings[i]->map_fd == map_fd) {
+        const struct ring *ring = self->rings[i];
+        if (ring->map_fd == map_fd && ring->map_id == map_id_of(map_fd)) {
             return true;
         }
     }
     return false;
 }
 
-static int watch_ring(struct ring_buffer *self, int index) {
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = index};
-    if (epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, ring_fd(self->rings[index]), &event) != 0) {
-        return -errno;
-    }
-    ring_watch(self->rings[index]);
-    return 0;
-}
-
 int ring_buffer__add(struct ring_buffer *rb, int map_fd, ring_buffer_sample_fn sample_cb,
                      void *ctx) {
+    struct genuine genuine;
+    if (genuine_is_calling()) {
+        return genuine_load(&genuine) ? genuine.add(rb, map_fd, sample_cb, ctx) : -EOPNOTSUPP;
+    }
     int error = check_fork(rb);
+    if (error == 0 && has_descriptor(rb, map_fd)) {
+        error = -EEXIST;
+    }
     if (error != 0 || !make_room(rb)) {
         return fail(error != 0 ? error : -ENOMEM);
     }
-    struct ring *ring = ring_open(map_fd, sample_cb, ctx, has_descriptor(rb, map_fd));
+    struct ring *ring = ring_open(map_fd, sample_cb, ctx);
     if (ring == NULL) {
         return -errno;
     }
     rb->rings[rb->count] = ring;
-    error = rb->is_watched ? watch_ring(rb, rb->count) : 0;
+    error = rb->is_watched ? ring_watch(ring, rb->epoll_fd, rb->count) : 0;
     if (error != 0) {
         ring_free(ring);
         return fail(error);
@@ -211,7 +222,7 @@ int ring_buffer__consume(struct ring_buffer *rb) {
 static int watch(struct ring_buffer *self) {
     int error = 0;
     for (int i = 0; error == 0 && i < self->count; i++) {
-        error = watch_ring(self, i);
+        error = ring_watch(self->rings[i], self->epoll_fd, i);
     }
     self->is_watched = error == 0;
     return error;
@@ -257,8 +268,7 @@ int ring_buffer__poll(struct ring_buffer *rb, int timeout_ms) {
     if (error != 0) {
         return fail(error);
     }
-    bool is_alone = rb->count == 1 && !rb->is_watched && rb->rings[0]->reader != NULL;
-    if (!is_alone) {
+    if (rb->count != 1 || !ring_can_wait(rb->rings[0])) {
         return result_of(poll_watched(rb, timeout_ms));
     }
     int64_t timeout_ns = timeout_ms < 0 ? RBCORE_FOREVER : timeout_ms * INT64_C(1000000);

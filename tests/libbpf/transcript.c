@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#include "transcript.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+void say(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    vprintf(format, arguments);
+    va_end(arguments);
+    putchar('\n');
+    fflush(stdout);
+}
+
+int tell_result(const char *call, int result) {
+    if (result < 0)
+        say("%s: %d, errno %d", call, result, errno);
+    else
+        say("%s: %d", call, result);
+    return result;
+}
+
+void *tell_pointer(const char *call, void *result) {
+    if (result)
+        say("%s: ok", call);
+    else
+        say("%s: NULL, errno %d", call, errno);
+    return result;
+}
+
+static unsigned int checksum(const unsigned char *data, size_t size) {
+    unsigned int sum = 2166136261;
+    for (size_t i = 0; i < size; i++)
+        sum = (sum ^ data[i]) * 16777619;
+    return sum;
+}
+
+int on_record(void *context, void *data, size_t size) {
+    struct sink *sink = context;
+    sink->seen++;
+    if (!sink->is_silent)
+        say("  %s: record %d, %zu bytes, %08x", sink->name, sink->seen, size, checksum(data, size));
+    if (sink->act && (sink->act_at < 0 || sink->act_at == sink->seen))
+        sink->act(sink);
+    return sink->fail_at == sink->seen ? sink->result : 0;
+}
+
+int emit_some(struct produce *ring, int n) {
+    static uint32_t offset;
+    int fitted = 0;
+    for (int i = 0; i < n; i++) {
+        offset += 8;
+        fitted += emit(ring, (offset / 8 * 37) % 200, offset, 0) == 0;
+    }
+    return fitted;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* What the scenarios of calls.c share: rings, callbacks that tell what they see, and the account. */
+#ifndef TRANSCRIPT_H
+#define TRANSCRIPT_H
+
+#include "../kernel/support.h"
+
+/* A line of the transcript. It must not depend on addresses, times, or numbers of descriptors. */
+__attribute__((format(printf, 1, 2))) void say(const char *format, ...);
+
+/* Calls and tells the result; negative ones with errno, which libbpf sets to the same. */
+#define CALL(call) tell_result(#call, (errno = 0, call))
+int tell_result(const char *call, int result);
+
+/* The same for what returns a pointer: whether it is NULL, and errno. */
+#define OPEN(call) tell_pointer(#call, (errno = 0, call))
+void *tell_pointer(const char *call, void *result);
+
+/* A callback's context: which ring, and what is to happen at its nth record (from 1 on). */
+struct sink {
+    const char *name;
+    int seen;
+    int fail_at; /* returns `result` there */
+    int result;
+    int act_at; /* calls `act` there; -1: at each record */
+    void (*act)(struct sink *);
+    struct ring_buffer *rings;
+    struct produce *produce;
+    bool is_silent;
+};
+
+/* Tells ring, size and a checksum of each record, then does as the sink says. */
+int on_record(void *sink, void *data, size_t size);
+
+/* Makes n records of sizes that differ, each with content of its own. Returns how many fitted. */
+int emit_some(struct produce *ring, int n);
+
+/* CALL, and how long it took: at once (less than a watchdog's time), or not before so many ms. */
+#define CALL_FOR(ms, call)                                                                         \
+    do {                                                                                           \
+        int64_t start_ = now();                                                                    \
+        CALL(call);                                                                                \
+        say("  not before %d ms: %s", ms, now() - start_ >= (ms)*MILLISECOND ? "yes" : "no");      \
+    } while (0)
+
+#endif
