@@ -2,10 +2,11 @@
 /*
  * rbcore: wait for a batch, look at its records, give them back.
  *
- *     read_rbcore [--max-latency-us N] [--poll] [--fd] [--batch N]
+ *     read_rbcore [--max-latency-us N] [--poll] [--fd] [--batch N] [--spans]
  *
  * --poll: by the timer alone, for producers that never wake. --fd: waits as an event loop does, by
- * epoll on the reader's file descriptor, and not in rbcore_reader_next.
+ * epoll on the reader's file descriptor, and not in rbcore_reader_next. --spans: asks for runs of
+ * equal records instead of records.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -19,18 +20,47 @@
 #include "reader.h"
 
 #define BATCH_MAX 4096
+#define SPANS_MAX 256
+/* Of spans: enough to be no limit, few enough that their space is free again before more comes. */
+#define RECORDS_MAX 65536
+
+/* Reads and works on one batch. Returns what rbcore_reader_next did. */
+typedef int batch_reader(struct reader *reader, rbcore_reader *source, size_t batch,
+                         int64_t timeout);
 
 struct options {
     rbcore_reader_options reader;
     bool by_fd;
+    batch_reader *read;
     size_t batch;
 };
-
-static rbcore_record records[BATCH_MAX];
 
 static int fail(const char *what, int error) {
     fprintf(stderr, "%s: %s\n", what, rbcore_strerror(error));
     return 1;
+}
+
+static int read_records(struct reader *reader, rbcore_reader *source, size_t batch,
+                        int64_t timeout) {
+    static rbcore_record records[BATCH_MAX];
+    int count = rbcore_reader_next(source, records, batch, timeout);
+
+    for (int i = 0; i < count; i++)
+        reader_record(reader, records[i].data);
+    return count;
+}
+
+static int read_spans(struct reader *reader, rbcore_reader *source, size_t batch, int64_t timeout) {
+    static rbcore_span spans[SPANS_MAX];
+    int count = rbcore_reader_next_spans(source, spans, batch, RECORDS_MAX, timeout);
+
+    for (int i = 0; i < count; i++) {
+        const char *data = spans[i].data;
+
+        for (uint32_t j = 0; j < spans[i].count; j++, data += spans[i].stride)
+            reader_record(reader, data);
+    }
+    return count;
 }
 
 static struct options parse(int argc, char **argv) {
@@ -38,8 +68,10 @@ static struct options parse(int argc, char **argv) {
                                           {"poll", no_argument, NULL, 'p'},
                                           {"fd", no_argument, NULL, 'f'},
                                           {"batch", required_argument, NULL, 'b'},
+                                          {"spans", no_argument, NULL, 's'},
                                           {0}};
-    struct options options = {.reader = RBCORE_READER_OPTIONS_INIT, .batch = 256};
+    struct options options = {
+        .reader = RBCORE_READER_OPTIONS_INIT, .batch = 256, .read = read_records};
     int option;
 
     while ((option = getopt_long(argc, argv, "+", known, NULL)) != -1) {
@@ -51,37 +83,37 @@ static struct options parse(int argc, char **argv) {
             options.by_fd = true;
         else if (option == 'b')
             options.batch = strtoul(optarg, NULL, 10);
+        else if (option == 's')
+            options.read = read_spans;
         else
             exit(EXIT_FAILURE);
     }
-    if (options.batch == 0 || options.batch > BATCH_MAX)
+    if (options.batch == 0 || options.batch > (options.read == read_spans ? SPANS_MAX : BATCH_MAX))
         exit(fail("--batch", -EINVAL));
     return options;
 }
 
-/* One batch. Returns what rbcore_reader_next did. */
-static int read_batch(struct reader *reader, rbcore_reader *source, size_t batch, int64_t timeout) {
-    int count = rbcore_reader_next(source, records, batch, timeout);
+static int read_batch(struct reader *reader, rbcore_reader *source, const struct options *options,
+                      int64_t timeout) {
+    int count = options->read(reader, source, options->batch, timeout);
 
-    for (int i = 0; i < count; i++)
-        reader_record(reader, records[i].data);
     if (count > 0)
         rbcore_reader_commit(source, NULL, 0);
     return count;
 }
 
-static int read_waiting(struct reader *reader, rbcore_reader *source, size_t batch,
+static int read_waiting(struct reader *reader, rbcore_reader *source, const struct options *options,
                         uint64_t *wakeups) {
     int result = 0;
 
     while (!reader->ended && (result >= 0 || result == -EINTR)) {
-        *wakeups += result < (int)batch; /* it had taken all there was, and has to wait */
-        result = read_batch(reader, source, batch, RBCORE_FOREVER);
+        *wakeups += result < (int)options->batch; /* it had taken all there was, and has to wait */
+        result = read_batch(reader, source, options, RBCORE_FOREVER);
     }
     return result < 0 ? result : 0;
 }
 
-static int read_by_fd(struct reader *reader, rbcore_reader *source, size_t batch,
+static int read_by_fd(struct reader *reader, rbcore_reader *source, const struct options *options,
                       uint64_t *wakeups) {
     struct epoll_event event = {.events = EPOLLIN};
     int epoll = epoll_create1(EPOLL_CLOEXEC), result = 0;
@@ -93,7 +125,7 @@ static int read_by_fd(struct reader *reader, rbcore_reader *source, size_t batch
         if (epoll_wait(epoll, &event, 1, -1) < 0 && errno != EINTR)
             return -errno;
         do
-            result = read_batch(reader, source, batch, 0);
+            result = read_batch(reader, source, options, 0);
         while (!reader->ended && (result > 0 || result == -EAGAIN));
         *wakeups += reader->delivered != before;
     }
@@ -119,7 +151,7 @@ int main(int argc, char **argv) {
     if (result < 0)
         return fail("rbcore_reader_add", result);
     reader_ready(&reader);
-    result = (options.by_fd ? read_by_fd : read_waiting)(&reader, source, options.batch, &wakeups);
+    result = (options.by_fd ? read_by_fd : read_waiting)(&reader, source, &options, &wakeups);
     if (result < 0)
         return fail("reading", result);
     rbcore_reader_free(source);

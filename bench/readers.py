@@ -52,6 +52,7 @@ PERF_BUFFER = ("read_perf_buffer", "{ring_size}")
 READERS = (
     Reader("rbcore", "C", ("read_rbcore",)),
     Reader("rbcore-500us", "C", ("read_rbcore", "--fd", *LATENCY)),
+    Reader("rbcore-spans", "C", ("read_rbcore", "--spans", "--fd", *LATENCY)),
     Reader("rbcore-armed", "C", ("read_rbcore", "--max-latency-us", "0")),
     Reader("rbcore-polling", "C", ("read_rbcore", "--poll", *LATENCY), False),
     Reader("libbpf-poll", "C", ("read_libbpf",)),

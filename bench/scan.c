@@ -22,11 +22,14 @@
 
 /* Records that stay in the first-level cache, with the array that tells of them. */
 #define BATCH 128
+/* Spans are longer: records whose data stays in the second-level cache. */
+#define SPAN_RECORDS 4096
 #define ROUNDS_MAX 1000
 /* What the kernel is asked for at once until it refuses. */
 #define FILL_BURST 1024
 
-static uint64_t count;
+static uint64_t there;        /* records in the ring */
+static uint64_t count;        /* read */
 static volatile uint64_t sum; /* volatile: the touch must happen */
 
 static void check(bool good, const char *what) {
@@ -65,6 +68,17 @@ static uint64_t scan_libbpf(int fd, bool touch) {
     return start;
 }
 
+static rbcore_reader *open_rbcore(int fd) {
+    rbcore_source source = RBCORE_SOURCE_INIT;
+    rbcore_reader *reader;
+
+    source.kind = RBCORE_SOURCE_MAP_FD;
+    source.fd = fd;
+    check(rbcore_reader_open(&reader, NULL) == 0, "rbcore_reader_open failed");
+    check(rbcore_reader_add(reader, &source) == 0, "rbcore_reader_add failed");
+    return reader;
+}
+
 static uint64_t touch_batch(const rbcore_record *records, int length) {
     uint64_t words = 0;
 
@@ -75,24 +89,49 @@ static uint64_t touch_batch(const rbcore_record *records, int length) {
 
 static uint64_t scan_rbcore(int fd, bool touch) {
     static rbcore_record records[BATCH];
-    rbcore_source source = RBCORE_SOURCE_INIT;
-    rbcore_reader *reader;
-    uint64_t start;
-    int length;
+    rbcore_reader *reader = open_rbcore(fd);
+    uint64_t start = clock_ns(CLOCK_MONOTONIC);
 
-    source.kind = RBCORE_SOURCE_MAP_FD;
-    source.fd = fd;
-    check(rbcore_reader_open(&reader, NULL) == 0, "rbcore_reader_open failed");
-    check(rbcore_reader_add(reader, &source) == 0, "rbcore_reader_add failed");
-    start = clock_ns(CLOCK_MONOTONIC);
-    while ((length = rbcore_reader_read(reader, records, BATCH)) > 0) {
+    while (count < there) {
+        int length = rbcore_reader_next(reader, records, BATCH, 0);
+
+        check(length > 0, "rbcore_reader_next failed");
         count += (uint64_t)length;
         if (touch)
             sum += touch_batch(records, length);
         rbcore_reader_commit(reader, NULL, 0);
     }
     start = clock_ns(CLOCK_MONOTONIC) - start;
-    check(length == 0, "rbcore_reader_read failed");
+    rbcore_reader_free(reader);
+    return start;
+}
+
+static uint64_t touch_span(const rbcore_span *span) {
+    const char *data = span->data;
+    uint64_t words = 0;
+
+    for (uint32_t i = 0; i < span->count; i++)
+        words += *(const uint64_t *)(data + (size_t)i * span->stride);
+    return words;
+}
+
+static uint64_t scan_spans(int fd, bool touch) {
+    static rbcore_span spans[BATCH];
+    rbcore_reader *reader = open_rbcore(fd);
+    uint64_t start = clock_ns(CLOCK_MONOTONIC);
+
+    while (count < there) {
+        int length = rbcore_reader_next_spans(reader, spans, BATCH, SPAN_RECORDS, 0);
+
+        check(length > 0, "rbcore_reader_next_spans failed");
+        for (int i = 0; i < length; i++) {
+            count += spans[i].count;
+            if (touch)
+                sum += touch_span(&spans[i]);
+        }
+        rbcore_reader_commit(reader, NULL, 0);
+    }
+    start = clock_ns(CLOCK_MONOTONIC) - start;
     rbcore_reader_free(reader);
     return start;
 }
@@ -103,6 +142,7 @@ static const struct {
 } ways[] = {
     {"libbpf", scan_libbpf},
     {"rbcore", scan_rbcore},
+    {"rbcore-spans", scan_spans},
 };
 
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
@@ -117,12 +157,13 @@ static uint64_t fill(struct kernel_ring *ring) {
 }
 
 static double measure(struct kernel_ring *ring, size_t way, bool touch) {
-    uint64_t records = fill(ring), time;
+    uint64_t time;
 
+    there = fill(ring);
     count = 0;
     time = ways[way].scan(ring->fd, touch);
-    check(count == records, "records were lost or invented");
-    return (double)time / (double)records;
+    check(count == there, "records were lost or invented");
+    return (double)time / (double)there;
 }
 
 int main(int argc, char **argv) {

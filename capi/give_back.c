@@ -172,7 +172,7 @@ static bool is_uncommitted(const rbc_ring *ring, const rbcore_record *record) {
         rbc_record_span(record->size) > held - before) {
         return false;
     }
-    return record->data == rbc_ring_header(ring, record->position) + 1 &&
+    return rbc_ring_is_data_of(ring, record->data, record->position) &&
            rbc_get_length(ring, record->position) == record->size;
 }
 
@@ -296,7 +296,7 @@ static bool let_go(rbc_ring *self, const rbcore_record *record) {
     if (record->position % 8 != 0 || record->position - user_pos >= read_pos - user_pos) {
         return false;
     }
-    if (record->data != rbc_ring_header(self, record->position) + 1) {
+    if (!rbc_ring_is_data_of(self, record->data, record->position)) {
         return false; /* of another reader's ring */
     }
     size_t bit = held_bit(self, record->position);
@@ -399,29 +399,28 @@ void rbc_ring_publish(rbc_ring *self) {
     }
 }
 
-void rbc_ring_handed_out(rbc_ring *self, const rbcore_record *records, size_t count, uint64_t last,
-                         uint64_t position) {
+void rbc_ring_handed_out(rbc_ring *self, const rbc_passed *passed) {
     bool is_release = self->reader->is_release;
     bool nothing_held = !is_release && rbc_get(&self->user_pos) == self->handed_end;
     uint64_t before = rbc_get(&self->read_pos);
-    if (count > 0 && is_release) {
-        hold(self, records, count);
+    if (passed->count > 0 && is_release) {
+        hold(self, passed->records, passed->count);
     }
-    atomic_store_explicit(&self->last_pos, last, memory_order_relaxed);
+    atomic_store_explicit(&self->last_pos, passed->last, memory_order_relaxed);
     /* Release: whoever sees the position sees the bits of the records before it. */
-    atomic_store_explicit(&self->read_pos, position, memory_order_release);
-    if (count > 0) {
-        self->handed_end = end_of(&records[count - 1]);
+    atomic_store_explicit(&self->read_pos, passed->position, memory_order_release);
+    if (passed->count > 0) {
+        self->handed_end = passed->end;
         if (!is_release) {
             note_turn(&self->reader->turns, self->index, self->handed_end);
         }
         return;
     }
     /* Discarded records alone are nobody's to give back, unless after some that are held. */
-    if (position != before && is_release) {
+    if (passed->position != before && is_release) {
         advance_over_released(self);
-    } else if (position != before && nothing_held) {
-        self->handed_end = position;
-        advance_to(self, position);
+    } else if (passed->position != before && nothing_held) {
+        self->handed_end = passed->position;
+        advance_to(self, passed->position);
     }
 }

@@ -45,13 +45,20 @@ bool rbc_turns_is_full_for(const rbc_turns *self, uint16_t ring);
  */
 void rbc_ring_publish(rbc_ring *self);
 
+/* What a scan of a ring passed. */
+typedef struct rbc_passed {
+    const rbcore_record *records; /* handed out; only looked at in release mode */
+    size_t count;                 /* of them */
+    uint64_t end;                 /* of the last of them */
+    uint64_t last;                /* start of the last one passed, discarded ones included */
+    uint64_t position;            /* its end: where the scan came to */
+} rbc_passed;
+
 /*
- * Notes that the scan of a ring found these records and came to `position`, the start of the last
- * one that it passed being `last`. Discarded records at
- * the end are given back here if the user holds nothing that could be given back after them.
+ * Notes what a scan passed. Discarded records at the end are given back here if the user holds
+ * nothing that could be given back after them.
  */
-void rbc_ring_handed_out(rbc_ring *self, const rbcore_record *records, size_t count, uint64_t last,
-                         uint64_t position);
+void rbc_ring_handed_out(rbc_ring *self, const rbc_passed *passed);
 
 /* Whether records of the ring are with the user. The reading thread only. */
 bool rbc_ring_has_held(const rbc_ring *self);

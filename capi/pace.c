@@ -39,10 +39,13 @@ static bool is_full_enough(const rbc_ring *ring, uint64_t max) {
     return waiting >= ring->mapping.data_size / FILL_PART || waiting / max >= ring->usual_span;
 }
 
+bool rbc_pace_can_wait(const rbc_ring *ring) {
+    return rbc_ring_is_paced(ring) && ring->pace.drained;
+}
+
 bool rbc_pace_is_due(const rbc_ring *ring, int64_t now_ns, uint64_t max) {
     const rbc_pace *self = &ring->pace;
-    return !rbc_ring_is_paced(ring) || !self->drained ||
-           now_ns - self->since_ns >= self->interval_ns || is_full_enough(ring, max);
+    return now_ns - self->since_ns >= self->interval_ns || is_full_enough(ring, max);
 }
 
 int64_t rbc_pace_deadline(const rbc_ring *ring) {

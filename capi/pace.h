@@ -49,7 +49,10 @@ typedef struct rbc_pace {
 /* Chooses the ceiling from the reader's max_latency and the ring's size. */
 void rbc_pace_init(struct rbc_ring *ring, int64_t max_latency_ns, bool always);
 
-/* Whether a moderated read that has room for max records takes from the ring now. */
+/* Whether a moderated read may leave what is there: if the ring is paced, and was found empty. */
+bool rbc_pace_can_wait(const struct rbc_ring *ring);
+
+/* If so: whether it takes what is there now all the same, having room for max records. */
 bool rbc_pace_is_due(const struct rbc_ring *ring, int64_t now_ns, uint64_t max);
 
 /* When the ring is due at the latest; INT64_MAX if it is armed. */

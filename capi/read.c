@@ -30,11 +30,19 @@ static void count_batch(rbcore_reader *self, const rbc_scan *scan) {
 
 /* What a look at the rings is to find. */
 typedef struct rbc_look {
-    rbcore_record *records;
-    size_t max;
+    rbcore_record *records; /* or else spans */
+    rbcore_span *spans;
+    size_t max_spans;
+    size_t max;        /* records */
     bool is_moderated; /* leaves in a paced ring what is not due yet */
-    int64_t now;       /* if moderated: the time, read once for what is done without waiting */
+    int64_t now;       /* the time, read once for what is done without waiting; 0: not yet */
 } rbc_look;
+
+/* The clock costs as much as 20 records: a batch that is full is handed out without it. */
+static int64_t time_of(rbc_look *self) {
+    self->now = self->now != 0 ? self->now : rbc_now_ns();
+    return self->now;
+}
 
 /* Makes a ring armed or paced, as judged. Whoever waits next looks at an armed one again. */
 static void change_pace(rbcore_reader *self, rbc_ring *ring, int64_t now, bool is_moderated) {
@@ -52,9 +60,9 @@ static void change_pace(rbcore_reader *self, rbc_ring *ring, int64_t now, bool i
 
 /* One pass over the rings. */
 typedef struct rbc_pass {
+    rbc_look *what;
     rbc_scan scan;
-    bool is_moderated; /* as rbc_look, and there is something to moderate */
-    int64_t now;
+    bool is_moderated;      /* as what, and there is something to moderate */
     const rbc_ring *broken; /* the last one found so */
     bool is_bounded;        /* the bound on discarded records was reached */
     bool turns_are_full;    /* a ring was left out for want of room to note its turn */
@@ -66,7 +74,8 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
         pass->turns_are_full |= rbc_ring_has_news(ring);
         return false;
     }
-    if (pass->is_moderated && !rbc_pace_is_due(ring, pass->now, pass->scan.max)) {
+    if (pass->is_moderated && rbc_pace_can_wait(ring) &&
+        !rbc_pace_is_due(ring, time_of(pass->what), pass->scan.max)) {
         return false;
     }
     const rbc_scan before = pass->scan;
@@ -75,19 +84,27 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
         ring->busy_scans = 0;
         rbc_ring_skip_abandoned(ring);
     }
-    /* A ring that gave nothing is judged before we park, when it can be listened to again. */
-    if (pass->is_moderated && pass->scan.count > before.count) {
-        change_pace(self, ring, pass->now, true);
+    /*
+     * A ring that has more is judged with that. One that gave nothing is judged before we park,
+     * when it can be listened to again.
+     */
+    if (pass->is_moderated && ring->pace.drained && pass->scan.count > before.count) {
+        change_pace(self, ring, time_of(pass->what), true);
     }
     pass->is_bounded |= end == RBC_SCAN_BOUND;
     pass->broken = end == RBC_SCAN_BROKEN ? ring : pass->broken;
     return pass->scan.count != before.count || pass->scan.skips_left != before.skips_left;
 }
 
+/* How many records were found, or spans where they were asked for. */
+static int found(const rbc_look *what, const rbc_scan *scan) {
+    return (int)(what->spans == NULL ? scan->count : what->max_spans - scan->spans_left);
+}
+
 /* What a pass comes to: a count, 0 or an error. */
 static int result_of(rbcore_reader *self, const rbc_pass *pass) {
     if (pass->scan.count > 0) {
-        return (int)pass->scan.count;
+        return found(pass->what, &pass->scan);
     }
     if (pass->is_bounded) {
         return -EAGAIN;
@@ -99,18 +116,24 @@ static int result_of(rbcore_reader *self, const rbc_pass *pass) {
     return pass->turns_are_full ? rbc_reader_fail(self, -ENOBUFS, "too many uncommitted turns") : 0;
 }
 
+static bool has_room(const rbc_scan *scan) {
+    return scan->count < scan->max && (scan->spans == NULL || scan->spans_left > 0);
+}
+
 /* One turn of each ring that is due, until the array is full. */
-static int scan_rings(rbcore_reader *self, const rbc_look *what) {
+static int scan_rings(rbcore_reader *self, rbc_look *what) {
     rbc_pass pass = {
+        .what = what,
         .scan = {.records = what->records,
+                 .spans = what->spans,
+                 .spans_left = what->max_spans,
                  .max = what->max > INT_MAX ? INT_MAX : what->max,
                  .skips_left = SKIPS_PER_CALL},
         /* A flush wants what is there now. */
         .is_moderated = what->is_moderated && self->can_pace && !self->is_flushing,
-        .now = what->now,
     };
     unsigned at = self->next_turn;
-    for (unsigned i = 0; i < self->ring_count && pass.scan.count < pass.scan.max; i++) {
+    for (unsigned i = 0; i < self->ring_count && has_room(&pass.scan); i++) {
         bool moved = take_turn(self, self->rings[at], &pass);
         at = at + 1 < self->ring_count ? at + 1 : 0;
         self->next_turn = moved ? at : self->next_turn;
@@ -161,7 +184,7 @@ static int answer(rbcore_reader *self) {
 }
 
 /* One look at everything: what is asked, then the rings. Makes no system call. */
-static int look(rbcore_reader *self, const rbc_look *what) {
+static int look(rbcore_reader *self, rbc_look *what) {
     int result = answer(self);
     if (result == 0) {
         result = scan_rings(self, what);
@@ -193,11 +216,11 @@ static void listen(rbcore_reader *self, rbc_ring *ring, bool wanted) {
  * Decides which rings are to wake us and which have the timer. Those are silent: there are programs
  * that wake for each record whoever reads (BPF_RB_FORCE_WAKEUP).
  */
-static void prepare_to_park(rbcore_reader *self, const rbc_look *what) {
+static void prepare_to_park(rbcore_reader *self, rbc_look *what) {
     if (!self->can_pace) {
         return;
     }
-    const int64_t now = what->is_moderated ? what->now : rbc_now_ns();
+    const int64_t now = time_of(what);
     for (unsigned i = 0; i < self->ring_count; i++) {
         rbc_ring *ring = self->rings[i];
         change_pace(self, ring, now, what->is_moderated);
@@ -210,7 +233,7 @@ static void prepare_to_park(rbcore_reader *self, const rbc_look *what) {
  * parked. The fence pairs with the one in look_again (give_back.c), and with the full barrier of
  * the kernel's xchg(header): what this look misses wakes us.
  */
-static int look_parked(rbcore_reader *self, const rbc_look *what) {
+static int look_parked(rbcore_reader *self, rbc_look *what) {
     prepare_to_park(self, what);
     atomic_store_explicit(&self->wait.parked, true, memory_order_relaxed);
     rbc_full_fence();
@@ -256,7 +279,7 @@ static int64_t longest_sleep(rbcore_reader *self) {
 }
 
 /* Empties rbcore_reader_fd and arms it for whatever comes after the look. */
-static int look_and_arm(rbcore_reader *self, const rbc_look *what) {
+static int look_and_arm(rbcore_reader *self, rbc_look *what) {
     rbc_wait_drain(&self->wait);
     int result = look_parked(self, what);
     int64_t sleep = result == 0 ? longest_sleep(self) : INT64_MAX;
@@ -266,9 +289,9 @@ static int look_and_arm(rbcore_reader *self, const rbc_look *what) {
     return result;
 }
 
-static int check_read(rbcore_reader *self, const rbcore_record *records, size_t max) {
+static int check_read(rbcore_reader *self, const void *room, size_t max) {
     int error = rbc_reader_check(self);
-    if (error == 0 && (records == NULL || max == 0)) {
+    if (error == 0 && (room == NULL || max == 0)) {
         return rbc_reader_fail(self, -EINVAL, "no room for records");
     }
     return error;
@@ -279,7 +302,7 @@ int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, size_t max) 
     if (error != 0) {
         return error;
     }
-    const rbc_look what = {.records = records, .max = max};
+    rbc_look what = {.records = records, .max = max};
     int result = look(self, &what);
     return result != 0 ? result : look_and_arm(self, &what);
 }
@@ -289,7 +312,7 @@ int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, size_t max) 
     if (error != 0) {
         return error;
     }
-    const rbc_look what = {.records = records, .max = max};
+    rbc_look what = {.records = records, .max = max};
     return look(self, &what);
 }
 
@@ -330,20 +353,39 @@ static int look_until(rbcore_reader *self, rbc_look *what, int64_t deadline) {
     return result;
 }
 
-int rbcore_reader_next(rbcore_reader *self, rbcore_record *records, size_t max,
-                       int64_t timeout_ns) {
-    int error = check_read(self, records, max);
-    if (error != 0) {
-        return error;
-    }
+/* Looks, and where that finds nothing waits as long as it may. */
+static int next(rbcore_reader *self, rbc_look *what, int64_t timeout_ns) {
     if (timeout_ns < 0 && timeout_ns != RBCORE_FOREVER) {
         return rbc_reader_fail(self, -EINVAL, "the timeout is negative");
     }
-    rbc_look what = {.records = records, .max = max, .is_moderated = true, .now = rbc_now_ns()};
-    int result = look(self, &what);
+    what->is_moderated = true;
+    int result = look(self, what);
     if (result != 0 && result != -EAGAIN) {
         return result;
     }
-    return timeout_ns == 0 && result == 0 ? look_and_arm(self, &what)
-                                          : look_until(self, &what, deadline_after(timeout_ns));
+    return timeout_ns == 0 && result == 0 ? look_and_arm(self, what)
+                                          : look_until(self, what, deadline_after(timeout_ns));
+}
+
+int rbcore_reader_next(rbcore_reader *self, rbcore_record *records, size_t max,
+                       int64_t timeout_ns) {
+    int error = check_read(self, records, max);
+    return error != 0 ? error : next(self, &(rbc_look){.records = records, .max = max}, timeout_ns);
+}
+
+int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans, size_t max_spans,
+                             size_t max_records, int64_t timeout_ns) {
+    int error = check_read(self, spans, max_spans);
+    if (error != 0) {
+        return error;
+    }
+    if (self->is_release) {
+        return rbc_reader_fail(self, -EINVAL, "spans on a reader opened for release");
+    }
+    if (max_records == 0) {
+        return rbc_reader_fail(self, -EINVAL, "no records are wanted");
+    }
+    rbc_look what = {
+        .spans = spans, .max_spans = max_spans > INT_MAX ? INT_MAX : max_spans, .max = max_records};
+    return next(self, &what, timeout_ns);
 }

@@ -72,37 +72,39 @@ static bool producer_pos_is_possible(const rbc_ring *self, uint64_t producer, ui
 
 /* Where a scan is, by addresses: the next one needs only an addition, not a mask. */
 typedef struct walk {
-    unsigned char *header; /* of the record to look at, in the first copy of the data */
-    unsigned char *wrap;   /* end of the first copy */
-    uint64_t shift;        /* position of a header = shift + its address */
-    uint64_t left;         /* bytes up to producer_pos */
-    uint64_t last;         /* position of the record passed last */
-    uint64_t largest;      /* bytes of the largest record passed */
-    uint64_t bytes;        /* of data handed out */
-    uint64_t discards;     /* passed */
+    unsigned char *header;   /* of the record to look at, in the first copy of the data */
+    unsigned char *producer; /* where producer_pos is, perhaps in the second copy */
+    unsigned char *wrap;     /* end of the first copy */
+    uint64_t shift;          /* position of a header = shift + its address */
+    uint64_t last_span;      /* bytes of the record passed last; 0: none was */
+    uint64_t largest;        /* bytes of the largest record passed */
+    uint64_t tail;           /* bytes of the discarded records after the one handed out last */
+    uint64_t bytes;          /* of data handed out */
+    uint64_t discards;       /* passed */
 } walk;
 
 static walk walk_from(const rbc_ring *self, uint64_t position, uint64_t producer) {
     unsigned char *header = (unsigned char *)rbc_ring_header(self, position);
     return (walk){.header = header,
+                  .producer = header + (producer - position),
                   .wrap = self->mapping.data + self->mapping.data_size,
                   .shift = position - (uintptr_t)header,
-                  .last = rbc_get(&self->last_pos),
-                  .largest = rbc_get(&self->largest_span),
-                  .left = producer - position};
+                  .largest = rbc_get(&self->largest_span)};
 }
 
 static uint64_t walk_position(const walk *at) {
     return at->shift + (uintptr_t)at->header;
 }
 
-static inline void walk_to(walk *at, unsigned char *header, size_t data_size) {
-    at->left -= (uint64_t)(header - at->header);
-    if (header >= at->wrap) {
-        header -= data_size;
+/* On to the record after one of `span` bytes that ends at `header`. */
+static inline void walk_to(walk *at, unsigned char *header, uint64_t span, size_t data_size) {
+    at->header = header;
+    at->last_span = span;
+    if (__builtin_expect(header >= at->wrap, false)) {
+        at->header -= data_size;
+        at->producer -= data_size;
         at->shift += data_size;
     }
-    at->header = header;
 }
 
 static_assert(offsetof(rbcore_record, ring) == offsetof(rbcore_record, size) + 4 &&
@@ -120,21 +122,21 @@ static inline uint64_t rest_of_record(uint32_t size, uint16_t ring) {
 
 /*
  * Hands out the record at `at`, which is complete and in bounds, and those after it that have the
- * very same header. Returns the end of what was written.
+ * very same header: at most max, and up to where the ring wraps. Returns how many.
  *
  * Finding the next header needs this one's length: a chain of dependent loads, each perhaps a cache
  * miss. In a run of equal headers the next address depends on a branch, which is predicted, and not
  * on the load: the processor runs ahead. And a header that is equal as a whole needs no test of its
- * flags. Bounds are checked once for the run, which also ends where the ring wraps.
+ * flags. Bounds are checked once for the run.
  */
-static inline rbcore_record *hand_out_run(const rbc_ring *self, walk *at, uint32_t length,
-                                          rbcore_record *record, const rbcore_record *end) {
+static inline size_t hand_out_run(const rbc_ring *self, walk *at, uint32_t length,
+                                  rbcore_record *record, size_t max) {
     const uint64_t span = rbc_record_span(length);
     const uint64_t rest = rest_of_record(length, self->index);
-    unsigned char *last = at->header + (at->left - span);
+    rbcore_record *const first = record, *const end = record + max;
+    unsigned char *last = at->producer - span;
     last = last < at->wrap ? last : at->wrap - RBC_HEADER_SIZE;
     unsigned char *header = at->header;
-    rbcore_record *const first = record;
     do {
         record->data = header + RBC_HEADER_SIZE;
         record->position = at->shift + (uintptr_t)header;
@@ -142,10 +144,29 @@ static inline rbcore_record *hand_out_run(const rbc_ring *self, walk *at, uint32
         record++;
         header += span;
     } while (record != end && header <= last && load_length(header) == length);
-    at->bytes += (uint64_t)(record - first) * length;
-    at->last = record[-1].position;
-    walk_to(at, header, self->mapping.data_size);
-    return record;
+    walk_to(at, header, span, self->mapping.data_size);
+    return (size_t)(record - first);
+}
+
+/* The same as one span, which may go on in the second copy of the data. */
+static inline size_t hand_out_span(const rbc_ring *self, walk *at, uint32_t length,
+                                   rbcore_span *out, size_t max) {
+    const uint64_t span = rbc_record_span(length);
+    const unsigned char *const last = at->producer - span;
+    unsigned char *header = at->header;
+    size_t count = 0;
+    do {
+        count++;
+        header += span;
+    } while (count != max && header <= last && load_length(header) == length);
+    *out = (rbcore_span){.data = at->header + RBC_HEADER_SIZE,
+                         .position = walk_position(at),
+                         .stride = (uint32_t)span,
+                         .size = length,
+                         .count = (uint32_t)count,
+                         .ring = self->index};
+    walk_to(at, header, span, self->mapping.data_size);
+    return count;
 }
 
 /* Passes a discarded record. Returns whether the bound on them allowed it. */
@@ -155,41 +176,71 @@ static bool pass_discarded(const rbc_ring *self, walk *at, uint64_t span, rbc_sc
     }
     scan->skips_left--;
     at->discards++;
-    at->last = walk_position(at);
-    walk_to(at, at->header + span, self->mapping.data_size);
+    at->tail += span;
+    walk_to(at, at->header + span, span, self->mapping.data_size);
     return true;
 }
 
-static rbc_scan_end walk_records(rbc_ring *self, rbc_scan *scan, walk *at) {
-    rbcore_record *record = scan->records + scan->count;
-    rbcore_record *const end = scan->records + scan->max;
+/*
+ * Once for records and once for spans: what the caller does not ask for costs nothing. The state is
+ * in locals, for what is stored for the user could be it, for all the compiler knows.
+ */
+static inline __attribute__((always_inline)) rbc_scan_end walk_over(rbc_ring *self, rbc_scan *scan,
+                                                                    walk *from, bool by_spans) {
+    walk at = *from;
+    rbcore_record *record = by_spans ? NULL : scan->records + scan->count;
+    rbcore_span *span_out = scan->spans, *const spans_end = span_out + scan->spans_left;
+    size_t left = scan->max - scan->count;
     rbc_scan_end why = RBC_SCAN_FULL;
-    while (record != end) {
-        if (at->left == 0) {
+    while (left > 0) {
+        if (at.header == at.producer) {
             why = RBC_SCAN_EMPTY;
             break;
         }
-        uint32_t length = load_length(at->header);
+        uint32_t length = load_length(at.header);
         if (length & RBC_BUSY) {
             self->head_is_busy = true;
             why = RBC_SCAN_EMPTY;
             break;
         }
         uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
-        if (span > at->left) {
+        if (span > (uint64_t)(at.producer - at.header)) {
             why = RBC_SCAN_BROKEN;
             break;
         }
-        at->largest = span > at->largest ? span : at->largest;
-        if (!(length & RBC_DISCARD)) {
-            record = hand_out_run(self, at, length, record, end);
-        } else if (!pass_discarded(self, at, span, scan)) {
-            why = RBC_SCAN_BOUND;
+        at.largest = span > at.largest ? span : at.largest;
+        if (length & RBC_DISCARD) {
+            if (!pass_discarded(self, &at, span, scan)) {
+                why = RBC_SCAN_BOUND;
+                break;
+            }
+            continue;
+        }
+        if (by_spans && span_out == spans_end) {
             break;
         }
+        size_t count = by_spans ? hand_out_span(self, &at, length, span_out, left)
+                                : hand_out_run(self, &at, length, record, left);
+        at.bytes += (uint64_t)count * length;
+        at.tail = 0;
+        left -= count;
+        record += by_spans ? 0 : count;
+        span_out += by_spans;
     }
-    scan->count = (size_t)(record - scan->records);
+    scan->count = scan->max - left;
+    scan->spans_left = (size_t)(spans_end - span_out);
+    scan->spans = span_out;
+    *from = at;
     return why;
+}
+
+static rbc_scan_end walk_records(rbc_ring *self, rbc_scan *scan, walk *at) {
+    return scan->spans == NULL ? walk_over(self, scan, at, false) : walk_over(self, scan, at, true);
+}
+
+bool rbc_ring_is_data_of(const rbc_ring *self, const void *data, uint64_t position) {
+    const unsigned char *first = (const unsigned char *)(rbc_ring_header(self, position) + 1);
+    return data == first || data == first + self->mapping.data_size;
 }
 
 static void note_high_water(rbc_ring *self, uint64_t filled) {
@@ -228,8 +279,14 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
     uint64_t position = walk_position(&at);
     self->busy_scans = self->head_is_busy && position == start ? self->busy_scans + 1 : 0;
     self->pace.drained = why == RBC_SCAN_EMPTY;
-    self->usual_span = found > 0 ? position - at.last : self->usual_span;
-    rbc_ring_handed_out(self, scan->records + first, found, at.last, position);
+    uint64_t last = at.last_span > 0 ? position - at.last_span : rbc_get(&self->last_pos);
+    self->usual_span = found > 0 ? at.last_span : self->usual_span;
+    const rbc_passed passed = {.records = scan->records == NULL ? NULL : scan->records + first,
+                               .count = found,
+                               .end = position - at.tail,
+                               .last = last,
+                               .position = position};
+    rbc_ring_handed_out(self, &passed);
     return why;
 }
 
@@ -251,7 +308,7 @@ void rbc_ring_skip_to_latest(rbc_ring *self) {
         position += span;
         rbc_count(&self->skipped, 1);
     }
-    rbc_ring_handed_out(self, NULL, 0, last, position);
+    rbc_ring_handed_out(self, &(rbc_passed){.last = last, .position = position});
 }
 
 bool rbc_ring_skip_abandoned(rbc_ring *self) {
@@ -281,7 +338,7 @@ bool rbc_ring_skip_abandoned(rbc_ring *self) {
         return true;
     }
     rbc_count(&self->abandoned, 1);
-    rbc_ring_handed_out(self, NULL, 0, position, position + span);
+    rbc_ring_handed_out(self, &(rbc_passed){.last = position, .position = position + span});
     return true;
 }
 

@@ -93,8 +93,10 @@ typedef enum rbc_scan_end {
 } rbc_scan_end;
 
 typedef struct rbc_scan {
-    rbcore_record *records; /* where to put what is found */
-    size_t max;             /* room in it */
+    rbcore_record *records; /* where to put what is found; or else ... */
+    rbcore_span *spans;     /* ... here, runs of equal records as one */
+    size_t spans_left;      /* room in it */
+    size_t max;             /* records to find at most */
     size_t count;           /* found */
     uint64_t bytes;         /* of data in them */
     size_t skips_left;      /* the bound on discarded records; counts down */
@@ -130,6 +132,9 @@ static inline rbc_header *rbc_header_at(const rbc_mapping *mapping, uint64_t pos
     uint64_t offset = position & (mapping->data_size - 1);
     return (rbc_header *)(void *)(mapping->data + offset);
 }
+
+/* Whether data is that of the record at `position`, in either copy of the ring. */
+bool rbc_ring_is_data_of(const rbc_ring *self, const void *data, uint64_t position);
 
 static inline rbc_header *rbc_ring_header(const rbc_ring *self, uint64_t position) {
     return rbc_header_at(&self->mapping, position);

@@ -137,7 +137,7 @@ static int take(rbcore_snapshot *self, const rbc_ring *ring) {
 /* Goes on behind the snapshot. */
 static void consume(rbc_ring *ring, const rbcore_snapshot *snapshot) {
     uint64_t end = snapshot->info.end_pos;
-    rbc_ring_handed_out(ring, NULL, 0, end, end);
+    rbc_ring_handed_out(ring, &(rbc_passed){.last = end, .position = end});
 }
 
 static int snapshot_ring(rbcore_reader *reader, rbc_ring *ring, rbcore_snapshot *snapshot,

@@ -29,6 +29,14 @@
     FIELD(rbcore_record, size, 16, 4, 0)                                                           \
     FIELD(rbcore_record, ring, 20, 2, 0)                                                           \
     FIELD(rbcore_record, flags, 22, 2, 0)                                                          \
+    STRUCT(rbcore_span, 32)                                                                        \
+    FIELD(rbcore_span, data, 0, 8, 0)                                                              \
+    FIELD(rbcore_span, position, 8, 8, 0)                                                          \
+    FIELD(rbcore_span, stride, 16, 4, 0)                                                           \
+    FIELD(rbcore_span, size, 20, 4, 0)                                                             \
+    FIELD(rbcore_span, count, 24, 4, 0)                                                            \
+    FIELD(rbcore_span, ring, 28, 2, 0)                                                             \
+    FIELD(rbcore_span, flags, 30, 2, 0)                                                            \
     STRUCT(rbcore_reader_stats, 64)                                                                \
     FIELD(rbcore_reader_stats, size, 0, 8, 64)                                                     \
     FIELD(rbcore_reader_stats, records, 8, 8, 0)                                                   \
@@ -127,6 +135,7 @@
     FUNCTION(reader_read, "iRpz")                                                                  \
     FUNCTION(reader_look, "iRpz")                                                                  \
     FUNCTION(reader_next, "iRpzl")                                                                 \
+    FUNCTION(reader_next_spans, "iRpzzl")                                                          \
     FUNCTION(reader_commit, "iRou")                                                                \
     FUNCTION(reader_release, "iRpz")                                                               \
     FUNCTION(reader_fd, "iR")                                                                      \

@@ -361,6 +361,35 @@ START_TEST(timeouts) {
 }
 END_TEST
 
+START_TEST(runs_of_equal_records) {
+    struct pair pair;
+    _Alignas(8) unsigned char spans[2][SPAN_SIZE];
+    uint64_t data = 0;
+
+    pair_open(&pair, 0);
+    uint64_t reader = pointer(pair.reader);
+    output(&pair, "abc", 3, 0);
+    output(&pair, "def", 3, 0);
+    output(&pair, "", 0, 0);
+    ck_assert_int_eq(CALL(reader_next_spans, reader, pointer(spans), 2, 9, 0), 2);
+    ck_assert_uint_eq(GET(spans[0], span, position), 0);
+    ck_assert_uint_eq(GET(spans[0], span, stride), 16);
+    ck_assert_uint_eq(GET(spans[0], span, size), 3);
+    ck_assert_uint_eq(GET(spans[0], span, count), 2);
+    ck_assert_uint_eq(GET(spans[0], span, ring), (uint64_t)pair.index);
+    ck_assert_uint_eq(GET(spans[0], span, flags), 0);
+    data = GET(spans[0], span, data);
+    ck_assert_mem_eq((const char *)(uintptr_t)data, "abc", 3);
+    ck_assert_mem_eq((const char *)(uintptr_t)data + 16, "def", 3);
+    ck_assert_uint_eq(GET(spans[1], span, position), 32);
+    ck_assert_uint_eq(GET(spans[1], span, count), 1);
+    ck_assert_int_eq(CALL(reader_next_spans, reader, pointer(spans), 2, 9, 1000), 0);
+    ck_assert_int_eq(CALL(reader_next_spans, reader, pointer(spans), 2, 0, 0), -EINVAL);
+    ck_assert_int_eq(CALL(reader_next_spans, reader, pointer(spans), 0, 9, 0), -EINVAL);
+    pair_close(&pair);
+}
+END_TEST
+
 START_TEST(interrupt_flush_and_shutdown) {
     struct pair pair;
     struct records records;
@@ -452,6 +481,7 @@ void add_ring_tests(Suite *suite) {
     tcase_add_test(group, latest_skips_what_is_there);
     tcase_add_test(group, wakeups_and_flags);
     tcase_add_test(group, timeouts);
+    tcase_add_test(group, runs_of_equal_records);
     tcase_add_test(group, interrupt_flush_and_shutdown);
     tcase_add_test(group, rings_are_removed);
     tcase_add_test(group, second_reader_is_refused);

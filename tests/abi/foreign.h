@@ -38,7 +38,7 @@ struct function {
 #define COUNT_STRUCT(type, size) +1
 #define COUNT_FIELD(type, name, offset, size, initial) +1
 #define FIELDS (0 ABI_LAYOUT(COUNT_STRUCT, COUNT_FIELD))
-#define MAX_ARGUMENTS 4
+#define MAX_ARGUMENTS 6
 
 extern const struct field fields[FIELDS];
 extern struct function functions[FUNCTIONS];

@@ -29,6 +29,7 @@ struct pair {
 
 #define RECORDS 8
 #define RECORD_SIZE 24
+#define SPAN_SIZE 32
 
 struct records {
     _Alignas(8) unsigned char bytes[RECORDS][RECORD_SIZE];
