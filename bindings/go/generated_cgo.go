@@ -91,6 +91,7 @@ var causes = []struct {
 	{"rbcore_reader_next", syscall.ESHUTDOWN, "after Close"},
 	{"rbcore_reader_next", syscall.EBADMSG, "a ring's content is impossible, and no other ring has records. It stays so until the ring is removed; rbcore_reader_message tells which"},
 	{"rbcore_reader_next", syscall.ENOBUFS, "with several rings and without WithRelease: the records not committed come from more than 1024 turns a ring: commit first"},
+	{"rbcore_reader_next_spans", syscall.EINVAL, "also if max_records is 0, or the reader was opened with WithRelease"},
 	{"rbcore_reader_commit", syscall.EINVAL, "the reader was opened with WithRelease; *last is not a record that is handed out and not committed (then nothing was committed); a flag is unknown. A *last that was made up, not handed out, may pass for one; and one of a memory ring whose header a hostile producer changed meanwhile does not (last == NULL always works)"},
 	{"rbcore_reader_release", syscall.EINVAL, "the reader was not opened with WithRelease; or some of the records are not held: released before, or not from this reader. The others were released"},
 	{"rbcore_reader_stats_get", syscall.EINVAL, "out->size is absurd"},

@@ -315,6 +315,34 @@ RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, s
 RBCORE_API int rbcore_reader_next(rbcore_reader *self, rbcore_record *records, size_t max,
                                   int64_t timeout_ns);
 
+/*
+ * A run of records of one ring that have the same size and follow each other without a gap. The
+ * data of record i begins at data + i * stride, and its position is position + i * stride. So the
+ * bytes of the run are (count - 1) * stride + size; those between two records are no data.
+ */
+typedef struct rbcore_span {
+    const void *data;  /* of the first record; otherwise as in rbcore_record */
+    uint64_t position; /* of its header */
+    uint32_t stride;   /* bytes from one record to the next: a multiple of 8, more than size */
+    uint32_t size;     /* bytes of data in each record */
+    uint32_t count;    /* of records; at least 1 */
+    uint16_t ring;     /* as in rbcore_record */
+    uint16_t flags;    /* as in rbcore_record */
+} rbcore_span;
+
+/*
+ * As rbcore_reader_next, but tells of records by runs: up to max_spans of them, with up to
+ * max_records records. Returns the number of spans. For records of one size it is the cheapest way
+ * to read, as nothing is written for the single record; where each has another size it is not.
+ *
+ * Spans are given back like records. To commit up to and with record i of a span, pass to
+ * rbcore_reader_commit a record made of its data and position (both as above), size and ring.
+ *   -EINVAL  also if max_records is 0, or the reader was opened with RBCORE_READER_RELEASE;
+ *   otherwise the results of rbcore_reader_next.
+ */
+RBCORE_API int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans, size_t max_spans,
+                                        size_t max_records, int64_t timeout_ns);
+
 /* Flags of rbcore_reader_commit: tell the kernel at once. */
 #define RBCORE_COMMIT_NOW UINT32_C(1)
 

@@ -322,6 +322,34 @@ RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, s
 RBCORE_API int rbcore_reader_next(rbcore_reader *self, rbcore_record *records, size_t max,
                                   int64_t timeout_ns);
 
+/*
+ * A run of records of one ring that have the same size and follow each other without a gap. The
+ * data of record i begins at data + i * stride, and its position is position + i * stride. So the
+ * bytes of the run are (count - 1) * stride + size; those between two records are no data.
+ */
+typedef struct rbcore_span {
+    const void *data;  /* of the first record; otherwise as in rbcore_record */
+    uint64_t position; /* of its header */
+    uint32_t stride;   /* bytes from one record to the next: a multiple of 8, more than size */
+    uint32_t size;     /* bytes of data in each record */
+    uint32_t count;    /* of records; at least 1 */
+    uint16_t ring;     /* as in rbcore_record */
+    uint16_t flags;    /* as in rbcore_record */
+} rbcore_span;
+
+/*
+ * As rbcore_reader_next, but tells of records by runs: up to max_spans of them, with up to
+ * max_records records. Returns the number of spans. For records of one size it is the cheapest way
+ * to read, as nothing is written for the single record; where each has another size it is not.
+ *
+ * Spans are given back like records. To commit up to and with record i of a span, pass to
+ * rbcore_reader_commit a record made of its data and position (both as above), size and ring.
+ *   -EINVAL  also if max_records is 0, or the reader was opened with RBCORE_READER_RELEASE;
+ *   otherwise the results of rbcore_reader_next.
+ */
+RBCORE_API int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans, size_t max_spans,
+                                        size_t max_records, int64_t timeout_ns);
+
 /* Flags of rbcore_reader_commit: tell the kernel at once. */
 #define RBCORE_COMMIT_NOW UINT32_C(1)
 
@@ -1005,7 +1033,10 @@ typedef struct rbc_pace {
 /* Chooses the ceiling from the reader's max_latency and the ring's size. */
 void rbc_pace_init(struct rbc_ring *ring, int64_t max_latency_ns, bool always);
 
-/* Whether a moderated read that has room for max records takes from the ring now. */
+/* Whether a moderated read may leave what is there: if the ring is paced, and was found empty. */
+bool rbc_pace_can_wait(const struct rbc_ring *ring);
+
+/* If so: whether it takes what is there now all the same, having room for max records. */
 bool rbc_pace_is_due(const struct rbc_ring *ring, int64_t now_ns, uint64_t max);
 
 /* When the ring is due at the latest; INT64_MAX if it is armed. */
@@ -1109,8 +1140,10 @@ typedef enum rbc_scan_end {
 } rbc_scan_end;
 
 typedef struct rbc_scan {
-    rbcore_record *records; /* where to put what is found */
-    size_t max;             /* room in it */
+    rbcore_record *records; /* where to put what is found; or else ... */
+    rbcore_span *spans;     /* ... here, runs of equal records as one */
+    size_t spans_left;      /* room in it */
+    size_t max;             /* records to find at most */
     size_t count;           /* found */
     uint64_t bytes;         /* of data in them */
     size_t skips_left;      /* the bound on discarded records; counts down */
@@ -1146,6 +1179,9 @@ static inline rbc_header *rbc_header_at(const rbc_mapping *mapping, uint64_t pos
     uint64_t offset = position & (mapping->data_size - 1);
     return (rbc_header *)(void *)(mapping->data + offset);
 }
+
+/* Whether data is that of the record at `position`, in either copy of the ring. */
+bool rbc_ring_is_data_of(const rbc_ring *self, const void *data, uint64_t position);
 
 static inline rbc_header *rbc_ring_header(const rbc_ring *self, uint64_t position) {
     return rbc_header_at(&self->mapping, position);
@@ -1583,13 +1619,20 @@ bool rbc_turns_is_full_for(const rbc_turns *self, uint16_t ring);
  */
 void rbc_ring_publish(rbc_ring *self);
 
+/* What a scan of a ring passed. */
+typedef struct rbc_passed {
+    const rbcore_record *records; /* handed out; only looked at in release mode */
+    size_t count;                 /* of them */
+    uint64_t end;                 /* of the last of them */
+    uint64_t last;                /* start of the last one passed, discarded ones included */
+    uint64_t position;            /* its end: where the scan came to */
+} rbc_passed;
+
 /*
- * Notes that the scan of a ring found these records and came to `position`, the start of the last
- * one that it passed being `last`. Discarded records at
- * the end are given back here if the user holds nothing that could be given back after them.
+ * Notes what a scan passed. Discarded records at the end are given back here if the user holds
+ * nothing that could be given back after them.
  */
-void rbc_ring_handed_out(rbc_ring *self, const rbcore_record *records, size_t count, uint64_t last,
-                         uint64_t position);
+void rbc_ring_handed_out(rbc_ring *self, const rbc_passed *passed);
 
 /* Whether records of the ring are with the user. The reading thread only. */
 bool rbc_ring_has_held(const rbc_ring *self);
@@ -2938,10 +2981,13 @@ static bool is_full_enough(const rbc_ring *ring, uint64_t max) {
     return waiting >= ring->mapping.data_size / FILL_PART || waiting / max >= ring->usual_span;
 }
 
+bool rbc_pace_can_wait(const rbc_ring *ring) {
+    return rbc_ring_is_paced(ring) && ring->pace.drained;
+}
+
 bool rbc_pace_is_due(const rbc_ring *ring, int64_t now_ns, uint64_t max) {
     const rbc_pace *self = &ring->pace;
-    return !rbc_ring_is_paced(ring) || !self->drained ||
-           now_ns - self->since_ns >= self->interval_ns || is_full_enough(ring, max);
+    return now_ns - self->since_ns >= self->interval_ns || is_full_enough(ring, max);
 }
 
 int64_t rbc_pace_deadline(const rbc_ring *ring) {
@@ -3565,7 +3611,7 @@ static bool is_uncommitted(const rbc_ring *ring, const rbcore_record *record) {
         rbc_record_span(record->size) > held - before) {
         return false;
     }
-    return record->data == rbc_ring_header(ring, record->position) + 1 &&
+    return rbc_ring_is_data_of(ring, record->data, record->position) &&
            rbc_get_length(ring, record->position) == record->size;
 }
 
@@ -3689,7 +3735,7 @@ static bool let_go(rbc_ring *self, const rbcore_record *record) {
     if (record->position % 8 != 0 || record->position - user_pos >= read_pos - user_pos) {
         return false;
     }
-    if (record->data != rbc_ring_header(self, record->position) + 1) {
+    if (!rbc_ring_is_data_of(self, record->data, record->position)) {
         return false; /* of another reader's ring */
     }
     size_t bit = held_bit(self, record->position);
@@ -3792,30 +3838,29 @@ void rbc_ring_publish(rbc_ring *self) {
     }
 }
 
-void rbc_ring_handed_out(rbc_ring *self, const rbcore_record *records, size_t count, uint64_t last,
-                         uint64_t position) {
+void rbc_ring_handed_out(rbc_ring *self, const rbc_passed *passed) {
     bool is_release = self->reader->is_release;
     bool nothing_held = !is_release && rbc_get(&self->user_pos) == self->handed_end;
     uint64_t before = rbc_get(&self->read_pos);
-    if (count > 0 && is_release) {
-        hold(self, records, count);
+    if (passed->count > 0 && is_release) {
+        hold(self, passed->records, passed->count);
     }
-    atomic_store_explicit(&self->last_pos, last, memory_order_relaxed);
+    atomic_store_explicit(&self->last_pos, passed->last, memory_order_relaxed);
     /* Release: whoever sees the position sees the bits of the records before it. */
-    atomic_store_explicit(&self->read_pos, position, memory_order_release);
-    if (count > 0) {
-        self->handed_end = end_of(&records[count - 1]);
+    atomic_store_explicit(&self->read_pos, passed->position, memory_order_release);
+    if (passed->count > 0) {
+        self->handed_end = passed->end;
         if (!is_release) {
             note_turn(&self->reader->turns, self->index, self->handed_end);
         }
         return;
     }
     /* Discarded records alone are nobody's to give back, unless after some that are held. */
-    if (position != before && is_release) {
+    if (passed->position != before && is_release) {
         advance_over_released(self);
-    } else if (position != before && nothing_held) {
-        self->handed_end = position;
-        advance_to(self, position);
+    } else if (passed->position != before && nothing_held) {
+        self->handed_end = passed->position;
+        advance_to(self, passed->position);
     }
 }
 #undef EMPTY_PART
@@ -3850,11 +3895,19 @@ static void count_batch(rbcore_reader *self, const rbc_scan *scan) {
 
 /* What a look at the rings is to find. */
 typedef struct rbc_look {
-    rbcore_record *records;
-    size_t max;
+    rbcore_record *records; /* or else spans */
+    rbcore_span *spans;
+    size_t max_spans;
+    size_t max;        /* records */
     bool is_moderated; /* leaves in a paced ring what is not due yet */
-    int64_t now;       /* if moderated: the time, read once for what is done without waiting */
+    int64_t now;       /* the time, read once for what is done without waiting; 0: not yet */
 } rbc_look;
+
+/* The clock costs as much as 20 records: a batch that is full is handed out without it. */
+static int64_t time_of(rbc_look *self) {
+    self->now = self->now != 0 ? self->now : rbc_now_ns();
+    return self->now;
+}
 
 /* Makes a ring armed or paced, as judged. Whoever waits next looks at an armed one again. */
 static void change_pace(rbcore_reader *self, rbc_ring *ring, int64_t now, bool is_moderated) {
@@ -3872,9 +3925,9 @@ static void change_pace(rbcore_reader *self, rbc_ring *ring, int64_t now, bool i
 
 /* One pass over the rings. */
 typedef struct rbc_pass {
+    rbc_look *what;
     rbc_scan scan;
-    bool is_moderated; /* as rbc_look, and there is something to moderate */
-    int64_t now;
+    bool is_moderated;      /* as what, and there is something to moderate */
     const rbc_ring *broken; /* the last one found so */
     bool is_bounded;        /* the bound on discarded records was reached */
     bool turns_are_full;    /* a ring was left out for want of room to note its turn */
@@ -3886,7 +3939,8 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
         pass->turns_are_full |= rbc_ring_has_news(ring);
         return false;
     }
-    if (pass->is_moderated && !rbc_pace_is_due(ring, pass->now, pass->scan.max)) {
+    if (pass->is_moderated && rbc_pace_can_wait(ring) &&
+        !rbc_pace_is_due(ring, time_of(pass->what), pass->scan.max)) {
         return false;
     }
     const rbc_scan before = pass->scan;
@@ -3895,19 +3949,27 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
         ring->busy_scans = 0;
         rbc_ring_skip_abandoned(ring);
     }
-    /* A ring that gave nothing is judged before we park, when it can be listened to again. */
-    if (pass->is_moderated && pass->scan.count > before.count) {
-        change_pace(self, ring, pass->now, true);
+    /*
+     * A ring that has more is judged with that. One that gave nothing is judged before we park,
+     * when it can be listened to again.
+     */
+    if (pass->is_moderated && ring->pace.drained && pass->scan.count > before.count) {
+        change_pace(self, ring, time_of(pass->what), true);
     }
     pass->is_bounded |= end == RBC_SCAN_BOUND;
     pass->broken = end == RBC_SCAN_BROKEN ? ring : pass->broken;
     return pass->scan.count != before.count || pass->scan.skips_left != before.skips_left;
 }
 
+/* How many records were found, or spans where they were asked for. */
+static int found(const rbc_look *what, const rbc_scan *scan) {
+    return (int)(what->spans == NULL ? scan->count : what->max_spans - scan->spans_left);
+}
+
 /* What a pass comes to: a count, 0 or an error. */
 static int result_of(rbcore_reader *self, const rbc_pass *pass) {
     if (pass->scan.count > 0) {
-        return (int)pass->scan.count;
+        return found(pass->what, &pass->scan);
     }
     if (pass->is_bounded) {
         return -EAGAIN;
@@ -3919,18 +3981,24 @@ static int result_of(rbcore_reader *self, const rbc_pass *pass) {
     return pass->turns_are_full ? rbc_reader_fail(self, -ENOBUFS, "too many uncommitted turns") : 0;
 }
 
+static bool has_room(const rbc_scan *scan) {
+    return scan->count < scan->max && (scan->spans == NULL || scan->spans_left > 0);
+}
+
 /* One turn of each ring that is due, until the array is full. */
-static int scan_rings(rbcore_reader *self, const rbc_look *what) {
+static int scan_rings(rbcore_reader *self, rbc_look *what) {
     rbc_pass pass = {
+        .what = what,
         .scan = {.records = what->records,
+                 .spans = what->spans,
+                 .spans_left = what->max_spans,
                  .max = what->max > INT_MAX ? INT_MAX : what->max,
                  .skips_left = SKIPS_PER_CALL},
         /* A flush wants what is there now. */
         .is_moderated = what->is_moderated && self->can_pace && !self->is_flushing,
-        .now = what->now,
     };
     unsigned at = self->next_turn;
-    for (unsigned i = 0; i < self->ring_count && pass.scan.count < pass.scan.max; i++) {
+    for (unsigned i = 0; i < self->ring_count && has_room(&pass.scan); i++) {
         bool moved = take_turn(self, self->rings[at], &pass);
         at = at + 1 < self->ring_count ? at + 1 : 0;
         self->next_turn = moved ? at : self->next_turn;
@@ -3981,7 +4049,7 @@ static int answer(rbcore_reader *self) {
 }
 
 /* One look at everything: what is asked, then the rings. Makes no system call. */
-static int look(rbcore_reader *self, const rbc_look *what) {
+static int look(rbcore_reader *self, rbc_look *what) {
     int result = answer(self);
     if (result == 0) {
         result = scan_rings(self, what);
@@ -4013,11 +4081,11 @@ static void listen(rbcore_reader *self, rbc_ring *ring, bool wanted) {
  * Decides which rings are to wake us and which have the timer. Those are silent: there are programs
  * that wake for each record whoever reads (BPF_RB_FORCE_WAKEUP).
  */
-static void prepare_to_park(rbcore_reader *self, const rbc_look *what) {
+static void prepare_to_park(rbcore_reader *self, rbc_look *what) {
     if (!self->can_pace) {
         return;
     }
-    const int64_t now = what->is_moderated ? what->now : rbc_now_ns();
+    const int64_t now = time_of(what);
     for (unsigned i = 0; i < self->ring_count; i++) {
         rbc_ring *ring = self->rings[i];
         change_pace(self, ring, now, what->is_moderated);
@@ -4030,7 +4098,7 @@ static void prepare_to_park(rbcore_reader *self, const rbc_look *what) {
  * parked. The fence pairs with the one in look_again (give_back.c), and with the full barrier of
  * the kernel's xchg(header): what this look misses wakes us.
  */
-static int look_parked(rbcore_reader *self, const rbc_look *what) {
+static int look_parked(rbcore_reader *self, rbc_look *what) {
     prepare_to_park(self, what);
     atomic_store_explicit(&self->wait.parked, true, memory_order_relaxed);
     rbc_full_fence();
@@ -4076,7 +4144,7 @@ static int64_t longest_sleep(rbcore_reader *self) {
 }
 
 /* Empties rbcore_reader_fd and arms it for whatever comes after the look. */
-static int look_and_arm(rbcore_reader *self, const rbc_look *what) {
+static int look_and_arm(rbcore_reader *self, rbc_look *what) {
     rbc_wait_drain(&self->wait);
     int result = look_parked(self, what);
     int64_t sleep = result == 0 ? longest_sleep(self) : INT64_MAX;
@@ -4086,9 +4154,9 @@ static int look_and_arm(rbcore_reader *self, const rbc_look *what) {
     return result;
 }
 
-static int check_read(rbcore_reader *self, const rbcore_record *records, size_t max) {
+static int check_read(rbcore_reader *self, const void *room, size_t max) {
     int error = rbc_reader_check(self);
-    if (error == 0 && (records == NULL || max == 0)) {
+    if (error == 0 && (room == NULL || max == 0)) {
         return rbc_reader_fail(self, -EINVAL, "no room for records");
     }
     return error;
@@ -4099,7 +4167,7 @@ int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, size_t max) 
     if (error != 0) {
         return error;
     }
-    const rbc_look what = {.records = records, .max = max};
+    rbc_look what = {.records = records, .max = max};
     int result = look(self, &what);
     return result != 0 ? result : look_and_arm(self, &what);
 }
@@ -4109,7 +4177,7 @@ int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, size_t max) 
     if (error != 0) {
         return error;
     }
-    const rbc_look what = {.records = records, .max = max};
+    rbc_look what = {.records = records, .max = max};
     return look(self, &what);
 }
 
@@ -4150,22 +4218,41 @@ static int look_until(rbcore_reader *self, rbc_look *what, int64_t deadline) {
     return result;
 }
 
-int rbcore_reader_next(rbcore_reader *self, rbcore_record *records, size_t max,
-                       int64_t timeout_ns) {
-    int error = check_read(self, records, max);
-    if (error != 0) {
-        return error;
-    }
+/* Looks, and where that finds nothing waits as long as it may. */
+static int next(rbcore_reader *self, rbc_look *what, int64_t timeout_ns) {
     if (timeout_ns < 0 && timeout_ns != RBCORE_FOREVER) {
         return rbc_reader_fail(self, -EINVAL, "the timeout is negative");
     }
-    rbc_look what = {.records = records, .max = max, .is_moderated = true, .now = rbc_now_ns()};
-    int result = look(self, &what);
+    what->is_moderated = true;
+    int result = look(self, what);
     if (result != 0 && result != -EAGAIN) {
         return result;
     }
-    return timeout_ns == 0 && result == 0 ? look_and_arm(self, &what)
-                                          : look_until(self, &what, deadline_after(timeout_ns));
+    return timeout_ns == 0 && result == 0 ? look_and_arm(self, what)
+                                          : look_until(self, what, deadline_after(timeout_ns));
+}
+
+int rbcore_reader_next(rbcore_reader *self, rbcore_record *records, size_t max,
+                       int64_t timeout_ns) {
+    int error = check_read(self, records, max);
+    return error != 0 ? error : next(self, &(rbc_look){.records = records, .max = max}, timeout_ns);
+}
+
+int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans, size_t max_spans,
+                             size_t max_records, int64_t timeout_ns) {
+    int error = check_read(self, spans, max_spans);
+    if (error != 0) {
+        return error;
+    }
+    if (self->is_release) {
+        return rbc_reader_fail(self, -EINVAL, "spans on a reader opened for release");
+    }
+    if (max_records == 0) {
+        return rbc_reader_fail(self, -EINVAL, "no records are wanted");
+    }
+    rbc_look what = {
+        .spans = spans, .max_spans = max_spans > INT_MAX ? INT_MAX : max_spans, .max = max_records};
+    return next(self, &what, timeout_ns);
 }
 #undef BUSY_SCANS_BEFORE_DOUBT
 #undef LOOK_FOR_THE_DEAD_NS
@@ -4493,37 +4580,39 @@ static bool producer_pos_is_possible(const rbc_ring *self, uint64_t producer, ui
 
 /* Where a scan is, by addresses: the next one needs only an addition, not a mask. */
 typedef struct walk {
-    unsigned char *header; /* of the record to look at, in the first copy of the data */
-    unsigned char *wrap;   /* end of the first copy */
-    uint64_t shift;        /* position of a header = shift + its address */
-    uint64_t left;         /* bytes up to producer_pos */
-    uint64_t last;         /* position of the record passed last */
-    uint64_t largest;      /* bytes of the largest record passed */
-    uint64_t bytes;        /* of data handed out */
-    uint64_t discards;     /* passed */
+    unsigned char *header;   /* of the record to look at, in the first copy of the data */
+    unsigned char *producer; /* where producer_pos is, perhaps in the second copy */
+    unsigned char *wrap;     /* end of the first copy */
+    uint64_t shift;          /* position of a header = shift + its address */
+    uint64_t last_span;      /* bytes of the record passed last; 0: none was */
+    uint64_t largest;        /* bytes of the largest record passed */
+    uint64_t tail;           /* bytes of the discarded records after the one handed out last */
+    uint64_t bytes;          /* of data handed out */
+    uint64_t discards;       /* passed */
 } walk;
 
 static walk walk_from(const rbc_ring *self, uint64_t position, uint64_t producer) {
     unsigned char *header = (unsigned char *)rbc_ring_header(self, position);
     return (walk){.header = header,
+                  .producer = header + (producer - position),
                   .wrap = self->mapping.data + self->mapping.data_size,
                   .shift = position - (uintptr_t)header,
-                  .last = rbc_get(&self->last_pos),
-                  .largest = rbc_get(&self->largest_span),
-                  .left = producer - position};
+                  .largest = rbc_get(&self->largest_span)};
 }
 
 static uint64_t walk_position(const walk *at) {
     return at->shift + (uintptr_t)at->header;
 }
 
-static inline void walk_to(walk *at, unsigned char *header, size_t data_size) {
-    at->left -= (uint64_t)(header - at->header);
-    if (header >= at->wrap) {
-        header -= data_size;
+/* On to the record after one of `span` bytes that ends at `header`. */
+static inline void walk_to(walk *at, unsigned char *header, uint64_t span, size_t data_size) {
+    at->header = header;
+    at->last_span = span;
+    if (__builtin_expect(header >= at->wrap, false)) {
+        at->header -= data_size;
+        at->producer -= data_size;
         at->shift += data_size;
     }
-    at->header = header;
 }
 
 static_assert(offsetof(rbcore_record, ring) == offsetof(rbcore_record, size) + 4 &&
@@ -4541,21 +4630,21 @@ static inline uint64_t rest_of_record(uint32_t size, uint16_t ring) {
 
 /*
  * Hands out the record at `at`, which is complete and in bounds, and those after it that have the
- * very same header. Returns the end of what was written.
+ * very same header: at most max, and up to where the ring wraps. Returns how many.
  *
  * Finding the next header needs this one's length: a chain of dependent loads, each perhaps a cache
  * miss. In a run of equal headers the next address depends on a branch, which is predicted, and not
  * on the load: the processor runs ahead. And a header that is equal as a whole needs no test of its
- * flags. Bounds are checked once for the run, which also ends where the ring wraps.
+ * flags. Bounds are checked once for the run.
  */
-static inline rbcore_record *hand_out_run(const rbc_ring *self, walk *at, uint32_t length,
-                                          rbcore_record *record, const rbcore_record *end) {
+static inline size_t hand_out_run(const rbc_ring *self, walk *at, uint32_t length,
+                                  rbcore_record *record, size_t max) {
     const uint64_t span = rbc_record_span(length);
     const uint64_t rest = rest_of_record(length, self->index);
-    unsigned char *last = at->header + (at->left - span);
+    rbcore_record *const first = record, *const end = record + max;
+    unsigned char *last = at->producer - span;
     last = last < at->wrap ? last : at->wrap - RBC_HEADER_SIZE;
     unsigned char *header = at->header;
-    rbcore_record *const first = record;
     do {
         record->data = header + RBC_HEADER_SIZE;
         record->position = at->shift + (uintptr_t)header;
@@ -4563,10 +4652,29 @@ static inline rbcore_record *hand_out_run(const rbc_ring *self, walk *at, uint32
         record++;
         header += span;
     } while (record != end && header <= last && load_length(header) == length);
-    at->bytes += (uint64_t)(record - first) * length;
-    at->last = record[-1].position;
-    walk_to(at, header, self->mapping.data_size);
-    return record;
+    walk_to(at, header, span, self->mapping.data_size);
+    return (size_t)(record - first);
+}
+
+/* The same as one span, which may go on in the second copy of the data. */
+static inline size_t hand_out_span(const rbc_ring *self, walk *at, uint32_t length,
+                                   rbcore_span *out, size_t max) {
+    const uint64_t span = rbc_record_span(length);
+    const unsigned char *const last = at->producer - span;
+    unsigned char *header = at->header;
+    size_t count = 0;
+    do {
+        count++;
+        header += span;
+    } while (count != max && header <= last && load_length(header) == length);
+    *out = (rbcore_span){.data = at->header + RBC_HEADER_SIZE,
+                         .position = walk_position(at),
+                         .stride = (uint32_t)span,
+                         .size = length,
+                         .count = (uint32_t)count,
+                         .ring = self->index};
+    walk_to(at, header, span, self->mapping.data_size);
+    return count;
 }
 
 /* Passes a discarded record. Returns whether the bound on them allowed it. */
@@ -4576,41 +4684,71 @@ static bool pass_discarded(const rbc_ring *self, walk *at, uint64_t span, rbc_sc
     }
     scan->skips_left--;
     at->discards++;
-    at->last = walk_position(at);
-    walk_to(at, at->header + span, self->mapping.data_size);
+    at->tail += span;
+    walk_to(at, at->header + span, span, self->mapping.data_size);
     return true;
 }
 
-static rbc_scan_end walk_records(rbc_ring *self, rbc_scan *scan, walk *at) {
-    rbcore_record *record = scan->records + scan->count;
-    rbcore_record *const end = scan->records + scan->max;
+/*
+ * Once for records and once for spans: what the caller does not ask for costs nothing. The state is
+ * in locals, for what is stored for the user could be it, for all the compiler knows.
+ */
+static inline __attribute__((always_inline)) rbc_scan_end walk_over(rbc_ring *self, rbc_scan *scan,
+                                                                    walk *from, bool by_spans) {
+    walk at = *from;
+    rbcore_record *record = by_spans ? NULL : scan->records + scan->count;
+    rbcore_span *span_out = scan->spans, *const spans_end = span_out + scan->spans_left;
+    size_t left = scan->max - scan->count;
     rbc_scan_end why = RBC_SCAN_FULL;
-    while (record != end) {
-        if (at->left == 0) {
+    while (left > 0) {
+        if (at.header == at.producer) {
             why = RBC_SCAN_EMPTY;
             break;
         }
-        uint32_t length = load_length(at->header);
+        uint32_t length = load_length(at.header);
         if (length & RBC_BUSY) {
             self->head_is_busy = true;
             why = RBC_SCAN_EMPTY;
             break;
         }
         uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
-        if (span > at->left) {
+        if (span > (uint64_t)(at.producer - at.header)) {
             why = RBC_SCAN_BROKEN;
             break;
         }
-        at->largest = span > at->largest ? span : at->largest;
-        if (!(length & RBC_DISCARD)) {
-            record = hand_out_run(self, at, length, record, end);
-        } else if (!pass_discarded(self, at, span, scan)) {
-            why = RBC_SCAN_BOUND;
+        at.largest = span > at.largest ? span : at.largest;
+        if (length & RBC_DISCARD) {
+            if (!pass_discarded(self, &at, span, scan)) {
+                why = RBC_SCAN_BOUND;
+                break;
+            }
+            continue;
+        }
+        if (by_spans && span_out == spans_end) {
             break;
         }
+        size_t count = by_spans ? hand_out_span(self, &at, length, span_out, left)
+                                : hand_out_run(self, &at, length, record, left);
+        at.bytes += (uint64_t)count * length;
+        at.tail = 0;
+        left -= count;
+        record += by_spans ? 0 : count;
+        span_out += by_spans;
     }
-    scan->count = (size_t)(record - scan->records);
+    scan->count = scan->max - left;
+    scan->spans_left = (size_t)(spans_end - span_out);
+    scan->spans = span_out;
+    *from = at;
     return why;
+}
+
+static rbc_scan_end walk_records(rbc_ring *self, rbc_scan *scan, walk *at) {
+    return scan->spans == NULL ? walk_over(self, scan, at, false) : walk_over(self, scan, at, true);
+}
+
+bool rbc_ring_is_data_of(const rbc_ring *self, const void *data, uint64_t position) {
+    const unsigned char *first = (const unsigned char *)(rbc_ring_header(self, position) + 1);
+    return data == first || data == first + self->mapping.data_size;
 }
 
 static void note_high_water(rbc_ring *self, uint64_t filled) {
@@ -4649,8 +4787,14 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
     uint64_t position = walk_position(&at);
     self->busy_scans = self->head_is_busy && position == start ? self->busy_scans + 1 : 0;
     self->pace.drained = why == RBC_SCAN_EMPTY;
-    self->usual_span = found > 0 ? position - at.last : self->usual_span;
-    rbc_ring_handed_out(self, scan->records + first, found, at.last, position);
+    uint64_t last = at.last_span > 0 ? position - at.last_span : rbc_get(&self->last_pos);
+    self->usual_span = found > 0 ? at.last_span : self->usual_span;
+    const rbc_passed passed = {.records = scan->records == NULL ? NULL : scan->records + first,
+                               .count = found,
+                               .end = position - at.tail,
+                               .last = last,
+                               .position = position};
+    rbc_ring_handed_out(self, &passed);
     return why;
 }
 
@@ -4672,7 +4816,7 @@ void rbc_ring_skip_to_latest(rbc_ring *self) {
         position += span;
         rbc_count(&self->skipped, 1);
     }
-    rbc_ring_handed_out(self, NULL, 0, last, position);
+    rbc_ring_handed_out(self, &(rbc_passed){.last = last, .position = position});
 }
 
 bool rbc_ring_skip_abandoned(rbc_ring *self) {
@@ -4702,7 +4846,7 @@ bool rbc_ring_skip_abandoned(rbc_ring *self) {
         return true;
     }
     rbc_count(&self->abandoned, 1);
-    rbc_ring_handed_out(self, NULL, 0, position, position + span);
+    rbc_ring_handed_out(self, &(rbc_passed){.last = position, .position = position + span});
     return true;
 }
 
@@ -5026,7 +5170,7 @@ static int take(rbcore_snapshot *self, const rbc_ring *ring) {
 /* Goes on behind the snapshot. */
 static void consume(rbc_ring *ring, const rbcore_snapshot *snapshot) {
     uint64_t end = snapshot->info.end_pos;
-    rbc_ring_handed_out(ring, NULL, 0, end, end);
+    rbc_ring_handed_out(ring, &(rbc_passed){.last = end, .position = end});
 }
 
 static int snapshot_ring(rbcore_reader *reader, rbc_ring *ring, rbcore_snapshot *snapshot,

@@ -114,6 +114,7 @@ CAUSES: dict[tuple[str, int], str] = {
     ("rbcore_reader_next", errno.ESHUTDOWN): "after rbcore_reader_shutdown",
     ("rbcore_reader_next", errno.EBADMSG): "a ring's content is impossible, and no other ring has records. It stays so until the ring is removed; rbcore_reader_message tells which",
     ("rbcore_reader_next", errno.ENOBUFS): "with several rings and without RBCORE_READER_RELEASE: the records not committed come from more than 1024 turns a ring: commit first",
+    ("rbcore_reader_next_spans", errno.EINVAL): "also if max_records is 0, or the reader was opened with RBCORE_READER_RELEASE",
     ("rbcore_reader_commit", errno.EINVAL): "the reader was opened with RBCORE_READER_RELEASE; *last is not a record that is handed out and not committed (then nothing was committed); a flag is unknown. A *last that was made up, not handed out, may pass for one; and one of a memory ring whose header a hostile producer changed meanwhile does not (last == NULL always works)",
     ("rbcore_reader_release", errno.EINVAL): "the reader was not opened with RBCORE_READER_RELEASE; or some of the records are not held: released before, or not from this reader. The others were released",
     ("rbcore_reader_stats_get", errno.EINVAL): "out->size is absurd",

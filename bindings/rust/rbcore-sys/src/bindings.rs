@@ -369,6 +369,79 @@ unsafe extern "C" {
         timeout_ns: i64,
     ) -> ::core::ffi::c_int;
 }
+/** A run of records of one ring that have the same size and follow each other without a gap. The
+ data of record i begins at data + i * stride, and its position is position + i * stride. So the
+ bytes of the run are (count - 1) * stride + size; those between two records are no data.*/
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct rbcore_span {
+    /// of the first record; otherwise as in rbcore_record
+    pub data: *const ::core::ffi::c_void,
+    /// of its header
+    pub position: u64,
+    /// bytes from one record to the next: a multiple of 8, more than size
+    pub stride: u32,
+    /// bytes of data in each record
+    pub size: u32,
+    /// of records; at least 1
+    pub count: u32,
+    /// as in rbcore_record
+    pub ring: u16,
+    /// as in rbcore_record
+    pub flags: u16,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of rbcore_span"][::core::mem::size_of::<rbcore_span>() - 32usize];
+    ["Alignment of rbcore_span"][::core::mem::align_of::<rbcore_span>() - 8usize];
+    [
+        "Offset of field: rbcore_span::data",
+    ][::core::mem::offset_of!(rbcore_span, data) - 0usize];
+    [
+        "Offset of field: rbcore_span::position",
+    ][::core::mem::offset_of!(rbcore_span, position) - 8usize];
+    [
+        "Offset of field: rbcore_span::stride",
+    ][::core::mem::offset_of!(rbcore_span, stride) - 16usize];
+    [
+        "Offset of field: rbcore_span::size",
+    ][::core::mem::offset_of!(rbcore_span, size) - 20usize];
+    [
+        "Offset of field: rbcore_span::count",
+    ][::core::mem::offset_of!(rbcore_span, count) - 24usize];
+    [
+        "Offset of field: rbcore_span::ring",
+    ][::core::mem::offset_of!(rbcore_span, ring) - 28usize];
+    [
+        "Offset of field: rbcore_span::flags",
+    ][::core::mem::offset_of!(rbcore_span, flags) - 30usize];
+};
+impl Default for rbcore_span {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+unsafe extern "C" {
+    /** As rbcore_reader_next, but tells of records by runs: up to max_spans of them, with up to
+ max_records records. Returns the number of spans. For records of one size it is the cheapest way
+ to read, as nothing is written for the single record; where each has another size it is not.
+
+ Spans are given back like records. To commit up to and with record i of a span, pass to
+ rbcore_reader_commit a record made of its data and position (both as above), size and ring.
+   -EINVAL  also if max_records is 0, or the reader was opened with RBCORE_READER_RELEASE;
+   otherwise the results of rbcore_reader_next.*/
+    pub fn rbcore_reader_next_spans(
+        self_: *mut rbcore_reader,
+        spans: *mut rbcore_span,
+        max_spans: usize,
+        max_records: usize,
+        timeout_ns: i64,
+    ) -> ::core::ffi::c_int;
+}
 unsafe extern "C" {
     /** Gives back records in the order in which they were handed out: all up to and with *last, those of
  other rings included, or with last == NULL all. Their data becomes invalid, their space is free
