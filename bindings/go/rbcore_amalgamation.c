@@ -5562,7 +5562,7 @@ int rbcore_snapshot_load(rbcore_snapshot **out, int fd) {
         return -EINVAL;
     }
     rbcore_snapshot_info info = RBCORE_SNAPSHOT_INFO_INIT;
-    uint32_t content_checksum;
+    uint32_t content_checksum = 0;
     checksum sum;
     checksum_init(&sum);
     int error = load_header(fd, &info, &content_checksum, &sum);
