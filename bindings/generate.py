@@ -40,7 +40,7 @@ BINDINGS = ROOT / "bindings"
 # Where a binding's own sources are, and how they use a function; comments do not count.
 WRAPPERS = {
     "go": (("go/*.go", "go/shim.h"), r"\b(rbcore_\w+)\("),
-    "python": (("python/src/rbcore/*.py",), r"\blib\.(rbcore_\w+)"),
+    "python": (("python/src/rbcore/*.py", "python/c/batch.c"), r"(?:\blib\.|[=?:] )(rbcore_\w+)"),
     "rust": (("rust/rbcore/src/**/*.rs",), r"\b(rbcore_\w+)\b"),
 }
 COMMENT = re.compile(r"//.*|/\*.*?\*/|^\s*#.*", re.MULTILINE)
@@ -230,10 +230,11 @@ def write_cdef(header: Header) -> str:
 
 
 def write_stub(header: Header) -> str:
+    own = parse(HEADER.read_text() + (BINDINGS / "python/c/batch.h").read_text())
     lines = [DO_NOT_EDIT, "from typing import Any, Final", ""]
     lines += ["class Lib:"]
     lines += [f"    {constant.name}: Final[int]" for constant in header.constants]
-    for function in header.functions:
+    for function in own.functions:
         parameters = "".join(
             f", {name}_: {'int' if is_number(kind) else 'Any'}"
             for name, kind in function.parameters
@@ -241,21 +242,20 @@ def write_stub(header: Header) -> str:
         result = "None" if function.result == "void" else "Any"
         result = "int" if is_number(function.result) else result
         lines.append(f"    def {function.name}(self{parameters}, /) -> {result}: ...")
-    lines += [
-        "    def rbcore_py_shape_of(self, records: Any, count: int, shape: Any, /) -> None: ...",
-        "    def rbcore_py_run(self, records: Any, count: int, stride: Any, /) -> int: ...",
-        "",
-        "lib: Lib",
-        "ffi: Any",
-    ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", "lib: Lib", "ffi: Any"]) + "\n"
 
 
 def is_number(kind: str) -> bool:
     return re.fullmatch(r"int|unsigned int|size_t|u?int\d+_t", kind) is not None
 
 
-STATISTICS = {"rbcore_reader_stats": "ReaderStats", "rbcore_ring_stats": "RingStats"}
+# The library is within the package: it knows all but what the header says that it may not know.
+UNKNOWN = "RBCORE_UNKNOWN"
+STATISTICS = {
+    "rbcore_reader_stats": "ReaderStats",
+    "rbcore_ring_stats": "RingStats",
+    "rbcore_snapshot_info": "SnapshotInfo",
+}
 
 
 def wrap(prefix: str, text: str, width: int = 96) -> list[str]:
@@ -267,21 +267,40 @@ def wrap(prefix: str, text: str, width: int = 96) -> list[str]:
     return lines
 
 
+def in_python(doc: str) -> str:
+    return doc.replace(UNKNOWN, "None").replace("RBCORE_RING_", "RingFlags.")
+
+
 def quote(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def write_flags(header: Header, name: str, prefix: str, doc: str) -> list[str]:
+    lines = ["", f"class {name}(IntFlag):", f'    """{doc}"""', ""]
+    for constant in header.constants:
+        if constant.name.startswith(prefix):
+            lines += wrap("    #:", re.sub(r"^Flags of \w+: ", "", constant.doc))
+            lines += [f"    {constant.name.removeprefix(prefix)} = {constant.value}"]
+    return [*lines, ""]
+
+
 def write_python(header: Header) -> str:
     lines = [DO_NOT_EDIT + "from __future__ import annotations", ""]
-    lines += ["import errno", "from typing import NamedTuple", ""]
+    lines += ["import errno", "from enum import IntFlag", "from typing import NamedTuple", ""]
+    lines += write_flags(header, "RingFlags", "RBCORE_RING_", "Of RingStats.")
+    lines += write_flags(header, "RecordFlags", "RBCORE_RECORD_", "Of a record.")
     for struct in header.structs:
         if struct.name not in STATISTICS:
             continue
+        unknown = " None: not known." if any(UNKNOWN in i.doc for i in struct.fields) else ""
         lines += ["", f"class {STATISTICS[struct.name]}(NamedTuple):"]
-        lines += [f'    """{struct.doc} None: not known."""', ""]
+        lines += [f'    """{struct.doc}{unknown}"""', ""]
         for member in struct.fields[1:]:
-            lines += wrap("    #:", member.doc or "See the type.")
-            lines += [f"    {member.name}: int | None"]
+            is_always_known = UNKNOWN not in member.doc
+            lines += wrap("    #:", in_python(member.doc) or "See the type.")
+            kind = "RingFlags" if member.name == "flags" else "int"
+            kind = "bytes" if member.type.startswith("uint8_t") else kind
+            lines += [f"    {member.name}: {kind if is_always_known else 'int | None'}"]
         lines.append("")
     lines += ["", "#: What the header says of a function's errors."]
     lines += ["CAUSES: dict[tuple[str, int], str] = {"]

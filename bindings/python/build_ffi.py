@@ -9,18 +9,9 @@ HERE = Path(__file__).resolve().parent
 
 ffi = FFI()
 ffi.cdef((HERE / "c" / "rbcore.cdef").read_text())
-ffi.cdef(
-    """
-    typedef struct rbcore_py_shape {
-        const void *base;
-        uint64_t extent;
-        uint64_t stride;
-        uint64_t size;
-    } rbcore_py_shape;
-    void rbcore_py_shape_of(const rbcore_record *records, size_t count, rbcore_py_shape *shape);
-    size_t rbcore_py_run(const rbcore_record *records, size_t count, uint64_t *stride);
-    """
-)
+# What batch.h declares: all from its first struct on.
+own = (HERE / "c" / "batch.h").read_text()
+ffi.cdef(own[own.index("typedef struct") : own.rindex("#endif")])
 ffi.set_source(
     "rbcore._rbcore",
     '#include "batch.h"',

@@ -57,15 +57,19 @@ def count(number: "int | None", what: str) -> str:
 
 def tail(reader: rbcore.Reader, seconds: int) -> None:
     printer = Printer()
-    before = reader.stats().records or 0
+    before = reader.stats()
     begin = time.monotonic()
     for second in range(1, seconds + 1):
         while (left := begin + second - time.monotonic()) > 0:
             printer.batch(reader.next(left))
-        records = reader.stats().records or 0
-        lost = count(reader.ring_stats().lost, "lost so far")
-        print(f"-- second {second}: {records - before} records/s, {lost}", flush=True)
-        before = records
+        now = reader.stats()
+        print(
+            f"-- second {second}: {now.records - before.records} records/s, "
+            f"{now.batches - before.batches} batches/s, {now.wakeups - before.wakeups} wakeups/s, "
+            f"{count(reader.ring_stats().lost, 'lost so far')}",
+            flush=True,
+        )
+        before = now
 
 
 def summary(reader: rbcore.Reader) -> None:
@@ -110,7 +114,7 @@ def main() -> None:
     try:
         with rbcore.Reader(source) as reader:
             for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, lambda *_: reader.interrupt())
+                signal.signal(number, lambda _signal, _frame: reader.interrupt())
             try:
                 tail(reader, arguments.seconds)
             except rbcore.Interrupted:

@@ -64,7 +64,6 @@ def main() -> None:
             for lease in reader.next():
                 leases.put(lease)
                 seen += 1
-            del lease
         for _ in workers:
             leases.put(None)
         for thread in (producer, *workers):

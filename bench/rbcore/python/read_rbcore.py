@@ -46,14 +46,15 @@ def look_at(reader: Reader, records: numpy.ndarray[Any, Any], ramp: Any) -> None
     """The same for a run of records: one by one only where some are lost, or it is the end."""
     sequences = records["sequence"]
     count = len(sequences)
-    first = int(sequences[0])
-    if first == reader.expected and (sequences == ramp[:count] + sequences[0]).all():
+    first = reader.expected
+    if numpy.count_nonzero(sequences == ramp[:count] + first) == count:
         reader.expected = first + count
         reader.delivered += count
-        sampled = records["time"][-first & reader.sample_mask :: reader.sample_mask + 1]
-        if len(sampled):
+        sampled = -first & reader.sample_mask
+        if sampled < count:
+            times = records["time"][sampled :: reader.sample_mask + 1].tolist()
             now = time.monotonic_ns()
-            reader.latencies += [now - when for when in sampled.tolist()]
+            reader.latencies += [now - when for when in times]
         return
     for sequence in sequences.tolist():
         if sequence != reader.expected:

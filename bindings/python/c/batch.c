@@ -1,48 +1,90 @@
 /* SPDX-License-Identifier: MIT */
 #include "batch.h"
 
-static uint64_t address(const rbcore_record *record) {
-    return (uint64_t)(uintptr_t)record->data;
+#include <stdbool.h>
+
+void rbcore_py_shape_of(const rbcore_span *spans, size_t n, rbcore_py_shape *shape) {
+    uint64_t low = UINT64_MAX;
+    uint64_t high = 0;
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        uint64_t begin = (uintptr_t)spans[i].data;
+        uint64_t end = begin + (uint64_t)(spans[i].count - 1) * spans[i].stride + spans[i].size;
+
+        low = begin < low ? begin : low;
+        high = end > high ? end : high;
+        count += spans[i].count;
+    }
+    *shape = (rbcore_py_shape){.count = count, .base = low, .extent = n ? high - low : 0};
 }
 
-size_t rbcore_py_run(const rbcore_record *records, size_t count, uint64_t *stride) {
-    size_t n = 1;
+int rbcore_py_next(rbcore_reader *reader, int commit, rbcore_span *spans, size_t max_spans,
+                   size_t max_records, int64_t timeout_ns, rbcore_py_shape *shape) {
+    int n = commit ? rbcore_reader_commit(reader, NULL, 0) : 0;
 
-    *stride = records->size;
-    while (n < count && records[n].size == records->size && records[n].ring == records->ring &&
-           address(&records[n]) > address(&records[n - 1])) {
-        uint64_t step = address(&records[n]) - address(&records[n - 1]);
-
-        if (n == 1)
-            *stride = step;
-        if (step != *stride)
-            break;
-        n++;
-    }
+    if (n == 0)
+        n = rbcore_reader_next_spans(reader, spans, max_spans, max_records, timeout_ns);
+    if (n > 0)
+        rbcore_py_shape_of(spans, (size_t)n, shape);
     return n;
 }
 
-void rbcore_py_shape_of(const rbcore_record *records, size_t count, rbcore_py_shape *shape) {
-    uint64_t stride;
-    uint64_t low = UINT64_MAX;
-    uint64_t high = 0;
+static uint64_t distance(const rbcore_span *span, const rbcore_record *record) {
+    return (uint64_t)((uintptr_t)record->data - (uintptr_t)span->data);
+}
 
-    if (rbcore_py_run(records, count, &stride) == count) {
-        shape->base = records->data;
-        shape->stride = stride;
-        shape->size = records->size;
-        shape->extent = (count - 1) * stride + records->size;
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        uint64_t at = address(&records[i]);
+static bool belongs_to(const rbcore_record *record, const rbcore_span *span) {
+    if (record->ring != span->ring || record->size != span->size || record->flags != span->flags)
+        return false;
+    return distance(span, record) == (uint64_t)span->count * span->stride &&
+           record->position - span->position == distance(span, record);
+}
 
-        low = at < low ? at : low;
-        high = at + records[i].size > high ? at + records[i].size : high;
-        if (at == low)
-            shape->base = records[i].data;
+/* Adds a record to the last of n spans, or as one of its own. Returns the number of spans. */
+static int add(const rbcore_record *record, rbcore_span *spans, int n) {
+    if (n > 0 && belongs_to(record, &spans[n - 1])) {
+        spans[n - 1].count++;
+        return n;
     }
-    shape->extent = high - low;
-    shape->stride = 0;
-    shape->size = 0;
+    spans[n] = (rbcore_span){
+        .data = record->data,
+        .position = record->position,
+        .stride = (record->size + 8 + 7) & ~UINT32_C(7), /* its header, rounded up */
+        .size = record->size,
+        .count = 1,
+        .ring = record->ring,
+        .flags = record->flags,
+    };
+    return n + 1;
+}
+
+int rbcore_py_spans_of(const rbcore_record *records, int count, rbcore_span *spans) {
+    int n = 0;
+
+    for (int i = 0; i < count; i++)
+        n = add(&records[i], spans, n);
+    return n;
+}
+
+int rbcore_py_snapshot_spans(rbcore_snapshot *snapshot, rbcore_span *spans, int max) {
+    rbcore_record record;
+    int result = 0;
+    int n = 0;
+
+    while (n < max && (result = rbcore_snapshot_read(snapshot, &record, 1)) > 0)
+        n = add(&record, spans, n);
+    return n > 0 ? n : result;
+}
+
+void rbcore_py_cut(const rbcore_span *spans, size_t n, uint64_t base, uint64_t *begins,
+                   uint64_t *ends) {
+    for (size_t i = 0; i < n; i++) {
+        uint64_t begin = (uintptr_t)spans[i].data - base;
+
+        for (uint32_t k = 0; k < spans[i].count; k++, begin += spans[i].stride) {
+            *begins++ = begin;
+            *ends++ = begin + spans[i].size;
+        }
+    }
 }

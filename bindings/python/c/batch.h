@@ -1,22 +1,41 @@
 /* SPDX-License-Identifier: MIT */
-/* What Python must know of a batch, found in one crossing of the language border. */
+/* What is dear in Python. */
 #ifndef RBCORE_PY_BATCH_H
 #define RBCORE_PY_BATCH_H
 
 #include "rbcore.h"
 
-/* Where a batch's records are: all lie within extent bytes from base. */
+/* How many records spans tell of, and where they are: all lie within extent bytes from base. */
 typedef struct rbcore_py_shape {
-    const void *base;
+    uint64_t count;
+    uint64_t base;
     uint64_t extent;
-    uint64_t stride; /* from record to record, if all are of one size and in one row; else 0 */
-    uint64_t size;   /* of each record, then */
 } rbcore_py_shape;
 
-/* Fills *shape for count records, at least one. */
-void rbcore_py_shape_of(const rbcore_record *records, size_t count, rbcore_py_shape *shape);
+/* Fills *shape for n spans. */
+void rbcore_py_shape_of(const rbcore_span *spans, size_t n, rbcore_py_shape *shape);
 
-/* How many records from the first on are of one size and in one row, *stride bytes apart. */
-size_t rbcore_py_run(const rbcore_record *records, size_t count, uint64_t *stride);
+/*
+ * rbcore_reader_next_spans, if commit is not 0 after rbcore_reader_commit of all, and the shape of
+ * what was found: so a batch is one crossing of the language border.
+ */
+int rbcore_py_next(rbcore_reader *reader, int commit, rbcore_span *spans, size_t max_spans,
+                   size_t max_records, int64_t timeout_ns, rbcore_py_shape *shape);
+
+/*
+ * Puts count records that were read into spans, for which there has to be room for as many, as
+ * rbcore_reader_next_spans would. Returns the number of spans.
+ */
+int rbcore_py_spans_of(const rbcore_record *records, int count, rbcore_span *spans);
+
+/*
+ * rbcore_snapshot_read of all that follows, or until max spans were begun, into these. Returns the
+ * number of spans; 0: all were read; or a negative errno value.
+ */
+int rbcore_py_snapshot_spans(rbcore_snapshot *snapshot, rbcore_span *spans, int max);
+
+/* Where each record of n spans begins and ends, in bytes from base. */
+void rbcore_py_cut(const rbcore_span *spans, size_t n, uint64_t base, uint64_t *begins,
+                   uint64_t *ends);
 
 #endif

@@ -7,9 +7,13 @@ import array
 import errno
 import os
 import select
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import bpf
 import pytest
 import rbcore
 
@@ -102,6 +106,73 @@ def test_full() -> None:
         with pytest.raises(rbcore.Error, match="never fit") as too_large:
             producer.reserve(4081)
         assert too_large.value.errno == errno.EMSGSIZE
+
+
+def test_a_batch() -> None:
+    with open_all(rbcore.MemoryRing(4096)) as (producer, reader):
+        records: list[rbcore.Buffer] = [b"", b"one", bytearray(b"two"), memoryview(b"three")[1:]]
+        assert producer.output_batch(records) == 4
+        assert producer.output_batch([]) == 0
+        assert [bytes(view) for view in reader.next(10)] == [b"", b"one", b"two", b"hree"]
+        reader.commit(now=True)
+        assert producer.output_batch([bytes(1000)] * 5) == 4  # the rest is still the caller's
+        with pytest.raises(rbcore.Full):
+            producer.output_batch([bytes(1000)])
+        assert reader.ring_stats().lost == 0
+        assert [len(view) for view in reader.next(10)] == [1000] * 4
+
+
+def test_waiting_for_room() -> None:
+    with open_all(rbcore.MemoryRing(4096)) as (producer, reader):
+        producer.output(bytes(4080))
+        begin = time.monotonic()
+        with pytest.raises(rbcore.Full):
+            producer.reserve(8, 0.05)
+        assert time.monotonic() - begin >= 0.05
+        assert reader.ring_stats().lost == 1
+        with pytest.raises(ValueError, match="negative"):
+            producer.reserve(8, -1)
+
+        def make_room() -> None:
+            reader.next(10)
+            reader.commit(now=True)
+
+        timer = threading.Timer(0.05, make_room)
+        timer.start()
+        with producer.reserve(8, None) as view:
+            view[:] = b"in place"
+        timer.join()
+        assert [bytes(view) for view in reader.next(10)] == [b"in place"]
+
+
+def test_ctrl_c_while_waiting_for_room() -> None:
+    with open_all(rbcore.MemoryRing(4096)) as (producer, reader):
+        producer.output(bytes(4080))
+        timer = threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGINT])
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            producer.reserve(8, None)
+        timer.join()
+        assert reader.ring_stats().lost == 0
+
+
+def test_a_user_ring() -> None:
+    try:
+        fd = bpf.create_map(bpf.MAP_TYPE_USER_RINGBUF, 0, 0, 4096)
+    except OSError as error:
+        pytest.skip(f"no user ring here: {error}")
+    with rbcore.Producer(fd) as producer:
+        with pytest.raises(rbcore.Busy):
+            rbcore.Producer(fd)
+        with producer.reserve(8) as view:
+            view[:] = bytes(8)
+        assert producer.output_batch([bytes(1000)] * 5) == 4
+        with pytest.raises(rbcore.Full):
+            producer.reserve(1000, 0.01)
+    with rbcore.Producer(fd, insist=True), pytest.raises(rbcore.Error) as caught:
+        rbcore.Reader(fd)
+    assert caught.value.errno == errno.EMEDIUMTYPE
+    os.close(fd)
 
 
 def test_wakeups() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,7 +94,7 @@ def test_a_corrupt_ring() -> None:
         with pytest.raises(rbcore.Corrupt) as caught:
             reader.next(10)
         assert caught.value.errno == errno.EBADMSG
-        assert reader.ring_stats().flags
+        assert reader.ring_stats().flags == rbcore.RingFlags.BROKEN
 
 
 def test_options() -> None:
@@ -127,3 +128,12 @@ def test_the_library() -> None:
     assert rbcore.version() >= (0, 1, 0)
     assert rbcore.supports_memory_rings()
     assert issubclass(rbcore.Error, OSError)
+
+
+def test_without_the_gil_it_says_that_it_cannot() -> None:
+    script = "import sys; sys._is_gil_enabled = lambda: False; import rbcore"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith("running without the GIL yet: set PYTHON_GIL=1\n")

@@ -173,7 +173,7 @@ def test_arrays_are_of_the_ring_itself(make_ring: Callable[[int], Ring]) -> None
         batch = reader.next(10)
         arrays = list(batch.arrays("<u8"))
         assert numpy.concatenate(arrays).tolist() == list(range(100))
-        assert len(arrays) == 2
+        assert len(arrays) == 1  # the ring is mapped twice
         assert {array.strides for array in arrays} == {(16,)}
         with pytest.raises(ValueError, match="8 bytes"):
             next(batch.arrays("S9"))

@@ -9,7 +9,7 @@
 
 import sys
 
-from ._abi import ReaderStats, RingStats
+from ._abi import ReaderStats, RecordFlags, RingFlags, RingStats, SnapshotInfo
 from ._batch import Batch
 from ._errors import (
     Busy,
@@ -23,8 +23,9 @@ from ._errors import (
     NotPermitted,
 )
 from ._lease import Lease, LeaseReader
-from ._producer import Producer, Reservation
+from ._producer import Buffer, Producer, Reservation
 from ._reader import Reader
+from ._snapshot import Snapshot
 from ._source import Identity, MapID, MemoryRing, Source
 from ._version import supports_kernel_rings, supports_memory_rings, version
 
@@ -33,6 +34,7 @@ if not getattr(sys, "_is_gil_enabled", lambda: True)():
 
 __all__ = [
     "Batch",
+    "Buffer",
     "Busy",
     "Closed",
     "Corrupt",
@@ -50,8 +52,12 @@ __all__ = [
     "Producer",
     "Reader",
     "ReaderStats",
+    "RecordFlags",
     "Reservation",
+    "RingFlags",
     "RingStats",
+    "Snapshot",
+    "SnapshotInfo",
     "Source",
     "supports_kernel_rings",
     "supports_memory_rings",

@@ -3,64 +3,109 @@
 from __future__ import annotations
 
 import errno
+from enum import IntFlag
 from typing import NamedTuple
 
 
+class RingFlags(IntFlag):
+    """Of RingStats."""
+
+    #: its content is impossible (-EBADMSG).
+    BROKEN = 1
+    #: Opened without its lock (which somebody holds who is no living reader), or by
+    #: RBCORE_SOURCE_INSIST: another reader may not notice this one.
+    UNGUARDED = 2
+    #: Busy now: read by the timer (see rbcore_reader_next).
+    PACED = 4
+
+
+class RecordFlags(IntFlag):
+    """Of a record."""
+
+    #: Flags of a record: data points into a copy of the ring, as with a snapshot.
+    COPIED = 1
+
+
 class ReaderStats(NamedTuple):
-    """Since the reader was opened, over all its rings, removed ones included. None: not known."""
+    """Since the reader was opened, over all its rings, removed ones included."""
 
     #: handed out
-    records: int | None
+    records: int
     #: of their data
-    bytes: int | None
+    bytes: int
     #: records that their producer discarded, skipped
-    discards: int | None
+    discards: int
     #: calls of read and next that returned records
-    batches: int | None
+    batches: int
     #: advances of a ring's consumer position
-    commits: int | None
+    commits: int
     #: waits of next that an event ended, and events emptied by read
-    wakeups: int | None
+    wakeups: int
     #: rings now
-    rings: int | None
+    rings: int
 
 
 class RingStats(NamedTuple):
     """Of one ring, since it was added unless said otherwise. None: not known."""
 
     #: of its source
-    cookie: int | None
-    #: RBCORE_RING_BROKEN, ...
-    flags: int | None
-    #: BPF map id; RBCORE_UNKNOWN for a memory ring
+    cookie: int
+    #: RingFlags.BROKEN, ...
+    flags: RingFlags
+    #: BPF map id; None for a memory ring
     map_id: int | None
     #: bytes of its data area
-    ring_size: int | None
+    ring_size: int
     #: produced and not handed out: headers, unfinished ones included
-    bytes_waiting: int | None
+    bytes_waiting: int
     #: most bytes produced and not given back that a read ever found
-    high_water: int | None
+    high_water: int
     #: handed out
-    records: int | None
+    records: int
     #: of their data
-    bytes: int | None
+    bytes: int
     #: records that their producer discarded, skipped
-    discards: int | None
+    discards: int
     #: records that a producer left unfinished when it died, skipped; only in a memory ring
-    abandoned: int | None
+    abandoned: int
     #: records skipped by RBCORE_SOURCE_LATEST
-    skipped: int | None
+    skipped: int
     #: records refused because the ring was full, since it was created: from the loss map, or
-    #: counted by a memory ring's producers; RBCORE_UNKNOWN without a loss map
+    #: counted by a memory ring's producers; None without a loss map
     lost: int | None
     #: end of the last record reserved
-    producer_pos: int | None
+    producer_pos: int
     #: up to here records were handed out or skipped
-    read_pos: int | None
+    read_pos: int
     #: up to here they were given back
-    user_pos: int | None
+    user_pos: int
     #: up to here the kernel knows that they were
-    consumer_pos: int | None
+    consumer_pos: int
+
+
+class SnapshotInfo(NamedTuple):
+    """Of what ring a snapshot is, what it holds, and when it was taken."""
+
+    #: with kind and ring_id what rbcore_identity has
+    boot_id: bytes
+    #: RBCORE_SOURCE_MAP_ID or RBCORE_SOURCE_MEMORY_RING
+    kind: int
+    #: See the type.
+    ring_id: int
+    #: bytes of the ring's data area
+    ring_size: int
+    #: of the oldest record in it
+    first_pos: int
+    #: end of the newest: with headers it has end_pos - first_pos bytes
+    end_pos: int
+    #: end of the last record reserved, complete or not
+    producer_pos: int
+    #: bytes that were overwritten after the call began, before copied
+    missed: int
+    #: when it was taken: CLOCK_REALTIME
+    realtime_ns: int
+    #: likewise: CLOCK_BOOTTIME
+    boottime_ns: int
 
 
 #: What the header says of a function's errors.
@@ -128,21 +173,6 @@ CAUSES: dict[tuple[str, int], str] = {
     ("rbcore_snapshot_read", errno.EBADMSG): "what follows is impossible: a hostile producer wrote it",
     ("rbcore_snapshot_read", errno.EINVAL): "records is NULL or max is 0",
     ("rbcore_snapshot_info_get", errno.EINVAL): "out->size is absurd",
-    ("rbcore_snapshot_save", errno.ENODATA): "the snapshot is empty, because taking it failed for want of memory",
-    ("rbcore_snapshot_save", errno.EBADF): "(after a SIGPIPE) and others as write(2) gives them: what was written so far is no snapshot",
-    ("rbcore_snapshot_save", errno.ENOSPC): "(after a SIGPIPE) and others as write(2) gives them: what was written so far is no snapshot",
-    ("rbcore_snapshot_save", errno.EDQUOT): "(after a SIGPIPE) and others as write(2) gives them: what was written so far is no snapshot",
-    ("rbcore_snapshot_save", errno.EFBIG): "(after a SIGPIPE) and others as write(2) gives them: what was written so far is no snapshot",
-    ("rbcore_snapshot_save", errno.EIO): "(after a SIGPIPE) and others as write(2) gives them: what was written so far is no snapshot",
-    ("rbcore_snapshot_save", errno.EPIPE): "(after a SIGPIPE) and others as write(2) gives them: what was written so far is no snapshot",
-    ("rbcore_snapshot_load", errno.ENODATA): "the file is at its end",
-    ("rbcore_snapshot_load", errno.EBADMSG): "it is no snapshot, is cut off, or damaged: a checksum is wrong, or a size impossible",
-    ("rbcore_snapshot_load", errno.E2BIG): "it was written by a later version, in a form that this one does not know",
-    ("rbcore_snapshot_load", errno.EOPNOTSUPP): "it was written on a machine of the other byte order",
-    ("rbcore_snapshot_load", errno.ENOMEM): "no memory",
-    ("rbcore_snapshot_load", errno.EBADF): "and others as read(2) gives them",
-    ("rbcore_snapshot_load", errno.EISDIR): "and others as read(2) gives them",
-    ("rbcore_snapshot_load", errno.EIO): "and others as read(2) gives them",
     ("rbcore_producer_open", errno.EINVAL): "source->size is absurd, kind or a flag is unknown, or a field that the kind needs is missing",
     ("rbcore_producer_open", errno.E2BIG): "source is from a newer version and uses what this one does not know",
     ("rbcore_producer_open", errno.EBADF): "fd, event_fd or loss_fd is not an open file descriptor",

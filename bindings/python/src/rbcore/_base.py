@@ -10,13 +10,15 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ._abi import ReaderStats, RingStats
+from ._abi import ReaderStats, RingFlags, RingStats
 from ._errors import Closed, Flushed, Interrupted, check, error_of
 from ._rbcore import ffi, lib
-from ._source import Source, _HasFileno, fill_source
+from ._records import Keep
+from ._snapshot import Snapshot, take
+from ._source import HasFileno, Source, fill_source
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing_extensions import Self  # noqa: UP035 -- typing has it from 3.11 on
 
 T = TypeVar("T")
 
@@ -29,18 +31,6 @@ LONGEST_WAIT = SECOND
 ENDS = (Flushed, Interrupted, Closed)
 
 
-class Keep:
-    """Keeps the C reader alive as long as what it is the destructor of."""
-
-    __slots__ = ("handle",)
-
-    def __init__(self, handle: Any) -> None:
-        self.handle = handle
-
-    def __call__(self, _: object) -> None:
-        pass
-
-
 class ReaderBase(Generic[T]):
     """A reader of one ring or more. See Reader and LeaseReader for what it hands out.
 
@@ -48,26 +38,29 @@ class ReaderBase(Generic[T]):
     or MemoryRings; more can be added. max_latency is the longest, in seconds, that a record of a
     busy ring waits for others, to be delivered together; 0: every record wakes an idle reader.
     poll: look by a timer alone, for BPF programs that never wake. batch_size is the most records at
-    once. latest, insist, cookie and loss_map are those of add(), for all sources.
+    once: by default 4096 of a batch, or 512 leases. latest, insist, cookie and loss_map are those of
+    add(), for all sources.
 
     One thread at a time may read; interrupt(), flush(), shutdown(), close(), stats() and fileno()
     may be called by any. Times are seconds.
     """
 
     _flags = 0
+    _usual_max = 4096
 
     def __init__(
         self,
         *sources: Source,
         max_latency: float | None = None,
         poll: bool = False,
-        batch_size: int = 1024,
+        batch_size: int | None = None,
         latest: bool = False,
         insist: bool = False,
         cookie: int = 0,
-        loss_map: int | _HasFileno | None = None,
+        loss_map: int | HasFileno | None = None,
     ) -> None:
-        if batch_size < 1:
+        self._max = self._usual_max if batch_size is None else batch_size
+        if self._max < 1:
             raise ValueError("batch_size must be at least 1")
         options = ffi.new("rbcore_reader_options *")
         size = ffi.sizeof("rbcore_reader_options")
@@ -79,7 +72,6 @@ class ReaderBase(Generic[T]):
         check(lib.rbcore_reader_open(out, options), "rbcore_reader_open")
         self._open: Any = ffi.gc(out[0], lib.rbcore_reader_free)
         self._keep = Keep(self._open)
-        self._max = batch_size
         self._lock = threading.Lock()  # whoever reads has it
         self._thread: int | None = None  # that has it
         self._closing = False
@@ -100,7 +92,7 @@ class ReaderBase(Generic[T]):
         latest: bool = False,
         insist: bool = False,
         cookie: int = 0,
-        loss_map: int | _HasFileno | None = None,
+        loss_map: int | HasFileno | None = None,
     ) -> int:
         """Adds a ring and returns its index. Reading goes on where the last reader stopped.
 
@@ -111,17 +103,41 @@ class ReaderBase(Generic[T]):
         c, keep = fill_source(
             source, latest=latest, insist=insist, cookie=cookie, loss_map=loss_map
         )
-        with self._turn():
+        self._begin()
+        try:
             result = lib.rbcore_reader_add(self._open, c)
             del keep
             return check(result, "rbcore_reader_add", self._message(result))
+        finally:
+            self._end()
 
     def remove(self, ring: int) -> None:
         """Removes a ring; what was not read stays in it. Busy if records of it are still held."""
-        with self._turn():
+        self._begin()
+        try:
             self._give_back()
             result = lib.rbcore_reader_remove(self._open, ring)
             check(result, "rbcore_reader_remove", self._message(result))
+        finally:
+            self._end()
+
+    def snapshot(
+        self, ring: int = 0, *, consume: bool = False, reuse: Snapshot | None = None
+    ) -> Snapshot:
+        """Copies all complete records that a ring holds, as of one moment; producers go on.
+
+        The reader's position stays, and records read later come all the same; consume: it goes on
+        behind the snapshot. reuse: a snapshot that is not needed any more, for its memory;
+        BufferError if a view of it lives.
+        """
+        self._begin()
+        try:
+            self._give_back()
+            result, handle = take(self._open, ring, consume, reuse)
+            check(result, "rbcore_reader_snapshot")
+            return Snapshot(handle)
+        finally:
+            self._end()
 
     # ---- Reading
 
@@ -139,10 +155,7 @@ class ReaderBase(Generic[T]):
     def __next__(self) -> T:
         """Ends when the reader was flushed, interrupted, shut down or closed."""
         try:
-            while True:
-                batch = self.next()
-                if batch:
-                    return batch
+            return self.next()
         except ENDS:
             raise StopIteration from None
 
@@ -244,7 +257,8 @@ class ReaderBase(Generic[T]):
         out = ffi.new("rbcore_ring_stats *")
         lib.rbcore_ring_stats_init(out, ffi.sizeof("rbcore_ring_stats"))
         check(lib.rbcore_reader_ring_stats(self._handle(), ring, out), "rbcore_reader_ring_stats")
-        return RingStats(*(known(getattr(out, name)) for name in RingStats._fields))
+        stats = RingStats(*(known(getattr(out, name)) for name in RingStats._fields))
+        return stats._replace(flags=RingFlags(stats.flags))
 
     # ---- Within
 
@@ -262,16 +276,32 @@ class ReaderBase(Generic[T]):
             return ""
         return str(ffi.string(lib.rbcore_reader_message(self._open)).decode(errors="replace"))
 
-    def _turn(self) -> _Turn:
-        """For whoever reads. Within, the handle is in self._open, and shall be in no variable: the
-        frames of an exception that somebody keeps would keep the ring taken after close()."""
-        return _Turn(self)
+    def _begin(self) -> None:
+        """For whoever reads, the one thread that may. Until _end() the handle is in self._open, and
+        shall be in no variable: the frames of an exception that somebody keeps would keep the ring
+        taken after close()."""
+        if not self._lock.acquire(False):
+            raise RuntimeError("the reader is in use, by another thread or the caller")
+        self._thread = threading.get_ident()
+        if self._open is None:
+            self._end()
+            self._handle()
+
+    def _end(self) -> None:
+        self._thread = None
+        if self._closing:
+            self._close()
+        self._lock.release()
 
     def _give_back(self) -> None:
         """What nobody holds any more, before anything else is handed out."""
 
-    def _fill(self, records: Any, timeout: float | None) -> int:
-        """Reads into records; 0 when the time is up."""
+    def _wait(self, timeout_ns: int) -> int:
+        """Reads into an array of its own; as rbcore_reader_next."""
+        raise NotImplementedError
+
+    def _fill(self, timeout: float | None) -> int:
+        """Waits, at most a second at a time; 0 when the time is up."""
         left = LONGEST_WAIT
         deadline = None
         if timeout is not None:
@@ -280,7 +310,7 @@ class ReaderBase(Generic[T]):
             left = round(timeout * SECOND)
             deadline = time.monotonic_ns() + left
         while True:
-            n = lib.rbcore_reader_next(self._open, records, self._max, min(left, LONGEST_WAIT))
+            n = self._wait(min(left, LONGEST_WAIT))
             if n > 0:
                 return n
             if n and n != -errno.EINTR and n != -errno.EAGAIN:
@@ -297,32 +327,5 @@ class ReaderBase(Generic[T]):
         return self._message(result) if result == -errno.EBADMSG else ""
 
 
-class _Turn:
-    """The one thread that may read, for a with statement."""
-
-    __slots__ = ("reader",)
-
-    def __init__(self, reader: ReaderBase[Any]) -> None:
-        self.reader = reader
-
-    def __enter__(self) -> None:
-        reader = self.reader
-        if not reader._lock.acquire(False):
-            raise RuntimeError("the reader is in use, by another thread or the caller")
-        reader._thread = threading.get_ident()
-        try:
-            reader._handle()
-        except BaseException:
-            self.__exit__()
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        reader = self.reader
-        reader._thread = None
-        if reader._closing:
-            reader._close()
-        reader._lock.release()
-
-
-def known(value: int) -> int | None:
+def known(value: int) -> Any:
     return None if value == lib.RBCORE_UNKNOWN else value

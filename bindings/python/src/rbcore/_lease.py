@@ -92,9 +92,18 @@ class LeaseReader(ReaderBase["list[Lease]"]):
     {ReaderBase.__doc__}"""
 
     _flags = lib.RBCORE_READER_RELEASE
+    _usual_max = 512
+
+    def _prepare(self) -> None:
+        self._records = ffi.new("rbcore_record[]", self._max)  # what was found last
 
     def next(self, timeout: float | None = None) -> list[Lease]:
-        with self._turn():
-            records = ffi.new("rbcore_record[]", self._max)
-            count = self._fill(records, timeout)
-            return [Lease(self._open, records[i]) for i in range(count)]
+        self._begin()
+        try:
+            count = self._fill(timeout)
+            return [Lease(self._open, self._records[i]) for i in range(count)]
+        finally:
+            self._end()
+
+    def _wait(self, timeout_ns: int) -> int:
+        return lib.rbcore_reader_next(self._open, self._records, self._max, timeout_ns)

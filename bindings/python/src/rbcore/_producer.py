@@ -1,35 +1,46 @@
 # SPDX-License-Identifier: MIT
-"""Writes records into a memory ring."""
+"""Writes records into rings."""
 
 from __future__ import annotations
 
 import errno
+import time
 import weakref
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Union
 
-from ._base import Keep
 from ._errors import check, error_of
 from ._rbcore import ffi, lib
-from ._source import MemoryRing, fill_source
+from ._records import Keep
+from ._source import Source, fill_source
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing_extensions import Self  # noqa: UP035 -- typing has it from 3.11 on
+
+SECOND = 1_000_000_000
+
+#: The content of a record.
+Buffer = Union[bytes, bytearray, memoryview]  # noqa: UP007 -- for Python 3.9
 
 
 class Producer:
-    """Writes records into a memory ring. Any thread may use it.
+    """Writes records into a memory ring, or a map of type BPF_MAP_TYPE_USER_RINGBUF.
+
+    A map is given as to a Reader; it has one producer at a time. insist: opens although another one
+    has it, only for one known to be dead or hung. Any thread may use the producer.
 
     For wake: None wakes the reader as the kernel does, if it had given back all before; True always
-    wakes it, False never.
+    wakes it, False never. (Nobody is woken for a user ring: a BPF program drains it when it runs.)
     """
 
-    def __init__(self, ring: MemoryRing) -> None:
-        source, _ = fill_source(ring)
+    def __init__(self, ring: Source, *, insist: bool = False) -> None:
+        source, keep = fill_source(ring, insist=insist)
         out = ffi.new("rbcore_producer **")
         check(lib.rbcore_producer_open(out, source), "rbcore_producer_open")
+        del keep
         self._open: Any = ffi.gc(out[0], lib.rbcore_producer_free)
 
-    def output(self, data: bytes | bytearray | memoryview, *, wake: bool | None = None) -> None:
+    def output(self, data: Buffer, *, wake: bool | None = None) -> None:
         """Copies data into a record. Raises Full if there is no room: then it is lost and counted."""
         content = ffi.from_buffer(data)
         result = lib.rbcore_producer_output(
@@ -37,13 +48,30 @@ class Producer:
         )
         check(result, "rbcore_producer_output")
 
-    def reserve(self, size: int) -> Reservation:
+    def output_batch(self, records: Sequence[Buffer], *, wake: bool | None = None) -> int:
+        """Writes records in a row, with none of another thread's between, and wakes at most once.
+
+        Returns how many were written: fewer if the next one did not fit or is at fault. It and what
+        follows are not lost but still the caller's. Raises Full if there was room for none.
+        """
+        if not records:
+            return 0
+        contents = [ffi.from_buffer(record) for record in records]
+        slices = ffi.new("rbcore_slice[]", [(content, len(content)) for content in contents])
+        result = lib.rbcore_producer_output_batch(
+            self._handle(), slices, len(contents), wakeup_flags(wake)
+        )
+        return check(result, "rbcore_producer_output_batch")
+
+    def reserve(self, size: int, timeout: float | None = 0) -> Reservation:
         """Reserves a record, to be written in place; raises Full if there is no room.
+
+        timeout: how long to wait for room, in seconds; None: without end.
 
         with producer.reserve(8) as view:   # discarded if an exception ends it, else submitted
             view[:] = ...
         """
-        return Reservation(self._handle(), size)
+        return Reservation(self._handle(), size, timeout)
 
     def close(self) -> None:
         """What is reserved and not submitted is abandoned: the reader skips and counts it."""
@@ -67,10 +95,13 @@ class Reservation:
 
     __slots__ = ("_data", "_export", "_handle", "_view")
 
-    def __init__(self, handle: Any, size: int) -> None:
+    def __init__(self, handle: Any, size: int, timeout: float | None) -> None:
         self._data: Any = None
         out = ffi.new("void **")
-        check(lib.rbcore_producer_reserve(handle, out, size), "rbcore_producer_reserve")
+        if timeout == 0:
+            check(lib.rbcore_producer_reserve(handle, out, size), "rbcore_producer_reserve")
+        else:
+            reserve_wait(handle, out, size, timeout)
         self._handle = handle
         self._data = out[0]
         export = ffi.buffer(ffi.gc(self._data, Keep(handle)), size)
@@ -116,6 +147,24 @@ class Reservation:
                 self.discard()
             except BufferError:
                 pass  # somebody still writes: abandoned when the producer closes
+
+
+def reserve_wait(handle: Any, out: Any, size: int, timeout: float | None) -> None:
+    """Not in parts, as a reader waits: each would count the record as lost."""
+    left = lib.RBCORE_FOREVER
+    deadline = 0
+    if timeout is not None:
+        if timeout < 0:
+            raise ValueError("timeout must not be negative")
+        left = round(timeout * SECOND)
+        deadline = time.monotonic_ns() + left
+    while True:
+        result = lib.rbcore_producer_reserve_wait(handle, out, size, left)
+        if result != -errno.EINTR:
+            check(result, "rbcore_producer_reserve_wait")
+            return
+        if timeout is not None:
+            left = max(deadline - time.monotonic_ns(), 0)
 
 
 def wakeup_flags(wake: bool | None) -> int:

@@ -9,8 +9,13 @@ from typing import Any
 
 from ._base import ReaderBase
 from ._batch import Batch
-from ._errors import check
+from ._errors import check, error_of
 from ._rbcore import ffi, lib
+from ._records import SHAPE, SPAN
+
+# Runs of records of one size in a batch, at most: where each has another size, so many records are
+# enough for a batch.
+SPANS_MAX = 1024
 
 
 class Reader(ReaderBase[Batch]):
@@ -29,68 +34,103 @@ class Reader(ReaderBase[Batch]):
 
     def _prepare(self) -> None:
         self._held: deque[Batch] = deque()  # handed out, and not given back as a whole
-        self._spare: Any = None  # an array of records that no batch uses
+        # What was found last, as C has it and as Python.
+        self._spans = ffi.new("rbcore_span[]", self._max)
+        self._found = memoryview(ffi.buffer(self._spans))
+        self._shape = ffi.new("rbcore_py_shape *")
+        self._found_shape = ffi.buffer(self._shape)
+        self._records: Any = None  # for read()
 
     def next(self, timeout: float | None = None) -> Batch:
-        with self._turn():
-            self._give_back()
-            return self._hand_out(self._fill(self._records(), timeout))
+        self._begin()
+        try:
+            return self._hand_out(self._fill(timeout))
+        finally:
+            self._end()
 
     def read(self, limit: int | None = None) -> Batch:
         """What is there, without waiting; unlike next(0) also what is not due yet.
 
-        limit: the most records, if that is less than batch_size.
+        limit: the most records, if that is less than batch_size. If nothing is there, the next
+        record makes fileno() readable.
         """
-        with self._turn():
-            self._give_back()
-            most = self._max if limit is None else min(limit, self._max)
-            n = -errno.EAGAIN
-            while n == -errno.EAGAIN:  # many were discarded; there may be more
-                n = lib.rbcore_reader_read(self._open, self._records(), most)
-            check(n, "rbcore_reader_read", self._cause(n))
-            return self._hand_out(n)
+        return self._read_at_once("rbcore_reader_read", lib.rbcore_reader_read, limit)
+
+    def look(self, limit: int | None = None) -> Batch:
+        """As read(), but leaves fileno() as it is: cheaper, for loops that do not wait for it."""
+        return self._read_at_once("rbcore_reader_look", lib.rbcore_reader_look, limit)
 
     def commit(self, *, now: bool = False) -> None:
         """Gives back all that was handed out; BufferError, and nothing is, if a view lives.
 
         now: tells the kernel at once, also while the ring is busy.
         """
-        with self._turn():
+        self._begin()
+        try:
             if self._held:
                 self._commit_batches(self._held[-1], len(self._held[-1]), now)
             elif now:
-                flags = lib.RBCORE_COMMIT_NOW
-                check(lib.rbcore_reader_commit(self._open, ffi.NULL, flags), "rbcore_reader_commit")
+                self._commit(ffi.NULL, lib.RBCORE_COMMIT_NOW)
+        finally:
+            self._end()
 
     # ---- Within
 
-    def _records(self) -> Any:
-        if self._spare is None:
-            self._spare = ffi.new("rbcore_record[]", self._max)
-        return self._spare
+    def _wait(self, timeout_ns: int) -> int:
+        most, free = self._max, self._let_go()
+        return lib.rbcore_py_next(
+            self._open, free, self._spans, min(most, SPANS_MAX), most, timeout_ns, self._shape
+        )
 
-    def _hand_out(self, count: int) -> Batch:
-        if not count:
-            return Batch(self, None, 0)
-        batch = Batch(self, self._spare, count)
-        self._spare = None
+    def _read_at_once(self, name: str, function: Any, limit: int | None) -> Batch:
+        self._begin()
+        try:
+            self._give_back()
+            if self._records is None:
+                self._records = ffi.new("rbcore_record[]", self._max)
+            most = self._max if limit is None else min(limit, self._max)
+            n = -errno.EAGAIN
+            while n == -errno.EAGAIN:  # many were discarded; there may be more
+                n = function(self._open, self._records, most)
+            check(n, name, self._cause(n))
+            spans = lib.rbcore_py_spans_of(self._records, n, self._spans)
+            lib.rbcore_py_shape_of(self._spans, spans, self._shape)
+            return self._hand_out(spans)
+        finally:
+            self._end()
+
+    def _hand_out(self, spans: int) -> Batch:
+        if not spans:
+            return Batch(self, b"", (0, 0, 0))
+        found = self._found[: spans * SPAN.size].tobytes()
+        batch = Batch(self, found, SHAPE.unpack(self._found_shape))
         self._held.append(batch)
         return batch
+
+    def _let_go(self) -> bool:
+        """As _give_back; but where nothing is held, as in most loops, leaves it to who calls."""
+        held = self._held
+        if len(held) == 1 and not held[0]._is_held():
+            held.pop()._spans = None
+            return True
+        self._give_back()
+        return False
 
     def _give_back(self) -> None:
         """What nobody holds any more, as far as that is first in order."""
         held = self._held
-        if not held:
-            return
         free = 0
         while free < len(held) and not held[free]._is_held():
             free += 1
         if free:
-            self._commit_first(free, len(held[free - 1]), 0)
+            self._commit_first(free, 0)
 
     def _commit_up_to(self, batch: Batch, count: int, now: bool) -> None:
-        with self._turn():
+        self._begin()
+        try:
             self._commit_batches(batch, count, now)
+        finally:
+            self._end()
 
     def _commit_batches(self, batch: Batch, count: int, now: bool) -> None:
         if not 0 <= count <= len(batch):
@@ -101,33 +141,35 @@ class Reader(ReaderBase[Batch]):
         for i in range(n if count else n - 1):
             if self._held[i]._is_held():
                 raise BufferError("views of records that are to be given back are still in use")
-        if count > batch._first:
-            self._commit_first(n, count, lib.RBCORE_COMMIT_NOW if now else 0)
+        flags = lib.RBCORE_COMMIT_NOW if now else 0
+        if count == len(batch):
+            self._commit_first(n, flags)
+        elif count > batch._first:
+            self._commit(batch._c_record(count - 1), flags)
+            self._forget(n - 1)
+            batch._first = count
         elif n > 1:
-            before = self._held[n - 2]
-            self._commit_first(n - 1, len(before), lib.RBCORE_COMMIT_NOW if now else 0)
+            self._commit_first(n - 1, flags)
 
-    def _commit_first(self, batches: int, count: int, flags: int) -> None:
-        """Commits the first batches, of the last of them count records."""
+    def _commit_first(self, count: int, flags: int) -> None:
+        """Commits the first count batches."""
         held = self._held
-        last = held[batches - 1]
-        is_whole = count == len(last)
-        record = ffi.NULL
-        if not is_whole or batches < len(held):
-            record = last._records + (count - 1)
-        result = lib.rbcore_reader_commit(self._open, record, flags)
-        check(result, "rbcore_reader_commit", self._message(result))
-        last._first = count
-        for _ in range(batches if is_whole else batches - 1):
-            batch = held.popleft()
-            self._spare = batch._records
-            batch._records = None
-            batch._export = None
+        self._commit(ffi.NULL if count == len(held) else held[count - 1]._c_record(-1), flags)
+        self._forget(count)
+
+    def _commit(self, last: Any, flags: int) -> None:
+        result = lib.rbcore_reader_commit(self._open, last, flags)
+        if result < 0:
+            raise error_of(result, "rbcore_reader_commit", self._message(result))
+
+    def _forget(self, count: int) -> None:
+        for _ in range(count):
+            self._held.popleft()._spans = None
 
     def _close(self) -> None:
         """Batches without views end here; a view keeps its own, and the mapping, until it dies."""
         super()._close()
         for batch in self._held:
             batch._is_held()
-            batch._records = None
+            batch._spans = None
         self._held.clear()

@@ -10,14 +10,14 @@ from ._errors import check
 from ._rbcore import ffi, lib
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing_extensions import Self  # noqa: UP035 -- typing has it from 3.11 on
 
 
 class MapID(int):
     """The id of a BPF map, to tell it from a file descriptor: Reader(MapID(12))."""
 
 
-class _HasFileno(Protocol):
+class HasFileno(Protocol):
     def fileno(self) -> int: ...
 
 
@@ -79,7 +79,7 @@ class MemoryRing:
 
 #: A map's file descriptor or id, an object with a fileno(), a path where a map is pinned, or a
 #: memory ring.
-Source = Union[int, MapID, str, "os.PathLike[str]", _HasFileno, MemoryRing]
+Source = Union[int, MapID, str, "os.PathLike[str]", HasFileno, MemoryRing]
 
 
 def fill_source(
@@ -88,7 +88,7 @@ def fill_source(
     latest: bool = False,
     insist: bool = False,
     cookie: int = 0,
-    loss_map: int | _HasFileno | None = None,
+    loss_map: int | HasFileno | None = None,
 ) -> tuple[Any, Any | None]:
     """The C struct of a source, and what must live as long as it is used."""
     c = ffi.new("rbcore_source *")
@@ -116,5 +116,5 @@ def fill_source(
     return c, keep
 
 
-def fd_of(source: int | _HasFileno) -> int:
+def fd_of(source: int | HasFileno) -> int:
     return source if isinstance(source, int) else source.fileno()

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""A sequence of records, as views of where they are: what batches and snapshots share."""
+
+from __future__ import annotations
+
+import weakref
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, chain, repeat
+from operator import getitem
+from struct import Struct
+from typing import TYPE_CHECKING, Any, cast, overload
+
+from ._rbcore import ffi, lib
+
+if TYPE_CHECKING:
+    import numpy
+
+# The records are known by spans: the bytes of an array of rbcore_span.
+SPAN = Struct("PQIIIHH")  # data, position, stride, size, count, ring, flags
+SHAPE = Struct("QQQ")  # count, base, extent: rbcore_py_shape
+for struct, name in ((SPAN, "rbcore_span"), (SHAPE, "rbcore_py_shape")):
+    if struct.size != ffi.sizeof(name):
+        raise ImportError(f"{name} is not what it was")
+
+# Of the two ways to make many slices of a view by map the one that makes no tuple for each.
+view_of = cast("Callable[[memoryview, slice], memoryview]", getitem)
+
+# Slices for records of one size in a row, by (stride, size): the same for each batch.
+_slices: dict[tuple[int, int], list[slice]] = {}
+_SLICES_MAX = 8
+
+
+def slices_for(stride: int, size: int, count: int) -> list[slice]:
+    found = _slices.get((stride, size), [])
+    if len(found) < count:
+        if len(_slices) >= _SLICES_MAX:
+            _slices.clear()
+        found = [slice(at, at + size) for at in range(0, count * stride, stride)]
+        _slices[stride, size] = found
+    return found
+
+
+class Keep:
+    """Keeps a handle of the C library alive as long as what it is the destructor of."""
+
+    __slots__ = ("handle",)
+
+    def __init__(self, handle: Any) -> None:
+        self.handle = handle
+
+    def __call__(self, _: object) -> None:
+        pass
+
+
+class Records(Sequence[memoryview]):
+    """Records in their order, each a read-only memoryview; all views come from one exporter."""
+
+    # Most batches are read once, by a loop, and cost next to nothing: what they rarely have is here.
+    _copied_max = -1  # the last record is a copy, if it is not larger than this
+    _first = 0  # all records before it were given back
+    _view: memoryview | None = None  # that all others are slices of
+    _export: weakref.ref[Any] | None = None  # whose
+    _starts: list[int] | None = None  # index of the first record of each span
+
+    def __init__(self, spans: bytes, shape: tuple[int, int, int]) -> None:
+        self._spans: bytes | None = spans  # None: given back
+        self._count, self._base, self._extent = shape
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __bool__(self) -> bool:
+        return self._count != 0
+
+    def __repr__(self) -> str:
+        state = "" if self._spans is not None else ", given back"
+        return f"<rbcore.{type(self).__name__} of {self._count} records{state}>"
+
+    def __iter__(self) -> Iterator[memoryview]:
+        count = self._count
+        if not count:
+            return iter(())
+        spans = self._held_spans(0)
+        _, _, _, size, _, _, _ = SPAN.unpack_from(spans, len(spans) - SPAN.size)
+        if size > self._copied_max:
+            return map(view_of, repeat(self._root(), count), self._slices())
+        last = (self._copy(count - 1),)
+        if count == 1:  # of a slow ring: no need for more
+            return iter(last)
+        return chain(map(view_of, repeat(self._root(), count - 1), self._slices()), last)
+
+    @overload
+    def __getitem__(self, index: int) -> memoryview: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[memoryview]: ...
+
+    def __getitem__(self, index: int | slice) -> memoryview | list[memoryview]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(self._count))]
+        data, _, size, _ = self._record(index)
+        if size <= self._copied_max and index in (self._count - 1, -1):
+            return self._copy(index)
+        root = self._root()
+        return root[data - self._base : data - self._base + size]
+
+    def arrays(self, dtype: Any) -> Iterator[numpy.ndarray[Any, Any]]:
+        """The records as read-only numpy arrays of dtype, without copying or touching them.
+
+        One array for each run of records of one size: mostly one for all. A record may be larger
+        than dtype, which then is its beginning. An array that lives holds a batch: del it before a
+        wait.
+        """
+        import numpy
+
+        kind = numpy.dtype(dtype)
+        if kind.hasobject:
+            raise ValueError("records are no Python objects")
+        for data, _, stride, size, count, _, _ in SPAN.iter_unpack(self._held_spans(0)):
+            if size < kind.itemsize:
+                raise ValueError(f"a record of {size} bytes is no {kind!r}")
+            root = self._root()
+            yield numpy.ndarray((count,), kind, root, data - self._base, (stride,))
+
+    def position(self, index: int) -> int:
+        """The position of a record in its ring: its identity among the ring's records."""
+        _, position, _, _ = self._record(index)
+        return position
+
+    # ---- Within
+
+    def _keeper(self) -> Keep:
+        """Of the memory that the records are in."""
+        raise NotImplementedError
+
+    def _held_spans(self, index: int) -> bytes:
+        """The spans, if they and the record of this index were not given back."""
+        spans = self._spans
+        if spans is None or (index < self._first and self._count):
+            raise ValueError("the records were given back")
+        return spans
+
+    def _record(self, index: int) -> tuple[int, int, int, int]:
+        """Of a record: address of the data, position, size, ring."""
+        at = index + self._count if index < 0 else index
+        if not 0 <= at < self._count:
+            raise IndexError("no record of this index")
+        spans = self._held_spans(at)
+        starts = self._starts
+        if starts is None:
+            counts = (count for _, _, _, _, count, _, _ in SPAN.iter_unpack(spans))
+            starts = self._starts = [0, *accumulate(counts)]
+        which = bisect_right(starts, at) - 1
+        data, position, stride, size, _, ring, _ = SPAN.unpack_from(spans, which * SPAN.size)
+        offset = (at - starts[which]) * stride
+        return data + offset, position + offset, size, ring
+
+    def _root(self) -> memoryview:
+        """The view that all others are slices of."""
+        if self._view is None:
+            export = None if self._export is None else self._export()
+            if export is None:
+                export = self._make_export()
+            self._view = memoryview(export).toreadonly()
+        return self._view
+
+    def _make_export(self) -> Any:
+        pointer = ffi.gc(ffi.cast("void *", self._base), self._keeper())
+        export = ffi.buffer(pointer, self._extent)
+        self._export = weakref.ref(export)
+        return export
+
+    def _slices(self) -> Iterable[slice]:
+        """Of the root, a slice for each record."""
+        spans = self._held_spans(0)
+        if len(spans) == SPAN.size:
+            _, _, stride, size, count, _, _ = SPAN.unpack(spans)
+            return slices_for(stride, size, count)
+        count = self._count
+        cut = ffi.new("uint64_t[]", 2 * count)
+        array = ffi.from_buffer("rbcore_span[]", spans)
+        lib.rbcore_py_cut(array, len(array), self._base, cut, cut + count)
+        ends = memoryview(ffi.buffer(cut)).cast("Q").tolist()
+        return map(slice, ends[:count], ends[count:])
+
+    def _copy(self, index: int) -> memoryview:
+        data, _, size, _ = self._record(index)
+        return memoryview(bytes(ffi.buffer(ffi.cast("void *", data), size)))
+
+    def _is_held(self) -> bool:
+        """Whether somebody but this batch has a view of it."""
+        self._view = None
+        return self._export is not None and self._export() is not None

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""Copies of what a ring holds, from the ring."""
+
+from __future__ import annotations
+
+import errno
+import struct
+import time
+from collections.abc import Callable
+
+import pytest
+import rbcore
+from conftest import Ring, numbers
+
+numpy = pytest.importorskip("numpy")
+
+
+def numbers_in(snapshot: rbcore.Snapshot) -> list[int]:
+    return [struct.unpack("<Q", record)[0] for record in snapshot]
+
+
+def test_it_leaves_the_reader_alone(ring: Ring, reader: rbcore.Reader) -> None:
+    ring.write(1, 2)
+    ring.discard()
+    ring.write(3)
+    batch = reader.next(10)
+    held = batch[0]
+    ring.write(4)
+    snapshot = reader.snapshot()
+    assert numbers_in(snapshot) == [1, 2, 3, 4]
+    assert [snapshot.position(i) for i in range(4)] == [0, 16, 48, 64]
+    assert snapshot[-1].readonly
+    assert numbers(reader.next(10)) == [4]
+    assert numbers_in(reader.snapshot()) == [1, 2, 3, 4]  # nothing was given back
+    assert bytes(held) == struct.pack("<Q", 1)
+    del held, batch
+    reader.commit(now=True)
+    assert numbers_in(reader.snapshot()) == []
+    assert numbers_in(snapshot) == [1, 2, 3, 4]
+
+
+def test_it_tells_of_what_it_is(ring: Ring, reader: rbcore.Reader) -> None:
+    begin = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    ring.write(1, 2)
+    snapshot = reader.snapshot()
+    info = snapshot.info
+    assert begin <= info.boottime_ns <= time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    assert (info.ring_size, info.first_pos, info.end_pos, info.missed) == (65536, 0, 32, 0)
+    batch = reader.next(10)
+    assert [snapshot.identity(i) for i in range(2)] == [batch.identity(i) for i in range(2)]
+    with pytest.raises(rbcore.Error) as caught:
+        reader.snapshot(1)
+    assert caught.value.errno == errno.EINVAL
+
+
+def test_consume(ring: Ring, reader: rbcore.Reader) -> None:
+    ring.write(1, 2)
+    batch = reader.next(10)
+    held = batch[0]
+    with pytest.raises(rbcore.Busy):
+        reader.snapshot(consume=True)
+    del held, batch
+    ring.write(3)
+    assert numbers_in(reader.snapshot(consume=True)) == [3]  # the batch went back before
+    assert not reader.next(0)
+    ring.write(4)
+    assert numbers(reader.next(10)) == [4]
+
+
+def test_arrays(make_ring: Callable[[int], Ring]) -> None:
+    ring = make_ring(4096)
+    with rbcore.Reader(ring.source) as reader:
+        ring.write(*range(200))
+        reader.next(10).commit(now=True)
+        ring.write(*range(250))  # passes the end of the ring
+        snapshot = reader.snapshot()
+    (array,) = snapshot.arrays([("low", "<u4"), ("high", "<u4")])
+    del snapshot
+    assert array["low"].tolist() == list(range(250))
+    assert not array.flags.writeable
+
+
+def test_of_several_sizes_and_many_runs() -> None:
+    with rbcore.MemoryRing(1 << 20) as memory, rbcore.Reader(memory) as reader:
+        producer = rbcore.Producer(memory)
+        contents = [bytes([i % 251]) * (i // 2 % 100) for i in range(5000)]
+        assert producer.output_batch(contents) == len(contents)
+        snapshot = reader.snapshot()
+        assert [bytes(view) for view in snapshot] == contents
+        assert bytes(snapshot[4321]) == contents[4321]
+
+
+def test_reuse(ring: Ring, reader: rbcore.Reader) -> None:
+    ring.write(1)
+    first = reader.snapshot()
+    view = first[0]
+    with pytest.raises(BufferError):
+        reader.snapshot(reuse=first)
+    del view
+    ring.write(2)
+    second = reader.snapshot(reuse=first)
+    assert numbers_in(second) == [1, 2]
+    uses: list[Callable[[], object]] = [
+        lambda: first[0],
+        lambda: first.info,
+        lambda: reader.snapshot(reuse=first),
+    ]
+    for use in uses:
+        with pytest.raises(ValueError, match="given back"):
+            use()
+    with pytest.raises(rbcore.Error):
+        reader.snapshot(7, reuse=second)
+    with pytest.raises(ValueError, match="given back"):  # it is lost with the error
+        _ = second.info
