@@ -550,6 +550,7 @@ RBCORE_API int rbcore_snapshot_read(rbcore_snapshot *self, rbcore_record *record
 /* Makes rbcore_snapshot_read begin with the oldest record again. Returns 0. */
 RBCORE_API int rbcore_snapshot_rewind(rbcore_snapshot *self);
 
+/* Of what ring a snapshot is, what it holds, and when it was taken. */
 typedef struct rbcore_snapshot_info {
     size_t size;         /* of this struct */
     uint8_t boot_id[16]; /* with kind and ring_id what rbcore_identity has */

@@ -792,6 +792,7 @@ unsafe extern "C" {
     /// Makes rbcore_snapshot_read begin with the oldest record again. Returns 0.
     pub fn rbcore_snapshot_rewind(self_: *mut rbcore_snapshot) -> ::core::ffi::c_int;
 }
+/// Of what ring a snapshot is, what it holds, and when it was taken.
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct rbcore_snapshot_info {
