@@ -53,6 +53,15 @@ PROGRAMS = (
             for touch, by_word in (("untouched", False), ("first word", True))
         },
     ),
+    Program(
+        "user_ring",
+        "ns per record",
+        {
+            f"{size} B in 16 MiB, {drained}": (str(size), str(16 * MIB), flag, "{rounds}")
+            for size in (24, 256)
+            for drained, flag in (("filled", "0"), ("drained meanwhile", "1"))
+        },
+    ),
 )
 
 

@@ -189,7 +189,3 @@ int rbc_birthplace_init(rbc_birthplace *self) {
     self->token = token;
     return 0;
 }
-
-bool rbc_birthplace_is_here(const rbc_birthplace *self) {
-    return atomic_load_explicit(self->word, memory_order_relaxed) == self->token;
-}

@@ -127,7 +127,7 @@ int rbcore_producer_reserve_wait(rbcore_producer *self, void **data, size_t size
                : rbc_memory_producer_reserve_wait(&self->memory, data, size, deadline);
 }
 
-static int finish(rbcore_producer *self, void *data, uint32_t flags, uint32_t discard) {
+static inline int finish(rbcore_producer *self, void *data, uint32_t flags, uint32_t discard) {
     int error = check(self);
     if (error != 0 || flags & ~WAKEUP_FLAGS) {
         return error != 0 ? error : -EINVAL;

@@ -2,8 +2,8 @@
 #include "user_ring.h"
 
 #include "fence.h"
+#include "keep_errno.h"
 #include "map.h"
-#include "ring.h"
 #include "source.h"
 #include "wait.h"
 
@@ -34,51 +34,31 @@
 #define SPINS 100
 #define SLEEP_NS 50000
 
-static void wait_for_lock(rbc_user_ring *self) {
+/* Cold, here and below: keeps it out of the way of what each record takes. */
+__attribute__((cold)) static void wait_for_lock(rbc_user_ring *self) {
     for (int i = 0; i < SPINS; i++) {
         if (!atomic_load_explicit(&self->is_locked, memory_order_relaxed)) {
             return;
         }
         rbc_relax();
     }
+    RBC_KEEP_ERRNO;
     struct timespec pause = {.tv_nsec = SLEEP_NS};
     nanosleep(&pause, NULL);
 }
 
 static void take_lock(rbc_user_ring *self) {
-    while (atomic_exchange_explicit(&self->is_locked, true, memory_order_acquire)) {
+    while (!rbc_user_ring_try_lock(self)) {
         wait_for_lock(self);
     }
 }
 
-static void drop_lock(rbc_user_ring *self) {
-    atomic_store_explicit(&self->is_locked, false, memory_order_release);
-}
-
 /* ---- Records ---- */
 
-static rbc_header *header_at(const rbc_user_ring *self, uint64_t position) {
-    uint64_t offset = position & (self->mapping.data_size - 1);
-    return (rbc_header *)(void *)(self->mapping.data + offset);
-}
-
-/* The kernel passes a record with this. */
-static void store_length(rbc_header *header, uint32_t length) {
-    /* Release: the data is there before. Pairs with smp_load_acquire(hdr) in
-     * __bpf_user_ringbuf_peek(). */
-    atomic_store_explicit(&header->length, length, memory_order_release);
-}
-
-/*
- * Loads positions, and looks whether span bytes are free behind the producer's. consumer_pos is the
- * kernel's, and its cache line usually with the CPU that drains: it is loaded only where what we
- * know of it is not enough.
- */
-static int find_room(rbc_user_ring *self, uint64_t producer, uint64_t span) {
+/* By the kernel's position as it is now. */
+__attribute__((cold)) static int look_for_room(rbc_user_ring *self, uint64_t producer,
+                                               uint64_t span) {
     uint64_t size = self->mapping.data_size;
-    if (producer % 8 == 0 && producer - self->seen_consumer <= size - span) {
-        return 0;
-    }
     /* Acquire: the kernel is done with the space before. Pairs with smp_store_release(
      * &rb->consumer_pos) in __bpf_user_ringbuf_sample_release(). */
     self->seen_consumer = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
@@ -89,68 +69,19 @@ static int find_room(rbc_user_ring *self, uint64_t producer, uint64_t span) {
     return used <= size - span ? 0 : -EAGAIN;
 }
 
-/* Only we write it, but whoever has the map could. */
-static uint64_t load_producer_pos(const rbc_user_ring *self) {
-    return atomic_load_explicit(self->producer_pos, memory_order_relaxed);
+static inline int find_room(rbc_user_ring *self, uint64_t producer, uint64_t span) {
+    return rbc_user_ring_has_room(self, producer, span) ? 0 : look_for_room(self, producer, span);
 }
 
-static void store_producer_pos(rbc_user_ring *self, uint64_t position) {
-    /* Release: whoever sees the position sees the headers before it. Pairs with
-     * smp_load_acquire(&rb->producer_pos) in __bpf_user_ringbuf_peek(). */
-    atomic_store_explicit(self->producer_pos, position, memory_order_release);
-}
-
-static int reserve_locked(rbc_user_ring *self, rbc_header **out, uint32_t size) {
-    uint64_t producer = load_producer_pos(self), span = rbc_record_span(size);
-    int error = find_room(self, producer, span);
-    if (error != 0) {
-        return error;
-    }
-    rbc_header *header = header_at(self, producer);
-    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
-    atomic_store_explicit(&header->length, size | RBC_BUSY, memory_order_relaxed);
-    store_producer_pos(self, producer + span);
-    *out = header;
-    return 0;
-}
-
-int rbc_user_ring_reserve(rbc_user_ring *self, void **data, size_t size) {
-    if (size > self->size_max) {
-        return -EMSGSIZE;
-    }
-    rbc_header *header = NULL;
+int rbc_user_ring_reserve_slowly(rbc_user_ring *self, void **data, uint32_t size) {
     take_lock(self);
-    int error = reserve_locked(self, &header, (uint32_t)size);
-    drop_lock(self);
+    uint64_t producer = rbc_user_ring_producer_pos(self);
+    int error = find_room(self, producer, rbc_record_span(size));
     if (error == 0) {
-        *data = header + 1;
+        *data = rbc_user_ring_begin(self, producer, size);
     }
+    rbc_user_ring_drop_lock(self);
     return error;
-}
-
-/* The header of a record that this producer has reserved, or NULL. */
-static rbc_header *reserved_header(const rbc_user_ring *self, const void *data) {
-    uintptr_t offset = (uintptr_t)data - (uintptr_t)self->mapping.data - RBC_HEADER_SIZE;
-    if (data == NULL || offset % 8 != 0 || offset >= self->mapping.data_size) {
-        return NULL;
-    }
-    rbc_header *header = header_at(self, offset);
-    return atomic_load_explicit(&header->owner, memory_order_relaxed) == self->token ? header
-                                                                                     : NULL;
-}
-
-int rbc_user_ring_finish(rbc_user_ring *self, void *data, uint32_t discard) {
-    rbc_header *header = reserved_header(self, data);
-    if (header == NULL) {
-        return -EINVAL;
-    }
-    uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
-    if (!(length & RBC_BUSY)) {
-        return -EINVAL;
-    }
-    /* No full barrier, as a producer in the kernel needs it: nobody has to be woken. */
-    store_length(header, (length & ~RBC_BUSY) | discard);
-    return 0;
 }
 
 /* ---- Batches ---- */
@@ -168,7 +99,7 @@ static int append(rbc_user_ring *self, uint64_t *end, const rbcore_slice *slice)
     if (error != 0) {
         return error;
     }
-    rbc_header *header = header_at(self, *end);
+    rbc_header *header = rbc_header_at(&self->mapping, *end);
     atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
     atomic_store_explicit(&header->length, (uint32_t)slice->size, memory_order_relaxed);
     if (slice->size != 0) {
@@ -183,14 +114,14 @@ int rbc_user_ring_output_batch(rbc_user_ring *self, const rbcore_slice *slices, 
     int error = 0;
     size_t done = 0;
     take_lock(self);
-    uint64_t end = load_producer_pos(self);
+    uint64_t end = rbc_user_ring_producer_pos(self);
     while (done < count && (error = append(self, &end, &slices[done])) == 0) {
         done++;
     }
     if (done > 0) {
-        store_producer_pos(self, end);
+        rbc_user_ring_set_producer_pos(self, end);
     }
-    drop_lock(self);
+    rbc_user_ring_drop_lock(self);
     return done > 0 ? (int)done : error;
 }
 
@@ -254,14 +185,14 @@ int rbc_user_ring_reserve_wait(rbc_user_ring *self, void **data, size_t size, in
  */
 static void discard_abandoned(rbc_user_ring *self, uint32_t token) {
     uint64_t position = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
-    uint64_t end = load_producer_pos(self);
+    uint64_t end = rbc_user_ring_producer_pos(self);
     /* Content that makes no sense can lead past the end; then the difference is huge. */
     while (position != end && end - position <= self->mapping.data_size) {
-        rbc_header *header = header_at(self, position);
+        rbc_header *header = rbc_header_at(&self->mapping, position);
         uint32_t length = atomic_load_explicit(&header->length, memory_order_acquire);
         uint32_t owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
         if (length & RBC_BUSY && owner & TOKEN_BIT && (token == 0 || owner == token)) {
-            store_length(header, (length & ~RBC_BUSY) | RBC_DISCARD);
+            rbc_user_ring_set_length(header, (length & ~RBC_BUSY) | RBC_DISCARD);
         }
         position += rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
     }
@@ -309,7 +240,7 @@ static int open_ring(rbc_user_ring *self, const rbcore_source *source) {
     self->size_max = largest < RECORD_MAX ? (uint32_t)largest : RECORD_MAX;
     self->token = TOKEN_BIT | (uint32_t)rbc_now_ns();
     self->seen_consumer = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
-    uint64_t producer = load_producer_pos(self);
+    uint64_t producer = rbc_user_ring_producer_pos(self);
     if (producer % 8 != 0 || producer - self->seen_consumer > self->mapping.data_size) {
         rbc_owner_yield(&self->owner);
         return -EBADMSG;

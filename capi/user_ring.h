@@ -14,7 +14,9 @@
 
 #include "mapping.h"
 #include "owner.h"
+#include "ring.h"
 
+#include <errno.h>
 #include <rbcore/rbcore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -43,14 +45,93 @@ void rbc_user_ring_leave(rbc_user_ring *self);
 
 void rbc_user_ring_close(rbc_user_ring *self);
 
-int rbc_user_ring_reserve(rbc_user_ring *self, void **data, size_t size);
-
 /* Waits until the monotonic clock shows deadline_ns. */
 int rbc_user_ring_reserve_wait(rbc_user_ring *self, void **data, size_t size, int64_t deadline_ns);
 
-/* Submits, or with RBC_DISCARD discards. */
-int rbc_user_ring_finish(rbc_user_ring *self, void *data, uint32_t discard);
+/* For whoever finds the lock taken, or has to look for room. */
+__attribute__((cold)) int rbc_user_ring_reserve_slowly(rbc_user_ring *self, void **data,
+                                                       uint32_t size);
 
 int rbc_user_ring_output_batch(rbc_user_ring *self, const rbcore_slice *slices, size_t count);
+
+/* ---- What each record takes, inline: a small one takes as long as a few calls ---- */
+
+static inline bool rbc_user_ring_try_lock(rbc_user_ring *self) {
+    return !atomic_exchange_explicit(&self->is_locked, true, memory_order_acquire);
+}
+
+static inline void rbc_user_ring_drop_lock(rbc_user_ring *self) {
+    atomic_store_explicit(&self->is_locked, false, memory_order_release);
+}
+
+/* Only we write it, but whoever has the map could. */
+static inline uint64_t rbc_user_ring_producer_pos(const rbc_user_ring *self) {
+    return atomic_load_explicit(self->producer_pos, memory_order_relaxed);
+}
+
+static inline void rbc_user_ring_set_producer_pos(rbc_user_ring *self, uint64_t position) {
+    /* Release: whoever sees the position sees the headers before it. Pairs with
+     * smp_load_acquire(&rb->producer_pos) in __bpf_user_ringbuf_peek(). */
+    atomic_store_explicit(self->producer_pos, position, memory_order_release);
+}
+
+/*
+ * Whether span bytes are free behind the producer's position, as far as that is known. consumer_pos
+ * is the kernel's, and its cache line usually with the CPU that drains: it is loaded only where what
+ * we know of it is not enough.
+ */
+static inline bool rbc_user_ring_has_room(const rbc_user_ring *self, uint64_t producer,
+                                          uint64_t span) {
+    uint64_t used = producer - self->seen_consumer;
+    return used <= self->mapping.data_size - span && producer % 8 == 0;
+}
+
+/* The kernel passes a record with this. */
+static inline void rbc_user_ring_set_length(rbc_header *header, uint32_t length) {
+    /* Release: the data is there before. Pairs with smp_load_acquire(hdr) in
+     * __bpf_user_ringbuf_peek(). */
+    atomic_store_explicit(&header->length, length, memory_order_release);
+}
+
+static inline void *rbc_user_ring_begin(rbc_user_ring *self, uint64_t producer, uint32_t size) {
+    rbc_header *header = rbc_header_at(&self->mapping, producer);
+    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
+    atomic_store_explicit(&header->length, size | RBC_BUSY, memory_order_relaxed);
+    rbc_user_ring_set_producer_pos(self, producer + rbc_record_span(size));
+    return header + 1;
+}
+
+static inline int rbc_user_ring_reserve(rbc_user_ring *self, void **data, size_t size) {
+    if (size > self->size_max) {
+        return -EMSGSIZE;
+    }
+    if (rbc_user_ring_try_lock(self)) {
+        uint64_t producer = rbc_user_ring_producer_pos(self);
+        if (rbc_user_ring_has_room(self, producer, rbc_record_span((uint32_t)size))) {
+            *data = rbc_user_ring_begin(self, producer, (uint32_t)size);
+            rbc_user_ring_drop_lock(self);
+            return 0;
+        }
+        rbc_user_ring_drop_lock(self);
+    }
+    return rbc_user_ring_reserve_slowly(self, data, (uint32_t)size);
+}
+
+static inline int rbc_user_ring_finish(rbc_user_ring *self, void *data, uint32_t discard) {
+    /* A header is within the first copy of the data area, its record may be all in the second. */
+    uintptr_t offset = (uintptr_t)data - (uintptr_t)self->mapping.data - RBC_HEADER_SIZE;
+    if (offset % 8 != 0 || offset >= self->mapping.data_size) {
+        return -EINVAL;
+    }
+    rbc_header *header = (rbc_header *)data - 1;
+    uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
+    if (atomic_load_explicit(&header->owner, memory_order_relaxed) != self->token ||
+        !(length & RBC_BUSY)) {
+        return -EINVAL;
+    }
+    /* No full barrier, as a producer in the kernel needs it: nobody has to be woken. */
+    rbc_user_ring_set_length(header, (length & ~RBC_BUSY) | discard);
+    return 0;
+}
 
 #endif

@@ -123,7 +123,7 @@ START_TEST(a_drain_that_does_not_wake) {
     struct user user = open_user(pages(1), 2 * pages(1));
     struct waiter waiter;
     fill_ring(&user);
-    start(&waiter, &user, SMALL, WATCHDOG);
+    start(&waiter, &user, SMALL, RBCORE_FOREVER);
     sleep_ms(20);
     struct drain_args args = {.flags = BPF_RB_NO_WAKEUP};
     drain_with(&user, &args);
