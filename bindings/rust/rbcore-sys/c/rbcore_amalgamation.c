@@ -1244,7 +1244,10 @@ typedef struct rbc_birthplace {
 /* Returns 0 or a negative errno of mmap(2) or madvise(2). */
 int rbc_birthplace_init(rbc_birthplace *self);
 
-bool rbc_birthplace_is_here(const rbc_birthplace *self);
+/* Each call of the ABI asks this: no function call for it. */
+static inline bool rbc_birthplace_is_here(const rbc_birthplace *self) {
+    return atomic_load_explicit(self->word, memory_order_relaxed) == self->token;
+}
 
 #endif
 
@@ -1565,15 +1568,94 @@ void rbc_user_ring_leave(rbc_user_ring *self);
 
 void rbc_user_ring_close(rbc_user_ring *self);
 
-int rbc_user_ring_reserve(rbc_user_ring *self, void **data, size_t size);
-
 /* Waits until the monotonic clock shows deadline_ns. */
 int rbc_user_ring_reserve_wait(rbc_user_ring *self, void **data, size_t size, int64_t deadline_ns);
 
-/* Submits, or with RBC_DISCARD discards. */
-int rbc_user_ring_finish(rbc_user_ring *self, void *data, uint32_t discard);
+/* For whoever finds the lock taken, or has to look for room. */
+__attribute__((cold)) int rbc_user_ring_reserve_slowly(rbc_user_ring *self, void **data,
+                                                       uint32_t size);
 
 int rbc_user_ring_output_batch(rbc_user_ring *self, const rbcore_slice *slices, size_t count);
+
+/* ---- What each record takes, inline: a small one takes as long as a few calls ---- */
+
+static inline bool rbc_user_ring_try_lock(rbc_user_ring *self) {
+    return !atomic_exchange_explicit(&self->is_locked, true, memory_order_acquire);
+}
+
+static inline void rbc_user_ring_drop_lock(rbc_user_ring *self) {
+    atomic_store_explicit(&self->is_locked, false, memory_order_release);
+}
+
+/* Only we write it, but whoever has the map could. */
+static inline uint64_t rbc_user_ring_producer_pos(const rbc_user_ring *self) {
+    return atomic_load_explicit(self->producer_pos, memory_order_relaxed);
+}
+
+static inline void rbc_user_ring_set_producer_pos(rbc_user_ring *self, uint64_t position) {
+    /* Release: whoever sees the position sees the headers before it. Pairs with
+     * smp_load_acquire(&rb->producer_pos) in __bpf_user_ringbuf_peek(). */
+    atomic_store_explicit(self->producer_pos, position, memory_order_release);
+}
+
+/*
+ * Whether span bytes are free behind the producer's position, as far as that is known. consumer_pos
+ * is the kernel's, and its cache line usually with the CPU that drains: it is loaded only where what
+ * we know of it is not enough.
+ */
+static inline bool rbc_user_ring_has_room(const rbc_user_ring *self, uint64_t producer,
+                                          uint64_t span) {
+    uint64_t used = producer - self->seen_consumer;
+    return used <= self->mapping.data_size - span && producer % 8 == 0;
+}
+
+/* The kernel passes a record with this. */
+static inline void rbc_user_ring_set_length(rbc_header *header, uint32_t length) {
+    /* Release: the data is there before. Pairs with smp_load_acquire(hdr) in
+     * __bpf_user_ringbuf_peek(). */
+    atomic_store_explicit(&header->length, length, memory_order_release);
+}
+
+static inline void *rbc_user_ring_begin(rbc_user_ring *self, uint64_t producer, uint32_t size) {
+    rbc_header *header = rbc_header_at(&self->mapping, producer);
+    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
+    atomic_store_explicit(&header->length, size | RBC_BUSY, memory_order_relaxed);
+    rbc_user_ring_set_producer_pos(self, producer + rbc_record_span(size));
+    return header + 1;
+}
+
+static inline int rbc_user_ring_reserve(rbc_user_ring *self, void **data, size_t size) {
+    if (size > self->size_max) {
+        return -EMSGSIZE;
+    }
+    if (rbc_user_ring_try_lock(self)) {
+        uint64_t producer = rbc_user_ring_producer_pos(self);
+        if (rbc_user_ring_has_room(self, producer, rbc_record_span((uint32_t)size))) {
+            *data = rbc_user_ring_begin(self, producer, (uint32_t)size);
+            rbc_user_ring_drop_lock(self);
+            return 0;
+        }
+        rbc_user_ring_drop_lock(self);
+    }
+    return rbc_user_ring_reserve_slowly(self, data, (uint32_t)size);
+}
+
+static inline int rbc_user_ring_finish(rbc_user_ring *self, void *data, uint32_t discard) {
+    /* A header is within the first copy of the data area, its record may be all in the second. */
+    uintptr_t offset = (uintptr_t)data - (uintptr_t)self->mapping.data - RBC_HEADER_SIZE;
+    if (offset % 8 != 0 || offset >= self->mapping.data_size) {
+        return -EINVAL;
+    }
+    rbc_header *header = (rbc_header *)data - 1;
+    uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
+    if (atomic_load_explicit(&header->owner, memory_order_relaxed) != self->token ||
+        !(length & RBC_BUSY)) {
+        return -EINVAL;
+    }
+    /* No full barrier, as a producer in the kernel needs it: nobody has to be woken. */
+    rbc_user_ring_set_length(header, (length & ~RBC_BUSY) | discard);
+    return 0;
+}
 
 #endif
 
@@ -2192,12 +2274,9 @@ void rbc_mapping_close(rbc_mapping *self) {
 
 /* ==== capi/memory_producer.c ==== */
 #define append append_in_memory_producer
-#define header_at header_at_in_memory_producer
 #define map_ring map_ring_in_memory_producer
 #define open_ring open_ring_in_memory_producer
 #define reserve reserve_in_memory_producer
-#define reserve_locked reserve_locked_in_memory_producer
-#define reserved_header reserved_header_in_memory_producer
 /* Writing records into a memory ring: kernel/bpf/ringbuf.c's part of the protocol. */
 
 /* ---- The table of producers ---- */
@@ -2582,12 +2661,9 @@ int rbc_memory_producer_output_batch(rbc_memory_producer *self, const rbcore_sli
 #undef SLEEP_NS
 #undef SPINS
 #undef append
-#undef header_at
 #undef map_ring
 #undef open_ring
 #undef reserve
-#undef reserve_locked
-#undef reserved_header
 
 /* ==== capi/memory_ring.c ==== */
 /*
@@ -3268,10 +3344,6 @@ int rbc_birthplace_init(rbc_birthplace *self) {
     return 0;
 }
 
-bool rbc_birthplace_is_here(const rbc_birthplace *self) {
-    return atomic_load_explicit(self->word, memory_order_relaxed) == self->token;
-}
-
 /* ==== capi/producer.c ==== */
 #define check check_in_producer
 #define check_source check_source_in_producer
@@ -3390,7 +3462,7 @@ int rbcore_producer_reserve_wait(rbcore_producer *self, void **data, size_t size
                : rbc_memory_producer_reserve_wait(&self->memory, data, size, deadline);
 }
 
-static int finish(rbcore_producer *self, void *data, uint32_t flags, uint32_t discard) {
+static inline int finish(rbcore_producer *self, void *data, uint32_t flags, uint32_t discard) {
     int error = check(self);
     if (error != 0 || flags & ~WAKEUP_FLAGS) {
         return error != 0 ? error : -EINVAL;
@@ -4517,7 +4589,6 @@ int rbcore_reader_shutdown(rbcore_reader *self) {
 #undef defaults
 
 /* ==== capi/ring.c ==== */
-#define load_producer_pos load_producer_pos_in_ring
 #define pass_discarded pass_discarded_in_ring
 /* The kernel's positions are unsigned longs; a 32-bit process would load and store half of them. */
 static_assert(sizeof(void *) == 8, "rbcore needs a 64-bit process");
@@ -4856,7 +4927,6 @@ bool rbc_ring_has_news(rbc_ring *self) {
     return load_producer_pos(self) != position &&
            !(load_length(rbc_ring_header(self, position)) & RBC_BUSY);
 }
-#undef load_producer_pos
 #undef pass_discarded
 
 /* ==== capi/room.c ==== */
@@ -5731,12 +5801,8 @@ int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *record, rbc
 /* ==== capi/user_ring.c ==== */
 #define append append_in_user_ring
 #define claim claim_in_user_ring
-#define header_at header_at_in_user_ring
-#define load_producer_pos load_producer_pos_in_user_ring
 #define map_ring map_ring_in_user_ring
 #define open_ring open_ring_in_user_ring
-#define reserve_locked reserve_locked_in_user_ring
-#define reserved_header reserved_header_in_user_ring
 /* The largest record that a BPF program can look at (DYNPTR_MAX_SIZE in linux/bpf.h). The kernel
  * refuses to pass a larger one, even a discarded one: it would stop the ring for good. */
 #define RECORD_MAX ((UINT32_C(1) << 24) - 1)
@@ -5758,51 +5824,31 @@ int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *record, rbc
 #define SPINS 100
 #define SLEEP_NS 50000
 
-static void wait_for_lock(rbc_user_ring *self) {
+/* Cold, here and below: keeps it out of the way of what each record takes. */
+__attribute__((cold)) static void wait_for_lock(rbc_user_ring *self) {
     for (int i = 0; i < SPINS; i++) {
         if (!atomic_load_explicit(&self->is_locked, memory_order_relaxed)) {
             return;
         }
         rbc_relax();
     }
+    RBC_KEEP_ERRNO;
     struct timespec pause = {.tv_nsec = SLEEP_NS};
     nanosleep(&pause, NULL);
 }
 
 static void take_lock(rbc_user_ring *self) {
-    while (atomic_exchange_explicit(&self->is_locked, true, memory_order_acquire)) {
+    while (!rbc_user_ring_try_lock(self)) {
         wait_for_lock(self);
     }
 }
 
-static void drop_lock(rbc_user_ring *self) {
-    atomic_store_explicit(&self->is_locked, false, memory_order_release);
-}
-
 /* ---- Records ---- */
 
-static rbc_header *header_at(const rbc_user_ring *self, uint64_t position) {
-    uint64_t offset = position & (self->mapping.data_size - 1);
-    return (rbc_header *)(void *)(self->mapping.data + offset);
-}
-
-/* The kernel passes a record with this. */
-static void store_length(rbc_header *header, uint32_t length) {
-    /* Release: the data is there before. Pairs with smp_load_acquire(hdr) in
-     * __bpf_user_ringbuf_peek(). */
-    atomic_store_explicit(&header->length, length, memory_order_release);
-}
-
-/*
- * Loads positions, and looks whether span bytes are free behind the producer's. consumer_pos is the
- * kernel's, and its cache line usually with the CPU that drains: it is loaded only where what we
- * know of it is not enough.
- */
-static int find_room(rbc_user_ring *self, uint64_t producer, uint64_t span) {
+/* By the kernel's position as it is now. */
+__attribute__((cold)) static int look_for_room(rbc_user_ring *self, uint64_t producer,
+                                               uint64_t span) {
     uint64_t size = self->mapping.data_size;
-    if (producer % 8 == 0 && producer - self->seen_consumer <= size - span) {
-        return 0;
-    }
     /* Acquire: the kernel is done with the space before. Pairs with smp_store_release(
      * &rb->consumer_pos) in __bpf_user_ringbuf_sample_release(). */
     self->seen_consumer = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
@@ -5813,68 +5859,19 @@ static int find_room(rbc_user_ring *self, uint64_t producer, uint64_t span) {
     return used <= size - span ? 0 : -EAGAIN;
 }
 
-/* Only we write it, but whoever has the map could. */
-static uint64_t load_producer_pos(const rbc_user_ring *self) {
-    return atomic_load_explicit(self->producer_pos, memory_order_relaxed);
+static inline int find_room(rbc_user_ring *self, uint64_t producer, uint64_t span) {
+    return rbc_user_ring_has_room(self, producer, span) ? 0 : look_for_room(self, producer, span);
 }
 
-static void store_producer_pos(rbc_user_ring *self, uint64_t position) {
-    /* Release: whoever sees the position sees the headers before it. Pairs with
-     * smp_load_acquire(&rb->producer_pos) in __bpf_user_ringbuf_peek(). */
-    atomic_store_explicit(self->producer_pos, position, memory_order_release);
-}
-
-static int reserve_locked(rbc_user_ring *self, rbc_header **out, uint32_t size) {
-    uint64_t producer = load_producer_pos(self), span = rbc_record_span(size);
-    int error = find_room(self, producer, span);
-    if (error != 0) {
-        return error;
-    }
-    rbc_header *header = header_at(self, producer);
-    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
-    atomic_store_explicit(&header->length, size | RBC_BUSY, memory_order_relaxed);
-    store_producer_pos(self, producer + span);
-    *out = header;
-    return 0;
-}
-
-int rbc_user_ring_reserve(rbc_user_ring *self, void **data, size_t size) {
-    if (size > self->size_max) {
-        return -EMSGSIZE;
-    }
-    rbc_header *header = NULL;
+int rbc_user_ring_reserve_slowly(rbc_user_ring *self, void **data, uint32_t size) {
     take_lock(self);
-    int error = reserve_locked(self, &header, (uint32_t)size);
-    drop_lock(self);
+    uint64_t producer = rbc_user_ring_producer_pos(self);
+    int error = find_room(self, producer, rbc_record_span(size));
     if (error == 0) {
-        *data = header + 1;
+        *data = rbc_user_ring_begin(self, producer, size);
     }
+    rbc_user_ring_drop_lock(self);
     return error;
-}
-
-/* The header of a record that this producer has reserved, or NULL. */
-static rbc_header *reserved_header(const rbc_user_ring *self, const void *data) {
-    uintptr_t offset = (uintptr_t)data - (uintptr_t)self->mapping.data - RBC_HEADER_SIZE;
-    if (data == NULL || offset % 8 != 0 || offset >= self->mapping.data_size) {
-        return NULL;
-    }
-    rbc_header *header = header_at(self, offset);
-    return atomic_load_explicit(&header->owner, memory_order_relaxed) == self->token ? header
-                                                                                     : NULL;
-}
-
-int rbc_user_ring_finish(rbc_user_ring *self, void *data, uint32_t discard) {
-    rbc_header *header = reserved_header(self, data);
-    if (header == NULL) {
-        return -EINVAL;
-    }
-    uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
-    if (!(length & RBC_BUSY)) {
-        return -EINVAL;
-    }
-    /* No full barrier, as a producer in the kernel needs it: nobody has to be woken. */
-    store_length(header, (length & ~RBC_BUSY) | discard);
-    return 0;
 }
 
 /* ---- Batches ---- */
@@ -5892,7 +5889,7 @@ static int append(rbc_user_ring *self, uint64_t *end, const rbcore_slice *slice)
     if (error != 0) {
         return error;
     }
-    rbc_header *header = header_at(self, *end);
+    rbc_header *header = rbc_header_at(&self->mapping, *end);
     atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
     atomic_store_explicit(&header->length, (uint32_t)slice->size, memory_order_relaxed);
     if (slice->size != 0) {
@@ -5907,14 +5904,14 @@ int rbc_user_ring_output_batch(rbc_user_ring *self, const rbcore_slice *slices, 
     int error = 0;
     size_t done = 0;
     take_lock(self);
-    uint64_t end = load_producer_pos(self);
+    uint64_t end = rbc_user_ring_producer_pos(self);
     while (done < count && (error = append(self, &end, &slices[done])) == 0) {
         done++;
     }
     if (done > 0) {
-        store_producer_pos(self, end);
+        rbc_user_ring_set_producer_pos(self, end);
     }
-    drop_lock(self);
+    rbc_user_ring_drop_lock(self);
     return done > 0 ? (int)done : error;
 }
 
@@ -5978,14 +5975,14 @@ int rbc_user_ring_reserve_wait(rbc_user_ring *self, void **data, size_t size, in
  */
 static void discard_abandoned(rbc_user_ring *self, uint32_t token) {
     uint64_t position = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
-    uint64_t end = load_producer_pos(self);
+    uint64_t end = rbc_user_ring_producer_pos(self);
     /* Content that makes no sense can lead past the end; then the difference is huge. */
     while (position != end && end - position <= self->mapping.data_size) {
-        rbc_header *header = header_at(self, position);
+        rbc_header *header = rbc_header_at(&self->mapping, position);
         uint32_t length = atomic_load_explicit(&header->length, memory_order_acquire);
         uint32_t owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
         if (length & RBC_BUSY && owner & TOKEN_BIT && (token == 0 || owner == token)) {
-            store_length(header, (length & ~RBC_BUSY) | RBC_DISCARD);
+            rbc_user_ring_set_length(header, (length & ~RBC_BUSY) | RBC_DISCARD);
         }
         position += rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
     }
@@ -6033,7 +6030,7 @@ static int open_ring(rbc_user_ring *self, const rbcore_source *source) {
     self->size_max = largest < RECORD_MAX ? (uint32_t)largest : RECORD_MAX;
     self->token = TOKEN_BIT | (uint32_t)rbc_now_ns();
     self->seen_consumer = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
-    uint64_t producer = load_producer_pos(self);
+    uint64_t producer = rbc_user_ring_producer_pos(self);
     if (producer % 8 != 0 || producer - self->seen_consumer > self->mapping.data_size) {
         rbc_owner_yield(&self->owner);
         return -EBADMSG;
@@ -6077,12 +6074,8 @@ void rbc_user_ring_close(rbc_user_ring *self) {
 #undef TOKEN_BIT
 #undef append
 #undef claim
-#undef header_at
-#undef load_producer_pos
 #undef map_ring
 #undef open_ring
-#undef reserve_locked
-#undef reserved_header
 
 /* ==== capi/wait.c ==== */
 /* While nobody would wake us: the first look, and the longest time between two. */
