@@ -278,13 +278,30 @@ static int64_t longest_sleep(rbcore_reader *self) {
     return delay < sleep ? delay : sleep;
 }
 
+/* Whether no ring can make rbcore_reader_fd readable, and the timer will be started. */
+static bool hears_only_the_timer(const rbcore_reader *self) {
+    bool none = self->ring_count > 0 && self->paced_count == self->ring_count;
+    for (unsigned i = 0; none && i < self->ring_count; i++) {
+        none = self->rings[i]->is_silent;
+    }
+    return none;
+}
+
+static void empty_fd(rbcore_reader *self, rbc_look *what) {
+    if (hears_only_the_timer(self)) {
+        rbc_wait_drain_timer(&self->wait, time_of(what));
+    } else {
+        rbc_wait_drain(&self->wait);
+    }
+}
+
 /* Empties rbcore_reader_fd and arms it for whatever comes after the look. */
 static int look_and_arm(rbcore_reader *self, rbc_look *what) {
-    rbc_wait_drain(&self->wait);
+    empty_fd(self, what);
     int result = look_parked(self, what);
     int64_t sleep = result == 0 ? longest_sleep(self) : INT64_MAX;
     if (sleep != INT64_MAX) {
-        rbc_wait_start_timer(&self->wait, sleep);
+        rbc_wait_start_timer(&self->wait, time_of(what), sleep);
     }
     return result;
 }

@@ -90,10 +90,20 @@ void rbc_wait_drain(rbc_wait *self) {
     RBC_KEEP_ERRNO;
     struct epoll_event events[EVENTS_AT_ONCE];
     int n;
+    /* Before the events are fetched: one that comes later sets it. */
+    atomic_store_explicit(&self->woken, false, memory_order_relaxed);
     do {
         n = epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, 0);
         count_wakeup(self, n);
     } while (n == EVENTS_AT_ONCE);
+}
+
+void rbc_wait_drain_timer(rbc_wait *self, int64_t now) {
+    if (atomic_load_explicit(&self->woken, memory_order_relaxed)) {
+        rbc_wait_drain(self);
+    } else {
+        count_wakeup(self, now >= self->timer_due);
+    }
 }
 
 /* For kernels before 5.11: milliseconds, rounded up so that no wait becomes a spin. */
@@ -123,12 +133,14 @@ int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {
     return n < 0 ? n : 0;
 }
 
-void rbc_wait_wake(const rbc_wait *self) {
+void rbc_wait_wake(rbc_wait *self) {
     RBC_KEEP_ERRNO;
     uint64_t one = 1;
     /* Each write is an edge. The counter is never read; it cannot overflow within 2^64 calls. */
     ssize_t written = write(self->wake_fd, &one, sizeof(one));
     (void)written;
+    /* After it: a drain in between leaves this set, which costs one drain more, and hangs nobody. */
+    atomic_store_explicit(&self->woken, true, memory_order_relaxed);
 }
 
 int64_t rbc_wait_next_delay(rbc_wait *self) {
@@ -141,8 +153,9 @@ void rbc_wait_reset_delay(rbc_wait *self) {
     self->delay_ns = FIRST_DELAY_NS;
 }
 
-void rbc_wait_start_timer(rbc_wait *self, int64_t delay_ns) {
+void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns) {
     RBC_KEEP_ERRNO;
+    self->timer_due = delay_ns > INT64_MAX - now ? INT64_MAX : now + delay_ns;
     /* One shot, set anew each time: a periodic timer that nobody reads gives no second edge. And
      * never 0, which would stop it. */
     struct itimerspec when = {.it_value.tv_sec = delay_ns / 1000000000,

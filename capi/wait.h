@@ -23,6 +23,8 @@ typedef struct rbc_wait {
     int wake_fd;
     int timer_fd;
     int64_t delay_ns;   /* of the next timer */
+    int64_t timer_due;  /* when the timer that was started last is over */
+    atomic_bool woken;  /* by rbc_wait_wake, since the last drain */
     atomic_bool parked; /* the reader may be waiting: an advance of consumer_pos must look again */
     _Atomic uint64_t wakeups;
 } rbc_wait;
@@ -41,6 +43,12 @@ void rbc_wait_remove(rbc_wait *self, int fd);
 void rbc_wait_drain(rbc_wait *self);
 
 /*
+ * For one that will start the timer anew and listens to nothing else: then there is nothing to
+ * fetch. A timer that is started is no longer over, and whoever polls epoll_fd finds that out.
+ */
+void rbc_wait_drain_timer(rbc_wait *self, int64_t now);
+
+/*
  * Blocks until an event, at most timeout_ns (RBCORE_FOREVER: without end), and fetches it. Returns
  * 0 or -EINTR.
  */
@@ -54,7 +62,7 @@ struct epoll_event;
 int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns);
 
 /* Makes epoll_fd readable. Any thread, async-signal-safe. */
-void rbc_wait_wake(const rbc_wait *self);
+void rbc_wait_wake(rbc_wait *self);
 
 /*
  * The delay until the next look at rings whose producers do not wake us; doubles each time, until
@@ -64,6 +72,6 @@ int64_t rbc_wait_next_delay(rbc_wait *self);
 void rbc_wait_reset_delay(rbc_wait *self);
 
 /* Makes epoll_fd readable after a delay. */
-void rbc_wait_start_timer(rbc_wait *self, int64_t delay_ns);
+void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns);
 
 #endif

@@ -1,6 +1,6 @@
 #: read.c submit_against_empty_read
 /^static int look_and_arm/,/^}/{
-    /rbc_wait_drain/d
+    /empty_fd/d
     s/int result = look_parked.*/&\
-    rbc_wait_drain(\&self->wait);/
+    empty_fd(self, what);/
 }
