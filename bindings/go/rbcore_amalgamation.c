@@ -1449,6 +1449,8 @@ typedef struct rbc_wait {
     int wake_fd;
     int timer_fd;
     int64_t delay_ns;   /* of the next timer */
+    int64_t timer_due;  /* when the timer that was started last is over */
+    atomic_bool woken;  /* by rbc_wait_wake, since the last drain */
     atomic_bool parked; /* the reader may be waiting: an advance of consumer_pos must look again */
     _Atomic uint64_t wakeups;
 } rbc_wait;
@@ -1467,6 +1469,12 @@ void rbc_wait_remove(rbc_wait *self, int fd);
 void rbc_wait_drain(rbc_wait *self);
 
 /*
+ * For one that will start the timer anew and listens to nothing else: then there is nothing to
+ * fetch. A timer that is started is no longer over, and whoever polls epoll_fd finds that out.
+ */
+void rbc_wait_drain_timer(rbc_wait *self, int64_t now);
+
+/*
  * Blocks until an event, at most timeout_ns (RBCORE_FOREVER: without end), and fetches it. Returns
  * 0 or -EINTR.
  */
@@ -1480,7 +1488,7 @@ struct epoll_event;
 int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns);
 
 /* Makes epoll_fd readable. Any thread, async-signal-safe. */
-void rbc_wait_wake(const rbc_wait *self);
+void rbc_wait_wake(rbc_wait *self);
 
 /*
  * The delay until the next look at rings whose producers do not wake us; doubles each time, until
@@ -1490,7 +1498,7 @@ int64_t rbc_wait_next_delay(rbc_wait *self);
 void rbc_wait_reset_delay(rbc_wait *self);
 
 /* Makes epoll_fd readable after a delay. */
-void rbc_wait_start_timer(rbc_wait *self, int64_t delay_ns);
+void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns);
 
 #endif
 
@@ -4218,13 +4226,30 @@ static int64_t longest_sleep(rbcore_reader *self) {
     return delay < sleep ? delay : sleep;
 }
 
+/* Whether no ring can make rbcore_reader_fd readable, and the timer will be started. */
+static bool hears_only_the_timer(const rbcore_reader *self) {
+    bool none = self->ring_count > 0 && self->paced_count == self->ring_count;
+    for (unsigned i = 0; none && i < self->ring_count; i++) {
+        none = self->rings[i]->is_silent;
+    }
+    return none;
+}
+
+static void empty_fd(rbcore_reader *self, rbc_look *what) {
+    if (hears_only_the_timer(self)) {
+        rbc_wait_drain_timer(&self->wait, time_of(what));
+    } else {
+        rbc_wait_drain(&self->wait);
+    }
+}
+
 /* Empties rbcore_reader_fd and arms it for whatever comes after the look. */
 static int look_and_arm(rbcore_reader *self, rbc_look *what) {
-    rbc_wait_drain(&self->wait);
+    empty_fd(self, what);
     int result = look_parked(self, what);
     int64_t sleep = result == 0 ? longest_sleep(self) : INT64_MAX;
     if (sleep != INT64_MAX) {
-        rbc_wait_start_timer(&self->wait, sleep);
+        rbc_wait_start_timer(&self->wait, time_of(what), sleep);
     }
     return result;
 }
@@ -6157,10 +6182,20 @@ void rbc_wait_drain(rbc_wait *self) {
     RBC_KEEP_ERRNO;
     struct epoll_event events[EVENTS_AT_ONCE];
     int n;
+    /* Before the events are fetched: one that comes later sets it. */
+    atomic_store_explicit(&self->woken, false, memory_order_relaxed);
     do {
         n = epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, 0);
         count_wakeup(self, n);
     } while (n == EVENTS_AT_ONCE);
+}
+
+void rbc_wait_drain_timer(rbc_wait *self, int64_t now) {
+    if (atomic_load_explicit(&self->woken, memory_order_relaxed)) {
+        rbc_wait_drain(self);
+    } else {
+        count_wakeup(self, now >= self->timer_due);
+    }
 }
 
 /* For kernels before 5.11: milliseconds, rounded up so that no wait becomes a spin. */
@@ -6190,12 +6225,14 @@ int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {
     return n < 0 ? n : 0;
 }
 
-void rbc_wait_wake(const rbc_wait *self) {
+void rbc_wait_wake(rbc_wait *self) {
     RBC_KEEP_ERRNO;
     uint64_t one = 1;
     /* Each write is an edge. The counter is never read; it cannot overflow within 2^64 calls. */
     ssize_t written = write(self->wake_fd, &one, sizeof(one));
     (void)written;
+    /* After it: a drain in between leaves this set, which costs one drain more, and hangs nobody. */
+    atomic_store_explicit(&self->woken, true, memory_order_relaxed);
 }
 
 int64_t rbc_wait_next_delay(rbc_wait *self) {
@@ -6208,8 +6245,9 @@ void rbc_wait_reset_delay(rbc_wait *self) {
     self->delay_ns = FIRST_DELAY_NS;
 }
 
-void rbc_wait_start_timer(rbc_wait *self, int64_t delay_ns) {
+void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns) {
     RBC_KEEP_ERRNO;
+    self->timer_due = delay_ns > INT64_MAX - now ? INT64_MAX : now + delay_ns;
     /* One shot, set anew each time: a periodic timer that nobody reads gives no second edge. And
      * never 0, which would stop it. */
     struct itimerspec when = {.it_value.tv_sec = delay_ns / 1000000000,
