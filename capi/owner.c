@@ -102,13 +102,15 @@ static uint64_t new_claim(void) {
 static bool sign(rbc_owner *self, uint64_t found) {
     rbc_owner_block *block = self->block;
     uint64_t claim = new_claim();
+    /* Found out before: whoever takes a slow writer for dead finds his own block written over. */
+    rbc_process process = rbc_process_self();
     if (!atomic_compare_exchange_strong(&block->claim, &found, claim - 1)) {
         return false;
     }
     if (block->tag != TAG) {
         atomic_store_explicit(&block->committed, 0, memory_order_relaxed); /* not by a reader */
     }
-    block->process = rbc_process_self();
+    block->process = process;
     block->has_lock = self->locked;
     memset(block->reserved, 0, sizeof(block->reserved));
     block->tag = TAG;
