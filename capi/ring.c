@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* The kernel's positions are unsigned longs; a 32-bit process would load and store half of them. */
-static_assert(sizeof(void *) == 8, "rbcore needs a 64-bit process");
+static_assert(__atomic_always_lock_free(sizeof(uint64_t), 0), "positions are loaded and stored whole");
 
 /*
  * Pairs with smp_store_release(&rb->producer_pos) in the kernel's __bpf_ringbuf_reserve(): whoever

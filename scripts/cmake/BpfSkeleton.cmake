@@ -4,6 +4,8 @@
 # RBCORE_BPF_MISSING names what this machine lacks for it, or is empty.
 find_program(RBCORE_CLANG NAMES clang clang-19 clang-18 clang-17 clang-16 clang-15 clang-14)
 find_program(RBCORE_BPFTOOL NAMES bpftool PATHS /usr/sbin)
+# Of the processor: linux/bpf.h needs it, and clang does not look for it when it compiles for BPF.
+find_path(RBCORE_ASM_INCLUDE asm/types.h)
 find_package(PkgConfig)
 if(PKG_CONFIG_FOUND)
   pkg_check_modules(LIBBPF IMPORTED_TARGET libbpf>=1.0)
@@ -26,13 +28,11 @@ function(rbcore_bpf_skeleton name source)
   set(directory ${CMAKE_CURRENT_BINARY_DIR}/${name}.skeleton)
   set(skeleton ${directory}/${name}.skel.h)
   file(MAKE_DIRECTORY ${directory})
-  # The multiarch folder holds asm/types.h, which linux/bpf.h needs and clang does not look for
-  # when it compiles for BPF.
   add_custom_command(
     OUTPUT ${object}
     COMMAND
       ${RBCORE_CLANG} -target bpf -g -O2 -mcpu=v3 -Wall -Wextra -Werror
-      -I${PROJECT_SOURCE_DIR}/include -isystem /usr/include/${CMAKE_C_LIBRARY_ARCHITECTURE}
+      -I${PROJECT_SOURCE_DIR}/include -isystem ${RBCORE_ASM_INCLUDE}
       -MD -MF ${object}.d -c ${source} -o ${object}
     DEPENDS ${source}
     DEPFILE ${object}.d

@@ -8,10 +8,12 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__) ||        \
+    defined(RBCORE_STATIC)
 
 int main(void) {
-    skip("the allocator cannot be replaced: it is the sanitizer's, or not glibc's");
+    skip("the allocator cannot be replaced: it is the sanitizer's, not glibc's, or linked "
+         "statically");
 }
 
 #else

@@ -53,9 +53,11 @@ END_TEST
 
 START_TEST(too_large) {
     const size_t ring_size = page_size();
+    const size_t no_32_bits = UINT32_MAX + (size_t)(SIZE_MAX > UINT32_MAX);
     fixture f = fixture_open(ring_size, 0);
-    const size_t cases[] = {ring_size - 15, ring_size - 8,   ring_size,    UINT32_C(1) << 30,
-                            UINT32_MAX,     (size_t)1 << 32, SIZE_MAX - 7, SIZE_MAX};
+    const size_t cases[] = {ring_size - 15,    ring_size - 8, ring_size,
+                            UINT32_C(1) << 30, UINT32_MAX,    no_32_bits,
+                            SIZE_MAX / 2 + 1,  SIZE_MAX - 7,  SIZE_MAX};
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         void *data;
         ck_assert_int_eq(rbcore_producer_reserve(f.producer, &data, cases[i]), -EMSGSIZE);

@@ -50,7 +50,7 @@ START_TEST(rings_that_cannot_be_made) {
                             3 * page_size(),
                             ((size_t)1 << 30) + page_size(),
                             (size_t)1 << 31,
-                            (size_t)1 << 63,
+                            SIZE_MAX / 2 + 1,
                             SIZE_MAX};
     unsigned int fds = open_fds();
     for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {

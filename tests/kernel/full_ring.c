@@ -78,7 +78,7 @@ END_TEST
 START_TEST(losses_on_both_cpus) {
     struct produce *ring = load_ring(pages(1));
     rbcore_reader *reader = open_ring(ring, 0);
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned int cpus = (unsigned int)sysconf(_SC_NPROCESSORS_ONLN);
     uint64_t lost = 1;
     fill(ring);
     for (unsigned int cpu = 0; cpu < 2 && cpu < cpus; cpu++) {
