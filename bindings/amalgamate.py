@@ -37,6 +37,9 @@ INTRODUCTION = """\
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#ifndef _FILE_OFFSET_BITS
+#define _FILE_OFFSET_BITS 64
+#endif
 """
 
 INCLUDE = re.compile(r"^#include ([<\"])(.+)[>\"]$")

@@ -32,7 +32,7 @@ static inline void rbc_store_fence(void) {
 
 /* In a loop that waits for another core: leaves this one's resources to its sibling thread. */
 static inline void rbc_relax(void) {
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
     __asm__ volatile("yield");

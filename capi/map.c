@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 static int bpf(enum bpf_cmd command, union bpf_attr *attr) {
@@ -26,6 +27,22 @@ int rbc_map_open_id(uint32_t id) {
     memset(&attr, 0, sizeof(attr));
     attr.map_id = id;
     return bpf(BPF_MAP_GET_FD_BY_ID, &attr);
+}
+
+bool rbc_map_positions_are_whole(void) {
+    if (sizeof(long) == sizeof(uint64_t)) {
+        return true;
+    }
+    int fd = open("/sys/kernel/address_bits", O_RDONLY | O_CLOEXEC); /* since Linux 6.3 */
+    if (fd >= 0) {
+        char bits[2];
+        ssize_t n = read(fd, bits, sizeof(bits));
+        close(fd);
+        return n == sizeof(bits) && memcmp(bits, "64", sizeof(bits)) == 0;
+    }
+    /* x86_64, aarch64, ...; setarch(8) can hide a 64-bit machine, but not make up one. */
+    struct utsname system;
+    return uname(&system) == 0 && strstr(system.machine, "64") != NULL;
 }
 
 /*

@@ -13,6 +13,12 @@
 int rbc_map_open_path(const char *path);
 int rbc_map_open_id(uint32_t id);
 
+/*
+ * Whether this kernel counts positions in 64 bits, as all of this library does: its own unsigned
+ * long has them. A 32-bit process cannot always tell; then the answer is no.
+ */
+bool rbc_map_positions_are_whole(void);
+
 /* -EBADF: fd is not open; -EBADFD: it is, but it is no BPF map. */
 int rbc_map_info(int fd, struct bpf_map_info *info);
 

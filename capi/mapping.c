@@ -29,6 +29,10 @@ static unsigned char *first_guard(const rbc_mapping *self) {
 static int reserve(rbc_mapping *self, size_t data_size, size_t page_size) {
     self->data_size = data_size;
     self->page_size = page_size;
+    if (data_size > (SIZE_MAX - 4 * page_size) / 2) {
+        memset(self, 0, sizeof(*self));
+        return -ENOMEM; /* a map of 2 GiB, in a process of 32 bits */
+    }
     void *base = mmap(NULL, total_size(self), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (base == MAP_FAILED) {
         int error = -errno;

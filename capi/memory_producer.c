@@ -7,6 +7,7 @@
 #include "owner.h"
 #include "ring.h"
 #include "room.h"
+#include "time64.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -136,8 +137,8 @@ static bool try_lock(rbc_memory_producer *self, uint32_t found, uint32_t taken) 
 }
 
 static void sleep_on_lock(rbc_memory_producer *self, uint32_t seen) {
-    struct timespec timeout = {.tv_nsec = SLEEP_NS};
-    syscall(SYS_futex, &self->page->lock, FUTEX_WAIT, seen, &timeout, NULL, 0);
+    struct __kernel_timespec timeout = rbc_timespec(SLEEP_NS);
+    syscall(RBC_SYS_FUTEX, &self->page->lock, FUTEX_WAIT, seen, &timeout, NULL, 0);
 }
 
 static void lock_slowly(rbc_memory_producer *self) {
@@ -180,7 +181,7 @@ static void unlock(rbc_memory_producer *self) {
     uint32_t word = atomic_exchange_explicit(&self->page->lock, 0, memory_order_release);
     if (word & CONTENDED) {
         RBC_KEEP_ERRNO;
-        syscall(SYS_futex, &self->page->lock, FUTEX_WAKE, 1, NULL, NULL, 0);
+        syscall(RBC_SYS_FUTEX, &self->page->lock, FUTEX_WAKE, 1, NULL, NULL, 0);
     }
 }
 

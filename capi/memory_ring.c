@@ -80,15 +80,15 @@ int rbc_memory_ring_check(int fd, size_t *data_size, ino_t *inode) {
     if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &status) != 0) {
         return -EBADFD;
     }
-    size_t pages = 2 * rbc_page_size(), size = (size_t)status.st_size;
-    if (size < pages || !rbc_ring_size_is_valid(size - pages, rbc_page_size()) ||
-        size - pages > RBC_MEMORY_RING_MAX) {
+    uint64_t pages = 2 * rbc_page_size(), size = (uint64_t)status.st_size;
+    if (size < pages || size - pages > RBC_MEMORY_RING_MAX ||
+        !rbc_ring_size_is_valid((size_t)(size - pages), rbc_page_size())) {
         return -EBADFD;
     }
     if ((mode & O_ACCMODE) != O_RDWR) {
         return -EACCES;
     }
-    *data_size = size - pages;
+    *data_size = (size_t)(size - pages);
     *inode = status.st_ino;
     return 0;
 }

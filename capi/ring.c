@@ -10,8 +10,9 @@
 #include <stddef.h>
 #include <string.h>
 
-/* The kernel's positions are unsigned longs; a 32-bit process would load and store half of them. */
-static_assert(__atomic_always_lock_free(sizeof(uint64_t), 0), "positions are loaded and stored whole");
+/* Also in a 32-bit process: the kernel counts in 64 bits, and a lock would be none for it. */
+static_assert(__atomic_always_lock_free(sizeof(uint64_t), 0),
+              "positions are loaded and stored as a whole");
 
 /*
  * Pairs with smp_store_release(&rb->producer_pos) in the kernel's __bpf_ringbuf_reserve(): whoever

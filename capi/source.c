@@ -115,6 +115,11 @@ static int check_map(const rbc_ring *ring, rbc_opening *self, struct bpf_map_inf
                                ", not BPF_MAP_TYPE_RINGBUF",
                                info->id, info->name, info->type);
     }
+    if (!rbc_map_positions_are_whole()) {
+        return rbc_reader_fail(self->reader, -EOPNOTSUPP,
+                               "map %" PRIu32 " (%s) may be of a kernel that counts in 32 bits",
+                               info->id, info->name);
+    }
     if (info->map_flags & RBC_MAP_OVERWRITE) {
         return rbc_reader_fail(self->reader, -EOPNOTSUPP,
                                "map %" PRIu32 " (%s) is in overwrite mode", info->id, info->name);

@@ -211,6 +211,9 @@ static int map_ring(rbc_user_ring *self, const rbcore_source *source, uint32_t *
     if (info.type != RBC_MAP_TYPE_USER_RING) {
         return -EMEDIUMTYPE;
     }
+    if (!rbc_map_positions_are_whole()) {
+        return -EOPNOTSUPP;
+    }
     if (!rbc_ring_size_is_valid(info.max_entries, rbc_page_size())) {
         return -EBADMSG;
     }

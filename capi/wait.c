@@ -3,6 +3,7 @@
 
 #include "keep_errno.h"
 #include "ring.h"
+#include "time64.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -115,8 +116,7 @@ static int wait_milliseconds(int epoll_fd, struct epoll_event *events, int max,
 
 int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
     RBC_KEEP_ERRNO;
-    struct timespec timeout = {.tv_sec = timeout_ns / 1000000000,
-                               .tv_nsec = timeout_ns % 1000000000};
+    struct __kernel_timespec timeout = rbc_timespec(timeout_ns);
     int n = (int)syscall(SYS_epoll_pwait2, epoll_fd, events, max, timeout_ns < 0 ? NULL : &timeout,
                          NULL, (size_t)0);
     /* EPERM: seccomp filters of container runtimes that are older than the call. */

@@ -33,10 +33,11 @@ int emit_dynptr(struct emit_args *args) {
     __u32 size = args->size;
     __u32 offset = args->offset;
     long error;
-    if (size > RECORD_MAX || offset > PATTERN_SIZE - RECORD_MAX)
+    /* What is discarded may be larger: nobody looks at it. */
+    if (!args->discard && (size > RECORD_MAX || offset > PATTERN_SIZE - RECORD_MAX))
         return -1;
     error = rbcore_reserve_dynptr(events, size, &record);
-    if (!error && size)
+    if (!error && size && size <= RECORD_MAX && offset <= PATTERN_SIZE - RECORD_MAX)
         bpf_dynptr_write(&record, 0, pattern + offset, size, 0);
     if (args->discard)
         bpf_ringbuf_discard_dynptr(&record, args->flags);
