@@ -64,7 +64,7 @@ var causes = []struct {
 	{"rbcore_reader_add", syscall.ENOENT, "path or map_id names nothing"},
 	{"rbcore_reader_add", syscall.EMEDIUMTYPE, "the map is not of type BPF_MAP_TYPE_RINGBUF, or the loss map not a BPF_MAP_TYPE_PERCPU_ARRAY of rbcore_bpf.h's values"},
 	{"rbcore_reader_add", syscall.EBADFD, "fd is no BPF map; or no memory ring: not a memfd sealed against changes of its size, or of another size or layout; or event_fd is no non-blocking eventfd"},
-	{"rbcore_reader_add", syscall.EOPNOTSUPP, "the map is in overwrite mode (BPF_F_RB_OVERWRITE), or the memory ring (RBCORE_MEMORY_RING_OVERWRITE), which needs another way of reading"},
+	{"rbcore_reader_add", syscall.EOPNOTSUPP, "the map is in overwrite mode (BPF_F_RB_OVERWRITE), or the memory ring (RBCORE_MEMORY_RING_OVERWRITE), which needs another way of reading; or this is a 32-bit process, and the kernel counts positions in 32 bits, too, or may do so (before Linux 6.3 that is told by uname(2) alone)"},
 	{"rbcore_reader_add", syscall.EACCES, "no permission: the fd is read-only or write-only, or the process lacks the capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN)"},
 	{"rbcore_reader_add", syscall.EPERM, "no permission: the fd is read-only or write-only, or the process lacks the capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN)"},
 	{"rbcore_reader_add", syscall.EBUSY, "another reader has the ring"},

@@ -4,6 +4,9 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#ifndef _FILE_OFFSET_BITS
+#define _FILE_OFFSET_BITS 64
+#endif
 
 /* ==== include/rbcore/rbcore.h ==== */
 /*
@@ -32,7 +35,8 @@
  * of the size field itself, or above 4096, is -EINVAL.
  *
  * Units. Sizes are bytes, durations nanoseconds, positions bytes since the ring was created, as the
- * kernel counts them. Requires Linux 5.8 or newer and a 64-bit process.
+ * kernel counts them. Requires Linux 5.8 or newer. A 32-bit process can use memory rings, and the
+ * rings of a 64-bit kernel.
  *
  * Sources: the ring's layout and its wakeups follow the kernel's kernel/bpf/ringbuf.c and
  * Documentation/bpf/ringbuf.rst.
@@ -233,7 +237,9 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  *   -EBADFD      fd is no BPF map; or no memory ring: not a memfd sealed against changes of its
  *                size, or of another size or layout; or event_fd is no non-blocking eventfd;
  *   -EOPNOTSUPP  the map is in overwrite mode (BPF_F_RB_OVERWRITE), or the memory ring
- *                (RBCORE_MEMORY_RING_OVERWRITE), which needs another way of reading;
+ *                (RBCORE_MEMORY_RING_OVERWRITE), which needs another way of reading; or this is a
+ *                32-bit process, and the kernel counts positions in 32 bits, too, or may do so
+ *                (before Linux 6.3 that is told by uname(2) alone);
  *   -EACCES, -EPERM  no permission: the fd is read-only or write-only, or the process lacks the
  *                capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN);
  *   -EBUSY       another reader has the ring;
@@ -716,6 +722,7 @@ RBCORE_API int rbcore_producer_output_batch(rbcore_producer *self, const rbcore_
 #include <limits.h>
 #include <linux/bpf.h>
 #include <linux/futex.h>
+#include <linux/time_types.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -735,6 +742,7 @@ RBCORE_API int rbcore_producer_output_batch(rbcore_producer *self, const rbcore_
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/types.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -767,6 +775,12 @@ static inline void rbc_restore_errno(const int *saved) {
 
 int rbc_map_open_path(const char *path);
 int rbc_map_open_id(uint32_t id);
+
+/*
+ * Whether this kernel counts positions in 64 bits, as all of this library does: its own unsigned
+ * long has them. A 32-bit process cannot always tell; then the answer is no.
+ */
+bool rbc_map_positions_are_whole(void);
 
 /* -EBADF: fd is not open; -EBADFD: it is, but it is no BPF map. */
 int rbc_map_info(int fd, struct bpf_map_info *info);
@@ -919,7 +933,7 @@ static inline void rbc_store_fence(void) {
 
 /* In a loop that waits for another core: leaves this one's resources to its sibling thread. */
 static inline void rbc_relax(void) {
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
     __asm__ volatile("yield");
@@ -1423,6 +1437,23 @@ bool rbc_room_blocker(const rbc_mapping *mapping, uint64_t *position, uint32_t *
  * it, here it would be in the way for ever. Under the lock. Returns false if it is another one.
  */
 bool rbc_room_discard_blocker(const rbc_mapping *mapping, uint64_t position, uint32_t owner);
+
+#endif
+
+/* ==== capi/time64.h ==== */
+/* Times of 64 bits for system calls without a wrapper in libc, also where libc's have 32 bits. */
+#ifndef RBC_TIME64_H
+#define RBC_TIME64_H
+
+#ifdef SYS_futex_time64
+#define RBC_SYS_FUTEX SYS_futex_time64
+#else
+#define RBC_SYS_FUTEX SYS_futex
+#endif
+
+static inline struct __kernel_timespec rbc_timespec(int64_t ns) {
+    return (struct __kernel_timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+}
 
 #endif
 
@@ -1979,6 +2010,22 @@ int rbc_map_open_id(uint32_t id) {
     return bpf(BPF_MAP_GET_FD_BY_ID, &attr);
 }
 
+bool rbc_map_positions_are_whole(void) {
+    if (sizeof(long) == sizeof(uint64_t)) {
+        return true;
+    }
+    int fd = open("/sys/kernel/address_bits", O_RDONLY | O_CLOEXEC); /* since Linux 6.3 */
+    if (fd >= 0) {
+        char bits[2];
+        ssize_t n = read(fd, bits, sizeof(bits));
+        close(fd);
+        return n == sizeof(bits) && memcmp(bits, "64", sizeof(bits)) == 0;
+    }
+    /* x86_64, aarch64, ...; setarch(8) can hide a 64-bit machine, but not make up one. */
+    struct utsname system;
+    return uname(&system) == 0 && strstr(system.machine, "64") != NULL;
+}
+
 /*
  * The kernel gives the info of programs and links by the same command, and does not say which it
  * gave. Without /proc they pass here, and are found out by their type or by mmap().
@@ -2103,6 +2150,10 @@ static unsigned char *first_guard(const rbc_mapping *self) {
 static int reserve(rbc_mapping *self, size_t data_size, size_t page_size) {
     self->data_size = data_size;
     self->page_size = page_size;
+    if (data_size > (SIZE_MAX - 4 * page_size) / 2) {
+        memset(self, 0, sizeof(*self));
+        return -ENOMEM; /* a map of 2 GiB, in a process of 32 bits */
+    }
     void *base = mmap(NULL, total_size(self), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (base == MAP_FAILED) {
         int error = -errno;
@@ -2407,8 +2458,8 @@ static bool try_lock(rbc_memory_producer *self, uint32_t found, uint32_t taken) 
 }
 
 static void sleep_on_lock(rbc_memory_producer *self, uint32_t seen) {
-    struct timespec timeout = {.tv_nsec = SLEEP_NS};
-    syscall(SYS_futex, &self->page->lock, FUTEX_WAIT, seen, &timeout, NULL, 0);
+    struct __kernel_timespec timeout = rbc_timespec(SLEEP_NS);
+    syscall(RBC_SYS_FUTEX, &self->page->lock, FUTEX_WAIT, seen, &timeout, NULL, 0);
 }
 
 static void lock_slowly(rbc_memory_producer *self) {
@@ -2451,7 +2502,7 @@ static void unlock(rbc_memory_producer *self) {
     uint32_t word = atomic_exchange_explicit(&self->page->lock, 0, memory_order_release);
     if (word & CONTENDED) {
         RBC_KEEP_ERRNO;
-        syscall(SYS_futex, &self->page->lock, FUTEX_WAKE, 1, NULL, NULL, 0);
+        syscall(RBC_SYS_FUTEX, &self->page->lock, FUTEX_WAKE, 1, NULL, NULL, 0);
     }
 }
 
@@ -2741,15 +2792,15 @@ int rbc_memory_ring_check(int fd, size_t *data_size, ino_t *inode) {
     if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &status) != 0) {
         return -EBADFD;
     }
-    size_t pages = 2 * rbc_page_size(), size = (size_t)status.st_size;
-    if (size < pages || !rbc_ring_size_is_valid(size - pages, rbc_page_size()) ||
-        size - pages > RBC_MEMORY_RING_MAX) {
+    uint64_t pages = 2 * rbc_page_size(), size = (uint64_t)status.st_size;
+    if (size < pages || size - pages > RBC_MEMORY_RING_MAX ||
+        !rbc_ring_size_is_valid((size_t)(size - pages), rbc_page_size())) {
         return -EBADFD;
     }
     if ((mode & O_ACCMODE) != O_RDWR) {
         return -EACCES;
     }
-    *data_size = size - pages;
+    *data_size = (size_t)(size - pages);
     *inode = status.st_ino;
     return 0;
 }
@@ -2907,13 +2958,15 @@ static uint64_t new_claim(void) {
 static bool sign(rbc_owner *self, uint64_t found) {
     rbc_owner_block *block = self->block;
     uint64_t claim = new_claim();
+    /* Found out before: whoever takes a slow writer for dead finds his own block written over. */
+    rbc_process process = rbc_process_self();
     if (!atomic_compare_exchange_strong(&block->claim, &found, claim - 1)) {
         return false;
     }
     if (block->tag != TAG) {
         atomic_store_explicit(&block->committed, 0, memory_order_relaxed); /* not by a reader */
     }
-    block->process = rbc_process_self();
+    block->process = process;
     block->has_lock = self->locked;
     memset(block->reserved, 0, sizeof(block->reserved));
     block->tag = TAG;
@@ -4615,8 +4668,9 @@ int rbcore_reader_shutdown(rbcore_reader *self) {
 
 /* ==== capi/ring.c ==== */
 #define pass_discarded pass_discarded_in_ring
-/* The kernel's positions are unsigned longs; a 32-bit process would load and store half of them. */
-static_assert(sizeof(void *) == 8, "rbcore needs a 64-bit process");
+/* Also in a 32-bit process: the kernel counts in 64 bits, and a lock would be none for it. */
+static_assert(__atomic_always_lock_free(sizeof(uint64_t), 0),
+              "positions are loaded and stored as a whole");
 
 /*
  * Pairs with smp_store_release(&rb->producer_pos) in the kernel's __bpf_ringbuf_reserve(): whoever
@@ -5480,6 +5534,11 @@ static int check_map(const rbc_ring *ring, rbc_opening *self, struct bpf_map_inf
                                ", not BPF_MAP_TYPE_RINGBUF",
                                info->id, info->name, info->type);
     }
+    if (!rbc_map_positions_are_whole()) {
+        return rbc_reader_fail(self->reader, -EOPNOTSUPP,
+                               "map %" PRIu32 " (%s) may be of a kernel that counts in 32 bits",
+                               info->id, info->name);
+    }
     if (info->map_flags & RBC_MAP_OVERWRITE) {
         return rbc_reader_fail(self->reader, -EOPNOTSUPP,
                                "map %" PRIu32 " (%s) is in overwrite mode", info->id, info->name);
@@ -6026,6 +6085,9 @@ static int map_ring(rbc_user_ring *self, const rbcore_source *source, uint32_t *
     if (info.type != RBC_MAP_TYPE_USER_RING) {
         return -EMEDIUMTYPE;
     }
+    if (!rbc_map_positions_are_whole()) {
+        return -EOPNOTSUPP;
+    }
     if (!rbc_ring_size_is_valid(info.max_entries, rbc_page_size())) {
         return -EBADMSG;
     }
@@ -6205,8 +6267,7 @@ static int wait_milliseconds(int epoll_fd, struct epoll_event *events, int max,
 
 int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
     RBC_KEEP_ERRNO;
-    struct timespec timeout = {.tv_sec = timeout_ns / 1000000000,
-                               .tv_nsec = timeout_ns % 1000000000};
+    struct __kernel_timespec timeout = rbc_timespec(timeout_ns);
     int n = (int)syscall(SYS_epoll_pwait2, epoll_fd, events, max, timeout_ns < 0 ? NULL : &timeout,
                          NULL, (size_t)0);
     /* EPERM: seccomp filters of container runtimes that are older than the call. */

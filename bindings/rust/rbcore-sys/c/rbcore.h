@@ -25,7 +25,8 @@
  * of the size field itself, or above 4096, is -EINVAL.
  *
  * Units. Sizes are bytes, durations nanoseconds, positions bytes since the ring was created, as the
- * kernel counts them. Requires Linux 5.8 or newer and a 64-bit process.
+ * kernel counts them. Requires Linux 5.8 or newer. A 32-bit process can use memory rings, and the
+ * rings of a 64-bit kernel.
  *
  * Sources: the ring's layout and its wakeups follow the kernel's kernel/bpf/ringbuf.c and
  * Documentation/bpf/ringbuf.rst.
@@ -226,7 +227,9 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  *   -EBADFD      fd is no BPF map; or no memory ring: not a memfd sealed against changes of its
  *                size, or of another size or layout; or event_fd is no non-blocking eventfd;
  *   -EOPNOTSUPP  the map is in overwrite mode (BPF_F_RB_OVERWRITE), or the memory ring
- *                (RBCORE_MEMORY_RING_OVERWRITE), which needs another way of reading;
+ *                (RBCORE_MEMORY_RING_OVERWRITE), which needs another way of reading; or this is a
+ *                32-bit process, and the kernel counts positions in 32 bits, too, or may do so
+ *                (before Linux 6.3 that is told by uname(2) alone);
  *   -EACCES, -EPERM  no permission: the fd is read-only or write-only, or the process lacks the
  *                capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN);
  *   -EBUSY       another reader has the ring;

@@ -270,7 +270,9 @@ unsafe extern "C" {
    -EBADFD      fd is no BPF map; or no memory ring: not a memfd sealed against changes of its
                 size, or of another size or layout; or event_fd is no non-blocking eventfd;
    -EOPNOTSUPP  the map is in overwrite mode (BPF_F_RB_OVERWRITE), or the memory ring
-                (RBCORE_MEMORY_RING_OVERWRITE), which needs another way of reading;
+                (RBCORE_MEMORY_RING_OVERWRITE), which needs another way of reading; or this is a
+                32-bit process, and the kernel counts positions in 32 bits, too, or may do so
+                (before Linux 6.3 that is told by uname(2) alone);
    -EACCES, -EPERM  no permission: the fd is read-only or write-only, or the process lacks the
                 capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN);
    -EBUSY       another reader has the ring;
