@@ -65,7 +65,8 @@ static bool open_by_libbpf(struct ring *self, int refusal) {
 }
 
 static void warn(const struct ring *self, int refusal) {
-    const char *reason = self->reader == NULL ? "" : rbcore_reader_message(self->reader);
+    const char *reason = self->reader == NULL ? "this process reads it twice"
+                                              : rbcore_reader_message(self->reader);
     fprintf(stderr, "rbcore: libbpf reads the ring of descriptor %d: %s\n", self->map_fd,
             reason[0] == '\0' ? rbcore_strerror(refusal) : reason);
 }
@@ -114,7 +115,6 @@ static void hand_over(struct ring *self) {
     if (self->calls == 0 && open_by_libbpf(self, -EBUSY)) {
         report_remove(self->reader);
         close_reader(self);
-        warn(self, -EBUSY);
         if (self->epoll_fd >= 0) {
             ring_watch(self, self->epoll_fd, self->index);
         }

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* Looks at a program before it runs: can a library be loaded before its libbpf? */
+#ifndef RBCORE_RUN_PROGRAM_H
+#define RBCORE_RUN_PROGRAM_H
+
+#include <limits.h>
+
+enum verdict {
+    PROGRAM_LINKED,     /* to libbpf.so.1 */
+    PROGRAM_NOT_LINKED, /* dynamic; it may load libbpf later, or have one built in */
+    PROGRAM_OLD_LIBBPF, /* linked to a libbpf before 1.0 */
+    PROGRAM_STATIC,     /* has no loader that would load anything */
+    PROGRAM_OTHER_ARCH, /* of another architecture, or 32 bits */
+    PROGRAM_PRIVILEGED, /* setuid, setgid or with capabilities: its loader ignores us */
+    PROGRAM_UNREADABLE, /* cannot be looked at */
+    PROGRAM_NOT_FOUND,  /* errno says why */
+};
+
+struct program {
+    char path[PATH_MAX];        /* as found by PATH */
+    char interpreter[PATH_MAX]; /* of a script, what runs it; else empty */
+    enum verdict verdict;       /* on what is loaded in the end: path, or interpreter */
+};
+
+/* name: as execvp takes it. */
+void program_look(struct program *self, const char *name);
+
+#endif

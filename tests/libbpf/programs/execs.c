@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* A libbpf program as its skeletons make them: prints names until it has seen as many as it shall. */
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "execs.skel.h"
+
+static int seen;
+
+static int on_event(void *context, void *data, size_t size) {
+    (void)context, (void)size;
+    puts((const char *)data);
+    seen++;
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    struct execs *skeleton = execs__open_and_load();
+    int error = !skeleton || execs__attach(skeleton), wanted = argc > 1 ? atoi(argv[1]) : 0;
+    struct ring_buffer *rings = NULL;
+
+    if (!error)
+        rings = ring_buffer__new(bpf_map__fd(skeleton->maps.events), on_event, NULL, NULL);
+    if (!rings)
+        return 1;
+    puts("ready");
+    fflush(stdout);
+    while (seen < wanted && (error = ring_buffer__poll(rings, 20000)) != 0) {
+        if (error < 0 && error != -EINTR)
+            return 1;
+    }
+    ring_buffer__free(rings);
+    execs__destroy(skeleton);
+    return seen == wanted ? 0 : 1;
+}
