@@ -65,8 +65,8 @@ static bool open_by_libbpf(struct ring *self, int refusal) {
 }
 
 static void warn(const struct ring *self, int refusal) {
-    const char *reason = self->reader == NULL ? "this process reads it twice"
-                                              : rbcore_reader_message(self->reader);
+    const char *reason =
+        self->reader == NULL ? "this process reads it twice" : rbcore_reader_message(self->reader);
     fprintf(stderr, "rbcore: libbpf reads the ring of descriptor %d: %s\n", self->map_fd,
             reason[0] == '\0' ? rbcore_strerror(refusal) : reason);
 }
