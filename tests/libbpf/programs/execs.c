@@ -1,28 +1,33 @@
 /* SPDX-License-Identifier: MIT */
-/* A libbpf program as its skeletons make them: prints names until it has seen as many as it shall. */
+/* A libbpf program as its skeletons make them: execs WANTED PREFIX prints so many names of these. */
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "execs.skel.h"
 
 static int seen;
 
 static int on_event(void *context, void *data, size_t size) {
-    (void)context, (void)size;
-    puts((const char *)data);
-    seen++;
+    const char *prefix = context;
+    (void)size;
+    if (strncmp(data, prefix, strlen(prefix)) == 0) {
+        puts(data);
+        seen++;
+    }
     return 0;
 }
 
 int main(int argc, char **argv) {
     struct execs *skeleton = execs__open_and_load();
-    int error = !skeleton || execs__attach(skeleton), wanted = argc > 1 ? atoi(argv[1]) : 0;
+    int error = argc < 3 || !skeleton || execs__attach(skeleton);
+    int wanted = error ? 0 : atoi(argv[1]);
     struct ring_buffer *rings = NULL;
 
     if (!error)
-        rings = ring_buffer__new(bpf_map__fd(skeleton->maps.events), on_event, NULL, NULL);
+        rings = ring_buffer__new(bpf_map__fd(skeleton->maps.events), on_event, argv[2], NULL);
     if (!rings)
         return 1;
     puts("ready");

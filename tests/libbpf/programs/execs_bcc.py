@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""The same as a BCC tool: execs_bcc.py WANTED."""
+"""The same as a BCC tool: execs_bcc.py WANTED PREFIX."""
 
 import os
 import sys
@@ -22,8 +22,7 @@ struct event {
 RAW_TRACEPOINT_PROBE(sched_process_exec) {
     struct event event = {};
     bpf_get_current_comm(&event.name, sizeof(event.name));
-    if (event.name[0] == 'r' && event.name[1] == 'b' && event.name[2] == 'w' &&
-        event.name[3] == '-')
+    if (event.name[0] == 'r' && event.name[1] == 'b' && event.name[2] == 'w')
         events.ringbuf_output(&event, sizeof(event), 0);
     return 0;
 }
@@ -45,8 +44,10 @@ def main() -> None:
 
     def on_event(_context: int, data: int, _size: int) -> None:
         global seen
-        print(bpf["events"].event(data).name.decode())
-        seen += 1
+        name = bpf["events"].event(data).name.decode()
+        if name.startswith(sys.argv[2]):
+            print(name)
+            seen += 1
 
     bpf["events"].open_ring_buffer(on_event)
     print("ready", flush=True)

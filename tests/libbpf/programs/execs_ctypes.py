@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""The same by ctypes: execs_ctypes.py WANTED OBJECT, the BPF program's file."""
+"""The same by ctypes: execs_ctypes.py WANTED PREFIX OBJECT, the BPF program's file."""
 
 import ctypes
 import sys
@@ -20,14 +20,16 @@ names: list[bytes] = []
 
 
 def on_event(_context: int, data: int, _size: int) -> int:
-    names.append(ctypes.string_at(data))
+    name = ctypes.string_at(data)
+    if name.startswith(sys.argv[2].encode()):
+        names.append(name)
     return 0
 
 
 def main() -> None:
     wanted = int(sys.argv[1])
     handle_event = callback(on_event)
-    handle = pointer(bpf.bpf_object__open_file(sys.argv[2].encode(), None))
+    handle = pointer(bpf.bpf_object__open_file(sys.argv[3].encode(), None))
     if bpf.bpf_object__load(handle):
         sys.exit("the BPF program does not load")
     program = pointer(bpf.bpf_object__next_program(handle, None))
