@@ -5,6 +5,7 @@ import itertools
 import platform
 import statistics
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -241,7 +242,7 @@ def figure_table(found: Sequence[Figures]) -> str:
 
 def how(measurements: Runs) -> str:
     """By how many runs they were measured, and what."""
-    runs = len({m.run for m in measurements})
+    runs = max(Counter((m.reader, m.point) for m in measurements).values())
     seconds = " or ".join(f"{i:g}" for i in sorted({m.seconds for m in measurements}))
     realtime = " in real time" if all(m.realtime for m in measurements) else ""
     commits = " and ".join(sorted({m.commit for m in measurements}))
