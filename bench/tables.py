@@ -242,7 +242,7 @@ def figure_table(found: Sequence[Figures]) -> str:
 
 def how(measurements: Runs) -> str:
     """By how many runs they were measured, and what."""
-    runs = max(Counter((m.reader, m.point) for m in measurements).values())
+    runs = statistics.mode(Counter((m.reader, m.point) for m in measurements).values())
     seconds = " or ".join(f"{i:g}" for i in sorted({m.seconds for m in measurements}))
     realtime = " in real time" if all(m.realtime for m in measurements) else ""
     commits = " and ".join(sorted({m.commit for m in measurements}))
