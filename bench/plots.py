@@ -30,6 +30,7 @@ BASE = {
 COLORS = {
     "rbcore": "#1b6ca8",
     "rbcore-500us": "#39a0ed",
+    "rbcore-spans": "#90e0ef",
     "go-batch-500us": "#2a9d8f",
     "rust-batch-500us": "#6a4c93",
     "python-numpy-500us": "#8ac926",

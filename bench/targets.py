@@ -14,7 +14,7 @@ RING = 1 << 24
 MAX, FAST, SLOW, IDLE = (
     Point(rate, 24, RING, "default") for rate in ("max", 1_000_000, 10_000, 1000)
 )
-MODERATED, DEFAULT = "rbcore-500us", "rbcore"
+MODERATED, DEFAULT, SPANS = "rbcore-500us", "rbcore", "rbcore-spans"
 NULL, LINEAR = "limit-null", "limit-linear"
 GO, RUST = "go-batch-500us", "rust-batch-500us"
 VIEWS, NUMPY = "python-views-500us", "python-numpy-500us"
@@ -89,6 +89,7 @@ TARGETS = (
     Target("delivered rate", MAX, MODERATED, (NULL,), delivered, 0.97, True),
     Target("consumer CPU", MAX, MODERATED, (BASELINE,), consumer, 1 / 12),
     Target("consumer CPU", MAX, MODERATED, (LINEAR,), consumer, 1.2),
+    Target("consumer CPU", MAX, SPANS, (LINEAR,), consumer, 1.2),
     Target("consumer CPU", FAST, MODERATED, (BASELINE,), consumer, 1 / 6),
     Target("consumer CPU", SLOW, MODERATED, (BASELINE,), consumer, 0.65),
     Target("consumer CPU", SLOW, DEFAULT, (BASELINE,), consumer, 1.05),
