@@ -105,7 +105,7 @@ static bool pass(struct limit *self) {
         touch(self, position, to);
     __atomic_store_n(self->consumer_pos, to, __ATOMIC_RELEASE);
     position = to;
-    self->reader.delivered = records;
+    self->reader.expected = records;
     return ended;
 }
 

@@ -68,14 +68,14 @@ int main(int argc, char **argv) {
     }
     reader_ready(&self.reader);
     while (!self.end.sequence) {
-        uint64_t before = self.reader.delivered;
+        uint64_t before = self.reader.expected;
         int result = perf_buffer__poll(buffer, event.wakeup_events > 1 ? 1 : -1);
 
         if (result < 0 && result != -EINTR)
             return 1;
         if (result == 0)
             perf_buffer__consume(buffer);
-        wakeups += self.reader.delivered != before;
+        wakeups += self.reader.expected != before;
     }
     perf_buffer__consume(buffer); /* what other CPUs had before the end */
     reader_record(&self.reader, &self.end);

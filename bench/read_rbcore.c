@@ -44,22 +44,26 @@ static int read_records(struct reader *reader, rbcore_reader *source, size_t bat
                         int64_t timeout) {
     static rbcore_record records[BATCH_MAX];
     int count = rbcore_reader_next(source, records, batch, timeout);
+    uint64_t expected = reader->expected;
 
     for (int i = 0; i < count; i++)
-        reader_record(reader, records[i].data);
+        expected = reader_follow(reader, expected, records[i].data);
+    reader->expected = expected;
     return count;
 }
 
 static int read_spans(struct reader *reader, rbcore_reader *source, size_t batch, int64_t timeout) {
     static rbcore_span spans[SPANS_MAX];
     int count = rbcore_reader_next_spans(source, spans, batch, RECORDS_MAX, timeout);
+    uint64_t expected = reader->expected;
 
     for (int i = 0; i < count; i++) {
         const char *data = spans[i].data;
 
         for (uint32_t j = 0; j < spans[i].count; j++, data += spans[i].stride)
-            reader_record(reader, data);
+            expected = reader_follow(reader, expected, data);
     }
+    reader->expected = expected;
     return count;
 }
 
@@ -120,14 +124,14 @@ static int read_by_fd(struct reader *reader, rbcore_reader *source, const struct
 
     epoll_ctl(epoll, EPOLL_CTL_ADD, rbcore_reader_fd(source), &event);
     while (!reader->ended && result >= 0) {
-        uint64_t before = reader->delivered;
+        uint64_t before = reader->expected;
 
         if (epoll_wait(epoll, &event, 1, -1) < 0 && errno != EINTR)
             return -errno;
         do
             result = read_batch(reader, source, options, 0);
         while (!reader->ended && (result > 0 || result == -EAGAIN));
-        *wakeups += reader->delivered != before;
+        *wakeups += reader->expected != before;
     }
     close(epoll);
     return result < 0 ? result : 0;

@@ -33,6 +33,8 @@ void reader_ready(struct reader *self) {
 
 void reader_gap(struct reader *self, uint64_t sequence) {
     if (sequence & RECORD_END) {
+        self->delivered =
+            (self->expected & ~RECORD_SECOND) + (self->other & ~RECORD_SECOND) - self->lost;
         self->lost = (sequence & ~RECORD_END) - self->delivered;
         reader_end(self);
         return;
@@ -45,6 +47,7 @@ void reader_gap(struct reader *self, uint64_t sequence) {
     }
     if (sequence < self->expected)
         die("a record came twice or out of order");
+    self->lost += sequence - self->expected;
 }
 
 void reader_disorder(struct reader *self, uint64_t older_ns) {

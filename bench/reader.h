@@ -12,7 +12,7 @@
 struct reader {
     int fd; /* of the ring buffer map */
     bool ended;
-    uint64_t delivered;
+    uint64_t delivered; /* known at the end */
     uint64_t lost;
     uint64_t expected; /* the next sequence */
     uint64_t other;    /* the next sequence of the producer that the last record is not from */
@@ -65,9 +65,19 @@ static inline void reader_record(struct reader *self, const void *data) {
             return;
     }
     self->expected = sequence + 1;
-    self->delivered++;
     if ((sequence & self->sample_mask) == 0)
         reader_sample(self, record);
+}
+
+/* The same for who has a batch, and can keep the expected sequence in a register. Returns it. */
+static inline uint64_t reader_follow(struct reader *self, uint64_t expected, const void *data) {
+    const struct record *record = data;
+
+    if (record->sequence == expected && (expected & self->sample_mask) != 0)
+        return expected + 1;
+    self->expected = expected;
+    reader_record(self, data);
+    return self->expected;
 }
 
 #endif

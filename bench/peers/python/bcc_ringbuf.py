@@ -35,16 +35,20 @@ def main() -> None:
     ring._cbs = {}
     ring._event_class = Record
 
+    mask = reader.sample_mask
+    expected = reader.expected
+
     def handle(_context: int, data: int, _size: int) -> int:
+        nonlocal expected
         record = ring.event(data)
         sequence = record.sequence
-        if sequence != reader.expected:
+        if sequence != expected:
+            reader.expected = expected
             reader.gap(sequence)
             if reader.ended:
                 return 0
-        reader.expected = sequence + 1
-        reader.delivered += 1
-        if not sequence & reader.sample_mask:
+        expected = sequence + 1
+        if not sequence & mask:
             reader.latencies.append(time.monotonic_ns() - record.time)
         return 0
 
@@ -52,9 +56,9 @@ def main() -> None:
     wakeups = 0
     reader.ready()
     while not reader.ended:
-        before = reader.delivered
+        before = expected
         bpf.ring_buffer_poll()
-        wakeups += reader.delivered > before
+        wakeups += expected != before
     reader.report(wakeups)
 
 

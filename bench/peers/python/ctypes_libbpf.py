@@ -42,15 +42,19 @@ def main() -> None:
     libbpf = load()
     reader = Reader()
 
+    mask = reader.sample_mask
+    expected = reader.expected
+
     def handle(_context: int, words: "Words", _size: int) -> int:
+        nonlocal expected
         sequence = words[0]
-        if sequence != reader.expected:
+        if sequence != expected:
+            reader.expected = expected
             reader.gap(sequence)
             if reader.ended:
                 return 0
-        reader.expected = sequence + 1
-        reader.delivered += 1
-        if not sequence & reader.sample_mask:
+        expected = sequence + 1
+        if not sequence & mask:
             reader.latencies.append(time.monotonic_ns() - words[1])
         return 0
 

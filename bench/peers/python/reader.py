@@ -41,7 +41,7 @@ class Reader:
             die("SAMPLE_EVERY has to be a power of two")
         self.sample_mask = sample_every - 1
         self.ended = False
-        self.delivered = 0
+        self.delivered = 0  # known at the end
         self.lost = 0
         self.expected = 0  # the next sequence
         self.other = RECORD_SECOND  # of the producer that the last record is not from
@@ -57,6 +57,8 @@ class Reader:
     def gap(self, sequence: int) -> None:
         """Of a record after lost ones, of another producer, or of the end."""
         if sequence & RECORD_END:
+            # Two streams, of which the second's sequences have its bit.
+            self.delivered = self.expected + self.other - RECORD_SECOND - self.lost
             self.lost = (sequence & ~RECORD_END) - self.delivered
             self.ended = True
             self.end_ns = time.monotonic_ns()
@@ -66,6 +68,7 @@ class Reader:
             self.expected, self.other = self.other, self.expected
         if sequence < self.expected:
             die("a record came twice or out of order")
+        self.lost += sequence - self.expected
 
     def report(self, wakeups: int) -> None:
         """Prints the result."""

@@ -29,15 +29,16 @@ BATCH = 8192
 def read_views(reader: Reader, source: rbcore.Reader) -> None:
     first_word = WORD.unpack_from
     mask = reader.sample_mask
+    expected = reader.expected
     for batch in source:
         for record in batch:
             (sequence,) = first_word(record)
-            if sequence != reader.expected:
+            if sequence != expected:
+                reader.expected = expected
                 reader.gap(sequence)
                 if reader.ended:
                     return
-            reader.expected = sequence + 1
-            reader.delivered += 1
+            expected = sequence + 1
             if not sequence & mask:
                 reader.latencies.append(time.monotonic_ns() - first_word(record, 8)[0])
 
@@ -49,7 +50,6 @@ def look_at(reader: Reader, records: numpy.ndarray[Any, Any], ramp: Any) -> None
     first = reader.expected
     if numpy.count_nonzero(sequences == ramp[:count] + first) == count:
         reader.expected = first + count
-        reader.delivered += count
         sampled = -first & reader.sample_mask
         if sampled < count:
             times = records["time"][sampled :: reader.sample_mask + 1].tolist()
@@ -62,7 +62,6 @@ def look_at(reader: Reader, records: numpy.ndarray[Any, Any], ramp: Any) -> None
             if reader.ended:
                 return
         reader.expected = sequence + 1
-        reader.delivered += 1
 
 
 def read_numpy(reader: Reader, source: rbcore.Reader) -> None:

@@ -21,7 +21,7 @@ pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Keeps the accounts of one measurement.
 pub struct Reader {
-    delivered: u64,
+    delivered: u64, // known at the end
     lost: u64,
     expected: u64, // the next sequence
     other: u64,    // the next sequence of the producer that the last record is not from
@@ -70,7 +70,6 @@ impl Reader {
             }
         }
         self.expected = sequence + 1;
-        self.delivered += 1;
         if sequence & self.sample_mask == 0 {
             self.sample(data);
         }
@@ -96,6 +95,8 @@ impl Reader {
     /// end.
     fn gap(&mut self, sequence: u64, ended: &Cell<bool>) {
         if sequence & RECORD_END != 0 {
+            let next = (self.expected & !RECORD_SECOND) + (self.other & !RECORD_SECOND);
+            self.delivered = next - self.lost;
             self.lost = (sequence & !RECORD_END) - self.delivered;
             ended.set(true);
             self.end_ns = clock_ns(ClockId::CLOCK_MONOTONIC);
@@ -109,6 +110,7 @@ impl Reader {
             eprintln!("reader: a record came twice or out of order");
             std::process::exit(1);
         }
+        self.lost += sequence - self.expected;
     }
 
     fn sample(&mut self, data: &[u8]) {
