@@ -15,12 +15,12 @@ static const struct {
     const char *text;
 } meanings[] = {
     {0, "success"},
-    {E2BIG, "the struct is from a newer version and uses fields that this one does not know"},
+    {E2BIG, "the struct or file is from a newer version and uses what this one does not know"},
     {EACCES, "the descriptor does not allow both reading and writing"},
     {EAGAIN, "try again: discarded records were passed and more may wait, or the ring is full"},
     {EBADF, "not an open file descriptor"},
     {EBADFD, "the descriptor is not of a BPF map, or not of a sealed memory ring"},
-    {EBADMSG, "the ring's content is impossible: something overwrote it"},
+    {EBADMSG, "the content of the ring or file is impossible: something overwrote it"},
     {EBUSY, "another reader has the ring, or records are not committed"},
     {ECANCELED, "interrupted by rbcore_reader_interrupt"},
     {ECHILD, "the handle was opened before fork(): it is the parent's"},
@@ -31,7 +31,7 @@ static const struct {
     {EMSGSIZE, "the record is larger than any the ring can hold"},
     {ENFILE, "the system has too many open files"},
     {ENOBUFS, "too many turns of several rings are not committed"},
-    {ENODATA, "flushed: all that was there has been delivered"},
+    {ENODATA, "at the end: all that was there has been delivered"},
     {ENOENT, "no BPF map of this path or id"},
     {ENOMEM, "out of memory"},
     {ENOSPC, "the reader has the most rings it can have"},

@@ -49,7 +49,7 @@ void rbcore_snapshot_free(rbcore_snapshot *self) {
     }
 }
 
-static int check(const rbcore_snapshot *self) {
+int rbc_snapshot_check(const rbcore_snapshot *self) {
     if (self == NULL) {
         return -EINVAL;
     }
@@ -168,7 +168,7 @@ int rbcore_reader_snapshot(rbcore_reader *self, unsigned int index, rbcore_snaps
     if (error != 0 || snapshot == NULL) {
         return error != 0 ? error : -EINVAL;
     }
-    if (*snapshot != NULL && (error = check(*snapshot)) != 0) {
+    if (*snapshot != NULL && (error = rbc_snapshot_check(*snapshot)) != 0) {
         return error;
     }
     if (flags & ~KNOWN_FLAGS) {
@@ -195,7 +195,7 @@ int rbcore_reader_snapshot(rbcore_reader *self, unsigned int index, rbcore_snaps
 /* ---- Reading it ---- */
 
 int rbcore_snapshot_read(rbcore_snapshot *self, rbcore_record *records, size_t max) {
-    int error = check(self);
+    int error = rbc_snapshot_check(self);
     if (error != 0 || records == NULL || max == 0) {
         return error != 0 ? error : -EINVAL;
     }
@@ -222,7 +222,7 @@ int rbcore_snapshot_read(rbcore_snapshot *self, rbcore_record *records, size_t m
 }
 
 int rbcore_snapshot_rewind(rbcore_snapshot *self) {
-    int error = check(self);
+    int error = rbc_snapshot_check(self);
     if (error == 0) {
         self->next = self->info.first_pos;
     }
@@ -230,7 +230,7 @@ int rbcore_snapshot_rewind(rbcore_snapshot *self) {
 }
 
 int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snapshot_info *out) {
-    int error = check(self);
+    int error = rbc_snapshot_check(self);
     if (error != 0 || out == NULL) {
         return error != 0 ? error : -EINVAL;
     }

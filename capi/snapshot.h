@@ -22,4 +22,7 @@ struct rbcore_snapshot {
 /* An empty snapshot with room for so many bytes. Returns 0, or -ENOMEM and others. */
 int rbc_snapshot_new(rbcore_snapshot **out, size_t capacity);
 
+/* For each call that takes a snapshot: 0, -EINVAL or -ECHILD. */
+int rbc_snapshot_check(const rbcore_snapshot *self);
+
 #endif

@@ -154,6 +154,8 @@
     FUNCTION(snapshot_rewind, "iS")                                                                \
     FUNCTION(snapshot_info_init, "ipz")                                                            \
     FUNCTION(snapshot_info_get, "iSp")                                                             \
+    FUNCTION(snapshot_save, "iSi")                                                                 \
+    FUNCTION(snapshot_load, "ipi")                                                                 \
     FUNCTION(snapshot_free, "vS")                                                                  \
     FUNCTION(producer_open, "ipp")                                                                 \
     FUNCTION(producer_free, "vW")                                                                  \

@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "pair.h"
 
@@ -178,6 +180,30 @@ START_TEST(snapshots) {
         CALL(reader_snapshot, reader, pair.index, pointer(&pair.snapshot), RBCORE_SNAPSHOT_CONSUME),
         0);
     assert_positions(&pair, END, END);
+    pair_close(&pair);
+}
+END_TEST
+
+/* Saved and loaded, it has the same records, and no more are saved. */
+START_TEST(snapshots_as_files) {
+    struct pair pair;
+    struct records records;
+    void *loaded = NULL;
+    int fd = memfd_create("snapshot", MFD_CLOEXEC);
+
+    pair_open(&pair, 0);
+    produce_four(&pair);
+    ck_assert_int_eq(
+        CALL(reader_snapshot, pointer(pair.reader), pair.index, pointer(&pair.snapshot), 0), 0);
+    ck_assert_int_eq(CALL(snapshot_save, pointer(pair.snapshot), (uint64_t)fd), 0);
+    ck_assert_int_eq(CALL(snapshot_save, pointer(pair.snapshot), (uint64_t)-1), -EBADF);
+    ck_assert_int_eq(lseek(fd, 0, SEEK_SET), 0);
+    ck_assert_int_eq(CALL(snapshot_load, pointer(&loaded), (uint64_t)fd), 0);
+    ck_assert_int_eq(CALL(snapshot_read, pointer(loaded), pointer(&records), RECORDS), 3);
+    ck_assert_uint_eq(GET(records.bytes[2], record, position), 56);
+    CALL(snapshot_free, pointer(loaded));
+    ck_assert_int_eq(CALL(snapshot_load, pointer(&loaded), (uint64_t)fd), -ENODATA);
+    close(fd);
     pair_close(&pair);
 }
 END_TEST
@@ -475,6 +501,7 @@ void add_ring_tests(Suite *suite) {
 
     tcase_add_test(group, records_are_read_and_committed);
     tcase_add_test(group, snapshots);
+    tcase_add_test(group, snapshots_as_files);
     tcase_add_test(group, records_are_released_in_any_order);
     tcase_add_test(group, records_are_written_in_batches);
     tcase_add_test(group, identity_of_a_record);
