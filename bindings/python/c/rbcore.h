@@ -580,6 +580,30 @@ RBCORE_API int rbcore_snapshot_info_init(rbcore_snapshot_info *out, size_t size)
  */
 RBCORE_API int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snapshot_info *out);
 
+/*
+ * Writes a snapshot to a file, pipe or socket, at its current position: snapshot-format.md beside
+ * this header describes it. The whole, however little a write takes; waits where fd is non-blocking
+ * and full. Signals do not end it. Does not sync. Returns 0.
+ *   -ENODATA the snapshot is empty, because taking it failed for want of memory;
+ *   -EBADF, -ENOSPC, -EDQUOT, -EFBIG, -EIO, -EPIPE (after a SIGPIPE) and others as write(2) gives
+ *            them: what was written so far is no snapshot.
+ */
+RBCORE_API int rbcore_snapshot_save(const rbcore_snapshot *self, int fd);
+
+/*
+ * Reads a snapshot that rbcore_snapshot_save wrote, from any machine, and sets *out, which the
+ * caller gives back by rbcore_snapshot_free. Reads not a byte more: several may follow each other.
+ * Takes no more memory than twice what it has read. Its records say ring 0. Returns 0.
+ *   -ENODATA the file is at its end;
+ *   -EBADMSG it is no snapshot, is cut off, or damaged: a checksum is wrong, or a size impossible;
+ *   -E2BIG   it was written by a later version, in a form that this one does not know;
+ *   -EOPNOTSUPP it was written on a machine of the other byte order;
+ *   -ENOMEM  no memory;
+ *   -EBADF, -EISDIR, -EIO and others as read(2) gives them.
+ * After an error *out is as before, and where fd stands is not known.
+ */
+RBCORE_API int rbcore_snapshot_load(rbcore_snapshot **out, int fd);
+
 /* Frees a snapshot; NULL is allowed. Its records become invalid. */
 RBCORE_API void rbcore_snapshot_free(rbcore_snapshot *self);
 

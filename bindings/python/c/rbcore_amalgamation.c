@@ -590,6 +590,30 @@ RBCORE_API int rbcore_snapshot_info_init(rbcore_snapshot_info *out, size_t size)
  */
 RBCORE_API int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snapshot_info *out);
 
+/*
+ * Writes a snapshot to a file, pipe or socket, at its current position: snapshot-format.md beside
+ * this header describes it. The whole, however little a write takes; waits where fd is non-blocking
+ * and full. Signals do not end it. Does not sync. Returns 0.
+ *   -ENODATA the snapshot is empty, because taking it failed for want of memory;
+ *   -EBADF, -ENOSPC, -EDQUOT, -EFBIG, -EIO, -EPIPE (after a SIGPIPE) and others as write(2) gives
+ *            them: what was written so far is no snapshot.
+ */
+RBCORE_API int rbcore_snapshot_save(const rbcore_snapshot *self, int fd);
+
+/*
+ * Reads a snapshot that rbcore_snapshot_save wrote, from any machine, and sets *out, which the
+ * caller gives back by rbcore_snapshot_free. Reads not a byte more: several may follow each other.
+ * Takes no more memory than twice what it has read. Its records say ring 0. Returns 0.
+ *   -ENODATA the file is at its end;
+ *   -EBADMSG it is no snapshot, is cut off, or damaged: a checksum is wrong, or a size impossible;
+ *   -E2BIG   it was written by a later version, in a form that this one does not know;
+ *   -EOPNOTSUPP it was written on a machine of the other byte order;
+ *   -ENOMEM  no memory;
+ *   -EBADF, -EISDIR, -EIO and others as read(2) gives them.
+ * After an error *out is as before, and where fd stands is not known.
+ */
+RBCORE_API int rbcore_snapshot_load(rbcore_snapshot **out, int fd);
+
 /* Frees a snapshot; NULL is allowed. Its records become invalid. */
 RBCORE_API void rbcore_snapshot_free(rbcore_snapshot *self);
 
@@ -723,6 +747,7 @@ RBCORE_API int rbcore_producer_output_batch(rbcore_producer *self, const rbcore_
 #include <linux/bpf.h>
 #include <linux/futex.h>
 #include <linux/time_types.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -1850,6 +1875,9 @@ struct rbcore_snapshot {
 /* An empty snapshot with room for so many bytes. Returns 0, or -ENOMEM and others. */
 int rbc_snapshot_new(rbcore_snapshot **out, size_t capacity);
 
+/* For each call that takes a snapshot: 0, -EINVAL or -ECHILD. */
+int rbc_snapshot_check(const rbcore_snapshot *self);
+
 #endif
 
 /* ==== capi/error.c ==== */
@@ -1859,12 +1887,12 @@ static const struct {
     const char *text;
 } meanings[] = {
     {0, "success"},
-    {E2BIG, "the struct is from a newer version and uses fields that this one does not know"},
+    {E2BIG, "the struct or file is from a newer version and uses what this one does not know"},
     {EACCES, "the descriptor does not allow both reading and writing"},
     {EAGAIN, "try again: discarded records were passed and more may wait, or the ring is full"},
     {EBADF, "not an open file descriptor"},
     {EBADFD, "the descriptor is not of a BPF map, or not of a sealed memory ring"},
-    {EBADMSG, "the ring's content is impossible: something overwrote it"},
+    {EBADMSG, "the content of the ring or file is impossible: something overwrote it"},
     {EBUSY, "another reader has the ring, or records are not committed"},
     {ECANCELED, "interrupted by rbcore_reader_interrupt"},
     {ECHILD, "the handle was opened before fork(): it is the parent's"},
@@ -1875,7 +1903,7 @@ static const struct {
     {EMSGSIZE, "the record is larger than any the ring can hold"},
     {ENFILE, "the system has too many open files"},
     {ENOBUFS, "too many turns of several rings are not committed"},
-    {ENODATA, "flushed: all that was there has been delivered"},
+    {ENODATA, "at the end: all that was there has been delivered"},
     {ENOENT, "no BPF map of this path or id"},
     {ENOMEM, "out of memory"},
     {ENOSPC, "the reader has the most rings it can have"},
@@ -3406,7 +3434,6 @@ int rbc_birthplace_init(rbc_birthplace *self) {
 }
 
 /* ==== capi/producer.c ==== */
-#define check check_in_producer
 #define check_source check_source_in_producer
 /* The handle of a producer: what holds for every kind of ring that it writes. */
 
@@ -3576,7 +3603,6 @@ int rbcore_producer_output_batch(rbcore_producer *self, const rbcore_slice *slic
                : rbc_memory_producer_output_batch(&self->memory, slices, some, flags);
 }
 #undef WAKEUP_FLAGS
-#undef check
 #undef check_source
 
 /* ==== capi/give_back.c ==== */
@@ -5191,7 +5217,6 @@ int rbc_sized_init(void *out, size_t size, const void *defaults, size_t defaults
 }
 
 /* ==== capi/snapshot.c ==== */
-#define check check_in_snapshot
 #define defaults defaults_in_snapshot
 #define KNOWN_FLAGS RBCORE_SNAPSHOT_CONSUME
 
@@ -5232,7 +5257,7 @@ void rbcore_snapshot_free(rbcore_snapshot *self) {
     }
 }
 
-static int check(const rbcore_snapshot *self) {
+int rbc_snapshot_check(const rbcore_snapshot *self) {
     if (self == NULL) {
         return -EINVAL;
     }
@@ -5351,7 +5376,7 @@ int rbcore_reader_snapshot(rbcore_reader *self, unsigned int index, rbcore_snaps
     if (error != 0 || snapshot == NULL) {
         return error != 0 ? error : -EINVAL;
     }
-    if (*snapshot != NULL && (error = check(*snapshot)) != 0) {
+    if (*snapshot != NULL && (error = rbc_snapshot_check(*snapshot)) != 0) {
         return error;
     }
     if (flags & ~KNOWN_FLAGS) {
@@ -5378,7 +5403,7 @@ int rbcore_reader_snapshot(rbcore_reader *self, unsigned int index, rbcore_snaps
 /* ---- Reading it ---- */
 
 int rbcore_snapshot_read(rbcore_snapshot *self, rbcore_record *records, size_t max) {
-    int error = check(self);
+    int error = rbc_snapshot_check(self);
     if (error != 0 || records == NULL || max == 0) {
         return error != 0 ? error : -EINVAL;
     }
@@ -5405,7 +5430,7 @@ int rbcore_snapshot_read(rbcore_snapshot *self, rbcore_record *records, size_t m
 }
 
 int rbcore_snapshot_rewind(rbcore_snapshot *self) {
-    int error = check(self);
+    int error = rbc_snapshot_check(self);
     if (error == 0) {
         self->next = self->info.first_pos;
     }
@@ -5413,7 +5438,7 @@ int rbcore_snapshot_rewind(rbcore_snapshot *self) {
 }
 
 int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snapshot_info *out) {
-    int error = check(self);
+    int error = rbc_snapshot_check(self);
     if (error != 0 || out == NULL) {
         return error != 0 ? error : -EINVAL;
     }
@@ -5421,8 +5446,305 @@ int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snapshot_info *
 }
 #undef ATTEMPTS
 #undef KNOWN_FLAGS
-#undef check
 #undef defaults
+
+/* ==== capi/snapshot_file.c ==== */
+/* Snapshots as files: see include/rbcore/snapshot-format.md. */
+
+#define MAGIC "rbsnap\r\n"
+#define VERSION 1
+#define BEGIN_SIZE 16 /* what every version begins with */
+#define HEADER_SIZE 128
+#define HEADER_MAX 4096 /* a later one may have more to say */
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define BYTE_ORDER_FLAG 0
+#else
+#define BYTE_ORDER_FLAG 1
+#endif
+
+/* The largest ring of the kernel: max_entries has 32 bits, and is a power of two. */
+#define RING_MAX (UINT64_C(1) << 31)
+
+/* Memory for the content is taken as it comes: a header alone may say what it likes. */
+#define CHUNK ((size_t)1 << 20)
+
+/* ---- The checksum: CRC-32 as in zlib, PNG and Ethernet ---- */
+
+typedef struct checksum {
+    uint32_t of_byte[256];
+    uint32_t value;
+} checksum;
+
+static void checksum_init(checksum *self) {
+    for (uint32_t byte = 0; byte < 256; byte++) {
+        uint32_t value = byte;
+        for (int bit = 0; bit < 8; bit++) {
+            value = value & 1 ? value >> 1 ^ UINT32_C(0xedb88320) : value >> 1;
+        }
+        self->of_byte[byte] = value;
+    }
+    self->value = UINT32_MAX;
+}
+
+static void checksum_add(checksum *self, const unsigned char *data, size_t size) {
+    uint32_t value = self->value;
+    for (size_t i = 0; i < size; i++) {
+        value = self->of_byte[(value ^ data[i]) & 0xff] ^ value >> 8;
+    }
+    self->value = value;
+}
+
+static uint32_t checksum_of(checksum *self, const unsigned char *data, size_t size) {
+    self->value = UINT32_MAX;
+    checksum_add(self, data, size);
+    return ~self->value;
+}
+
+/* ---- The header: little-endian numbers ---- */
+
+static void put(unsigned char *at, uint64_t number, size_t size) {
+    for (size_t i = 0; i < size; i++) {
+        at[i] = (unsigned char)(number >> 8 * i);
+    }
+}
+
+static uint64_t get(const unsigned char *at, size_t size) {
+    uint64_t number = 0;
+    for (size_t i = 0; i < size; i++) {
+        number |= (uint64_t)at[i] << 8 * i;
+    }
+    return number;
+}
+
+/* Where each word of rbcore_snapshot_info stands. */
+static const struct {
+    size_t in_file;
+    size_t in_info;
+} words[] = {
+    {40, offsetof(rbcore_snapshot_info, kind)},
+    {48, offsetof(rbcore_snapshot_info, ring_id)},
+    {56, offsetof(rbcore_snapshot_info, ring_size)},
+    {64, offsetof(rbcore_snapshot_info, first_pos)},
+    {72, offsetof(rbcore_snapshot_info, end_pos)},
+    {80, offsetof(rbcore_snapshot_info, producer_pos)},
+    {88, offsetof(rbcore_snapshot_info, missed)},
+    {96, offsetof(rbcore_snapshot_info, realtime_ns)},
+    {104, offsetof(rbcore_snapshot_info, boottime_ns)},
+};
+
+#define WORDS (sizeof(words) / sizeof(words[0]))
+
+static void write_header(unsigned char header[HEADER_SIZE], const rbcore_snapshot_info *info,
+                         uint32_t content_checksum, checksum *sum) {
+    memset(header, 0, HEADER_SIZE);
+    memcpy(header, MAGIC, sizeof(MAGIC) - 1);
+    put(header + 8, VERSION, 4);
+    put(header + 12, HEADER_SIZE, 4);
+    put(header + 16, BYTE_ORDER_FLAG, 4);
+    put(header + 20, content_checksum, 4);
+    memcpy(header + 24, info->boot_id, sizeof(info->boot_id));
+    for (size_t i = 0; i < WORDS; i++) {
+        uint64_t word;
+        memcpy(&word, (const unsigned char *)info + words[i].in_info, sizeof(word));
+        put(header + words[i].in_file, word, 8);
+    }
+    put(header + HEADER_SIZE - 4, checksum_of(sum, header, HEADER_SIZE - 4), 4);
+}
+
+/* What every version begins with: returns 0 with the size of the whole header. */
+static int read_begin(const unsigned char *begin, size_t *header_size) {
+    const uint64_t version = get(begin + 8, 4), size = get(begin + 12, 4);
+    if (memcmp(begin, MAGIC, sizeof(MAGIC) - 1) != 0 || version == 0) {
+        return -EBADMSG;
+    }
+    if (version > VERSION) {
+        return -E2BIG;
+    }
+    if (size < HEADER_SIZE || size > HEADER_MAX || size % 8 != 0) {
+        return -EBADMSG;
+    }
+    *header_size = size;
+    return 0;
+}
+
+/* Whether a ring could have been so, as far as the content's size depends on it. */
+static bool is_possible(const rbcore_snapshot_info *info) {
+    uint64_t size = info->ring_size;
+    return (info->kind == RBCORE_SOURCE_MAP_ID || info->kind == RBCORE_SOURCE_MEMORY_RING) &&
+           size != 0 && (size & (size - 1)) == 0 && size <= RING_MAX && info->first_pos % 8 == 0 &&
+           info->end_pos % 8 == 0 && info->end_pos - info->first_pos <= size;
+}
+
+static int read_header(const unsigned char *header, size_t size, rbcore_snapshot_info *info,
+                       uint32_t *content_checksum, checksum *sum) {
+    if (get(header + size - 4, 4) != checksum_of(sum, header, size - 4)) {
+        return -EBADMSG;
+    }
+    if (get(header + 16, 4) != BYTE_ORDER_FLAG) {
+        return -EOPNOTSUPP;
+    }
+    *content_checksum = (uint32_t)get(header + 20, 4);
+    memcpy(info->boot_id, header + 24, sizeof(info->boot_id));
+    for (size_t i = 0; i < WORDS; i++) {
+        uint64_t word = get(header + words[i].in_file, 8);
+        memcpy((unsigned char *)info + words[i].in_info, &word, sizeof(word));
+    }
+    return is_possible(info) ? 0 : -EBADMSG;
+}
+
+/* ---- Whole reads and writes, of whatever can be read and written ---- */
+
+/* Whether a read or write that failed is to be tried again, after waiting if need be. */
+static bool can_go_on(int fd, short event) {
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        struct pollfd wait = {.fd = fd, .events = event};
+        return poll(&wait, 1, -1) >= 0 || errno == EINTR;
+    }
+    return errno == EINTR;
+}
+
+static int write_all(int fd, const unsigned char *data, size_t size) {
+    while (size > 0) {
+        ssize_t n = write(fd, data, size);
+        if (n < 0) {
+            if (!can_go_on(fd, POLLOUT)) {
+                return -errno;
+            }
+            continue;
+        }
+        data += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+/* Returns how much there was before the end, or a negative errno. */
+static ssize_t read_all(int fd, unsigned char *data, size_t size) {
+    size_t done = 0;
+    while (done < size) {
+        ssize_t n = read(fd, data + done, size - done);
+        if (n == 0) {
+            break;
+        }
+        if (n < 0 && !can_go_on(fd, POLLIN)) {
+            return -errno;
+        }
+        done += n < 0 ? 0 : (size_t)n;
+    }
+    return (ssize_t)done;
+}
+
+/* As read_all, but what is not there is an error. */
+static int read_exactly(int fd, unsigned char *data, size_t size) {
+    ssize_t n = read_all(fd, data, size);
+    if (n < 0) {
+        return (int)n;
+    }
+    return (size_t)n == size ? 0 : -EBADMSG;
+}
+
+/* ---- Saving and loading ---- */
+
+int rbcore_snapshot_save(const rbcore_snapshot *self, int fd) {
+    RBC_KEEP_ERRNO;
+    int error = rbc_snapshot_check(self);
+    if (error != 0) {
+        return error;
+    }
+    if (self->info.ring_size == 0) {
+        return -ENODATA;
+    }
+    const unsigned char *content = self->buffer + (self->info.first_pos - self->base);
+    const size_t size = self->info.end_pos - self->info.first_pos;
+    unsigned char header[HEADER_SIZE];
+    checksum sum;
+    checksum_init(&sum);
+    write_header(header, &self->info, checksum_of(&sum, content, size), &sum);
+    error = write_all(fd, header, sizeof(header));
+    return error != 0 ? error : write_all(fd, content, size);
+}
+
+static int load_header(int fd, rbcore_snapshot_info *info, uint32_t *content_checksum,
+                       checksum *sum) {
+    unsigned char header[HEADER_MAX];
+    size_t size;
+    ssize_t n = read_all(fd, header, BEGIN_SIZE);
+    if (n < BEGIN_SIZE) {
+        return n < 0 ? (int)n : n == 0 ? -ENODATA : -EBADMSG;
+    }
+    int error = read_begin(header, &size);
+    if (error == 0) {
+        error = read_exactly(fd, header + BEGIN_SIZE, size - BEGIN_SIZE);
+    }
+    return error != 0 ? error : read_header(header, size, info, content_checksum, sum);
+}
+
+static int load_content(rbcore_snapshot *self, int fd, checksum *sum) {
+    const size_t size = self->info.end_pos - self->info.first_pos;
+    sum->value = UINT32_MAX;
+    for (size_t done = 0; done < size;) {
+        if (done == self->capacity) {
+            size_t capacity = 2 * done < size ? 2 * done : size;
+            unsigned char *larger = realloc(self->buffer, capacity);
+            if (larger == NULL) {
+                return -ENOMEM;
+            }
+            self->buffer = larger;
+            self->capacity = capacity;
+        }
+        size_t piece = self->capacity - done < CHUNK ? self->capacity - done : CHUNK;
+        int error = read_exactly(fd, self->buffer + done, piece);
+        if (error != 0) {
+            return error;
+        }
+        checksum_add(sum, self->buffer + done, piece);
+        done += piece;
+    }
+    return 0;
+}
+
+int rbcore_snapshot_load(rbcore_snapshot **out, int fd) {
+    RBC_KEEP_ERRNO;
+    if (out == NULL) {
+        return -EINVAL;
+    }
+    rbcore_snapshot_info info = RBCORE_SNAPSHOT_INFO_INIT;
+    uint32_t content_checksum = 0;
+    checksum sum;
+    checksum_init(&sum);
+    int error = load_header(fd, &info, &content_checksum, &sum);
+    if (error != 0) {
+        return error;
+    }
+    const uint64_t size = info.end_pos - info.first_pos;
+    rbcore_snapshot *self;
+    error = rbc_snapshot_new(&self, size < CHUNK ? size : CHUNK);
+    if (error != 0) {
+        return error;
+    }
+    self->info = info;
+    self->base = self->next = info.first_pos;
+    error = load_content(self, fd, &sum);
+    if (error == 0 && ~sum.value != content_checksum) {
+        error = -EBADMSG;
+    }
+    if (error != 0) {
+        rbcore_snapshot_free(self);
+        return error;
+    }
+    *out = self;
+    return 0;
+}
+#undef BEGIN_SIZE
+#undef BYTE_ORDER_FLAG
+#undef CHUNK
+#undef HEADER_MAX
+#undef HEADER_SIZE
+#undef MAGIC
+#undef RING_MAX
+#undef VERSION
+#undef WORDS
 
 /* ==== capi/source.c ==== */
 #define check_source check_source_in_source

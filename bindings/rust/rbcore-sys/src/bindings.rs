@@ -878,6 +878,34 @@ unsafe extern "C" {
     ) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
+    /** Writes a snapshot to a file, pipe or socket, at its current position: snapshot-format.md beside
+ this header describes it. The whole, however little a write takes; waits where fd is non-blocking
+ and full. Signals do not end it. Does not sync. Returns 0.
+   -ENODATA the snapshot is empty, because taking it failed for want of memory;
+   -EBADF, -ENOSPC, -EDQUOT, -EFBIG, -EIO, -EPIPE (after a SIGPIPE) and others as write(2) gives
+            them: what was written so far is no snapshot.*/
+    pub fn rbcore_snapshot_save(
+        self_: *const rbcore_snapshot,
+        fd: ::core::ffi::c_int,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    /** Reads a snapshot that rbcore_snapshot_save wrote, from any machine, and sets *out, which the
+ caller gives back by rbcore_snapshot_free. Reads not a byte more: several may follow each other.
+ Takes no more memory than twice what it has read. Its records say ring 0. Returns 0.
+   -ENODATA the file is at its end;
+   -EBADMSG it is no snapshot, is cut off, or damaged: a checksum is wrong, or a size impossible;
+   -E2BIG   it was written by a later version, in a form that this one does not know;
+   -EOPNOTSUPP it was written on a machine of the other byte order;
+   -ENOMEM  no memory;
+   -EBADF, -EISDIR, -EIO and others as read(2) gives them.
+ After an error *out is as before, and where fd stands is not known.*/
+    pub fn rbcore_snapshot_load(
+        out: *mut *mut rbcore_snapshot,
+        fd: ::core::ffi::c_int,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
     /// Frees a snapshot; NULL is allowed. Its records become invalid.
     pub fn rbcore_snapshot_free(self_: *mut rbcore_snapshot);
 }
