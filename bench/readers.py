@@ -65,6 +65,8 @@ READERS = (
     Reader("cilium-paced", "Go", ("peers/cilium", "paced")),
     Reader("go-batch", "Go", ("rbcore/rbcore-go", "batch")),
     Reader("go-batch-500us", "Go", ("rbcore/rbcore-go", "batch", "500")),
+    Reader("go-spans", "Go", ("rbcore/rbcore-go", "spans")),
+    Reader("go-spans-500us", "Go", ("rbcore/rbcore-go", "spans", "500")),
     Reader("go-zerocopy", "Go", ("rbcore/rbcore-go", "zerocopy")),
     Reader("go-records", "Go", ("rbcore/rbcore-go", "records")),
     Reader("go-readinto", "Go", ("rbcore/rbcore-go", "readinto")),

@@ -5,6 +5,7 @@
 package ringbuf_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -57,6 +58,19 @@ func BenchmarkReadBatch(b *testing.B) {
 	})
 }
 
+func BenchmarkReadSpan(b *testing.B) {
+	benchmark(b, func(reader *ringbuf.Reader) (int, error) {
+		span, err := reader.ReadSpan(256)
+		for i := range span.Count {
+			sum += span.Sample(i)[0]
+		}
+		if err == nil {
+			err = reader.Commit()
+		}
+		return span.Count, err
+	})
+}
+
 func BenchmarkReadZeroCopy(b *testing.B) {
 	var record ringbuf.Record
 	number := 0
@@ -80,6 +94,21 @@ func BenchmarkReadInto(b *testing.B) {
 			sum += record.RawSample[0]
 		}
 		return 1, err
+	})
+}
+
+func BenchmarkRecords(b *testing.B) {
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	benchmark(b, func(reader *ringbuf.Reader) (int, error) {
+		n := 0
+		for record := range reader.Records(ctx) {
+			sum += record.RawSample[0]
+			if n++; n == 1024 || record.Remaining == 0 {
+				break
+			}
+		}
+		return n, reader.Err()
 	})
 }
 

@@ -14,8 +14,8 @@
 // There are three ways to read. They can be mixed:
 //
 //   - [Reader.Read] and [Reader.ReadInto] copy a record and give back its space.
-//   - [Reader.ReadZeroCopy] and [Reader.ReadBatch] hand out records that lie in the ring itself, and
-//     stay valid until [Reader.Commit] gives them back.
+//   - [Reader.ReadZeroCopy], [Reader.ReadBatch] and [Reader.ReadSpan] hand out records that lie in the
+//     ring itself, and stay valid until [Reader.Commit] gives them back.
 //   - [Reader.Records] is a loop over records in the ring, which gives back what the loop has seen.
 //
 // A reader opened [WithRelease] hands out records that are given back one by one, in any order and

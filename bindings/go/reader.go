@@ -30,14 +30,19 @@ import (
 )
 
 // Records fetched by one call: as many as the library walks over fastest.
-const batchMax = 256
+const batchMax = C.RINGBUF_BATCH_MAX
 
 // Copied records are given back with the last of a batch, and where the ring is small already when
 // they fill this part of it.
 const partGivenBack = 8
 
-// Where the records of a batch stand: behind one that is the last of the batch before.
-type batchArray [1 + batchMax]C.rbcore_record
+// A run of records of one size that follow each other in the ring.
+type run struct {
+	position uint64 // of the next one's header
+	stride   uint64 // from one to the next
+	size     uint32
+	count    int
+}
 
 // A Reader reads one ring. Its methods may be called by any goroutine; several that read share the
 // records among them.
@@ -63,10 +68,12 @@ type Reader struct {
 	samples unsafe.Pointer // of the view: where the sample of a record at position 0 begins
 	mask    uint64
 	base    uintptr // where the library has the record at position 0; set by the first one
-	batch   *batchArray
-	count   int // records in the batch
-	next    int // of them were handed out
-	// The end of what was handed out, and what the producers had reserved at the last fetch.
+	batch   *C.ringbuf_batch
+	spans   []C.rbcore_span // of the batch, behind the run
+	run     run             // fetched and not handed out; empty only if there is nothing more
+	// What was handed out last, its end, and what the producers had reserved at the last fetch.
+	lastPosition       uint64
+	lastSize           uint32
 	position, reserved uint64
 	pending            uint64 // bytes handed out and not given back
 	isBorrowed         bool   // some of them without being copied: only Commit gives them back
@@ -80,7 +87,7 @@ type Reader struct {
 // Reader can be reached, and with it each RawSample in the ring, also after Close.
 type owned struct {
 	core  *C.rbcore_reader
-	batch *batchArray
+	batch *C.ringbuf_batch
 	view  unsafe.Pointer // producer page and, twice, data
 	page  uintptr
 	size  uint64
@@ -178,7 +185,7 @@ func (o *owned) allocate(fd int, size uint64) error {
 	}
 	o.view = view
 	// Memory of C: each call would look through an array of Go, for pointers that it must not have.
-	o.batch = (*batchArray)(C.calloc(1, C.size_t(unsafe.Sizeof(batchArray{}))))
+	o.batch = (*C.ringbuf_batch)(C.calloc(1, C.sizeof_ringbuf_batch))
 	return nil
 }
 
@@ -247,20 +254,25 @@ func (r *Reader) fetch(most int, strict bool) error {
 	if r.closed.Load() {
 		return ErrClosed
 	}
-	commit := !r.isRelease && !r.isBorrowed && r.pending > 0
-	if commit {
+	how := C.int(0)
+	if r.isRelease {
+		how |= C.RINGBUF_RELEASE
+	} else if !r.isBorrowed && r.pending > 0 {
+		how |= C.RINGBUF_COMMIT
 		r.pending = 0
 	}
-	r.batch[0] = r.batch[r.count]
-	result := C.ringbuf_fetch(r.core, &r.batch[1], C.size_t(most), toC(commit), toC(strict))
-	r.count, r.next = 0, 0
+	if strict {
+		how |= C.RINGBUF_STRICT
+	}
+	result := C.ringbuf_fetch(r.core, r.batch, C.size_t(most), how)
 	switch {
 	case result > 0:
-		r.count = int(result)
 		r.reserved = r.producerPosition()
+		r.spans = r.batch.spans[:result]
 		if r.base == 0 {
-			r.base = uintptr(r.batch[1].data) - uintptr(uint64(r.batch[1].position)&r.mask)
+			r.base = uintptr(r.spans[0].data) - uintptr(uint64(r.spans[0].position)&r.mask)
 		}
+		r.nextRun()
 		return nil
 	case result == 0:
 		return nil
@@ -273,17 +285,27 @@ func (r *Reader) fetch(most int, strict bool) error {
 	}
 }
 
+// nextRun begins the next span of the batch.
+func (r *Reader) nextRun() {
+	if len(r.spans) == 0 {
+		return
+	}
+	span := &r.spans[0]
+	r.spans = r.spans[1:]
+	r.run = run{uint64(span.position), uint64(span.stride), uint32(span.size), int(span.count)}
+}
+
 // lookFor fetches for the one who waits. Returns true, and still has mu, if the wait is over.
 func (r *Reader) lookFor(uintptr) bool {
 	r.mu.Lock()
 	r.waitResult = nil
-	if r.next == r.count {
+	if r.run.count == 0 {
 		r.waitResult = r.fetch(r.waitMax, false)
 	}
-	if r.next == r.count && r.waitResult == nil && r.waitContext != nil {
+	if r.run.count == 0 && r.waitResult == nil && r.waitContext != nil {
 		r.waitResult = context.Cause(r.waitContext)
 	}
-	if r.next != r.count || r.waitResult != nil {
+	if r.run.count != 0 || r.waitResult != nil {
 		return true
 	}
 	r.mu.Unlock()
@@ -320,13 +342,13 @@ func (r *Reader) notWaited(most int, err error) error {
 	switch {
 	case r.closed.Load():
 		return ErrClosed
-	case r.next != r.count:
+	case r.run.count != 0:
 		return nil
 	case !errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("ringbuf: wait: %w", err)
 	}
 	// The deadline ends the wait, but all that is there comes before it, due or not.
-	if failed := r.fetch(most, true); failed != nil || r.next != r.count {
+	if failed := r.fetch(most, true); failed != nil || r.run.count != 0 {
 		return failed
 	}
 	return err
@@ -340,8 +362,7 @@ func (r *Reader) fill(ctx context.Context, most int) error {
 		// be released, not left to the next reader.
 		most = batchMax
 	}
-	most = min(most, batchMax)
-	for r.next == r.count {
+	for r.run.count == 0 {
 		if r.closed.Load() {
 			return ErrClosed
 		}
@@ -356,30 +377,56 @@ func (r *Reader) fill(ctx context.Context, most int) error {
 	return nil
 }
 
-// take hands out the next records of the batch, as many as there is room for, as they lie in the
-// ring. Returns how many.
-func (r *Reader) take(records []Record) int {
-	n := min(len(records), r.count-r.next)
-	batch := r.batch[1+r.next : 1+r.next+n]
-	end := r.position
-	for i := range batch {
-		// The data is mapped twice, so that no record has an end before its beginning.
-		position, size := uint64(batch[i].position), uint32(batch[i].size)
-		end = position + (uint64(size)+15)&^7
-		rec := &records[i]
-		rec.RawSample = unsafe.Slice((*byte)(unsafe.Add(r.samples, position&r.mask)), int(size))
-		rec.Remaining = int(r.reserved - end)
-		rec.position, rec.size, rec.inRing = position, size, true
+// set makes rec the record at a position, whose sample lies in the ring; rest is what was reserved
+// from its header on.
+func (rec *Record) set(sample unsafe.Pointer, position uint64, size uint32, rest, stride uint64) {
+	rec.RawSample = unsafe.Slice((*byte)(sample), int(size))
+	rec.Remaining = int(rest - stride)
+	rec.position, rec.size, rec.inRing = position, size, true
+}
+
+// take hands out the next record. There must be one.
+func (r *Reader) take(rec *Record) {
+	run := &r.run
+	sample := unsafe.Add(r.samples, run.position&r.mask)
+	rec.set(sample, run.position, run.size, r.reserved-run.position, run.stride)
+	r.taken(1)
+}
+
+// takeBatch hands out the next records of the batch, as many as there is room for. Returns how many.
+func (r *Reader) takeBatch(records []Record) int {
+	n := 0
+	for n < len(records) && r.run.count > 0 {
+		some := records[n:min(len(records), n+r.run.count)]
+		r.run.list(some, unsafe.Add(r.samples, r.run.position&r.mask), r.reserved-r.run.position)
+		r.taken(len(some))
+		n += len(some)
 	}
-	r.next += n
-	r.pending += end - r.position
-	r.position = end
 	return n
 }
 
-// one is a slice of a record alone.
-func one(rec *Record) []Record {
-	return unsafe.Slice(rec, 1)
+// list sets records of a run. Its samples lie without a gap, for the data is mapped twice.
+//
+//go:noinline
+func (run *run) list(records []Record, sample unsafe.Pointer, rest uint64) {
+	first, stride, size := run.position, run.stride, run.size
+	offset := uint64(0)
+	for i := range records {
+		records[i].set(unsafe.Add(sample, offset), first+offset, size, rest-offset, stride)
+		offset += stride
+	}
+}
+
+// taken notes that so many records of the run were handed out.
+func (r *Reader) taken(count int) {
+	run := &r.run
+	end := run.position + uint64(count)*run.stride
+	r.lastPosition, r.lastSize = end-run.stride, run.size
+	r.pending += end - r.position
+	r.position, run.position = end, end
+	if run.count -= count; run.count == 0 {
+		r.nextRun()
+	}
 }
 
 func (r *Reader) producerPosition() uint64 {
@@ -415,17 +462,17 @@ func (r *Reader) ReadInto(rec *Record) error {
 	if rec.inRing {
 		into = nil
 	}
-	r.take(one(rec))
+	r.take(rec)
 	if into == nil {
 		into = make([]byte, 0, len(rec.RawSample))
 	}
 	rec.RawSample = append(into, rec.RawSample...)
 	rec.inRing = false
 	if r.isRelease {
-		last := r.held(rec)
+		last := r.held(rec.position, rec.size)
 		return r.release(&last, 1)
 	}
-	if !r.isBorrowed && (r.next == r.count || r.pending >= r.owned.size/partGivenBack) {
+	if !r.isBorrowed && (r.run.count == 0 || r.pending >= r.owned.size/partGivenBack) {
 		return r.commit()
 	}
 	return nil
@@ -447,13 +494,13 @@ func (r *Reader) ReadZeroCopy(rec *Record) error {
 	if err := r.borrow(); err != nil {
 		return err
 	}
-	r.take(one(rec))
+	r.take(rec)
 	return nil
 }
 
-// ReadBatch waits until there are records and hands out what there is, at most len(records) and at
-// most 256, as ReadZeroCopy does one. Returns how many: 0 only with an error, or for no records asked
-// for.
+// ReadBatch waits until there are records and hands out what there is, at most len(records), as
+// ReadZeroCopy does one. Returns how many: 0 only with an error, or for no records asked for. There
+// may be more at once: 128 to 512 records are fastest to read.
 func (r *Reader) ReadBatch(records []Record) (int, error) {
 	if len(records) == 0 {
 		return 0, nil
@@ -466,7 +513,30 @@ func (r *Reader) ReadBatch(records []Record) (int, error) {
 	if err := r.borrow(); err != nil {
 		return 0, err
 	}
-	return r.take(records), nil
+	return r.takeBatch(records), nil
+}
+
+// ReadSpan waits until there are records and hands out the next of them that have one size and lie
+// together, at most so many, as ReadZeroCopy does one. Where records have one size it is the fastest
+// way to read, for nothing is written for the single one.
+func (r *Reader) ReadSpan(most int) (Span, error) {
+	if most <= 0 {
+		return Span{}, fmt.Errorf("ringbuf: read: a span of %d records: %w", most, syscall.EINVAL)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.fill(nil, most); err != nil {
+		return Span{}, err
+	}
+	if err := r.borrow(); err != nil {
+		return Span{}, err
+	}
+	count := min(most, r.run.count)
+	span := Span{Size: int(r.run.size), Stride: int(r.run.stride), Count: count, position: r.run.position}
+	sample := unsafe.Add(r.samples, r.run.position&r.mask)
+	span.Data = unsafe.Slice((*byte)(sample), (count-1)*span.Stride+span.Size)
+	r.taken(count)
+	return span, nil
 }
 
 // borrow prepares for a record that is not copied: those copied before are given back by themselves,
@@ -528,14 +598,14 @@ func (r *Reader) setErr(err error) {
 func (r *Reader) nextOf(ctx context.Context, rec *Record) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := context.Cause(ctx); err != nil {
+	if ctx.Err() != nil {
 		r.endLoop()
-		return err
+		return context.Cause(ctx)
 	}
 	if !r.isRelease {
 		// With the next batch, in the same call.
 		r.isBorrowed = false
-		if r.next != r.count && r.pending >= r.owned.size/partGivenBack {
+		if r.run.count != 0 && r.pending >= r.owned.size/partGivenBack {
 			if err := r.commit(); err != nil {
 				return err
 			}
@@ -548,7 +618,7 @@ func (r *Reader) nextOf(ctx context.Context, rec *Record) error {
 	if !r.isRelease {
 		r.isBorrowed = true
 	}
-	r.take(one(rec))
+	r.take(rec)
 	return nil
 }
 
@@ -595,7 +665,7 @@ func (r *Reader) CommitTo(rec *Record) error {
 	if end == r.position && !r.isRelease {
 		return r.commit()
 	}
-	if result := C.ringbuf_commit_to(r.core, r.held(rec)); result < 0 {
+	if result := C.ringbuf_commit_to(r.core, r.held(rec.position, rec.size)); result < 0 {
 		return r.failure("commit", result)
 	}
 	r.pending = r.position - end
@@ -611,12 +681,13 @@ func (r *Reader) commit() error {
 	if r.core == nil {
 		return ErrClosed
 	}
-	// The last one handed out; nil, which looks at no record, where that is the last one fetched.
-	var last *C.rbcore_record
-	if r.next != r.count {
-		last = &r.batch[r.next]
+	var result C.int
+	if r.run.count == 0 {
+		result = C.rbcore_reader_commit(r.core, nil, 0) // looks at no record
+	} else {
+		result = C.ringbuf_commit_to(r.core, r.held(r.lastPosition, r.lastSize))
 	}
-	if result := C.rbcore_reader_commit(r.core, last, 0); result < 0 {
+	if result < 0 {
 		return r.failure("commit", result)
 	}
 	r.pending, r.isBorrowed = 0, false
@@ -635,7 +706,7 @@ func (r *Reader) Release(records ...Record) error {
 	for len(records) > 0 {
 		n := min(len(records), len(chunk))
 		for i := range records[:n] {
-			chunk[i] = r.held(&records[i])
+			chunk[i] = r.held(records[i].position, records[i].size)
 		}
 		if err := r.release(&chunk[0], n); err != nil {
 			failed = err
@@ -651,12 +722,12 @@ func (r *Reader) Release(records ...Record) error {
 	return failed
 }
 
-// held is the record as the library knows it.
-func (r *Reader) held(rec *Record) C.ringbuf_held {
+// held is a record as the library knows it.
+func (r *Reader) held(position uint64, size uint32) C.ringbuf_held {
 	return C.ringbuf_held{
-		position: C.uint64_t(rec.position),
-		data:     C.uintptr_t(r.base + uintptr(rec.position&r.mask)),
-		size:     C.uint32_t(rec.size),
+		position: C.uint64_t(position),
+		data:     C.uintptr_t(r.base + uintptr(position&r.mask)),
+		size:     C.uint32_t(size),
 	}
 }
 
@@ -669,13 +740,6 @@ func (r *Reader) release(records *C.ringbuf_held, count int) error {
 		return fmt.Errorf("ringbuf: release: a record is not held: %w", syscall.Errno(-result))
 	}
 	return nil
-}
-
-func toC(condition bool) C.int {
-	if condition {
-		return 1
-	}
-	return 0
 }
 
 // ---- Everything else ----
@@ -751,7 +815,7 @@ func (r *Reader) AvailableBytes() int {
 	if r.core == nil {
 		return 0
 	}
-	if r.next != r.count {
+	if r.run.count != 0 {
 		return int(r.producerPosition() - r.position)
 	}
 	stats, err := r.ringStats()

@@ -45,6 +45,33 @@ func (r *Record) Position() uint64 {
 	return r.position
 }
 
+// A Span is a run of records of one size that follow each other in the ring.
+type Span struct {
+	Data   []byte // memory of the ring: of all its records, with the bytes between them
+	Size   int    // of each sample
+	Stride int    // from one to the next in Data
+	Count  int    // of records
+
+	position uint64 // of the first one's header
+}
+
+// Sample is the RawSample of record i.
+func (s *Span) Sample(i int) []byte {
+	begin := i * s.Stride
+	return s.Data[begin : begin+s.Size : begin+s.Size]
+}
+
+// Record is record i, for [Reader.CommitTo] and [Reader.Release]. Its Remaining counts the span alone.
+func (s *Span) Record(i int) Record {
+	return Record{
+		RawSample: s.Sample(i),
+		Remaining: (s.Count - 1 - i) * s.Stride,
+		position:  s.position + uint64(i*s.Stride),
+		size:      uint32(s.Size),
+		inRing:    true,
+	}
+}
+
 // An Option changes how a reader is opened.
 type Option func(*options)
 

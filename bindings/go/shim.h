@@ -31,10 +31,43 @@ typedef struct ringbuf_held {
 
 #define RINGBUF_HELD_MAX 64
 
-/* Gives back everything where asked to, then reads what is due, or with strict what is there. */
-static inline int ringbuf_fetch(rbcore_reader *reader, rbcore_record *records, size_t max,
-                                int commit, int strict) {
-    int result = commit ? rbcore_reader_commit(reader, NULL, 0) : 0;
+#define RINGBUF_BATCH_MAX 256
+
+/* Where a batch is read to. */
+typedef struct ringbuf_batch {
+    rbcore_span spans[RINGBUF_BATCH_MAX];
+    rbcore_record records[RINGBUF_BATCH_MAX]; /* of reads that know no spans */
+} ringbuf_batch;
+
+/* How ringbuf_fetch works. */
+#define RINGBUF_COMMIT 1  /* gives back everything first */
+#define RINGBUF_RELEASE 2 /* the reader was opened so */
+#define RINGBUF_STRICT 4  /* reads what is there, not what is due */
+
+/* Reads records as spans of one each. */
+static inline int ringbuf_read_records(rbcore_reader *reader, ringbuf_batch *batch, size_t max,
+                                       int how) {
+    const rbcore_record *record = batch->records;
+    int count, i;
+
+    max = max < RINGBUF_BATCH_MAX ? max : RINGBUF_BATCH_MAX;
+    if (how & RINGBUF_STRICT)
+        count = rbcore_reader_read(reader, batch->records, max);
+    else
+        count = rbcore_reader_next(reader, batch->records, max, 0);
+    for (i = 0; i < count; i++, record++) {
+        uint32_t stride = (record->size + 15) & ~(uint32_t)7;
+        rbcore_span span = {record->data, record->position, stride, record->size, 1,
+                            record->ring, record->flags};
+
+        batch->spans[i] = span;
+    }
+    return count;
+}
+
+/* Returns the number of spans. */
+static inline int ringbuf_fetch(rbcore_reader *reader, ringbuf_batch *batch, size_t max, int how) {
+    int result = how & RINGBUF_COMMIT ? rbcore_reader_commit(reader, NULL, 0) : 0;
 
     if (result < 0)
         return result;
@@ -43,8 +76,9 @@ static inline int ringbuf_fetch(rbcore_reader *reader, rbcore_record *records, s
      * long; and who interrupts means somebody's context, which is looked at before each wait.
      */
     do
-        result = strict ? rbcore_reader_read(reader, records, max)
-                        : rbcore_reader_next(reader, records, max, 0);
+        result = how & (RINGBUF_RELEASE | RINGBUF_STRICT)
+                     ? ringbuf_read_records(reader, batch, max, how)
+                     : rbcore_reader_next_spans(reader, batch->spans, RINGBUF_BATCH_MAX, max, 0);
     while (result == -EAGAIN || result == -ECANCELED);
     return result;
 }

@@ -36,6 +36,9 @@ func (*Reader) ReadZeroCopy(*Record) error { return errUnsupported }
 // ReadBatch is not supported on this platform.
 func (*Reader) ReadBatch([]Record) (int, error) { return 0, errUnsupported }
 
+// ReadSpan is not supported on this platform.
+func (*Reader) ReadSpan(int) (Span, error) { return Span{}, errUnsupported }
+
 // Records is empty on this platform.
 func (*Reader) Records(context.Context) iter.Seq[Record] { return func(func(Record) bool) {} }
 

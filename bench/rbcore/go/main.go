@@ -3,6 +3,7 @@
 // rbcore-go reads with rbcore's package ringbuf:
 //
 //	rbcore-go batch      ReadBatch and Commit
+//	rbcore-go spans      ReadSpan and Commit
 //	rbcore-go zerocopy   ReadZeroCopy, and Commit with the last record that is known of
 //	rbcore-go records    the loop over Records
 //	rbcore-go readinto   ReadInto, which copies: cilium's reader with another import
@@ -46,6 +47,26 @@ func batch(records *ringbuf.Reader, accounts *reader.Reader) (uint64, error) {
 			accounts.Record(array[i].RawSample)
 		}
 		if n < batchSize {
+			wakeups++
+		}
+		if err := records.Commit(); err != nil || accounts.Ended {
+			return wakeups, err
+		}
+	}
+}
+
+func spans(records *ringbuf.Reader, accounts *reader.Reader) (uint64, error) {
+	var wakeups uint64
+
+	for {
+		span, err := records.ReadSpan(batchSize)
+		if err != nil {
+			return 0, err
+		}
+		for i := range span.Count {
+			accounts.Record(span.Sample(i))
+		}
+		if span.Count < batchSize {
 			wakeups++
 		}
 		if err := records.Commit(); err != nil || accounts.Ended {
@@ -110,11 +131,11 @@ func loop(records *ringbuf.Reader, accounts *reader.Reader) (uint64, error) {
 	return wakeups, records.Err()
 }
 
-var ways = map[string]way{"batch": batch, "zerocopy": zeroCopy, "records": loop, "readinto": readInto}
+var ways = map[string]way{"batch": batch, "spans": spans, "zerocopy": zeroCopy, "records": loop, "readinto": readInto}
 
 func run(arguments []string) error {
 	if len(arguments) == 0 || ways[arguments[0]] == nil {
-		return errors.New("which way: batch, zerocopy, records or readinto?")
+		return errors.New("which way: batch, spans, zerocopy, records or readinto?")
 	}
 	read, arguments := ways[arguments[0]], arguments[1:]
 	var options []ringbuf.Option

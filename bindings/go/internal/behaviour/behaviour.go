@@ -73,6 +73,8 @@ func Run(t *testing.T, newSource Maker) {
 		{"Many", many},
 		{"SlowProducer", slowProducer},
 		{"Batch", batch},
+		{"Spans", spans},
+		{"SpansOfMany", spansOfMany},
 		{"Records", records},
 		{"RecordsIsLeft", recordsIsLeft},
 		{"RecordsIsCancelled", recordsIsCancelled},
@@ -679,6 +681,83 @@ func batch(t *testing.T, newSource Maker) {
 	}
 	must(t, <-result)
 	isEmpty(t, reader)
+}
+
+func spans(t *testing.T, newSource Maker) {
+	source := newSource(t, ringSize)
+	reader := open(t, source)
+	_, err := reader.ReadSpan(0)
+	wants(t, err, syscall.EINVAL)
+	produce(t, source, 0, 1, 2, 3)
+	done, err := source.Produce(numbered(4, 40), 0)
+	must(t, err)
+	equal(t, "produced", done, true)
+	span, err := reader.ReadSpan(3)
+	must(t, err)
+	equal(t, "records", span.Count, 3)
+	equal(t, "bytes", len(span.Data), 2*32+24)
+	for i := range span.Count {
+		record := span.Record(i)
+		is(t, &record, uint64(i))
+		equal(t, "position", record.Position(), uint64(32*i))
+		equal(t, "remaining", record.Remaining, 32*(2-i))
+		equal(t, "sample", &span.Sample(i)[0], &record.RawSample[0])
+	}
+	span, err = reader.ReadSpan(100) // it ends where the next record has another size
+	must(t, err)
+	equal(t, "records", span.Count, 1)
+	record := span.Record(0)
+	is(t, &record, 3)
+	must(t, reader.CommitTo(&record))
+	span, err = reader.ReadSpan(100)
+	must(t, err)
+	equal(t, "size", span.Size, 40)
+	must(t, reader.Close()) // the last one was not given back
+	reader = open(t, source, ringbuf.WithRelease())
+	produce(t, source, 5)
+	for _, number := range []uint64{4, 5} {
+		span, err := reader.ReadSpan(1)
+		must(t, err)
+		record := span.Record(0)
+		is(t, &record, number)
+		must(t, reader.Release(record))
+	}
+}
+
+// All records come by spans, around the ring many times.
+func spansOfMany(t *testing.T, newSource Maker) {
+	source, reader := both(t, newSource)
+	result := make(chan error, 1)
+	go func() { result <- produceMany(source) }()
+	for number := uint64(0); number < manyRecords; {
+		span, err := reader.ReadSpan(1 + rand.IntN(1000))
+		must(t, err)
+		for i := range span.Count {
+			record := span.Record(i)
+			is(t, &record, number)
+			number++
+		}
+		must(t, reader.Commit())
+	}
+	must(t, <-result)
+	isEmpty(t, reader)
+	// Of one size, and over the ring's end.
+	for range 3 {
+		count := fillUp(t, source, 40)
+		for number := uint64(0); number < count; {
+			span, err := reader.ReadSpan(300)
+			must(t, err)
+			if number == 0 {
+				equal(t, "records of the first span", span.Count, 300)
+			}
+			for i := range span.Count {
+				record := span.Record(i)
+				is(t, &record, number)
+				number++
+			}
+		}
+		must(t, reader.Commit())
+	}
 }
 
 func records(t *testing.T, newSource Maker) {
