@@ -69,11 +69,13 @@ int rbcore_supports(uint32_t feature) {
     RBC_KEEP_ERRNO;
     switch (feature) {
     case RBCORE_FEATURE_KERNEL_RING:
-        return rbc_map_probe_ring(BPF_MAP_TYPE_RINGBUF);
+        return rbc_map_probe_ring(BPF_MAP_TYPE_RINGBUF, 0);
+    case RBCORE_FEATURE_OVERWRITE:
+        return rbc_map_probe_ring(BPF_MAP_TYPE_RINGBUF, RBC_MAP_OVERWRITE);
     case RBCORE_FEATURE_MEMORY_RING:
         return probe_memory_ring();
     case RBCORE_FEATURE_USER_RING:
-        return rbc_map_probe_ring(RBC_MAP_TYPE_USER_RING);
+        return rbc_map_probe_ring(RBC_MAP_TYPE_USER_RING, 0);
     default:
         return 0;
     }

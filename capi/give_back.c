@@ -322,16 +322,8 @@ static uint64_t first_held(const rbc_ring *self, uint64_t from, uint64_t to) {
     return to;
 }
 
-/*
- * Advances over the finished prefix. Of several threads at once the first does the work for all:
- * the others only raise the number, and it starts again until it has seen the last raise. So nobody
- * waits for anybody, and no release goes unnoticed.
- */
-static void advance_over_released(rbc_ring *self) {
-    /* What led here (a cleared bit, a ring made armed) is seen by the thread that is at work. */
-    if (atomic_fetch_add(&self->advancing, 1) != 0) {
-        return;
-    }
+/* What the thread at work does, until it has seen all releases. */
+static void work_on_releases(rbc_ring *self) {
     uint32_t seen = 1;
     do {
         seen = atomic_load(&self->advancing);
@@ -344,6 +336,18 @@ static void advance_over_released(rbc_ring *self) {
             publish_held_back(self);
         }
     } while (!atomic_compare_exchange_strong(&self->advancing, &seen, 0));
+}
+
+/*
+ * Advances over the finished prefix. Of several threads at once the first does the work for all:
+ * the others only raise the number, and it starts again until it has seen the last raise. So nobody
+ * waits for anybody, and no release goes unnoticed.
+ */
+static void advance_over_released(rbc_ring *self) {
+    /* What led here (a cleared bit, a ring made armed) is seen by the thread that is at work. */
+    if (atomic_fetch_add(&self->advancing, 1) == 0) {
+        work_on_releases(self);
+    }
 }
 
 /* Releases the leading records that are of one ring. Returns how many of them were held. */
@@ -396,6 +400,23 @@ void rbc_ring_publish(rbc_ring *self) {
         advance_over_released(self);
     } else {
         publish_held_back(self);
+    }
+}
+
+void rbc_ring_jump(rbc_ring *self, uint64_t position) {
+    const bool is_release = self->reader->is_release;
+    uint32_t idle = 0;
+    /* Nobody may look for what is held between here and there. He who does is about to finish. */
+    while (is_release && !atomic_compare_exchange_weak(&self->advancing, &idle, 1)) {
+        idle = 0;
+        rbc_relax();
+    }
+    atomic_store_explicit(&self->last_pos, position, memory_order_relaxed);
+    atomic_store_explicit(&self->read_pos, position, memory_order_release);
+    self->handed_end = position;
+    advance_to(self, position);
+    if (is_release) {
+        work_on_releases(self);
     }
 }
 

@@ -60,6 +60,9 @@ typedef struct rbc_passed {
  */
 void rbc_ring_handed_out(rbc_ring *self, const rbc_passed *passed);
 
+/* Goes on at a later position. Nothing may be held; the reading thread only. */
+void rbc_ring_jump(rbc_ring *self, uint64_t position);
+
 /* Whether records of the ring are with the user. The reading thread only. */
 bool rbc_ring_has_held(const rbc_ring *self);
 

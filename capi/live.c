@@ -6,13 +6,66 @@
 
 #include <string.h>
 
-rbc_live rbc_live_of(const rbc_mapping *mapping, bool is_overwrite) {
+/*
+ * Why a copy is sound
+ *
+ * Call p a position that was copied, and q = p + size the one that shares its place. Producers
+ * write at q only after a reserve of a record that covers it, which, under their lock,
+ *   1. stores overwrite_pos, which is then after p            (overwrite mode)
+ *      or loads consumer_pos and finds it after p             (normal ring)
+ *   2. stores the header, then with release producer_pos, which is then after q.
+ * The record's data is written after that. Here the copy is loaded, then comes a full fence, then
+ * the positions are loaded. Let the copy have seen anything that was written at q.
+ *
+ * Overwrite mode, x86: stores become visible in order, so the store of overwrite_pos is visible as
+ * well, and loads are done in order: overwrite_pos is found to be after p.
+ *
+ * Normal ring: either of two is enough.
+ *   - consumer_pos. Its store was seen by the producer before he wrote (load-acquire, then the
+ *     store), and what he wrote was seen by us: it is found to be after p. So with consumer_pos
+ *     not after p nothing was overwritten; on any processor.
+ *   - producer_pos. On x86 it was stored before the data, so for data it is found to be after q.
+ *     Only the 8 bytes of the header come before it. So with producer_pos + 8 not after q nothing
+ *     was overwritten, also where the consumer is already further.
+ *
+ * Processors that reorder stores (arm64): neither overwrite_pos nor producer_pos holds back what
+ * its producer stores later, header and data. But the lock does: when anything of the next
+ * reserve is visible, all positions of the one before are. So one reserve at most is ahead of the
+ * producer_pos that we find, and nothing is written further than the span of its record: with
+ * producer_pos + span not after q nothing was overwritten. The span is not known; a quarter of the
+ * ring stands for it (GUARD_PART). Records in a ring that is looked at so, larger than that, can
+ * be torn on such a processor; documentation says so. Producers of memory rings in overwrite mode
+ * have a fence after the store of overwrite_pos: no guard is needed for them.
+ *
+ * Completeness: the header without BUSY is loaded (acquire) before the copy begins, or pending_pos
+ * is, which the kernel stores after it saw such headers: the data that belongs to it is visible.
+ *
+ * "After" is meant by signed differences. overwrite_pos and consumer_pos may be after a
+ * producer_pos that was loaded before them.
+ */
+#define GUARD_PART 4
+
+#if defined(__x86_64__) && !defined(RBCORE_WEAK_ORDER)
+#define STORES_IN_ORDER 1
+#else
+#define STORES_IN_ORDER 0 /* RBCORE_WEAK_ORDER: for tests of that on x86 */
+#endif
+
+static uint64_t guard_of(size_t data_size, bool is_overwrite, bool is_memory) {
+    if (is_overwrite && (is_memory || STORES_IN_ORDER)) {
+        return 0;
+    }
+    return STORES_IN_ORDER ? RBC_HEADER_SIZE : data_size / GUARD_PART;
+}
+
+rbc_live rbc_live_of(const rbc_mapping *mapping, bool is_overwrite, bool is_memory) {
     const _Atomic uint64_t *produced = (const _Atomic uint64_t *)(void *)mapping->producer_page;
     return (rbc_live){.mapping = mapping,
                       .consumer_pos = (const _Atomic uint64_t *)(void *)mapping->consumer_page,
                       .producer_pos = &produced[0],
                       .pending_pos = &produced[1],
-                      .overwrite_pos = is_overwrite ? &produced[2] : NULL};
+                      .overwrite_pos = is_overwrite ? &produced[2] : NULL,
+                      .guard = guard_of(mapping->data_size, is_overwrite, is_memory)};
 }
 
 static uint64_t load(const _Atomic uint64_t *position) {
@@ -55,19 +108,74 @@ rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from) {
     return (rbc_live_end){.position = at, .producer_pos = producer, .why = why};
 }
 
-uint64_t rbc_live_sound(const rbc_live *self, uint64_t from) {
-    rbc_full_fence();
-    if (self->overwrite_pos == NULL) {
-        uint64_t producer = load(self->producer_pos);
-        if (!rbc_is_after(producer + RBC_HEADER_SIZE, from + self->mapping->data_size)) {
-            return from;
-        }
-    }
-    uint64_t oldest = rbc_live_oldest(self);
-    return rbc_is_after(oldest, from) ? oldest : from;
+/* Whether a place is further from being written than any producer can be, seen from `producer`. */
+static bool is_past_guard(const rbc_live *self, uint64_t position, uint64_t producer) {
+    return !rbc_is_after(producer + self->guard, position + self->mapping->data_size);
 }
 
+static uint64_t sound_in_normal(const rbc_live *self, uint64_t from) {
+    if (is_past_guard(self, from, load(self->producer_pos))) {
+        return from;
+    }
+    uint64_t consumer = load(self->consumer_pos);
+    return rbc_is_after(consumer, from) ? consumer : from;
+}
+
+/*
+ * The first record past the guard, found by walking over those before, which may be torn already.
+ * The kernel's headers say in which page they are: one that was torn does not agree with the first,
+ * or the first with the second. Then it is producer_pos.
+ */
+static uint64_t walk_past_guard(const rbc_live *self, uint64_t at, uint64_t from,
+                                uint64_t producer) {
+    const uint64_t page = self->mapping->page_size, mask = self->mapping->data_size - 1;
+    uint32_t first_page = 0;
+    for (uint64_t start = at; !is_past_guard(self, at, producer) || rbc_is_after(from, at);) {
+        const rbc_header *header = rbc_header_at(self->mapping, at);
+        uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
+        uint32_t owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
+        uint32_t page_of_data = owner - (uint32_t)((at & mask) / page);
+        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
+        first_page = at == start ? page_of_data : first_page;
+        if (length & RBC_BUSY || span > producer - at || page_of_data != first_page) {
+            return producer;
+        }
+        at += span;
+    }
+    return at;
+}
+
+static uint64_t sound_in_overwritten(const rbc_live *self, uint64_t from) {
+    uint64_t producer = load(self->producer_pos), oldest = load(self->overwrite_pos);
+    uint64_t sound = rbc_is_after(oldest, from) ? oldest : from;
+    return self->guard == 0 || is_past_guard(self, sound, producer)
+               ? sound
+               : walk_past_guard(self, oldest, from, producer);
+}
+
+uint64_t rbc_live_sound(const rbc_live *self, uint64_t from) {
+    rbc_full_fence();
+    return self->overwrite_pos != NULL ? sound_in_overwritten(self, from)
+                                       : sound_in_normal(self, from);
+}
+
+/* Others may write there at this moment, which no word of the language is for. */
+#ifdef RBCORE_THREAD_SANITIZER
+__attribute__((no_sanitize("thread"), noinline)) static void copy(void *to, const void *from,
+                                                                  size_t bytes) {
+    volatile uint64_t *target = to;
+    const volatile uint64_t *source = from;
+    for (size_t i = 0; i < bytes / sizeof(*target); i++) {
+        target[i] = source[i];
+    }
+}
+#else
+static void copy(void *to, const void *from, size_t bytes) {
+    memcpy(to, from, bytes);
+}
+#endif
+
 uint64_t rbc_live_copy(const rbc_live *self, void *to, uint64_t from, size_t bytes) {
-    memcpy(to, rbc_header_at(self->mapping, from), bytes);
+    copy(to, rbc_header_at(self->mapping, from), bytes);
     return rbc_live_sound(self, from);
 }

@@ -19,12 +19,13 @@ typedef struct rbc_live {
     const _Atomic uint64_t *producer_pos;
     const _Atomic uint64_t *pending_pos;
     const _Atomic uint64_t *overwrite_pos; /* NULL: not in overwrite mode */
+    uint64_t guard; /* bytes after producer_pos that may have been written already; see live.c */
 } rbc_live;
 
 /* More is copied in pieces, each of which is looked after: the less of it can be overtaken. */
 #define RBC_LIVE_PIECE ((size_t)65536)
 
-rbc_live rbc_live_of(const rbc_mapping *mapping, bool is_overwrite);
+rbc_live rbc_live_of(const rbc_mapping *mapping, bool is_overwrite, bool is_memory);
 
 /* Whether a position comes after another; they are never further apart than 2^63. */
 static inline bool rbc_is_after(uint64_t position, uint64_t other) {

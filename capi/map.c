@@ -15,17 +15,19 @@ static int bpf(enum bpf_cmd command, union bpf_attr *attr) {
     return result < 0 ? -errno : (int)result;
 }
 
-int rbc_map_open_path(const char *path) {
+int rbc_map_open_path(const char *path, uint32_t flags) {
     union bpf_attr attr;
     memset(&attr, 0, sizeof(attr));
     attr.pathname = (uintptr_t)path;
+    attr.file_flags = flags;
     return bpf(BPF_OBJ_GET, &attr);
 }
 
-int rbc_map_open_id(uint32_t id) {
+int rbc_map_open_id(uint32_t id, uint32_t flags) {
     union bpf_attr attr;
     memset(&attr, 0, sizeof(attr));
     attr.map_id = id;
+    attr.open_flags = flags;
     return bpf(BPF_MAP_GET_FD_BY_ID, &attr);
 }
 
@@ -133,11 +135,12 @@ int rbc_map_read_losses(int fd, uint64_t *records) {
     return error;
 }
 
-int rbc_map_probe_ring(uint32_t type) {
+int rbc_map_probe_ring(uint32_t type, uint32_t flags) {
     union bpf_attr attr;
     memset(&attr, 0, sizeof(attr));
     attr.map_type = type;
     attr.max_entries = (uint32_t)sysconf(_SC_PAGESIZE);
+    attr.map_flags = flags;
     int fd = bpf(BPF_MAP_CREATE, &attr);
     if (fd >= 0) {
         close(fd);

@@ -10,8 +10,9 @@
 /* Since Linux 6.19; older headers lack it. */
 #define RBC_MAP_OVERWRITE (1U << 19)
 
-int rbc_map_open_path(const char *path);
-int rbc_map_open_id(uint32_t id);
+/* flags: 0, or BPF_F_RDONLY. */
+int rbc_map_open_path(const char *path, uint32_t flags);
+int rbc_map_open_id(uint32_t id, uint32_t flags);
 
 /*
  * Whether this kernel counts positions in 64 bits, as all of this library does: its own unsigned
@@ -30,7 +31,7 @@ int rbc_map_read_losses(int fd, uint64_t *records);
 
 #define RBC_MAP_TYPE_USER_RING 31 /* BPF_MAP_TYPE_USER_RINGBUF: older headers lack it */
 
-/* 1 if the kernel has ring buffers of this map type, 0 if not. */
-int rbc_map_probe_ring(uint32_t type);
+/* 1 if the kernel has ring buffers of this map type with these flags, 0 if not. */
+int rbc_map_probe_ring(uint32_t type, uint32_t flags);
 
 #endif

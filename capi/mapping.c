@@ -63,12 +63,13 @@ static int place_producer_page(const rbc_mapping *self, int fd, int protection) 
 
 /* What may be written comes first: of a descriptor that does not allow it that is -EACCES, while
  * the kernel has -EINVAL for the rest. */
-int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size) {
+int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size, rbc_mapping_side side) {
+    int consumed = side == RBC_TAP_SIDE ? PROT_READ : PROT_READ | PROT_WRITE;
     int error = reserve(out, data_size, rbc_page_size());
     if (error != 0) {
         return error;
     }
-    error = place_consumer_page(out, fd, PROT_READ | PROT_WRITE);
+    error = place_consumer_page(out, fd, consumed);
     if (error == 0) {
         error = place_producer_page(out, fd, PROT_READ);
     }
@@ -96,12 +97,13 @@ int rbc_mapping_open_user_map(rbc_mapping *out, int fd, size_t data_size) {
 static int map_memory(rbc_mapping *out, int fd, size_t data_size, size_t page_size,
                       rbc_mapping_side side) {
     int writable = PROT_READ | PROT_WRITE;
+    int consumed = side == RBC_TAP_SIDE ? PROT_READ : writable;
     int produced = side == RBC_PRODUCER_SIDE ? writable : PROT_READ;
     int error = reserve(out, data_size, page_size);
     if (error != 0) {
         return error;
     }
-    error = place(out->consumer_page, page_size, writable, fd, 0);
+    error = place(out->consumer_page, page_size, consumed, fd, 0);
     if (error == 0) {
         error = place(out->producer_page, page_size + data_size, produced, fd, page_size);
     }
@@ -111,6 +113,32 @@ static int map_memory(rbc_mapping *out, int fd, size_t data_size, size_t page_si
     if (error != 0) {
         munmap(first_guard(out), total_size(out));
         memset(out, 0, sizeof(*out));
+    }
+    return error;
+}
+
+static int place_twice(const rbc_mapping *self, int fd) {
+    const int writable = PROT_READ | PROT_WRITE;
+    if (ftruncate(fd, (off_t)self->data_size) != 0) {
+        return -errno;
+    }
+    int error = place(self->data, self->data_size, writable, fd, 0);
+    return error != 0 ? error
+                      : place(self->data + self->data_size, self->data_size, writable, fd, 0);
+}
+
+int rbc_mapping_open_copy(rbc_mapping *out, size_t data_size) {
+    int error = reserve(out, data_size, rbc_page_size());
+    if (error != 0) {
+        return error;
+    }
+    int fd = memfd_create("rbcore copy", MFD_CLOEXEC);
+    error = fd < 0 ? -errno : place_twice(out, fd);
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (error != 0) {
+        rbc_mapping_close(out);
     }
     return error;
 }

@@ -18,7 +18,12 @@ typedef struct rbc_mapping {
     size_t page_size;
 } rbc_mapping;
 
-typedef enum rbc_mapping_side { RBC_CONSUMER_SIDE, RBC_PRODUCER_SIDE } rbc_mapping_side;
+/* Who maps a ring. A tap only looks. */
+typedef enum rbc_mapping_side {
+    RBC_CONSUMER_SIDE,
+    RBC_PRODUCER_SIDE,
+    RBC_TAP_SIDE
+} rbc_mapping_side;
 
 /* The page size of this system. */
 size_t rbc_page_size(void);
@@ -26,8 +31,10 @@ size_t rbc_page_size(void);
 /* Whether a ring can have this size: a power of two of at least a page. */
 int rbc_ring_size_is_valid(size_t size, size_t page_size);
 
-/* Maps a BPF_MAP_TYPE_RINGBUF for its consumer. Returns 0 or a negative errno of mmap(2). */
-int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size);
+/*
+ * Maps a BPF_MAP_TYPE_RINGBUF for its consumer or a tap. Returns 0 or a negative errno of mmap(2).
+ */
+int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size, rbc_mapping_side side);
 
 /* The same of a BPF_MAP_TYPE_USER_RINGBUF for its producer. */
 int rbc_mapping_open_user_map(rbc_mapping *out, int fd, size_t data_size);
@@ -38,6 +45,9 @@ int rbc_mapping_open_user_map(rbc_mapping *out, int fd, size_t data_size);
  */
 int rbc_mapping_open_memory(rbc_mapping *out, int fd, size_t data_size, size_t page_size,
                             rbc_mapping_side side);
+
+/* Memory of our own that is laid out like a ring's data, in two copies, without its pages. */
+int rbc_mapping_open_copy(rbc_mapping *out, size_t data_size);
 
 /* Unmaps; nothing happens for a mapping that was never opened (all zero). */
 void rbc_mapping_close(rbc_mapping *self);

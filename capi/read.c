@@ -247,12 +247,13 @@ static int look_parked(rbcore_reader *self, rbc_look *what) {
 
 /*
  * Whether records can come for which nobody wakes us: producers wake only for the record at
- * consumer_pos, so not while the user holds some; not at all if they die; nor if we do not listen.
+ * consumer_pos, so not while the user holds some, nor for a tap while the consumer lags; not at all
+ * if they die; nor if we do not listen.
  */
 static bool must_look_by_itself(const rbcore_reader *self) {
     for (unsigned i = 0; i < self->ring_count; i++) {
         const rbc_ring *ring = self->rings[i];
-        bool is_deaf = ring->is_silent && !rbc_pace_has_timer(ring);
+        bool is_deaf = (ring->is_silent || ring->is_tap) && !rbc_pace_has_timer(ring);
         if (rbc_ring_has_held(ring) || (ring->is_memory && ring->head_is_busy) || is_deaf) {
             return true;
         }

@@ -4,6 +4,7 @@
 #include "give_back.h"
 #include "keep_errno.h"
 #include "memory_ring.h"
+#include "shadow.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -20,6 +21,11 @@ static_assert(__atomic_always_lock_free(sizeof(uint64_t), 0),
  */
 static uint64_t load_producer_pos(const rbc_ring *self) {
     return atomic_load_explicit(self->producer_pos, memory_order_acquire);
+}
+
+/* Up to here there is something to read in place, or in the copy after it was filled up. */
+static uint64_t find_end(rbc_ring *self) {
+    return self->shadow == NULL ? load_producer_pos(self) : rbc_shadow_refill(self);
 }
 
 /*
@@ -44,23 +50,42 @@ static bool is_reachable(const rbc_ring *self, uint64_t from, uint64_t position,
     return true;
 }
 
-int rbc_ring_load_positions(rbc_ring *self, uint64_t committed) {
-    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_relaxed);
-    uint64_t producer = load_producer_pos(self);
-    if (consumer % 8 != 0 || producer % 8 != 0 || producer - consumer > self->mapping.data_size) {
-        return -EBADMSG;
-    }
-    uint64_t start = consumer;
-    if (committed - consumer <= producer - consumer &&
-        is_reachable(self, consumer, committed, producer)) {
-        start = committed;
-    }
+static void start_at(rbc_ring *self, uint64_t start, uint64_t consumer) {
     atomic_init(&self->read_pos, start);
     atomic_init(&self->user_pos, start);
     atomic_init(&self->last_pos, start);
     self->published_pos = consumer;
     self->handed_end = start;
     self->usual_span = RBC_HEADER_SIZE;
+    self->start_pos = start;
+}
+
+int rbc_ring_load_positions(rbc_ring *self, uint64_t committed) {
+    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_relaxed);
+    uint64_t producer = load_producer_pos(self);
+    if (consumer % 8 != 0 || producer % 8 != 0 || producer - consumer > self->mapping.data_size) {
+        return -EBADMSG;
+    }
+    bool goes_on = committed - consumer <= producer - consumer &&
+                   is_reachable(self, consumer, committed, producer);
+    start_at(self, goes_on ? committed : consumer, consumer);
+    return 0;
+}
+
+/*
+ * There the producers do not wait for consumer_pos: what they overwrote since is found out by the
+ * first refill, and counted as lost.
+ */
+int rbc_ring_load_live_positions(rbc_ring *self, uint64_t committed) {
+    const rbc_live *live = &self->shadow->live;
+    uint64_t consumer = atomic_load_explicit(live->consumer_pos, memory_order_relaxed);
+    uint64_t producer = load_producer_pos(self);
+    if (consumer % 8 != 0 || producer % 8 != 0 || rbc_is_after(consumer, producer)) {
+        return -EBADMSG;
+    }
+    bool goes_on = committed % 8 == 0 && committed - consumer <= producer - consumer;
+    start_at(self, goes_on ? committed : consumer, consumer);
+    rbc_shadow_start(self, self->start_pos);
     return 0;
 }
 
@@ -113,11 +138,11 @@ static_assert(offsetof(rbcore_record, ring) == offsetof(rbcore_record, size) + 4
               "size, ring and flags are one word");
 
 /* The size, ring and flags of a record in one word: stores are what limits the loop below. */
-static inline uint64_t rest_of_record(uint32_t size, uint16_t ring) {
+static inline uint64_t rest_of_record(uint32_t size, const rbc_ring *ring) {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    return (uint64_t)ring << 32 | size;
+    return (uint64_t)ring->record_flags << 48 | (uint64_t)ring->index << 32 | size;
 #else
-    return (uint64_t)size << 32 | (uint64_t)ring << 16;
+    return (uint64_t)size << 32 | (uint64_t)ring->index << 16 | ring->record_flags;
 #endif
 }
 
@@ -133,7 +158,7 @@ static inline uint64_t rest_of_record(uint32_t size, uint16_t ring) {
 static inline size_t hand_out_run(const rbc_ring *self, walk *at, uint32_t length,
                                   rbcore_record *record, size_t max) {
     const uint64_t span = rbc_record_span(length);
-    const uint64_t rest = rest_of_record(length, self->index);
+    const uint64_t rest = rest_of_record(length, self);
     rbcore_record *const first = record, *const end = record + max;
     unsigned char *last = at->producer - span;
     last = last < at->wrap ? last : at->wrap - RBC_HEADER_SIZE;
@@ -165,18 +190,20 @@ static inline size_t hand_out_span(const rbc_ring *self, walk *at, uint32_t leng
                          .stride = (uint32_t)span,
                          .size = length,
                          .count = (uint32_t)count,
-                         .ring = self->index};
+                         .ring = self->index,
+                         .flags = self->record_flags};
     walk_to(at, header, span, self->mapping.data_size);
     return count;
 }
 
 /* Passes a discarded record. Returns whether the bound on them allowed it. */
-static bool pass_discarded(const rbc_ring *self, walk *at, uint64_t span, rbc_scan *scan) {
+static bool pass_discarded(rbc_ring *self, walk *at, uint64_t span, rbc_scan *scan) {
     if (scan->skips_left == 0) {
         return false;
     }
     scan->skips_left--;
     at->discards++;
+    rbc_count(&self->passed_bytes, span);
     at->tail += span;
     walk_to(at, at->header + span, span, self->mapping.data_size);
     return true;
@@ -250,10 +277,18 @@ static void note_high_water(rbc_ring *self, uint64_t filled) {
     }
 }
 
+/* What was just handed out begins with this record, or this span: if some before were lost. */
+static void mark_loss(rbc_ring *self, rbcore_record *record, rbcore_span *span) {
+    if (self->shadow->lost_before_next) {
+        *(span != NULL ? &span->flags : &record->flags) |= RBCORE_RECORD_LOST_BEFORE;
+        self->shadow->lost_before_next = false;
+    }
+}
+
 rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
-    uint64_t start = rbc_get(&self->read_pos), producer = load_producer_pos(self);
-    bool broken = atomic_load_explicit(&self->broken, memory_order_relaxed);
     self->head_is_busy = false;
+    uint64_t producer = find_end(self), start = rbc_get(&self->read_pos);
+    bool broken = atomic_load_explicit(&self->broken, memory_order_relaxed);
     if (producer == start && !broken) {
         self->pace.drained = true;
         return RBC_SCAN_EMPTY;
@@ -266,12 +301,19 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
     note_high_water(self, filled);
     self->pace.was_half_full = filled >= self->mapping.data_size / 2;
     walk at = walk_from(self, start, producer);
+    rbcore_span *const first_span = scan->spans;
     size_t first = scan->count;
     rbc_scan_end why = walk_records(self, scan, &at);
+    if (self->shadow != NULL) {
+        why = rbc_shadow_scanned(self, why, walk_position(&at));
+    }
     if (why == RBC_SCAN_BROKEN) {
         atomic_store_explicit(&self->broken, true, memory_order_relaxed);
     }
     size_t found = scan->count - first;
+    if (self->shadow != NULL && found > 0) {
+        mark_loss(self, scan->records + first, first_span);
+    }
     atomic_store_explicit(&self->largest_span, at.largest, memory_order_relaxed);
     scan->bytes += at.bytes;
     rbc_count(&self->records, found);
@@ -292,7 +334,7 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
 }
 
 void rbc_ring_skip_to_latest(rbc_ring *self) {
-    uint64_t position = rbc_get(&self->read_pos), producer = load_producer_pos(self);
+    uint64_t producer = find_end(self), position = rbc_get(&self->read_pos);
     uint64_t last = position;
     if (!producer_pos_is_possible(self, producer, position)) {
         return; /* the first scan will say so */
@@ -308,8 +350,29 @@ void rbc_ring_skip_to_latest(rbc_ring *self) {
         last = position;
         position += span;
         rbc_count(&self->skipped, 1);
+        rbc_count(&self->passed_bytes, span);
     }
     rbc_ring_handed_out(self, &(rbc_passed){.last = last, .position = position});
+}
+
+static void pass_abandoned(rbc_ring *self, uint64_t position, uint64_t span) {
+    rbc_count(&self->abandoned, 1);
+    rbc_count(&self->passed_bytes, span);
+    rbc_ring_handed_out(self, &(rbc_passed){.last = position, .position = position + span});
+}
+
+/*
+ * An unfinished record that was copied: the producers themselves had passed it (pending_pos), for
+ * its own is dead. Returns false if the record at read_pos is none.
+ */
+static bool skip_copied_unfinished(rbc_ring *self, uint64_t position, uint64_t end) {
+    uint32_t length = rbc_get_length(self, position);
+    uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
+    if (!(length & RBC_BUSY) || span > end - position) {
+        return false;
+    }
+    pass_abandoned(self, position, span);
+    return true;
 }
 
 bool rbc_ring_skip_abandoned(rbc_ring *self) {
@@ -319,7 +382,11 @@ bool rbc_ring_skip_abandoned(rbc_ring *self) {
         return false;
     }
     uint64_t position = rbc_get(&self->read_pos), producer = load_producer_pos(self);
-    rbc_header *header = rbc_ring_header(self, position);
+    if (self->shadow != NULL && rbc_get(&self->shadow->end) != position) {
+        return skip_copied_unfinished(self, position, rbc_get(&self->shadow->end));
+    }
+    const rbc_mapping *mapping = self->shadow == NULL ? &self->mapping : &self->shadow->ring;
+    rbc_header *header = rbc_header_at(mapping, position);
     uint32_t owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
     if (!(owner & RBC_TOKEN_BIT)) {
         return false; /* not by a producer of this library: who knows what becomes of it */
@@ -329,21 +396,26 @@ bool rbc_ring_skip_abandoned(rbc_ring *self) {
         return false;
     }
     /* Loaded after the producer's end was established: it may have finished the record before. */
-    uint32_t length = load_length(rbc_ring_header(self, position));
+    uint32_t length = load_length(header);
     uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
-    if (!(length & RBC_BUSY)) {
+    if (!(length & RBC_BUSY) || (self->shadow != NULL && rbc_shadow_is_overtaken(self))) {
         return true; /* the scan will say what it is */
     }
     if (span > producer - position) {
         atomic_store_explicit(&self->broken, true, memory_order_relaxed);
         return true;
     }
-    rbc_count(&self->abandoned, 1);
-    rbc_ring_handed_out(self, &(rbc_passed){.last = position, .position = position + span});
+    if (self->shadow != NULL && !rbc_shadow_pass(self, span)) {
+        return false;
+    }
+    pass_abandoned(self, position, span);
     return true;
 }
 
 bool rbc_ring_has_news(rbc_ring *self) {
+    if (self->shadow != NULL) {
+        return rbc_shadow_has_news(self);
+    }
     uint64_t position = atomic_load_explicit(&self->read_pos, memory_order_acquire);
     return load_producer_pos(self) != position &&
            !(load_length(rbc_ring_header(self, position)) & RBC_BUSY);

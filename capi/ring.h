@@ -39,7 +39,8 @@ static inline uint64_t rbc_record_span(uint32_t size) {
 
 typedef struct rbc_ring {
     rbcore_reader *reader;
-    rbc_mapping mapping;
+    rbc_mapping mapping;            /* its data may be the shadow's */
+    struct rbc_shadow *shadow;      /* NULL: the ring is read in place */
     _Atomic uint64_t *consumer_pos; /* in the consumer page */
     _Atomic uint64_t *producer_pos; /* in the producer page */
 
@@ -56,6 +57,7 @@ typedef struct rbc_ring {
     uint16_t index;                /* in the reader's slots */
     bool head_is_busy;             /* the last scan ended at a record that is being written */
     unsigned busy_scans;           /* scans in a row that got nowhere because of that */
+    uint16_t record_flags;         /* of all its records */
     unsigned doubts;               /* how often it was asked whether that record's producer lives */
     atomic_bool broken;            /* its content is impossible */
     uint64_t flush_pos;            /* a flush is complete when read_pos gets here */
@@ -69,12 +71,15 @@ typedef struct rbc_ring {
     /* Statistics: each has one writer at a time. */
     _Atomic uint64_t records, bytes, discards, abandoned, high_water;
     _Atomic uint64_t skipped;
+    _Atomic uint64_t passed_bytes; /* of what was neither handed out nor lost */
+    uint64_t start_pos;            /* where reading began */
 
     /* What never changes after it was added. */
     uint64_t cookie;
     uint64_t map_id; /* RBCORE_UNKNOWN: a memory ring */
     ino_t inode;     /* of a memory ring */
     bool is_memory;
+    bool is_tap;      /* RBCORE_SOURCE_TAP: another reader may consume it */
     bool from_latest; /* RBCORE_SOURCE_LATEST */
     bool is_guarded;
     int fd;      /* of the map, or of the memory */
@@ -108,6 +113,9 @@ typedef struct rbc_scan {
  * if the positions are impossible.
  */
 int rbc_ring_load_positions(rbc_ring *self, uint64_t committed);
+
+/* The same for a ring with a shadow, whose positions are further apart than its size. */
+int rbc_ring_load_live_positions(rbc_ring *self, uint64_t committed);
 
 /* Hands out records from read_pos on: one turn. The reading thread only. */
 rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan);

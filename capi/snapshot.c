@@ -4,6 +4,7 @@
 #include "keep_errno.h"
 #include "live.h"
 #include "reader.h"
+#include "shadow.h"
 #include "sized.h"
 
 #include <stdlib.h>
@@ -115,8 +116,18 @@ static void describe(rbcore_snapshot *self, const rbc_ring *ring, const rbc_live
     self->ring = ring->index;
 }
 
+/*
+ * Where the content begins. What we gave back is none any more, also where the kernel does not know
+ * it yet; but in overwrite mode all is there until it is overwritten.
+ */
+static uint64_t oldest_of(const rbc_ring *ring, const rbc_live *live) {
+    return ring->shadow != NULL ? rbc_live_oldest(live) : rbc_get(&ring->user_pos);
+}
+
 static int take(rbcore_snapshot *self, const rbc_ring *ring) {
-    const rbc_live live = rbc_live_of(&ring->mapping, false);
+    const rbc_live live = ring->shadow != NULL
+                              ? ring->shadow->live
+                              : rbc_live_of(&ring->mapping, false, ring->is_memory);
     self->info = defaults;
     self->next = 0;
     int error = make_room(self, ring->mapping.data_size);
@@ -124,20 +135,30 @@ static int take(rbcore_snapshot *self, const rbc_ring *ring) {
         return error;
     }
     describe(self, ring, &live);
-    /* What was given back is no content any more, also where the kernel does not know it yet. */
-    const uint64_t oldest = rbc_get(&ring->user_pos);
+    const uint64_t oldest = oldest_of(ring, &live);
     error = copy_content(self, &live, oldest);
     for (int i = 1; error == -EAGAIN && i < ATTEMPTS; i++) {
-        error = copy_content(self, &live, rbc_get(&ring->user_pos));
+        error = copy_content(self, &live, oldest_of(ring, &live));
     }
     self->info.missed = error == 0 ? self->info.first_pos - oldest : 0;
     return error;
 }
 
-/* Goes on behind the snapshot. */
+/* Goes on behind the snapshot, unless the reader is there already. */
 static void consume(rbc_ring *ring, const rbcore_snapshot *snapshot) {
-    uint64_t end = snapshot->info.end_pos;
-    rbc_ring_handed_out(ring, &(rbc_passed){.last = end, .position = end});
+    uint64_t first = snapshot->info.first_pos, end = snapshot->info.end_pos;
+    uint64_t read_pos = rbc_get(&ring->read_pos);
+    if (!rbc_is_after(end, read_pos)) {
+        return;
+    }
+    uint64_t lost = rbc_is_after(first, read_pos) ? first - read_pos : 0;
+    rbc_count(&ring->passed_bytes, end - read_pos - lost);
+    if (ring->shadow != NULL) {
+        rbc_count(&ring->shadow->lost_bytes, lost);
+        rbc_shadow_skip_to(ring, end);
+    } else {
+        rbc_ring_jump(ring, end);
+    }
 }
 
 static int snapshot_ring(rbcore_reader *reader, rbc_ring *ring, rbcore_snapshot *snapshot,

@@ -4,15 +4,18 @@
 #include "map.h"
 #include "memory_ring.h"
 #include "reader.h"
+#include "shadow.h"
 #include "sized.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define KNOWN_FLAGS (RBCORE_SOURCE_LATEST | RBCORE_SOURCE_INSIST)
+#define KNOWN_FLAGS                                                                                \
+    (RBCORE_SOURCE_LATEST | RBCORE_SOURCE_INSIST | RBCORE_SOURCE_OVERWRITE | RBCORE_SOURCE_TAP)
 
 static const rbcore_source defaults = RBCORE_SOURCE_INIT;
 
@@ -27,6 +30,7 @@ typedef struct rbc_opening {
     size_t data_size;
     uint64_t lock_byte;
     bool lock_is_ours;
+    bool is_overwrite; /* the ring is in overwrite mode */
 } rbc_opening;
 
 const char *rbc_source_missing_field(const rbcore_source *source) {
@@ -65,6 +69,27 @@ static int check_source(rbc_opening *self, const rbcore_source *given) {
     return 0;
 }
 
+/* A ring in overwrite mode is read as one that is, and only such a one. */
+static int check_mode(rbc_opening *self, const char *name) {
+    bool asked = self->source.flags & RBCORE_SOURCE_OVERWRITE;
+    if (self->is_overwrite && !asked) {
+        return rbc_reader_fail(self->reader, -EOPNOTSUPP,
+                               "%s is in overwrite mode: see RBCORE_SOURCE_OVERWRITE", name);
+    }
+    if (asked && !self->is_overwrite) {
+        return rbc_reader_fail(self->reader, -EMEDIUMTYPE, "%s is not in overwrite mode", name);
+    }
+    return 0;
+}
+
+static bool is_tap(const rbc_opening *self) {
+    return self->source.flags & RBCORE_SOURCE_TAP;
+}
+
+static rbc_mapping_side side_of(const rbc_opening *self) {
+    return is_tap(self) ? RBC_TAP_SIDE : RBC_CONSUMER_SIDE;
+}
+
 static void close_once(int fd, int unless) {
     if (fd >= 0 && fd != unless) {
         close(fd);
@@ -74,13 +99,14 @@ static void close_once(int fd, int unless) {
 /* ---- Kernel rings ---- */
 
 int rbc_source_open_map(const rbcore_source *source) {
+    const uint32_t flags = source->flags & RBCORE_SOURCE_TAP ? BPF_F_RDONLY : 0;
     switch (source->kind) {
     case RBCORE_SOURCE_MAP_FD:
         return rbc_duplicate(source->fd);
     case RBCORE_SOURCE_PINNED_PATH:
-        return rbc_map_open_path(source->path);
+        return rbc_map_open_path(source->path, flags);
     default:
-        return rbc_map_open_id(source->map_id);
+        return rbc_map_open_id(source->map_id, flags);
     }
 }
 
@@ -102,6 +128,13 @@ static int open_map_fd(rbc_ring *ring, rbc_opening *self) {
     }
 }
 
+static int check_map_mode(rbc_opening *self, const struct bpf_map_info *info) {
+    char name[48];
+    snprintf(name, sizeof(name), "map %" PRIu32 " (%s)", info->id, info->name);
+    self->is_overwrite = info->map_flags & RBC_MAP_OVERWRITE;
+    return check_mode(self, name);
+}
+
 static int check_map(const rbc_ring *ring, rbc_opening *self, struct bpf_map_info *info) {
     int error = rbc_map_info(ring->fd, info);
     if (error != 0) {
@@ -120,16 +153,12 @@ static int check_map(const rbc_ring *ring, rbc_opening *self, struct bpf_map_inf
                                "map %" PRIu32 " (%s) may be of a kernel that counts in 32 bits",
                                info->id, info->name);
     }
-    if (info->map_flags & RBC_MAP_OVERWRITE) {
-        return rbc_reader_fail(self->reader, -EOPNOTSUPP,
-                               "map %" PRIu32 " (%s) is in overwrite mode", info->id, info->name);
-    }
     if (!rbc_ring_size_is_valid(info->max_entries, rbc_page_size())) {
         return rbc_reader_fail(self->reader, -EBADMSG,
                                "map %" PRIu32 " has the impossible size %" PRIu32, info->id,
                                info->max_entries);
     }
-    return 0;
+    return check_map_mode(self, info);
 }
 
 static int open_map(rbc_ring *ring, rbc_opening *self) {
@@ -146,7 +175,7 @@ static int open_map(rbc_ring *ring, rbc_opening *self) {
     self->data_size = info.max_entries;
     self->lock_byte = info.id; /* all BPF maps share one inode: the byte tells them apart */
     ring->lock_fd = rbc_owner_lock_fd(ring->fd, &self->lock_is_ours);
-    error = rbc_mapping_open_map(&ring->mapping, ring->fd, self->data_size);
+    error = rbc_mapping_open_map(&ring->mapping, ring->fd, self->data_size, side_of(self));
     if (error == -ENODEV) {
         return rbc_reader_fail(self->reader, -EBADFD, "not a BPF map");
     }
@@ -204,19 +233,15 @@ static int open_memory(rbc_ring *ring, rbc_opening *self) {
         return error;
     }
     error = rbc_mapping_open_memory(&ring->mapping, ring->fd, self->data_size, rbc_page_size(),
-                                    RBC_CONSUMER_SIDE);
+                                    side_of(self));
     if (error != 0) {
         return rbc_reader_fail(self->reader, error, "the memory ring cannot be mapped: %s",
                                strerror(-error));
     }
-    bool overwrites;
-    if (rbc_memory_ring_check_layout(&ring->mapping, &overwrites) != 0) {
+    if (rbc_memory_ring_check_layout(&ring->mapping, &self->is_overwrite) != 0) {
         return rbc_reader_fail(self->reader, -EBADFD, "the memory is not laid out as a ring");
     }
-    if (overwrites) {
-        return rbc_reader_fail(self->reader, -EOPNOTSUPP, "the memory ring is in overwrite mode");
-    }
-    return 0;
+    return check_mode(self, "the memory ring");
 }
 
 /* ---- What both have in common ---- */
@@ -243,10 +268,31 @@ static int open_loss_map(rbc_ring *ring, rbc_opening *self) {
     return 0;
 }
 
+/* What is read through a copy: what producers may overwrite without waiting for this reader. */
+static int open_shadow(rbc_ring *ring, rbc_opening *self) {
+    int error = rbc_shadow_open(ring, self->is_overwrite);
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "no memory for a copy of the ring: %s",
+                               strerror(-error));
+    }
+    ring->record_flags = RBCORE_RECORD_COPIED;
+    return 0;
+}
+
+static int load_positions(rbc_ring *ring) {
+    uint64_t committed = ring->is_tap ? 0 : rbc_owner_committed(&ring->owner);
+    return ring->shadow != NULL ? rbc_ring_load_live_positions(ring, committed)
+                                : rbc_ring_load_positions(ring, committed);
+}
+
 static int prepare_reading(rbc_ring *ring, rbc_opening *self) {
     ring->consumer_pos = (_Atomic uint64_t *)(void *)ring->mapping.consumer_page;
     ring->producer_pos = (_Atomic uint64_t *)(void *)ring->mapping.producer_page;
-    int error = rbc_ring_load_positions(ring, rbc_owner_committed(&ring->owner));
+    int error = self->is_overwrite || ring->is_tap ? open_shadow(ring, self) : 0;
+    if (error != 0) {
+        return error;
+    }
+    error = load_positions(ring);
     if (error != 0) {
         return rbc_reader_fail(self->reader, error, "the ring's positions are impossible");
     }
@@ -263,6 +309,10 @@ static int prepare_reading(rbc_ring *ring, rbc_opening *self) {
 }
 
 static int claim(rbc_ring *ring, rbc_opening *self) {
+    if (ring->is_tap) {
+        ring->is_guarded = true; /* it takes nothing that another reader could take from it */
+        return 0;
+    }
     bool insist = self->source.flags & RBCORE_SOURCE_INSIST;
     int error = rbc_owner_claim(&ring->owner, ring->mapping.consumer_page, ring->mapping.page_size,
                                 ring->lock_fd, self->lock_is_ours, self->lock_byte, insist,
@@ -303,6 +353,7 @@ int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *so
     }
     ring->reader = reader;
     ring->cookie = opening.source.cookie;
+    ring->is_tap = is_tap(&opening);
     ring->fd = ring->wake_fd = ring->lock_fd = ring->loss_fd = -1;
     atomic_init(&ring->refs, 1);
     error = open_ring(ring, &opening);
@@ -322,7 +373,11 @@ void rbc_ring_close(rbc_ring *self) {
         rbc_ring_publish(self);
         rbc_owner_yield(&self->owner);
     }
-    rbc_mapping_close(&self->mapping);
+    if (self->shadow != NULL) {
+        rbc_shadow_close(self);
+    } else {
+        rbc_mapping_close(&self->mapping);
+    }
     close_once(self->loss_fd, -1);
     close_once(self->lock_fd, self->fd);
     close_once(self->wake_fd, self->fd);

@@ -3,6 +3,7 @@
 #include "map.h"
 #include "memory_ring.h"
 #include "reader.h"
+#include "shadow.h"
 #include "sized.h"
 
 #include <errno.h>
@@ -68,7 +69,9 @@ static uint64_t bytes_waiting(const rbc_ring *ring) {
 
 static rbcore_ring_stats stats_of(const rbc_ring *ring) {
     /* In the order in which they stand in the ring, so that no difference comes out negative. */
-    uint64_t consumer_pos = atomic_load_explicit(ring->consumer_pos, memory_order_acquire);
+    const _Atomic uint64_t *consumed =
+        ring->shadow != NULL ? ring->shadow->live.consumer_pos : ring->consumer_pos;
+    uint64_t consumer_pos = atomic_load_explicit(consumed, memory_order_acquire);
     uint64_t user_pos = atomic_load_explicit(&ring->user_pos, memory_order_acquire);
     uint64_t read_pos = atomic_load_explicit(&ring->read_pos, memory_order_acquire);
     uint64_t producer_pos = atomic_load_explicit(ring->producer_pos, memory_order_acquire);
@@ -92,6 +95,9 @@ static rbcore_ring_stats stats_of(const rbc_ring *ring) {
         .read_pos = read_pos,
         .user_pos = user_pos,
         .consumer_pos = consumer_pos,
+        .start_pos = ring->start_pos,
+        .passed_bytes = rbc_get(&ring->passed_bytes),
+        .lost_bytes = ring->shadow != NULL ? rbc_get(&ring->shadow->lost_bytes) : 0,
     };
 }
 

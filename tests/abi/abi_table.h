@@ -46,8 +46,8 @@
     FIELD(rbcore_reader_stats, commits, 40, 8, 0)                                                  \
     FIELD(rbcore_reader_stats, wakeups, 48, 8, 0)                                                  \
     FIELD(rbcore_reader_stats, rings, 56, 8, 0)                                                    \
-    STRUCT(rbcore_ring_stats, 136)                                                                 \
-    FIELD(rbcore_ring_stats, size, 0, 8, 136)                                                      \
+    STRUCT(rbcore_ring_stats, 160)                                                                 \
+    FIELD(rbcore_ring_stats, size, 0, 8, 160)                                                      \
     FIELD(rbcore_ring_stats, cookie, 8, 8, 0)                                                      \
     FIELD(rbcore_ring_stats, flags, 16, 8, 0)                                                      \
     FIELD(rbcore_ring_stats, map_id, 24, 8, 0)                                                     \
@@ -64,6 +64,9 @@
     FIELD(rbcore_ring_stats, read_pos, 112, 8, 0)                                                  \
     FIELD(rbcore_ring_stats, user_pos, 120, 8, 0)                                                  \
     FIELD(rbcore_ring_stats, consumer_pos, 128, 8, 0)                                              \
+    FIELD(rbcore_ring_stats, start_pos, 136, 8, 0)                                                 \
+    FIELD(rbcore_ring_stats, passed_bytes, 144, 8, 0)                                              \
+    FIELD(rbcore_ring_stats, lost_bytes, 152, 8, 0)                                                \
     STRUCT(rbcore_identity, 48)                                                                    \
     FIELD(rbcore_identity, size, 0, 8, 48)                                                         \
     FIELD(rbcore_identity, boot_id, 8, 16, 0)                                                      \
@@ -97,6 +100,10 @@
     CONSTANT(SOURCE_PINNED_PATH, 2)                                                                \
     CONSTANT(SOURCE_MAP_ID, 3)                                                                     \
     CONSTANT(SOURCE_MEMORY_RING, 4)                                                                \
+    CONSTANT(FEATURE_OVERWRITE, 4)                                                                 \
+    CONSTANT(SOURCE_OVERWRITE, 4)                                                                  \
+    CONSTANT(SOURCE_TAP, 8)                                                                        \
+    CONSTANT(RECORD_LOST_BEFORE, 2)                                                                \
     CONSTANT(SOURCE_LATEST, 1)                                                                     \
     CONSTANT(SOURCE_INSIST, 2)                                                                     \
     CONSTANT(RINGS_MAX, 1024)                                                                      \

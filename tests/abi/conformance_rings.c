@@ -80,6 +80,9 @@ static void assert_ring_stats(const struct pair *pair) {
     ck_assert_uint_eq(GET(stats.bytes, ring_stats, abandoned), 0);
     ck_assert_uint_eq(GET(stats.bytes, ring_stats, skipped), 0);
     ck_assert_uint_eq(GET(stats.bytes, ring_stats, lost), 1);
+    ck_assert_uint_eq(GET(stats.bytes, ring_stats, start_pos), 0);
+    ck_assert_uint_eq(GET(stats.bytes, ring_stats, passed_bytes), 16);
+    ck_assert_uint_eq(GET(stats.bytes, ring_stats, lost_bytes), 0);
 }
 
 static void assert_reader_stats(const struct pair *pair) {

@@ -181,9 +181,15 @@ START_TEST(source_of_a_reader) {
     struct memory source;
 
     source_of(&source, ring);
-    assert_source_rules(open_then_add, &source, RBCORE_SOURCE_LATEST | RBCORE_SOURCE_INSIST);
+    assert_source_rules(open_then_add, &source,
+                        RBCORE_SOURCE_LATEST | RBCORE_SOURCE_INSIST | RBCORE_SOURCE_OVERWRITE |
+                            RBCORE_SOURCE_TAP);
     SET(source.bytes, source, flags, RBCORE_SOURCE_LATEST | RBCORE_SOURCE_INSIST);
     ck_assert_int_eq(open_then_add(&source), 0);
+    SET(source.bytes, source, flags, RBCORE_SOURCE_TAP);
+    ck_assert_int_eq(open_then_add(&source), 0);
+    SET(source.bytes, source, flags, RBCORE_SOURCE_OVERWRITE);
+    ck_assert_int_eq(open_then_add(&source), -EMEDIUMTYPE);
     ring_close(ring);
 }
 END_TEST

@@ -158,7 +158,7 @@ START_TEST(malformed_sources) {
     s.kind = UINT32_MAX;
     refused(&t, s, -EINVAL, -EINVAL);
     s = t.good;
-    s.flags = 4;
+    s.flags = 16;
     refused(&t, s, -EINVAL, -EINVAL);
     s.flags = RBCORE_SOURCE_LATEST;
     ck_assert_int_eq(open_producer(s), -EINVAL);
