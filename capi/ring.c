@@ -277,10 +277,10 @@ static void note_high_water(rbc_ring *self, uint64_t filled) {
     }
 }
 
-/* What was just handed out begins with this record, or this span: if some before were lost. */
-static void mark_loss(rbc_ring *self, rbcore_record *record, rbcore_span *span) {
+/* These are the flags of what was just handed out first: whether some before it were lost. */
+static void mark_loss(rbc_ring *self, uint16_t *flags) {
     if (self->shadow->lost_before_next) {
-        *(span != NULL ? &span->flags : &record->flags) |= RBCORE_RECORD_LOST_BEFORE;
+        *flags |= RBCORE_RECORD_LOST_BEFORE;
         self->shadow->lost_before_next = false;
     }
 }
@@ -312,7 +312,7 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
     }
     size_t found = scan->count - first;
     if (self->shadow != NULL && found > 0) {
-        mark_loss(self, scan->records + first, first_span);
+        mark_loss(self, first_span != NULL ? &first_span->flags : &scan->records[first].flags);
     }
     atomic_store_explicit(&self->largest_span, at.largest, memory_order_relaxed);
     scan->bytes += at.bytes;
