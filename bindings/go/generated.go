@@ -9,6 +9,8 @@ const (
 	FeatureKernelRing = 1
 	// FeatureMemoryRing: NewMemoryRing
 	FeatureMemoryRing = 2
+	// FeatureOverwrite: BPF maps in overwrite mode (Linux 6.19)
+	FeatureOverwrite = 4
 	// FeatureUserRing: BPF_MAP_TYPE_USER_RINGBUF (Linux 6.1)
 	FeatureUserRing = 8
 	// Unknown: the value of a statistic that is not known, also of one that the library is too old
@@ -59,8 +61,17 @@ type Stats struct {
 	ReadPos uint64
 	// up to here they were given back
 	UserPos uint64
-	// up to here the kernel knows that they were
+	// up to here the kernel knows that they were; with a tap the ring's
 	ConsumerPos uint64
+	// where reading began
+	StartPos uint64
+	// of records that were not handed out, with headers: discarded ones, abandoned, skipped, and
+	// those consumed by a snapshot
+	PassedBytes uint64
+	// overwritten before they were read, with headers (overwrite mode), or freed by the consumer
+	// and reused (tap); with the spans of the records handed out: start_pos + handed out + passed
+	// + lost = read_pos
+	LostBytes uint64
 	// Flags of Stats: its content is impossible (-EBADMSG).
 	Broken bool
 	// Opened without its lock (which somebody holds who is no living reader), or by WithInsist:
