@@ -30,6 +30,9 @@ func statsOf(reader *C.rbcore_reader_stats, ring *C.rbcore_ring_stats) Stats {
 	stats.ReadPos = uint64(ring.read_pos)
 	stats.UserPos = uint64(ring.user_pos)
 	stats.ConsumerPos = uint64(ring.consumer_pos)
+	stats.StartPos = uint64(ring.start_pos)
+	stats.PassedBytes = uint64(ring.passed_bytes)
+	stats.LostBytes = uint64(ring.lost_bytes)
 	stats.Broken = ring.flags&C.RBCORE_RING_BROKEN != 0
 	stats.Unguarded = ring.flags&C.RBCORE_RING_UNGUARDED != 0
 	stats.Paced = ring.flags&C.RBCORE_RING_PACED != 0
@@ -62,11 +65,11 @@ var causes = []struct {
 	{"rbcore_reader_add", syscall.E2BIG, "source is from a newer version and uses what this one does not know"},
 	{"rbcore_reader_add", syscall.EBADF, "fd, event_fd or loss_fd is not an open file descriptor"},
 	{"rbcore_reader_add", syscall.ENOENT, "path or map_id names nothing"},
-	{"rbcore_reader_add", syscall.EMEDIUMTYPE, "the map is not of type BPF_MAP_TYPE_RINGBUF, or the loss map not a BPF_MAP_TYPE_PERCPU_ARRAY of rbcore_bpf.h's values"},
+	{"rbcore_reader_add", syscall.EMEDIUMTYPE, "the map is not of type BPF_MAP_TYPE_RINGBUF, or the loss map not a BPF_MAP_TYPE_PERCPU_ARRAY of rbcore_bpf.h's values; or with RBCORE_SOURCE_OVERWRITE the ring is not in overwrite mode"},
 	{"rbcore_reader_add", syscall.EBADFD, "fd is no BPF map; or no memory ring: not a memfd sealed against changes of its size, or of another size or layout; or event_fd is no non-blocking eventfd"},
-	{"rbcore_reader_add", syscall.EOPNOTSUPP, "the map is in overwrite mode (BPF_F_RB_OVERWRITE), or the memory ring (RBCORE_MEMORY_RING_OVERWRITE), which needs another way of reading; or this is a 32-bit process, and the kernel counts positions in 32 bits, too, or may do so (before Linux 6.3 that is told by uname(2) alone)"},
-	{"rbcore_reader_add", syscall.EACCES, "no permission: the fd is read-only or write-only, or the process lacks the capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN)"},
-	{"rbcore_reader_add", syscall.EPERM, "no permission: the fd is read-only or write-only, or the process lacks the capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN)"},
+	{"rbcore_reader_add", syscall.EOPNOTSUPP, "the ring is in overwrite mode (BPF_F_RB_OVERWRITE of a map, RBCORE_MEMORY_RING_OVERWRITE), and RBCORE_SOURCE_OVERWRITE is missing; or this is a 32-bit process, and the kernel counts positions in 32 bits, too, or may do so (before Linux 6.3 that is told by uname(2) alone)"},
+	{"rbcore_reader_add", syscall.EACCES, "no permission: the fd is write-only, or read-only (which is enough for a tap of a map), or the process lacks the capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN)"},
+	{"rbcore_reader_add", syscall.EPERM, "no permission: the fd is write-only, or read-only (which is enough for a tap of a map), or the process lacks the capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN)"},
 	{"rbcore_reader_add", syscall.EBUSY, "another reader has the ring"},
 	{"rbcore_reader_add", syscall.EBADMSG, "the ring's positions are impossible"},
 	{"rbcore_reader_add", syscall.ENOSPC, "the reader has RBCORE_RINGS_MAX rings, or the user the most epoll registrations"},

@@ -70,6 +70,7 @@ RBCORE_API uint32_t rbcore_version(void);
 /* Features for rbcore_supports. */
 #define RBCORE_FEATURE_KERNEL_RING UINT32_C(1) /* BPF_MAP_TYPE_RINGBUF (Linux 5.8) */
 #define RBCORE_FEATURE_MEMORY_RING UINT32_C(2) /* rbcore_memory_ring_create */
+#define RBCORE_FEATURE_OVERWRITE UINT32_C(4)   /* BPF maps in overwrite mode (Linux 6.19) */
 #define RBCORE_FEATURE_USER_RING UINT32_C(8)   /* BPF_MAP_TYPE_USER_RINGBUF (Linux 6.1) */
 
 /*
@@ -98,8 +99,8 @@ RBCORE_API const char *rbcore_strerror(int error);
  * (close-on-exec), may pass them to other processes, and closes them when it likes: readers and
  * producers keep their own.
  *
- * With RBCORE_MEMORY_RING_OVERWRITE it is like a map with BPF_F_RB_OVERWRITE (Linux 6.19): producers
- * never wait for a reader, and a full ring holds the newest records.
+ * With RBCORE_MEMORY_RING_OVERWRITE it is like a map with BPF_F_RB_OVERWRITE (Linux 6.19):
+ * producers never wait for a reader, and a full ring holds the newest records.
  *
  * Whoever holds the descriptors can write what he likes into the memory. A reader survives that
  * (impossible content is -EBADMSG, never a crash), but cannot keep data from changing under the
@@ -123,6 +124,8 @@ RBCORE_API int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t r
 /* Flags of a source. */
 #define RBCORE_SOURCE_LATEST UINT32_C(1) /* skip the records that are complete when it is added */
 #define RBCORE_SOURCE_INSIST UINT32_C(2) /* open although another reader (or producer) has it */
+#define RBCORE_SOURCE_OVERWRITE UINT32_C(4) /* the ring is in overwrite mode; see below */
+#define RBCORE_SOURCE_TAP UINT32_C(8)       /* only look, beside its reader; see below */
 
 typedef struct rbcore_source {
     size_t size;    /* of this struct */
@@ -178,9 +181,10 @@ typedef struct rbcore_reader_options {
 RBCORE_API int rbcore_reader_options_init(rbcore_reader_options *out, size_t size);
 
 /*
- * A record that was handed out. data points into the ring itself, is aligned to 8 bytes and stays
- * valid and unchanged until the record is given back by rbcore_reader_commit or
- * rbcore_reader_release. (In a memory ring a hostile producer may write there all the same.)
+ * A record that was handed out. data points into the ring itself (with RBCORE_RECORD_COPIED into
+ * the reader's copy of it), is aligned to 8 bytes and stays valid and unchanged until the record is
+ * given back by rbcore_reader_commit or rbcore_reader_release. (In a memory ring a hostile producer
+ * may write there all the same, but not into a copy.)
  */
 typedef struct rbcore_record {
     const void *data;
@@ -190,8 +194,10 @@ typedef struct rbcore_record {
     uint16_t flags;    /* RBCORE_RECORD_COPIED, ... */
 } rbcore_record;
 
-/* Flags of a record: data points into a copy of the ring, as with a snapshot. */
+/* Flags of a record: data points into a copy: of a snapshot, or of a ring that is read so. */
 #define RBCORE_RECORD_COPIED UINT32_C(1)
+/* Records before this one were lost: see rbcore_ring_stats.lost_bytes. */
+#define RBCORE_RECORD_LOST_BEFORE UINT32_C(2)
 
 /*
  * Opens a reader without rings. options is optional. The caller gives it back by
@@ -229,21 +235,45 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  * refused. The other reader is known by a block that it leaves in the ring's consumer page and by a
  * lock; both must speak for a living reader. Readers of other libraries cannot be detected.
  * RBCORE_SOURCE_INSIST opens all the same: only for a reader known to be dead or hung.
+ *
+ * RBCORE_SOURCE_OVERWRITE: a ring in overwrite mode, whose producers do not wait for the reader but
+ * overwrite the oldest records. RBCORE_SOURCE_TAP: a look at a ring beside its reader, whoever that
+ * is: nothing of the ring is written, no position and no owner, and it may be read-only (a map; a
+ * memory ring's descriptor must still allow writing). Both together: a look at a ring in overwrite
+ * mode. In neither case do producers wait for this reader. So it has a copy of the ring, as large
+ * as the ring, which read and next first fill with all records that are complete, in bulk, and
+ * then check: what was overwritten meanwhile is dropped. Records are handed out of the copy
+ * (RBCORE_RECORD_COPIED) and given back like others; all that is said of them holds, besides:
+ *   - Records that were overwritten before they could be copied (tap: that the reader freed, and
+ *     producers used again) are lost. rbcore_ring_stats.lost_bytes counts them, headers included,
+ *     and the next record has RBCORE_RECORD_LOST_BEFORE. It is the oldest that was left (tap: the
+ *     oldest that the ring's reader had not given back). It comes only when all records before are
+ *     given back.
+ *   - A record that does not fit into the copy beside those not given back waits for them.
+ *   - A tap begins with the oldest record that the ring's reader had not given back when it was
+ *     added. It is woken together with that reader, and as long as this one lags behind, or holds
+ *     back a position to be woken less, it looks by the timer: after 50 microseconds, with delays
+ *     that double up to 10 milliseconds while nothing comes. RBCORE_SOURCE_INSIST has no meaning.
+ *   - On processors that reorder stores (arm64) the oldest quarter of a full ring cannot be told
+ *     from what is being overwritten, and counts as lost; and no record may be larger than a
+ *     quarter of the ring. (Not so memory rings in overwrite mode.)
  *   -EINVAL      source->size is absurd, kind or a flag is unknown, or a field that the kind needs
  *                is missing;
  *   -E2BIG       source is from a newer version and uses what this one does not know;
  *   -EBADF       fd, event_fd or loss_fd is not an open file descriptor;
  *   -ENOENT      path or map_id names nothing;
  *   -EMEDIUMTYPE the map is not of type BPF_MAP_TYPE_RINGBUF, or the loss map not a
- *                BPF_MAP_TYPE_PERCPU_ARRAY of rbcore_bpf.h's values;
+ *                BPF_MAP_TYPE_PERCPU_ARRAY of rbcore_bpf.h's values; or with
+ *                RBCORE_SOURCE_OVERWRITE the ring is not in overwrite mode;
  *   -EBADFD      fd is no BPF map; or no memory ring: not a memfd sealed against changes of its
  *                size, or of another size or layout; or event_fd is no non-blocking eventfd;
- *   -EOPNOTSUPP  the map is in overwrite mode (BPF_F_RB_OVERWRITE), or the memory ring
- *                (RBCORE_MEMORY_RING_OVERWRITE), which needs another way of reading; or this is a
+ *   -EOPNOTSUPP  the ring is in overwrite mode (BPF_F_RB_OVERWRITE of a map,
+ *                RBCORE_MEMORY_RING_OVERWRITE), and RBCORE_SOURCE_OVERWRITE is missing; or this is a
  *                32-bit process, and the kernel counts positions in 32 bits, too, or may do so
  *                (before Linux 6.3 that is told by uname(2) alone);
- *   -EACCES, -EPERM  no permission: the fd is read-only or write-only, or the process lacks the
- *                capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN);
+ *   -EACCES, -EPERM  no permission: the fd is write-only, or read-only (which is enough for a tap of
+ *                a map), or the process lacks the capability that the kernel demands (CAP_BPF; for
+ *                map_id CAP_SYS_ADMIN);
  *   -EBUSY       another reader has the ring;
  *   -EBADMSG     the ring's positions are impossible;
  *   -ENOSPC      the reader has RBCORE_RINGS_MAX rings, or the user the most epoll registrations;
@@ -484,11 +514,17 @@ typedef struct rbcore_ring_stats {
     uint64_t producer_pos; /* end of the last record reserved */
     uint64_t read_pos;     /* up to here records were handed out or skipped */
     uint64_t user_pos;     /* up to here they were given back */
-    uint64_t consumer_pos; /* up to here the kernel knows that they were */
+    uint64_t consumer_pos; /* up to here the kernel knows that they were; with a tap the ring's */
+    uint64_t start_pos;    /* where reading began */
+    uint64_t passed_bytes; /* of records that were not handed out, with headers: discarded ones,
+                              abandoned, skipped, and those consumed by a snapshot */
+    uint64_t lost_bytes;   /* overwritten before they were read, with headers (overwrite mode), or
+                              freed by the consumer and reused (tap); with the spans of the records
+                              handed out: start_pos + handed out + passed + lost = read_pos */
 } rbcore_ring_stats;
 
 #define RBCORE_RING_STATS_INIT                                                                     \
-    { sizeof(rbcore_ring_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(rbcore_ring_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* RBCORE_RING_STATS_INIT as a function; like rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_ring_stats_init(rbcore_ring_stats *out, size_t size);
@@ -535,9 +571,11 @@ typedef struct rbcore_snapshot rbcore_snapshot;
 #define RBCORE_SNAPSHOT_CONSUME UINT32_C(1)
 
 /*
- * Copies all complete records that a ring holds, as of one moment, while producers go on; those
- * that are handed out and not given back included. The reader's position stays (unless flags say
- * RBCORE_SNAPSHOT_CONSUME), and records read later come all the same.
+ * Copies all complete records that a ring holds, as of one moment, while producers go on: in
+ * overwrite mode all that are not overwritten, otherwise all that are not given back (those handed
+ * out included; with a tap: not given back by the ring's reader). Neither the ring nor the reader's
+ * position changes, unless flags say RBCORE_SNAPSHOT_CONSUME, and records read later come all the
+ * same. What is being written, and records behind that, are not in it. For the thread that reads.
  *
  * *snapshot is NULL, and becomes a new one that the caller gives back by rbcore_snapshot_free; or
  * it is one that is taken anew, into the same memory if that suffices: then records read from it
@@ -800,8 +838,9 @@ static inline void rbc_restore_errno(const int *saved) {
 /* Since Linux 6.19; older headers lack it. */
 #define RBC_MAP_OVERWRITE (1U << 19)
 
-int rbc_map_open_path(const char *path);
-int rbc_map_open_id(uint32_t id);
+/* flags: 0, or BPF_F_RDONLY. */
+int rbc_map_open_path(const char *path, uint32_t flags);
+int rbc_map_open_id(uint32_t id, uint32_t flags);
 
 /*
  * Whether this kernel counts positions in 64 bits, as all of this library does: its own unsigned
@@ -820,8 +859,8 @@ int rbc_map_read_losses(int fd, uint64_t *records);
 
 #define RBC_MAP_TYPE_USER_RING 31 /* BPF_MAP_TYPE_USER_RINGBUF: older headers lack it */
 
-/* 1 if the kernel has ring buffers of this map type, 0 if not. */
-int rbc_map_probe_ring(uint32_t type);
+/* 1 if the kernel has ring buffers of this map type with these flags, 0 if not. */
+int rbc_map_probe_ring(uint32_t type, uint32_t flags);
 
 #endif
 
@@ -842,7 +881,12 @@ typedef struct rbc_mapping {
     size_t page_size;
 } rbc_mapping;
 
-typedef enum rbc_mapping_side { RBC_CONSUMER_SIDE, RBC_PRODUCER_SIDE } rbc_mapping_side;
+/* Who maps a ring. A tap only looks. */
+typedef enum rbc_mapping_side {
+    RBC_CONSUMER_SIDE,
+    RBC_PRODUCER_SIDE,
+    RBC_TAP_SIDE
+} rbc_mapping_side;
 
 /* The page size of this system. */
 size_t rbc_page_size(void);
@@ -850,8 +894,10 @@ size_t rbc_page_size(void);
 /* Whether a ring can have this size: a power of two of at least a page. */
 int rbc_ring_size_is_valid(size_t size, size_t page_size);
 
-/* Maps a BPF_MAP_TYPE_RINGBUF for its consumer. Returns 0 or a negative errno of mmap(2). */
-int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size);
+/*
+ * Maps a BPF_MAP_TYPE_RINGBUF for its consumer or a tap. Returns 0 or a negative errno of mmap(2).
+ */
+int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size, rbc_mapping_side side);
 
 /* The same of a BPF_MAP_TYPE_USER_RINGBUF for its producer. */
 int rbc_mapping_open_user_map(rbc_mapping *out, int fd, size_t data_size);
@@ -862,6 +908,9 @@ int rbc_mapping_open_user_map(rbc_mapping *out, int fd, size_t data_size);
  */
 int rbc_mapping_open_memory(rbc_mapping *out, int fd, size_t data_size, size_t page_size,
                             rbc_mapping_side side);
+
+/* Memory of our own that is laid out like a ring's data, in two copies, without its pages. */
+int rbc_mapping_open_copy(rbc_mapping *out, size_t data_size);
 
 /* Unmaps; nothing happens for a mapping that was never opened (all zero). */
 void rbc_mapping_close(rbc_mapping *self);
@@ -883,12 +932,13 @@ typedef struct rbc_live {
     const _Atomic uint64_t *producer_pos;
     const _Atomic uint64_t *pending_pos;
     const _Atomic uint64_t *overwrite_pos; /* NULL: not in overwrite mode */
+    uint64_t guard; /* bytes after producer_pos that may have been written already; see live.c */
 } rbc_live;
 
 /* More is copied in pieces, each of which is looked after: the less of it can be overtaken. */
 #define RBC_LIVE_PIECE ((size_t)65536)
 
-rbc_live rbc_live_of(const rbc_mapping *mapping, bool is_overwrite);
+rbc_live rbc_live_of(const rbc_mapping *mapping, bool is_overwrite, bool is_memory);
 
 /* Whether a position comes after another; they are never further apart than 2^63. */
 static inline bool rbc_is_after(uint64_t position, uint64_t other) {
@@ -1128,7 +1178,8 @@ static inline uint64_t rbc_record_span(uint32_t size) {
 
 typedef struct rbc_ring {
     rbcore_reader *reader;
-    rbc_mapping mapping;
+    rbc_mapping mapping;            /* its data may be the shadow's */
+    struct rbc_shadow *shadow;      /* NULL: the ring is read in place */
     _Atomic uint64_t *consumer_pos; /* in the consumer page */
     _Atomic uint64_t *producer_pos; /* in the producer page */
 
@@ -1145,6 +1196,7 @@ typedef struct rbc_ring {
     uint16_t index;                /* in the reader's slots */
     bool head_is_busy;             /* the last scan ended at a record that is being written */
     unsigned busy_scans;           /* scans in a row that got nowhere because of that */
+    uint16_t record_flags;         /* of all its records */
     unsigned doubts;               /* how often it was asked whether that record's producer lives */
     atomic_bool broken;            /* its content is impossible */
     uint64_t flush_pos;            /* a flush is complete when read_pos gets here */
@@ -1158,12 +1210,15 @@ typedef struct rbc_ring {
     /* Statistics: each has one writer at a time. */
     _Atomic uint64_t records, bytes, discards, abandoned, high_water;
     _Atomic uint64_t skipped;
+    _Atomic uint64_t passed_bytes; /* of what was neither handed out nor lost */
+    uint64_t start_pos;            /* where reading began */
 
     /* What never changes after it was added. */
     uint64_t cookie;
     uint64_t map_id; /* RBCORE_UNKNOWN: a memory ring */
     ino_t inode;     /* of a memory ring */
     bool is_memory;
+    bool is_tap;      /* RBCORE_SOURCE_TAP: another reader may consume it */
     bool from_latest; /* RBCORE_SOURCE_LATEST */
     bool is_guarded;
     int fd;      /* of the map, or of the memory */
@@ -1197,6 +1252,9 @@ typedef struct rbc_scan {
  * if the positions are impossible.
  */
 int rbc_ring_load_positions(rbc_ring *self, uint64_t committed);
+
+/* The same for a ring with a shadow, whose positions are further apart than its size. */
+int rbc_ring_load_live_positions(rbc_ring *self, uint64_t committed);
 
 /* Hands out records from read_pos on: one turn. The reading thread only. */
 rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan);
@@ -1783,6 +1841,9 @@ typedef struct rbc_passed {
  */
 void rbc_ring_handed_out(rbc_ring *self, const rbc_passed *passed);
 
+/* Goes on at a later position. Nothing may be held; the reading thread only. */
+void rbc_ring_jump(rbc_ring *self, uint64_t position);
+
 /* Whether records of the ring are with the user. The reading thread only. */
 bool rbc_ring_has_held(const rbc_ring *self);
 
@@ -1856,6 +1917,70 @@ int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *so
 
 /* Frees a ring that rbc_ring_open made. In a forked child what it shares with the parent stays. */
 void rbc_ring_close(rbc_ring *self);
+
+#endif
+
+/* ==== capi/shadow.h ==== */
+/*
+ * The reader's own copy of a ring that cannot be read in place, because its producers do not wait
+ * for us: one in overwrite mode, or a tapped one. It has the ring's size and layout, and takes the
+ * place of the ring's data for all that reads records. Before each scan it is filled up with what
+ * is complete by then; what cannot be overwritten any more is what the user sees.
+ *
+ *   user_pos <= read_pos <= end <= known_end,   end - user_pos <= size
+ *
+ * If the ring was overwritten (or freed and reused) from `end` on, records were lost. Then the copy
+ * is read up, and given back; it goes on at the oldest record that is still there, and the bytes
+ * between are counted. So what the user holds stays as it is, and no position comes twice.
+ */
+#ifndef RBC_SHADOW_H
+#define RBC_SHADOW_H
+
+typedef struct rbc_shadow {
+    rbc_mapping ring; /* the ring's own memory */
+    rbc_mapping copy; /* of which only the data is mapped */
+    rbc_live live;
+    /* What a tap stores in place of the ring's. */
+    _Atomic uint64_t consumer_pos;
+    _Atomic uint64_t end;  /* up to here it was copied: perhaps not all of the last record */
+    uint64_t known_end;    /* up to here all is complete: between records */
+    bool is_overtaken;     /* the ring was overwritten from `end` on */
+    bool lost_before_next; /* no record was handed out since some were lost */
+    _Atomic uint64_t lost_bytes;
+} rbc_shadow;
+
+/*
+ * Takes the ring's mapping over and puts the copy's data into its place. A tap stores its positions
+ * for itself. Returns 0 or a negative errno.
+ */
+int rbc_shadow_open(rbc_ring *ring, bool is_overwrite);
+
+/* Unmaps the copy and the ring. */
+void rbc_shadow_close(rbc_ring *ring);
+
+/* Begins at a position, which is between records. */
+void rbc_shadow_start(rbc_ring *ring, uint64_t position);
+
+/* Copies what is complete and fits. Returns the end of the copy. The reading thread only. */
+uint64_t rbc_shadow_refill(rbc_ring *ring);
+
+/* What it means that a scan of the copy ended so at a position. */
+rbc_scan_end rbc_shadow_scanned(rbc_ring *ring, rbc_scan_end why, uint64_t position);
+
+/* Whether the ring was overwritten from the end of the copy on. */
+bool rbc_shadow_is_overtaken(const rbc_ring *ring);
+
+/* Whether a refill and a scan would find something. Any thread. */
+bool rbc_shadow_has_news(rbc_ring *ring);
+
+/*
+ * Passes the record at the end of the copy, which its dead producer left unfinished in the ring.
+ * Returns whether there is room for it.
+ */
+bool rbc_shadow_pass(rbc_ring *ring, uint64_t span);
+
+/* Goes on at a later position: what is before was seen otherwise. Nothing may be held. */
+void rbc_shadow_skip_to(rbc_ring *ring, uint64_t position);
 
 #endif
 
@@ -1943,24 +2068,79 @@ int rbcore_supports(uint32_t feature) {
     RBC_KEEP_ERRNO;
     switch (feature) {
     case RBCORE_FEATURE_KERNEL_RING:
-        return rbc_map_probe_ring(BPF_MAP_TYPE_RINGBUF);
+        return rbc_map_probe_ring(BPF_MAP_TYPE_RINGBUF, 0);
+    case RBCORE_FEATURE_OVERWRITE:
+        return rbc_map_probe_ring(BPF_MAP_TYPE_RINGBUF, RBC_MAP_OVERWRITE);
     case RBCORE_FEATURE_MEMORY_RING:
         return probe_memory_ring();
     case RBCORE_FEATURE_USER_RING:
-        return rbc_map_probe_ring(RBC_MAP_TYPE_USER_RING);
+        return rbc_map_probe_ring(RBC_MAP_TYPE_USER_RING, 0);
     default:
         return 0;
     }
 }
 
 /* ==== capi/live.c ==== */
-rbc_live rbc_live_of(const rbc_mapping *mapping, bool is_overwrite) {
+/*
+ * Why a copy is sound
+ *
+ * Call p a position that was copied, and q = p + size the one that shares its place. Producers
+ * write at q only after a reserve of a record that covers it, which, under their lock,
+ *   1. stores overwrite_pos, which is then after p            (overwrite mode)
+ *      or loads consumer_pos and finds it after p             (normal ring)
+ *   2. stores the header, then with release producer_pos, which is then after q.
+ * The record's data is written after that. Here the copy is loaded, then comes a full fence, then
+ * the positions are loaded. Let the copy have seen anything that was written at q.
+ *
+ * Overwrite mode, x86: stores become visible in order, so the store of overwrite_pos is visible as
+ * well, and loads are done in order: overwrite_pos is found to be after p.
+ *
+ * Normal ring: either of two is enough.
+ *   - consumer_pos. Its store was seen by the producer before he wrote (load-acquire, then the
+ *     store), and what he wrote was seen by us: it is found to be after p. So with consumer_pos
+ *     not after p nothing was overwritten; on any processor.
+ *   - producer_pos. On x86 it was stored before the data, so for data it is found to be after q.
+ *     Only the 8 bytes of the header come before it. So with producer_pos + 8 not after q nothing
+ *     was overwritten, also where the consumer is already further.
+ *
+ * Processors that reorder stores (arm64): neither overwrite_pos nor producer_pos holds back what
+ * its producer stores later, header and data. But the lock does: when anything of the next
+ * reserve is visible, all positions of the one before are. So one reserve at most is ahead of the
+ * producer_pos that we find, and nothing is written further than the span of its record: with
+ * producer_pos + span not after q nothing was overwritten. The span is not known; a quarter of the
+ * ring stands for it (GUARD_PART). Records in a ring that is looked at so, larger than that, can
+ * be torn on such a processor; documentation says so. Producers of memory rings in overwrite mode
+ * have a fence after the store of overwrite_pos: no guard is needed for them.
+ *
+ * Completeness: the header without BUSY is loaded (acquire) before the copy begins, or pending_pos
+ * is, which the kernel stores after it saw such headers: the data that belongs to it is visible.
+ *
+ * "After" is meant by signed differences. overwrite_pos and consumer_pos may be after a
+ * producer_pos that was loaded before them.
+ */
+#define GUARD_PART 4
+
+#if defined(__x86_64__) && !defined(RBCORE_WEAK_ORDER)
+#define STORES_IN_ORDER 1
+#else
+#define STORES_IN_ORDER 0 /* RBCORE_WEAK_ORDER: for tests of that on x86 */
+#endif
+
+static uint64_t guard_of(size_t data_size, bool is_overwrite, bool is_memory) {
+    if (is_overwrite && (is_memory || STORES_IN_ORDER)) {
+        return 0;
+    }
+    return STORES_IN_ORDER ? RBC_HEADER_SIZE : data_size / GUARD_PART;
+}
+
+rbc_live rbc_live_of(const rbc_mapping *mapping, bool is_overwrite, bool is_memory) {
     const _Atomic uint64_t *produced = (const _Atomic uint64_t *)(void *)mapping->producer_page;
     return (rbc_live){.mapping = mapping,
                       .consumer_pos = (const _Atomic uint64_t *)(void *)mapping->consumer_page,
                       .producer_pos = &produced[0],
                       .pending_pos = &produced[1],
-                      .overwrite_pos = is_overwrite ? &produced[2] : NULL};
+                      .overwrite_pos = is_overwrite ? &produced[2] : NULL,
+                      .guard = guard_of(mapping->data_size, is_overwrite, is_memory)};
 }
 
 static uint64_t load(const _Atomic uint64_t *position) {
@@ -2003,22 +2183,79 @@ rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from) {
     return (rbc_live_end){.position = at, .producer_pos = producer, .why = why};
 }
 
-uint64_t rbc_live_sound(const rbc_live *self, uint64_t from) {
-    rbc_full_fence();
-    if (self->overwrite_pos == NULL) {
-        uint64_t producer = load(self->producer_pos);
-        if (!rbc_is_after(producer + RBC_HEADER_SIZE, from + self->mapping->data_size)) {
-            return from;
-        }
-    }
-    uint64_t oldest = rbc_live_oldest(self);
-    return rbc_is_after(oldest, from) ? oldest : from;
+/* Whether a place is further from being written than any producer can be, seen from `producer`. */
+static bool is_past_guard(const rbc_live *self, uint64_t position, uint64_t producer) {
+    return !rbc_is_after(producer + self->guard, position + self->mapping->data_size);
 }
 
+static uint64_t sound_in_normal(const rbc_live *self, uint64_t from) {
+    if (is_past_guard(self, from, load(self->producer_pos))) {
+        return from;
+    }
+    uint64_t consumer = load(self->consumer_pos);
+    return rbc_is_after(consumer, from) ? consumer : from;
+}
+
+/*
+ * The first record past the guard, found by walking over those before, which may be torn already.
+ * The kernel's headers say in which page they are: one that was torn does not agree with the first,
+ * or the first with the second. Then it is producer_pos.
+ */
+static uint64_t walk_past_guard(const rbc_live *self, uint64_t at, uint64_t from,
+                                uint64_t producer) {
+    const uint64_t page = self->mapping->page_size, mask = self->mapping->data_size - 1;
+    uint32_t first_page = 0;
+    for (uint64_t start = at; !is_past_guard(self, at, producer) || rbc_is_after(from, at);) {
+        const rbc_header *header = rbc_header_at(self->mapping, at);
+        uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
+        uint32_t owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
+        uint32_t page_of_data = owner - (uint32_t)((at & mask) / page);
+        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
+        first_page = at == start ? page_of_data : first_page;
+        if (length & RBC_BUSY || span > producer - at || page_of_data != first_page) {
+            return producer;
+        }
+        at += span;
+    }
+    return at;
+}
+
+static uint64_t sound_in_overwritten(const rbc_live *self, uint64_t from) {
+    uint64_t producer = load(self->producer_pos), oldest = load(self->overwrite_pos);
+    uint64_t sound = rbc_is_after(oldest, from) ? oldest : from;
+    return self->guard == 0 || is_past_guard(self, sound, producer)
+               ? sound
+               : walk_past_guard(self, oldest, from, producer);
+}
+
+uint64_t rbc_live_sound(const rbc_live *self, uint64_t from) {
+    rbc_full_fence();
+    return self->overwrite_pos != NULL ? sound_in_overwritten(self, from)
+                                       : sound_in_normal(self, from);
+}
+
+/* Others may write there at this moment, which no word of the language is for. */
+#ifdef RBCORE_THREAD_SANITIZER
+__attribute__((no_sanitize("thread"), noinline)) static void copy(void *to, const void *from,
+                                                                  size_t bytes) {
+    volatile uint64_t *target = to;
+    const volatile uint64_t *source = from;
+    for (size_t i = 0; i < bytes / sizeof(*target); i++) {
+        target[i] = source[i];
+    }
+}
+#else
+static void copy(void *to, const void *from, size_t bytes) {
+    memcpy(to, from, bytes);
+}
+#endif
+
 uint64_t rbc_live_copy(const rbc_live *self, void *to, uint64_t from, size_t bytes) {
-    memcpy(to, rbc_header_at(self->mapping, from), bytes);
+    copy(to, rbc_header_at(self->mapping, from), bytes);
     return rbc_live_sound(self, from);
 }
+#undef GUARD_PART
+#undef STORES_IN_ORDER
 
 /* ==== capi/map.c ==== */
 static int bpf(enum bpf_cmd command, union bpf_attr *attr) {
@@ -2026,17 +2263,19 @@ static int bpf(enum bpf_cmd command, union bpf_attr *attr) {
     return result < 0 ? -errno : (int)result;
 }
 
-int rbc_map_open_path(const char *path) {
+int rbc_map_open_path(const char *path, uint32_t flags) {
     union bpf_attr attr;
     memset(&attr, 0, sizeof(attr));
     attr.pathname = (uintptr_t)path;
+    attr.file_flags = flags;
     return bpf(BPF_OBJ_GET, &attr);
 }
 
-int rbc_map_open_id(uint32_t id) {
+int rbc_map_open_id(uint32_t id, uint32_t flags) {
     union bpf_attr attr;
     memset(&attr, 0, sizeof(attr));
     attr.map_id = id;
+    attr.open_flags = flags;
     return bpf(BPF_MAP_GET_FD_BY_ID, &attr);
 }
 
@@ -2144,11 +2383,12 @@ int rbc_map_read_losses(int fd, uint64_t *records) {
     return error;
 }
 
-int rbc_map_probe_ring(uint32_t type) {
+int rbc_map_probe_ring(uint32_t type, uint32_t flags) {
     union bpf_attr attr;
     memset(&attr, 0, sizeof(attr));
     attr.map_type = type;
     attr.max_entries = (uint32_t)sysconf(_SC_PAGESIZE);
+    attr.map_flags = flags;
     int fd = bpf(BPF_MAP_CREATE, &attr);
     if (fd >= 0) {
         close(fd);
@@ -2214,12 +2454,13 @@ static int place_producer_page(const rbc_mapping *self, int fd, int protection) 
 
 /* What may be written comes first: of a descriptor that does not allow it that is -EACCES, while
  * the kernel has -EINVAL for the rest. */
-int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size) {
+int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size, rbc_mapping_side side) {
+    int consumed = side == RBC_TAP_SIDE ? PROT_READ : PROT_READ | PROT_WRITE;
     int error = reserve(out, data_size, rbc_page_size());
     if (error != 0) {
         return error;
     }
-    error = place_consumer_page(out, fd, PROT_READ | PROT_WRITE);
+    error = place_consumer_page(out, fd, consumed);
     if (error == 0) {
         error = place_producer_page(out, fd, PROT_READ);
     }
@@ -2247,12 +2488,13 @@ int rbc_mapping_open_user_map(rbc_mapping *out, int fd, size_t data_size) {
 static int map_memory(rbc_mapping *out, int fd, size_t data_size, size_t page_size,
                       rbc_mapping_side side) {
     int writable = PROT_READ | PROT_WRITE;
+    int consumed = side == RBC_TAP_SIDE ? PROT_READ : writable;
     int produced = side == RBC_PRODUCER_SIDE ? writable : PROT_READ;
     int error = reserve(out, data_size, page_size);
     if (error != 0) {
         return error;
     }
-    error = place(out->consumer_page, page_size, writable, fd, 0);
+    error = place(out->consumer_page, page_size, consumed, fd, 0);
     if (error == 0) {
         error = place(out->producer_page, page_size + data_size, produced, fd, page_size);
     }
@@ -2262,6 +2504,32 @@ static int map_memory(rbc_mapping *out, int fd, size_t data_size, size_t page_si
     if (error != 0) {
         munmap(first_guard(out), total_size(out));
         memset(out, 0, sizeof(*out));
+    }
+    return error;
+}
+
+static int place_twice(const rbc_mapping *self, int fd) {
+    const int writable = PROT_READ | PROT_WRITE;
+    if (ftruncate(fd, (off_t)self->data_size) != 0) {
+        return -errno;
+    }
+    int error = place(self->data, self->data_size, writable, fd, 0);
+    return error != 0 ? error
+                      : place(self->data + self->data_size, self->data_size, writable, fd, 0);
+}
+
+int rbc_mapping_open_copy(rbc_mapping *out, size_t data_size) {
+    int error = reserve(out, data_size, rbc_page_size());
+    if (error != 0) {
+        return error;
+    }
+    int fd = memfd_create("rbcore copy", MFD_CLOEXEC);
+    error = fd < 0 ? -errno : place_twice(out, fd);
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (error != 0) {
+        rbc_mapping_close(out);
     }
     return error;
 }
@@ -3923,16 +4191,8 @@ static uint64_t first_held(const rbc_ring *self, uint64_t from, uint64_t to) {
     return to;
 }
 
-/*
- * Advances over the finished prefix. Of several threads at once the first does the work for all:
- * the others only raise the number, and it starts again until it has seen the last raise. So nobody
- * waits for anybody, and no release goes unnoticed.
- */
-static void advance_over_released(rbc_ring *self) {
-    /* What led here (a cleared bit, a ring made armed) is seen by the thread that is at work. */
-    if (atomic_fetch_add(&self->advancing, 1) != 0) {
-        return;
-    }
+/* What the thread at work does, until it has seen all releases. */
+static void work_on_releases(rbc_ring *self) {
     uint32_t seen = 1;
     do {
         seen = atomic_load(&self->advancing);
@@ -3945,6 +4205,18 @@ static void advance_over_released(rbc_ring *self) {
             publish_held_back(self);
         }
     } while (!atomic_compare_exchange_strong(&self->advancing, &seen, 0));
+}
+
+/*
+ * Advances over the finished prefix. Of several threads at once the first does the work for all:
+ * the others only raise the number, and it starts again until it has seen the last raise. So nobody
+ * waits for anybody, and no release goes unnoticed.
+ */
+static void advance_over_released(rbc_ring *self) {
+    /* What led here (a cleared bit, a ring made armed) is seen by the thread that is at work. */
+    if (atomic_fetch_add(&self->advancing, 1) == 0) {
+        work_on_releases(self);
+    }
 }
 
 /* Releases the leading records that are of one ring. Returns how many of them were held. */
@@ -3997,6 +4269,23 @@ void rbc_ring_publish(rbc_ring *self) {
         advance_over_released(self);
     } else {
         publish_held_back(self);
+    }
+}
+
+void rbc_ring_jump(rbc_ring *self, uint64_t position) {
+    const bool is_release = self->reader->is_release;
+    uint32_t idle = 0;
+    /* Nobody may look for what is held between here and there. He who does is about to finish. */
+    while (is_release && !atomic_compare_exchange_weak(&self->advancing, &idle, 1)) {
+        idle = 0;
+        rbc_relax();
+    }
+    atomic_store_explicit(&self->last_pos, position, memory_order_relaxed);
+    atomic_store_explicit(&self->read_pos, position, memory_order_release);
+    self->handed_end = position;
+    advance_to(self, position);
+    if (is_release) {
+        work_on_releases(self);
     }
 }
 
@@ -4274,12 +4563,13 @@ static int look_parked(rbcore_reader *self, rbc_look *what) {
 
 /*
  * Whether records can come for which nobody wakes us: producers wake only for the record at
- * consumer_pos, so not while the user holds some; not at all if they die; nor if we do not listen.
+ * consumer_pos, so not while the user holds some, nor for a tap while the consumer lags; not at all
+ * if they die; nor if we do not listen.
  */
 static bool must_look_by_itself(const rbcore_reader *self) {
     for (unsigned i = 0; i < self->ring_count; i++) {
         const rbc_ring *ring = self->rings[i];
-        bool is_deaf = ring->is_silent && !rbc_pace_has_timer(ring);
+        bool is_deaf = (ring->is_silent || ring->is_tap) && !rbc_pace_has_timer(ring);
         if (rbc_ring_has_held(ring) || (ring->is_memory && ring->head_is_busy) || is_deaf) {
             return true;
         }
@@ -4708,6 +4998,11 @@ static uint64_t load_producer_pos(const rbc_ring *self) {
     return atomic_load_explicit(self->producer_pos, memory_order_acquire);
 }
 
+/* Up to here there is something to read in place, or in the copy after it was filled up. */
+static uint64_t find_end(rbc_ring *self) {
+    return self->shadow == NULL ? load_producer_pos(self) : rbc_shadow_refill(self);
+}
+
 /*
  * Pairs with the xchg() of the header in the kernel's bpf_ringbuf_commit(): whoever sees a header
  * without BUSY sees the record's data.
@@ -4730,23 +5025,42 @@ static bool is_reachable(const rbc_ring *self, uint64_t from, uint64_t position,
     return true;
 }
 
-int rbc_ring_load_positions(rbc_ring *self, uint64_t committed) {
-    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_relaxed);
-    uint64_t producer = load_producer_pos(self);
-    if (consumer % 8 != 0 || producer % 8 != 0 || producer - consumer > self->mapping.data_size) {
-        return -EBADMSG;
-    }
-    uint64_t start = consumer;
-    if (committed - consumer <= producer - consumer &&
-        is_reachable(self, consumer, committed, producer)) {
-        start = committed;
-    }
+static void start_at(rbc_ring *self, uint64_t start, uint64_t consumer) {
     atomic_init(&self->read_pos, start);
     atomic_init(&self->user_pos, start);
     atomic_init(&self->last_pos, start);
     self->published_pos = consumer;
     self->handed_end = start;
     self->usual_span = RBC_HEADER_SIZE;
+    self->start_pos = start;
+}
+
+int rbc_ring_load_positions(rbc_ring *self, uint64_t committed) {
+    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_relaxed);
+    uint64_t producer = load_producer_pos(self);
+    if (consumer % 8 != 0 || producer % 8 != 0 || producer - consumer > self->mapping.data_size) {
+        return -EBADMSG;
+    }
+    bool goes_on = committed - consumer <= producer - consumer &&
+                   is_reachable(self, consumer, committed, producer);
+    start_at(self, goes_on ? committed : consumer, consumer);
+    return 0;
+}
+
+/*
+ * There the producers do not wait for consumer_pos: what they overwrote since is found out by the
+ * first refill, and counted as lost.
+ */
+int rbc_ring_load_live_positions(rbc_ring *self, uint64_t committed) {
+    const rbc_live *live = &self->shadow->live;
+    uint64_t consumer = atomic_load_explicit(live->consumer_pos, memory_order_relaxed);
+    uint64_t producer = load_producer_pos(self);
+    if (consumer % 8 != 0 || producer % 8 != 0 || rbc_is_after(consumer, producer)) {
+        return -EBADMSG;
+    }
+    bool goes_on = committed % 8 == 0 && committed - consumer <= producer - consumer;
+    start_at(self, goes_on ? committed : consumer, consumer);
+    rbc_shadow_start(self, self->start_pos);
     return 0;
 }
 
@@ -4799,11 +5113,11 @@ static_assert(offsetof(rbcore_record, ring) == offsetof(rbcore_record, size) + 4
               "size, ring and flags are one word");
 
 /* The size, ring and flags of a record in one word: stores are what limits the loop below. */
-static inline uint64_t rest_of_record(uint32_t size, uint16_t ring) {
+static inline uint64_t rest_of_record(uint32_t size, const rbc_ring *ring) {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    return (uint64_t)ring << 32 | size;
+    return (uint64_t)ring->record_flags << 48 | (uint64_t)ring->index << 32 | size;
 #else
-    return (uint64_t)size << 32 | (uint64_t)ring << 16;
+    return (uint64_t)size << 32 | (uint64_t)ring->index << 16 | ring->record_flags;
 #endif
 }
 
@@ -4819,7 +5133,7 @@ static inline uint64_t rest_of_record(uint32_t size, uint16_t ring) {
 static inline size_t hand_out_run(const rbc_ring *self, walk *at, uint32_t length,
                                   rbcore_record *record, size_t max) {
     const uint64_t span = rbc_record_span(length);
-    const uint64_t rest = rest_of_record(length, self->index);
+    const uint64_t rest = rest_of_record(length, self);
     rbcore_record *const first = record, *const end = record + max;
     unsigned char *last = at->producer - span;
     last = last < at->wrap ? last : at->wrap - RBC_HEADER_SIZE;
@@ -4851,18 +5165,20 @@ static inline size_t hand_out_span(const rbc_ring *self, walk *at, uint32_t leng
                          .stride = (uint32_t)span,
                          .size = length,
                          .count = (uint32_t)count,
-                         .ring = self->index};
+                         .ring = self->index,
+                         .flags = self->record_flags};
     walk_to(at, header, span, self->mapping.data_size);
     return count;
 }
 
 /* Passes a discarded record. Returns whether the bound on them allowed it. */
-static bool pass_discarded(const rbc_ring *self, walk *at, uint64_t span, rbc_scan *scan) {
+static bool pass_discarded(rbc_ring *self, walk *at, uint64_t span, rbc_scan *scan) {
     if (scan->skips_left == 0) {
         return false;
     }
     scan->skips_left--;
     at->discards++;
+    rbc_count(&self->passed_bytes, span);
     at->tail += span;
     walk_to(at, at->header + span, span, self->mapping.data_size);
     return true;
@@ -4936,10 +5252,18 @@ static void note_high_water(rbc_ring *self, uint64_t filled) {
     }
 }
 
+/* These are the flags of what was just handed out first: whether some before it were lost. */
+static void mark_loss(rbc_ring *self, uint16_t *flags) {
+    if (self->shadow->lost_before_next) {
+        *flags |= RBCORE_RECORD_LOST_BEFORE;
+        self->shadow->lost_before_next = false;
+    }
+}
+
 rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
-    uint64_t start = rbc_get(&self->read_pos), producer = load_producer_pos(self);
-    bool broken = atomic_load_explicit(&self->broken, memory_order_relaxed);
     self->head_is_busy = false;
+    uint64_t producer = find_end(self), start = rbc_get(&self->read_pos);
+    bool broken = atomic_load_explicit(&self->broken, memory_order_relaxed);
     if (producer == start && !broken) {
         self->pace.drained = true;
         return RBC_SCAN_EMPTY;
@@ -4952,12 +5276,19 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
     note_high_water(self, filled);
     self->pace.was_half_full = filled >= self->mapping.data_size / 2;
     walk at = walk_from(self, start, producer);
+    rbcore_span *const first_span = scan->spans;
     size_t first = scan->count;
     rbc_scan_end why = walk_records(self, scan, &at);
+    if (self->shadow != NULL) {
+        why = rbc_shadow_scanned(self, why, walk_position(&at));
+    }
     if (why == RBC_SCAN_BROKEN) {
         atomic_store_explicit(&self->broken, true, memory_order_relaxed);
     }
     size_t found = scan->count - first;
+    if (self->shadow != NULL && found > 0) {
+        mark_loss(self, first_span != NULL ? &first_span->flags : &scan->records[first].flags);
+    }
     atomic_store_explicit(&self->largest_span, at.largest, memory_order_relaxed);
     scan->bytes += at.bytes;
     rbc_count(&self->records, found);
@@ -4978,7 +5309,7 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
 }
 
 void rbc_ring_skip_to_latest(rbc_ring *self) {
-    uint64_t position = rbc_get(&self->read_pos), producer = load_producer_pos(self);
+    uint64_t producer = find_end(self), position = rbc_get(&self->read_pos);
     uint64_t last = position;
     if (!producer_pos_is_possible(self, producer, position)) {
         return; /* the first scan will say so */
@@ -4994,8 +5325,29 @@ void rbc_ring_skip_to_latest(rbc_ring *self) {
         last = position;
         position += span;
         rbc_count(&self->skipped, 1);
+        rbc_count(&self->passed_bytes, span);
     }
     rbc_ring_handed_out(self, &(rbc_passed){.last = last, .position = position});
+}
+
+static void pass_abandoned(rbc_ring *self, uint64_t position, uint64_t span) {
+    rbc_count(&self->abandoned, 1);
+    rbc_count(&self->passed_bytes, span);
+    rbc_ring_handed_out(self, &(rbc_passed){.last = position, .position = position + span});
+}
+
+/*
+ * An unfinished record that was copied: the producers themselves had passed it (pending_pos), for
+ * its own is dead. Returns false if the record at read_pos is none.
+ */
+static bool skip_copied_unfinished(rbc_ring *self, uint64_t position, uint64_t end) {
+    uint32_t length = rbc_get_length(self, position);
+    uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
+    if (!(length & RBC_BUSY) || span > end - position) {
+        return false;
+    }
+    pass_abandoned(self, position, span);
+    return true;
 }
 
 bool rbc_ring_skip_abandoned(rbc_ring *self) {
@@ -5005,7 +5357,11 @@ bool rbc_ring_skip_abandoned(rbc_ring *self) {
         return false;
     }
     uint64_t position = rbc_get(&self->read_pos), producer = load_producer_pos(self);
-    rbc_header *header = rbc_ring_header(self, position);
+    if (self->shadow != NULL && rbc_get(&self->shadow->end) != position) {
+        return skip_copied_unfinished(self, position, rbc_get(&self->shadow->end));
+    }
+    const rbc_mapping *mapping = self->shadow == NULL ? &self->mapping : &self->shadow->ring;
+    rbc_header *header = rbc_header_at(mapping, position);
     uint32_t owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
     if (!(owner & RBC_TOKEN_BIT)) {
         return false; /* not by a producer of this library: who knows what becomes of it */
@@ -5015,28 +5371,251 @@ bool rbc_ring_skip_abandoned(rbc_ring *self) {
         return false;
     }
     /* Loaded after the producer's end was established: it may have finished the record before. */
-    uint32_t length = load_length(rbc_ring_header(self, position));
+    uint32_t length = load_length(header);
     uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
-    if (!(length & RBC_BUSY)) {
+    if (!(length & RBC_BUSY) || (self->shadow != NULL && rbc_shadow_is_overtaken(self))) {
         return true; /* the scan will say what it is */
     }
     if (span > producer - position) {
         atomic_store_explicit(&self->broken, true, memory_order_relaxed);
         return true;
     }
-    rbc_count(&self->abandoned, 1);
-    rbc_ring_handed_out(self, &(rbc_passed){.last = position, .position = position + span});
+    if (self->shadow != NULL && !rbc_shadow_pass(self, span)) {
+        return false;
+    }
+    pass_abandoned(self, position, span);
     return true;
 }
 
 bool rbc_ring_has_news(rbc_ring *self) {
+    if (self->shadow != NULL) {
+        return rbc_shadow_has_news(self);
+    }
     uint64_t position = atomic_load_explicit(&self->read_pos, memory_order_acquire);
     return load_producer_pos(self) != position &&
            !(load_length(rbc_ring_header(self, position)) & RBC_BUSY);
 }
 #undef pass_discarded
 
+/* ==== capi/shadow.c ==== */
+/*
+ * How often a refill goes on somewhere else because what it copied had been overwritten. More than
+ * once only if this thread was stopped for as long as the producers need for a piece.
+ */
+#define ATTEMPTS 8
+
+/* ---- Life ---- */
+
+int rbc_shadow_open(rbc_ring *ring, bool is_overwrite) {
+    rbc_shadow *self = calloc(1, sizeof(*self));
+    if (self == NULL) {
+        return -ENOMEM;
+    }
+    int error = rbc_mapping_open_copy(&self->copy, ring->mapping.data_size);
+    if (error != 0) {
+        free(self);
+        return error;
+    }
+    self->ring = ring->mapping;
+    self->live = rbc_live_of(&self->ring, is_overwrite, ring->is_memory);
+    ring->mapping.data = self->copy.data;
+    ring->shadow = self;
+    if (ring->is_tap) {
+        ring->consumer_pos = &self->consumer_pos;
+    }
+    return 0;
+}
+
+void rbc_shadow_close(rbc_ring *ring) {
+    rbc_mapping_close(&ring->shadow->copy);
+    rbc_mapping_close(&ring->shadow->ring);
+    free(ring->shadow);
+}
+
+static void set_end(rbc_shadow *self, uint64_t end) {
+    /* Release: whoever sees the position (rbc_shadow_has_news) sees what was copied before it. */
+    atomic_store_explicit(&self->end, end, memory_order_release);
+}
+
+void rbc_shadow_start(rbc_ring *ring, uint64_t position) {
+    set_end(ring->shadow, position);
+    ring->shadow->known_end = position;
+    ring->shadow->is_overtaken = false;
+}
+
+void rbc_shadow_skip_to(rbc_ring *ring, uint64_t position) {
+    rbc_shadow_start(ring, position);
+    rbc_ring_jump(ring, position);
+}
+
+/* ---- Refilling ---- */
+
+static uint64_t span_at(const rbc_ring *ring, uint64_t position) {
+    return rbc_record_span(rbc_get_length(ring, position) & ~(RBC_BUSY | RBC_DISCARD));
+}
+
+/* The bytes of the copy that neither hold what is unread nor what the user has not given back. */
+static uint64_t room(const rbc_ring *ring, uint64_t end) {
+    /* Pairs with the release in advance_to (give_back.c): the user is done with what is before. */
+    uint64_t user_pos = atomic_load_explicit(&ring->user_pos, memory_order_acquire);
+    return ring->mapping.data_size - (end - user_pos);
+}
+
+static void break_ring(rbc_ring *ring) {
+    atomic_store_explicit(&ring->broken, true, memory_order_relaxed);
+}
+
+/* The end of the last record that was copied as a whole. */
+static uint64_t end_of_whole_records(const rbc_ring *ring) {
+    uint64_t end = rbc_get(&ring->shadow->end), at = rbc_get(&ring->read_pos);
+    while (at != end && span_at(ring, at) <= end - at) {
+        at += span_at(ring, at);
+    }
+    return at;
+}
+
+/*
+ * The ring was overwritten from the end of the copy on; the oldest record that is left is at
+ * `sound`. Goes on there, if nothing before is unread or held. Returns whether it did.
+ */
+static bool resume_at(rbc_ring *ring, uint64_t sound) {
+    rbc_shadow *self = ring->shadow;
+    uint64_t end = end_of_whole_records(ring);
+    rbc_shadow_start(ring, end);
+    self->is_overtaken = true;
+    if (room(ring, end) != ring->mapping.data_size) {
+        return false;
+    }
+    if (sound % 8 != 0) {
+        break_ring(ring);
+        return false;
+    }
+    rbc_count(&self->lost_bytes, sound - end);
+    self->lost_before_next = true;
+    rbc_shadow_skip_to(ring, sound);
+    return true;
+}
+
+/* Copies up to a position, in pieces. Returns whether that went on somewhere else. */
+static bool copy_up_to(rbc_ring *ring, uint64_t to) {
+    rbc_shadow *self = ring->shadow;
+    uint64_t end = rbc_get(&self->end), free_bytes = room(ring, end);
+    uint64_t left = to - end < free_bytes ? to - end : free_bytes;
+    while (left > 0) {
+        uint64_t piece = left < RBC_LIVE_PIECE ? left : RBC_LIVE_PIECE;
+        uint64_t sound = rbc_live_copy(&self->live, rbc_ring_header(ring, end), end, piece);
+        if (sound != end) {
+            bool resumed = resume_at(ring, sound);
+            if (resumed && rbc_is_after(end + piece, sound)) {
+                /* The rest of the piece is sound, and what was complete before still is. */
+                self->known_end = to;
+                set_end(self, end + piece);
+            }
+            return resumed;
+        }
+        end += piece;
+        left -= piece;
+        set_end(self, end);
+    }
+    return false;
+}
+
+/* Returns whether it went on somewhere else, where there may be more. */
+static bool refill_once(rbc_ring *ring) {
+    rbc_shadow *self = ring->shadow;
+    uint64_t end = rbc_get(&self->end);
+    if (self->is_overtaken) {
+        bool is_free = room(ring, end) == ring->mapping.data_size;
+        return is_free && resume_at(ring, rbc_live_sound(&self->live, end));
+    }
+    const rbc_live_end complete = rbc_live_find_end(&self->live, self->known_end);
+    if (complete.position == end && complete.why == RBC_LIVE_ALL) {
+        return false;
+    }
+    /* Only now is it known that those were the headers of the records from here on. */
+    uint64_t sound = rbc_live_sound(&self->live, end);
+    if (sound != end) {
+        return resume_at(ring, sound);
+    }
+    self->known_end = complete.position;
+    ring->head_is_busy = complete.why == RBC_LIVE_BUSY;
+    if (complete.why == RBC_LIVE_BAD && complete.position == rbc_get(&ring->read_pos)) {
+        break_ring(ring);
+    }
+    return copy_up_to(ring, complete.position);
+}
+
+uint64_t rbc_shadow_refill(rbc_ring *ring) {
+    for (int i = 0; i < ATTEMPTS && !atomic_load_explicit(&ring->broken, memory_order_relaxed);
+         i++) {
+        if (!refill_once(ring)) {
+            break;
+        }
+    }
+    return rbc_get(&ring->shadow->end);
+}
+
+/* ---- What a scan finds ---- */
+
+/* Whether the record at a position was copied in part only, for want of room. */
+static bool is_cut(const rbc_ring *ring, uint64_t position) {
+    const rbc_shadow *self = ring->shadow;
+    return rbc_get(&self->end) != self->known_end &&
+           span_at(ring, position) <= ring->mapping.data_size;
+}
+
+rbc_scan_end rbc_shadow_scanned(rbc_ring *ring, rbc_scan_end why, uint64_t position) {
+    if (why == RBC_SCAN_BROKEN && is_cut(ring, position)) {
+        return RBC_SCAN_EMPTY;
+    }
+    /* A BUSY record before `end`: in a memory ring its dead producer's, elsewhere nobody's. */
+    if (why == RBC_SCAN_EMPTY && position != rbc_get(&ring->shadow->end) && !ring->is_memory) {
+        return RBC_SCAN_BROKEN;
+    }
+    return why;
+}
+
+bool rbc_shadow_is_overtaken(const rbc_ring *ring) {
+    uint64_t end = rbc_get(&ring->shadow->end);
+    return rbc_live_sound(&ring->shadow->live, end) != end;
+}
+
+bool rbc_shadow_has_news(rbc_ring *ring) {
+    const rbc_shadow *self = ring->shadow;
+    uint64_t position = atomic_load_explicit(&ring->read_pos, memory_order_acquire);
+    uint64_t end = atomic_load_explicit(&self->end, memory_order_acquire);
+    uint64_t free_bytes = room(ring, position);
+    if (position != end) {
+        uint64_t span = span_at(ring, position);
+        return span <= end - position || span <= free_bytes;
+    }
+    if (atomic_load_explicit(self->live.producer_pos, memory_order_acquire) == position) {
+        return false;
+    }
+    if (rbc_live_sound(&self->live, position) != position) {
+        return free_bytes == ring->mapping.data_size; /* it goes on only when nothing is held */
+    }
+    uint32_t length =
+        atomic_load_explicit(&rbc_header_at(&self->ring, position)->length, memory_order_acquire);
+    return !(length & RBC_BUSY) && rbc_record_span(length & ~RBC_DISCARD) <= free_bytes;
+}
+
+bool rbc_shadow_pass(rbc_ring *ring, uint64_t span) {
+    rbc_shadow *self = ring->shadow;
+    uint64_t end = rbc_get(&self->end);
+    if (span > room(ring, end)) {
+        return false;
+    }
+    /* As a discarded record, so that what is given back later passes it like one. */
+    atomic_store_explicit(&rbc_ring_header(ring, end)->length,
+                          (uint32_t)(span - RBC_HEADER_SIZE) | RBC_DISCARD, memory_order_relaxed);
+    rbc_shadow_start(ring, end + span);
+    return true;
+}
+#undef ATTEMPTS
+
 /* ==== capi/room.c ==== */
+#define load_positions load_positions_in_room
 /* How often positions that seem impossible are loaded anew while they move. */
 #define LOOKS 100
 
@@ -5167,6 +5746,7 @@ bool rbc_room_discard_blocker(const rbc_mapping *mapping, uint64_t position, uin
                                                    memory_order_seq_cst, memory_order_relaxed);
 }
 #undef LOOKS
+#undef load_positions
 
 /* ==== capi/sized.c ==== */
 static bool is_absurd(size_t size) {
@@ -5325,8 +5905,18 @@ static void describe(rbcore_snapshot *self, const rbc_ring *ring, const rbc_live
     self->ring = ring->index;
 }
 
+/*
+ * Where the content begins. What we gave back is none any more, also where the kernel does not know
+ * it yet; but in overwrite mode all is there until it is overwritten.
+ */
+static uint64_t oldest_of(const rbc_ring *ring, const rbc_live *live) {
+    return ring->shadow != NULL ? rbc_live_oldest(live) : rbc_get(&ring->user_pos);
+}
+
 static int take(rbcore_snapshot *self, const rbc_ring *ring) {
-    const rbc_live live = rbc_live_of(&ring->mapping, false);
+    const rbc_live live = ring->shadow != NULL
+                              ? ring->shadow->live
+                              : rbc_live_of(&ring->mapping, false, ring->is_memory);
     self->info = defaults;
     self->next = 0;
     int error = make_room(self, ring->mapping.data_size);
@@ -5334,20 +5924,30 @@ static int take(rbcore_snapshot *self, const rbc_ring *ring) {
         return error;
     }
     describe(self, ring, &live);
-    /* What was given back is no content any more, also where the kernel does not know it yet. */
-    const uint64_t oldest = rbc_get(&ring->user_pos);
+    const uint64_t oldest = oldest_of(ring, &live);
     error = copy_content(self, &live, oldest);
     for (int i = 1; error == -EAGAIN && i < ATTEMPTS; i++) {
-        error = copy_content(self, &live, rbc_get(&ring->user_pos));
+        error = copy_content(self, &live, oldest_of(ring, &live));
     }
     self->info.missed = error == 0 ? self->info.first_pos - oldest : 0;
     return error;
 }
 
-/* Goes on behind the snapshot. */
+/* Goes on behind the snapshot, unless the reader is there already. */
 static void consume(rbc_ring *ring, const rbcore_snapshot *snapshot) {
-    uint64_t end = snapshot->info.end_pos;
-    rbc_ring_handed_out(ring, &(rbc_passed){.last = end, .position = end});
+    uint64_t first = snapshot->info.first_pos, end = snapshot->info.end_pos;
+    uint64_t read_pos = rbc_get(&ring->read_pos);
+    if (!rbc_is_after(end, read_pos)) {
+        return;
+    }
+    uint64_t lost = rbc_is_after(first, read_pos) ? first - read_pos : 0;
+    rbc_count(&ring->passed_bytes, end - read_pos - lost);
+    if (ring->shadow != NULL) {
+        rbc_count(&ring->shadow->lost_bytes, lost);
+        rbc_shadow_skip_to(ring, end);
+    } else {
+        rbc_ring_jump(ring, end);
+    }
 }
 
 static int snapshot_ring(rbcore_reader *reader, rbc_ring *ring, rbcore_snapshot *snapshot,
@@ -5752,10 +6352,12 @@ int rbcore_snapshot_load(rbcore_snapshot **out, int fd) {
 #define check_source check_source_in_source
 #define claim claim_in_source
 #define defaults defaults_in_source
+#define load_positions load_positions_in_source
 #define open_ring open_ring_in_source
 /* From a source, as the caller names it, to a ring that can be read. */
 
-#define KNOWN_FLAGS (RBCORE_SOURCE_LATEST | RBCORE_SOURCE_INSIST)
+#define KNOWN_FLAGS                                                                                \
+    (RBCORE_SOURCE_LATEST | RBCORE_SOURCE_INSIST | RBCORE_SOURCE_OVERWRITE | RBCORE_SOURCE_TAP)
 
 static const rbcore_source defaults = RBCORE_SOURCE_INIT;
 
@@ -5770,6 +6372,7 @@ typedef struct rbc_opening {
     size_t data_size;
     uint64_t lock_byte;
     bool lock_is_ours;
+    bool is_overwrite; /* the ring is in overwrite mode */
 } rbc_opening;
 
 const char *rbc_source_missing_field(const rbcore_source *source) {
@@ -5808,6 +6411,27 @@ static int check_source(rbc_opening *self, const rbcore_source *given) {
     return 0;
 }
 
+/* A ring in overwrite mode is read as one that is, and only such a one. */
+static int check_mode(rbc_opening *self, const char *name) {
+    bool asked = self->source.flags & RBCORE_SOURCE_OVERWRITE;
+    if (self->is_overwrite && !asked) {
+        return rbc_reader_fail(self->reader, -EOPNOTSUPP,
+                               "%s is in overwrite mode: see RBCORE_SOURCE_OVERWRITE", name);
+    }
+    if (asked && !self->is_overwrite) {
+        return rbc_reader_fail(self->reader, -EMEDIUMTYPE, "%s is not in overwrite mode", name);
+    }
+    return 0;
+}
+
+static bool is_tap(const rbc_opening *self) {
+    return self->source.flags & RBCORE_SOURCE_TAP;
+}
+
+static rbc_mapping_side side_of(const rbc_opening *self) {
+    return is_tap(self) ? RBC_TAP_SIDE : RBC_CONSUMER_SIDE;
+}
+
 static void close_once(int fd, int unless) {
     if (fd >= 0 && fd != unless) {
         close(fd);
@@ -5817,13 +6441,14 @@ static void close_once(int fd, int unless) {
 /* ---- Kernel rings ---- */
 
 int rbc_source_open_map(const rbcore_source *source) {
+    const uint32_t flags = source->flags & RBCORE_SOURCE_TAP ? BPF_F_RDONLY : 0;
     switch (source->kind) {
     case RBCORE_SOURCE_MAP_FD:
         return rbc_duplicate(source->fd);
     case RBCORE_SOURCE_PINNED_PATH:
-        return rbc_map_open_path(source->path);
+        return rbc_map_open_path(source->path, flags);
     default:
-        return rbc_map_open_id(source->map_id);
+        return rbc_map_open_id(source->map_id, flags);
     }
 }
 
@@ -5845,6 +6470,13 @@ static int open_map_fd(rbc_ring *ring, rbc_opening *self) {
     }
 }
 
+static int check_map_mode(rbc_opening *self, const struct bpf_map_info *info) {
+    char name[48];
+    snprintf(name, sizeof(name), "map %" PRIu32 " (%s)", info->id, info->name);
+    self->is_overwrite = info->map_flags & RBC_MAP_OVERWRITE;
+    return check_mode(self, name);
+}
+
 static int check_map(const rbc_ring *ring, rbc_opening *self, struct bpf_map_info *info) {
     int error = rbc_map_info(ring->fd, info);
     if (error != 0) {
@@ -5863,16 +6495,12 @@ static int check_map(const rbc_ring *ring, rbc_opening *self, struct bpf_map_inf
                                "map %" PRIu32 " (%s) may be of a kernel that counts in 32 bits",
                                info->id, info->name);
     }
-    if (info->map_flags & RBC_MAP_OVERWRITE) {
-        return rbc_reader_fail(self->reader, -EOPNOTSUPP,
-                               "map %" PRIu32 " (%s) is in overwrite mode", info->id, info->name);
-    }
     if (!rbc_ring_size_is_valid(info->max_entries, rbc_page_size())) {
         return rbc_reader_fail(self->reader, -EBADMSG,
                                "map %" PRIu32 " has the impossible size %" PRIu32, info->id,
                                info->max_entries);
     }
-    return 0;
+    return check_map_mode(self, info);
 }
 
 static int open_map(rbc_ring *ring, rbc_opening *self) {
@@ -5889,7 +6517,7 @@ static int open_map(rbc_ring *ring, rbc_opening *self) {
     self->data_size = info.max_entries;
     self->lock_byte = info.id; /* all BPF maps share one inode: the byte tells them apart */
     ring->lock_fd = rbc_owner_lock_fd(ring->fd, &self->lock_is_ours);
-    error = rbc_mapping_open_map(&ring->mapping, ring->fd, self->data_size);
+    error = rbc_mapping_open_map(&ring->mapping, ring->fd, self->data_size, side_of(self));
     if (error == -ENODEV) {
         return rbc_reader_fail(self->reader, -EBADFD, "not a BPF map");
     }
@@ -5947,19 +6575,15 @@ static int open_memory(rbc_ring *ring, rbc_opening *self) {
         return error;
     }
     error = rbc_mapping_open_memory(&ring->mapping, ring->fd, self->data_size, rbc_page_size(),
-                                    RBC_CONSUMER_SIDE);
+                                    side_of(self));
     if (error != 0) {
         return rbc_reader_fail(self->reader, error, "the memory ring cannot be mapped: %s",
                                strerror(-error));
     }
-    bool overwrites;
-    if (rbc_memory_ring_check_layout(&ring->mapping, &overwrites) != 0) {
+    if (rbc_memory_ring_check_layout(&ring->mapping, &self->is_overwrite) != 0) {
         return rbc_reader_fail(self->reader, -EBADFD, "the memory is not laid out as a ring");
     }
-    if (overwrites) {
-        return rbc_reader_fail(self->reader, -EOPNOTSUPP, "the memory ring is in overwrite mode");
-    }
-    return 0;
+    return check_mode(self, "the memory ring");
 }
 
 /* ---- What both have in common ---- */
@@ -5986,10 +6610,31 @@ static int open_loss_map(rbc_ring *ring, rbc_opening *self) {
     return 0;
 }
 
+/* What is read through a copy: what producers may overwrite without waiting for this reader. */
+static int open_shadow(rbc_ring *ring, rbc_opening *self) {
+    int error = rbc_shadow_open(ring, self->is_overwrite);
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "no memory for a copy of the ring: %s",
+                               strerror(-error));
+    }
+    ring->record_flags = RBCORE_RECORD_COPIED;
+    return 0;
+}
+
+static int load_positions(rbc_ring *ring) {
+    uint64_t committed = ring->is_tap ? 0 : rbc_owner_committed(&ring->owner);
+    return ring->shadow != NULL ? rbc_ring_load_live_positions(ring, committed)
+                                : rbc_ring_load_positions(ring, committed);
+}
+
 static int prepare_reading(rbc_ring *ring, rbc_opening *self) {
     ring->consumer_pos = (_Atomic uint64_t *)(void *)ring->mapping.consumer_page;
     ring->producer_pos = (_Atomic uint64_t *)(void *)ring->mapping.producer_page;
-    int error = rbc_ring_load_positions(ring, rbc_owner_committed(&ring->owner));
+    int error = self->is_overwrite || ring->is_tap ? open_shadow(ring, self) : 0;
+    if (error != 0) {
+        return error;
+    }
+    error = load_positions(ring);
     if (error != 0) {
         return rbc_reader_fail(self->reader, error, "the ring's positions are impossible");
     }
@@ -6006,6 +6651,10 @@ static int prepare_reading(rbc_ring *ring, rbc_opening *self) {
 }
 
 static int claim(rbc_ring *ring, rbc_opening *self) {
+    if (ring->is_tap) {
+        ring->is_guarded = true; /* it takes nothing that another reader could take from it */
+        return 0;
+    }
     bool insist = self->source.flags & RBCORE_SOURCE_INSIST;
     int error = rbc_owner_claim(&ring->owner, ring->mapping.consumer_page, ring->mapping.page_size,
                                 ring->lock_fd, self->lock_is_ours, self->lock_byte, insist,
@@ -6046,6 +6695,7 @@ int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *so
     }
     ring->reader = reader;
     ring->cookie = opening.source.cookie;
+    ring->is_tap = is_tap(&opening);
     ring->fd = ring->wake_fd = ring->lock_fd = ring->loss_fd = -1;
     atomic_init(&ring->refs, 1);
     error = open_ring(ring, &opening);
@@ -6065,7 +6715,11 @@ void rbc_ring_close(rbc_ring *self) {
         rbc_ring_publish(self);
         rbc_owner_yield(&self->owner);
     }
-    rbc_mapping_close(&self->mapping);
+    if (self->shadow != NULL) {
+        rbc_shadow_close(self);
+    } else {
+        rbc_mapping_close(&self->mapping);
+    }
     close_once(self->loss_fd, -1);
     close_once(self->lock_fd, self->fd);
     close_once(self->wake_fd, self->fd);
@@ -6077,6 +6731,7 @@ void rbc_ring_close(rbc_ring *self) {
 #undef check_source
 #undef claim
 #undef defaults
+#undef load_positions
 #undef open_ring
 
 /* ==== capi/stats.c ==== */
@@ -6140,7 +6795,9 @@ static uint64_t bytes_waiting(const rbc_ring *ring) {
 
 static rbcore_ring_stats stats_of(const rbc_ring *ring) {
     /* In the order in which they stand in the ring, so that no difference comes out negative. */
-    uint64_t consumer_pos = atomic_load_explicit(ring->consumer_pos, memory_order_acquire);
+    const _Atomic uint64_t *consumed =
+        ring->shadow != NULL ? ring->shadow->live.consumer_pos : ring->consumer_pos;
+    uint64_t consumer_pos = atomic_load_explicit(consumed, memory_order_acquire);
     uint64_t user_pos = atomic_load_explicit(&ring->user_pos, memory_order_acquire);
     uint64_t read_pos = atomic_load_explicit(&ring->read_pos, memory_order_acquire);
     uint64_t producer_pos = atomic_load_explicit(ring->producer_pos, memory_order_acquire);
@@ -6164,6 +6821,9 @@ static rbcore_ring_stats stats_of(const rbc_ring *ring) {
         .read_pos = read_pos,
         .user_pos = user_pos,
         .consumer_pos = consumer_pos,
+        .start_pos = ring->start_pos,
+        .passed_bytes = rbc_get(&ring->passed_bytes),
+        .lost_bytes = ring->shadow != NULL ? rbc_get(&ring->shadow->lost_bytes) : 0,
     };
 }
 

@@ -22,8 +22,10 @@ class RingFlags(IntFlag):
 class RecordFlags(IntFlag):
     """Of a record."""
 
-    #: Flags of a record: data points into a copy of the ring, as with a snapshot.
+    #: Flags of a record: data points into a copy: of a snapshot, or of a ring that is read so.
     COPIED = 1
+    #: Records before this one were lost: see rbcore_ring_stats.lost_bytes.
+    LOST_BEFORE = 2
 
 
 class ReaderStats(NamedTuple):
@@ -79,8 +81,17 @@ class RingStats(NamedTuple):
     read_pos: int
     #: up to here they were given back
     user_pos: int
-    #: up to here the kernel knows that they were
+    #: up to here the kernel knows that they were; with a tap the ring's
     consumer_pos: int
+    #: where reading began
+    start_pos: int
+    #: of records that were not handed out, with headers: discarded ones, abandoned, skipped,
+    #: and those consumed by a snapshot
+    passed_bytes: int
+    #: overwritten before they were read, with headers (overwrite mode), or freed by the
+    #: consumer and reused (tap); with the spans of the records handed out: start_pos + handed
+    #: out + passed + lost = read_pos
+    lost_bytes: int
 
 
 class SnapshotInfo(NamedTuple):
@@ -130,11 +141,11 @@ CAUSES: dict[tuple[str, int], str] = {
     ("rbcore_reader_add", errno.E2BIG): "source is from a newer version and uses what this one does not know",
     ("rbcore_reader_add", errno.EBADF): "fd, event_fd or loss_fd is not an open file descriptor",
     ("rbcore_reader_add", errno.ENOENT): "path or map_id names nothing",
-    ("rbcore_reader_add", errno.EMEDIUMTYPE): "the map is not of type BPF_MAP_TYPE_RINGBUF, or the loss map not a BPF_MAP_TYPE_PERCPU_ARRAY of rbcore_bpf.h's values",
+    ("rbcore_reader_add", errno.EMEDIUMTYPE): "the map is not of type BPF_MAP_TYPE_RINGBUF, or the loss map not a BPF_MAP_TYPE_PERCPU_ARRAY of rbcore_bpf.h's values; or with RBCORE_SOURCE_OVERWRITE the ring is not in overwrite mode",
     ("rbcore_reader_add", errno.EBADFD): "fd is no BPF map; or no memory ring: not a memfd sealed against changes of its size, or of another size or layout; or event_fd is no non-blocking eventfd",
-    ("rbcore_reader_add", errno.EOPNOTSUPP): "the map is in overwrite mode (BPF_F_RB_OVERWRITE), or the memory ring (RBCORE_MEMORY_RING_OVERWRITE), which needs another way of reading; or this is a 32-bit process, and the kernel counts positions in 32 bits, too, or may do so (before Linux 6.3 that is told by uname(2) alone)",
-    ("rbcore_reader_add", errno.EACCES): "no permission: the fd is read-only or write-only, or the process lacks the capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN)",
-    ("rbcore_reader_add", errno.EPERM): "no permission: the fd is read-only or write-only, or the process lacks the capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN)",
+    ("rbcore_reader_add", errno.EOPNOTSUPP): "the ring is in overwrite mode (BPF_F_RB_OVERWRITE of a map, RBCORE_MEMORY_RING_OVERWRITE), and RBCORE_SOURCE_OVERWRITE is missing; or this is a 32-bit process, and the kernel counts positions in 32 bits, too, or may do so (before Linux 6.3 that is told by uname(2) alone)",
+    ("rbcore_reader_add", errno.EACCES): "no permission: the fd is write-only, or read-only (which is enough for a tap of a map), or the process lacks the capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN)",
+    ("rbcore_reader_add", errno.EPERM): "no permission: the fd is write-only, or read-only (which is enough for a tap of a map), or the process lacks the capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN)",
     ("rbcore_reader_add", errno.EBUSY): "another reader has the ring",
     ("rbcore_reader_add", errno.EBADMSG): "the ring's positions are impossible",
     ("rbcore_reader_add", errno.ENOSPC): "the reader has RBCORE_RINGS_MAX rings, or the user the most epoll registrations",

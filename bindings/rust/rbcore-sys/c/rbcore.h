@@ -58,6 +58,7 @@ RBCORE_API uint32_t rbcore_version(void);
 /* Features for rbcore_supports. */
 #define RBCORE_FEATURE_KERNEL_RING UINT32_C(1) /* BPF_MAP_TYPE_RINGBUF (Linux 5.8) */
 #define RBCORE_FEATURE_MEMORY_RING UINT32_C(2) /* rbcore_memory_ring_create */
+#define RBCORE_FEATURE_OVERWRITE UINT32_C(4)   /* BPF maps in overwrite mode (Linux 6.19) */
 #define RBCORE_FEATURE_USER_RING UINT32_C(8)   /* BPF_MAP_TYPE_USER_RINGBUF (Linux 6.1) */
 
 /*
@@ -86,8 +87,8 @@ RBCORE_API const char *rbcore_strerror(int error);
  * (close-on-exec), may pass them to other processes, and closes them when it likes: readers and
  * producers keep their own.
  *
- * With RBCORE_MEMORY_RING_OVERWRITE it is like a map with BPF_F_RB_OVERWRITE (Linux 6.19): producers
- * never wait for a reader, and a full ring holds the newest records.
+ * With RBCORE_MEMORY_RING_OVERWRITE it is like a map with BPF_F_RB_OVERWRITE (Linux 6.19):
+ * producers never wait for a reader, and a full ring holds the newest records.
  *
  * Whoever holds the descriptors can write what he likes into the memory. A reader survives that
  * (impossible content is -EBADMSG, never a crash), but cannot keep data from changing under the
@@ -111,6 +112,8 @@ RBCORE_API int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t r
 /* Flags of a source. */
 #define RBCORE_SOURCE_LATEST UINT32_C(1) /* skip the records that are complete when it is added */
 #define RBCORE_SOURCE_INSIST UINT32_C(2) /* open although another reader (or producer) has it */
+#define RBCORE_SOURCE_OVERWRITE UINT32_C(4) /* the ring is in overwrite mode; see below */
+#define RBCORE_SOURCE_TAP UINT32_C(8)       /* only look, beside its reader; see below */
 
 typedef struct rbcore_source {
     size_t size;    /* of this struct */
@@ -166,9 +169,10 @@ typedef struct rbcore_reader_options {
 RBCORE_API int rbcore_reader_options_init(rbcore_reader_options *out, size_t size);
 
 /*
- * A record that was handed out. data points into the ring itself, is aligned to 8 bytes and stays
- * valid and unchanged until the record is given back by rbcore_reader_commit or
- * rbcore_reader_release. (In a memory ring a hostile producer may write there all the same.)
+ * A record that was handed out. data points into the ring itself (with RBCORE_RECORD_COPIED into
+ * the reader's copy of it), is aligned to 8 bytes and stays valid and unchanged until the record is
+ * given back by rbcore_reader_commit or rbcore_reader_release. (In a memory ring a hostile producer
+ * may write there all the same, but not into a copy.)
  */
 typedef struct rbcore_record {
     const void *data;
@@ -178,8 +182,10 @@ typedef struct rbcore_record {
     uint16_t flags;    /* RBCORE_RECORD_COPIED, ... */
 } rbcore_record;
 
-/* Flags of a record: data points into a copy of the ring, as with a snapshot. */
+/* Flags of a record: data points into a copy: of a snapshot, or of a ring that is read so. */
 #define RBCORE_RECORD_COPIED UINT32_C(1)
+/* Records before this one were lost: see rbcore_ring_stats.lost_bytes. */
+#define RBCORE_RECORD_LOST_BEFORE UINT32_C(2)
 
 /*
  * Opens a reader without rings. options is optional. The caller gives it back by
@@ -217,21 +223,45 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  * refused. The other reader is known by a block that it leaves in the ring's consumer page and by a
  * lock; both must speak for a living reader. Readers of other libraries cannot be detected.
  * RBCORE_SOURCE_INSIST opens all the same: only for a reader known to be dead or hung.
+ *
+ * RBCORE_SOURCE_OVERWRITE: a ring in overwrite mode, whose producers do not wait for the reader but
+ * overwrite the oldest records. RBCORE_SOURCE_TAP: a look at a ring beside its reader, whoever that
+ * is: nothing of the ring is written, no position and no owner, and it may be read-only (a map; a
+ * memory ring's descriptor must still allow writing). Both together: a look at a ring in overwrite
+ * mode. In neither case do producers wait for this reader. So it has a copy of the ring, as large
+ * as the ring, which read and next first fill with all records that are complete, in bulk, and
+ * then check: what was overwritten meanwhile is dropped. Records are handed out of the copy
+ * (RBCORE_RECORD_COPIED) and given back like others; all that is said of them holds, besides:
+ *   - Records that were overwritten before they could be copied (tap: that the reader freed, and
+ *     producers used again) are lost. rbcore_ring_stats.lost_bytes counts them, headers included,
+ *     and the next record has RBCORE_RECORD_LOST_BEFORE. It is the oldest that was left (tap: the
+ *     oldest that the ring's reader had not given back). It comes only when all records before are
+ *     given back.
+ *   - A record that does not fit into the copy beside those not given back waits for them.
+ *   - A tap begins with the oldest record that the ring's reader had not given back when it was
+ *     added. It is woken together with that reader, and as long as this one lags behind, or holds
+ *     back a position to be woken less, it looks by the timer: after 50 microseconds, with delays
+ *     that double up to 10 milliseconds while nothing comes. RBCORE_SOURCE_INSIST has no meaning.
+ *   - On processors that reorder stores (arm64) the oldest quarter of a full ring cannot be told
+ *     from what is being overwritten, and counts as lost; and no record may be larger than a
+ *     quarter of the ring. (Not so memory rings in overwrite mode.)
  *   -EINVAL      source->size is absurd, kind or a flag is unknown, or a field that the kind needs
  *                is missing;
  *   -E2BIG       source is from a newer version and uses what this one does not know;
  *   -EBADF       fd, event_fd or loss_fd is not an open file descriptor;
  *   -ENOENT      path or map_id names nothing;
  *   -EMEDIUMTYPE the map is not of type BPF_MAP_TYPE_RINGBUF, or the loss map not a
- *                BPF_MAP_TYPE_PERCPU_ARRAY of rbcore_bpf.h's values;
+ *                BPF_MAP_TYPE_PERCPU_ARRAY of rbcore_bpf.h's values; or with
+ *                RBCORE_SOURCE_OVERWRITE the ring is not in overwrite mode;
  *   -EBADFD      fd is no BPF map; or no memory ring: not a memfd sealed against changes of its
  *                size, or of another size or layout; or event_fd is no non-blocking eventfd;
- *   -EOPNOTSUPP  the map is in overwrite mode (BPF_F_RB_OVERWRITE), or the memory ring
- *                (RBCORE_MEMORY_RING_OVERWRITE), which needs another way of reading; or this is a
+ *   -EOPNOTSUPP  the ring is in overwrite mode (BPF_F_RB_OVERWRITE of a map,
+ *                RBCORE_MEMORY_RING_OVERWRITE), and RBCORE_SOURCE_OVERWRITE is missing; or this is a
  *                32-bit process, and the kernel counts positions in 32 bits, too, or may do so
  *                (before Linux 6.3 that is told by uname(2) alone);
- *   -EACCES, -EPERM  no permission: the fd is read-only or write-only, or the process lacks the
- *                capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN);
+ *   -EACCES, -EPERM  no permission: the fd is write-only, or read-only (which is enough for a tap of
+ *                a map), or the process lacks the capability that the kernel demands (CAP_BPF; for
+ *                map_id CAP_SYS_ADMIN);
  *   -EBUSY       another reader has the ring;
  *   -EBADMSG     the ring's positions are impossible;
  *   -ENOSPC      the reader has RBCORE_RINGS_MAX rings, or the user the most epoll registrations;
@@ -472,11 +502,17 @@ typedef struct rbcore_ring_stats {
     uint64_t producer_pos; /* end of the last record reserved */
     uint64_t read_pos;     /* up to here records were handed out or skipped */
     uint64_t user_pos;     /* up to here they were given back */
-    uint64_t consumer_pos; /* up to here the kernel knows that they were */
+    uint64_t consumer_pos; /* up to here the kernel knows that they were; with a tap the ring's */
+    uint64_t start_pos;    /* where reading began */
+    uint64_t passed_bytes; /* of records that were not handed out, with headers: discarded ones,
+                              abandoned, skipped, and those consumed by a snapshot */
+    uint64_t lost_bytes;   /* overwritten before they were read, with headers (overwrite mode), or
+                              freed by the consumer and reused (tap); with the spans of the records
+                              handed out: start_pos + handed out + passed + lost = read_pos */
 } rbcore_ring_stats;
 
 #define RBCORE_RING_STATS_INIT                                                                     \
-    { sizeof(rbcore_ring_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(rbcore_ring_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* RBCORE_RING_STATS_INIT as a function; like rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_ring_stats_init(rbcore_ring_stats *out, size_t size);
@@ -523,9 +559,11 @@ typedef struct rbcore_snapshot rbcore_snapshot;
 #define RBCORE_SNAPSHOT_CONSUME UINT32_C(1)
 
 /*
- * Copies all complete records that a ring holds, as of one moment, while producers go on; those
- * that are handed out and not given back included. The reader's position stays (unless flags say
- * RBCORE_SNAPSHOT_CONSUME), and records read later come all the same.
+ * Copies all complete records that a ring holds, as of one moment, while producers go on: in
+ * overwrite mode all that are not overwritten, otherwise all that are not given back (those handed
+ * out included; with a tap: not given back by the ring's reader). Neither the ring nor the reader's
+ * position changes, unless flags say RBCORE_SNAPSHOT_CONSUME, and records read later come all the
+ * same. What is being written, and records behind that, are not in it. For the thread that reads.
  *
  * *snapshot is NULL, and becomes a new one that the caller gives back by rbcore_snapshot_free; or
  * it is one that is taken anew, into the same memory if that suffices: then records read from it

@@ -4,6 +4,7 @@
 pub const RBCORE_VERSION: u32 = 256;
 pub const RBCORE_FEATURE_KERNEL_RING: u32 = 1;
 pub const RBCORE_FEATURE_MEMORY_RING: u32 = 2;
+pub const RBCORE_FEATURE_OVERWRITE: u32 = 4;
 pub const RBCORE_FEATURE_USER_RING: u32 = 8;
 pub const RBCORE_MEMORY_RING_OVERWRITE: u32 = 1;
 pub const RBCORE_SOURCE_MAP_FD: u32 = 1;
@@ -12,11 +13,14 @@ pub const RBCORE_SOURCE_MAP_ID: u32 = 3;
 pub const RBCORE_SOURCE_MEMORY_RING: u32 = 4;
 pub const RBCORE_SOURCE_LATEST: u32 = 1;
 pub const RBCORE_SOURCE_INSIST: u32 = 2;
+pub const RBCORE_SOURCE_OVERWRITE: u32 = 4;
+pub const RBCORE_SOURCE_TAP: u32 = 8;
 pub const RBCORE_RINGS_MAX: u32 = 1024;
 pub const RBCORE_READER_RELEASE: u32 = 1;
 pub const RBCORE_READER_POLL: u32 = 2;
 pub const RBCORE_MAX_LATENCY: u32 = 100000;
 pub const RBCORE_RECORD_COPIED: u32 = 1;
+pub const RBCORE_RECORD_LOST_BEFORE: u32 = 2;
 pub const RBCORE_FOREVER: i32 = -1;
 pub const RBCORE_COMMIT_NOW: u32 = 1;
 pub const RBCORE_RING_BROKEN: u32 = 1;
@@ -49,8 +53,8 @@ unsafe extern "C" {
  (close-on-exec), may pass them to other processes, and closes them when it likes: readers and
  producers keep their own.
 
- With RBCORE_MEMORY_RING_OVERWRITE it is like a map with BPF_F_RB_OVERWRITE (Linux 6.19): producers
- never wait for a reader, and a full ring holds the newest records.
+ With RBCORE_MEMORY_RING_OVERWRITE it is like a map with BPF_F_RB_OVERWRITE (Linux 6.19):
+ producers never wait for a reader, and a full ring holds the newest records.
 
  Whoever holds the descriptors can write what he likes into the memory. A reader survives that
  (impossible content is -EBADMSG, never a crash), but cannot keep data from changing under the
@@ -179,9 +183,10 @@ unsafe extern "C" {
         size: usize,
     ) -> ::core::ffi::c_int;
 }
-/** A record that was handed out. data points into the ring itself, is aligned to 8 bytes and stays
- valid and unchanged until the record is given back by rbcore_reader_commit or
- rbcore_reader_release. (In a memory ring a hostile producer may write there all the same.)*/
+/** A record that was handed out. data points into the ring itself (with RBCORE_RECORD_COPIED into
+ the reader's copy of it), is aligned to 8 bytes and stays valid and unchanged until the record is
+ given back by rbcore_reader_commit or rbcore_reader_release. (In a memory ring a hostile producer
+ may write there all the same, but not into a copy.)*/
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct rbcore_record {
@@ -260,21 +265,45 @@ unsafe extern "C" {
  refused. The other reader is known by a block that it leaves in the ring's consumer page and by a
  lock; both must speak for a living reader. Readers of other libraries cannot be detected.
  RBCORE_SOURCE_INSIST opens all the same: only for a reader known to be dead or hung.
+
+ RBCORE_SOURCE_OVERWRITE: a ring in overwrite mode, whose producers do not wait for the reader but
+ overwrite the oldest records. RBCORE_SOURCE_TAP: a look at a ring beside its reader, whoever that
+ is: nothing of the ring is written, no position and no owner, and it may be read-only (a map; a
+ memory ring's descriptor must still allow writing). Both together: a look at a ring in overwrite
+ mode. In neither case do producers wait for this reader. So it has a copy of the ring, as large
+ as the ring, which read and next first fill with all records that are complete, in bulk, and
+ then check: what was overwritten meanwhile is dropped. Records are handed out of the copy
+ (RBCORE_RECORD_COPIED) and given back like others; all that is said of them holds, besides:
+   - Records that were overwritten before they could be copied (tap: that the reader freed, and
+     producers used again) are lost. rbcore_ring_stats.lost_bytes counts them, headers included,
+     and the next record has RBCORE_RECORD_LOST_BEFORE. It is the oldest that was left (tap: the
+     oldest that the ring's reader had not given back). It comes only when all records before are
+     given back.
+   - A record that does not fit into the copy beside those not given back waits for them.
+   - A tap begins with the oldest record that the ring's reader had not given back when it was
+     added. It is woken together with that reader, and as long as this one lags behind, or holds
+     back a position to be woken less, it looks by the timer: after 50 microseconds, with delays
+     that double up to 10 milliseconds while nothing comes. RBCORE_SOURCE_INSIST has no meaning.
+   - On processors that reorder stores (arm64) the oldest quarter of a full ring cannot be told
+     from what is being overwritten, and counts as lost; and no record may be larger than a
+     quarter of the ring. (Not so memory rings in overwrite mode.)
    -EINVAL      source->size is absurd, kind or a flag is unknown, or a field that the kind needs
                 is missing;
    -E2BIG       source is from a newer version and uses what this one does not know;
    -EBADF       fd, event_fd or loss_fd is not an open file descriptor;
    -ENOENT      path or map_id names nothing;
    -EMEDIUMTYPE the map is not of type BPF_MAP_TYPE_RINGBUF, or the loss map not a
-                BPF_MAP_TYPE_PERCPU_ARRAY of rbcore_bpf.h's values;
+                BPF_MAP_TYPE_PERCPU_ARRAY of rbcore_bpf.h's values; or with
+                RBCORE_SOURCE_OVERWRITE the ring is not in overwrite mode;
    -EBADFD      fd is no BPF map; or no memory ring: not a memfd sealed against changes of its
                 size, or of another size or layout; or event_fd is no non-blocking eventfd;
-   -EOPNOTSUPP  the map is in overwrite mode (BPF_F_RB_OVERWRITE), or the memory ring
-                (RBCORE_MEMORY_RING_OVERWRITE), which needs another way of reading; or this is a
+   -EOPNOTSUPP  the ring is in overwrite mode (BPF_F_RB_OVERWRITE of a map,
+                RBCORE_MEMORY_RING_OVERWRITE), and RBCORE_SOURCE_OVERWRITE is missing; or this is a
                 32-bit process, and the kernel counts positions in 32 bits, too, or may do so
                 (before Linux 6.3 that is told by uname(2) alone);
-   -EACCES, -EPERM  no permission: the fd is read-only or write-only, or the process lacks the
-                capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN);
+   -EACCES, -EPERM  no permission: the fd is write-only, or read-only (which is enough for a tap of
+                a map), or the process lacks the capability that the kernel demands (CAP_BPF; for
+                map_id CAP_SYS_ADMIN);
    -EBUSY       another reader has the ring;
    -EBADMSG     the ring's positions are impossible;
    -ENOSPC      the reader has RBCORE_RINGS_MAX rings, or the user the most epoll registrations;
@@ -617,14 +646,23 @@ RBCORE_UNKNOWN without a loss map*/
     pub read_pos: u64,
     /// up to here they were given back
     pub user_pos: u64,
-    /// up to here the kernel knows that they were
+    /// up to here the kernel knows that they were; with a tap the ring's
     pub consumer_pos: u64,
+    /// where reading began
+    pub start_pos: u64,
+    /** of records that were not handed out, with headers: discarded ones,
+abandoned, skipped, and those consumed by a snapshot*/
+    pub passed_bytes: u64,
+    /** overwritten before they were read, with headers (overwrite mode), or
+freed by the consumer and reused (tap); with the spans of the records
+handed out: start_pos + handed out + passed + lost = read_pos*/
+    pub lost_bytes: u64,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     [
         "Size of rbcore_ring_stats",
-    ][::core::mem::size_of::<rbcore_ring_stats>() - 136usize];
+    ][::core::mem::size_of::<rbcore_ring_stats>() - 160usize];
     [
         "Alignment of rbcore_ring_stats",
     ][::core::mem::align_of::<rbcore_ring_stats>() - 8usize];
@@ -679,6 +717,15 @@ const _: () = {
     [
         "Offset of field: rbcore_ring_stats::consumer_pos",
     ][::core::mem::offset_of!(rbcore_ring_stats, consumer_pos) - 128usize];
+    [
+        "Offset of field: rbcore_ring_stats::start_pos",
+    ][::core::mem::offset_of!(rbcore_ring_stats, start_pos) - 136usize];
+    [
+        "Offset of field: rbcore_ring_stats::passed_bytes",
+    ][::core::mem::offset_of!(rbcore_ring_stats, passed_bytes) - 144usize];
+    [
+        "Offset of field: rbcore_ring_stats::lost_bytes",
+    ][::core::mem::offset_of!(rbcore_ring_stats, lost_bytes) - 152usize];
 };
 unsafe extern "C" {
     /// RBCORE_RING_STATS_INIT as a function; like rbcore_source_init. Any thread.
@@ -757,9 +804,11 @@ pub struct rbcore_snapshot {
     _unused: [u8; 0],
 }
 unsafe extern "C" {
-    /** Copies all complete records that a ring holds, as of one moment, while producers go on; those
- that are handed out and not given back included. The reader's position stays (unless flags say
- RBCORE_SNAPSHOT_CONSUME), and records read later come all the same.
+    /** Copies all complete records that a ring holds, as of one moment, while producers go on: in
+ overwrite mode all that are not overwritten, otherwise all that are not given back (those handed
+ out included; with a tap: not given back by the ring's reader). Neither the ring nor the reader's
+ position changes, unless flags say RBCORE_SNAPSHOT_CONSUME, and records read later come all the
+ same. What is being written, and records behind that, are not in it. For the thread that reads.
 
  *snapshot is NULL, and becomes a new one that the caller gives back by rbcore_snapshot_free; or
  it is one that is taken anew, into the same memory if that suffices: then records read from it
