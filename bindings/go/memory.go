@@ -27,11 +27,21 @@ type MemoryRing struct {
 
 // NewMemoryRing creates a ring of size bytes: a power of two and a multiple of the page size.
 func NewMemoryRing(size int) (*MemoryRing, error) {
+	return createMemoryRing(size, 0)
+}
+
+func createMemoryRing(size int, flags C.uint32_t) (*MemoryRing, error) {
 	var memory, event C.int
-	if result := C.rbcore_memory_ring_create(&memory, &event, C.size_t(size), 0); result < 0 {
+	if result := C.rbcore_memory_ring_create(&memory, &event, C.size_t(size), flags); result < 0 {
 		return nil, failure("rbcore_memory_ring_create", result)
 	}
 	return &MemoryRing{memory: int(memory), event: int(event)}, nil
+}
+
+// NewMemoryRingOverwrite creates a ring that overwrites its oldest records when it is full, in place
+// of refusing new ones. It is read with [WithOverwrite].
+func NewMemoryRingOverwrite(size int) (*MemoryRing, error) {
+	return createMemoryRing(size, C.RBCORE_MEMORY_RING_OVERWRITE)
 }
 
 // MemoryRingFromFDs is a ring that was created elsewhere. The descriptors belong to it from now on.

@@ -61,13 +61,16 @@ type Reader struct {
 
 	closed    atomic.Bool
 	isRelease bool
+	isCopied  bool  // the ring is in overwrite mode
 	lost      error // why the last loop over Records ended
 
 	// mu guards what follows, and that one goroutine at a time is within the library.
 	mu      sync.Mutex
 	samples unsafe.Pointer // of the view: where the sample of a record at position 0 begins
 	mask    uint64
-	base    uintptr // where the library has the record at position 0; set by the first one
+	copied  unsafe.Pointer // the run's own copy, of a ring in overwrite mode
+	begins  uint64         // position of the record that the copy begins with
+	base    uintptr        // where the library has the record at position 0; set by the first one
 	batch   *C.ringbuf_batch
 	spans   []C.rbcore_span // of the batch, behind the run
 	run     run             // fetched and not handed out; empty only if there is nothing more
@@ -151,6 +154,10 @@ func (r *Reader) open(ring Ring, o *options) error {
 	}
 	if o.insist {
 		source.flags |= C.RBCORE_SOURCE_INSIST
+	}
+	if o.overwrite {
+		r.isCopied = true
+		source.flags |= C.RBCORE_SOURCE_OVERWRITE
 	}
 	if o.lossMap != nil {
 		source.loss_fd = C.int32_t(o.lossMap.FD())
@@ -293,6 +300,26 @@ func (r *Reader) nextRun() {
 	span := &r.spans[0]
 	r.spans = r.spans[1:]
 	r.run = run{uint64(span.position), uint64(span.stride), uint32(span.size), int(span.count)}
+	if r.isCopied {
+		r.copyRun(span)
+	}
+}
+
+// copyRun copies the samples of a run. Those of a ring in overwrite mode are in memory of the
+// library, which goes with Close.
+func (r *Reader) copyRun(span *C.rbcore_span) {
+	size := uint64(span.count-1)*uint64(span.stride) + uint64(span.size)
+	memory := make([]byte, size+1) // a sample without data has an address, too
+	copy(memory, unsafe.Slice((*byte)(span.data), int(size)))
+	r.copied, r.begins = unsafe.Pointer(&memory[0]), r.run.position
+}
+
+// sample is where the next record's sample begins.
+func (r *Reader) sample() unsafe.Pointer {
+	if r.isCopied {
+		return unsafe.Add(r.copied, r.run.position-r.begins)
+	}
+	return unsafe.Add(r.samples, r.run.position&r.mask)
 }
 
 // lookFor fetches for the one who waits. Returns true, and still has mu, if the wait is over.
@@ -388,8 +415,7 @@ func (rec *Record) set(sample unsafe.Pointer, position uint64, size uint32, rest
 // take hands out the next record. There must be one.
 func (r *Reader) take(rec *Record) {
 	run := &r.run
-	sample := unsafe.Add(r.samples, run.position&r.mask)
-	rec.set(sample, run.position, run.size, r.reserved-run.position, run.stride)
+	rec.set(r.sample(), run.position, run.size, r.reserved-run.position, run.stride)
 	r.taken(1)
 }
 
@@ -398,7 +424,7 @@ func (r *Reader) takeBatch(records []Record) int {
 	n := 0
 	for n < len(records) && r.run.count > 0 {
 		some := records[n:min(len(records), n+r.run.count)]
-		r.run.list(some, unsafe.Add(r.samples, r.run.position&r.mask), r.reserved-r.run.position)
+		r.run.list(some, r.sample(), r.reserved-r.run.position)
 		r.taken(len(some))
 		n += len(some)
 	}
@@ -533,8 +559,7 @@ func (r *Reader) ReadSpan(most int) (Span, error) {
 	}
 	count := min(most, r.run.count)
 	span := Span{Size: int(r.run.size), Stride: int(r.run.stride), Count: count, position: r.run.position}
-	sample := unsafe.Add(r.samples, r.run.position&r.mask)
-	span.Data = unsafe.Slice((*byte)(sample), (count-1)*span.Stride+span.Size)
+	span.Data = unsafe.Slice((*byte)(r.sample()), (count-1)*span.Stride+span.Size)
 	r.taken(count)
 	return span, nil
 }

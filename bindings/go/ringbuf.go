@@ -80,6 +80,7 @@ type options struct {
 	poll       bool
 	latest     bool
 	insist     bool
+	overwrite  bool
 	maxLatency time.Duration // negative: the library's default
 	lossMap    Ring
 }
@@ -114,6 +115,14 @@ func WithLatest() Option {
 // WithInsist opens the ring although another reader has it: only for one known to be dead or hung.
 func WithInsist() Option {
 	return func(o *options) { o.insist = true }
+}
+
+// WithOverwrite reads a ring in overwrite mode (BPF_F_RB_OVERWRITE), whose producers do not wait for
+// the reader. RawSample is a copy then, also in records by ReadZeroCopy and ReadBatch. What was
+// overwritten before it could be copied is counted in [Stats].LostBytes. Without this option such a
+// ring is refused, and with it a normal one.
+func WithOverwrite() Option {
+	return func(o *options) { o.overwrite = true }
 }
 
 // WithLossMap names the map in which the BPF program counts the records that a full ring refused

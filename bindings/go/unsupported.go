@@ -78,6 +78,9 @@ type MemoryRing struct{}
 // NewMemoryRing returns an error that is errors.ErrUnsupported.
 func NewMemoryRing(int) (*MemoryRing, error) { return nil, errUnsupported }
 
+// NewMemoryRingOverwrite returns an error that is errors.ErrUnsupported.
+func NewMemoryRingOverwrite(int) (*MemoryRing, error) { return nil, errUnsupported }
+
 // MemoryRingFromFDs is a ring that nothing can be done with on this platform.
 func MemoryRingFromFDs(_, _ int) *MemoryRing { return &MemoryRing{} }
 

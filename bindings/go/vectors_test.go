@@ -31,6 +31,7 @@ type vector struct {
 
 var errnos = map[string]error{
 	"EBADMSG": syscall.EBADMSG, "EINVAL": syscall.EINVAL, "EBUSY": syscall.EBUSY,
+	"EOPNOTSUPP": syscall.EOPNOTSUPP, "EMEDIUMTYPE": syscall.EMEDIUMTYPE,
 }
 
 var errSkip = errors.New("does not apply")
@@ -135,6 +136,11 @@ func (v *vector) stats(records, bytes, discards uint64) error {
 	)
 }
 
+func (v *vector) lost(bytes uint64) error {
+	stats, err := v.reader.Stats()
+	return errors.Join(err, differs("lost bytes", stats.LostBytes, bytes))
+}
+
 func (v *vector) step(word string, operands []string) error {
 	number := func(i int) uint64 {
 		n, err := strconv.ParseUint(operands[i], 10, 64)
@@ -153,16 +159,24 @@ func (v *vector) step(word string, operands []string) error {
 	page := int64(os.Getpagesize())
 	var err error
 	switch word {
-	case "ring":
+	case "ring", "ring_overwrite":
 		if number(0) < uint64(page) {
 			return errSkip
 		}
-		v.ring, err = ringbuf.NewMemoryRing(int(number(0)))
+		create := ringbuf.NewMemoryRing
+		if word == "ring_overwrite" {
+			create = ringbuf.NewMemoryRingOverwrite
+		}
+		v.ring, err = create(int(number(0)))
 		return err
 	case "consumer_pos":
 		return v.write(0, binary.NativeEndian.AppendUint64(nil, number(0)))
 	case "producer_pos":
 		return v.write(page, binary.NativeEndian.AppendUint64(nil, number(0)))
+	case "pending_pos":
+		return v.write(page+8, binary.NativeEndian.AppendUint64(nil, number(0)))
+	case "overwrite_pos":
+		return v.write(page+16, binary.NativeEndian.AppendUint64(nil, number(0)))
 	case "data":
 		return v.write(2*page+int64(number(0)), bytes(1))
 	case "fill":
@@ -171,6 +185,8 @@ func (v *vector) step(word string, operands []string) error {
 		return v.add(operands[0])
 	case "add_latest":
 		return v.add(operands[0], ringbuf.WithLatest())
+	case "add_overwrite":
+		return v.add(operands[0], ringbuf.WithOverwrite())
 	case "read":
 		if operands[1] == "EAGAIN" {
 			return nil // the package calls again by itself: the next read has what comes of it
@@ -186,6 +202,8 @@ func (v *vector) step(word string, operands []string) error {
 		return v.consumerPosition(number(0))
 	case "stats":
 		return v.stats(number(0), number(1), number(2))
+	case "lost":
+		return v.lost(number(0))
 	case "close":
 		err = v.reader.Close()
 		v.reader = nil

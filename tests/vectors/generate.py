@@ -1,249 +1,23 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes images/*.vector: images of a ring, and what a reader must make of them (README.md).
+"""Writes images/*.vector and snapshots/*.vector: rings and snapshots, and what a reader must make
+of them (README.md).
 
 generate.py            writes them
 generate.py --check    compares with what is committed; ends with 1 if something differs
-
-The parser here follows the kernel's Documentation/bpf/ringbuf.rst and the contract in rbcore.h, word
-by word and without regard to speed. Nothing of it comes from capi/.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 
-IMAGES = Path(__file__).resolve().parent / "images"
+import overwriting
+import snapshots
+from model import BUSY, DISCARD, DISCARDS_PER_READ, SMALL, U64, Vector, span
 
-BUSY = 1 << 31
-DISCARD = 1 << 30
-HEADER = 8
-DISCARDS_PER_READ = 65536  # rbcore.h: "a call passes at most 65536 of them"
-U64 = 1 << 64
-SMALL = 4096
-
-
-def fnv1a(data: bytes) -> str:
-    value = 0xCBF29CE484222325
-    for byte in data:
-        value = (value ^ byte) * 0x100000001B3 % U64
-    return f"{value:016x}"
-
-
-def span(size: int) -> int:
-    """What a record of that many bytes takes: its header, its data, rounded up to 8."""
-    return (HEADER + size + 7) // 8 * 8
-
-
-def payload(seed: int, size: int) -> bytes:
-    """Bytes that differ from record to record and are cheap to write down."""
-    return bytes((seed * 37 + i * 11 + 1) % 256 for i in range(size))
-
-
-@dataclass
-class Found:
-    position: int
-    size: int
-    end: int  # where the records that follow begin; discarded ones right behind it belong to it
-
-
-@dataclass
-class Vector:
-    """A ring's memory, the reader that the contract describes, and the lines of the file."""
-
-    about: str
-    size: int = SMALL
-    consumer: int = 0
-    producer: int = 0
-    lines: list[str] = field(default_factory=list)
-    memory: bytearray = field(init=False)
-    read_pos: int = 0
-    user_pos: int = 0
-    broken: bool = False
-    held: list[Found] = field(default_factory=list)
-    last: list[Found] = field(default_factory=list)
-    counts: list[int] = field(default_factory=lambda: [0, 0, 0])
-    made: int = 0
-
-    def __post_init__(self) -> None:
-        self.memory = bytearray(self.size)
-        self.line(f"ring {self.size}")
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
-
-    # ---- What is written into the memory ----
-
-    def consumer_pos(self, position: int) -> Vector:
-        self.consumer = position % U64
-        self.line(f"consumer_pos {self.consumer}")
-        return self
-
-    def producer_pos(self, position: int) -> Vector:
-        self.producer = position % U64
-        self.line(f"producer_pos {self.producer}")
-        return self
-
-    def start_at(self, position: int) -> Vector:
-        """An empty ring that has been in use: both positions there."""
-        return self.consumer_pos(position).producer_pos(position)
-
-    def put(self, position: int, data: bytes) -> None:
-        """At a position, round the end of the data if need be."""
-        at = position % self.size
-        for offset, part in ((at, data[: self.size - at]), (0, data[self.size - at :])):
-            if part:
-                self.memory[offset : offset + len(part)] = part
-                self.line(f"data {offset} {part.hex()}")
-
-    def fill(self, offset: int, count: int, data: bytes) -> None:
-        self.memory[offset : offset + count * len(data)] = data * count
-        self.line(f"fill {offset} {count} {data.hex()}")
-
-    def put_text(self, position: int, data: bytes) -> Vector:
-        self.put(position, data)
-        return self
-
-    def filled(self, data: bytes) -> Vector:
-        self.fill(0, self.size // len(data), data)
-        return self
-
-    def header(self, position: int, length: int) -> Vector:
-        """The second word is the kernel's own: the page of the ring that the header is on."""
-        page = 3 + position % self.size // 4096
-        self.put(position, length.to_bytes(4, "little") + page.to_bytes(4, "little"))
-        return self
-
-    def record(self, size: int, flags: int = 0) -> Vector:
-        """As a producer reserves and submits it (flags 0), discards it or is still writing it."""
-        self.made += 1
-        position, data = self.producer, payload(self.made, size)
-        self.header(position, size | flags)
-        if size:
-            self.put(position + HEADER, data)
-        return self.producer_pos(position + span(size))
-
-    def records(self, *sizes: int) -> Vector:
-        for size in sizes:
-            self.record(size)
-        return self
-
-    def discard(self, size: int) -> Vector:
-        return self.record(size, DISCARD)
-
-    # ---- The reader ----
-
-    def word(self, position: int) -> int:
-        at = position % self.size
-        return int.from_bytes(self.memory[at : at + 4], "little")
-
-    def bytes_at(self, position: int, size: int) -> bytes:
-        return bytes(self.memory[(position + i) % self.size] for i in range(size))
-
-    def positions_are_possible(self) -> bool:
-        aligned = self.consumer % 8 == 0 and self.producer % 8 == 0
-        return aligned and (self.producer - self.consumer) % U64 <= self.size
-
-    def add(self, latest: bool = False) -> Vector:
-        self.read_pos = self.user_pos = self.consumer
-        self.broken, self.held, self.last, self.counts = False, [], [], [0, 0, 0]
-        possible = self.positions_are_possible()
-        self.line(f"{'add_latest' if latest else 'add'} {'0' if possible else 'EBADMSG'}")
-        if possible and latest:
-            self.skip_complete()
-        return self
-
-    def skip_complete(self) -> None:
-        while self.read_pos != self.producer:
-            length = self.word(self.read_pos)
-            if length & BUSY or span(length & ~DISCARD) > (self.producer - self.read_pos) % U64:
-                break
-            self.read_pos = (self.read_pos + span(length & ~DISCARD)) % U64
-        self.user_pos = self.consumer = self.read_pos
-
-    def producer_is_possible(self) -> bool:
-        return self.producer % 8 == 0 and all(
-            (self.producer - position) % U64 <= self.size
-            for position in (self.read_pos, self.user_pos)
-        )
-
-    def scan(self, most: int) -> tuple[list[Found], str]:
-        """The records of one read, and why it found no more of them."""
-        found: list[Found] = []
-        discards = 0
-        while len(found) < most and self.read_pos != self.producer:
-            length = self.word(self.read_pos)
-            if length & BUSY:
-                break
-            size = length & ~DISCARD
-            if span(size) > (self.producer - self.read_pos) % U64:
-                return found, "EBADMSG"
-            if length & DISCARD and discards == DISCARDS_PER_READ:
-                return found, "EAGAIN"
-            end = (self.read_pos + span(size)) % U64
-            if length & DISCARD:
-                discards += 1
-                self.counts[2] += 1
-                for before in (found or self.held)[-1:]:
-                    before.end = end
-            else:
-                found.append(Found(self.read_pos, size, end))
-                self.counts[0] += 1
-                self.counts[1] += size
-            self.read_pos = end
-        return found, "0"
-
-    def read(self, most: int = 64) -> Vector:
-        if self.broken or not self.producer_is_possible():
-            self.broken = True
-            found: list[Found] = []
-            why = "EBADMSG"
-        else:
-            found, why = self.scan(most)
-            self.broken = why == "EBADMSG"
-        self.line(f"read {most} {len(found) or why}")
-        for one in found:
-            digest = fnv1a(self.bytes_at(one.position + HEADER, one.size))
-            self.line(f"record {one.position} {one.size} {digest}")
-        self.last = found
-        self.held += found
-        return self
-
-    def commit(self, index: int) -> Vector:
-        one = self.last[index]
-        self.line(f"commit {index}")
-        self.held = self.held[self.held.index(one) + 1 :]
-        self.user_pos = one.end if self.held else self.read_pos
-        return self.expect_consumer()
-
-    def commit_all(self) -> Vector:
-        self.line("commit_all")
-        self.held, self.user_pos = [], self.read_pos
-        return self.expect_consumer()
-
-    def expect_consumer(self) -> Vector:
-        self.consumer = self.user_pos
-        self.line(f"consumer {self.consumer}")
-        return self
-
-    def stats(self) -> Vector:
-        self.line("stats " + " ".join(map(str, self.counts)))
-        return self
-
-    def close(self) -> Vector:
-        self.line("close")
-        return self
-
-    def all(self) -> Vector:
-        """What most vectors end with: one read, a second that finds nothing more, all back."""
-        return self.read().read().commit_all().stats()
-
-    def text(self) -> str:
-        return "\n".join([f"# {self.about}", *self.lines]) + "\n"
-
+HERE = Path(__file__).resolve().parent
 
 # ---- The vectors ----
 
@@ -429,6 +203,16 @@ def wrap() -> None:
                 .all()
             ),
         )
+    vector(
+        "position-2-64",
+        (
+            Vector("Positions that pass 2^64: the record at 0 is none that was read before")
+            .start_at(U64 - 48)
+            .records(8, 8, 8, 8)
+            .add()
+            .all()
+        ),
+    )
     vector(
         "position-beyond-2-53",
         (
@@ -1004,30 +788,38 @@ def by_chance(seed: int) -> Vector:
 
 for kind in (plain, wrap, resume, discards, busy, hostile, positions, commits, mixed):
     kind()
+for name, made in overwriting.vectors():
+    vector(name, made)
+
+FOLDERS = {
+    "images": {name: made.text() for name, made in VECTORS.items()},
+    "snapshots": dict(snapshots.vectors()),
+}
 
 
 def write() -> int:
-    IMAGES.mkdir(exist_ok=True)
-    for old in IMAGES.glob("*.vector"):
-        old.unlink()
-    for name, made in VECTORS.items():
-        (IMAGES / f"{name}.vector").write_text(made.text())
+    for folder, expected in FOLDERS.items():
+        (HERE / folder).mkdir(exist_ok=True)
+        for old in (HERE / folder).glob("*.vector"):
+            old.unlink()
+        for name, text in expected.items():
+            (HERE / folder / f"{name}.vector").write_text(text)
     return 0
 
 
 def check() -> int:
-    committed = {path.stem: path.read_text() for path in IMAGES.glob("*.vector")}
-    expected = {name: made.text() for name, made in VECTORS.items()}
-    wrong = [
-        name for name in sorted(committed | expected) if committed.get(name) != expected.get(name)
-    ]
-    for name in wrong:
-        print(f"tests/vectors: {name} is not what generate.py writes", file=sys.stderr)
-    return 1 if wrong else 0
+    differences = 0
+    for folder, expected in FOLDERS.items():
+        committed = {path.stem: path.read_text() for path in (HERE / folder).glob("*.vector")}
+        for name in sorted(committed | expected):
+            if committed.get(name) != expected.get(name):
+                print(f"{folder}/{name} is not what generate.py writes", file=sys.stderr)
+                differences += 1
+    return 1 if differences else 0
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Writes images/*.vector.")
+    parser = argparse.ArgumentParser(description="Writes the vectors.")
     parser.add_argument("--check", action="store_true", help="compare with what is committed")
     return check() if parser.parse_args().check else write()
 

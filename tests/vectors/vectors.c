@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <rbcore/rbcore.h>
@@ -29,6 +30,9 @@ typedef struct run {
     rbcore_record records[MAX_RECORDS];
     int count;     /* in records */
     int described; /* of these, by the vector */
+    rbcore_snapshot *snapshot;
+    int file;          /* of snapshots */
+    off_t loaded_from; /* where the snapshot begins in it */
 } run;
 
 static void differ(run *self, const char *expected, const char *found) {
@@ -50,7 +54,8 @@ static void expect_result(run *self, const char *expected, int result) {
     static const struct {
         const char *name;
         int error;
-    } names[] = {{"EBADMSG", EBADMSG}, {"EAGAIN", EAGAIN}};
+    } names[] = {{"EBADMSG", EBADMSG},         {"EAGAIN", EAGAIN},   {"EOPNOTSUPP", EOPNOTSUPP},
+                 {"EMEDIUMTYPE", EMEDIUMTYPE}, {"ENODATA", ENODATA}, {"E2BIG", E2BIG}};
     char found[16];
     snprintf(found, sizeof(found), "%d", result);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -84,12 +89,18 @@ static void write_position(run *self, uint64_t offset, const char *number) {
     write_at(self, &position, sizeof(position), offset);
 }
 
-static void write_bytes(run *self, const char *offset, const char *count, const char *hex) {
-    const size_t size = strlen(hex) / 2, times = strtoull(count, NULL, 10);
-    unsigned char *bytes = malloc(size * times + 1);
-    for (size_t i = 0; i < size; i++) {
+/* The bytes that pairs of digits stand for; to be freed. */
+static unsigned char *bytes_of(const char *hex, size_t room) {
+    unsigned char *bytes = calloc(1, room + 1);
+    for (size_t i = 0; hex[2 * i] != '\0'; i++) {
         sscanf(hex + 2 * i, "%2hhx", &bytes[i]);
     }
+    return bytes;
+}
+
+static void write_bytes(run *self, const char *offset, const char *count, const char *hex) {
+    const size_t size = strlen(hex) / 2, times = strtoull(count, NULL, 10);
+    unsigned char *bytes = bytes_of(hex, size * times);
     for (size_t i = 1; i < times; i++) {
         memcpy(bytes + i * size, bytes, size);
     }
@@ -100,14 +111,14 @@ static void write_bytes(run *self, const char *offset, const char *count, const 
 
 /* ---- What the reader does ---- */
 
-static void make_ring(run *self, const char *size) {
+static void make_ring(run *self, const char *size, uint32_t flags) {
     const size_t bytes = strtoull(size, NULL, 10);
     self->applies = bytes >= (size_t)sysconf(_SC_PAGESIZE);
     self->source.kind = RBCORE_SOURCE_MEMORY_RING;
     if (self->applies) {
         expect_number(self, 0,
                       (uint64_t)rbcore_memory_ring_create(&self->source.fd, &self->source.event_fd,
-                                                          bytes, 0));
+                                                          bytes, flags));
     }
 }
 
@@ -162,6 +173,94 @@ static void expect_stats(run *self, char **words) {
     }
 }
 
+static void expect_lost(run *self, const char *bytes) {
+    rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
+    expect_result(self, "0", rbcore_reader_ring_stats(self->reader, self->ring, &stats));
+    expect_number(self, strtoull(bytes, NULL, 10), stats.lost_bytes);
+}
+
+/* ---- Snapshots ---- */
+
+static void take_snapshot(run *self, const char *expected) {
+    expect_result(self, expected,
+                  rbcore_reader_snapshot(self->reader, self->ring, &self->snapshot, 0));
+}
+
+static rbcore_snapshot_info snapshot_info(run *self) {
+    rbcore_snapshot_info info = RBCORE_SNAPSHOT_INFO_INIT;
+    expect_result(self, "0", rbcore_snapshot_info_get(self->snapshot, &info));
+    return info;
+}
+
+static void expect_extent(run *self, char **words) {
+    const rbcore_snapshot_info info = snapshot_info(self);
+    const uint64_t found[] = {info.first_pos, info.end_pos, info.producer_pos, info.missed};
+    for (int i = 0; i < 4; i++) {
+        expect_number(self, strtoull(words[i + 1], NULL, 10), found[i]);
+    }
+}
+
+static void expect_taken(run *self, char **words) {
+    const rbcore_snapshot_info info = snapshot_info(self);
+    const uint64_t found[] = {info.kind, info.ring_id, info.ring_size, info.realtime_ns,
+                              info.boottime_ns};
+    char boot_id[2 * sizeof(info.boot_id) + 1];
+    for (size_t i = 0; i < sizeof(info.boot_id); i++) {
+        snprintf(boot_id + 2 * i, 3, "%02x", info.boot_id[i]);
+    }
+    if (strcmp(words[1], boot_id) != 0) {
+        differ(self, words[1], boot_id);
+    }
+    for (int i = 0; i < 5; i++) {
+        expect_number(self, strtoull(words[i + 2], NULL, 10), found[i]);
+    }
+}
+
+static void expect_kept(run *self, char **words) {
+    rbcore_record record = {0};
+    expect_result(self, "1", rbcore_snapshot_read(self->snapshot, &record, 1));
+    expect_number(self, strtoull(words[1], NULL, 10), record.position);
+    expect_number(self, strtoull(words[2], NULL, 10), record.size);
+    expect_number(self, strtoull(words[3], NULL, 16), hash(&record));
+}
+
+static void expect_kept_end(run *self, const char *expected) {
+    rbcore_record record;
+    expect_result(self, expected, rbcore_snapshot_read(self->snapshot, &record, 1));
+}
+
+static void make_file(run *self, const char *hex) {
+    const size_t size = strlen(hex) / 2;
+    unsigned char *bytes = bytes_of(hex, size);
+    if (pwrite(self->file, bytes, size, 0) != (ssize_t)size) {
+        differ(self, "to write", strerror(errno));
+    }
+    free(bytes);
+}
+
+static void load_snapshot(run *self, const char *expected) {
+    rbcore_snapshot_free(self->snapshot);
+    self->snapshot = NULL;
+    self->loaded_from = lseek(self->file, 0, SEEK_CUR);
+    expect_result(self, expected, rbcore_snapshot_load(&self->snapshot, self->file));
+}
+
+/* What was loaded becomes the same bytes again. */
+static void expect_saved(run *self) {
+    const size_t size = (size_t)(lseek(self->file, 0, SEEK_CUR) - self->loaded_from);
+    unsigned char *before = malloc(size), *after = malloc(size + 1);
+    int copy = memfd_create("vectors", MFD_CLOEXEC);
+    expect_result(self, "0", rbcore_snapshot_save(self->snapshot, copy));
+    expect_number(self, size, (uint64_t)pread(self->file, before, size, self->loaded_from));
+    expect_number(self, size, (uint64_t)pread(copy, after, size + 1, 0));
+    if (memcmp(before, after, size) != 0) {
+        differ(self, "the bytes that were loaded", "others");
+    }
+    close(copy);
+    free(before);
+    free(after);
+}
+
 static void close_reader(run *self) {
     rbcore_reader_free(self->reader);
     self->reader = NULL;
@@ -169,7 +268,7 @@ static void close_reader(run *self) {
 
 /* ---- The file ---- */
 
-#define WORDS 4
+#define WORDS 7
 
 static bool is(char **words, const char *name, int operands) {
     int count = 0;
@@ -179,21 +278,39 @@ static bool is(char **words, const char *name, int operands) {
     return count == operands + 1 && strcmp(words[0], name) == 0;
 }
 
-static void carry_out(run *self, char **words) {
+/* What is written into the memory. */
+static bool write_line(run *self, char **words) {
+    const uint64_t produced = (uint64_t)sysconf(_SC_PAGESIZE);
     if (is(words, "ring", 1)) {
-        make_ring(self, words[1]);
+        make_ring(self, words[1], 0);
+    } else if (is(words, "ring_overwrite", 1)) {
+        make_ring(self, words[1], RBCORE_MEMORY_RING_OVERWRITE);
     } else if (is(words, "consumer_pos", 1)) {
         write_position(self, 0, words[1]);
     } else if (is(words, "producer_pos", 1)) {
-        write_position(self, (uint64_t)sysconf(_SC_PAGESIZE), words[1]);
+        write_position(self, produced, words[1]);
+    } else if (is(words, "pending_pos", 1)) {
+        write_position(self, produced + 8, words[1]);
+    } else if (is(words, "overwrite_pos", 1)) {
+        write_position(self, produced + 16, words[1]);
     } else if (is(words, "data", 2)) {
         write_bytes(self, words[1], "1", words[2]);
     } else if (is(words, "fill", 3)) {
         write_bytes(self, words[1], words[2], words[3]);
-    } else if (is(words, "add", 1)) {
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* What a reader does, and what comes of it. */
+static bool read_line(run *self, char **words) {
+    if (is(words, "add", 1)) {
         add(self, 0, words[1]);
     } else if (is(words, "add_latest", 1)) {
         add(self, RBCORE_SOURCE_LATEST, words[1]);
+    } else if (is(words, "add_overwrite", 1)) {
+        add(self, RBCORE_SOURCE_OVERWRITE, words[1]);
     } else if (is(words, "read", 2)) {
         read_records(self, words[1], words[2]);
     } else if (is(words, "record", 3)) {
@@ -206,9 +323,41 @@ static void carry_out(run *self, char **words) {
         expect_consumer(self, words[1]);
     } else if (is(words, "stats", 3)) {
         expect_stats(self, words);
+    } else if (is(words, "lost", 1)) {
+        expect_lost(self, words[1]);
     } else if (is(words, "close", 0)) {
         close_reader(self);
     } else {
+        return false;
+    }
+    return true;
+}
+
+static bool snapshot_line(run *self, char **words) {
+    if (is(words, "snapshot", 1)) {
+        take_snapshot(self, words[1]);
+    } else if (is(words, "extent", 4)) {
+        expect_extent(self, words);
+    } else if (is(words, "taken", 6)) {
+        expect_taken(self, words);
+    } else if (is(words, "kept", 3)) {
+        expect_kept(self, words);
+    } else if (is(words, "kept_end", 1)) {
+        expect_kept_end(self, words[1]);
+    } else if (is(words, "file", 1)) {
+        make_file(self, words[1]);
+    } else if (is(words, "load", 1)) {
+        load_snapshot(self, words[1]);
+    } else if (is(words, "save", 0)) {
+        expect_saved(self);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void carry_out(run *self, char **words) {
+    if (!write_line(self, words) && !read_line(self, words) && !snapshot_line(self, words)) {
         differ(self, "a line of the format", words[0]);
     }
 }
@@ -233,6 +382,7 @@ static void carry_out_file(run *self, FILE *file) {
 
 static bool reproduce(const char *path, bool *applies) {
     run self = {.path = path, .applies = true, .source = RBCORE_SOURCE_INIT};
+    self.file = memfd_create("vectors", MFD_CLOEXEC);
     FILE *file = fopen(path, "r");
     if (file == NULL) {
         differ(&self, "a file", strerror(errno));
@@ -241,6 +391,8 @@ static bool reproduce(const char *path, bool *applies) {
     carry_out_file(&self, file);
     fclose(file);
     rbcore_reader_free(self.reader);
+    rbcore_snapshot_free(self.snapshot);
+    close(self.file);
     if (self.source.fd >= 0) {
         close(self.source.fd);
         close(self.source.event_fd);

@@ -38,10 +38,13 @@ class Steps:
         assert self.ring_ is not None
         return self.ring_.memory_fd
 
-    def ring(self, size: str) -> None:
+    def ring(self, size: str, overwrite: bool = False) -> None:
         if int(size) < PAGE:
             pytest.skip(f"pages of {PAGE} bytes")
-        self.ring_ = rbcore.MemoryRing(int(size))
+        self.ring_ = rbcore.MemoryRing(int(size), overwrite=overwrite)
+
+    def ring_overwrite(self, size: str) -> None:
+        self.ring(size, overwrite=True)
 
     def consumer_pos(self, n: str) -> None:
         os.pwrite(self.memory, struct.pack("<Q", int(n)), 0)
@@ -49,24 +52,33 @@ class Steps:
     def producer_pos(self, n: str) -> None:
         os.pwrite(self.memory, struct.pack("<Q", int(n)), PAGE)
 
+    def pending_pos(self, n: str) -> None:
+        os.pwrite(self.memory, struct.pack("<Q", int(n)), PAGE + 8)
+
+    def overwrite_pos(self, n: str) -> None:
+        os.pwrite(self.memory, struct.pack("<Q", int(n)), PAGE + 16)
+
     def data(self, offset: str, content: str) -> None:
         os.pwrite(self.memory, bytes.fromhex(content), 2 * PAGE + int(offset))
 
     def fill(self, offset: str, count: str, content: str) -> None:
         os.pwrite(self.memory, bytes.fromhex(content) * int(count), 2 * PAGE + int(offset))
 
-    def add(self, result: str, latest: bool = False) -> None:
+    def add(self, result: str, **options: bool) -> None:
         assert self.ring_ is not None
         self.reader = rbcore.Reader()
         if result == "0":
-            assert self.reader.add(self.ring_, latest=latest) == 0
+            assert self.reader.add(self.ring_, **options) == 0
         else:
             with pytest.raises(rbcore.Error) as caught:
-                self.reader.add(self.ring_, latest=latest)
-            assert errno.errorcode[caught.value.errno or 0] == result
+                self.reader.add(self.ring_, **options)
+            assert caught.value.errno == getattr(errno, result)
 
     def add_latest(self, result: str) -> None:
         self.add(result, latest=True)
+
+    def add_overwrite(self, result: str) -> None:
+        self.add(result, overwrite=True)
 
     def read(self, limit: str, result: str) -> None:
         assert self.reader is not None
@@ -117,6 +129,10 @@ class Steps:
         stats = self.reader.ring_stats()
         expected = (int(records), int(size), int(discards))
         assert (stats.records, stats.bytes, stats.discards) == expected
+
+    def lost(self, size: str) -> None:
+        assert self.reader is not None
+        assert self.reader.ring_stats().lost_bytes == int(size)
 
     def close(self) -> None:
         self.held.clear()

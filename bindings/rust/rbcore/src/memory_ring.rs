@@ -19,9 +19,19 @@ pub struct MemoryRing {
 impl MemoryRing {
     /// Creates a ring of `size` bytes: a power of two, from a page to 1 GiB.
     pub fn create(size: usize) -> Result<Self> {
+        Self::create_with(size, 0)
+    }
+
+    /// Creates a ring that overwrites its oldest records when it is full, in place of refusing new
+    /// ones. It is read by [`Source::overwrite`](crate::Source::overwrite).
+    pub fn create_overwriting(size: usize) -> Result<Self> {
+        Self::create_with(size, sys::RBCORE_MEMORY_RING_OVERWRITE)
+    }
+
+    fn create_with(size: usize, flags: u32) -> Result<Self> {
         let (mut memory, mut event) = (-1, -1);
         // SAFETY: both are pointers to live integers.
-        check(unsafe { sys::rbcore_memory_ring_create(&mut memory, &mut event, size, 0) })?;
+        check(unsafe { sys::rbcore_memory_ring_create(&mut memory, &mut event, size, flags) })?;
         // SAFETY: both are new and nobody else's.
         let (memory, event) =
             unsafe { (OwnedFd::from_raw_fd(memory), OwnedFd::from_raw_fd(event)) };

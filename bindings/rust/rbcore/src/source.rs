@@ -81,6 +81,16 @@ impl<'a> Source<'a> {
         self
     }
 
+    /// Reads a ring in overwrite mode (`BPF_F_RB_OVERWRITE`), whose producers do not wait for the
+    /// reader, through a copy of it. What was overwritten before it could be copied is counted in
+    /// [`RingStats::lost_bytes`](crate::RingStats::lost_bytes). Without it such a ring is refused,
+    /// and with it a normal one.
+    #[must_use]
+    pub fn overwrite(mut self) -> Self {
+        self.flags |= sys::RBCORE_SOURCE_OVERWRITE;
+        self
+    }
+
     /// The caller's own number, handed back by [`RingStats::cookie`](crate::RingStats).
     #[must_use]
     pub fn cookie(mut self, cookie: u64) -> Self {

@@ -64,6 +64,13 @@ pub struct RingStats {
     pub user_pos: u64,
     /// Up to here the kernel knows that they were.
     pub consumer_pos: u64,
+    /// Where reading began.
+    pub start_pos: u64,
+    /// Bytes of records that were not handed out, headers included: discarded, abandoned, skipped.
+    pub passed_bytes: u64,
+    /// Bytes that were overwritten before they were read, headers included
+    /// ([`Source::overwrite`](crate::Source::overwrite)).
+    pub lost_bytes: u64,
 }
 
 /// What names a record among all records of all machines, whichever process reads it.
@@ -137,6 +144,9 @@ pub(crate) fn of_ring(reader: &Raw, ring: u16) -> Result<RingStats> {
         read_pos: raw.read_pos,
         user_pos: raw.user_pos,
         consumer_pos: raw.consumer_pos,
+        start_pos: raw.start_pos,
+        passed_bytes: raw.passed_bytes,
+        lost_bytes: raw.lost_bytes,
     })
 }
 

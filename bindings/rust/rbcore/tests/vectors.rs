@@ -37,22 +37,27 @@ fn text(result: Result<usize, Error>) -> String {
         Err(error) => match error.errno() {
             libc::EBADMSG => "EBADMSG".into(),
             libc::EAGAIN => "EAGAIN".into(),
+            libc::EOPNOTSUPP => "EOPNOTSUPP".into(),
+            libc::EMEDIUMTYPE => "EMEDIUMTYPE".into(),
             other => format!("errno {other}"),
         },
     }
 }
 
 impl Image {
-    fn create(size: usize, page: u64) -> Self {
-        let ring = MemoryRing::create(size).unwrap();
+    fn create(ring: MemoryRing, page: u64) -> Self {
         let memory = File::from(ring.memory().try_clone_to_owned().unwrap());
         Self { page, ring, memory }
     }
 
-    fn open(&self, expected: &str, latest: bool) -> Reader {
+    fn open(&self, word: &str, expected: &str) -> Reader {
         let mut reader = Reader::open().unwrap();
         let source = Source::memory(&self.ring);
-        let source = if latest { source.latest() } else { source };
+        let source = match word {
+            "add_latest" => source.latest(),
+            "add_overwrite" => source.overwrite(),
+            _ => source,
+        };
         assert_eq!(text(reader.add(&source).map(usize::from)), expected);
         reader
     }
@@ -62,6 +67,10 @@ impl Image {
         let (at, bytes) = match *words {
             ["consumer_pos", position] => (0, number(position).to_ne_bytes().to_vec()),
             ["producer_pos", position] => (self.page, number(position).to_ne_bytes().to_vec()),
+            ["pending_pos", position] => (self.page + 8, number(position).to_ne_bytes().to_vec()),
+            ["overwrite_pos", position] => {
+                (self.page + 16, number(position).to_ne_bytes().to_vec())
+            }
             ["data", offset, hex] => (2 * self.page + number(offset), bytes(hex)),
             ["fill", offset, count, hex] => {
                 let bytes = bytes(hex).repeat(number(count) as usize);
@@ -122,8 +131,9 @@ fn reproduce(vector: &str) -> bool {
     let mut lines = lines
         .map(|line| line.split(' ').collect::<Vec<_>>())
         .peekable();
-    let size = match lines.next().as_deref() {
-        Some(["ring", size]) => number(size),
+    let (size, create): (_, fn(usize) -> _) = match lines.next().as_deref() {
+        Some(["ring", size]) => (number(size), MemoryRing::create),
+        Some(["ring_overwrite", size]) => (number(size), MemoryRing::create_overwriting),
         other => panic!("{other:?}"),
     };
     // SAFETY: takes and gives numbers.
@@ -131,12 +141,13 @@ fn reproduce(vector: &str) -> bool {
     if page > size {
         return false;
     }
-    let image = Image::create(size as usize, page);
+    let image = Image::create(create(size as usize).unwrap(), page);
     let mut reader = None;
     while let Some(words) = lines.next() {
         match (words.as_slice(), &mut reader) {
-            (["add", expected], _) => reader = Some(image.open(expected, false)),
-            (["add_latest", expected], _) => reader = Some(image.open(expected, true)),
+            ([word @ ("add" | "add_latest" | "add_overwrite"), expected], _) => {
+                reader = Some(image.open(word, expected));
+            }
             (["read", max, expected], Some(reader)) => {
                 read(&image, reader, [max, expected], &mut lines);
             }
@@ -145,6 +156,9 @@ fn reproduce(vector: &str) -> bool {
                 let stats = reader.ring_stats(0).unwrap();
                 let expected = [records, bytes, discards].map(|word| number(word));
                 assert_eq!([stats.records, stats.bytes, stats.discards], expected);
+            }
+            (["lost", bytes], Some(reader)) => {
+                assert_eq!(reader.ring_stats(0).unwrap().lost_bytes, number(bytes));
             }
             (["close"], _) => reader = None,
             (words, _) => assert!(image.carry_out(words), "not of the format: {words:?}"),
