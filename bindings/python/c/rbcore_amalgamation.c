@@ -5039,7 +5039,7 @@ int rbc_ring_load_positions(rbc_ring *self, uint64_t committed) {
     if (consumer % 8 != 0 || producer % 8 != 0 || producer - consumer > self->mapping.data_size) {
         return -EBADMSG;
     }
-    bool goes_on = committed - consumer <= producer - consumer &&
+    bool goes_on = committed != 0 && committed - consumer <= producer - consumer &&
                    is_reachable(self, consumer, committed, producer);
     start_at(self, goes_on ? committed : consumer, consumer);
     return 0;
@@ -5056,7 +5056,8 @@ int rbc_ring_load_live_positions(rbc_ring *self, uint64_t committed) {
     if (consumer % 8 != 0 || producer % 8 != 0 || rbc_is_after(consumer, producer)) {
         return -EBADMSG;
     }
-    bool goes_on = committed % 8 == 0 && committed - consumer <= producer - consumer;
+    bool goes_on =
+        committed != 0 && committed % 8 == 0 && committed - consumer <= producer - consumer;
     start_at(self, goes_on ? committed : consumer, consumer);
     rbc_shadow_start(self, self->start_pos);
     return 0;
