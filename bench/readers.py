@@ -47,6 +47,7 @@ class Reader:
 
 
 LATENCY = ("--max-latency-us", "500")
+DROPIN = ("../bindings/libbpf/rbcore-run", "--quiet")
 PERF_BUFFER = ("read_perf_buffer", "{ring_size}")
 
 READERS = (
@@ -56,6 +57,8 @@ READERS = (
     Reader("rbcore-armed", "C", ("read_rbcore", "--max-latency-us", "0")),
     Reader("rbcore-polling", "C", ("read_rbcore", "--poll", *LATENCY), False),
     Reader("libbpf-poll", "C", ("read_libbpf",)),
+    Reader("dropin", "C", (*DROPIN, "{programs}/read_libbpf")),
+    Reader("dropin-100us", "C", (*DROPIN, "-l", "100us", "{programs}/read_libbpf")),
     Reader("libbpf-consume", "C", ("read_libbpf_consume",), False),
     Reader("perf-buffer", "C", (*PERF_BUFFER, "1"), is_perf_buffer=True),
     Reader("perf-buffer-128", "C", (*PERF_BUFFER, "128"), is_perf_buffer=True),
