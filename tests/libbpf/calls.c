@@ -282,7 +282,11 @@ START_TEST(calls_in_callback) {
 }
 END_TEST
 
-/* ---- Waiting ---- */
+/*
+ * ---- Waiting ----
+ *
+ * Rings of 64 pages: large enough for whoever reads by a timer to do so.
+ */
 
 struct later {
     pthread_t thread;
@@ -331,7 +335,7 @@ static void ring_in(int ms) {
 
 START_TEST(interrupted) {
     struct sink a = {.name = "a"};
-    struct produce *ring = load_ring(pages(1));
+    struct produce *ring = load_ring(pages(64));
     struct ring_buffer *rb = open_sink(ring, &a);
     static const int flags_of[] = {0, SA_RESTART};
     for (int i = 0; i < 2; i++) {
@@ -347,6 +351,16 @@ START_TEST(interrupted) {
         raise(SIGALRM);
         CALL(ring_buffer__poll(rb, -1));
     }
+    /* Also with many of both: no poll returns -EINTR that has something to deliver. */
+    struct itimerval often = {.it_interval.tv_usec = 150, .it_value.tv_usec = 150};
+    a.is_silent = true;
+    setitimer(ITIMER_REAL, &often, NULL);
+    for (int i = 0; i < 1000; i++) {
+        int made = emit_some(ring, 8), got = ring_buffer__poll(rb, 1000);
+        if (made != got)
+            say("turn %d: made %d, got %d", i, made, got);
+    }
+    ring_in(0);
     ring_buffer__free(rb);
     produce__destroy(ring);
 }
@@ -423,7 +437,7 @@ static int add_to_epoll(int epoll, struct ring_buffer *rb, uint32_t events) {
 
 START_TEST(event_loop) {
     struct sink a = {.name = "a"};
-    struct produce *ring = load_ring(pages(1));
+    struct produce *ring = load_ring(pages(64));
     struct ring_buffer *rb = open_sink(ring, &a);
     int epoll = epoll_create1(0);
     CALL(add_to_epoll(epoll, rb, EPOLLIN));
@@ -461,10 +475,45 @@ START_TEST(event_loop) {
         if (got != made)
             say("turn %d: made %d, got %d", i, made, got);
     }
+    for (int i = 0; i < 100; i++) { /* at once, whenever it is asked */
+        emit_some(ring, 10);
+        if (ring_buffer__poll(rb, i % 2) != 10)
+            say("not 10 at once");
+    }
     come_to_rest(epoll, rb);
     emit_some(ring, 1);
     CALL(is_readable(epoll, 10000));
     CALL(ring_buffer__consume(rb));
+    close(epoll);
+    ring_buffer__free(rb);
+    produce__destroy(ring);
+}
+END_TEST
+
+static void *produce_later(void *argument) {
+    struct produce_args args = {.sizes = 1, .count = 50};
+    sleep_ms(20);
+    produce(argument, &args);
+    return NULL;
+}
+
+/* The descriptor is asked for late, when a poll has waited and left something. */
+START_TEST(event_loop_late) {
+    struct sink a = {.name = "a", .fail_at = 2, .result = -1};
+    struct produce *ring = load_ring(pages(64));
+    struct ring_buffer *rb = open_sink(ring, &a);
+    int epoll = epoll_create1(0), seen = 0;
+    pthread_t thread;
+    pthread_create(&thread, NULL, produce_later, ring);
+    while (a.seen < 2)
+        seen = ring_buffer__poll(rb, -1);
+    say("the last poll: %d", seen);
+    pthread_join(thread, NULL);
+    CALL(add_to_epoll(epoll, rb, EPOLLIN));
+    CALL(is_readable(epoll, 0));
+    a.is_silent = true;
+    CALL(ring_buffer__poll(rb, -1));
+    CALL(is_readable(epoll, 0));
     close(epoll);
     ring_buffer__free(rb);
     produce__destroy(ring);
@@ -504,11 +553,18 @@ END_TEST
 /* By the map's own descriptor, without libbpf's epoll. */
 START_TEST(own_epoll) {
     struct sink a = {.name = "a", .is_silent = true};
-    struct produce *ring = load_ring(pages(1));
+    struct produce *ring = load_ring(pages(64));
     struct ring_buffer *rb = open_sink(ring, &a);
     int epoll = epoll_create1(0), turns = 0;
     struct epoll_event event = {.events = EPOLLIN};
     CALL(epoll_ctl(epoll, EPOLL_CTL_ADD, ring_fd(ring), &event));
+    for (int i = 0; i < 300; i++) {
+        emit_some(ring, 10);
+        ring_buffer__poll(rb, -1);
+    }
+    CALL(ring_buffer__consume(rb));
+    CALL(is_readable(epoll, 0));
+    a.seen = 0;
     for (int i = 0, made = 0; i < 500; i++) {
         made += emit_some(ring, 1 + i % 10);
         while (a.seen < made && is_readable(epoll, 10000) > 0)
@@ -810,6 +866,7 @@ static const struct scenario {
     {"interrupted", &interrupted, 0},
     {"under_load", &under_load, 0},
     {"event_loop", &event_loop, 0},
+    {"event_loop_late", &event_loop_late, 0},
     {"event_loop_under_load", &event_loop_under_load, 0},
     {"own_epoll", &own_epoll, 0},
     {"refused", &refused, 0},
