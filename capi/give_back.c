@@ -64,10 +64,9 @@ static void note_turn(rbc_turns *self, uint16_t ring, uint64_t end) {
 /* ---- Advancing ---- */
 
 /*
- * A larger record, or one in a ring that is less empty, or whose records are so large that few fit,
+ * Nor is one in a ring that is less empty than this, or whose records are so large that few fit: it
  * would take room that producers may need.
  */
-#define HELD_BACK_PART 64
 #define EMPTY_PART 2
 #define LARGEST_PART 4
 
@@ -84,7 +83,7 @@ static uint64_t position_to_publish(const rbc_ring *self, uint64_t user_pos) {
     }
     uint64_t last = rbc_get(&self->last_pos), size = self->mapping.data_size;
     uint64_t producer = atomic_load_explicit(self->producer_pos, memory_order_relaxed);
-    bool is_small = user_pos - last <= size / HELD_BACK_PART &&
+    bool is_small = user_pos - last <= size / RBC_HELD_BACK_PART &&
                     rbc_get(&self->largest_span) <= size / LARGEST_PART;
     bool is_ahead = last - self->published_pos < size; /* consumer_pos never goes back */
     return is_small && is_ahead && producer - last <= size / EMPTY_PART ? last : user_pos;

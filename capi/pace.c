@@ -87,13 +87,21 @@ static void adapt(rbc_ring *ring, uint64_t bytes) {
     self->interval_ns = interval < RBC_PACE_SHORTEST_NS ? RBC_PACE_SHORTEST_NS : interval;
 }
 
+/*
+ * Whether a look that finds each record by itself keeps producers from paying for wakeups. If not,
+ * looking without sleeping would make each of them pay, and the ring would lose more.
+ */
+static bool can_hold_back(const rbc_ring *ring) {
+    return ring->usual_span <= ring->mapping.data_size / RBC_HELD_BACK_PART;
+}
+
 /* The interval with which a ring in which so much was found becomes paced; -1: it stays armed. */
 static int64_t first_interval(const rbc_ring *ring, uint64_t found, bool is_moderated) {
     int64_t longest = longest_interval(ring);
     if (longest >= RBC_PACE_SHORTEST_NS) {
         return found >= RBC_PACE_ENTER ? longest : -1;
     }
-    return ring->pace.was_half_full && is_moderated ? 0 : -1;
+    return ring->pace.was_half_full && is_moderated && can_hold_back(ring) ? 0 : -1;
 }
 
 static rbc_pace_change judge_armed(rbc_ring *ring, int64_t now_ns, uint64_t found,
@@ -116,7 +124,7 @@ static rbc_pace_change judge_armed(rbc_ring *ring, int64_t now_ns, uint64_t foun
 
 static rbc_pace_change judge_hot(rbc_ring *ring, int64_t now_ns, uint64_t found,
                                  bool is_moderated) {
-    if (found > 0 && is_moderated) {
+    if (found > 0 && is_moderated && can_hold_back(ring)) {
         begin_interval(ring, now_ns);
         return RBC_PACE_STAYS;
     }

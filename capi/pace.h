@@ -35,6 +35,9 @@ struct rbc_ring;
  */
 #define RBC_PACE_SHORTEST_NS INT64_C(50000)
 
+/* A record larger than this part of the ring is never held back: it takes room. */
+#define RBC_HELD_BACK_PART 64
+
 typedef struct rbc_pace {
     int64_t ceiling_ns;  /* the longest interval for this ring; 0: too small for a timer */
     int64_t interval_ns; /* the current one; 0: hot */
