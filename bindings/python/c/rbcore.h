@@ -332,7 +332,7 @@ RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, s
  *
  * A ring that would fill up within 50 microseconds (below 64 KiB, or larger ones with large
  * records) is looked at without sleeping, once it was found half full, until nothing came for that
- * long.
+ * long; but not if its records are larger than 1/64 of it.
  *
  * Both hold while all records that were handed out have been given back. As long as some have not,
  * the kernel wakes nobody: then it looks by the timer, first after 50 microseconds, with delays
