@@ -344,7 +344,7 @@ RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, s
  *
  * A ring that would fill up within 50 microseconds (below 64 KiB, or larger ones with large
  * records) is looked at without sleeping, once it was found half full, until nothing came for that
- * long.
+ * long; but not if its records are larger than 1/64 of it.
  *
  * Both hold while all records that were handed out have been given back. As long as some have not,
  * the kernel wakes nobody: then it looks by the timer, first after 50 microseconds, with delays
@@ -1110,6 +1110,9 @@ struct rbc_ring;
  * No shorter sleep is worth it: the kernel's own slack for timers of ordinary threads.
  */
 #define RBC_PACE_SHORTEST_NS INT64_C(50000)
+
+/* A record larger than this part of the ring is never held back: it takes room. */
+#define RBC_HELD_BACK_PART 64
 
 typedef struct rbc_pace {
     int64_t ceiling_ns;  /* the longest interval for this ring; 0: too small for a timer */
@@ -3465,13 +3468,21 @@ static void adapt(rbc_ring *ring, uint64_t bytes) {
     self->interval_ns = interval < RBC_PACE_SHORTEST_NS ? RBC_PACE_SHORTEST_NS : interval;
 }
 
+/*
+ * Whether a look that finds each record by itself keeps producers from paying for wakeups. If not,
+ * looking without sleeping would make each of them pay, and the ring would lose more.
+ */
+static bool can_hold_back(const rbc_ring *ring) {
+    return ring->usual_span <= ring->mapping.data_size / RBC_HELD_BACK_PART;
+}
+
 /* The interval with which a ring in which so much was found becomes paced; -1: it stays armed. */
 static int64_t first_interval(const rbc_ring *ring, uint64_t found, bool is_moderated) {
     int64_t longest = longest_interval(ring);
     if (longest >= RBC_PACE_SHORTEST_NS) {
         return found >= RBC_PACE_ENTER ? longest : -1;
     }
-    return ring->pace.was_half_full && is_moderated ? 0 : -1;
+    return ring->pace.was_half_full && is_moderated && can_hold_back(ring) ? 0 : -1;
 }
 
 static rbc_pace_change judge_armed(rbc_ring *ring, int64_t now_ns, uint64_t found,
@@ -3494,7 +3505,7 @@ static rbc_pace_change judge_armed(rbc_ring *ring, int64_t now_ns, uint64_t foun
 
 static rbc_pace_change judge_hot(rbc_ring *ring, int64_t now_ns, uint64_t found,
                                  bool is_moderated) {
-    if (found > 0 && is_moderated) {
+    if (found > 0 && is_moderated && can_hold_back(ring)) {
         begin_interval(ring, now_ns);
         return RBC_PACE_STAYS;
     }
@@ -3933,10 +3944,9 @@ static void note_turn(rbc_turns *self, uint16_t ring, uint64_t end) {
 /* ---- Advancing ---- */
 
 /*
- * A larger record, or one in a ring that is less empty, or whose records are so large that few fit,
+ * Nor is one in a ring that is less empty than this, or whose records are so large that few fit: it
  * would take room that producers may need.
  */
-#define HELD_BACK_PART 64
 #define EMPTY_PART 2
 #define LARGEST_PART 4
 
@@ -3953,7 +3963,7 @@ static uint64_t position_to_publish(const rbc_ring *self, uint64_t user_pos) {
     }
     uint64_t last = rbc_get(&self->last_pos), size = self->mapping.data_size;
     uint64_t producer = atomic_load_explicit(self->producer_pos, memory_order_relaxed);
-    bool is_small = user_pos - last <= size / HELD_BACK_PART &&
+    bool is_small = user_pos - last <= size / RBC_HELD_BACK_PART &&
                     rbc_get(&self->largest_span) <= size / LARGEST_PART;
     bool is_ahead = last - self->published_pos < size; /* consumer_pos never goes back */
     return is_small && is_ahead && producer - last <= size / EMPTY_PART ? last : user_pos;
@@ -4315,7 +4325,6 @@ void rbc_ring_handed_out(rbc_ring *self, const rbc_passed *passed) {
     }
 }
 #undef EMPTY_PART
-#undef HELD_BACK_PART
 #undef LARGEST_PART
 #undef pass_discarded
 
