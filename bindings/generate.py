@@ -198,7 +198,9 @@ def errors_of(function: Function) -> dict[str, str]:
     names: list[str] = []
     for line in function.doc.splitlines():
         entry = re.match(r"  ((?:-E[A-Z0-9]+(?:, )?)+),?\s{1,}(.*)", line)
-        if entry:
+        if entry and re.search(r"and others as \w+\(2\)", entry[2]):
+            names = []  # as a system call gives them: no cause of our own
+        elif entry:
             names = re.findall(r"-(E[A-Z0-9]+)", entry[1])
             for name in names:
                 found[name] = entry[2]

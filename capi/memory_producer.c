@@ -287,7 +287,7 @@ int rbc_memory_producer_reserve_wait(rbc_memory_producer *self, void **data, siz
         error = reserve(self, data, size);
         delay = delay * 2 > LONGEST_DELAY_NS ? LONGEST_DELAY_NS : delay * 2;
     }
-    return count_lost(self, error);
+    return error; /* not counted: who waits in parts goes on waiting */
 }
 
 /* ---- Handing over ---- */

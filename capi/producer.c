@@ -121,6 +121,9 @@ int rbcore_producer_reserve_wait(rbcore_producer *self, void **data, size_t size
     if (error != 0 || data == NULL || (timeout_ns < 0 && timeout_ns != RBCORE_FOREVER)) {
         return error != 0 ? error : -EINVAL;
     }
+    if (timeout_ns == 0) {
+        return rbcore_producer_reserve(self, data, size);
+    }
     int64_t deadline = deadline_of(timeout_ns);
     return self->is_user_ring
                ? rbc_user_ring_reserve_wait(&self->user, data, size, deadline)

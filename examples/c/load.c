@@ -3,7 +3,7 @@
  * Loads the BPF program of the examples, pins its ring at a path, and stays until it is ended: so
  * that any reader, in any language, can open the ring by its path.
  *
- *   load PATH                    such as /sys/fs/bpf/events
+ *   load [-o] PATH       such as /sys/fs/bpf/events; -o: a ring in overwrite mode, for flight
  *
  * Build: events.skel.h as for tail.c, then
  *   cc -I. -o load load.c $(pkg-config --cflags --libs libbpf)
@@ -18,26 +18,37 @@
 
 #include "events.skel.h"
 
+#ifndef BPF_F_RB_OVERWRITE
+#define BPF_F_RB_OVERWRITE (1U << 19)
+#endif
+
 static int fail(const char *what, int error) {
     fprintf(stderr, "load: %s: %s\n", what, strerror(-error));
     return 1;
 }
 
 int main(int argc, char **argv) {
+    const char *path = argc > 1 ? argv[argc - 1] : NULL;
+    int overwrite = argc == 3 && strcmp(argv[1], "-o") == 0;
     struct events *events;
     sigset_t ends;
     int error;
 
-    if (argc != 2) {
-        fprintf(stderr, "usage: load PATH\n");
+    if (argc != 2 + overwrite) {
+        fprintf(stderr, "usage: load [-o] PATH\n");
         return 2;
     }
-    events = events__open_and_load();
+    events = events__open();
     if (!events)
-        return fail("the BPF program cannot be loaded", -errno);
-    error = bpf_map__pin(events->maps.events, argv[1]);
+        return fail("the BPF program cannot be opened", -errno);
+    if (overwrite) /* Linux 6.19 */
+        bpf_map__set_map_flags(events->maps.events, BPF_F_RB_OVERWRITE);
+    error = events__load(events);
     if (error)
-        return fail(argv[1], error);
+        return fail("the BPF program cannot be loaded", error);
+    error = bpf_map__pin(events->maps.events, path);
+    if (error)
+        return fail(path, error);
 
     sigemptyset(&ends);
     sigaddset(&ends, SIGINT);
@@ -45,11 +56,11 @@ int main(int argc, char **argv) {
     sigprocmask(SIG_BLOCK, &ends, NULL);
     error = events__attach(events);
     if (!error) {
-        printf("pinned at %s\n", argv[1]);
+        printf("pinned at %s\n", path);
         fflush(stdout);
         sigwait(&ends, &(int){0});
     }
-    unlink(argv[1]);
+    unlink(path);
     events__destroy(events);
     return error ? fail("the tracepoints cannot be attached", error) : 0;
 }

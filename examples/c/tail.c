@@ -3,7 +3,8 @@
  * Prints events as they happen: each exec and each scheduler switch of the machine, or where BPF is
  * not allowed the records that a process of our own writes into a memory ring.
  *
- *   tail [-d SECONDS] [-m]       -m: the memory ring in any case
+ *   tail [-d SECONDS] [-m] [PATH]    -m: the memory ring in any case. PATH: a ring that is pinned
+ *                                    there, by load
  *
  * Build:
  *   clang -target bpf -g -O2 -I/usr/include/$(cc -dumpmachine) $(pkg-config --cflags rbcore) \
@@ -136,10 +137,17 @@ static int tail(unsigned int ring, unsigned int seconds) {
 }
 
 /* The kernel's events or, where they cannot be had, a memory ring. */
-static int start_events(rbcore_source *source, int memory) {
+static int start_events(rbcore_source *source, const char *path, int memory) {
     const char *why = "asked for by -m";
-    int result = memory ? 0 : events_kernel_start(source, &why);
+    int result;
 
+    if (path) {
+        printf("Reading what is pinned at %s.\n", path);
+        source->kind = RBCORE_SOURCE_PINNED_PATH;
+        source->path = path;
+        return 0;
+    }
+    result = memory ? 0 : events_kernel_start(source, &why);
     if (!memory && result == 0) {
         printf("Reading execs and scheduler switches from the kernel, by BPF.\n");
         return 0;
@@ -150,13 +158,13 @@ static int start_events(rbcore_source *source, int memory) {
     return events_memory_start(source);
 }
 
-static int run(unsigned int seconds, int memory) {
+static int run(unsigned int seconds, const char *path, int memory) {
     rbcore_source source = RBCORE_SOURCE_INIT;
     int ring;
     int result;
 
     start = now_ns();
-    result = start_events(&source, memory);
+    result = start_events(&source, path, memory);
     if (result == 0)
         result = rbcore_reader_open(&reader, NULL);
     if (result < 0)
@@ -188,7 +196,7 @@ int main(int argc, char **argv) {
             return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0); /* live, through a pipe too */
-    result = run(seconds, memory);
+    result = run(seconds, argv[optind], memory);
     if (result < 0)
         fprintf(stderr, "tail: %s\n", rbcore_strerror(result));
     events_memory_stop();

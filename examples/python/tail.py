@@ -103,7 +103,7 @@ def main() -> None:
     child = 0
     if arguments.path:
         source: rbcore.Source = arguments.path
-        print(f"Reading execs and scheduler switches from {arguments.path}.", flush=True)
+        print(f"Reading what is pinned at {arguments.path}.", flush=True)
     else:
         source = rbcore.MemoryRing(1 << 20)
         print("Reading a memory ring that a producing process fills.", flush=True)

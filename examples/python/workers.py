@@ -4,6 +4,8 @@
 nothing is copied.
 """
 
+from __future__ import annotations
+
 import queue
 import struct
 import threading
@@ -20,7 +22,7 @@ class Worker(threading.Thread):
     furthest = 0  # position that was released, to see the disorder
     lock = threading.Lock()
 
-    def __init__(self, leases: "queue.Queue[rbcore.Lease | None]") -> None:
+    def __init__(self, leases: queue.Queue[rbcore.Lease | None]) -> None:
         super().__init__()
         self.leases = leases
         self.sum = 0

@@ -35,7 +35,9 @@ static uint64_t distance(const rbcore_span *span, const rbcore_record *record) {
 }
 
 static bool belongs_to(const rbcore_record *record, const rbcore_span *span) {
-    if (record->ring != span->ring || record->size != span->size || record->flags != span->flags)
+    if (record->ring != span->ring || record->size != span->size)
+        return false;
+    if (record->flags != (span->flags & ~RBCORE_RECORD_LOST_BEFORE))
         return false;
     return distance(span, record) == (uint64_t)span->count * span->stride &&
            record->position - span->position == distance(span, record);

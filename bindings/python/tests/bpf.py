@@ -12,6 +12,7 @@ NR_BPF = {"x86_64": 321, "aarch64": 280}.get(platform.machine(), -1)
 MAP_CREATE, PROG_LOAD, OBJ_PIN, PROG_TEST_RUN, OBJ_GET_INFO_BY_FD = 0, 5, 6, 10, 15
 MAP_TYPE_ARRAY, MAP_TYPE_RINGBUF, MAP_TYPE_USER_RINGBUF = 2, 27, 31
 PROG_TYPE_SYSCALL, SLEEPABLE = 31, 16
+RB_OVERWRITE = 1 << 19
 RESERVE, SUBMIT, DISCARD = 131, 132, 133
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -26,8 +27,8 @@ def bpf(command: int, attr: bytes) -> int:
     return result
 
 
-def create_map(kind: int, key: int, value: int, entries: int) -> int:
-    return bpf(MAP_CREATE, struct.pack("<IIII", kind, key, value, entries))
+def create_map(kind: int, key: int, value: int, entries: int, flags: int = 0) -> int:
+    return bpf(MAP_CREATE, struct.pack("<IIIII", kind, key, value, entries, flags))
 
 
 def instruction(code: int, dst: int = 0, src: int = 0, off: int = 0, imm: int = 0) -> bytes:
@@ -61,8 +62,8 @@ def program(ring_fd: int) -> bytes:
 
 
 class KernelRing:
-    def __init__(self, size: int) -> None:
-        self.fd = create_map(MAP_TYPE_RINGBUF, 0, 0, size)
+    def __init__(self, size: int, overwrite: bool = False) -> None:
+        self.fd = create_map(MAP_TYPE_RINGBUF, 0, 0, size, RB_OVERWRITE if overwrite else 0)
         code = ctypes.create_string_buffer(program(self.fd))
         license_ = ctypes.create_string_buffer(b"GPL")
         log = ctypes.create_string_buffer(65536)

@@ -25,14 +25,14 @@ def watchdog() -> Iterator[None]:
 class Ring:
     """A ring, and who writes numbers of 8 bytes into it."""
 
-    def __init__(self, kind: str, size: int) -> None:
+    def __init__(self, kind: str, size: int, overwrite: bool = False) -> None:
         self.kind = kind
         if kind == "memory":
-            self.memory = rbcore.MemoryRing(size)
+            self.memory = rbcore.MemoryRing(size, overwrite=overwrite)
             self.producer = rbcore.Producer(self.memory)
             self.source: rbcore.Source = self.memory
         else:
-            self.kernel = KernelRing(size)
+            self.kernel = KernelRing(size, overwrite)
             self.source = self.kernel
 
     def write(self, *numbers: int) -> None:
@@ -56,13 +56,22 @@ class Ring:
             self.memory.close()
 
 
-def open_ring(kind: str, size: int) -> Ring:
+def open_ring(kind: str, size: int, *, overwrite: bool = False) -> Ring:
+    if overwrite and kind == "kernel" and not has_overwrite():
+        pytest.skip("no BPF here, or a kernel before 6.19: no rings in overwrite mode")
     try:
-        return Ring(kind, size)
+        return Ring(kind, size, overwrite)
     except OSError as error:
         if kind == "kernel":
             pytest.skip(f"no BPF here: {error}")
         raise
+
+
+def has_overwrite() -> bool:
+    try:
+        return rbcore.supports_overwrite()
+    except rbcore.NotPermitted:
+        return False
 
 
 @pytest.fixture(params=["memory", "kernel"])

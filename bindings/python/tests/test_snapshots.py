@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Copies of what a ring holds, from the ring."""
+"""Copies of what a ring holds, from the ring and from files."""
 
 from __future__ import annotations
 
 import errno
+import os
 import struct
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import rbcore
@@ -103,6 +105,7 @@ def test_reuse(ring: Ring, reader: rbcore.Reader) -> None:
     uses: list[Callable[[], object]] = [
         lambda: first[0],
         lambda: first.info,
+        lambda: first.save(1),
         lambda: reader.snapshot(reuse=first),
     ]
     for use in uses:
@@ -112,3 +115,59 @@ def test_reuse(ring: Ring, reader: rbcore.Reader) -> None:
         reader.snapshot(7, reuse=second)
     with pytest.raises(ValueError, match="given back"):  # it is lost with the error
         _ = second.info
+
+
+def test_files(ring: Ring, reader: rbcore.Reader, tmp_path: Path) -> None:
+    ring.write(1, 2, 3)
+    snapshot = reader.snapshot()
+    path = tmp_path / "snapshot"
+    for target in (path, str(path)):
+        snapshot.save(target)
+        assert numbers_in(rbcore.Snapshot.load(target)) == [1, 2, 3]
+    with open(path, "wb") as file:  # after what is there, and several in a row
+        file.write(b"before")
+        snapshot.save(file)
+        snapshot.save(file.fileno())
+    with open(path, "rb", buffering=0) as file:
+        assert file.read(6) == b"before"
+        for _ in range(2):
+            loaded = rbcore.Snapshot.load(file)
+            assert numbers_in(loaded) == [1, 2, 3]
+            assert loaded.info == snapshot.info
+            assert loaded.identity(2) == snapshot.identity(2)
+        with pytest.raises(EOFError) as ended:
+            rbcore.Snapshot.load(file)
+        assert isinstance(ended.value, rbcore.Error)
+    with pytest.raises(FileNotFoundError):
+        rbcore.Snapshot.load(tmp_path / "nothing")
+    with pytest.raises(OSError, match="full|space"):
+        snapshot.save("/dev/full")
+
+
+def test_a_damaged_file(ring: Ring, reader: rbcore.Reader, tmp_path: Path) -> None:
+    ring.write(*range(100))
+    path = tmp_path / "snapshot"
+    reader.snapshot().save(path)
+    whole = path.read_bytes()
+    for damaged in (
+        whole[:-1],
+        whole[:20],
+        b"something else".ljust(4096),
+        whole[:-40] + bytes([whole[-40] ^ 1]) + whole[-39:],
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(rbcore.Corrupt):
+            rbcore.Snapshot.load(path)
+
+
+def test_nothing_leaks(ring: Ring, reader: rbcore.Reader, tmp_path: Path) -> None:
+    ring.write(1, 2)
+    fds = len(os.listdir("/proc/self/fd"))
+    for _ in range(10):
+        snapshot = reader.snapshot()
+        view = snapshot[1][2:]
+        snapshot.save(tmp_path / "snapshot")
+        assert len(rbcore.Snapshot.load(tmp_path / "snapshot")) == 2
+        del snapshot
+        assert len(view) == 6
+    assert len(os.listdir("/proc/self/fd")) == fds

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import bpf
@@ -137,3 +137,75 @@ def test_without_the_gil_it_says_that_it_cannot() -> None:
     )
     assert done.returncode == 1
     assert done.stderr.endswith("running without the GIL yet: set PYTHON_GIL=1\n")
+
+
+@pytest.fixture(params=["memory", "kernel"])
+def overwriting(request: pytest.FixtureRequest) -> Iterator[Ring]:
+    ring = open_ring(request.param, 4096, overwrite=True)
+    yield ring
+    ring.close()
+
+
+def test_overwrite_mode(overwriting: Ring) -> None:
+    ring = overwriting
+    with pytest.raises(rbcore.Error, match="overwrite mode") as refused:
+        rbcore.Reader(ring.source)
+    assert refused.value.errno == errno.EOPNOTSUPP
+    with rbcore.Reader(ring.source, overwrite=True) as reader:
+        ring.write(*range(10))
+        batch = reader.next(10)
+        assert numbers(batch) == list(range(10))
+        assert batch.flags(0) == batch.flags(9) == rbcore.RecordFlags.COPIED
+        held = batch[0]
+        ring.write(*range(10, 1000))  # producers do not wait for the view
+        assert bytes(held) == bytes(8)
+        del held
+        seen = [number for batch in reader.batches(0.05) for number in numbers(batch)]
+        assert seen == list(range(1000 - len(seen), 1000))
+        stats = reader.ring_stats()
+        assert stats.lost_bytes == (1000 - 10 - len(seen)) * 16 > 0
+        assert stats.read_pos == stats.producer_pos == 1000 * 16
+        ring.write(*range(1000, 2000))
+        batch = reader.next(10)
+        lost = rbcore.RecordFlags.COPIED | rbcore.RecordFlags.LOST_BEFORE
+        assert [batch.flags(i) for i in range(2)] == [lost, rbcore.RecordFlags.COPIED]
+        assert numpy_of(batch) == numbers(batch)
+        held_numbers = numbers_of_snapshot(reader.snapshot())
+        assert held_numbers == list(range(2000 - len(held_numbers), 2000))
+        assert len(held_numbers) > 200
+
+
+def numpy_of(batch: rbcore.Batch) -> list[int]:
+    pytest.importorskip("numpy")
+    return [int(number) for array in batch.arrays("<u8") for number in array]
+
+
+def numbers_of_snapshot(snapshot: rbcore.Snapshot) -> list[int]:
+    return [int.from_bytes(record, "little") for record in snapshot]
+
+
+def test_overwrite_mode_of_what_is_not_in_it() -> None:
+    with rbcore.MemoryRing(4096) as ring, pytest.raises(rbcore.Error) as caught:
+        rbcore.Reader(ring, overwrite=True)
+    assert caught.value.errno == errno.EMEDIUMTYPE
+    assert not rbcore.supports_overwrite() or os.uname().release >= "6.19"
+
+
+def test_a_tap(make_ring: Callable[[int], Ring]) -> None:
+    ring = make_ring(4096)
+    with rbcore.Reader(ring.source) as reader, rbcore.Reader(ring.source, tap=True) as tap:
+        ring.write(1, 2, 3)
+        assert numbers(tap.next(10)) == [1, 2, 3]
+        assert numbers(reader.next(10)) == [1, 2, 3]
+        tap.commit(now=True)
+        assert reader.ring_stats().consumer_pos == 0  # nothing that the tap does moves it
+        reader.commit(now=True)
+        for turn in range(20):  # what the reader frees before the tap looks is lost to it
+            ring.write(*range(100 * turn, 100 * turn + 100))
+            reader.next(10)
+            reader.commit(now=True)
+        seen = [number for batch in tap.batches(0.05) for number in numbers(batch)]
+        stats = tap.ring_stats()
+        assert seen == list(range(2000 - len(seen), 2000))
+        assert 3 * 16 + len(seen) * 16 + stats.lost_bytes == stats.read_pos == 2003 * 16
+        assert stats.lost_bytes > 0

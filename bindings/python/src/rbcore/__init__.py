@@ -15,6 +15,7 @@ from ._errors import (
     Busy,
     Closed,
     Corrupt,
+    EndOfFile,
     Error,
     Flushed,
     Full,
@@ -27,7 +28,13 @@ from ._producer import Buffer, Producer, Reservation
 from ._reader import Reader
 from ._snapshot import Snapshot
 from ._source import Identity, MapID, MemoryRing, Source
-from ._version import supports_kernel_rings, supports_memory_rings, version
+from ._version import (
+    supports_kernel_rings,
+    supports_memory_rings,
+    supports_overwrite,
+    supports_user_rings,
+    version,
+)
 
 if not getattr(sys, "_is_gil_enabled", lambda: True)():
     raise ImportError("rbcore does not support running without the GIL yet: set PYTHON_GIL=1")
@@ -38,6 +45,7 @@ __all__ = [
     "Busy",
     "Closed",
     "Corrupt",
+    "EndOfFile",
     "Error",
     "Flushed",
     "Full",
@@ -61,5 +69,7 @@ __all__ = [
     "Source",
     "supports_kernel_rings",
     "supports_memory_rings",
+    "supports_overwrite",
+    "supports_user_rings",
     "version",
 ]

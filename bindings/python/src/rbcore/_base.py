@@ -16,17 +16,12 @@ from ._rbcore import ffi, lib
 from ._records import Keep
 from ._snapshot import Snapshot, take
 from ._source import HasFileno, Source, fill_source
+from ._wait import LONGEST_WAIT, SECOND
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # noqa: UP035 -- typing has it from 3.11 on
 
 T = TypeVar("T")
-
-SECOND = 1_000_000_000
-
-# Python handles a signal between two calls. One that comes just before a wait does not end it, so
-# that no wait in C is longer than this: Ctrl-C takes a second at worst, and mostly no time at all.
-LONGEST_WAIT = SECOND
 
 ENDS = (Flushed, Interrupted, Closed)
 
@@ -38,8 +33,8 @@ class ReaderBase(Generic[T]):
     or MemoryRings; more can be added. max_latency is the longest, in seconds, that a record of a
     busy ring waits for others, to be delivered together; 0: every record wakes an idle reader.
     poll: look by a timer alone, for BPF programs that never wake. batch_size is the most records at
-    once: by default 4096 of a batch, or 512 leases. latest, insist, cookie and loss_map are those of
-    add(), for all sources.
+    once: by default 4096 of a batch, or 512 leases. The other options are those of add(), for all
+    sources.
 
     One thread at a time may read; interrupt(), flush(), shutdown(), close(), stats() and fileno()
     may be called by any. Times are seconds.
@@ -56,6 +51,8 @@ class ReaderBase(Generic[T]):
         batch_size: int | None = None,
         latest: bool = False,
         insist: bool = False,
+        overwrite: bool = False,
+        tap: bool = False,
         cookie: int = 0,
         loss_map: int | HasFileno | None = None,
     ) -> None:
@@ -78,7 +75,15 @@ class ReaderBase(Generic[T]):
         self._prepare()
         try:
             for source in sources:
-                self.add(source, latest=latest, insist=insist, cookie=cookie, loss_map=loss_map)
+                self.add(
+                    source,
+                    latest=latest,
+                    insist=insist,
+                    overwrite=overwrite,
+                    tap=tap,
+                    cookie=cookie,
+                    loss_map=loss_map,
+                )
         except BaseException:
             self.close()
             raise
@@ -91,6 +96,8 @@ class ReaderBase(Generic[T]):
         *,
         latest: bool = False,
         insist: bool = False,
+        overwrite: bool = False,
+        tap: bool = False,
         cookie: int = 0,
         loss_map: int | HasFileno | None = None,
     ) -> int:
@@ -99,9 +106,19 @@ class ReaderBase(Generic[T]):
         latest: skips what is complete now. insist: opens although another reader has the ring,
         only for one known to be dead or hung. cookie comes back in ring_stats(). loss_map: the map
         in which the BPF program counts losses (rbcore_bpf.h).
+
+        overwrite: the ring is in overwrite mode. tap: only looks at a ring, beside its reader. With
+        either, producers do not wait for this reader: records are copied before they are handed
+        out, and those that it was too late for are counted, in bytes, as ring_stats().lost_bytes.
         """
         c, keep = fill_source(
-            source, latest=latest, insist=insist, cookie=cookie, loss_map=loss_map
+            source,
+            latest=latest,
+            insist=insist,
+            overwrite=overwrite,
+            tap=tap,
+            cookie=cookie,
+            loss_map=loss_map,
         )
         self._begin()
         try:

@@ -33,7 +33,7 @@ class Batch(Records):
 
     def ring(self, index: int) -> int:
         """The index of the ring that a record comes from."""
-        _, _, _, ring = self._record(index)
+        _, _, _, ring, _ = self._record(index)
         return ring
 
     def identity(self, index: int) -> Identity:
@@ -54,7 +54,7 @@ class Batch(Records):
         return self._reader._keep
 
     def _c_record(self, index: int) -> Any:
-        data, position, size, ring = self._record(index)
+        data, position, size, ring, _ = self._record(index)
         return ffi.new("rbcore_record *", [ffi.cast("void *", data), position, size, ring, 0])
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import os
 
 from ._abi import CAUSES
 from ._rbcore import ffi, lib
@@ -23,6 +24,10 @@ class Closed(Error):
 
 class Corrupt(Error):
     """The content of the ring is impossible (EBADMSG)."""
+
+
+class EndOfFile(Error, EOFError):
+    """No further snapshot in a file (ENODATA)."""
 
 
 class Flushed(Error):
@@ -58,11 +63,23 @@ CLASSES = {
 }
 
 
+# Where an errno means something else than elsewhere.
+SPECIAL: dict[tuple[str, int], type[Error]] = {
+    ("rbcore_snapshot_load", errno.ENODATA): EndOfFile,
+}
+# Whose errors are those of write(2) and read(2), besides their own.
+OF_FILES = ("rbcore_snapshot_load", "rbcore_snapshot_save")
+
+
 def error_of(result: int, function: str, message: str = "") -> Error:
     """The exception for a negative result; the message is the handle's, if it has one."""
-    meaning = ffi.string(lib.rbcore_strerror(result)).decode()
+    if function in OF_FILES:
+        meaning = os.strerror(-result)
+    else:
+        meaning = ffi.string(lib.rbcore_strerror(result)).decode()
     text = message or CAUSES.get((function, -result), "") or meaning
-    return CLASSES.get(-result, Error)(-result, text)
+    kind = SPECIAL.get((function, -result), CLASSES.get(-result, Error))
+    return kind(-result, text)
 
 
 def check(result: int, function: str, message: str = "") -> int:

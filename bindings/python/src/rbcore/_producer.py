@@ -13,11 +13,10 @@ from ._errors import check, error_of
 from ._rbcore import ffi, lib
 from ._records import Keep
 from ._source import Source, fill_source
+from ._wait import LONGEST_WAIT, SECOND
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # noqa: UP035 -- typing has it from 3.11 on
-
-SECOND = 1_000_000_000
 
 #: The content of a record.
 Buffer = Union[bytes, bytearray, memoryview]  # noqa: UP007 -- for Python 3.9
@@ -98,10 +97,7 @@ class Reservation:
     def __init__(self, handle: Any, size: int, timeout: float | None) -> None:
         self._data: Any = None
         out = ffi.new("void **")
-        if timeout == 0:
-            check(lib.rbcore_producer_reserve(handle, out, size), "rbcore_producer_reserve")
-        else:
-            reserve_wait(handle, out, size, timeout)
+        reserve_wait(handle, out, size, timeout)
         self._handle = handle
         self._data = out[0]
         export = ffi.buffer(ffi.gc(self._data, Keep(handle)), size)
@@ -150,21 +146,23 @@ class Reservation:
 
 
 def reserve_wait(handle: Any, out: Any, size: int, timeout: float | None) -> None:
-    """Not in parts, as a reader waits: each would count the record as lost."""
-    left = lib.RBCORE_FOREVER
-    deadline = 0
+    """In parts, as a reader waits: for Ctrl-C."""
+    left = LONGEST_WAIT
+    deadline = None
     if timeout is not None:
         if timeout < 0:
             raise ValueError("timeout must not be negative")
         left = round(timeout * SECOND)
         deadline = time.monotonic_ns() + left
-    while True:
-        result = lib.rbcore_producer_reserve_wait(handle, out, size, left)
-        if result != -errno.EINTR:
+    while left > 0:
+        result = lib.rbcore_producer_reserve_wait(handle, out, size, min(left, LONGEST_WAIT))
+        if result not in (-errno.EINTR, -errno.EAGAIN):
             check(result, "rbcore_producer_reserve_wait")
             return
-        if timeout is not None:
-            left = max(deadline - time.monotonic_ns(), 0)
+        if deadline is not None:
+            left = deadline - time.monotonic_ns()
+    # The time is up: now a record that does not fit is lost, and counted.
+    check(lib.rbcore_producer_reserve(handle, out, size), "rbcore_producer_reserve")
 
 
 def wakeup_flags(wake: bool | None) -> int:

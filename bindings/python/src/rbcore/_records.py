@@ -11,6 +11,7 @@ from operator import getitem
 from struct import Struct
 from typing import TYPE_CHECKING, Any, cast, overload
 
+from ._abi import RecordFlags
 from ._rbcore import ffi, lib
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class Records(Sequence[memoryview]):
     def __getitem__(self, index: int | slice) -> memoryview | list[memoryview]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(self._count))]
-        data, _, size, _ = self._record(index)
+        data, _, size, _, _ = self._record(index)
         if size <= self._copied_max and index in (self._count - 1, -1):
             return self._copy(index)
         root = self._root()
@@ -125,8 +126,13 @@ class Records(Sequence[memoryview]):
 
     def position(self, index: int) -> int:
         """The position of a record in its ring: its identity among the ring's records."""
-        _, position, _, _ = self._record(index)
+        _, position, _, _, _ = self._record(index)
         return position
+
+    def flags(self, index: int) -> RecordFlags:
+        """Of a record: whether it is a copy, and whether records before it were lost."""
+        _, _, _, _, flags = self._record(index)
+        return RecordFlags(flags)
 
     # ---- Within
 
@@ -141,8 +147,8 @@ class Records(Sequence[memoryview]):
             raise ValueError("the records were given back")
         return spans
 
-    def _record(self, index: int) -> tuple[int, int, int, int]:
-        """Of a record: address of the data, position, size, ring."""
+    def _record(self, index: int) -> tuple[int, int, int, int, int]:
+        """Of a record: address of the data, position, size, ring, flags."""
         at = index + self._count if index < 0 else index
         if not 0 <= at < self._count:
             raise IndexError("no record of this index")
@@ -152,9 +158,11 @@ class Records(Sequence[memoryview]):
             counts = (count for _, _, _, _, count, _, _ in SPAN.iter_unpack(spans))
             starts = self._starts = [0, *accumulate(counts)]
         which = bisect_right(starts, at) - 1
-        data, position, stride, size, _, ring, _ = SPAN.unpack_from(spans, which * SPAN.size)
+        data, position, stride, size, _, ring, flags = SPAN.unpack_from(spans, which * SPAN.size)
         offset = (at - starts[which]) * stride
-        return data + offset, position + offset, size, ring
+        if offset:  # only before the first one some can have been lost
+            flags &= ~RecordFlags.LOST_BEFORE
+        return data + offset, position + offset, size, ring, flags
 
     def _root(self) -> memoryview:
         """The view that all others are slices of."""
@@ -185,7 +193,7 @@ class Records(Sequence[memoryview]):
         return map(slice, ends[:count], ends[count:])
 
     def _copy(self, index: int) -> memoryview:
-        data, _, size, _ = self._record(index)
+        data, _, size, _, _ = self._record(index)
         return memoryview(bytes(ffi.buffer(ffi.cast("void *", data), size)))
 
     def _is_held(self) -> bool:

@@ -3,13 +3,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Union
 
 from ._abi import SnapshotInfo
 from ._errors import check
 from ._rbcore import ffi, lib
 from ._records import SHAPE, SPAN, Keep, Records
-from ._source import Identity
+from ._source import HasFileno, Identity, fd_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # noqa: UP035 -- typing has it from 3.11 on
+
+#: What a snapshot is saved to and loaded from: a path, a file that is open, or its descriptor.
+File = Union[str, "os.PathLike[str]", HasFileno, int]
 
 SPANS_MAX = 1024  # read at once
 
@@ -17,14 +26,31 @@ SPANS_MAX = 1024  # read at once
 class Snapshot(Records):
     """What a ring held at one moment, oldest record first, each a read-only memoryview of a copy.
 
-    It comes from snapshot() of a reader. arrays() gives numpy arrays of it. It lives
+    It comes from snapshot() of a reader, or from load(). arrays() gives numpy arrays of it. It lives
     on without the ring and the reader, and its memory as long as a view of it.
     """
 
     def __init__(self, handle: Any) -> None:
-        """For snapshot() of a reader, which has filled what handle is of."""
+        """For snapshot() and load(), which have filled what handle is of."""
         self._handle = handle
         super().__init__(*found_in(handle))
+
+    @classmethod
+    def load(cls, file: File) -> Self:
+        """Reads a snapshot that was saved; from the current position of a file that is open.
+
+        Raises Corrupt if the content is none, or was damaged.
+        """
+        out = ffi.new("rbcore_snapshot **")
+        with descriptor_of(file, os.O_RDONLY) as fd:
+            check(lib.rbcore_snapshot_load(out, fd), "rbcore_snapshot_load")
+        return cls(ffi.gc(out[0], lib.rbcore_snapshot_free))
+
+    def save(self, file: File) -> None:
+        """Writes the snapshot: to a new file at a path, or from the position of one that is open."""
+        self._held_spans(0)
+        with descriptor_of(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as fd:
+            check(lib.rbcore_snapshot_save(self._handle, fd), "rbcore_snapshot_save")
 
     @property
     def info(self) -> SnapshotInfo:
@@ -78,3 +104,18 @@ def take(reader: Any, ring: int, consume: bool, reuse: Snapshot | None) -> tuple
     if reuse is None and result == 0:
         old = ffi.gc(out[0], lib.rbcore_snapshot_free)
     return result, old
+
+
+@contextmanager
+def descriptor_of(file: File, flags: int) -> Generator[int, None, None]:
+    if isinstance(file, (str, os.PathLike)):
+        fd = os.open(file, flags | os.O_CLOEXEC, 0o666)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+        return
+    flush = getattr(file, "flush", None)
+    if flush is not None:
+        flush()  # what was written before comes before
+    yield fd_of(file)

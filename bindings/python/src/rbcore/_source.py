@@ -35,12 +35,14 @@ class MemoryRing:
 
     Its two descriptors can be passed to other processes, which open the ring by MemoryRing.from_fds.
     Readers and producers keep descriptors of their own: the ring may be closed before them.
+    overwrite: producers never wait for a reader, and a full ring holds the newest records.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, *, overwrite: bool = False) -> None:
         fds = ffi.new("int[2]")
+        flags = lib.RBCORE_MEMORY_RING_OVERWRITE if overwrite else 0
         check(
-            lib.rbcore_memory_ring_create(fds, fds + 1, size, 0),
+            lib.rbcore_memory_ring_create(fds, fds + 1, size, flags),
             "rbcore_memory_ring_create",
         )
         self._fds: tuple[int, int] = (fds[0], fds[1])
@@ -87,6 +89,8 @@ def fill_source(
     *,
     latest: bool = False,
     insist: bool = False,
+    overwrite: bool = False,
+    tap: bool = False,
     cookie: int = 0,
     loss_map: int | HasFileno | None = None,
 ) -> tuple[Any, Any | None]:
@@ -107,8 +111,11 @@ def fill_source(
     else:
         c.kind = lib.RBCORE_SOURCE_MAP_FD
         c.fd = fd_of(source)
-    c.flags = (lib.RBCORE_SOURCE_LATEST if latest else 0) | (
-        lib.RBCORE_SOURCE_INSIST if insist else 0
+    c.flags = (
+        lib.RBCORE_SOURCE_LATEST * latest
+        | lib.RBCORE_SOURCE_INSIST * insist
+        | lib.RBCORE_SOURCE_OVERWRITE * overwrite
+        | lib.RBCORE_SOURCE_TAP * tap
     )
     c.cookie = cookie
     if loss_map is not None:

@@ -19,3 +19,13 @@ def supports_kernel_rings() -> bool:
 def supports_memory_rings() -> bool:
     """Whether this kernel has what memory rings need."""
     return bool(check(lib.rbcore_supports(lib.RBCORE_FEATURE_MEMORY_RING), "rbcore_supports"))
+
+
+def supports_overwrite() -> bool:
+    """Whether this kernel has BPF ring buffers in overwrite mode; NotPermitted as above."""
+    return bool(check(lib.rbcore_supports(lib.RBCORE_FEATURE_OVERWRITE), "rbcore_supports"))
+
+
+def supports_user_rings() -> bool:
+    """Whether this kernel has BPF user ring buffers; NotPermitted as above."""
+    return bool(check(lib.rbcore_supports(lib.RBCORE_FEATURE_USER_RING), "rbcore_supports"))
