@@ -726,8 +726,10 @@ RBCORE_API int rbcore_producer_reserve(rbcore_producer *self, void **data, size_
  * then). If the BPF program drains with BPF_RB_NO_WAKEUP, nothing tells of it, and the ring is
  * looked at every 10 milliseconds. Readers of a memory ring wake no producer: it is looked at after
  * 50 microseconds, with delays that double up to a millisecond. Returns 0.
- *   -EAGAIN   the time is up and the ring still full: as rbcore_producer_reserve;
- *   -EINTR    a signal was caught; nothing was reserved, call again;
+ *   -EAGAIN   the time is up and the ring still full. The record is still the caller's, and not
+ *             counted as lost. (With timeout_ns 0 as rbcore_producer_reserve.)
+ *   -EINTR    a signal was caught while it slept; nothing was reserved, call again. (One that comes
+ *             between two looks at the ring is not noticed: who needs it waits in parts);
  *   -EINVAL   timeout_ns is negative and not RBCORE_FOREVER;
  *   -ENOMEM, -EMFILE, -ENFILE, -ENOSPC  user ring: no memory or file descriptor for the wait (one
  *             for each thread that waits), or the user has the most epoll registrations;
@@ -2909,7 +2911,7 @@ int rbc_memory_producer_reserve_wait(rbc_memory_producer *self, void **data, siz
         error = reserve(self, data, size);
         delay = delay * 2 > LONGEST_DELAY_NS ? LONGEST_DELAY_NS : delay * 2;
     }
-    return count_lost(self, error);
+    return error; /* not counted: who waits in parts goes on waiting */
 }
 
 /* ---- Handing over ---- */
@@ -3824,6 +3826,9 @@ int rbcore_producer_reserve_wait(rbcore_producer *self, void **data, size_t size
     int error = check(self);
     if (error != 0 || data == NULL || (timeout_ns < 0 && timeout_ns != RBCORE_FOREVER)) {
         return error != 0 ? error : -EINVAL;
+    }
+    if (timeout_ns == 0) {
+        return rbcore_producer_reserve(self, data, size);
     }
     int64_t deadline = deadline_of(timeout_ns);
     return self->is_user_ring

@@ -714,8 +714,10 @@ RBCORE_API int rbcore_producer_reserve(rbcore_producer *self, void **data, size_
  * then). If the BPF program drains with BPF_RB_NO_WAKEUP, nothing tells of it, and the ring is
  * looked at every 10 milliseconds. Readers of a memory ring wake no producer: it is looked at after
  * 50 microseconds, with delays that double up to a millisecond. Returns 0.
- *   -EAGAIN   the time is up and the ring still full: as rbcore_producer_reserve;
- *   -EINTR    a signal was caught; nothing was reserved, call again;
+ *   -EAGAIN   the time is up and the ring still full. The record is still the caller's, and not
+ *             counted as lost. (With timeout_ns 0 as rbcore_producer_reserve.)
+ *   -EINTR    a signal was caught while it slept; nothing was reserved, call again. (One that comes
+ *             between two looks at the ring is not noticed: who needs it waits in parts);
  *   -EINVAL   timeout_ns is negative and not RBCORE_FOREVER;
  *   -ENOMEM, -EMFILE, -ENFILE, -ENOSPC  user ring: no memory or file descriptor for the wait (one
  *             for each thread that waits), or the user has the most epoll registrations;
