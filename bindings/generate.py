@@ -315,7 +315,9 @@ def write_python(header: Header) -> str:
 
 GO_NOTICE = "// Code generated from include/rbcore/rbcore.h by bindings/generate.py. DO NOT EDIT.\n"
 # What is part of the package, of the constants and of the statistics; a reader there has one ring.
-GO_CONSTANTS = re.compile("RBCORE_(FEATURE_.*|NO_WAKEUP|FORCE_WAKEUP|UNKNOWN|PRODUCERS_MAX)")
+GO_CONSTANTS = re.compile(
+    "RBCORE_(FEATURE_.*|SOURCE_MAP_ID|SOURCE_MEMORY_RING|UNKNOWN|PRODUCERS_MAX|NO_WAKEUP|FORCE_WAKEUP)"
+)
 GO_FLAGS = re.compile("RBCORE_RING_(?!S)")
 GO_NO_STATISTICS = {"size", "rings", "cookie", "flags"}
 # Its own words for what the header's comments speak of.
@@ -323,19 +325,22 @@ GO_WORDS = {
     "RBCORE_READER_RELEASE": "WithRelease",
     "RBCORE_SOURCE_LATEST": "WithLatest",
     "RBCORE_SOURCE_INSIST": "WithInsist",
+    "RBCORE_SOURCE_OVERWRITE": "WithOverwrite",
+    "RBCORE_SOURCE_TAP": "WithTap",
     "rbcore_reader_interrupt": "a context that is done",
     "rbcore_reader_flush": "Flush",
     "rbcore_reader_shutdown": "Close",
     "rbcore_reader_next": "WithMaxLatency",
     "rbcore_ring_stats": "Stats",
     "rbcore_memory_ring_create": "NewMemoryRing",
+    "RBCORE_MEMORY_RING_OVERWRITE": "NewOverwriteRing",
 }
 
 
 def go_name(name: str) -> str:
     """RBCORE_NO_WAKEUP or map_id, as Go writes it."""
     parts = name.removeprefix("RBCORE_").lower().split("_")
-    return "".join("ID" if part == "id" else part.capitalize() for part in parts)
+    return "".join(part.upper() if part in ("id", "ns") else part.capitalize() for part in parts)
 
 
 def go_text(header: Header, text: str) -> str:
@@ -358,6 +363,10 @@ def go_statistics(header: Header) -> Iterator[tuple[str, Field]]:
                 yield variable, member
 
 
+def go_snapshot_info(header: Header) -> list[Field]:
+    return next(i for i in header.structs if i.name == "rbcore_snapshot_info").fields[1:]
+
+
 def write_go(header: Header) -> str:
     lines = [f"{GO_NOTICE}\n// SPDX-License-Identifier: MIT\n\npackage ringbuf\n\nconst ("]
     for constant in header.constants:
@@ -376,6 +385,12 @@ def write_go(header: Header) -> str:
         if GO_FLAGS.match(constant.name):
             lines += wrap("\t//", go_text(header, constant.doc))
             lines += [f"\t{go_name(constant.name.replace('_RING_', '_'))} bool"]
+    lines += ["}", "", "// SnapshotInfo says of what ring a snapshot is, what it holds, and when it was taken."]
+    lines += ["type SnapshotInfo struct {"]
+    for member in go_snapshot_info(header):
+        lines += wrap("\t//", go_text(header, member.doc) or "see the C header")
+        array = re.search(r"\[\d+\]", member.type)
+        lines += [f"\t{go_name(member.name)} {array[0] + 'byte' if array else 'uint64'}"]
     return "\n".join(lines + ["}"]) + "\n"
 
 
@@ -390,7 +405,16 @@ def write_go_cgo(header: Header) -> str:
         if GO_FLAGS.match(constant.name):
             name = go_name(constant.name.replace("_RING_", "_"))
             lines.append(f"\tstats.{name} = ring.flags&C.{constant.name} != 0")
-    lines += ["\treturn stats", "}\n", "// What the header says of a function's errors."]
+    lines += ["\treturn stats", "}\n", "func infoOf(from *C.rbcore_snapshot_info) SnapshotInfo {"]
+    lines += ["\tvar info SnapshotInfo"]
+    for member in go_snapshot_info(header):
+        name = go_name(member.name)
+        lines += (
+            [f"\tfor i := range info.{name} {{", f"\t\tinfo.{name}[i] = byte(from.{member.name}[i])", "\t}"]
+            if "[" in member.type
+            else [f"\tinfo.{name} = uint64(from.{member.name})"]
+        )
+    lines += ["\treturn info", "}\n", "// What the header says of a function's errors."]
     lines += ["var causes = []struct {", "\tfunction string", "\terrno    syscall.Errno"]
     lines += ["\ttext     string", "}{"]
     for function, name, cause in causes_of(header):

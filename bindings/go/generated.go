@@ -13,6 +13,10 @@ const (
 	FeatureOverwrite = 4
 	// FeatureUserRing: BPF_MAP_TYPE_USER_RINGBUF (Linux 6.1)
 	FeatureUserRing = 8
+	// SourceMapID: map_id: of a BPF map (needs CAP_SYS_ADMIN)
+	SourceMapID = 3
+	// SourceMemoryRing: fd and event_fd: of a memory ring
+	SourceMemoryRing = 4
 	// Unknown: the value of a statistic that is not known, also of one that the library is too old
 	// to know.
 	Unknown = 18446744073709551615
@@ -79,4 +83,28 @@ type Stats struct {
 	Unguarded bool
 	// Busy now: read by the timer (see WithMaxLatency).
 	Paced bool
+}
+
+// SnapshotInfo says of what ring a snapshot is, what it holds, and when it was taken.
+type SnapshotInfo struct {
+	// with kind and ring_id what rbcore_identity has
+	BootID [16]byte
+	// SourceMapID or SourceMemoryRing
+	Kind uint64
+	// see the C header
+	RingID uint64
+	// bytes of the ring's data area
+	RingSize uint64
+	// of the oldest record in it
+	FirstPos uint64
+	// end of the newest: with headers it has end_pos - first_pos bytes
+	EndPos uint64
+	// end of the last record reserved, complete or not
+	ProducerPos uint64
+	// bytes that were overwritten after the call began, before copied
+	Missed uint64
+	// when it was taken: CLOCK_REALTIME
+	RealtimeNS uint64
+	// likewise: CLOCK_BOOTTIME
+	BoottimeNS uint64
 }

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
+	"time"
 	"unsafe"
 )
 
@@ -27,21 +28,21 @@ type MemoryRing struct {
 
 // NewMemoryRing creates a ring of size bytes: a power of two and a multiple of the page size.
 func NewMemoryRing(size int) (*MemoryRing, error) {
-	return createMemoryRing(size, 0)
+	return newMemoryRing(size, 0)
 }
 
-func createMemoryRing(size int, flags C.uint32_t) (*MemoryRing, error) {
+// NewOverwriteRing creates a memory ring in overwrite mode, as a BPF map with BPF_F_RB_OVERWRITE is:
+// where it is full, new records overwrite the oldest. Readers of it are opened [WithOverwrite].
+func NewOverwriteRing(size int) (*MemoryRing, error) {
+	return newMemoryRing(size, C.RBCORE_MEMORY_RING_OVERWRITE)
+}
+
+func newMemoryRing(size int, flags C.uint32_t) (*MemoryRing, error) {
 	var memory, event C.int
 	if result := C.rbcore_memory_ring_create(&memory, &event, C.size_t(size), flags); result < 0 {
 		return nil, failure("rbcore_memory_ring_create", result)
 	}
 	return &MemoryRing{memory: int(memory), event: int(event)}, nil
-}
-
-// NewMemoryRingOverwrite creates a ring that overwrites its oldest records when it is full, in place
-// of refusing new ones. It is read with [WithOverwrite].
-func NewMemoryRingOverwrite(size int) (*MemoryRing, error) {
-	return createMemoryRing(size, C.RBCORE_MEMORY_RING_OVERWRITE)
 }
 
 // MemoryRingFromFDs is a ring that was created elsewhere. The descriptors belong to it from now on.
@@ -72,8 +73,8 @@ func (m *MemoryRing) Close() error {
 	return err
 }
 
-// A Producer writes records into a memory ring. Its methods may be called by any goroutine, several
-// at once.
+// A Producer writes records into a memory ring, or into a user ring (BPF_MAP_TYPE_USER_RINGBUF), which
+// a BPF program drains. Its methods may be called by any goroutine, several at once.
 type Producer struct {
 	life  sync.RWMutex
 	owned *ownedProducer
@@ -89,8 +90,9 @@ func (o *ownedProducer) free() {
 	o.core = nil
 }
 
-// NewProducer opens a producer of a memory ring.
-func NewProducer(ring *MemoryRing) (*Producer, error) {
+// NewProducer opens a producer of a [MemoryRing], or of a user ring: anything that has the file
+// descriptor of such a map.
+func NewProducer(ring Ring) (*Producer, error) {
 	if ring == nil {
 		return nil, fmt.Errorf("ringbuf: no ring: %w", syscall.EINVAL)
 	}
@@ -126,9 +128,37 @@ func (p *Producer) use(function string, call func(core *C.rbcore_producer) C.int
 // The error is syscall.EAGAIN if the ring is full: the record is lost then, and counted by the ring;
 // syscall.EMSGSIZE if it can never fit.
 func (p *Producer) Reserve(size int) ([]byte, error) {
+	return p.reserve("rbcore_producer_reserve", size, func(core *C.rbcore_producer) C.ringbuf_reserved {
+		return C.ringbuf_reserve(core, C.size_t(size))
+	})
+}
+
+// ReserveWait is Reserve, but waits for room in a full ring, at most for timeout; without end if
+// that is negative. The wait takes a thread, and Close waits for it.
+func (p *Producer) ReserveWait(size int, timeout time.Duration) ([]byte, error) {
+	deadline := time.Now().Add(timeout)
+	return p.reserve("rbcore_producer_reserve_wait", size, func(core *C.rbcore_producer) C.ringbuf_reserved {
+		for {
+			left := C.int64_t(C.RBCORE_FOREVER)
+			if timeout >= 0 {
+				left = C.int64_t(max(time.Until(deadline), 0))
+			}
+			reserved := C.ringbuf_reserve_wait(core, C.size_t(size), left)
+			// The runtime itself sends signals to its threads.
+			if reserved.result != -C.EINTR {
+				return reserved
+			}
+		}
+	})
+}
+
+func (p *Producer) reserve(function string, size int, call func(*C.rbcore_producer) C.ringbuf_reserved) ([]byte, error) {
+	if size < 0 {
+		return nil, fmt.Errorf("ringbuf: reserve %d bytes: %w", size, syscall.EINVAL)
+	}
 	var data []byte
-	err := p.use("rbcore_producer_reserve", func(core *C.rbcore_producer) C.int {
-		reserved := C.ringbuf_reserve(core, C.size_t(size))
+	err := p.use(function, func(core *C.rbcore_producer) C.int {
+		reserved := call(core)
 		if reserved.result >= 0 {
 			data = unsafe.Slice((*byte)(reserved.data), size)
 		}
@@ -160,6 +190,38 @@ func (p *Producer) Output(data []byte, flags uint32) error {
 		// In this form cgo looks at the bytes alone, not at what else they are part of.
 		return C.rbcore_producer_output(core, unsafe.Pointer(&data[0]), C.size_t(len(data)), C.uint32_t(flags))
 	})
+}
+
+// OutputBatch writes records in a row: none of another goroutine's comes between them, and the reader
+// gets all at once. Returns how many were written: fewer than all if the next one did not fit; then
+// none of the others is lost or counted as lost. The error is why the first was not written, as by
+// [Producer.Reserve].
+func (p *Producer) OutputBatch(records [][]byte, flags uint32) (int, error) {
+	if len(records) == 0 {
+		return 0, nil
+	}
+	bytes := 0
+	for _, record := range records {
+		bytes += len(record)
+	}
+	// In memory of C: what C is given may hold no pointers to Go's.
+	head := len(records) * C.sizeof_rbcore_slice
+	memory := C.malloc(C.size_t(head + bytes))
+	defer C.free(memory)
+	slices := unsafe.Slice((*C.rbcore_slice)(memory), len(records))
+	at := unsafe.Add(memory, head)
+	for i, record := range records {
+		slices[i] = C.rbcore_slice{data: at, size: C.size_t(len(record))}
+		copy(unsafe.Slice((*byte)(at), len(record)), record)
+		at = unsafe.Add(at, len(record))
+	}
+	written := 0
+	err := p.use("rbcore_producer_output_batch", func(core *C.rbcore_producer) C.int {
+		result := C.rbcore_producer_output_batch(core, &slices[0], C.size_t(len(slices)), C.uint32_t(flags))
+		written = max(int(result), 0)
+		return result
+	})
+	return written, err
 }
 
 // Close closes the producer. Records that are reserved and neither submitted nor discarded are

@@ -42,6 +42,7 @@ type run struct {
 	stride   uint64 // from one to the next
 	size     uint32
 	count    int
+	lost     bool // others before it
 }
 
 // A Reader reads one ring. Its methods may be called by any goroutine; several that read share the
@@ -61,16 +62,14 @@ type Reader struct {
 
 	closed    atomic.Bool
 	isRelease bool
-	isCopied  bool  // the ring is in overwrite mode
+	isCopied  bool  // records lie in the library's copy of the ring
 	lost      error // why the last loop over Records ended
 
 	// mu guards what follows, and that one goroutine at a time is within the library.
 	mu      sync.Mutex
 	samples unsafe.Pointer // of the view: where the sample of a record at position 0 begins
 	mask    uint64
-	copied  unsafe.Pointer // the run's own copy, of a ring in overwrite mode
-	begins  uint64         // position of the record that the copy begins with
-	base    uintptr        // where the library has the record at position 0; set by the first one
+	base    uintptr // where the library has the record at position 0; set by the first one
 	batch   *C.ringbuf_batch
 	spans   []C.rbcore_span // of the batch, behind the run
 	run     run             // fetched and not handed out; empty only if there is nothing more
@@ -119,6 +118,7 @@ func NewReader(ring Ring, opts ...Option) (*Reader, error) {
 		turn:      make(chan struct{}, 1),
 		owned:     &owned{page: uintptr(os.Getpagesize())},
 		isRelease: o.release,
+		isCopied:  o.overwrite || o.tap,
 	}
 	if err := r.open(ring, &o); err != nil {
 		if r.file != nil {
@@ -156,8 +156,10 @@ func (r *Reader) open(ring Ring, o *options) error {
 		source.flags |= C.RBCORE_SOURCE_INSIST
 	}
 	if o.overwrite {
-		r.isCopied = true
 		source.flags |= C.RBCORE_SOURCE_OVERWRITE
+	}
+	if o.tap {
+		source.flags |= C.RBCORE_SOURCE_TAP
 	}
 	if o.lossMap != nil {
 		source.loss_fd = C.int32_t(o.lossMap.FD())
@@ -277,7 +279,9 @@ func (r *Reader) fetch(most int, strict bool) error {
 		r.reserved = r.producerPosition()
 		r.spans = r.batch.spans[:result]
 		if r.base == 0 {
-			r.base = uintptr(r.spans[0].data) - uintptr(uint64(r.spans[0].position)&r.mask)
+			if err := r.begin(); err != nil {
+				return err
+			}
 		}
 		r.nextRun()
 		return nil
@@ -292,6 +296,20 @@ func (r *Reader) fetch(most int, strict bool) error {
 	}
 }
 
+// begin learns from the first record where the library has them.
+func (r *Reader) begin() error {
+	base := uintptr(r.spans[0].data) - uintptr(uint64(r.spans[0].position)&r.mask)
+	if r.isCopied {
+		o := r.owned
+		result := C.ringbuf_view_copy(o.view, C.size_t(o.page), C.size_t(o.size), C.uintptr_t(base-8))
+		if result < 0 {
+			return fmt.Errorf("ringbuf: map the copy of the ring: %w", syscall.Errno(-result))
+		}
+	}
+	r.base = base
+	return nil
+}
+
 // nextRun begins the next span of the batch.
 func (r *Reader) nextRun() {
 	if len(r.spans) == 0 {
@@ -299,27 +317,13 @@ func (r *Reader) nextRun() {
 	}
 	span := &r.spans[0]
 	r.spans = r.spans[1:]
-	r.run = run{uint64(span.position), uint64(span.stride), uint32(span.size), int(span.count)}
-	if r.isCopied {
-		r.copyRun(span)
+	r.run = run{
+		position: uint64(span.position),
+		stride:   uint64(span.stride),
+		size:     uint32(span.size),
+		count:    int(span.count),
+		lost:     span.flags&C.RBCORE_RECORD_LOST_BEFORE != 0,
 	}
-}
-
-// copyRun copies the samples of a run. Those of a ring in overwrite mode are in memory of the
-// library, which goes with Close.
-func (r *Reader) copyRun(span *C.rbcore_span) {
-	size := uint64(span.count-1)*uint64(span.stride) + uint64(span.size)
-	memory := make([]byte, size+1) // a sample without data has an address, too
-	copy(memory, unsafe.Slice((*byte)(span.data), int(size)))
-	r.copied, r.begins = unsafe.Pointer(&memory[0]), r.run.position
-}
-
-// sample is where the next record's sample begins.
-func (r *Reader) sample() unsafe.Pointer {
-	if r.isCopied {
-		return unsafe.Add(r.copied, r.run.position-r.begins)
-	}
-	return unsafe.Add(r.samples, r.run.position&r.mask)
 }
 
 // lookFor fetches for the one who waits. Returns true, and still has mu, if the wait is over.
@@ -409,13 +413,15 @@ func (r *Reader) fill(ctx context.Context, most int) error {
 func (rec *Record) set(sample unsafe.Pointer, position uint64, size uint32, rest, stride uint64) {
 	rec.RawSample = unsafe.Slice((*byte)(sample), int(size))
 	rec.Remaining = int(rest - stride)
-	rec.position, rec.size, rec.inRing = position, size, true
+	rec.position, rec.size, rec.inRing, rec.lostBefore = position, size, true, false
 }
 
 // take hands out the next record. There must be one.
 func (r *Reader) take(rec *Record) {
 	run := &r.run
-	rec.set(r.sample(), run.position, run.size, r.reserved-run.position, run.stride)
+	sample := unsafe.Add(r.samples, run.position&r.mask)
+	rec.set(sample, run.position, run.size, r.reserved-run.position, run.stride)
+	rec.lostBefore = run.lost
 	r.taken(1)
 }
 
@@ -424,7 +430,8 @@ func (r *Reader) takeBatch(records []Record) int {
 	n := 0
 	for n < len(records) && r.run.count > 0 {
 		some := records[n:min(len(records), n+r.run.count)]
-		r.run.list(some, r.sample(), r.reserved-r.run.position)
+		r.run.list(some, unsafe.Add(r.samples, r.run.position&r.mask), r.reserved-r.run.position)
+		some[0].lostBefore = r.run.lost
 		r.taken(len(some))
 		n += len(some)
 	}
@@ -446,6 +453,7 @@ func (run *run) list(records []Record, sample unsafe.Pointer, rest uint64) {
 // taken notes that so many records of the run were handed out.
 func (r *Reader) taken(count int) {
 	run := &r.run
+	run.lost = false
 	end := run.position + uint64(count)*run.stride
 	r.lastPosition, r.lastSize = end-run.stride, run.size
 	r.pending += end - r.position
@@ -559,7 +567,9 @@ func (r *Reader) ReadSpan(most int) (Span, error) {
 	}
 	count := min(most, r.run.count)
 	span := Span{Size: int(r.run.size), Stride: int(r.run.stride), Count: count, position: r.run.position}
-	span.Data = unsafe.Slice((*byte)(r.sample()), (count-1)*span.Stride+span.Size)
+	span.LostBefore = r.run.lost
+	sample := unsafe.Add(r.samples, r.run.position&r.mask)
+	span.Data = unsafe.Slice((*byte)(sample), (count-1)*span.Stride+span.Size)
 	r.taken(count)
 	return span, nil
 }

@@ -34,9 +34,10 @@ type Record struct {
 	// Remaining is the least number of bytes that were left in the ring behind this record.
 	Remaining int
 
-	position uint64 // of its header
-	size     uint32
-	inRing   bool
+	position   uint64 // of its header
+	size       uint32
+	inRing     bool // or in the reader's copy of it, or a snapshot: nothing to write to
+	lostBefore bool
 }
 
 // Position is where the record's header stands in the ring, in bytes since the ring was created:
@@ -45,12 +46,20 @@ func (r *Record) Position() uint64 {
 	return r.position
 }
 
+// LostBefore tells, of a reader opened [WithOverwrite] or [WithTap], whether records were lost between
+// the one before and this one. [Stats] counts them.
+func (r *Record) LostBefore() bool {
+	return r.lostBefore
+}
+
 // A Span is a run of records of one size that follow each other in the ring.
 type Span struct {
 	Data   []byte // memory of the ring: of all its records, with the bytes between them
 	Size   int    // of each sample
 	Stride int    // from one to the next in Data
 	Count  int    // of records
+
+	LostBefore bool // as Record.LostBefore of the first one
 
 	position uint64 // of the first one's header
 }
@@ -69,7 +78,14 @@ func (s *Span) Record(i int) Record {
 		position:  s.position + uint64(i*s.Stride),
 		size:      uint32(s.Size),
 		inRing:    true,
+
+		lostBefore: i == 0 && s.LostBefore,
 	}
+}
+
+// Time is when the snapshot was taken, by the clock of the machine.
+func (i *SnapshotInfo) Time() time.Time {
+	return time.Unix(0, int64(i.RealtimeNS))
 }
 
 // An Option changes how a reader is opened.
@@ -81,6 +97,7 @@ type options struct {
 	latest     bool
 	insist     bool
 	overwrite  bool
+	tap        bool
 	maxLatency time.Duration // negative: the library's default
 	lossMap    Ring
 }
@@ -117,12 +134,20 @@ func WithInsist() Option {
 	return func(o *options) { o.insist = true }
 }
 
-// WithOverwrite reads a ring in overwrite mode (BPF_F_RB_OVERWRITE), whose producers do not wait for
-// the reader. RawSample is a copy then, also in records by ReadZeroCopy and ReadBatch. What was
-// overwritten before it could be copied is counted in [Stats].LostBytes. Without this option such a
-// ring is refused, and with it a normal one.
+// WithOverwrite reads a ring in overwrite mode (BPF_F_RB_OVERWRITE, or [NewOverwriteRing]), whose
+// producers overwrite the oldest records when it is full; without it such a ring is refused
+// (syscall.EOPNOTSUPP). Records lie in a copy of the ring that the reader has; what was overwritten
+// before it was copied is lost, and counted: see [Record.LostBefore]. Everything else is as with
+// other rings.
 func WithOverwrite() Option {
 	return func(o *options) { o.overwrite = true }
+}
+
+// WithTap looks at a ring beside its reader, whoever that is, and takes nothing from it: no position
+// of the ring is moved. Records lie in a copy, as with [WithOverwrite], which may be given, too; what
+// the ring's reader gave back and producers used again before it was copied is lost, and counted.
+func WithTap() Option {
+	return func(o *options) { o.tap = true }
 }
 
 // WithLossMap names the map in which the BPF program counts the records that a full ring refused

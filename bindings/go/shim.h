@@ -145,6 +145,21 @@ static inline void *ringbuf_view(int fd, size_t page, size_t size) {
     return base;
 }
 
+/*
+ * Puts a copy that the reader has of the data, mapped twice at base, into the view: one more mapping
+ * of its pages (old size 0), which lives as long as the view. Returns 0 or a negative errno.
+ */
+static inline int ringbuf_view_copy(void *view, size_t page, size_t size, uintptr_t base) {
+    char *data = (char *)view + page;
+    int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+
+    if (mremap((void *)base, 0, size, flags, data) == MAP_FAILED ||
+        mremap((void *)base, 0, size, flags, data + size) == MAP_FAILED ||
+        mprotect(data, 2 * size, PROT_READ) != 0)
+        return -errno;
+    return 0;
+}
+
 static inline void ringbuf_unview(void *base, size_t page, size_t size) {
     munmap(base, page + 2 * size);
 }
@@ -158,6 +173,14 @@ static inline ringbuf_reserved ringbuf_reserve(rbcore_producer *producer, size_t
     ringbuf_reserved reserved = {NULL, 0};
 
     reserved.result = rbcore_producer_reserve(producer, &reserved.data, size);
+    return reserved;
+}
+
+static inline ringbuf_reserved ringbuf_reserve_wait(rbcore_producer *producer, size_t size,
+                                                    int64_t timeout_ns) {
+    ringbuf_reserved reserved = {NULL, 0};
+
+    reserved.result = rbcore_producer_reserve_wait(producer, &reserved.data, size, timeout_ns);
     return reserved;
 }
 

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"time"
 )
@@ -72,14 +73,44 @@ func (*Reader) AvailableBytes() int { return 0 }
 // Stats is not supported on this platform.
 func (*Reader) Stats() (Stats, error) { return Stats{}, errUnsupported }
 
+// Snapshot is not supported on this platform.
+func (*Reader) Snapshot() (*Snapshot, error) { return nil, errUnsupported }
+
+// SnapshotInto is not supported on this platform.
+func (*Reader) SnapshotInto(*Snapshot) error { return errUnsupported }
+
+// ConsumeInto is not supported on this platform.
+func (*Reader) ConsumeInto(*Snapshot) error { return errUnsupported }
+
+// A Snapshot is a copy of what a ring held at one moment. There are none on this platform.
+type Snapshot struct{}
+
+// ReadSnapshot is not supported on this platform.
+func ReadSnapshot(io.Reader) (*Snapshot, error) { return nil, errUnsupported }
+
+// Records is empty on this platform.
+func (*Snapshot) Records() iter.Seq[Record] { return func(func(Record) bool) {} }
+
+// Err tells why the last loop over [Snapshot.Records] ended.
+func (*Snapshot) Err() error { return errUnsupported }
+
+// Info is not supported on this platform.
+func (*Snapshot) Info() (SnapshotInfo, error) { return SnapshotInfo{}, errUnsupported }
+
+// WriteTo is not supported on this platform.
+func (*Snapshot) WriteTo(io.Writer) (int64, error) { return 0, errUnsupported }
+
+// Close does nothing on this platform.
+func (*Snapshot) Close() error { return nil }
+
 // A MemoryRing is a ring buffer in memory. There are none on this platform.
 type MemoryRing struct{}
 
 // NewMemoryRing returns an error that is errors.ErrUnsupported.
 func NewMemoryRing(int) (*MemoryRing, error) { return nil, errUnsupported }
 
-// NewMemoryRingOverwrite returns an error that is errors.ErrUnsupported.
-func NewMemoryRingOverwrite(int) (*MemoryRing, error) { return nil, errUnsupported }
+// NewOverwriteRing returns an error that is errors.ErrUnsupported.
+func NewOverwriteRing(int) (*MemoryRing, error) { return nil, errUnsupported }
 
 // MemoryRingFromFDs is a ring that nothing can be done with on this platform.
 func MemoryRingFromFDs(_, _ int) *MemoryRing { return &MemoryRing{} }
@@ -97,10 +128,16 @@ func (*MemoryRing) Close() error { return nil }
 type Producer struct{}
 
 // NewProducer returns an error that is errors.ErrUnsupported.
-func NewProducer(*MemoryRing) (*Producer, error) { return nil, errUnsupported }
+func NewProducer(Ring) (*Producer, error) { return nil, errUnsupported }
 
 // Reserve is not supported on this platform.
 func (*Producer) Reserve(int) ([]byte, error) { return nil, errUnsupported }
+
+// ReserveWait is not supported on this platform.
+func (*Producer) ReserveWait(int, time.Duration) ([]byte, error) { return nil, errUnsupported }
+
+// OutputBatch is not supported on this platform.
+func (*Producer) OutputBatch([][]byte, uint32) (int, error) { return 0, errUnsupported }
 
 // Submit is not supported on this platform.
 func (*Producer) Submit([]byte, uint32) error { return errUnsupported }

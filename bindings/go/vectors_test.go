@@ -165,7 +165,7 @@ func (v *vector) step(word string, operands []string) error {
 		}
 		create := ringbuf.NewMemoryRing
 		if word == "ring_overwrite" {
-			create = ringbuf.NewMemoryRingOverwrite
+			create = ringbuf.NewOverwriteRing
 		}
 		v.ring, err = create(int(number(0)))
 		return err

@@ -107,7 +107,12 @@ func skipWithoutBPF(t testing.TB, err error) {
 
 func newKernelSource(t testing.TB, size int) behaviour.Source {
 	t.Helper()
-	ring := newMap(t, ebpf.MapSpec{Type: ebpf.RingBuf, MaxEntries: uint32(size)})
+	return newKernelRing(t, size, 0)
+}
+
+func newKernelRing(t testing.TB, size int, flags uint32) *kernelSource {
+	t.Helper()
+	ring := newMap(t, ebpf.MapSpec{Type: ebpf.RingBuf, MaxEntries: uint32(size), Flags: flags})
 	order := newMap(t, ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: orderSize, MaxEntries: 1})
 	return &kernelSource{
 		Map:     ring,
@@ -178,5 +183,63 @@ func TestMapIsClosed(t *testing.T) {
 	record, err := reader.Read()
 	if err != nil || string(record.RawSample) != "content" {
 		t.Fatalf("got %q, %v", record.RawSample, err)
+	}
+}
+
+// A map in overwrite mode, where the kernel has such.
+func TestOverwriteMap(t *testing.T) {
+	const overwrite = 1 << 19 // BPF_F_RB_OVERWRITE
+	has, err := ringbuf.Supports(ringbuf.FeatureOverwrite)
+	skipWithoutBPF(t, err)
+	if !has {
+		t.Skip("skipped: the kernel has no rings in overwrite mode")
+	}
+	source := newKernelRing(t, os.Getpagesize(), overwrite)
+	if _, err := ringbuf.NewReader(source); !errors.Is(err, syscall.EOPNOTSUPP) {
+		t.Fatalf("got %v instead of EOPNOTSUPP", err)
+	}
+	reader, err := ringbuf.NewReader(source, ringbuf.WithOverwrite())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	const count = 1000
+	for number := range uint64(count) {
+		if done, err := source.Produce(binary.NativeEndian.AppendUint64(nil, number), 0); err != nil || !done {
+			t.Fatal(done, err)
+		}
+	}
+	records := make([]ringbuf.Record, count)
+	n, err := reader.ReadBatch(records)
+	if err != nil || n < 100 || n == count || !records[0].LostBefore() {
+		t.Fatalf("%d records, %v", n, err)
+	}
+	for i := range records[:n] {
+		if got := binary.NativeEndian.Uint64(records[i].RawSample); got != uint64(count-n+i) {
+			t.Fatalf("record %d is %d", i, got)
+		}
+	}
+}
+
+// A user ring is written to; what a BPF program would do with it is no matter of the binding.
+func TestUserRing(t *testing.T) {
+	ring := newMap(t, ebpf.MapSpec{Type: ebpf.UserRingbuf, MaxEntries: uint32(os.Getpagesize())})
+	producer, err := ringbuf.NewProducer(ring)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer producer.Close()
+	if n, err := producer.OutputBatch([][]byte{[]byte("one"), []byte("two")}, 0); n != 2 || err != nil {
+		t.Fatal(n, err)
+	}
+	written := 2
+	for err = nil; err == nil; written++ {
+		err = producer.Output(make([]byte, 8), 0)
+	}
+	if !errors.Is(err, syscall.EAGAIN) || written < os.Getpagesize()/16 {
+		t.Fatal(written, err)
+	}
+	if _, err := ringbuf.NewReader(ring); !errors.Is(err, syscall.EMEDIUMTYPE) {
+		t.Fatalf("got %v instead of EMEDIUMTYPE", err)
 	}
 }

@@ -1,0 +1,268 @@
+//go:build linux && cgo
+
+// SPDX-License-Identifier: MIT
+
+package ringbuf
+
+/*
+#include "shim.h"
+*/
+import "C"
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"runtime"
+	"syscall"
+	"unsafe"
+)
+
+// A Snapshot is a copy of what a ring held at one moment, oldest record first. It needs neither the
+// ring nor its reader any more. The zero Snapshot is empty; it can be taken into. One goroutine at a
+// time uses it.
+type Snapshot struct {
+	owned *ownedSnapshot
+	lost  error // why the last loop ended early
+}
+
+// What is to be given back when nobody has the snapshot any more.
+type ownedSnapshot struct {
+	core    *C.rbcore_snapshot
+	records *[batchMax]C.rbcore_record
+}
+
+func (o *ownedSnapshot) free() {
+	C.rbcore_snapshot_free(o.core)
+	C.free(unsafe.Pointer(o.records))
+	o.core, o.records = nil, nil
+}
+
+// own returns what the snapshot has, made when first needed.
+func (s *Snapshot) own() *ownedSnapshot {
+	if s.owned == nil {
+		s.owned = &ownedSnapshot{}
+		runtime.AddCleanup(s, (*ownedSnapshot).free, s.owned)
+	}
+	if s.owned.records == nil {
+		s.owned.records = (*[batchMax]C.rbcore_record)(C.calloc(batchMax, C.sizeof_rbcore_record))
+	}
+	return s.owned
+}
+
+// Snapshot copies all complete records that the ring holds, while producers go on. Nothing is moved:
+// records read later come all the same. See [Reader.SnapshotInto].
+func (r *Reader) Snapshot() (*Snapshot, error) {
+	s := new(Snapshot)
+	if err := r.SnapshotInto(s); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// SnapshotInto takes a snapshot into the memory of one that is there, whose records become invalid.
+// In overwrite mode it has all records that are not overwritten, otherwise all that were not given
+// back. What is being written, and records behind that, are not in it. After an error s is as it was,
+// or empty.
+//
+// The error is syscall.EAGAIN if producers overwrote the ring faster than it was copied.
+func (r *Reader) SnapshotInto(s *Snapshot) error {
+	return r.snapshot(s, 0)
+}
+
+// ConsumeInto is SnapshotInto, and the reader goes on behind the snapshot. The error is syscall.EBUSY
+// as long as records were read, or fetched along with others, and not given back.
+func (r *Reader) ConsumeInto(s *Snapshot) error {
+	return r.snapshot(s, C.RBCORE_SNAPSHOT_CONSUME)
+}
+
+func (r *Reader) snapshot(s *Snapshot, flags C.uint32_t) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed.Load() {
+		return ErrClosed
+	}
+	if !r.isRelease && !r.isBorrowed {
+		if err := r.commit(); err != nil {
+			return err
+		}
+	}
+	o := s.own()
+	if result := C.rbcore_reader_snapshot(r.core, 0, &o.core, flags); result < 0 {
+		return r.failure("snapshot", result)
+	}
+	return nil
+}
+
+// Records is a loop over the records, oldest first, from the first one each time. Their RawSample is
+// memory of the snapshot: it must not be written, and is valid until the snapshot is taken anew or
+// closed, and while it is reachable (runtime.KeepAlive).
+func (s *Snapshot) Records() iter.Seq[Record] {
+	return func(yield func(Record) bool) {
+		o := s.own()
+		s.lost = nil
+		if o.core == nil {
+			return
+		}
+		info, err := s.Info()
+		if err != nil {
+			s.lost = err
+			return
+		}
+		C.rbcore_snapshot_rewind(o.core)
+		for {
+			count := C.rbcore_snapshot_read(o.core, &o.records[0], batchMax)
+			if count < 0 {
+				s.lost = failure("rbcore_snapshot_read", count)
+			}
+			if count <= 0 {
+				return
+			}
+			for i := range o.records[:count] {
+				rec := recordOf(&o.records[i], info.EndPos)
+				if !yield(rec) || o.core == nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// recordOf is a record of a snapshot that ends there.
+func recordOf(from *C.rbcore_record, end uint64) Record {
+	var rec Record
+	position, size := uint64(from.position), uint32(from.size)
+	rec.set(unsafe.Pointer(from.data), position, size, end-position, (uint64(size)+15)&^7)
+	return rec
+}
+
+// Err tells why the last loop over Records ended before the last one: syscall.EBADMSG if what follows
+// is impossible, because something hostile wrote it into the ring.
+func (s *Snapshot) Err() error {
+	return s.lost
+}
+
+// Info tells of what ring the snapshot is, and when it was taken. The error is syscall.ENODATA if it
+// is empty.
+func (s *Snapshot) Info() (SnapshotInfo, error) {
+	o := s.own()
+	if o.core == nil {
+		return SnapshotInfo{}, fmt.Errorf("ringbuf: an empty snapshot: %w", syscall.ENODATA)
+	}
+	var info C.rbcore_snapshot_info
+	C.rbcore_snapshot_info_init(&info, C.sizeof_rbcore_snapshot_info)
+	if result := C.rbcore_snapshot_info_get(o.core, &info); result < 0 {
+		return SnapshotInfo{}, failure("rbcore_snapshot_info_get", result)
+	}
+	return infoOf(&info), nil
+}
+
+// Close frees the snapshot's memory, which otherwise happens when it is not reachable any more. It is
+// empty then.
+func (s *Snapshot) Close() error {
+	s.own().free()
+	return nil
+}
+
+// ---- Files ----
+
+// WriteTo writes the snapshot in the format of snapshot-format.md, which is beside the C header. It
+// is an io.WriterTo.
+func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
+	o := s.own()
+	if o.core == nil {
+		return 0, fmt.Errorf("ringbuf: an empty snapshot: %w", syscall.ENODATA)
+	}
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return 0, err
+	}
+	saved := make(chan C.int)
+	go func() {
+		result := withFD(writer, func(fd C.int) C.int { return C.rbcore_snapshot_save(o.core, fd) })
+		writer.Close()
+		saved <- result
+	}()
+	n, err := io.Copy(w, reader)
+	io.Copy(io.Discard, reader) // after an error: or there is a SIGPIPE
+	reader.Close()
+	if result := <-saved; result < 0 && err == nil {
+		err = failure("rbcore_snapshot_save", result)
+	}
+	return n, err
+}
+
+// ReadSnapshot reads a snapshot that WriteTo, or another language, wrote, on whatever machine. It
+// reads not a byte more: several may follow each other.
+//
+// The error is io.EOF at the end; syscall.EBADMSG if it is no snapshot, cut off or damaged; and
+// syscall.E2BIG if it was written by a version too new.
+func ReadSnapshot(r io.Reader) (*Snapshot, error) {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	read := make(chan error)
+	go func() {
+		err := copySnapshot(writer, r)
+		writer.Close()
+		read <- err
+	}()
+	s := new(Snapshot)
+	o := s.own()
+	result := withFD(reader, func(fd C.int) C.int { return C.rbcore_snapshot_load(&o.core, fd) })
+	reader.Close()
+	err = <-read
+	switch {
+	case result == 0:
+		return s, nil
+	case err != nil && !errors.Is(err, syscall.EPIPE):
+		return nil, err
+	case result == -C.ENODATA:
+		return nil, io.EOF
+	default:
+		return nil, failure("rbcore_snapshot_load", result)
+	}
+}
+
+// withFD calls with the descriptor of a pipe.
+func withFD(file *os.File, call func(C.int) C.int) C.int {
+	result := C.int(-C.EBADF)
+	conn, err := file.SyscallConn()
+	if err == nil {
+		conn.Control(func(fd uintptr) { result = call(C.int(fd)) })
+	}
+	return result
+}
+
+// Of a snapshot's file: where its header tells of sizes, and within what bounds they are believed.
+const (
+	headerSizeAt = 12
+	headerMin    = 128
+	headerMax    = 4096
+	firstPosAt   = 64
+	endPosAt     = 72
+	ringMax      = 1 << 31
+)
+
+// copySnapshot copies as many bytes as the snapshot has. What is wrong with it the library says.
+func copySnapshot(w io.Writer, r io.Reader) error {
+	header := make([]byte, headerMin, headerMax)
+	n, err := io.ReadFull(r, header)
+	if err != nil {
+		w.Write(header[:n])
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil
+		}
+		return err
+	}
+	little := binary.LittleEndian
+	size := little.Uint64(header[endPosAt:]) - little.Uint64(header[firstPosAt:])
+	size += uint64(max(headerMin, min(headerMax, little.Uint32(header[headerSizeAt:]))) - headerMin)
+	_, err = io.Copy(w, io.MultiReader(bytes.NewReader(header), io.LimitReader(r, int64(min(size, ringMax+headerMax)))))
+	return err
+}
