@@ -39,6 +39,23 @@ func statsOf(reader *C.rbcore_reader_stats, ring *C.rbcore_ring_stats) Stats {
 	return stats
 }
 
+func infoOf(from *C.rbcore_snapshot_info) SnapshotInfo {
+	var info SnapshotInfo
+	for i := range info.BootID {
+		info.BootID[i] = byte(from.boot_id[i])
+	}
+	info.Kind = uint64(from.kind)
+	info.RingID = uint64(from.ring_id)
+	info.RingSize = uint64(from.ring_size)
+	info.FirstPos = uint64(from.first_pos)
+	info.EndPos = uint64(from.end_pos)
+	info.ProducerPos = uint64(from.producer_pos)
+	info.Missed = uint64(from.missed)
+	info.RealtimeNS = uint64(from.realtime_ns)
+	info.BoottimeNS = uint64(from.boottime_ns)
+	return info
+}
+
 // What the header says of a function's errors.
 var causes = []struct {
 	function string
@@ -65,9 +82,9 @@ var causes = []struct {
 	{"rbcore_reader_add", syscall.E2BIG, "source is from a newer version and uses what this one does not know"},
 	{"rbcore_reader_add", syscall.EBADF, "fd, event_fd or loss_fd is not an open file descriptor"},
 	{"rbcore_reader_add", syscall.ENOENT, "path or map_id names nothing"},
-	{"rbcore_reader_add", syscall.EMEDIUMTYPE, "the map is not of type BPF_MAP_TYPE_RINGBUF, or the loss map not a BPF_MAP_TYPE_PERCPU_ARRAY of rbcore_bpf.h's values; or with RBCORE_SOURCE_OVERWRITE the ring is not in overwrite mode"},
+	{"rbcore_reader_add", syscall.EMEDIUMTYPE, "the map is not of type BPF_MAP_TYPE_RINGBUF, or the loss map not a BPF_MAP_TYPE_PERCPU_ARRAY of rbcore_bpf.h's values; or with WithOverwrite the ring is not in overwrite mode"},
 	{"rbcore_reader_add", syscall.EBADFD, "fd is no BPF map; or no memory ring: not a memfd sealed against changes of its size, or of another size or layout; or event_fd is no non-blocking eventfd"},
-	{"rbcore_reader_add", syscall.EOPNOTSUPP, "the ring is in overwrite mode (BPF_F_RB_OVERWRITE of a map, RBCORE_MEMORY_RING_OVERWRITE), and RBCORE_SOURCE_OVERWRITE is missing; or this is a 32-bit process, and the kernel counts positions in 32 bits, too, or may do so (before Linux 6.3 that is told by uname(2) alone)"},
+	{"rbcore_reader_add", syscall.EOPNOTSUPP, "the ring is in overwrite mode (BPF_F_RB_OVERWRITE of a map, NewOverwriteRing), and WithOverwrite is missing; or this is a 32-bit process, and the kernel counts positions in 32 bits, too, or may do so (before Linux 6.3 that is told by uname(2) alone)"},
 	{"rbcore_reader_add", syscall.EACCES, "no permission: the fd is write-only, or read-only (which is enough for a tap of a map), or the process lacks the capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN)"},
 	{"rbcore_reader_add", syscall.EPERM, "no permission: the fd is write-only, or read-only (which is enough for a tap of a map), or the process lacks the capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN)"},
 	{"rbcore_reader_add", syscall.EBUSY, "another reader has the ring"},
