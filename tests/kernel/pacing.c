@@ -918,5 +918,5 @@ int main(void) {
     add(suite, "slow beside busy", slow_beside_busy, 2);
     add(suite, "bursts and idle times", bursts_and_idle_times, 2);
     add(suite, "killed at any moment", killed_at_any_moment, 2);
-    return run_tests(suite, NULL);
+    return run_tests(suite, is_emulated() ? "the processor is emulated: its pace is none" : NULL);
 }

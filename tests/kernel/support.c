@@ -17,6 +17,10 @@ static bool bpf_is_permitted(void) {
     return true;
 }
 
+bool is_emulated(void) {
+    return getenv("RBCORE_EMULATED") != NULL;
+}
+
 int run_tests(Suite *suite, const char *missing) {
     static char reason[128];
     if (!bpf_is_permitted()) {

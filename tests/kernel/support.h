@@ -20,6 +20,9 @@
 
 #define SKIPPED 77
 
+/* Whether an emulator runs us, as the script `matrix` tells: how long things take says nothing. */
+bool is_emulated(void);
+
 /*
  * The main function of a test: runs suite, or says why it cannot and returns SKIPPED. missing is an
  * own reason, or NULL.
