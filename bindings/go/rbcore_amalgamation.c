@@ -2165,7 +2165,9 @@ uint64_t rbc_live_oldest(const rbc_live *self) {
 rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from) {
     uint64_t pending = load(self->pending_pos), producer = load(self->producer_pos);
     uint64_t at = from;
-    if (producer % 8 != 0 || producer - from > self->mapping->data_size) {
+    /* An atomic load from an odd place is a fault on arm64. */
+    bool is_aligned = producer % 8 == 0 && from % 8 == 0;
+    if (!is_aligned || producer - from > self->mapping->data_size) {
         return (rbc_live_end){.position = from, .producer_pos = producer, .why = RBC_LIVE_BAD};
     }
     if (pending % 8 == 0 && pending - from <= producer - from) {
