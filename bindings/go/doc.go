@@ -21,6 +21,9 @@
 // A reader opened [WithRelease] hands out records that are given back one by one, in any order and
 // by any goroutine, by [Reader.Release].
 //
+// [WithOverwrite] reads rings in overwrite mode, [WithTap] looks at a ring beside its reader, and a
+// [Snapshot] has what a ring holds at one moment.
+//
 // Records are fetched from the ring a batch at a time, and a goroutine that waits for them is parked
 // by the runtime and takes no thread.
 //

@@ -5,11 +5,13 @@
 package ringbuf_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -27,11 +29,18 @@ type vector struct {
 	reader  *ringbuf.Reader
 	records []ringbuf.Record // of the last read
 	read    []ringbuf.Record // those of them that are not compared yet
+
+	file     []byte // what is left to load
+	loaded   []byte // what the last load read
+	snapshot *ringbuf.Snapshot
+	kept     []ringbuf.Record // of the snapshot, not compared yet
+	keptErr  error
 }
 
 var errnos = map[string]error{
 	"EBADMSG": syscall.EBADMSG, "EINVAL": syscall.EINVAL, "EBUSY": syscall.EBUSY,
-	"EOPNOTSUPP": syscall.EOPNOTSUPP, "EMEDIUMTYPE": syscall.EMEDIUMTYPE,
+	"E2BIG": syscall.E2BIG, "EOPNOTSUPP": syscall.EOPNOTSUPP, "ENODATA": io.EOF,
+	"EMEDIUMTYPE": syscall.EMEDIUMTYPE,
 }
 
 var errSkip = errors.New("does not apply")
@@ -104,12 +113,12 @@ func (v *vector) readUpTo(most int, result string) error {
 	return differs("records", n, want)
 }
 
-func (v *vector) compare(position uint64, size int, hash string) error {
-	if len(v.read) == 0 {
+func compare(records *[]ringbuf.Record, position uint64, size int, hash string) error {
+	if len(*records) == 0 {
 		return errors.New("a record is missing")
 	}
-	record := v.read[0]
-	v.read = v.read[1:]
+	record := (*records)[0]
+	*records = (*records)[1:]
 	sum := fnv.New64a()
 	sum.Write(record.RawSample)
 	return errors.Join(
@@ -117,6 +126,65 @@ func (v *vector) compare(position uint64, size int, hash string) error {
 		differs("size", len(record.RawSample), size),
 		differs("content", fmt.Sprintf("%016x", sum.Sum64()), hash),
 	)
+}
+
+// has begins to compare a snapshot that was to be had with a result.
+func (v *vector) has(snapshot *ringbuf.Snapshot, err error, result string) error {
+	if result != "0" {
+		return isError(err, result)
+	}
+	if err != nil {
+		return err
+	}
+	v.snapshot, v.kept = snapshot, nil
+	for record := range snapshot.Records() {
+		v.kept = append(v.kept, record)
+	}
+	v.keptErr = snapshot.Err()
+	return nil
+}
+
+func (v *vector) load(result string) error {
+	file := bytes.NewReader(v.file)
+	snapshot, err := ringbuf.ReadSnapshot(file)
+	rest := len(v.file) - file.Len()
+	v.loaded, v.file = v.file[:rest], v.file[rest:]
+	return v.has(snapshot, err, result)
+}
+
+func (v *vector) keptEnd(result string) error {
+	if result != "0" {
+		return errors.Join(differs("records left", len(v.kept), 0), isError(v.keptErr, result))
+	}
+	return errors.Join(differs("records left", len(v.kept), 0), v.keptErr)
+}
+
+func (v *vector) extent(first, end, producer, missed uint64) error {
+	info, err := v.snapshot.Info()
+	return errors.Join(err,
+		differs("first", info.FirstPos, first),
+		differs("end", info.EndPos, end),
+		differs("produced", info.ProducerPos, producer),
+		differs("missed", info.Missed, missed),
+	)
+}
+
+func (v *vector) taken(boot string, kind, id, size, realtime, boottime uint64) error {
+	info, err := v.snapshot.Info()
+	return errors.Join(err,
+		differs("boot", hex.EncodeToString(info.BootID[:]), boot),
+		differs("kind", info.Kind, kind),
+		differs("ring", info.RingID, id),
+		differs("ring size", info.RingSize, size),
+		differs("realtime", info.RealtimeNS, realtime),
+		differs("boottime", info.BoottimeNS, boottime),
+	)
+}
+
+func (v *vector) save() error {
+	var file bytes.Buffer
+	_, err := v.snapshot.WriteTo(&file)
+	return errors.Join(err, differs("saved as it was", bytes.Equal(file.Bytes(), v.loaded), true))
 }
 
 func (v *vector) consumerPosition(want uint64) error {
@@ -149,7 +217,7 @@ func (v *vector) step(word string, operands []string) error {
 		}
 		return n
 	}
-	bytes := func(i int) []byte {
+	data := func(i int) []byte {
 		data, err := hex.DecodeString(operands[i])
 		if err != nil {
 			panic(err)
@@ -178,9 +246,9 @@ func (v *vector) step(word string, operands []string) error {
 	case "overwrite_pos":
 		return v.write(page+16, binary.NativeEndian.AppendUint64(nil, number(0)))
 	case "data":
-		return v.write(2*page+int64(number(0)), bytes(1))
+		return v.write(2*page+int64(number(0)), data(1))
 	case "fill":
-		return v.write(2*page+int64(number(0)), []byte(strings.Repeat(string(bytes(2)), int(number(1)))))
+		return v.write(2*page+int64(number(0)), []byte(strings.Repeat(string(data(2)), int(number(1)))))
 	case "add":
 		return v.add(operands[0])
 	case "add_latest":
@@ -193,7 +261,7 @@ func (v *vector) step(word string, operands []string) error {
 		}
 		return v.readUpTo(int(number(0)), operands[1])
 	case "record":
-		return v.compare(number(0), int(number(1)), operands[2])
+		return compare(&v.read, number(0), int(number(1)), operands[2])
 	case "commit":
 		return v.reader.CommitTo(&v.records[number(0)])
 	case "commit_all":
@@ -204,6 +272,24 @@ func (v *vector) step(word string, operands []string) error {
 		return v.stats(number(0), number(1), number(2))
 	case "lost":
 		return v.lost(number(0))
+	case "snapshot":
+		snapshot, err := v.reader.Snapshot()
+		return v.has(snapshot, err, operands[0])
+	case "file":
+		v.file = data(0)
+		return nil
+	case "load":
+		return v.load(operands[0])
+	case "extent":
+		return v.extent(number(0), number(1), number(2), number(3))
+	case "taken":
+		return v.taken(operands[0], number(1), number(2), number(3), number(4), number(5))
+	case "kept":
+		return compare(&v.kept, number(0), int(number(1)), operands[2])
+	case "kept_end":
+		return v.keptEnd(operands[0])
+	case "save":
+		return v.save()
 	case "close":
 		err = v.reader.Close()
 		v.reader = nil
@@ -218,6 +304,11 @@ func TestVectors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	snapshots, err := filepath.Glob("../../tests/vectors/snapshots/*.vector")
+	if err != nil {
+		t.Fatal(err)
+	}
+	images = append(images, snapshots...)
 	if len(images) == 0 {
 		t.Skip("skipped: the vectors are not part of the module")
 	}
