@@ -7,6 +7,8 @@ use rbcore_sys as sys;
 use crate::error::{Error, Result};
 use crate::{Identity, Reader};
 
+pub(crate) const LOST_BEFORE: u16 = sys::RBCORE_RECORD_LOST_BEFORE as u16;
+
 /// Records that a [`Reader`] lends. See [the crate](crate) for what happens to them.
 #[must_use = "a batch that is dropped gives nothing back"]
 pub struct Batch<'r> {
@@ -130,8 +132,16 @@ unsafe impl Sync for Record<'_> {}
 impl<'b> Record<'b> {
     #[inline]
     fn new(raw: &'b sys::rbcore_record) -> Self {
+        // SAFETY: lent by the batch.
+        unsafe { Self::from_raw(*raw) }
+    }
+
+    /// # Safety
+    /// Its data stays valid and unchanged for 'b.
+    #[inline]
+    pub(crate) unsafe fn from_raw(raw: sys::rbcore_record) -> Self {
         Self {
-            raw: *raw,
+            raw,
             batch: PhantomData,
         }
     }
@@ -148,6 +158,13 @@ impl<'b> Record<'b> {
     #[inline]
     pub fn ring(&self) -> u16 {
         self.raw.ring
+    }
+
+    /// Whether records before it were lost: overwritten before they could be read, or freed and used
+    /// again beside a tap. [`RingStats::lost_bytes`](crate::RingStats) counts them.
+    #[inline]
+    pub fn follows_loss(&self) -> bool {
+        self.raw.flags & LOST_BEFORE != 0
     }
 
     /// The position of its header: its identity among the ring's records.

@@ -48,7 +48,9 @@ mod lease;
 mod memory_ring;
 mod producer;
 mod reader;
+mod snapshot;
 mod source;
+mod spans;
 mod stats;
 #[cfg(feature = "tokio")]
 mod tokio;
@@ -59,7 +61,9 @@ pub use lease::{Lease, LeaseReader, Leases};
 pub use memory_ring::MemoryRing;
 pub use producer::{Producer, Reservation, Wakeup};
 pub use reader::{Handle, InOrder, Leased, Reader, ReaderBuilder};
+pub use snapshot::{Snapshot, SnapshotInfo, SnapshotRecords};
 pub use source::Source;
+pub use spans::{Span, Spans};
 pub use stats::{Identity, ReaderStats, RingId, RingStats};
 #[cfg(feature = "tokio")]
 pub use tokio::AsyncReader;

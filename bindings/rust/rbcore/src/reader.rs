@@ -10,7 +10,7 @@ use std::time::Duration;
 use rbcore_sys as sys;
 
 use crate::error::{Error, Result, check};
-use crate::{Batch, Identity, ReaderStats, RingStats, Source, stats};
+use crate::{Batch, Identity, ReaderStats, RingStats, Source, Spans, stats};
 
 /// The mode of a [`Reader`] that lends batches, given back in order.
 #[derive(Debug)]
@@ -109,6 +109,8 @@ impl ReaderBuilder {
             fd,
             records: vec![NO_RECORD; self.batch_size],
             count: 0,
+            spans: Vec::new(),
+            span_count: 0,
             is_copied: Vec::new(),
             copies: Vec::new(),
             originals: Vec::new(),
@@ -117,7 +119,7 @@ impl ReaderBuilder {
     }
 }
 
-const NO_RECORD: sys::rbcore_record = sys::rbcore_record {
+pub(crate) const NO_RECORD: sys::rbcore_record = sys::rbcore_record {
     data: null(),
     position: 0,
     size: 0,
@@ -137,6 +139,9 @@ pub struct Reader<M = InOrder> {
     /// Room for a batch; the first `count` are of the last one.
     pub(crate) records: Vec<sys::rbcore_record>,
     pub(crate) count: usize,
+    /// Room for spans; the first `span_count` are the last ones. Empty until they are asked for.
+    spans: Vec<sys::rbcore_span>,
+    span_count: usize,
     /// By index of the ring.
     is_copied: Vec<bool>,
     /// The data of the last batch's records that had to be copied, in words.
@@ -171,6 +176,35 @@ impl Reader {
         self.fetch()?;
         self.copy_shared();
         Ok(Batch::new(self))
+    }
+
+    /// Reads what is there, like [`read`](Self::read), but leaves [`as_fd`](AsFd::as_fd) as it is and
+    /// promises no wakeup: for loops that do not wait.
+    pub fn look(&mut self) -> Result<Batch<'_>> {
+        let (records, max) = (self.records.as_mut_ptr(), self.records.len());
+        // SAFETY: as in fetch.
+        let result = unsafe { sys::rbcore_reader_look(self.raw.as_ptr(), records, max) };
+        self.fetched(result)?;
+        Ok(self.last_batch())
+    }
+
+    /// As [`next`](Self::next), but lends up to `max` records as runs of equal ones: the cheapest way to
+    /// read where records have one size. `EINVAL`: `max` is 0.
+    pub fn next_spans(&mut self, max: usize, timeout: Option<Duration>) -> Result<Spans<'_>> {
+        self.spans.resize(self.records.len(), NO_SPAN);
+        (self.count, self.span_count) = (0, 0);
+        let (spans, room) = (self.spans.as_mut_ptr(), self.spans.len());
+        let timeout = timeout.map_or(i64::from(sys::RBCORE_FOREVER), nanoseconds);
+        // SAFETY: the handle is live, and the array has room for as many spans.
+        let result =
+            unsafe { sys::rbcore_reader_next_spans(self.raw.as_ptr(), spans, room, max, timeout) };
+        self.span_count = self.check(result)?.min(room);
+        self.copy_shared_spans();
+        Ok(Spans::new(self))
+    }
+
+    pub(crate) fn spans(&self) -> &[sys::rbcore_span] {
+        &self.spans[..self.span_count]
     }
 
     /// Waits until records are due, at most for the timeout (`None`: without end), then reads.
@@ -240,6 +274,45 @@ impl Reader {
         }
     }
 }
+
+impl Reader {
+    /// The same for spans, headers included: they are commited as a whole, by nobody's address.
+    fn copy_shared_spans(&mut self) {
+        self.copies.clear();
+        let is_copied = &self.is_copied;
+        let shared = |span: &&mut sys::rbcore_span| is_set(is_copied, span.ring);
+        let spans = &mut self.spans[..self.span_count];
+        for span in spans.iter_mut().filter(shared) {
+            // SAFETY: the span was just handed out.
+            self.copies.extend(unsafe { shared_words(&whole(span)) });
+        }
+        let mut copy = self.copies.as_slice();
+        for span in spans.iter_mut().filter(shared) {
+            let (words, rest) = copy.split_at(word_count(&whole(span)));
+            span.data = words.as_ptr().cast();
+            copy = rest;
+        }
+    }
+}
+
+/// A span as one record, from the first one's data to the last one's.
+fn whole(span: &sys::rbcore_span) -> sys::rbcore_record {
+    sys::rbcore_record {
+        data: span.data,
+        size: (span.count - 1) * span.stride + span.size,
+        ..NO_RECORD
+    }
+}
+
+const NO_SPAN: sys::rbcore_span = sys::rbcore_span {
+    data: null(),
+    position: 0,
+    stride: 0,
+    size: 0,
+    count: 0,
+    ring: 0,
+    flags: 0,
+};
 
 impl<M> Reader<M> {
     /// Adds a ring, and returns its index. What the last reader did not give back comes again.

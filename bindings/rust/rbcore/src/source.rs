@@ -73,6 +73,23 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// A ring in overwrite mode (`BPF_F_RB_OVERWRITE`, Linux 6.19), whose producers overwrite the oldest
+    /// records: the reader copies them, and counts what it lost
+    /// ([`RingStats::lost_bytes`](crate::RingStats)). Without it such a ring is refused (`EOPNOTSUPP`).
+    #[must_use]
+    pub fn overwrite(mut self) -> Self {
+        self.flags |= sys::RBCORE_SOURCE_OVERWRITE;
+        self
+    }
+
+    /// A look at the ring beside its reader, whoever that is: copies the records, changes nothing, and
+    /// counts what that one freed before it was seen.
+    #[must_use]
+    pub fn tap(mut self) -> Self {
+        self.flags |= sys::RBCORE_SOURCE_TAP;
+        self
+    }
+
     /// Begins with the first record that is not complete when the ring is added, in place of where
     /// the last reader stopped.
     #[must_use]
@@ -127,8 +144,10 @@ impl<'a> Source<'a> {
         self
     }
 
+    /// Whether records have to be copied before they are seen, and the library does not do that.
     pub(crate) fn is_copied(&self) -> bool {
-        !self.trusted
+        let by_library = sys::RBCORE_SOURCE_OVERWRITE | sys::RBCORE_SOURCE_TAP;
+        !self.trusted && self.flags & by_library == 0
     }
 
     /// As the library takes it.

@@ -62,14 +62,15 @@ pub struct RingStats {
     pub read_pos: u64,
     /// Up to here they were given back.
     pub user_pos: u64,
-    /// Up to here the kernel knows that they were.
+    /// Up to here the kernel knows that they were; with a tap the ring's own.
     pub consumer_pos: u64,
     /// Where reading began.
     pub start_pos: u64,
-    /// Bytes of records that were not handed out, headers included: discarded, abandoned, skipped.
+    /// Bytes, with headers, of records that were not handed out: discarded, abandoned, skipped, or
+    /// consumed by a snapshot.
     pub passed_bytes: u64,
-    /// Bytes that were overwritten before they were read, headers included
-    /// ([`Source::overwrite`](crate::Source::overwrite)).
+    /// Bytes, with headers, overwritten before they were read; with a tap: freed and used again. The
+    /// start, what was handed out, passed and lost add up to `read_pos`.
     pub lost_bytes: u64,
 }
 
@@ -164,13 +165,17 @@ pub(crate) fn identity(reader: &Raw, ring: u16, position: u64) -> Result<Identit
     };
     // SAFETY: the handle and both structs are live; of the record only its numbers are looked at.
     check(unsafe { sys::rbcore_reader_identity(reader.as_ptr(), &record, &mut raw) })?;
-    let is_map = raw.kind == u64::from(sys::RBCORE_SOURCE_MAP_ID);
     Ok(Identity {
         boot_id: raw.boot_id,
-        ring: match is_map {
-            true => RingId::Map(raw.ring_id),
-            false => RingId::Memory(raw.ring_id),
-        },
+        ring: ring_id(raw.kind, raw.ring_id),
         position: raw.position,
     })
+}
+
+pub(crate) fn ring_id(kind: u64, id: u64) -> RingId {
+    if kind == u64::from(sys::RBCORE_SOURCE_MAP_ID) {
+        RingId::Map(id)
+    } else {
+        RingId::Memory(id)
+    }
 }

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+use std::fmt;
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, AsRawFd};
+use std::ptr::{NonNull, null_mut};
+
+use rbcore_sys as sys;
+
+use crate::batch::Record;
+use crate::error::{Error, Result, check};
+use crate::reader::NO_RECORD;
+use crate::{Reader, RingId, stats};
+
+/// Records that are fetched from the library at once.
+const FETCHED: usize = 128;
+
+/// The complete records that a ring held at one moment, in memory of their own: it lives on without
+/// the ring and the reader. Taken by [`Reader::snapshot`], saved to files and loaded from them.
+pub struct Snapshot(NonNull<sys::rbcore_snapshot>);
+
+// SAFETY: a handle may be used by any thread, by one at a time; what changes it has it by &mut.
+unsafe impl Send for Snapshot {}
+// SAFETY: by & only what reads it.
+unsafe impl Sync for Snapshot {}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        // SAFETY: the last use.
+        unsafe { sys::rbcore_snapshot_free(self.0.as_ptr()) };
+    }
+}
+
+/// Of what ring a [`Snapshot`] is, what it holds, and when it was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SnapshotInfo {
+    /// Of the boot during which it was taken; all zero where that is not known.
+    pub boot_id: [u8; 16],
+    /// Its ring.
+    pub ring: RingId,
+    /// Bytes of the ring's data area.
+    pub ring_size: u64,
+    /// The position of the oldest record in it.
+    pub first_pos: u64,
+    /// The end of the newest.
+    pub end_pos: u64,
+    /// The end of the last record reserved then, complete or not.
+    pub producer_pos: u64,
+    /// Bytes that were overwritten after the call began, before they could be copied.
+    pub missed: u64,
+    /// When it was taken: nanoseconds since 1970.
+    pub realtime_ns: u64,
+    /// Likewise: nanoseconds since the machine was booted.
+    pub boottime_ns: u64,
+}
+
+impl Snapshot {
+    /// Loads one that [`save`](Self::save) wrote, from any machine. Reads not a byte more, so several
+    /// may follow each other; `None` at the end of the file.
+    ///
+    /// [`Error::Corrupt`]: it is no snapshot, is cut off or damaged. `E2BIG`: of a later version.
+    /// `EOPNOTSUPP`: of a machine of the other byte order. Others as read(2) gives them.
+    pub fn load(file: impl AsFd) -> Result<Option<Self>> {
+        let mut raw = null_mut();
+        // SAFETY: the pointer and the descriptor are live.
+        match unsafe { sys::rbcore_snapshot_load(&mut raw, file.as_fd().as_raw_fd()) } {
+            result if result == -libc::ENODATA => Ok(None),
+            result => {
+                check(result)?;
+                Self::from_raw(raw).map(Some)
+            }
+        }
+    }
+
+    /// Writes it to a file, pipe or socket, at its current position. Errors are those of write(2):
+    /// what was written so far is no snapshot then. Does not sync.
+    pub fn save(&self, file: impl AsFd) -> Result<()> {
+        // SAFETY: the handle and the descriptor are live.
+        check(unsafe { sys::rbcore_snapshot_save(self.0.as_ptr(), file.as_fd().as_raw_fd()) })?;
+        Ok(())
+    }
+
+    /// Its records, oldest first.
+    pub fn records(&mut self) -> SnapshotRecords<'_> {
+        // SAFETY: the handle is live; it cannot fail but for want of one.
+        unsafe { sys::rbcore_snapshot_rewind(self.0.as_ptr()) };
+        SnapshotRecords {
+            snapshot: self.0,
+            fetched: [NO_RECORD; FETCHED],
+            next: 0,
+            count: 0,
+            borrowed: PhantomData,
+        }
+    }
+
+    /// What it is of.
+    pub fn info(&self) -> Result<SnapshotInfo> {
+        let mut raw = sys::rbcore_snapshot_info {
+            size: size_of::<sys::rbcore_snapshot_info>(),
+            ..Default::default()
+        };
+        // SAFETY: the handle and the struct are live.
+        check(unsafe { sys::rbcore_snapshot_info_get(self.0.as_ptr(), &mut raw) })?;
+        Ok(SnapshotInfo {
+            boot_id: raw.boot_id,
+            ring: stats::ring_id(raw.kind, raw.ring_id),
+            ring_size: raw.ring_size,
+            first_pos: raw.first_pos,
+            end_pos: raw.end_pos,
+            producer_pos: raw.producer_pos,
+            missed: raw.missed,
+            realtime_ns: raw.realtime_ns,
+            boottime_ns: raw.boottime_ns,
+        })
+    }
+
+    fn from_raw(raw: *mut sys::rbcore_snapshot) -> Result<Self> {
+        NonNull::new(raw)
+            .map(Self)
+            .ok_or_else(|| Error::invalid(""))
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Snapshot").field(&self.info().ok()).finish()
+    }
+}
+
+impl<M> Reader<M> {
+    /// Copies all complete records that a ring holds, as of one moment, while producers go on: what is
+    /// not overwritten in a ring in overwrite mode, what is not given back in another. Changes
+    /// nothing: records come by [`read`](Reader::read) and [`next`](Reader::next) all the same.
+    ///
+    /// [`Error::Again`]: producers overwrote the ring faster than it was copied, in 16 attempts.
+    /// [`Error::Corrupt`]: the ring's content is impossible. `EINVAL`: no ring of this index.
+    pub fn snapshot(&mut self, ring: u16) -> Result<Snapshot> {
+        let mut raw = null_mut();
+        self.take(ring, &mut raw, 0)?;
+        Snapshot::from_raw(raw)
+    }
+
+    /// The same, into the memory of a snapshot that was taken before.
+    pub fn snapshot_into(&mut self, ring: u16, snapshot: &mut Snapshot) -> Result<()> {
+        self.take(ring, &mut snapshot.0.as_ptr(), 0)
+    }
+
+    /// As [`snapshot`](Self::snapshot), and the reader goes on behind it, as if all had been committed.
+    /// [`Error::Busy`]: records of the ring are handed out and not given back.
+    pub fn drain_to_snapshot(&mut self, ring: u16) -> Result<Snapshot> {
+        let mut raw = null_mut();
+        self.take(ring, &mut raw, sys::RBCORE_SNAPSHOT_CONSUME)?;
+        Snapshot::from_raw(raw)
+    }
+
+    fn take(&mut self, ring: u16, out: &mut *mut sys::rbcore_snapshot, flags: u32) -> Result<()> {
+        // SAFETY: the handle is live; *out is NULL or a live snapshot that nobody else uses.
+        check(unsafe {
+            sys::rbcore_reader_snapshot(self.raw().as_ptr(), ring.into(), out, flags)
+        })?;
+        Ok(())
+    }
+}
+
+/// The records of a [`Snapshot`], oldest first. An [`Error::Corrupt`] ends them: what follows is
+/// impossible, a hostile producer of a memory ring wrote it.
+pub struct SnapshotRecords<'s> {
+    snapshot: NonNull<sys::rbcore_snapshot>,
+    fetched: [sys::rbcore_record; FETCHED],
+    next: usize,
+    count: usize,
+    borrowed: PhantomData<&'s mut Snapshot>,
+}
+
+impl<'s> Iterator for SnapshotRecords<'s> {
+    type Item = Result<Record<'s>>;
+
+    fn next(&mut self) -> Option<Result<Record<'s>>> {
+        if self.next == self.count {
+            (self.next, self.count) = (0, 0);
+            // SAFETY: the handle is borrowed; the array has room for as many records.
+            let result = unsafe {
+                let records = self.fetched.as_mut_ptr();
+                sys::rbcore_snapshot_read(self.snapshot.as_ptr(), records, FETCHED)
+            };
+            match check(result) {
+                Ok(0) => return None,
+                Ok(count) => self.count = count.min(FETCHED),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        self.next += 1;
+        // SAFETY: its data is the snapshot's, which nobody changes as long as it is borrowed.
+        Some(Ok(unsafe { Record::from_raw(self.fetched[self.next - 1]) }))
+    }
+}
+
+impl fmt::Debug for SnapshotRecords<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SnapshotRecords").finish_non_exhaustive()
+    }
+}
