@@ -73,15 +73,6 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// A ring in overwrite mode (`BPF_F_RB_OVERWRITE`, Linux 6.19), whose producers overwrite the oldest
-    /// records: the reader copies them, and counts what it lost
-    /// ([`RingStats::lost_bytes`](crate::RingStats)). Without it such a ring is refused (`EOPNOTSUPP`).
-    #[must_use]
-    pub fn overwrite(mut self) -> Self {
-        self.flags |= sys::RBCORE_SOURCE_OVERWRITE;
-        self
-    }
-
     /// A look at the ring beside its reader, whoever that is: copies the records, changes nothing, and
     /// counts what that one freed before it was seen.
     #[must_use]

@@ -2,11 +2,11 @@
 //! What only memory rings have: producers, copies, and what hostile writers do.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
-use rbcore::{Error, MemoryRing, Producer, Reader, Source, Wakeup};
+use rbcore::{Error, MemoryRing, Producer, Reader, Snapshot, Source, Wakeup};
 
 fn open(ring: &MemoryRing) -> Reader {
     let mut reader = Reader::open().unwrap();
@@ -263,4 +263,184 @@ fn types_for_threads() {
     is_static::<rbcore::Lease>();
     is_sync::<Producer>();
     is_send::<rbcore::Reservation<'_>>();
+}
+
+fn numbers(from: u64, to: u64) -> Vec<Vec<u8>> {
+    (from..to).map(|i| i.to_ne_bytes().to_vec()).collect()
+}
+
+fn produce(producer: &Producer, from: u64, to: u64) {
+    for number in numbers(from, to) {
+        producer.output(&number).unwrap();
+    }
+}
+
+/// Copied out of a ring that others may write, and not.
+#[test]
+fn spans() {
+    let ring = MemoryRing::create(65536).unwrap();
+    let producer = Producer::open(&ring).unwrap();
+    for trusted in [false, true] {
+        let mut reader = Reader::open().unwrap();
+        let source = match trusted {
+            // SAFETY: nobody scribbles here.
+            true => unsafe { Source::memory(&ring).trusted() },
+            false => Source::memory(&ring),
+        };
+        reader.add(&source).unwrap();
+        produce(&producer, 0, 100);
+        producer.output(b"abc").unwrap();
+        let spans = reader.next_spans(1000, None).unwrap();
+        assert_eq!(spans.len(), 2);
+        let first = spans.iter().next().unwrap();
+        assert_eq!(
+            (first.count(), first.record_size(), first.stride()),
+            (100, 8, 16)
+        );
+        let data: Vec<_> = first.iter().map(|record| record.data().to_vec()).collect();
+        assert_eq!(data, numbers(0, 100));
+        let positions: Vec<_> = first.iter().map(|record| record.position()).collect();
+        let expected: Vec<_> = (0..100).map(|i| first.position() + 16 * i).collect();
+        assert_eq!(positions, expected);
+        assert_eq!(first.bytes().len(), 99 * 16 + 8);
+        assert_eq!(first.bytes()[16..24], 1u64.to_ne_bytes());
+        assert!(first.get(100).is_none());
+        let second = spans.iter().nth(1).unwrap();
+        assert_eq!(second.get(0).unwrap().data(), b"abc");
+        spans.commit().unwrap();
+        assert_eq!(reader.ring_stats(0).unwrap().bytes_waiting, 0);
+        assert!(
+            reader
+                .next_spans(10, Some(Duration::ZERO))
+                .unwrap()
+                .is_empty()
+        );
+        assert_eq!(errno(reader.next_spans(0, None)), libc::EINVAL);
+    }
+}
+
+#[test]
+fn look_reads_what_is_there() {
+    let ring = MemoryRing::create(65536).unwrap();
+    let mut reader = open(&ring);
+    assert!(reader.look().unwrap().is_empty());
+    produce(&Producer::open(&ring).unwrap(), 0, 3);
+    assert_eq!(reader.look().unwrap().len(), 3);
+}
+
+fn content(snapshot: &mut Snapshot) -> Vec<Vec<u8>> {
+    let records = snapshot.records();
+    records
+        .map(|record| record.unwrap().data().to_vec())
+        .collect()
+}
+
+#[test]
+fn snapshots() {
+    let ring = MemoryRing::create(65536).unwrap();
+    let producer = Producer::open(&ring).unwrap();
+    let mut reader = open(&ring);
+    produce(&producer, 0, 300);
+    let mut snapshot = reader.snapshot(0).unwrap();
+    assert_eq!(content(&mut snapshot), numbers(0, 300));
+    assert_eq!(
+        content(&mut snapshot),
+        numbers(0, 300),
+        "from the start again"
+    );
+    let info = snapshot.info().unwrap();
+    assert_eq!(
+        (info.first_pos, info.end_pos, info.ring_size),
+        (0, 4800, 65536)
+    );
+    assert_eq!(reader.read().unwrap().len(), 256, "nothing was read by it");
+    assert_eq!(
+        reader.drain_to_snapshot(0).unwrap_err().errno(),
+        libc::EBUSY
+    );
+    reader.commit().unwrap();
+    produce(&producer, 300, 302);
+    reader.snapshot_into(0, &mut snapshot).unwrap();
+    assert_eq!(content(&mut snapshot), numbers(256, 302));
+    assert_eq!(errno(reader.snapshot(1)), libc::EINVAL);
+    let mut last = reader.drain_to_snapshot(0).unwrap();
+    assert!(reader.read().unwrap().is_empty(), "consumed");
+    drop((reader, producer, ring));
+    assert_eq!(content(&mut last), numbers(256, 302));
+}
+
+#[test]
+fn snapshots_as_files() {
+    let ring = MemoryRing::create(65536).unwrap();
+    let mut reader = open(&ring);
+    produce(&Producer::open(&ring).unwrap(), 0, 5);
+    let snapshot = reader.snapshot(0).unwrap();
+    let path = concat!(env!("CARGO_TARGET_TMPDIR"), "/snapshots");
+    let mut options = File::options();
+    let mut file = options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)
+        .unwrap();
+    snapshot.save(&file).unwrap();
+    snapshot.save(&file).unwrap();
+    file.rewind().unwrap();
+    for _ in 0..2 {
+        let mut loaded = Snapshot::load(&file).unwrap().unwrap();
+        assert_eq!(content(&mut loaded), numbers(0, 5));
+        assert_eq!(loaded.info().unwrap(), snapshot.info().unwrap());
+    }
+    assert!(
+        Snapshot::load(&file).unwrap().is_none(),
+        "the end of the file"
+    );
+    file.write_all(b"no snapshot, but as long as the start of one is, and a bit longer")
+        .unwrap();
+    let end = file.stream_position().unwrap();
+    file.seek(SeekFrom::Start(end - 65)).unwrap();
+    assert!(matches!(Snapshot::load(&file), Err(Error::Corrupt(_))));
+}
+
+#[test]
+fn overwriting() {
+    let ring = MemoryRing::create_overwriting(page_size()).unwrap();
+    let producer = Producer::open(&ring).unwrap();
+    let mut reader = Reader::open().unwrap();
+    let refused = reader.add(&Source::memory(&ring));
+    assert_eq!(errno(refused), libc::EOPNOTSUPP);
+    reader.add(&Source::memory(&ring).overwrite()).unwrap();
+    produce(&producer, 0, 10_000);
+    let mut snapshot = reader.snapshot(0).unwrap();
+    let kept = content(&mut snapshot);
+    assert_eq!(kept, numbers(10_000 - kept.len() as u64, 10_000));
+    let batch = reader.read().unwrap();
+    assert!(batch.get(0).unwrap().follows_loss());
+    assert!(!batch.get(1).unwrap().follows_loss());
+    batch.commit().unwrap();
+    let stats = reader.ring_stats(0).unwrap();
+    let delivered = stats.records * 16;
+    assert!(stats.lost_bytes > 0);
+    assert_eq!(
+        stats.lost_bytes + delivered + stats.passed_bytes,
+        stats.read_pos
+    );
+}
+
+/// Beside the ring's reader, which it does not disturb.
+#[test]
+fn tap() {
+    let ring = MemoryRing::create(65536).unwrap();
+    let producer = Producer::open(&ring).unwrap();
+    let mut reader = open(&ring);
+    let mut tap = Reader::open().unwrap();
+    tap.add(&Source::memory(&ring).tap()).unwrap();
+    produce(&producer, 0, 10);
+    let batch = tap.read().unwrap();
+    let seen: Vec<_> = batch.iter().map(|record| record.data().to_vec()).collect();
+    assert_eq!(seen, numbers(0, 10));
+    batch.commit().unwrap();
+    assert_eq!(reader.ring_stats(0).unwrap().consumer_pos, 0);
+    assert_eq!(reader.read().unwrap().len(), 10);
 }

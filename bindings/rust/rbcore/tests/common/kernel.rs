@@ -65,7 +65,7 @@ fn compile() -> Result<PathBuf, String> {
         other => other,
     };
     let done = Command::new("clang")
-        .args(["-g", "-O2", "--target=bpf", "-c"])
+        .args(["-g", "-O2", "--target=bpf", "-mcpu=v3", "-c"])
         .arg(format!("-D__TARGET_ARCH_{target}"))
         .arg(format!(
             "-I/usr/include/{}-linux-gnu",
