@@ -62,6 +62,15 @@ PROGRAMS = (
             for drained, flag in (("filled", "0"), ("drained meanwhile", "1"))
         },
     ),
+    Program(
+        "snapshot",
+        "ns per KiB, or per record of a producer",
+        {
+            "of 1 MiB": (str(MIB), "0", "{rounds}"),
+            "of 64 KiB": (str(MIB // 16), "0", "{rounds}"),
+            "beside a producer, 1 MiB": (str(MIB), "1", "{rounds}"),
+        },
+    ),
 )
 
 

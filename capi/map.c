@@ -15,19 +15,17 @@ static int bpf(enum bpf_cmd command, union bpf_attr *attr) {
     return result < 0 ? -errno : (int)result;
 }
 
-int rbc_map_open_path(const char *path, uint32_t flags) {
+int rbc_map_open_path(const char *path) {
     union bpf_attr attr;
     memset(&attr, 0, sizeof(attr));
     attr.pathname = (uintptr_t)path;
-    attr.file_flags = flags;
     return bpf(BPF_OBJ_GET, &attr);
 }
 
-int rbc_map_open_id(uint32_t id, uint32_t flags) {
+int rbc_map_open_id(uint32_t id) {
     union bpf_attr attr;
     memset(&attr, 0, sizeof(attr));
     attr.map_id = id;
-    attr.open_flags = flags;
     return bpf(BPF_MAP_GET_FD_BY_ID, &attr);
 }
 

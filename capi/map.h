@@ -10,9 +10,8 @@
 /* Since Linux 6.19; older headers lack it. */
 #define RBC_MAP_OVERWRITE (1U << 19)
 
-/* flags: 0, or BPF_F_RDONLY. */
-int rbc_map_open_path(const char *path, uint32_t flags);
-int rbc_map_open_id(uint32_t id, uint32_t flags);
+int rbc_map_open_path(const char *path);
+int rbc_map_open_id(uint32_t id);
 
 /*
  * Whether this kernel counts positions in 64 bits, as all of this library does: its own unsigned

@@ -64,14 +64,18 @@ static int place_producer_page(const rbc_mapping *self, int fd, int protection) 
 /* What may be written comes first: of a descriptor that does not allow it that is -EACCES, while
  * the kernel has -EINVAL for the rest. */
 int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size, rbc_mapping_side side) {
-    int consumed = side == RBC_TAP_SIDE ? PROT_READ : PROT_READ | PROT_WRITE;
     int error = reserve(out, data_size, rbc_page_size());
     if (error != 0) {
         return error;
     }
-    error = place_consumer_page(out, fd, consumed);
+    error = place_consumer_page(out, fd, PROT_READ | PROT_WRITE);
     if (error == 0) {
         error = place_producer_page(out, fd, PROT_READ);
+    }
+    /* The kernel maps nothing of a descriptor that is read-only, not even for reading. */
+    if (error == 0 && side == RBC_TAP_SIDE &&
+        mprotect(out->consumer_page, out->page_size, PROT_READ) != 0) {
+        error = -errno;
     }
     if (error != 0) {
         rbc_mapping_close(out);

@@ -107,7 +107,11 @@ static uint64_t nanoseconds(clockid_t clock) {
 
 static void describe(rbcore_snapshot *self, const rbc_ring *ring, const rbc_live *live) {
     rbcore_snapshot_info *info = &self->info;
-    rbc_boot_id(info->boot_id);
+    if (!self->knows_boot) {
+        rbc_boot_id(self->boot_id);
+        self->knows_boot = true;
+    }
+    memcpy(info->boot_id, self->boot_id, sizeof(info->boot_id));
     info->kind = ring->is_memory ? RBCORE_SOURCE_MEMORY_RING : RBCORE_SOURCE_MAP_ID;
     info->ring_id = ring->is_memory ? ring->inode : ring->map_id;
     info->ring_size = live->mapping->data_size;

@@ -6,6 +6,7 @@
 #include "process.h"
 
 #include <rbcore/rbcore.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,8 @@ struct rbcore_snapshot {
     uint64_t base; /* position of the first byte in the buffer: a multiple of 8 */
     uint64_t next; /* of the record to be read next */
     uint16_t ring; /* what its records say */
+    bool knows_boot;     /* boot_id was read */
+    uint8_t boot_id[16]; /* of this machine: also where info is of a file from another */
     rbcore_snapshot_info info;
 };
 

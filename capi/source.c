@@ -99,14 +99,13 @@ static void close_once(int fd, int unless) {
 /* ---- Kernel rings ---- */
 
 int rbc_source_open_map(const rbcore_source *source) {
-    const uint32_t flags = source->flags & RBCORE_SOURCE_TAP ? BPF_F_RDONLY : 0;
     switch (source->kind) {
     case RBCORE_SOURCE_MAP_FD:
         return rbc_duplicate(source->fd);
     case RBCORE_SOURCE_PINNED_PATH:
-        return rbc_map_open_path(source->path, flags);
+        return rbc_map_open_path(source->path);
     default:
-        return rbc_map_open_id(source->map_id, flags);
+        return rbc_map_open_id(source->map_id);
     }
 }
 

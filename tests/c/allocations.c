@@ -156,6 +156,52 @@ START_TEST(in_release_mode) {
 }
 END_TEST
 
+START_TEST(of_a_snapshot_taken_anew) {
+    fixture f = fixture_open(page_size(), 0);
+    rbcore_snapshot *snapshot = NULL;
+    rbcore_record records[BATCH];
+    int error = 0, found = 0;
+    produce(&f, 1);
+    ok(rbcore_reader_snapshot(f.reader, f.ring, &snapshot, 0));
+    begin();
+    for (int i = 0; i < 100; i++) {
+        error |= rbcore_producer_output(f.producer, &i, sizeof(i), 0);
+        error |= rbcore_reader_snapshot(f.reader, f.ring, &snapshot, 0);
+        for (int n = 1; n > 0; found += n) {
+            n = rbcore_snapshot_read(snapshot, records, BATCH);
+        }
+    }
+    end();
+    ck_assert_int_eq(error, 0);
+    ck_assert_int_eq(found, 100 + 100 * 101 / 2);
+    rbcore_snapshot_free(snapshot);
+    fixture_close(&f);
+}
+END_TEST
+
+START_TEST(of_a_ring_that_overwrites) {
+    rbcore_record records[BATCH];
+    fixture f = {0};
+    ok(rbcore_memory_ring_create(&f.memory_fd, &f.event_fd, page_size(),
+                                 RBCORE_MEMORY_RING_OVERWRITE));
+    f.producer = producer_on(f.memory_fd, f.event_fd);
+    f.reader = reader_on(&f, 0, RBCORE_SOURCE_OVERWRITE);
+    int error = 0, found = 0;
+    begin();
+    for (int i = 0; i < 3000; i++) {
+        error |= rbcore_producer_output(f.producer, &i, sizeof(i), 0);
+        for (int n = 1; i % 700 == 0 && n > 0; found += n) {
+            n = rbcore_reader_read(f.reader, records, BATCH);
+            error |= rbcore_reader_commit(f.reader, NULL, 0);
+        }
+    }
+    end();
+    ck_assert_int_eq(error, 0);
+    ck_assert_int_gt(found, 0);
+    fixture_close(&f);
+}
+END_TEST
+
 START_TEST(of_a_broken_ring) {
     fixture f = fixture_open(page_size(), 0);
     image raw = image_map(f.memory_fd);
@@ -219,9 +265,10 @@ START_TEST(of_releases_from_threads) {
 END_TEST
 
 int main(void) {
-    const TTest *const tests[] = {the_library_calls_these,  in_commit_mode,
-                                  in_release_mode,          of_a_broken_ring,
-                                  of_releases_from_threads, NULL};
+    const TTest *const tests[] = {the_library_calls_these,   in_commit_mode,
+                                  in_release_mode,           of_a_snapshot_taken_anew,
+                                  of_a_ring_that_overwrites, of_a_broken_ring,
+                                  of_releases_from_threads,  NULL};
     return run_tests("allocations", tests);
 }
 

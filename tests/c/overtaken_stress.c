@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Readers that producers do not wait for, at full speed: a ring in overwrite mode with a reader, a
+ * tap and snapshots, and a normal ring with a tap beside its consumer. Each word of each record is
+ * checked, each producer's numbers ascend, and the bytes balance. tests/kernel/overwrite_stress.c
+ * is the same of the kernel's rings.
+ */
+#include "support.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+
+#define PRODUCERS 2
+#define BATCH 256
+#define WORDS_MAX 24
+
+static uint64_t records_of_each(void) {
+    const char *wish = getenv("RBCORE_STRESS_RECORDS");
+    return wish != NULL ? strtoull(wish, NULL, 10) : thread_sanitizer() ? 5000 : 30000;
+}
+
+static uint64_t word_of(uint64_t first, uint64_t i) {
+    return first ^ (i * UINT64_C(0x9e3779b97f4a7c15));
+}
+
+static uint64_t words_in(uint64_t first) {
+    return 1 + (first * UINT64_C(2654435761) >> 20) % WORDS_MAX;
+}
+
+typedef struct producing {
+    pthread_t thread;
+    rbcore_producer *producer;
+    uint64_t id;
+    bool waits_for_room;
+    uint64_t pause_each; /* so many records: then the reader gets a chance */
+    _Atomic bool done;
+    uint64_t bytes;
+} producing;
+
+/* Returns whether there was room. */
+static bool write_one(producing *self, uint64_t sequence) {
+    uint64_t first = self->id << 56 | sequence, count = words_in(first);
+    void *data;
+    int error = rbcore_producer_reserve(self->producer, &data, count * 8);
+    if (error == -EAGAIN) {
+        return false;
+    }
+    ok(error);
+    for (uint64_t i = 0; i < count; i++) {
+        ((uint64_t *)data)[i] = word_of(first, i);
+    }
+    self->bytes += record_space(count * 8);
+    ok(sequence % 13 == 0 ? rbcore_producer_discard(self->producer, data, 0)
+                          : rbcore_producer_submit(self->producer, data, 0));
+    return true;
+}
+
+static void *write_all(void *argument) {
+    producing *self = argument;
+    const uint64_t count = records_of_each();
+    for (uint64_t i = 0; i < count; i++) {
+        while (!write_one(self, i) && self->waits_for_room) {
+            sched_yield();
+        }
+        if (i % self->pause_each == 0) {
+            sched_yield();
+        }
+    }
+    self->done = true;
+    return NULL;
+}
+
+typedef struct account {
+    uint64_t next[PRODUCERS];
+    uint64_t records, bytes;
+} account;
+
+/* Returns what is wrong with a record, or NULL. */
+static const char *account_for(account *self, const rbcore_record *record) {
+    const uint64_t *words = record->data;
+    self->records++;
+    self->bytes += record_space(record->size);
+    if (record->size < 8 || words[0] >> 56 >= PRODUCERS || record->size != 8 * words_in(words[0])) {
+        return "not a record";
+    }
+    for (uint64_t i = 1; i < record->size / 8; i++) {
+        if (words[i] != word_of(words[0], i)) {
+            return "torn";
+        }
+    }
+    uint64_t *next = &self->next[words[0] >> 56], sequence = words[0] << 8 >> 8;
+    if (sequence < *next) {
+        return "out of order";
+    }
+    *next = sequence + 1;
+    return NULL;
+}
+
+static void account_for_all(account *self, const rbcore_record *records, int count) {
+    for (int i = 0; i < count; i++) {
+        const char *wrong = account_for(self, &records[i]);
+        if (wrong != NULL) {
+            ck_abort_msg("%s, at %lu", wrong, (unsigned long)records[i].position);
+        }
+    }
+}
+
+/* ---- A reader ---- */
+
+typedef struct reading {
+    fixture f; /* its reader, if it has one */
+    account read, taken;
+    rbcore_snapshot *snapshot;
+    rbcore_record records[BATCH];
+} reading;
+
+static void take_snapshot(reading *self) {
+    account snapshot = {0};
+    int count = rbcore_reader_snapshot(self->f.reader, 0, &self->snapshot, 0);
+    if (count == -EAGAIN) {
+        return;
+    }
+    ok(count);
+    while ((count = rbcore_snapshot_read(self->snapshot, self->records, BATCH)) > 0) {
+        account_for_all(&snapshot, self->records, count);
+    }
+    ok(count);
+    self->taken.records += snapshot.records;
+}
+
+/* Reads and gives back once. Returns how many. */
+static int read_once(reading *self, bool waits) {
+    int count = waits ? rbcore_reader_next(self->f.reader, self->records, BATCH, 2000000)
+                      : rbcore_reader_read(self->f.reader, self->records, BATCH);
+    ck_assert_msg(count >= 0 || count == -EAGAIN, "%d: %s", count,
+                  rbcore_reader_message(self->f.reader));
+    account_for_all(&self->read, self->records, count);
+    ok(rbcore_reader_commit(self->f.reader, NULL, 0));
+    return count;
+}
+
+static void expect_balance(const reading *self) {
+    rbcore_ring_stats stats = ring_stats(&self->f);
+    ck_assert_uint_eq(stats.read_pos, stats.producer_pos);
+    ck_assert_uint_eq(stats.start_pos + self->read.bytes + stats.passed_bytes + stats.lost_bytes,
+                      stats.read_pos);
+}
+
+static void print(const char *name, const reading *self) {
+    rbcore_ring_stats stats = ring_stats(&self->f);
+    printf("%s: %lu delivered, %lu in snapshots, %.1f %% of the bytes lost\n", name,
+           (unsigned long)self->read.records, (unsigned long)self->taken.records,
+           100.0 * (double)stats.lost_bytes / (double)stats.producer_pos);
+}
+
+static void finish(reading *self, const char *name) {
+    expect_balance(self);
+    print(name, self);
+    rbcore_snapshot_free(self->snapshot);
+    rbcore_reader_free(self->f.reader);
+}
+
+static reading begin(const fixture *ring, uint32_t source_flags) {
+    reading self = {.f = *ring};
+    self.f.reader = reader_on(ring, 0, source_flags);
+    self.f.ring = 0;
+    return self;
+}
+
+static void start(producing *producers, const fixture *ring, size_t size, bool waits_for_room) {
+    for (unsigned i = 0; i < PRODUCERS; i++) {
+        producers[i].producer = producer_on(ring->memory_fd, ring->event_fd);
+        producers[i].id = i;
+        producers[i].waits_for_room = waits_for_room;
+        producers[i].pause_each = size / 1024;
+        producers[i].done = false;
+        producers[i].bytes = 0;
+        ck_assert_int_eq(pthread_create(&producers[i].thread, NULL, write_all, &producers[i]), 0);
+    }
+}
+
+static uint64_t join(producing *producers) {
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < PRODUCERS; i++) {
+        pthread_join(producers[i].thread, NULL);
+        rbcore_producer_free(producers[i].producer);
+        bytes += producers[i].bytes;
+    }
+    return bytes;
+}
+
+static fixture open_ring(size_t size, uint32_t flags) {
+    fixture self = {0};
+    ok(rbcore_memory_ring_create(&self.memory_fd, &self.event_fd, size, flags));
+    return self;
+}
+
+static void close_ring(const fixture *self) {
+    close(self->memory_fd);
+    close(self->event_fd);
+}
+
+/* ---- The tests ---- */
+
+static const size_t sizes[] = {4096, 16384, 65536, 1 << 20};
+
+/* The reader waits or not, in turns, so that it is overtaken now and then. */
+START_TEST(overtaken_while_copying) {
+    const size_t size = sizes[_i] < page_size() ? page_size() : sizes[_i];
+    fixture ring = open_ring(size, RBCORE_MEMORY_RING_OVERWRITE);
+    reading reader = begin(&ring, RBCORE_SOURCE_OVERWRITE);
+    reading tap = begin(&ring, RBCORE_SOURCE_OVERWRITE | RBCORE_SOURCE_TAP);
+    producing producers[PRODUCERS];
+    start(producers, &ring, size, false);
+    for (unsigned round = 0; !producers[0].done || !producers[1].done; round++) {
+        read_once(&reader, round / 64 % 2);
+        read_once(&tap, false);
+        if (round % 16 == 0) {
+            take_snapshot(round % 32 ? &reader : &tap);
+        }
+    }
+    uint64_t produced = join(producers);
+    while (read_once(&reader, false) != 0) {
+    }
+    while (read_once(&tap, false) != 0) {
+    }
+    ck_assert_uint_eq(ring_stats(&reader.f).read_pos, produced);
+    finish(&tap, "tap");
+    finish(&reader, "reader");
+    close_ring(&ring);
+}
+END_TEST
+
+typedef struct consuming {
+    reading reader;
+    _Atomic bool stop;
+    pthread_t thread;
+} consuming;
+
+static void *consume(void *argument) {
+    consuming *self = argument;
+    for (unsigned round = 0; !self->stop || read_once(&self->reader, false) != 0; round++) {
+        read_once(&self->reader, round % 3 == 0);
+        if (round % 64 == 0) {
+            take_snapshot(&self->reader);
+        }
+    }
+    return NULL;
+}
+
+/* The consumer gets everything, as if there were no tap. */
+START_TEST(tap_beside_a_consumer) {
+    const size_t size = sizes[_i] < page_size() ? page_size() : sizes[_i];
+    fixture ring = open_ring(size, 0);
+    consuming *consumer = calloc(1, sizeof(*consumer));
+    consumer->reader = begin(&ring, 0);
+    reading tap = begin(&ring, RBCORE_SOURCE_TAP);
+    producing producers[PRODUCERS];
+    pthread_create(&consumer->thread, NULL, consume, consumer);
+    start(producers, &ring, size, true);
+    for (unsigned round = 0; !producers[0].done || !producers[1].done; round++) {
+        read_once(&tap, round / 64 % 2);
+        if (round % 16 == 0) {
+            take_snapshot(&tap);
+        }
+    }
+    uint64_t produced = join(producers);
+    consumer->stop = true;
+    pthread_join(consumer->thread, NULL);
+    while (read_once(&tap, false) != 0) {
+    }
+    finish(&tap, "tap");
+    ck_assert_uint_eq(ring_stats(&consumer->reader.f).lost_bytes, 0);
+    ck_assert_uint_eq(ring_stats(&consumer->reader.f).read_pos, produced);
+    finish(&consumer->reader, "consumer");
+    free(consumer);
+    close_ring(&ring);
+}
+END_TEST
+
+static void add(Suite *suite, const TTest *test) {
+    TCase *tcase = tcase_create(test->name);
+    tcase_set_timeout(tcase, 0); /* as long as the records that were asked for take */
+    tcase_add_loop_test(tcase, test, 0, sizeof(sizes) / sizeof(*sizes));
+    suite_add_tcase(suite, tcase);
+}
+
+int main(void) {
+    Suite *suite = suite_create("readers that are overtaken");
+    add(suite, overtaken_while_copying);
+    add(suite, tap_beside_a_consumer);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
