@@ -226,11 +226,10 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  *
  * RBCORE_SOURCE_OVERWRITE: a ring in overwrite mode, whose producers do not wait for the reader but
  * overwrite the oldest records. RBCORE_SOURCE_TAP: a look at a ring beside its reader, whoever that
- * is: nothing of the ring is written, no position and no owner, and it may be read-only (a map; a
- * memory ring's descriptor must still allow writing). Both together: a look at a ring in overwrite
- * mode. In neither case do producers wait for this reader. So it has a copy of the ring, as large
- * as the ring, which read and next first fill with all records that are complete, in bulk, and
- * then check: what was overwritten meanwhile is dropped. Records are handed out of the copy
+ * is: nothing of the ring is written, no position and no owner. Both together: a look at a ring in
+ * overwrite mode. In neither case do producers wait for this reader. So it has a copy of the ring,
+ * as large as the ring, which read and next first fill with all records that are complete, in bulk,
+ * and then check: what was overwritten meanwhile is dropped. Records are handed out of the copy
  * (RBCORE_RECORD_COPIED) and given back like others; all that is said of them holds, besides:
  *   - Records that were overwritten before they could be copied (tap: that the reader freed, and
  *     producers used again) are lost. rbcore_ring_stats.lost_bytes counts them, headers included,
@@ -259,9 +258,9 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  *                RBCORE_MEMORY_RING_OVERWRITE), and RBCORE_SOURCE_OVERWRITE is missing; or this is a
  *                32-bit process, and the kernel counts positions in 32 bits, too, or may do so
  *                (before Linux 6.3 that is told by uname(2) alone);
- *   -EACCES, -EPERM  no permission: the fd is write-only, or read-only (which is enough for a tap of
- *                a map), or the process lacks the capability that the kernel demands (CAP_BPF; for
- *                map_id CAP_SYS_ADMIN);
+ *   -EACCES, -EPERM  no permission: the fd is read-only or write-only (also for a tap: the kernel
+ *                maps neither), or the process lacks the capability that the kernel demands
+ *                (CAP_BPF; for map_id CAP_SYS_ADMIN);
  *   -EBUSY       another reader has the ring;
  *   -EBADMSG     the ring's positions are impossible;
  *   -ENOSPC      the reader has RBCORE_RINGS_MAX rings, or the user the most epoll registrations;

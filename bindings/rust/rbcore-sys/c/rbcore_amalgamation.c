@@ -236,11 +236,10 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  *
  * RBCORE_SOURCE_OVERWRITE: a ring in overwrite mode, whose producers do not wait for the reader but
  * overwrite the oldest records. RBCORE_SOURCE_TAP: a look at a ring beside its reader, whoever that
- * is: nothing of the ring is written, no position and no owner, and it may be read-only (a map; a
- * memory ring's descriptor must still allow writing). Both together: a look at a ring in overwrite
- * mode. In neither case do producers wait for this reader. So it has a copy of the ring, as large
- * as the ring, which read and next first fill with all records that are complete, in bulk, and
- * then check: what was overwritten meanwhile is dropped. Records are handed out of the copy
+ * is: nothing of the ring is written, no position and no owner. Both together: a look at a ring in
+ * overwrite mode. In neither case do producers wait for this reader. So it has a copy of the ring,
+ * as large as the ring, which read and next first fill with all records that are complete, in bulk,
+ * and then check: what was overwritten meanwhile is dropped. Records are handed out of the copy
  * (RBCORE_RECORD_COPIED) and given back like others; all that is said of them holds, besides:
  *   - Records that were overwritten before they could be copied (tap: that the reader freed, and
  *     producers used again) are lost. rbcore_ring_stats.lost_bytes counts them, headers included,
@@ -269,9 +268,9 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  *                RBCORE_MEMORY_RING_OVERWRITE), and RBCORE_SOURCE_OVERWRITE is missing; or this is a
  *                32-bit process, and the kernel counts positions in 32 bits, too, or may do so
  *                (before Linux 6.3 that is told by uname(2) alone);
- *   -EACCES, -EPERM  no permission: the fd is write-only, or read-only (which is enough for a tap of
- *                a map), or the process lacks the capability that the kernel demands (CAP_BPF; for
- *                map_id CAP_SYS_ADMIN);
+ *   -EACCES, -EPERM  no permission: the fd is read-only or write-only (also for a tap: the kernel
+ *                maps neither), or the process lacks the capability that the kernel demands
+ *                (CAP_BPF; for map_id CAP_SYS_ADMIN);
  *   -EBUSY       another reader has the ring;
  *   -EBADMSG     the ring's positions are impossible;
  *   -ENOSPC      the reader has RBCORE_RINGS_MAX rings, or the user the most epoll registrations;
@@ -838,9 +837,8 @@ static inline void rbc_restore_errno(const int *saved) {
 /* Since Linux 6.19; older headers lack it. */
 #define RBC_MAP_OVERWRITE (1U << 19)
 
-/* flags: 0, or BPF_F_RDONLY. */
-int rbc_map_open_path(const char *path, uint32_t flags);
-int rbc_map_open_id(uint32_t id, uint32_t flags);
+int rbc_map_open_path(const char *path);
+int rbc_map_open_id(uint32_t id);
 
 /*
  * Whether this kernel counts positions in 64 bits, as all of this library does: its own unsigned
@@ -1999,6 +1997,8 @@ struct rbcore_snapshot {
     uint64_t base; /* position of the first byte in the buffer: a multiple of 8 */
     uint64_t next; /* of the record to be read next */
     uint16_t ring; /* what its records say */
+    bool knows_boot;     /* boot_id was read */
+    uint8_t boot_id[16]; /* of this machine: also where info is of a file from another */
     rbcore_snapshot_info info;
 };
 
@@ -2268,19 +2268,17 @@ static int bpf(enum bpf_cmd command, union bpf_attr *attr) {
     return result < 0 ? -errno : (int)result;
 }
 
-int rbc_map_open_path(const char *path, uint32_t flags) {
+int rbc_map_open_path(const char *path) {
     union bpf_attr attr;
     memset(&attr, 0, sizeof(attr));
     attr.pathname = (uintptr_t)path;
-    attr.file_flags = flags;
     return bpf(BPF_OBJ_GET, &attr);
 }
 
-int rbc_map_open_id(uint32_t id, uint32_t flags) {
+int rbc_map_open_id(uint32_t id) {
     union bpf_attr attr;
     memset(&attr, 0, sizeof(attr));
     attr.map_id = id;
-    attr.open_flags = flags;
     return bpf(BPF_MAP_GET_FD_BY_ID, &attr);
 }
 
@@ -2460,14 +2458,18 @@ static int place_producer_page(const rbc_mapping *self, int fd, int protection) 
 /* What may be written comes first: of a descriptor that does not allow it that is -EACCES, while
  * the kernel has -EINVAL for the rest. */
 int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size, rbc_mapping_side side) {
-    int consumed = side == RBC_TAP_SIDE ? PROT_READ : PROT_READ | PROT_WRITE;
     int error = reserve(out, data_size, rbc_page_size());
     if (error != 0) {
         return error;
     }
-    error = place_consumer_page(out, fd, consumed);
+    error = place_consumer_page(out, fd, PROT_READ | PROT_WRITE);
     if (error == 0) {
         error = place_producer_page(out, fd, PROT_READ);
+    }
+    /* The kernel maps nothing of a descriptor that is read-only, not even for reading. */
+    if (error == 0 && side == RBC_TAP_SIDE &&
+        mprotect(out->consumer_page, out->page_size, PROT_READ) != 0) {
+        error = -errno;
     }
     if (error != 0) {
         rbc_mapping_close(out);
@@ -5911,7 +5913,11 @@ static uint64_t nanoseconds(clockid_t clock) {
 
 static void describe(rbcore_snapshot *self, const rbc_ring *ring, const rbc_live *live) {
     rbcore_snapshot_info *info = &self->info;
-    rbc_boot_id(info->boot_id);
+    if (!self->knows_boot) {
+        rbc_boot_id(self->boot_id);
+        self->knows_boot = true;
+    }
+    memcpy(info->boot_id, self->boot_id, sizeof(info->boot_id));
     info->kind = ring->is_memory ? RBCORE_SOURCE_MEMORY_RING : RBCORE_SOURCE_MAP_ID;
     info->ring_id = ring->is_memory ? ring->inode : ring->map_id;
     info->ring_size = live->mapping->data_size;
@@ -6456,14 +6462,13 @@ static void close_once(int fd, int unless) {
 /* ---- Kernel rings ---- */
 
 int rbc_source_open_map(const rbcore_source *source) {
-    const uint32_t flags = source->flags & RBCORE_SOURCE_TAP ? BPF_F_RDONLY : 0;
     switch (source->kind) {
     case RBCORE_SOURCE_MAP_FD:
         return rbc_duplicate(source->fd);
     case RBCORE_SOURCE_PINNED_PATH:
-        return rbc_map_open_path(source->path, flags);
+        return rbc_map_open_path(source->path);
     default:
-        return rbc_map_open_id(source->map_id, flags);
+        return rbc_map_open_id(source->map_id);
     }
 }
 
