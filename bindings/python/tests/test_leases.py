@@ -89,7 +89,8 @@ def test_a_lease_outlives_the_reader(ring: Ring) -> None:
 
 
 def test_workers(ring: Ring, reader: rbcore.LeaseReader) -> None:
-    todo: queue.Queue[rbcore.Lease | None] = queue.Queue()
+    # Bounded: the ring has room for 4096 records, more than the queue and the workers hold.
+    todo: queue.Queue[rbcore.Lease | None] = queue.Queue(500)
     sums = []
 
     def work() -> None:
@@ -103,7 +104,7 @@ def test_workers(ring: Ring, reader: rbcore.LeaseReader) -> None:
             del lease
         sums.append(total)
 
-    workers = [threading.Thread(target=work) for _ in range(3)]
+    workers = [threading.Thread(target=work, daemon=True) for _ in range(3)]
     for worker in workers:
         worker.start()
     count = 0

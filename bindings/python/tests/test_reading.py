@@ -210,7 +210,7 @@ def test_ends_while_blocked(ring: Ring, end: str) -> None:
             except rbcore.Error as error:
                 outcome.append(error)
 
-        thread = threading.Thread(target=wait)
+        thread = threading.Thread(target=wait, daemon=True)
         thread.start()
         waiting.wait()
         time.sleep(0.05)  # most likely it blocks by now; if not, the outcome is the same
@@ -222,7 +222,7 @@ def test_ends_while_blocked(ring: Ring, end: str) -> None:
 
 def test_one_thread_at_a_time(ring: Ring) -> None:
     with rbcore.Reader(ring.source) as reader:
-        thread = threading.Thread(target=lambda: list(reader))
+        thread = threading.Thread(target=lambda: list(reader), daemon=True)
         thread.start()
         while reader._thread is None:
             time.sleep(0.001)
@@ -278,7 +278,7 @@ def test_many_records(make_ring: Callable[[int], Ring]) -> None:
             ring.write(*range(count))
             reader.flush()
 
-        thread = threading.Thread(target=write)
+        thread = threading.Thread(target=write, daemon=True)
         thread.start()
         seen: list[int] = []
         for batch in reader:

@@ -6,13 +6,16 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import rbcore
 
-IMAGES = sorted(Path(__file__).parents[3].glob("tests/vectors/images/*.vector"))
+VECTORS = Path(__file__).parents[3] / "tests" / "vectors"
+IMAGES = sorted(VECTORS.glob("images/*.vector"))
+SNAPSHOTS = sorted(VECTORS.glob("snapshots/*.vector"))
 PAGE = os.sysconf("SC_PAGESIZE")
 
 
@@ -32,6 +35,10 @@ class Steps:
         self.batch: rbcore.Batch | None = None
         self.seen = 0
         self.held: list[Any] = []  # views, so that no read gives back by itself
+        self.content: int | None = None  # a file's descriptor
+        self.loaded = (0, 0)  # from where to where in it the last snapshot was
+        self.shot: rbcore.Snapshot | None = None
+        self.compared = 0  # of its records
 
     @property
     def memory(self) -> int:
@@ -89,7 +96,7 @@ class Steps:
             self.batch = None
             with pytest.raises(rbcore.Error) as caught:
                 self.reader.read(int(limit))
-            assert errno.errorcode[caught.value.errno or 0] == result
+            assert caught.value.errno == getattr(errno, result)
             return
         self.batch = self.reader.read(int(limit))
         self.seen = 0
@@ -134,7 +141,81 @@ class Steps:
         assert self.reader is not None
         assert self.reader.ring_stats().lost_bytes == int(size)
 
+    def snapshot(self, result: str) -> None:
+        assert self.reader is not None
+        self.take(self.reader.snapshot, result)
+
+    def file(self, content: str) -> None:
+        self.content = os.memfd_create("vector")
+        os.write(self.content, bytes.fromhex(content))
+        os.lseek(self.content, 0, os.SEEK_SET)
+
+    def load(self, result: str) -> None:
+        if self.content is None:
+            self.file("")
+        fd = self.content
+        assert fd is not None
+        begin = os.lseek(fd, 0, os.SEEK_CUR)
+        self.take(lambda: rbcore.Snapshot.load(fd), result)
+        self.loaded = (begin, os.lseek(fd, 0, os.SEEK_CUR))
+
+    def take(self, call: Callable[[], rbcore.Snapshot], result: str) -> None:
+        self.compared = 0
+        if result == "0":
+            self.shot = call()
+            return
+        with pytest.raises(rbcore.Error) as caught:
+            call()
+        assert caught.value.errno == getattr(errno, result)
+        assert isinstance(caught.value, EOFError) == (result == "ENODATA")
+
+    def extent(self, *expected: str) -> None:
+        assert self.shot is not None
+        info = self.shot.info
+        found = (info.first_pos, info.end_pos, info.producer_pos, info.missed)
+        assert found == tuple(map(int, expected))
+
+    def taken(self, boot_id: str, *expected: str) -> None:
+        assert self.shot is not None
+        info = self.shot.info
+        assert info.boot_id.hex() == boot_id
+        found = (info.kind, info.ring_id, info.ring_size, info.realtime_ns, info.boottime_ns)
+        assert found == tuple(map(int, expected))
+
+    def kept(self, position: str, size: str, content: str) -> None:
+        assert self.shot is not None
+        i = self.compared
+        view = self.shot[i]
+        found = (self.shot.position(i), len(view), hash_of(view))
+        assert found == (int(position), int(size), content)
+        self.compared += 1
+
+    def kept_end(self, result: str) -> None:
+        assert self.shot is not None
+        assert self.compared == len(self.shot)
+        if result == "0":
+            assert len(list(self.shot)) == self.compared
+            return
+        several = [iter(self.shot), self.shot.arrays("S0")]
+        for iterator in several:
+            with pytest.raises(rbcore.Corrupt) as caught:
+                for _ in iterator:
+                    pass
+            assert caught.value.errno == getattr(errno, result)
+
+    def save(self) -> None:
+        assert self.shot is not None
+        assert self.content is not None
+        begin, end = self.loaded
+        fd = os.memfd_create("saved")
+        self.shot.save(fd)
+        assert os.pread(fd, 1 << 20, 0) == os.pread(self.content, end - begin, begin)
+        os.close(fd)
+
     def close(self) -> None:
+        if self.content is not None:
+            os.close(self.content)
+        self.content = None
         self.held.clear()
         if self.reader is not None:
             self.reader.close()
@@ -146,9 +227,10 @@ class Steps:
 
 def test_they_are_there() -> None:
     assert len(IMAGES) >= 60
+    assert len(SNAPSHOTS) >= 60
 
 
-@pytest.mark.parametrize("image", IMAGES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("image", IMAGES + SNAPSHOTS, ids=lambda path: path.stem)
 def test_vector(image: Path) -> None:
     steps = Steps()
     for line in image.read_text().splitlines():

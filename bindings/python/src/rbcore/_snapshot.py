@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Union
 
 from ._abi import SnapshotInfo
@@ -15,6 +16,7 @@ from ._records import SHAPE, SPAN, Keep, Records
 from ._source import HasFileno, Identity, fd_of
 
 if TYPE_CHECKING:
+    import numpy
     from typing_extensions import Self  # noqa: UP035 -- typing has it from 3.11 on
 
 #: What a snapshot is saved to and loaded from: a path, a file that is open, or its descriptor.
@@ -28,12 +30,24 @@ class Snapshot(Records):
 
     It comes from snapshot() of a reader, or from load(). arrays() gives numpy arrays of it. It lives
     on without the ring and the reader, and its memory as long as a view of it.
+
+    Where a hostile producer has written what is impossible, the records end; iteration, and
+    arrays(), then raise Corrupt behind the last one.
     """
 
     def __init__(self, handle: Any) -> None:
         """For snapshot() and load(), which have filled what handle is of."""
         self._handle = handle
-        super().__init__(*found_in(handle))
+        self._end, spans, shape = found_in(handle)
+        super().__init__(spans, shape)
+
+    def __iter__(self) -> Iterator[memoryview]:
+        return super().__iter__() if self._end == 0 else chain(super().__iter__(), self._fail())
+
+    def arrays(self, dtype: Any) -> Iterator[numpy.ndarray[Any, Any]]:
+        return chain(super().arrays(dtype), self._fail())
+
+    arrays.__doc__ = Records.arrays.__doc__
 
     @classmethod
     def load(cls, file: File) -> Self:
@@ -73,6 +87,11 @@ class Snapshot(Records):
     def _keeper(self) -> Keep:
         return Keep(self._handle)
 
+    def _fail(self) -> Iterator[Any]:
+        """Raises Corrupt when it is asked for the first time, or nothing."""
+        check(self._end, "rbcore_snapshot_read")
+        yield from ()
+
     def _give_away(self) -> Any:
         """The handle, for a new snapshot; this one ends."""
         if self._is_held():
@@ -82,17 +101,16 @@ class Snapshot(Records):
         return handle
 
 
-def found_in(handle: Any) -> tuple[bytes, tuple[int, int, int]]:
-    """The spans of a snapshot that was not read yet, and their shape."""
+def found_in(handle: Any) -> tuple[int, bytes, tuple[int, int, int]]:
+    """How a snapshot that was not read yet ends, its spans and their shape."""
     array = ffi.new("rbcore_span[]", SPANS_MAX)
     found = memoryview(ffi.buffer(array))
     spans = bytearray()
-    while n := lib.rbcore_py_snapshot_spans(handle, array, SPANS_MAX):
-        check(n, "rbcore_snapshot_read")
+    while (n := lib.rbcore_py_snapshot_spans(handle, array, SPANS_MAX)) > 0:
         spans += found[: n * SPAN.size]
     shape = ffi.new("rbcore_py_shape *")
     lib.rbcore_py_shape_of(ffi.from_buffer("rbcore_span[]", spans), len(spans) // SPAN.size, shape)
-    return bytes(spans), SHAPE.unpack(ffi.buffer(shape))
+    return n, bytes(spans), SHAPE.unpack(ffi.buffer(shape))
 
 
 def take(reader: Any, ring: int, consume: bool, reuse: Snapshot | None) -> tuple[int, Any]:
