@@ -57,7 +57,12 @@ PROGRAMS = (
         "user_ring",
         "ns per record",
         {
-            f"{size} B in 16 MiB, {drained}": (str(size), str(16 * MIB), flag, "{rounds}")
+            f"{size} B in 16 MiB, {drained}": (
+                str(size),
+                str(16 * MIB),
+                flag,
+                "{rounds}",
+            )
             for size in (24, 256)
             for drained, flag in (("filled", "0"), ("drained meanwhile", "1"))
         },

@@ -16,7 +16,7 @@ MAX, FAST, SLOW, IDLE = (
 )
 MODERATED, DEFAULT, SPANS = "rbcore-500us", "rbcore", "rbcore-spans"
 NULL, LINEAR = "limit-null", "limit-linear"
-GO, RUST = "go-batch-500us", "rust-batch-500us"
+GO, GO_SPANS, RUST = "go-batch-500us", "go-spans-500us", "rust-batch-500us"
 VIEWS, NUMPY = "python-views-500us", "python-numpy-500us"
 GO_PEERS, RUST_PEERS = ("cilium", "cilium-paced"), ("aya", "libbpf-rs")
 PYTHON_PEERS = ("ctypes-libbpf", "bcc")
@@ -102,6 +102,8 @@ TARGETS = (
     Target("p50 latency", IDLE, DEFAULT, (BASELINE,), p50, 1.1),
     Target("p99 latency", IDLE, DEFAULT, (BASELINE,), p99, 1.1),
     Target("consumer CPU", MAX, GO, (MODERATED,), consumer, 1.5),
+    Target("consumer CPU", MAX, GO, (MODERATED,), consumer, 2),
+    Target("consumer CPU", MAX, GO_SPANS, (MODERATED,), consumer, 1.5),
     Target("consumer CPU", MAX, RUST, (MODERATED,), consumer, 1.5),
     Target("consumer CPU", MAX, NUMPY, (MODERATED,), consumer, 2),
     Target("consumer CPU", MAX, VIEWS, PYTHON_PEERS, consumer, 1 / 2),
