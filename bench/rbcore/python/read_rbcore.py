@@ -24,6 +24,8 @@ except ImportError as error:
 WORD = Struct("Q")
 # As many as make numpy's price for a call small, and as an interval brings at most.
 BATCH = 8192
+# From here on the producer asks for no samples: records may have no time.
+NO_SAMPLES = 1 << 61
 
 
 def read_views(reader: Reader, source: rbcore.Reader) -> None:
@@ -51,7 +53,7 @@ def look_at(reader: Reader, records: numpy.ndarray[Any, Any], ramp: Any) -> None
     if numpy.count_nonzero(sequences == ramp[:count] + first) == count:
         reader.expected = first + count
         sampled = -first & reader.sample_mask
-        if sampled < count:
+        if sampled < count and reader.sample_mask < NO_SAMPLES:
             times = records["time"][sampled :: reader.sample_mask + 1].tolist()
             now = time.monotonic_ns()
             reader.latencies += [now - when for when in times]
@@ -65,7 +67,8 @@ def look_at(reader: Reader, records: numpy.ndarray[Any, Any], ramp: Any) -> None
 
 
 def read_numpy(reader: Reader, source: rbcore.Reader) -> None:
-    kind = numpy.dtype([("sequence", "u8"), ("time", "u8")])
+    words = ["sequence", "time"] if reader.sample_mask < NO_SAMPLES else ["sequence"]
+    kind = numpy.dtype([(word, "u8") for word in words])
     ramp = numpy.arange(BATCH, dtype="u8")
     for batch in source:
         for records in batch.arrays(kind):
