@@ -13,6 +13,7 @@ from typing import Any
 from measure import Latency, Measurement
 from model import model_table
 from programs import Figures
+from readers import named
 from tables import (
     burst_table,
     comparison_table,
@@ -57,6 +58,12 @@ def buffer_tables(found: Sequence[Measurement]) -> str:
     )
 
 
+def short_comparison(found: Sequence[Measurement]) -> str:
+    """Of the readers that everybody can be, without the latencies."""
+    readers = [m for m in found if not named(m.reader).is_limit]
+    return comparison_table(readers, ("delivered", "consumer CPU", "producer CPU"))
+
+
 def shown(directory: Path, name: str, table: Callable[..., str]) -> str:
     found = measurements(directory / f"{name}.json")
     return f"{how(found).capitalize()}.\n\n{table(found)}"
@@ -68,7 +75,7 @@ def targets(directory: Path) -> str:
 
 
 SECTIONS: dict[str, Callable[[Path], str]] = {
-    "quick": lambda directory: shown(directory, "quick", comparison_table),
+    "quick": lambda directory: shown(directory, "quick", short_comparison),
     "targets": targets,
     "readers": lambda directory: shown(directory, "readers", reader_table),
     "bursts": lambda directory: shown(directory, "bursts", burst_table),
