@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,9 @@ static size_t reader_count, reader_room;
 
 /* Of the readers that are gone. */
 static uint64_t records, bytes, batches, wakeups, rings;
+
+/* Calls that delivered records, whatever ended their wait: with libbpf there would be more. */
+static _Atomic uint64_t turns;
 
 /* A process that did exec or fork since then prints to where its own standard error goes. */
 static int output = -1;
@@ -72,12 +76,18 @@ void report_remove(rbcore_reader *reader) {
     pthread_mutex_unlock(&lock);
 }
 
+void report_turn(void) {
+    atomic_fetch_add_explicit(&turns, 1, memory_order_relaxed);
+}
+
 static void print(void) {
-    uint64_t saved = records > wakeups ? records - wakeups : 0;
+    const uint64_t calls = atomic_load_explicit(&turns, memory_order_relaxed);
+    uint64_t saved = records > calls ? records - calls : 0;
     dprintf(output,
             "rbcore: %s[%d]: %" PRIu64 " records (%" PRIu64 " bytes) of %" PRIu64
-            " rings in %" PRIu64 " batches; %" PRIu64 " wakeups, up to %" PRIu64 " saved\n",
-            program_invocation_short_name, getpid(), records, bytes, rings, batches, wakeups,
+            " rings in %" PRIu64 " batches and %" PRIu64 " turns; woken %" PRIu64
+            " times, up to %" PRIu64 " wakeups saved\n",
+            program_invocation_short_name, getpid(), records, bytes, rings, batches, calls, wakeups,
             saved);
 }
 

@@ -9,4 +9,7 @@
 void report_add(rbcore_reader *reader);
 void report_remove(rbcore_reader *reader);
 
+/* A call of the program got records. Any thread. */
+void report_turn(void);
+
 #endif

@@ -359,6 +359,9 @@ static void enter(struct ring *self) {
 
 static int64_t leave(struct ring *self, int64_t result) {
     self->calls--;
+    if (result > 0 && self->calls == 0 && self->reader != NULL) {
+        report_turn();
+    }
     pthread_mutex_unlock(&self->lock);
     return result;
 }
