@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //! Prints events live, with a line of figures each second, and a summary.
 //!
-//!     tail [PATH [SECONDS]]
+//!     tail [-d SECONDS] [PATH]
 //!
-//! PATH is where `load` of examples/c pinned the ring of its BPF program. Without it, or if it is -,
-//! a thread writes events into a memory ring.
+//! PATH is where `load` of examples/c pinned the ring of its BPF program. Without it a thread writes
+//! events into a memory ring. SECONDS: how long, default 5.
 
 use std::error::Error;
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{env, thread};
 
 use rbcore::{Handle, MemoryRing, Producer, Reader, ReaderStats, Record, Source};
 
@@ -131,11 +131,10 @@ fn tail(reader: &mut Reader, ring: u16, seconds: u64) -> rbcore::Result<()> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = env::args().skip(1);
-    let path = arguments.next().filter(|path| path != "-");
-    let seconds = arguments.next().map_or(Ok(5), |seconds| seconds.parse())?;
+    let mut arguments = pico_args::Arguments::from_env();
+    let seconds = arguments.opt_value_from_str("-d")?.unwrap_or(5);
     let mut reader = Reader::open()?;
-    if let Some(path) = path {
+    if let Some(path) = arguments.opt_free_from_str::<String>()? {
         let ring = reader.add(&Source::path(path))?;
         return Ok(tail(&mut reader, ring, seconds)?);
     }

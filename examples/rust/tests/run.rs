@@ -45,7 +45,7 @@ const SUMMARY: &str = "# records, # batches, # commits, # wakeups, # lost";
 
 #[test]
 fn tail() {
-    let text = run(env!("CARGO_BIN_EXE_tail"), &["-", "1"]);
+    let text = run(env!("CARGO_BIN_EXE_tail"), &["-d", "1"]);
     assert!(text.contains(" made up producer["), "{text}");
     assert!(text.contains("-- second 1: "), "{text}");
     assert!(
@@ -102,4 +102,17 @@ fn produce() {
         numbers[0] == 100_000 && numbers[1] > 0 && numbers[1] + numbers[2] == 100_000,
         "{text}"
     );
+}
+
+#[test]
+fn flight() {
+    let text = run(env!("CARGO_BIN_EXE_flight"), &["-n", "5"]);
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 6, "{text}");
+    for (line, position) in lines.iter().zip((479_760..).step_by(48)).take(5) {
+        assert!(line.contains(" made up producer["), "{text}");
+        assert!(line.ends_with(&format!("] at {position}")), "{text}");
+    }
+    let last = "trigger: fault at 480000, the last 5 of 1364 records before it";
+    assert_eq!(lines[5], last);
 }
