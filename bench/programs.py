@@ -63,8 +63,11 @@ PROGRAMS = (
                 flag,
                 "{rounds}",
             )
-            for size in (24, 256)
-            for drained, flag in (("filled", "0"), ("drained meanwhile", "1"))
+            for size, drained, flag in (
+                (24, "filled", "0"),
+                (256, "filled", "0"),
+                (24, "drained meanwhile", "1"),
+            )
         },
     ),
     Program(

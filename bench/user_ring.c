@@ -55,7 +55,7 @@ static uint64_t write_libbpf(uint64_t count, bool wait) {
 
     for (; done < count; done++) {
         data = user_ring_buffer__reserve(libbpf, record_size);
-        if (!data && wait)
+        while (!data && wait) /* libbpf 1.1 returns early where a little is free */
             data = user_ring_buffer__reserve_blocking(libbpf, record_size, -1);
         if (!data)
             break;

@@ -34,16 +34,24 @@ bool genuine_is_calling(void) {
     return is_calling;
 }
 
+void genuine_enter(void) {
+    is_calling = true;
+}
+
+void genuine_leave(void) {
+    is_calling = false;
+}
+
 struct ring_buffer *genuine_open(const struct genuine *self, int map_fd,
                                  ring_buffer_sample_fn handle, void *context) {
-    is_calling = true;
+    genuine_enter();
     struct ring_buffer *rings = self->open(map_fd, handle, context, NULL);
-    is_calling = false;
+    genuine_leave();
     return rings;
 }
 
 void genuine_close(const struct genuine *self, struct ring_buffer *rings) {
-    is_calling = true;
+    genuine_enter();
     self->free(rings);
-    is_calling = false;
+    genuine_leave();
 }

@@ -33,6 +33,10 @@ struct ring_buffer *genuine_open(const struct genuine *self, int map_fd,
 void genuine_close(const struct genuine *self, struct ring_buffer *rings);
 bool genuine_is_calling(void);
 
+/* Around other calls of libbpf that do so; errno is libbpf's after them. */
+void genuine_enter(void);
+void genuine_leave(void);
+
 /* The function of this name in that libbpf, or NULL. */
 void *genuine_function(const char *name);
 

@@ -7,16 +7,21 @@
 #define RBCORE_LIBBPF_API_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define EXPORTED __attribute__((visibility("default")))
 
 struct ring;
 struct ring_buffer;
+struct user_ring_buffer;
 
 typedef int (*ring_buffer_sample_fn)(void *ctx, void *data, size_t size);
 
 #ifndef __LIBBPF_LIBBPF_H /* tests/libbpf includes that, too */
 struct ring_buffer_opts {
+    size_t sz;
+};
+struct user_ring_buffer_opts {
     size_t sz;
 };
 #endif
@@ -32,6 +37,16 @@ EXPORTED int ring_buffer__consume(struct ring_buffer *rb);
 
 /* libbpf 0.3 */
 EXPORTED int ring_buffer__epoll_fd(const struct ring_buffer *rb);
+
+/* libbpf 1.1 */
+EXPORTED struct user_ring_buffer *user_ring_buffer__new(int map_fd,
+                                                        const struct user_ring_buffer_opts *opts);
+EXPORTED void user_ring_buffer__free(struct user_ring_buffer *rb);
+EXPORTED void *user_ring_buffer__reserve(struct user_ring_buffer *rb, uint32_t size);
+EXPORTED void *user_ring_buffer__reserve_blocking(struct user_ring_buffer *rb, uint32_t size,
+                                                  int timeout_ms);
+EXPORTED void user_ring_buffer__submit(struct user_ring_buffer *rb, void *sample);
+EXPORTED void user_ring_buffer__discard(struct user_ring_buffer *rb, void *sample);
 
 /* libbpf 1.3 */
 EXPORTED struct ring *ring_buffer__ring(struct ring_buffer *rb, unsigned int idx);

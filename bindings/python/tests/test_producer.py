@@ -8,6 +8,7 @@ import errno
 import os
 import select
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -156,23 +157,71 @@ def test_ctrl_c_while_waiting_for_room() -> None:
         assert reader.ring_stats().lost == 0
 
 
-def test_a_user_ring() -> None:
+@pytest.fixture
+def user_ring() -> Iterator[bpf.UserRing]:
     try:
-        fd = bpf.create_map(bpf.MAP_TYPE_USER_RINGBUF, 0, 0, 4096)
+        ring = bpf.UserRing(4096)
     except OSError as error:
         pytest.skip(f"no user ring here: {error}")
-    with rbcore.Producer(fd) as producer:
+    yield ring
+    ring.close()
+
+
+def answers(reader: rbcore.Reader) -> list[int]:
+    found = [int.from_bytes(view[:8], sys.byteorder) for view in reader.next(0)]
+    reader.commit()
+    return found
+
+
+def number(n: int) -> bytes:
+    return n.to_bytes(8, sys.byteorder)
+
+
+def test_a_user_ring(user_ring: bpf.UserRing) -> None:
+    with rbcore.Producer(user_ring) as producer, rbcore.Reader(user_ring.answers) as reader:
         with pytest.raises(rbcore.Busy):
-            rbcore.Producer(fd)
-        with producer.reserve(8) as view:
-            view[:] = bytes(8)
+            rbcore.Producer(user_ring)
+        first = producer.reserve(8)
+        producer.output(number(2))
+        producer.reserve(100).discard()
+        assert user_ring.drain() == 0
+        first.view[:] = number(1)
+        first.submit()
+        assert user_ring.drain() == 2
+        assert answers(reader) == [1, 2]
+    with rbcore.Producer(user_ring, insist=True), pytest.raises(rbcore.Error) as caught:
+        rbcore.Reader(user_ring)
+    assert caught.value.errno == errno.EMEDIUMTYPE
+
+
+def test_batches_into_a_user_ring(user_ring: bpf.UserRing) -> None:
+    with rbcore.Producer(user_ring) as producer, rbcore.Reader(user_ring.answers) as reader:
+        sent = seen = 0
+        while sent < 5000:
+            records = [number(sent + i) + bytes((sent + i) % 50) for i in range(40)]
+            try:
+                sent += producer.output_batch(records)
+            except rbcore.Full:
+                expected = sent - seen
+                assert user_ring.drain() == expected > 40
+                while seen < sent:
+                    for got in answers(reader):
+                        assert got == seen
+                        seen += 1
+        assert seen > 4800
+
+
+def test_waiting_for_a_drain(user_ring: bpf.UserRing) -> None:
+    with rbcore.Producer(user_ring) as producer:
         assert producer.output_batch([bytes(1000)] * 5) == 4
         with pytest.raises(rbcore.Full):
             producer.reserve(1000, 0.01)
-    with rbcore.Producer(fd, insist=True), pytest.raises(rbcore.Error) as caught:
-        rbcore.Reader(fd)
-    assert caught.value.errno == errno.EMEDIUMTYPE
-    os.close(fd)
+        timer = threading.Timer(0.05, user_ring.drain)
+        timer.start()
+        with producer.reserve(1000, None) as view:
+            view[:8] = number(7)
+        timer.join()
+        assert user_ring.drain() == 1
 
 
 def test_wakeups() -> None:

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 use std::ffi::c_void;
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
+use std::time::Duration;
 
 use rbcore_sys as sys;
 
 use crate::error::{Error, Result, check};
+use crate::reader::nanoseconds;
 use crate::{MemoryRing, Source};
 
 /// Whether a record wakes the reader.
@@ -31,7 +33,9 @@ impl Wakeup {
     }
 }
 
-/// Writes records into a memory ring. Any number of threads may share one.
+/// Writes records into a memory ring, or into a user ring: a map of type BPF_MAP_TYPE_USER_RINGBUF,
+/// which BPF programs drain by bpf_user_ringbuf_drain() whenever they run. Any number of threads may
+/// share one.
 #[derive(Debug)]
 pub struct Producer {
     raw: NonNull<sys::rbcore_producer>,
@@ -46,7 +50,12 @@ unsafe impl Sync for Producer {}
 impl Producer {
     /// Opens a producer for the ring. A ring has at most 64 of them, over all processes.
     pub fn open(ring: &MemoryRing) -> Result<Self> {
-        let source = Source::memory(ring);
+        Self::open_source(&Source::memory(ring))
+    }
+
+    /// The same, also for a user ring: a [`Source::map`], [`Source::path`] or [`Source::map_id`]. That
+    /// has one producer at a time: [`Error::Busy`] if another one has it.
+    pub fn open_source(source: &Source<'_>) -> Result<Self> {
         let source = source.to_raw()?;
         let mut raw = std::ptr::null_mut();
         // SAFETY: both pointers are live, and the source's fields are those of its kind.
@@ -64,6 +73,23 @@ impl Producer {
         // SAFETY: the handle lives as long as self.
         let result = unsafe { sys::rbcore_producer_reserve(self.raw.as_ptr(), &mut data, size) };
         check(result).map_err(full)?;
+        self.reservation(data, size)
+    }
+
+    /// The same, but waits for room if the ring is full: at most for `timeout`, or without end if that
+    /// is None. In a user ring a drain ends the wait. [`Error::Signal`] if a signal was caught.
+    pub fn reserve_wait(&self, size: usize, timeout: Option<Duration>) -> Result<Reservation<'_>> {
+        let mut data = std::ptr::null_mut();
+        let timeout = timeout.map_or(i64::from(sys::RBCORE_FOREVER), nanoseconds);
+        // SAFETY: the handle lives as long as self.
+        let result = unsafe {
+            sys::rbcore_producer_reserve_wait(self.raw.as_ptr(), &mut data, size, timeout)
+        };
+        check(result).map_err(full)?;
+        self.reservation(data, size)
+    }
+
+    fn reservation(&self, data: *mut c_void, size: usize) -> Result<Reservation<'_>> {
         match NonNull::new(data.cast()) {
             Some(data) => Ok(Reservation {
                 producer: self,
@@ -93,6 +119,29 @@ impl Producer {
         };
         check(result).map_err(full)?;
         Ok(())
+    }
+
+    /// Writes records in a row: none of another thread's comes between them, and the reader is woken
+    /// at most once. That costs less than as many calls of [`output`](Self::output). Returns how many
+    /// were written, from the first on: fewer if the next one did not fit or is at fault. None of the
+    /// others is lost. An error if none was written.
+    pub fn output_batch(&self, records: &[IoSlice<'_>]) -> Result<usize> {
+        self.output_batch_with(records, Wakeup::Adaptive)
+    }
+
+    /// The same, and says whether it wakes the reader.
+    pub fn output_batch_with(&self, records: &[IoSlice<'_>], wakeup: Wakeup) -> Result<usize> {
+        // SAFETY: the handle lives as long as self; an IoSlice is laid out like struct iovec, and so
+        // is rbcore_slice (rbcore.h). They and the data are read during the call only.
+        let result = unsafe {
+            sys::rbcore_producer_output_batch(
+                self.raw.as_ptr(),
+                records.as_ptr().cast(),
+                records.len(),
+                wakeup.flags(),
+            )
+        };
+        check(result).map_err(full)
     }
 }
 

@@ -128,7 +128,7 @@ pub(crate) const NO_RECORD: sys::rbcore_record = sys::rbcore_record {
 };
 
 /// Saturates: 292 years are for ever.
-fn nanoseconds(duration: Duration) -> i64 {
+pub(crate) fn nanoseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 

@@ -10,8 +10,8 @@ use rbcore_sys as sys;
 use crate::MemoryRing;
 use crate::error::{Error, Result};
 
-/// A ring to be added to a reader: what it is, and how to begin. The reader keeps descriptors of
-/// its own: the source's can be closed after [`Reader::add`](crate::Reader::add).
+/// A ring to be added to a reader, or opened for a producer: what it is, and how to begin. They keep
+/// descriptors of their own: the source's can be closed after [`Reader::add`](crate::Reader::add).
 #[derive(Clone, Debug)]
 pub struct Source<'a> {
     kind: u32,
@@ -125,10 +125,12 @@ impl<'a> Source<'a> {
         self
     }
 
-    /// Opens the ring although another reader has it: only for one known to be dead or hung.
+    /// Opens the ring although another reader (or producer of a user ring) has it: only for one known
+    /// to be dead or hung.
     ///
     /// # Safety
     /// The other reader must not give anything back any more: that would free what this one reads.
+    /// The other producer must not write any more.
     #[must_use]
     pub unsafe fn insist(mut self) -> Self {
         self.flags |= sys::RBCORE_SOURCE_INSIST;

@@ -2,7 +2,7 @@
 //! What only memory rings have: producers, copies, and what hostile writers do.
 
 use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{IoSlice, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
@@ -443,4 +443,30 @@ fn tap() {
     batch.commit().unwrap();
     assert_eq!(reader.ring_stats(0).unwrap().consumer_pos, 0);
     assert_eq!(reader.read().unwrap().len(), 10);
+}
+
+#[test]
+fn batches_and_waiting_for_room() {
+    let ring = MemoryRing::create(65536).unwrap();
+    let producer = Producer::open(&ring).unwrap();
+    let mut reader = open(&ring);
+    let contents: Vec<Vec<u8>> = (0..100_u8).map(|i| vec![i; usize::from(i) % 30]).collect();
+    let slices: Vec<_> = contents.iter().map(|bytes| IoSlice::new(bytes)).collect();
+    assert_eq!(producer.output_batch(&slices).unwrap(), 100);
+    let batch = reader.read().unwrap();
+    assert_eq!(batch.len(), 100);
+    for (record, content) in batch.iter().zip(&contents) {
+        assert_eq!(record.data(), content);
+    }
+    batch.commit().unwrap();
+
+    while producer.output(&[0; 1000]).is_ok() {}
+    let short = Some(Duration::from_millis(10));
+    assert_eq!(producer.reserve_wait(1000, short).unwrap_err(), Error::Full);
+    assert_eq!(producer.output_batch(&slices[..0]).unwrap(), 0);
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| producer.reserve_wait(1000, None).unwrap().submit());
+        reader.read().unwrap().commit().unwrap();
+        waiter.join().unwrap().unwrap();
+    });
 }

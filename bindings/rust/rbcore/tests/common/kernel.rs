@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A ring of the kernel, filled by the BPF program of the tests in C.
+//! A ring of the kernel, filled by the BPF program of the tests in C; and what their programs need.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -55,10 +55,11 @@ struct TestRun {
     ctx_out: u64,
 }
 
-fn compile() -> Result<PathBuf, String> {
+/// Compiles tests/kernel/NAME.bpf.c; or says why it cannot.
+fn compile(name: &str) -> Result<PathBuf, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
-    let object = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .join(format!("produce-{}.bpf.o", std::process::id()));
+    let object =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.bpf.o", std::process::id()));
     let target = match std::env::consts::ARCH {
         "aarch64" => "arm64",
         "x86_64" => "x86",
@@ -73,7 +74,7 @@ fn compile() -> Result<PathBuf, String> {
         ))
         .arg("-I")
         .arg(root.join("include"))
-        .arg(root.join("tests/kernel/produce.bpf.c"))
+        .arg(root.join(format!("tests/kernel/{name}.bpf.c")))
         .arg("-o")
         .arg(&object)
         .output()
@@ -110,29 +111,52 @@ fn load(object: &Path) -> libbpf_rs::Result<InKernel> {
     })
 }
 
+/// Compiles and loads NAME.bpf.c; or None, said why, where there is no BPF.
+pub(crate) fn load_program<T>(
+    name: &str,
+    object: &OnceLock<Result<PathBuf, String>>,
+    load: impl FnOnce(&Path) -> libbpf_rs::Result<T>,
+) -> Option<T> {
+    let loaded = object
+        .get_or_init(|| compile(name))
+        .clone()
+        .and_then(|object| load(&object).map_err(|error| format!("{error:#}")));
+    match loaded {
+        Ok(loaded) => Some(loaded),
+        Err(reason) if std::env::var_os("RBCORE_NEEDS_BPF").is_some() => panic!("{reason}"),
+        Err(reason) => {
+            static SAID: Once = Once::new();
+            // Past the capture of the test's output, on a line of its own: a skip is to be seen.
+            SAID.call_once(|| {
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "\nskipped: rings of the kernel: {reason}"
+                );
+            });
+            None
+        }
+    }
+}
+
+/// Runs a syscall program, which may change its context.
+pub(crate) fn run<T>(program: &OwnedFd, context: &mut T) {
+    let run = TestRun {
+        prog_fd: program.as_raw_fd() as u32,
+        ctx_size_in: size_of::<T>() as u32,
+        ctx_in: context as *mut T as u64,
+        ..Default::default()
+    };
+    // SAFETY: the kernel reads the attributes and writes into the context, both live.
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_TEST_RUN, &run, size_of::<TestRun>()) };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+}
+
 impl InKernel {
     /// A ring of its own for each test; or None, said why, where there is no BPF.
     pub(crate) fn create() -> Option<Self> {
         static OBJECT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-        let loaded = OBJECT
-            .get_or_init(compile)
-            .clone()
-            .and_then(|object| load(&object).map_err(|error| format!("{error:#}")));
-        match loaded {
-            Ok(ring) => Some(ring),
-            Err(reason) if std::env::var_os("RBCORE_NEEDS_BPF").is_some() => panic!("{reason}"),
-            Err(reason) => {
-                static SAID: Once = Once::new();
-                // Past the capture of the test's output, on a line of its own: a skip is to be seen.
-                SAID.call_once(|| {
-                    let _ = writeln!(
-                        std::io::stderr(),
-                        "\nskipped: rings of the kernel: {reason}"
-                    );
-                });
-                None
-            }
-        }
+        load_program("produce", &OBJECT, load)
     }
 
     pub(crate) fn map(&self) -> &OwnedFd {
@@ -155,16 +179,7 @@ impl Ring for InKernel {
             discard_each: records.discard_each,
             ..Default::default()
         };
-        let run = TestRun {
-            prog_fd: self.program.as_raw_fd() as u32,
-            ctx_size_in: size_of::<ProduceArgs>() as u32,
-            ctx_in: &raw mut args as u64,
-            ..Default::default()
-        };
-        // SAFETY: the kernel reads the attributes and writes into the arguments, both live.
-        let result =
-            unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_TEST_RUN, &run, size_of::<TestRun>()) };
-        assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+        run(&self.program, &mut args);
         args.lost
     }
 }
