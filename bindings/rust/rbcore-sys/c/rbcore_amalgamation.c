@@ -2023,7 +2023,7 @@ static const struct {
     {EBADF, "not an open file descriptor"},
     {EBADFD, "the descriptor is not of a BPF map, or not of a sealed memory ring"},
     {EBADMSG, "the content of the ring or file is impossible: something overwrote it"},
-    {EBUSY, "another reader has the ring, or records are not committed"},
+    {EBUSY, "another reader or producer has the ring, or records are not committed"},
     {ECANCELED, "interrupted by rbcore_reader_interrupt"},
     {ECHILD, "the handle was opened before fork(): it is the parent's"},
     {EINTR, "a signal was caught"},
