@@ -35,6 +35,9 @@ static inline bool rbc_is_after(uint64_t position, uint64_t other) {
 /* Where the oldest record stands that nobody has overwritten, or that its reader has not freed. */
 uint64_t rbc_live_oldest(const rbc_live *self);
 
+/* The first word of the header at a position: length and flags, if a record begins there. */
+uint32_t rbc_live_length(const rbc_live *self, uint64_t position);
+
 /* Why the complete records end somewhere. */
 typedef enum rbc_live_stop {
     RBC_LIVE_ALL,  /* at producer_pos */

@@ -203,8 +203,7 @@ bool rbc_shadow_has_news(rbc_ring *ring) {
     if (rbc_live_sound(&self->live, position) != position) {
         return free_bytes == ring->mapping.data_size; /* it goes on only when nothing is held */
     }
-    uint32_t length =
-        atomic_load_explicit(&rbc_header_at(&self->ring, position)->length, memory_order_acquire);
+    uint32_t length = rbc_live_length(&self->live, position);
     return !(length & RBC_BUSY) && rbc_record_span(length & ~RBC_DISCARD) <= free_bytes;
 }
 

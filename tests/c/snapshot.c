@@ -187,6 +187,8 @@ START_TEST(consumed) {
     produce_values(&t, 100, 3);
     ck_assert_int_eq(rbcore_reader_read(t.f.reader, t.records, ROOM), 3);
     ck_assert_uint_eq(value_of(&t.records[0]), 100);
+    ok(modes[_i].reader ? rbcore_reader_release(t.f.reader, t.records, 3)
+                        : rbcore_reader_commit(t.f.reader, NULL, 0));
     close_taking(&t);
 }
 END_TEST
