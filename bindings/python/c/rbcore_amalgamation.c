@@ -946,6 +946,9 @@ static inline bool rbc_is_after(uint64_t position, uint64_t other) {
 /* Where the oldest record stands that nobody has overwritten, or that its reader has not freed. */
 uint64_t rbc_live_oldest(const rbc_live *self);
 
+/* The first word of the header at a position: length and flags, if a record begins there. */
+uint32_t rbc_live_length(const rbc_live *self, uint64_t position);
+
 /* Why the complete records end somewhere. */
 typedef enum rbc_live_stop {
     RBC_LIVE_ALL,  /* at producer_pos */
@@ -2155,9 +2158,35 @@ uint64_t rbc_live_oldest(const rbc_live *self) {
 }
 
 /*
+ * Others may write what is read here at this moment, which the language has no word for; the look
+ * afterwards is what makes it right. ThreadSanitizer is not to see it.
+ */
+#ifdef RBCORE_THREAD_SANITIZER
+#define UNSEEN __attribute__((no_sanitize("thread"), noinline))
+UNSEEN static void copy(void *to, const void *from, size_t bytes) {
+    volatile uint64_t *target = to;
+    const volatile uint64_t *source = from;
+    for (size_t i = 0; i < bytes / sizeof(*target); i++) {
+        target[i] = source[i];
+    }
+}
+#else
+#define UNSEEN
+static void copy(void *to, const void *from, size_t bytes) {
+    memcpy(to, from, bytes);
+}
+#endif
+
+/* Pairs with the xchg() of the header in the kernel's bpf_ringbuf_commit(). */
+UNSEEN uint32_t rbc_live_length(const rbc_live *self, uint64_t position) {
+    return atomic_load_explicit(&rbc_header_at(self->mapping, position)->length,
+                                memory_order_acquire);
+}
+
+/*
  * Up to pending_pos all records are complete: the kernel moves it, under its lock, over headers
- * that it saw without BUSY. But it does so only when the next record is reserved, and kernels
- * before 6.9 leave it 0. So what follows it, or all, is looked at record by record. pending_pos is
+ * that it saw without BUSY. But it does so only when the next record is reserved, and older
+ * kernels leave it 0. So what follows it, or all, is looked at record by record. pending_pos is
  * loaded first: it never passes the producer_pos that is loaded later.
  */
 rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from) {
@@ -2173,9 +2202,7 @@ rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from) {
     }
     rbc_live_stop why = RBC_LIVE_ALL;
     while (at != producer && why == RBC_LIVE_ALL) {
-        /* Pairs with the xchg() of the header in the kernel's bpf_ringbuf_commit(). */
-        uint32_t length =
-            atomic_load_explicit(&rbc_header_at(self->mapping, at)->length, memory_order_acquire);
+        uint32_t length = rbc_live_length(self, at);
         uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
         if (length & RBC_BUSY) {
             why = RBC_LIVE_BUSY;
@@ -2239,28 +2266,13 @@ uint64_t rbc_live_sound(const rbc_live *self, uint64_t from) {
                                        : sound_in_normal(self, from);
 }
 
-/* Others may write there at this moment, which no word of the language is for. */
-#ifdef RBCORE_THREAD_SANITIZER
-__attribute__((no_sanitize("thread"), noinline)) static void copy(void *to, const void *from,
-                                                                  size_t bytes) {
-    volatile uint64_t *target = to;
-    const volatile uint64_t *source = from;
-    for (size_t i = 0; i < bytes / sizeof(*target); i++) {
-        target[i] = source[i];
-    }
-}
-#else
-static void copy(void *to, const void *from, size_t bytes) {
-    memcpy(to, from, bytes);
-}
-#endif
-
 uint64_t rbc_live_copy(const rbc_live *self, void *to, uint64_t from, size_t bytes) {
     copy(to, rbc_header_at(self->mapping, from), bytes);
     return rbc_live_sound(self, from);
 }
 #undef GUARD_PART
 #undef STORES_IN_ORDER
+#undef UNSEEN
 
 /* ==== capi/map.c ==== */
 static int bpf(enum bpf_cmd command, union bpf_attr *attr) {
@@ -5612,8 +5624,7 @@ bool rbc_shadow_has_news(rbc_ring *ring) {
     if (rbc_live_sound(&self->live, position) != position) {
         return free_bytes == ring->mapping.data_size; /* it goes on only when nothing is held */
     }
-    uint32_t length =
-        atomic_load_explicit(&rbc_header_at(&self->ring, position)->length, memory_order_acquire);
+    uint32_t length = rbc_live_length(&self->live, position);
     return !(length & RBC_BUSY) && rbc_record_span(length & ~RBC_DISCARD) <= free_bytes;
 }
 
