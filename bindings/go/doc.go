@@ -29,6 +29,7 @@
 //
 // # Platforms
 //
-// Linux 5.8 or newer on a 64-bit machine, with cgo. Elsewhere the package compiles, and what opens
-// a ring returns an error for which errors.Is(err, errors.ErrUnsupported) holds.
+// Linux 5.8 or newer, with cgo; a 32-bit program reads memory rings and the rings of a 64-bit kernel.
+// Elsewhere the package compiles, and what opens a ring returns an error for which
+// errors.Is(err, errors.ErrUnsupported) holds.
 package ringbuf

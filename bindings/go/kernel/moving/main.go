@@ -46,9 +46,11 @@ func main() {
 	say("Flush", &record, err)
 	record, err = reader.Read()
 	say("the flush", &record, err)
-	time.AfterFunc(10*time.Millisecond, func() { reader.Close() })
+	closed := make(chan error)
+	time.AfterFunc(10*time.Millisecond, func() { closed <- reader.Close() })
 	record, err = reader.Read()
 	say("Close", &record, err)
+	fmt.Println(<-closed)
 	say("closed", &record, reader.ReadInto(&record))
 	fmt.Println(errors.Is(reader.Flush(), ringbuf.ErrClosed), reader.Close())
 }
