@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use rbcore_sys as sys;
 
 use crate::error::{Error, Result};
-use crate::{Identity, Reader};
+use crate::{Identity, Reader, Snapshot};
 
 pub(crate) const LOST_BEFORE: u16 = sys::RBCORE_RECORD_LOST_BEFORE as u16;
 
@@ -67,6 +67,11 @@ impl<'r> Batch<'r> {
             self.first += count;
         }
         Ok(())
+    }
+
+    /// Copies all complete records that a ring holds, these among them: see [`Reader::snapshot`].
+    pub fn snapshot(&mut self, ring: u16) -> Result<Snapshot> {
+        self.reader.snapshot(ring)
     }
 
     /// What names a record among all records of all machines.

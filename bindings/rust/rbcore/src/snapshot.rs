@@ -89,6 +89,7 @@ impl Snapshot {
             fetched: [NO_RECORD; FETCHED],
             next: 0,
             count: 0,
+            failed: false,
             borrowed: PhantomData,
         }
     }
@@ -169,6 +170,7 @@ pub struct SnapshotRecords<'s> {
     fetched: [sys::rbcore_record; FETCHED],
     next: usize,
     count: usize,
+    failed: bool,
     borrowed: PhantomData<&'s mut Snapshot>,
 }
 
@@ -176,6 +178,9 @@ impl<'s> Iterator for SnapshotRecords<'s> {
     type Item = Result<Record<'s>>;
 
     fn next(&mut self) -> Option<Result<Record<'s>>> {
+        if self.failed {
+            return None;
+        }
         if self.next == self.count {
             (self.next, self.count) = (0, 0);
             // SAFETY: the handle is borrowed; the array has room for as many records.
@@ -186,7 +191,10 @@ impl<'s> Iterator for SnapshotRecords<'s> {
             match check(result) {
                 Ok(0) => return None,
                 Ok(count) => self.count = count.min(FETCHED),
-                Err(error) => return Some(Err(error)),
+                Err(error) => {
+                    self.failed = true;
+                    return Some(Err(error));
+                }
             }
         }
         self.next += 1;

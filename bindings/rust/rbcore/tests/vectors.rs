@@ -2,11 +2,13 @@
 //! Reproduces tests/vectors of the project: its README has the format.
 
 use std::fs::{self, File};
+use std::io::{Read, Seek, Write};
 use std::iter::Peekable;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rbcore::{Error, MemoryRing, Reader, Source};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use rbcore::{Error, MemoryRing, Reader, RingId, Snapshot, SnapshotInfo, Source};
 
 /// The ring and what writes into it behind the reader's back.
 struct Image {
@@ -39,6 +41,7 @@ fn text(result: Result<usize, Error>) -> String {
             libc::EAGAIN => "EAGAIN".into(),
             libc::EOPNOTSUPP => "EOPNOTSUPP".into(),
             libc::EMEDIUMTYPE => "EMEDIUMTYPE".into(),
+            libc::E2BIG => "E2BIG".into(),
             other => format!("errno {other}"),
         },
     }
@@ -93,6 +96,7 @@ impl Image {
 fn read<'v>(
     image: &Image,
     reader: &mut Reader,
+    kept: &mut Option<Kept>,
     [max, expected]: [&str; 2],
     lines: &mut Peekable<impl Iterator<Item = Vec<&'v str>>>,
 ) {
@@ -117,31 +121,183 @@ fn read<'v>(
                 batch.commit_first(count - committed).unwrap();
                 committed = count;
             }
+            ["snapshot", expected] => *kept = expect_snapshot(batch.snapshot(0), expected),
             _ if image.carry_out(words) => {}
+            _ if describe(kept, words) => {}
             _ => break,
         }
         lines.next();
     }
 }
 
-fn reproduce(vector: &str) -> bool {
+/// The snapshot that was taken or loaded last.
+struct Kept {
+    info: SnapshotInfo,
+    snapshot: Snapshot,
+    /// Those of its records that no line described yet, as lines do, and what came after the last.
+    records: std::vec::IntoIter<(u64, usize, String)>,
+    end: Result<usize, Error>,
+}
+
+impl Kept {
+    fn new(mut snapshot: Snapshot) -> Self {
+        let info = snapshot.info().unwrap();
+        let (mut records, mut end) = (Vec::new(), Ok(0));
+        for record in snapshot.records() {
+            match record {
+                Ok(record) => {
+                    let digest = format!("{:016x}", hash(record.data()));
+                    records.push((record.position(), record.data().len(), digest));
+                }
+                Err(error) => end = Err(error),
+            }
+        }
+        Self {
+            info,
+            snapshot,
+            records: records.into_iter(),
+            end,
+        }
+    }
+
+    /// Lines about it. Returns whether this was one.
+    fn describe(&mut self, words: &[&str]) -> bool {
+        match *words {
+            ["extent", first, end, producer, missed] => {
+                let expected = [first, end, producer, missed].map(number);
+                let info = &self.info;
+                let found = [info.first_pos, info.end_pos, info.producer_pos, info.missed];
+                assert_eq!(found, expected);
+            }
+            ["taken", boot_id, kind, id, size, realtime, boottime] => {
+                assert_eq!(self.info.boot_id[..], bytes(boot_id));
+                let ring = match kind {
+                    "3" => RingId::Map(number(id)),
+                    "4" => RingId::Memory(number(id)),
+                    other => panic!("kind {other}"),
+                };
+                assert_eq!(self.info.ring, ring);
+                let expected = [size, realtime, boottime].map(number);
+                let info = &self.info;
+                assert_eq!(
+                    [info.ring_size, info.realtime_ns, info.boottime_ns],
+                    expected
+                );
+            }
+            ["kept", position, size, digest] => {
+                let expected = (number(position), number(size) as usize, digest.into());
+                assert_eq!(self.records.next(), Some(expected));
+            }
+            ["kept_end", expected] => {
+                assert_eq!(self.records.next(), None);
+                assert_eq!(text(self.end.clone()), expected);
+            }
+            _ => return false,
+        }
+        true
+    }
+}
+
+fn describe(kept: &mut Option<Kept>, words: &[&str]) -> bool {
+    kept.as_mut().is_some_and(|kept| kept.describe(words))
+}
+
+fn expect_snapshot(result: Result<Snapshot, Error>, expected: &str) -> Option<Kept> {
+    assert_eq!(
+        text(result.as_ref().map(|_| 0).map_err(Error::clone)),
+        expected
+    );
+    result.ok().map(Kept::new)
+}
+
+/// An empty file in memory.
+fn new_file() -> File {
+    memfd_create(c"vectors", MFdFlags::MFD_CLOEXEC)
+        .unwrap()
+        .into()
+}
+
+/// The file of snapshots, and what the last `load` read of it.
+struct Files {
+    file: File,
+    loaded: Vec<u8>,
+}
+
+impl Files {
+    fn load(&mut self, expected: &str) -> Option<Kept> {
+        let start = self.file.stream_position().unwrap();
+        let result = Snapshot::load(&self.file);
+        let end = self.file.stream_position().unwrap();
+        self.loaded = vec![0; (end - start) as usize];
+        self.file.read_exact_at(&mut self.loaded, start).unwrap();
+        match result.transpose() {
+            Some(result) => expect_snapshot(result, expected),
+            None => {
+                assert_eq!("ENODATA", expected);
+                None
+            }
+        }
+    }
+
+    fn save(&self, snapshot: &Snapshot) {
+        let mut copy = new_file();
+        snapshot.save(&copy).unwrap();
+        let mut saved = Vec::new();
+        copy.rewind().unwrap();
+        copy.read_to_end(&mut saved).unwrap();
+        assert!(saved == self.loaded, "the bytes that were loaded");
+    }
+}
+
+fn lines_of(vector: &str) -> Peekable<impl Iterator<Item = Vec<&str>>> {
     let lines = vector
         .lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let mut lines = lines
+    lines
         .map(|line| line.split(' ').collect::<Vec<_>>())
-        .peekable();
-    let (size, create): (_, fn(usize) -> _) = match lines.next().as_deref() {
+        .peekable()
+}
+
+/// A vector without a ring.
+fn reproduce_file(vector: &str) {
+    let file = new_file();
+    let mut files = Files {
+        file,
+        loaded: Vec::new(),
+    };
+    let mut kept = None;
+    for words in lines_of(vector) {
+        match (words.as_slice(), &kept) {
+            (["file", hex], _) => {
+                files.file.write_all(&bytes(hex)).unwrap();
+                files.file.rewind().unwrap();
+            }
+            (["load", expected], _) => kept = files.load(expected),
+            (["save"], Some(kept)) => files.save(&kept.snapshot),
+            (words, _) => assert!(describe(&mut kept, words), "not of the format: {words:?}"),
+        }
+    }
+}
+
+/// A vector of a ring; returns whether it applies here.
+fn reproduce(vector: &str) -> bool {
+    let mut lines = lines_of(vector);
+    let (size, create): (_, fn(usize) -> _) = match lines.peek().map(Vec::as_slice) {
         Some(["ring", size]) => (number(size), MemoryRing::create),
         Some(["ring_overwrite", size]) => (number(size), MemoryRing::create_overwriting),
-        other => panic!("{other:?}"),
+        _ => {
+            reproduce_file(vector);
+            return true;
+        }
     };
+    lines.next();
     // SAFETY: takes and gives numbers.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) as u64 };
     if page > size {
         return false;
     }
     let image = Image::create(create(size as usize).unwrap(), page);
+    let mut kept = None;
     let mut reader = None;
     while let Some(words) = lines.next() {
         match (words.as_slice(), &mut reader) {
@@ -149,7 +305,7 @@ fn reproduce(vector: &str) -> bool {
                 reader = Some(image.open(word, expected));
             }
             (["read", max, expected], Some(reader)) => {
-                read(&image, reader, [max, expected], &mut lines);
+                read(&image, reader, &mut kept, [max, expected], &mut lines);
             }
             (["commit_all"], Some(reader)) => reader.commit().unwrap(),
             (["stats", records, bytes, discards], Some(reader)) => {
@@ -161,17 +317,21 @@ fn reproduce(vector: &str) -> bool {
                 assert_eq!(reader.ring_stats(0).unwrap().lost_bytes, number(bytes));
             }
             (["close"], _) => reader = None,
+            (["snapshot", expected], Some(reader)) => {
+                kept = expect_snapshot(reader.snapshot(0), expected);
+            }
+            (words, _) if describe(&mut kept, words) => {}
             (words, _) => assert!(image.carry_out(words), "not of the format: {words:?}"),
         }
     }
     true
 }
 
-#[test]
-fn vectors() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../tests/vectors/images");
+/// All of a folder, of which that many apply where pages have 4 KiB.
+fn reproduce_all(folder: &str, at_least: usize) {
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../tests/vectors");
     let mut reproduced = 0;
-    for entry in fs::read_dir(folder).unwrap() {
+    for entry in fs::read_dir(vectors.join(folder)).unwrap() {
         let path = entry.unwrap().path();
         let vector = fs::read_to_string(&path).unwrap();
         match std::panic::catch_unwind(|| reproduce(&vector)) {
@@ -181,5 +341,18 @@ fn vectors() {
     }
     // SAFETY: takes and gives numbers.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    assert!(reproduced >= 60 || page > 4096, "only {reproduced} vectors");
+    assert!(
+        reproduced >= at_least || page > 4096,
+        "only {reproduced} vectors"
+    );
+}
+
+#[test]
+fn images() {
+    reproduce_all("images", 60);
+}
+
+#[test]
+fn snapshots() {
+    reproduce_all("snapshots", 70);
 }
