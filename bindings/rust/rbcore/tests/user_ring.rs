@@ -68,7 +68,7 @@ fn load(object: &Path) -> libbpf_rs::Result<UserRing> {
 impl UserRing {
     fn create() -> Option<Self> {
         static OBJECT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-        load_program("drain", &OBJECT, load)
+        load_program("kernel/drain", &OBJECT, load)
     }
 
     /// Drains, and returns the sequence numbers that were answered.

@@ -2,6 +2,7 @@
 //! A ring of the kernel, filled by the BPF program of the tests in C; and what their programs need.
 
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -55,11 +56,14 @@ struct TestRun {
     ctx_out: u64,
 }
 
-/// Compiles tests/kernel/NAME.bpf.c; or says why it cannot.
+/// Compiles tests/NAME.bpf.c; or says why it cannot.
 fn compile(name: &str) -> Result<PathBuf, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
-    let object =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.bpf.o", std::process::id()));
+    let object = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!(
+        "{}-{}.bpf.o",
+        name.replace('/', "-"),
+        std::process::id()
+    ));
     let target = match std::env::consts::ARCH {
         "aarch64" => "arm64",
         "x86_64" => "x86",
@@ -74,7 +78,7 @@ fn compile(name: &str) -> Result<PathBuf, String> {
         ))
         .arg("-I")
         .arg(root.join("include"))
-        .arg(root.join(format!("tests/kernel/{name}.bpf.c")))
+        .arg(root.join(format!("tests/{name}.bpf.c")))
         .arg("-o")
         .arg(&object)
         .output()
@@ -111,11 +115,11 @@ fn load(object: &Path) -> libbpf_rs::Result<InKernel> {
     })
 }
 
-/// Compiles and loads NAME.bpf.c; or None, said why, where there is no BPF.
-pub(crate) fn load_program<T>(
+/// Compiles and loads tests/NAME.bpf.c; or None, said why, where there is no BPF.
+pub(crate) fn load_program<T, E: Display>(
     name: &str,
     object: &OnceLock<Result<PathBuf, String>>,
-    load: impl FnOnce(&Path) -> libbpf_rs::Result<T>,
+    load: impl FnOnce(&Path) -> Result<T, E>,
 ) -> Option<T> {
     let loaded = object
         .get_or_init(|| compile(name))
@@ -156,7 +160,7 @@ impl InKernel {
     /// A ring of its own for each test; or None, said why, where there is no BPF.
     pub(crate) fn create() -> Option<Self> {
         static OBJECT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-        load_program("produce", &OBJECT, load)
+        load_program("kernel/produce", &OBJECT, load)
     }
 
     pub(crate) fn map(&self) -> &OwnedFd {
