@@ -5995,7 +5995,8 @@ static int snapshot_ring(rbcore_reader *reader, rbc_ring *ring, rbcore_snapshot 
     int error = take(snapshot, ring);
     if (error != 0) {
         return rbc_reader_fail(reader, error, "the snapshot of ring %u: %s", ring->index,
-                               rbcore_strerror(error));
+                               error == -EAGAIN ? "overwritten faster than it was copied"
+                                                : rbcore_strerror(error));
     }
     if (flags & RBCORE_SNAPSHOT_CONSUME) {
         consume(ring, snapshot);
