@@ -81,6 +81,7 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
     "bursts": lambda directory: shown(directory, "bursts", burst_table),
     "buffers": lambda directory: shown(directory, "buffers", buffer_tables),
     "scan": lambda directory: figure_table(figures(directory, "scan")),
+    "user_ring": lambda directory: figure_table(figures(directory, "user_ring")),
     "model": lambda _: model_table(),
 }
 # These have a file of their own, with every figure.
