@@ -37,7 +37,8 @@ int emit_dynptr(struct emit_args *args) {
     if (!args->discard && (size > RECORD_MAX || offset > PATTERN_SIZE - RECORD_MAX))
         return -1;
     error = rbcore_reserve_dynptr(events, size, &record);
-    if (!error && size && size <= RECORD_MAX && offset <= PATTERN_SIZE - RECORD_MAX)
+    /* (Not with "&& size": a difference is compared then, and Linux 6.1 forgets the bound of size.) */
+    if (!error && size <= RECORD_MAX && offset <= PATTERN_SIZE - RECORD_MAX)
         bpf_dynptr_write(&record, 0, pattern + offset, size, 0);
     if (args->discard)
         bpf_ringbuf_discard_dynptr(&record, args->flags);
