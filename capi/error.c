@@ -34,7 +34,7 @@ static const struct {
     {ENODATA, "at the end: all that was there has been delivered"},
     {ENOENT, "no BPF map of this path or id"},
     {ENOMEM, "out of memory"},
-    {ENOSPC, "the reader has the most rings it can have"},
+    {ENOSPC, "no room: the reader has the most rings it can have, or a device or limit is full"},
     {EOPNOTSUPP, "not supported by this version for this kind of ring"},
     {EPERM, "the kernel does not permit it: see CAP_BPF and CAP_SYS_ADMIN"},
     {ESHUTDOWN, "the reader was shut down"},

@@ -218,7 +218,7 @@ static inline __attribute__((always_inline)) rbc_scan_end walk_over(rbc_ring *se
                                                                     walk *from, bool by_spans) {
     walk at = *from;
     rbcore_record *record = by_spans ? NULL : scan->records + scan->count;
-    rbcore_span *span_out = scan->spans, *const spans_end = span_out + scan->spans_left;
+    size_t spans = 0;
     size_t left = scan->max - scan->count;
     rbc_scan_end why = RBC_SCAN_FULL;
     while (left > 0) {
@@ -245,20 +245,25 @@ static inline __attribute__((always_inline)) rbc_scan_end walk_over(rbc_ring *se
             }
             continue;
         }
-        if (by_spans && span_out == spans_end) {
+        if (by_spans && spans == scan->spans_left) {
             break;
         }
-        size_t count = by_spans ? hand_out_span(self, &at, length, span_out, left)
-                                : hand_out_run(self, &at, length, record, left);
+        size_t count;
+        if (by_spans) {
+            count = hand_out_span(self, &at, length, &scan->spans[spans++], left);
+        } else {
+            count = hand_out_run(self, &at, length, record, left);
+            record += count;
+        }
         at.bytes += (uint64_t)count * length;
         at.tail = 0;
         left -= count;
-        record += by_spans ? 0 : count;
-        span_out += by_spans;
     }
     scan->count = scan->max - left;
-    scan->spans_left = (size_t)(spans_end - span_out);
-    scan->spans = span_out;
+    if (by_spans) {
+        scan->spans += spans;
+        scan->spans_left -= spans;
+    }
     *from = at;
     return why;
 }
