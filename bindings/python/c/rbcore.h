@@ -573,7 +573,7 @@ typedef struct rbcore_snapshot rbcore_snapshot;
  *   -EAGAIN  producers overwrote the ring faster than it was copied, in 16 attempts;
  *   -EBADMSG the ring's content is impossible;
  *   -ENOMEM  no memory.
- * After an error a snapshot that was given is empty, and one that was not is not made.
+ * After an error a snapshot that was given is empty or as it was, and one that was not is not made.
  */
 RBCORE_API int rbcore_reader_snapshot(rbcore_reader *self, unsigned int ring,
                                       rbcore_snapshot **snapshot, uint32_t flags);

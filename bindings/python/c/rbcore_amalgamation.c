@@ -583,7 +583,7 @@ typedef struct rbcore_snapshot rbcore_snapshot;
  *   -EAGAIN  producers overwrote the ring faster than it was copied, in 16 attempts;
  *   -EBADMSG the ring's content is impossible;
  *   -ENOMEM  no memory.
- * After an error a snapshot that was given is empty, and one that was not is not made.
+ * After an error a snapshot that was given is empty or as it was, and one that was not is not made.
  */
 RBCORE_API int rbcore_reader_snapshot(rbcore_reader *self, unsigned int ring,
                                       rbcore_snapshot **snapshot, uint32_t flags);
@@ -2039,7 +2039,7 @@ static const struct {
     {ENODATA, "at the end: all that was there has been delivered"},
     {ENOENT, "no BPF map of this path or id"},
     {ENOMEM, "out of memory"},
-    {ENOSPC, "the reader has the most rings it can have"},
+    {ENOSPC, "no room: the reader has the most rings it can have, or a device or limit is full"},
     {EOPNOTSUPP, "not supported by this version for this kind of ring"},
     {EPERM, "the kernel does not permit it: see CAP_BPF and CAP_SYS_ADMIN"},
     {ESHUTDOWN, "the reader was shut down"},
@@ -5221,7 +5221,7 @@ static inline __attribute__((always_inline)) rbc_scan_end walk_over(rbc_ring *se
                                                                     walk *from, bool by_spans) {
     walk at = *from;
     rbcore_record *record = by_spans ? NULL : scan->records + scan->count;
-    rbcore_span *span_out = scan->spans, *const spans_end = span_out + scan->spans_left;
+    size_t spans = 0;
     size_t left = scan->max - scan->count;
     rbc_scan_end why = RBC_SCAN_FULL;
     while (left > 0) {
@@ -5248,20 +5248,25 @@ static inline __attribute__((always_inline)) rbc_scan_end walk_over(rbc_ring *se
             }
             continue;
         }
-        if (by_spans && span_out == spans_end) {
+        if (by_spans && spans == scan->spans_left) {
             break;
         }
-        size_t count = by_spans ? hand_out_span(self, &at, length, span_out, left)
-                                : hand_out_run(self, &at, length, record, left);
+        size_t count;
+        if (by_spans) {
+            count = hand_out_span(self, &at, length, &scan->spans[spans++], left);
+        } else {
+            count = hand_out_run(self, &at, length, record, left);
+            record += count;
+        }
         at.bytes += (uint64_t)count * length;
         at.tail = 0;
         left -= count;
-        record += by_spans ? 0 : count;
-        span_out += by_spans;
     }
     scan->count = scan->max - left;
-    scan->spans_left = (size_t)(spans_end - span_out);
-    scan->spans = span_out;
+    if (by_spans) {
+        scan->spans += spans;
+        scan->spans_left -= spans;
+    }
     *from = at;
     return why;
 }

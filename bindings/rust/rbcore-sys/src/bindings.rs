@@ -818,7 +818,7 @@ unsafe extern "C" {
    -EAGAIN  producers overwrote the ring faster than it was copied, in 16 attempts;
    -EBADMSG the ring's content is impossible;
    -ENOMEM  no memory.
- After an error a snapshot that was given is empty, and one that was not is not made.*/
+ After an error a snapshot that was given is empty or as it was, and one that was not is not made.*/
     pub fn rbcore_reader_snapshot(
         self_: *mut rbcore_reader,
         ring: ::core::ffi::c_uint,
