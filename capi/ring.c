@@ -197,17 +197,26 @@ static inline size_t hand_out_span(const rbc_ring *self, walk *at, uint32_t leng
     return count;
 }
 
-/* Passes a discarded record. Returns whether the bound on them allowed it. */
-static bool pass_discarded(rbc_ring *self, walk *at, uint64_t span, rbc_scan *scan) {
+/* What is no record to hand out: passes a discarded one (RBC_SCAN_FULL), or tells why not. */
+static rbc_scan_end pass_flagged(rbc_ring *self, walk *at, uint32_t length, rbc_scan *scan) {
+    const uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
+    if (length & RBC_BUSY) {
+        self->head_is_busy = true;
+        return RBC_SCAN_EMPTY;
+    }
+    if (span > (uint64_t)(at->producer - at->header)) {
+        return RBC_SCAN_BROKEN;
+    }
+    at->largest = span > at->largest ? span : at->largest;
     if (scan->skips_left == 0) {
-        return false;
+        return RBC_SCAN_BOUND;
     }
     scan->skips_left--;
     at->discards++;
     rbc_count(&self->passed_bytes, span);
     at->tail += span;
     walk_to(at, at->header + span, span, self->mapping.data_size);
-    return true;
+    return RBC_SCAN_FULL;
 }
 
 /*
@@ -227,24 +236,21 @@ static inline __attribute__((always_inline)) rbc_scan_end walk_over(rbc_ring *se
             break;
         }
         uint32_t length = load_length(at.header);
-        if (length & RBC_BUSY) {
-            self->head_is_busy = true;
-            why = RBC_SCAN_EMPTY;
+        uint64_t span = rbc_record_span(length);
+        if (__builtin_expect(length & (RBC_BUSY | RBC_DISCARD), 0)) {
+            walk copy = at; /* an address of `at` itself would put it into memory */
+            why = pass_flagged(self, &copy, length, scan);
+            at = copy;
+            if (why == RBC_SCAN_FULL) {
+                continue;
+            }
             break;
         }
-        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
         if (span > (uint64_t)(at.producer - at.header)) {
             why = RBC_SCAN_BROKEN;
             break;
         }
         at.largest = span > at.largest ? span : at.largest;
-        if (length & RBC_DISCARD) {
-            if (!pass_discarded(self, &at, span, scan)) {
-                why = RBC_SCAN_BOUND;
-                break;
-            }
-            continue;
-        }
         if (by_spans && spans == scan->spans_left) {
             break;
         }
