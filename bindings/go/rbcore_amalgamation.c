@@ -3908,7 +3908,6 @@ int rbcore_producer_output_batch(rbcore_producer *self, const rbcore_slice *slic
 #undef check_source
 
 /* ==== capi/give_back.c ==== */
-#define pass_discarded pass_discarded_in_give_back
 /* ---- The order of turns (commit mode) ---- */
 
 static rbc_turn *turn_at(const rbc_turns *self, size_t i) {
@@ -4347,7 +4346,6 @@ void rbc_ring_handed_out(rbc_ring *self, const rbc_passed *passed) {
 }
 #undef EMPTY_PART
 #undef LARGEST_PART
-#undef pass_discarded
 
 /* ==== capi/read.c ==== */
 /* Reading: looks at the rings, at what others ask, and when to wait for what. */
@@ -5015,7 +5013,6 @@ int rbcore_reader_shutdown(rbcore_reader *self) {
 #undef defaults
 
 /* ==== capi/ring.c ==== */
-#define pass_discarded pass_discarded_in_ring
 /* Also in a 32-bit process: the kernel counts in 64 bits, and a lock would be none for it. */
 static_assert(__atomic_always_lock_free(sizeof(uint64_t), 0),
               "positions are loaded and stored as a whole");
@@ -5202,17 +5199,26 @@ static inline size_t hand_out_span(const rbc_ring *self, walk *at, uint32_t leng
     return count;
 }
 
-/* Passes a discarded record. Returns whether the bound on them allowed it. */
-static bool pass_discarded(rbc_ring *self, walk *at, uint64_t span, rbc_scan *scan) {
+/* What is no record to hand out: passes a discarded one (RBC_SCAN_FULL), or tells why not. */
+static rbc_scan_end pass_flagged(rbc_ring *self, walk *at, uint32_t length, rbc_scan *scan) {
+    const uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
+    if (length & RBC_BUSY) {
+        self->head_is_busy = true;
+        return RBC_SCAN_EMPTY;
+    }
+    if (span > (uint64_t)(at->producer - at->header)) {
+        return RBC_SCAN_BROKEN;
+    }
+    at->largest = span > at->largest ? span : at->largest;
     if (scan->skips_left == 0) {
-        return false;
+        return RBC_SCAN_BOUND;
     }
     scan->skips_left--;
     at->discards++;
     rbc_count(&self->passed_bytes, span);
     at->tail += span;
     walk_to(at, at->header + span, span, self->mapping.data_size);
-    return true;
+    return RBC_SCAN_FULL;
 }
 
 /*
@@ -5232,24 +5238,21 @@ static inline __attribute__((always_inline)) rbc_scan_end walk_over(rbc_ring *se
             break;
         }
         uint32_t length = load_length(at.header);
-        if (length & RBC_BUSY) {
-            self->head_is_busy = true;
-            why = RBC_SCAN_EMPTY;
+        uint64_t span = rbc_record_span(length);
+        if (__builtin_expect(length & (RBC_BUSY | RBC_DISCARD), 0)) {
+            walk copy = at; /* an address of `at` itself would put it into memory */
+            why = pass_flagged(self, &copy, length, scan);
+            at = copy;
+            if (why == RBC_SCAN_FULL) {
+                continue;
+            }
             break;
         }
-        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
         if (span > (uint64_t)(at.producer - at.header)) {
             why = RBC_SCAN_BROKEN;
             break;
         }
         at.largest = span > at.largest ? span : at.largest;
-        if (length & RBC_DISCARD) {
-            if (!pass_discarded(self, &at, span, scan)) {
-                why = RBC_SCAN_BOUND;
-                break;
-            }
-            continue;
-        }
         if (by_spans && spans == scan->spans_left) {
             break;
         }
@@ -5431,7 +5434,6 @@ bool rbc_ring_has_news(rbc_ring *self) {
     return load_producer_pos(self) != position &&
            !(load_length(rbc_ring_header(self, position)) & RBC_BUSY);
 }
-#undef pass_discarded
 
 /* ==== capi/shadow.c ==== */
 /*
