@@ -17,7 +17,7 @@ matplotlib.rcParams["svg.hashsalt"] = "rbcore"
 matplotlib.rcParams["font.size"] = 9
 
 import matplotlib.pyplot as plt
-from model import PRODUCERS, PUBLISHED, modelled
+from many_cpus import PRODUCERS, PUBLISHED, modelled
 
 Measurement = dict[str, Any]
 BASE = {

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from measure import Latency, Measurement
-from model import model_table
+from many_cpus import model_table
 from programs import Figures
 from readers import named
 from tables import (

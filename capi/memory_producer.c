@@ -216,8 +216,14 @@ static int reserve_locked(rbc_memory_producer *self, rbc_header **out, uint32_t 
 static bool clear_the_way(rbc_memory_producer *self) {
     uint64_t position;
     uint32_t owner;
-    if (!self->overwrites || !rbc_room_blocker(&self->mapping, &position, &owner) ||
-        !(owner & RBC_TOKEN_BIT) || owner == self->token) {
+    if (!self->overwrites) {
+        return false;
+    }
+    /* With it, where it is only looked: else the place may be another's data by now. */
+    lock(self);
+    bool is_blocked = rbc_room_blocker(&self->mapping, &position, &owner);
+    unlock(self);
+    if (!is_blocked || !(owner & RBC_TOKEN_BIT) || owner == self->token) {
         return false;
     }
     RBC_KEEP_ERRNO;
