@@ -1997,9 +1997,9 @@ struct rbcore_snapshot {
     rbc_birthplace birthplace;
     unsigned char *buffer; /* what stood at info.first_pos is at buffer + (first_pos - base) */
     size_t capacity;
-    uint64_t base; /* position of the first byte in the buffer: a multiple of 8 */
-    uint64_t next; /* of the record to be read next */
-    uint16_t ring; /* what its records say */
+    uint64_t base;       /* position of the first byte in the buffer: a multiple of 8 */
+    uint64_t next;       /* of the record to be read next */
+    uint16_t ring;       /* what its records say */
     bool knows_boot;     /* boot_id was read */
     uint8_t boot_id[16]; /* of this machine: also where info is of a file from another */
     rbcore_snapshot_info info;
@@ -2854,8 +2854,14 @@ static int reserve_locked(rbc_memory_producer *self, rbc_header **out, uint32_t 
 static bool clear_the_way(rbc_memory_producer *self) {
     uint64_t position;
     uint32_t owner;
-    if (!self->overwrites || !rbc_room_blocker(&self->mapping, &position, &owner) ||
-        !(owner & RBC_TOKEN_BIT) || owner == self->token) {
+    if (!self->overwrites) {
+        return false;
+    }
+    /* With it, where it is only looked: else the place may be another's data by now. */
+    lock(self);
+    bool is_blocked = rbc_room_blocker(&self->mapping, &position, &owner);
+    unlock(self);
+    if (!is_blocked || !(owner & RBC_TOKEN_BIT) || owner == self->token) {
         return false;
     }
     RBC_KEEP_ERRNO;
