@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from measure import Latency, Measurement
 from many_cpus import model_table
+from measure import Latency, Measurement
 from programs import Figures
 from readers import named
 from tables import (

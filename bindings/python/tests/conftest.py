@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import faulthandler
+import signal
 import struct
 from collections.abc import Callable, Iterator
 
@@ -13,6 +14,9 @@ from bpf import KernelRing
 
 #: A test that hangs ends, with the stacks of all threads.
 WATCHDOG = 60
+
+# Who starts the tests in the background of a shell makes them ignore it, and Python leaves it so.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
