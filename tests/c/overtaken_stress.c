@@ -17,7 +17,7 @@
 
 static uint64_t records_of_each(void) {
     const char *wish = getenv("RBCORE_STRESS_RECORDS");
-    return wish != NULL ? strtoull(wish, NULL, 10) : thread_sanitizer() ? 5000 : 30000;
+    return wish != NULL ? strtoull(wish, NULL, 10) : 30000;
 }
 
 static uint64_t word_of(uint64_t first, uint64_t i) {
@@ -287,6 +287,10 @@ static void add(Suite *suite, const TTest *test) {
 }
 
 int main(void) {
+    if (thread_sanitizer()) {
+        skip("readers look at places that producers may be writing data to, and check after: "
+             "ThreadSanitizer does not know that order");
+    }
     Suite *suite = suite_create("readers that are overtaken");
     add(suite, overtaken_while_copying);
     add(suite, tap_beside_a_consumer);
