@@ -6,12 +6,10 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <time.h>
 
 /*
  * libbpf gives the space of each record back after its callback. So do we in small rings; in larger
@@ -388,59 +386,16 @@ int64_t ring_deliver(struct ring *self, size_t most) {
     return leave(self, result);
 }
 
-uint64_t ring_discards(const struct ring *self) {
-    rbcore_reader_stats stats = RBCORE_READER_STATS_INIT;
-    if (self->reader != NULL) {
-        rbcore_reader_stats_get(self->reader, &stats);
-    }
-    return stats.discards;
-}
-
-static int64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-/* Waits until the reader may have something. Returns 1, 0 when the time is up, or -EINTR. */
-static int wait_readable(const struct ring *self, int64_t timeout_ns) {
-    struct pollfd reader = {.fd = rbcore_reader_fd(self->reader), .events = POLLIN};
-    const struct timespec left = {.tv_sec = timeout_ns / 1000000000,
-                                  .tv_nsec = timeout_ns % 1000000000};
-    int ready = ppoll(&reader, 1, timeout_ns < 0 ? NULL : &left, NULL);
-    return ready < 0 ? -errno : ready;
-}
-
-/*
- * A batch; or 0 when the time is up, or for discarded records alone: libbpf's poll returns for
- * those. rbcore_reader_next would wait on, so the waiting is done here.
- */
-static int next_batch(struct ring *self, int64_t timeout_ns) {
-    const int64_t deadline = timeout_ns < 0 ? 0 : now_ns() + timeout_ns;
-    const uint64_t discards = ring_discards(self);
-    for (;;) {
-        int result = rbcore_reader_next(self->reader, self->records, BATCH, 0);
-        if (is_to_repeat(result)) {
-            continue;
-        }
-        if (result != 0 || ring_discards(self) != discards) {
-            return result;
-        }
-        int64_t left = timeout_ns < 0 ? RBCORE_FOREVER : deadline - now_ns();
-        result = timeout_ns >= 0 && left <= 0 ? 0 : wait_readable(self, left);
-        if (result <= 0) {
-            return result;
-        }
-    }
-}
-
 /* Waits until the batch has something. Returns 1, or 0 or a negative errno: it has not. */
 static int wait_for_batch(struct ring *self, int64_t timeout_ns) {
+    int result = 1;
     if (is_empty(self)) {
-        int result = take(self, next_batch(self, timeout_ns));
-        return result > 0 ? 1 : result;
+        do {
+            result = rbcore_reader_next(self->reader, self->records, BATCH, timeout_ns);
+        } while (is_to_repeat(result));
+        take(self, result);
     }
-    return 1;
+    return result > 0 ? 1 : result;
 }
 
 int64_t ring_wait_and_deliver(struct ring *self, int64_t timeout_ns) {
