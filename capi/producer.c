@@ -109,11 +109,6 @@ int rbcore_producer_reserve(rbcore_producer *self, void **data, size_t size) {
                               : rbc_memory_producer_reserve(&self->memory, data, size);
 }
 
-static int64_t deadline_of(int64_t timeout_ns) {
-    int64_t now = rbc_now_ns();
-    return timeout_ns < 0 || timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
-}
-
 int rbcore_producer_reserve_wait(rbcore_producer *self, void **data, size_t size,
                                  int64_t timeout_ns) {
     RBC_KEEP_ERRNO;
@@ -124,7 +119,7 @@ int rbcore_producer_reserve_wait(rbcore_producer *self, void **data, size_t size
     if (timeout_ns == 0) {
         return rbcore_producer_reserve(self, data, size);
     }
-    int64_t deadline = deadline_of(timeout_ns);
+    int64_t deadline = rbc_deadline_after(timeout_ns);
     return self->is_user_ring
                ? rbc_user_ring_reserve_wait(&self->user, data, size, deadline)
                : rbc_memory_producer_reserve_wait(&self->memory, data, size, deadline);

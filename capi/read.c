@@ -334,15 +334,6 @@ int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, size_t max) 
     return look(self, &what);
 }
 
-/* Saturates instead of overflowing: a deadline in 292 years is none. */
-static int64_t deadline_after(int64_t timeout_ns) {
-    if (timeout_ns == RBCORE_FOREVER) {
-        return INT64_MAX;
-    }
-    int64_t now = rbc_now_ns();
-    return timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
-}
-
 /* Waits until the deadline or something happens. Returns -EINTR, or 0. */
 static int block(rbcore_reader *self, int64_t left) {
     int64_t sleep = longest_sleep(self);
@@ -382,7 +373,7 @@ static int next(rbcore_reader *self, rbc_look *what, int64_t timeout_ns) {
         return result;
     }
     return timeout_ns == 0 && result == 0 ? look_and_arm(self, what)
-                                          : look_until(self, what, deadline_after(timeout_ns));
+                                          : look_until(self, what, rbc_deadline_after(timeout_ns));
 }
 
 int rbcore_reader_next(rbcore_reader *self, rbcore_record *records, size_t max,

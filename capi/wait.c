@@ -31,6 +31,14 @@ int64_t rbc_now_ns(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+int64_t rbc_deadline_after(int64_t timeout_ns) {
+    if (timeout_ns < 0) {
+        return INT64_MAX;
+    }
+    int64_t now = rbc_now_ns();
+    return timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
+}
+
 static void close_fd(int *fd) {
     if (*fd >= 0) {
         close(*fd);

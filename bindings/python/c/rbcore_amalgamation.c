@@ -1562,6 +1562,9 @@ static inline struct __kernel_timespec rbc_timespec(int64_t ns) {
 /* The monotonic clock. */
 int64_t rbc_now_ns(void);
 
+/* When a timeout that begins now is over; INT64_MAX for RBCORE_FOREVER, and in place of overflow. */
+int64_t rbc_deadline_after(int64_t timeout_ns);
+
 typedef struct rbc_wait {
     int epoll_fd;
     int wake_fd;
@@ -3835,11 +3838,6 @@ int rbcore_producer_reserve(rbcore_producer *self, void **data, size_t size) {
                               : rbc_memory_producer_reserve(&self->memory, data, size);
 }
 
-static int64_t deadline_of(int64_t timeout_ns) {
-    int64_t now = rbc_now_ns();
-    return timeout_ns < 0 || timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
-}
-
 int rbcore_producer_reserve_wait(rbcore_producer *self, void **data, size_t size,
                                  int64_t timeout_ns) {
     RBC_KEEP_ERRNO;
@@ -3850,7 +3848,7 @@ int rbcore_producer_reserve_wait(rbcore_producer *self, void **data, size_t size
     if (timeout_ns == 0) {
         return rbcore_producer_reserve(self, data, size);
     }
-    int64_t deadline = deadline_of(timeout_ns);
+    int64_t deadline = rbc_deadline_after(timeout_ns);
     return self->is_user_ring
                ? rbc_user_ring_reserve_wait(&self->user, data, size, deadline)
                : rbc_memory_producer_reserve_wait(&self->memory, data, size, deadline);
@@ -4682,15 +4680,6 @@ int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, size_t max) 
     return look(self, &what);
 }
 
-/* Saturates instead of overflowing: a deadline in 292 years is none. */
-static int64_t deadline_after(int64_t timeout_ns) {
-    if (timeout_ns == RBCORE_FOREVER) {
-        return INT64_MAX;
-    }
-    int64_t now = rbc_now_ns();
-    return timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
-}
-
 /* Waits until the deadline or something happens. Returns -EINTR, or 0. */
 static int block(rbcore_reader *self, int64_t left) {
     int64_t sleep = longest_sleep(self);
@@ -4730,7 +4719,7 @@ static int next(rbcore_reader *self, rbc_look *what, int64_t timeout_ns) {
         return result;
     }
     return timeout_ns == 0 && result == 0 ? look_and_arm(self, what)
-                                          : look_until(self, what, deadline_after(timeout_ns));
+                                          : look_until(self, what, rbc_deadline_after(timeout_ns));
 }
 
 int rbcore_reader_next(rbcore_reader *self, rbcore_record *records, size_t max,
@@ -7209,6 +7198,14 @@ int64_t rbc_now_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int64_t rbc_deadline_after(int64_t timeout_ns) {
+    if (timeout_ns < 0) {
+        return INT64_MAX;
+    }
+    int64_t now = rbc_now_ns();
+    return timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
 }
 
 static void close_fd(int *fd) {
