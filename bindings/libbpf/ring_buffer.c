@@ -5,6 +5,8 @@
  */
 #include "ring.h"
 
+#include "options.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -78,23 +80,9 @@ static int check_fork(struct ring_buffer *self) {
 
 /* ---- Life ---- */
 
-/* libbpf's rule for options: those of a newer version are refused if they say anything. */
-static bool options_are_valid(const struct ring_buffer_opts *options) {
-    if (options == NULL) {
-        return true;
-    }
-    const unsigned char *bytes = (const unsigned char *)options;
-    for (size_t i = sizeof(*options); i < options->sz; i++) {
-        if (bytes[i] != 0) {
-            return false;
-        }
-    }
-    return options->sz >= sizeof(*options);
-}
-
 struct ring_buffer *ring_buffer__new(int map_fd, ring_buffer_sample_fn sample_cb, void *ctx,
                                      const struct ring_buffer_opts *opts) {
-    if (!options_are_valid(opts)) {
+    if (!options_are_valid(opts, sizeof(*opts))) {
         errno = EINVAL;
         return NULL;
     }

@@ -8,6 +8,8 @@
  */
 #include "genuine.h"
 
+#include "options.h"
+
 #include <errno.h>
 #include <rbcore/rbcore.h>
 #include <stdbool.h>
@@ -44,20 +46,6 @@ static bool load_genuine(struct genuine_user *out) {
 }
 
 /* ---- Life ---- */
-
-/* libbpf's rule for options: those of a newer version are refused if they say anything. */
-static bool options_are_valid(const struct user_ring_buffer_opts *options) {
-    if (options == NULL) {
-        return true;
-    }
-    const unsigned char *bytes = (const unsigned char *)options;
-    for (size_t i = sizeof(*options); i < options->sz; i++) {
-        if (bytes[i] != 0) {
-            return false;
-        }
-    }
-    return options->sz >= sizeof(*options);
-}
 
 static int open_producer(struct user_ring_buffer *self) {
     rbcore_source source = RBCORE_SOURCE_INIT;
@@ -96,7 +84,7 @@ static int open_by_either(struct user_ring_buffer *self) {
 
 struct user_ring_buffer *user_ring_buffer__new(int map_fd,
                                                const struct user_ring_buffer_opts *opts) {
-    if (!options_are_valid(opts)) {
+    if (!options_are_valid(opts, sizeof(*opts))) {
         errno = EINVAL;
         return NULL;
     }

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef OPTIONS_H
+#define OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+/*
+ * libbpf's rule for its option structs, which begin with their size, `known` being that of the one we
+ * know: those of a newer version are refused if they say anything more. NULL is valid.
+ */
+static inline bool options_are_valid(const void *options, size_t known) {
+    if (options == NULL) {
+        return true;
+    }
+    const unsigned char *bytes = options;
+    size_t size;
+    memcpy(&size, bytes, sizeof(size));
+    for (size_t i = known; i < size; i++) {
+        if (bytes[i] != 0) {
+            return false;
+        }
+    }
+    return size >= known;
+}
+
+#endif
