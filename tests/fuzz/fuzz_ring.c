@@ -192,15 +192,49 @@ static void expect_record(const rbcore_record *record, const model_record *expec
     }
 }
 
-static void expect_read(int max, bool by_next) {
+/* A way of reading up to max records. */
+typedef int way(rbcore_record *records, int max);
+
+static int by_read(rbcore_record *records, int max) {
+    return rbcore_reader_read(t.reader, records, (size_t)max);
+}
+
+static int by_next(rbcore_record *records, int max) {
+    return rbcore_reader_next(t.reader, records, (size_t)max, 0);
+}
+
+static bool follows(const rbcore_span *span, const rbcore_span *before) {
+    return span->size == before->size &&
+           span->position == before->position + (uint64_t)before->count * before->stride;
+}
+
+/* Makes records of the spans as the header says it; what could be one span is one. */
+static int by_spans(rbcore_record *records, int max) {
+    rbcore_span spans[BATCH];
+    int n = 0, found = rbcore_reader_next_spans(t.reader, spans, BATCH, (size_t)max, 0);
+    for (int i = 0; i < found; i++) {
+        const rbcore_span *s = &spans[i];
+        EXPECT(s->count >= 1 && s->count <= (uint32_t)(max - n));
+        EXPECT(i == 0 || !follows(s, s - 1));
+        for (uint32_t k = 0; k < s->count; k++) {
+            records[n++] = (rbcore_record){.data = (const uint8_t *)s->data + k * s->stride,
+                                           .position = s->position + (uint64_t)k * s->stride,
+                                           .size = s->size,
+                                           .ring = s->ring,
+                                           .flags = s->flags};
+        }
+    }
+    return found < 0 ? found : n;
+}
+
+static void expect_read(way *read, int max) {
     rbcore_record records[BATCH];
     model_record expected[BATCH];
     size_t held = t.model.held_count;
     uint64_t consumer = model_consumer_pos(&t.model), user_pos = t.model.user_pos;
     int n = model_read(&t.model, expected, max);
-    int result = by_next ? rbcore_reader_next(t.reader, records, (size_t)max, 0)
-                         : rbcore_reader_read(t.reader, records, (size_t)max);
-    if (by_next && n == -EAGAIN) {
+    int result = read(records, max);
+    if (read != by_read && n == -EAGAIN) {
         /* A wait looks again after it has passed orphans, so it may be at any later answer. */
         while (n == -EAGAIN && n != result) {
             n = model_read(&t.model, expected, max);
@@ -349,7 +383,11 @@ static void step(input *in) {
     case 4:
     case 5:
         if (t.model.held_count + BATCH <= MODEL_HELD_MAX) {
-            expect_read(1 + (int)(op / 16), op % 16 == 5);
+            way *spans = t.releases ? by_read : by_spans;
+            expect_read(op % 16 == 3   ? by_read
+                        : op % 16 == 4 ? spans
+                                       : by_next,
+                        1 + (int)(op / 16));
         }
         break;
     case 6:

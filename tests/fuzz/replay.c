@@ -5,6 +5,7 @@
  *   replay --random N        N pseudo-random inputs, the same in each run
  *   replay --seeds DIRECTORY writes the inputs that a fuzzer starts from
  */
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +35,10 @@ static int replay_file(const char *path) {
     return 0;
 }
 
-/* Mostly producing, reading and giving back, so that the ring goes round before it breaks. */
+/*
+ * Mostly producing, reading and giving back, so that the ring goes round before it breaks; every
+ * other record of one size, so that there are runs, and old ones beyond the end of a new one.
+ */
 static size_t random_script(uint8_t *data) {
     size_t size = 0, steps = 1 + random_byte();
     data[size++] = random_byte() & 7;
@@ -45,8 +49,9 @@ static size_t random_script(uint8_t *data) {
         uint8_t op = random_byte();
         op = op < 240 ? (uint8_t)(op / 16 * 16 + op % 10) : op;
         data[size++] = op;
+        bool is_usual = op % 16 < 3 && random_byte() % 2;
         for (int n = op % 16 < 10 ? 2 : 4; n; n--) {
-            data[size++] = random_byte();
+            data[size++] = is_usual ? 24 * (n == 1) : random_byte();
         }
     }
     return size;
