@@ -16,6 +16,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -453,6 +454,78 @@ START_TEST(forced_wakeups) {
     ck_assert(poll_once(epoll_fd, WATCHDOG));
     take_the_rest(s);
     close(epoll_fd);
+    close_stage(s);
+}
+END_TEST
+
+#define FORCED 4000
+
+/* A record that demands a wakeup, every 50 microseconds. */
+static void *emit_forced(void *context) {
+    int64_t next = now();
+    for (int i = 0; i < FORCED; i++) {
+        emit_events(context, 1, BPF_RB_FORCE_WAKEUP);
+        for (next += 50 * MICROSECOND; now() < next;)
+            ;
+    }
+    return NULL;
+}
+
+static void *emit_one_forced_later(void *context) {
+    sleep_ms(200);
+    emit_events(context, 1, BPF_RB_FORCE_WAKEUP);
+    return NULL;
+}
+
+/* How often this thread slept and was woken while it waited for what emitter makes. */
+struct sleeps {
+    int64_t switches, wakeups, duration;
+};
+
+static struct sleeps read_along(struct stage *s, void *(*emitter)(void *), uint64_t records) {
+    rbcore_reader_stats stats = RBCORE_READER_STATS_INIT, before = stats;
+    struct rusage usage, usage_before;
+    pthread_t thread;
+    const uint64_t end = s->delivered + records;
+    const int64_t begin = now();
+    ck_assert_int_eq(rbcore_reader_stats_get(s->reader, &before), 0);
+    getrusage(RUSAGE_THREAD, &usage_before);
+    ck_assert_int_eq(pthread_create(&thread, NULL, emitter, s), 0);
+    while (s->delivered < end) {
+        ck_assert_int_gt(take(s, ROOM, WATCHDOG), 0);
+        give_back(s);
+    }
+    getrusage(RUSAGE_THREAD, &usage);
+    ck_assert_int_eq(rbcore_reader_stats_get(s->reader, &stats), 0);
+    const int64_t duration = now() - begin;
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    return (struct sleeps){usage.ru_nvcsw - usage_before.ru_nvcsw,
+                           (int64_t)(stats.wakeups - before.wakeups), duration};
+}
+
+/*
+ * A program that wakes for each record wakes an armed reader each time, and a paced one's thread not
+ * even inside the kernel: it sleeps once an interval. Armed again, it is woken, not looking itself.
+ */
+START_TEST(forced_wakeups_of_a_stream) {
+    const int64_t latency = 10 * MILLISECOND;
+    struct stage *s = open_stage((size_t)16 << 20, 0, 0);
+    const struct sleeps armed = read_along(s, emit_forced, FORCED);
+    close_stage(s);
+    s = open_stage((size_t)16 << 20, 0, latency);
+    const struct sleeps paced = read_along(s, emit_forced, FORCED);
+    printf("%d forced wakeups, armed: %lld sleeps, paced: %lld in %lld intervals\n", FORCED,
+           (long long)armed.switches, (long long)paced.switches,
+           (long long)(paced.duration / latency));
+    ck_assert_int_lt(paced.switches, 4 * paced.duration / latency + 40);
+    ck_assert_int_lt(paced.wakeups, paced.duration / latency + 40);
+    ck_assert_int_gt(armed.switches, 10 * paced.switches);
+    ck_assert_int_gt(armed.wakeups, 10 * paced.wakeups);
+    while (is_paced(s))
+        ck_assert_int_eq(take(s, ROOM, latency), 0);
+    const struct sleeps idle = read_along(s, emit_one_forced_later, 1);
+    ck_assert_int_eq(idle.wakeups, 1);
+    ck_assert_int_lt(idle.switches, 10);
     close_stage(s);
 }
 END_TEST
@@ -919,6 +992,7 @@ int main(void) {
     add(suite, "batches", batches, 1);
     add(suite, "steady stream", steady_stream, 2);
     add(suite, "forced wakeups", forced_wakeups, 2);
+    add(suite, "forced wakeups of a stream", forced_wakeups_of_a_stream, 1);
     add(suite, "polling", polling, 6);
     add(suite, "foreign event loop", foreign_event_loop, 2);
     add(suite, "slow beside busy", slow_beside_busy, 2);
