@@ -5134,38 +5134,65 @@ static_assert(offsetof(rbcore_record, ring) == offsetof(rbcore_record, size) + 4
               "size, ring and flags are one word");
 
 /* The size, ring and flags of a record in one word: stores are what limits the loop below. */
-static inline uint64_t rest_of_record(uint32_t size, const rbc_ring *ring) {
+static inline uint64_t size_in_rest(uint32_t size) {
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? size : (uint64_t)size << 32;
+}
+
+static inline uint64_t rest_without_size(const rbc_ring *ring) {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    return (uint64_t)ring->record_flags << 48 | (uint64_t)ring->index << 32 | size;
+    return (uint64_t)ring->record_flags << 48 | (uint64_t)ring->index << 32;
 #else
-    return (uint64_t)size << 32 | (uint64_t)ring->index << 16 | ring->record_flags;
+    return (uint64_t)ring->index << 16 | ring->record_flags;
 #endif
 }
 
 /*
- * Hands out the record at `at`, which is complete and in bounds, and those after it that have the
- * very same header: at most max, and up to where the ring wraps. Returns how many.
+ * Up to here records may be handed out without a look at the wrap. And so close that the length of
+ * one that is flagged (BUSY, DISCARD) is more than what is left: one comparison finds all that is
+ * not an ordinary record.
+ */
+static inline unsigned char *end_of_ordinary(const walk *at) {
+    unsigned char *end = at->producer < at->wrap ? at->producer : at->wrap;
+    return (uint64_t)(end - at->header) < RBC_DISCARD
+               ? end
+               : at->header + (RBC_DISCARD - RBC_HEADER_SIZE);
+}
+
+/*
+ * Hands out the record at `at`, which is complete and in bounds, and those after it, at most max,
+ * until one that is not ordinary. Returns how many.
  *
  * Finding the next header needs this one's length: a chain of dependent loads, each perhaps a cache
  * miss. In a run of equal headers the next address depends on a branch, which is predicted, and not
  * on the load: the processor runs ahead. And a header that is equal as a whole needs no test of its
- * flags. Bounds are checked once for the run.
+ * flags, nor of its bounds, which are those of the run.
  */
-static inline size_t hand_out_run(const rbc_ring *self, walk *at, uint32_t length,
-                                  rbcore_record *record, size_t max) {
-    const uint64_t span = rbc_record_span(length);
-    const uint64_t rest = rest_of_record(length, self);
-    rbcore_record *const first = record, *const end = record + max;
-    unsigned char *last = at->producer - span;
-    last = last < at->wrap ? last : at->wrap - RBC_HEADER_SIZE;
-    unsigned char *header = at->header;
+static inline size_t hand_out(const rbc_ring *self, walk *at, uint32_t length,
+                              rbcore_record *record, size_t max) {
+    const uint64_t rest = rest_without_size(self);
+    rbcore_record *const first = record, *const full = record + max;
+    unsigned char *const end = end_of_ordinary(at), *header = at->header;
+    uint64_t span = 0, next = rbc_record_span(length);
     do {
-        record->data = header + RBC_HEADER_SIZE;
-        record->position = at->shift + (uintptr_t)header;
-        memcpy((unsigned char *)record + offsetof(rbcore_record, size), &rest, sizeof(rest));
-        record++;
-        header += span;
-    } while (record != end && header <= last && load_length(header) == length);
+        const uint64_t rest_of_run = rest | size_in_rest(length);
+        const unsigned char *const last = end - next;
+        span = next;
+        at->largest = span > at->largest ? span : at->largest;
+        do {
+            record->data = header + RBC_HEADER_SIZE;
+            record->position = at->shift + (uintptr_t)header;
+            memcpy((unsigned char *)record + offsetof(rbcore_record, size), &rest_of_run,
+                   sizeof(rest_of_run));
+            at->bytes += length;
+            record++;
+            header += span;
+        } while (record != full && header <= last && load_length(header) == length);
+        if (record == full || header >= end) {
+            break;
+        }
+        length = load_length(header);
+        next = rbc_record_span(length);
+    } while (next <= (uint64_t)(end - header));
     walk_to(at, header, span, self->mapping.data_size);
     return (size_t)(record - first);
 }
@@ -5188,6 +5215,8 @@ static inline size_t hand_out_span(const rbc_ring *self, walk *at, uint32_t leng
                          .count = (uint32_t)count,
                          .ring = self->index,
                          .flags = self->record_flags};
+    at->largest = span > at->largest ? span : at->largest;
+    at->bytes += (uint64_t)count * length;
     walk_to(at, header, span, self->mapping.data_size);
     return count;
 }
@@ -5245,7 +5274,6 @@ static inline __attribute__((always_inline)) rbc_scan_end walk_over(rbc_ring *se
             why = RBC_SCAN_BROKEN;
             break;
         }
-        at.largest = span > at.largest ? span : at.largest;
         if (by_spans && spans == scan->spans_left) {
             break;
         }
@@ -5253,10 +5281,9 @@ static inline __attribute__((always_inline)) rbc_scan_end walk_over(rbc_ring *se
         if (by_spans) {
             count = hand_out_span(self, &at, length, &scan->spans[spans++], left);
         } else {
-            count = hand_out_run(self, &at, length, record, left);
+            count = hand_out(self, &at, length, record, left);
             record += count;
         }
-        at.bytes += (uint64_t)count * length;
         at.tail = 0;
         left -= count;
     }
