@@ -7,6 +7,7 @@
  */
 #include "support.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
@@ -566,6 +567,45 @@ START_TEST(a_steady_stream_comes_in_batches) {
 }
 END_TEST
 
+/*
+ * What would fill the ring meanwhile bounds the interval, whatever max_latency is: at 1.3 bytes in a
+ * nanosecond this ring is full after 0.8 milliseconds.
+ */
+START_TEST(a_small_ring_does_not_wait_for_long) {
+    stage *s = open_stage((size_t)1 << 20, 0, 3600 * 1000 * MILLISECOND);
+    for (int i = 0; i < 20; i++) {
+        make_paced(s);
+        emit(s, 2, 0);
+        ck_assert_int_eq(take(s, ROOM, WATCHDOG_NS), 2);
+        give_back(s);
+    }
+    close_stage(s);
+}
+END_TEST
+
+static size_t count_threads(void) {
+    DIR *tasks = opendir("/proc/self/task");
+    ck_assert_ptr_nonnull(tasks);
+    size_t count = 0;
+    while (readdir(tasks) != NULL) {
+        count++;
+    }
+    closedir(tasks);
+    return count;
+}
+
+START_TEST(no_thread_is_hidden) {
+    size_t before = count_threads();
+    stage *s = open_stage(LARGE_RING, _i ? RBCORE_READER_RELEASE : 0, LONG);
+    let_wait(s, 2, ROOM);
+    ck_assert_uint_eq(count_threads(), before);
+    ck_assert_int_eq(take(s, ROOM, WATCHDOG_NS), 2);
+    ck_assert_uint_eq(count_threads(), before);
+    give_back(s);
+    close_stage(s);
+}
+END_TEST
+
 /* ---- Time limits, and what ends a wait ---- */
 
 START_TEST(time_limits) {
@@ -1004,6 +1044,8 @@ int main(void) {
     add(suite, a_quarter_of_the_ring_ends_the_wait, 1);
     add(suite, the_rest_of_a_batch_is_due, 1);
     add(suite, a_steady_stream_comes_in_batches, 2);
+    add(suite, a_small_ring_does_not_wait_for_long, 1);
+    add(suite, no_thread_is_hidden, 2);
     add(suite, time_limits, 1);
     add(suite, interrupt_ends_the_wait_for_a_batch, 1);
     add(suite, flush_ends_the_wait_for_a_batch, 1);
