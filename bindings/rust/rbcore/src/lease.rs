@@ -48,7 +48,7 @@ impl LeaseReader {
         let record = *self.records[..self.count].get(index)?;
         let copy = self.is_copied(record.ring).then(|| {
             // SAFETY: the record was handed out, and only its lease gives it back.
-            unsafe { shared_words(&record) }.collect()
+            unsafe { shared_words(record.data, record.size) }.collect()
         });
         Some(Lease {
             record,

@@ -199,7 +199,9 @@ impl Reader {
         let result =
             unsafe { sys::rbcore_reader_next_spans(self.raw.as_ptr(), spans, room, max, timeout) };
         self.span_count = self.check(result)?.min(room);
-        self.copy_shared_spans();
+        let spans = &mut self.spans[..self.span_count];
+        // SAFETY: the spans were just handed out.
+        unsafe { copy_shared(spans, &self.is_copied, &mut self.copies) };
         Ok(Spans::new(self))
     }
 
@@ -248,59 +250,66 @@ impl Reader {
         Ok(())
     }
 
-    /// Copies what another process may write, so that it can be lent as `&[u8]`.
+    /// Copies the records of the last batch that another process may write.
     fn copy_shared(&mut self) {
-        self.originals.clear();
-        self.copies.clear();
         let records = &mut self.records[..self.count];
-        if !records
-            .iter()
-            .any(|record| is_set(&self.is_copied, record.ring))
-        {
-            return;
+        let is_shared = |record: &sys::rbcore_record| is_set(&self.is_copied, record.ring);
+        self.originals.clear();
+        if records.iter().any(is_shared) {
+            let data = records.iter().map(|record| record.data);
+            self.originals.extend(data);
         }
-        self.originals
-            .extend(records.iter().map(|record| record.data));
-        let shared = |record: &&mut sys::rbcore_record| is_set(&self.is_copied, record.ring);
-        for record in records.iter_mut().filter(shared) {
-            // SAFETY: the record was just handed out.
-            self.copies.extend(unsafe { shared_words(record) });
-        }
-        let mut copy = self.copies.as_slice();
-        for record in records.iter_mut().filter(shared) {
-            let (words, rest) = copy.split_at(word_count(record));
-            record.data = words.as_ptr().cast();
-            copy = rest;
-        }
+        // SAFETY: the records were just handed out.
+        unsafe { copy_shared(records, &self.is_copied, &mut self.copies) };
     }
 }
 
-impl Reader {
-    /// The same for spans, headers included: they are commited as a whole, by nobody's address.
-    fn copy_shared_spans(&mut self) {
-        self.copies.clear();
-        let is_copied = &self.is_copied;
-        let shared = |span: &&mut sys::rbcore_span| is_set(is_copied, span.ring);
-        let spans = &mut self.spans[..self.span_count];
-        for span in spans.iter_mut().filter(shared) {
-            // SAFETY: the span was just handed out.
-            self.copies.extend(unsafe { shared_words(&whole(span)) });
-        }
-        let mut copy = self.copies.as_slice();
-        for span in spans.iter_mut().filter(shared) {
-            let (words, rest) = copy.split_at(word_count(&whole(span)));
-            span.data = words.as_ptr().cast();
-            copy = rest;
-        }
+/// What is lent in one piece.
+trait Piece {
+    fn ring(&self) -> u16;
+    /// Where it begins, and its bytes.
+    fn extent(&mut self) -> (&mut *const c_void, u32);
+}
+
+impl Piece for sys::rbcore_record {
+    fn ring(&self) -> u16 {
+        self.ring
+    }
+
+    fn extent(&mut self) -> (&mut *const c_void, u32) {
+        (&mut self.data, self.size)
     }
 }
 
-/// A span as one record, from the first one's data to the last one's.
-fn whole(span: &sys::rbcore_span) -> sys::rbcore_record {
-    sys::rbcore_record {
-        data: span.data,
-        size: (span.count - 1) * span.stride + span.size,
-        ..NO_RECORD
+/// With the headers in it: spans are committed as a whole, by nobody's address.
+impl Piece for sys::rbcore_span {
+    fn ring(&self) -> u16 {
+        self.ring
+    }
+
+    fn extent(&mut self) -> (&mut *const c_void, u32) {
+        (&mut self.data, (self.count - 1) * self.stride + self.size)
+    }
+}
+
+/// Copies the pieces that another process may write, so that they can be lent as `&[u8]`.
+///
+/// # Safety
+/// The pieces are handed out and were not given back.
+unsafe fn copy_shared<P: Piece>(pieces: &mut [P], is_copied: &[bool], copies: &mut Vec<u64>) {
+    let is_shared = |piece: &&mut P| is_set(is_copied, piece.ring());
+    copies.clear();
+    for piece in pieces.iter_mut().filter(is_shared) {
+        let (data, size) = piece.extent();
+        // SAFETY: as the caller says.
+        copies.extend(unsafe { shared_words(*data, size) });
+    }
+    let mut copy = copies.as_slice();
+    for piece in pieces.iter_mut().filter(is_shared) {
+        let (data, size) = piece.extent();
+        let (words, rest) = copy.split_at(word_count(size));
+        *data = words.as_ptr().cast();
+        copy = rest;
     }
 }
 
@@ -420,21 +429,19 @@ fn is_set(bits: &[bool], index: u16) -> bool {
     bits.get(usize::from(index)).copied().unwrap_or(false)
 }
 
-pub(crate) fn word_count(record: &sys::rbcore_record) -> usize {
-    (record.size as usize).div_ceil(8)
+fn word_count(size: u32) -> usize {
+    (size as usize).div_ceil(8)
 }
 
-/// The data of a record that another process may write at this moment, each word read once.
+/// The words of data that another process may write at this moment, each read once.
 ///
 /// # Safety
-/// The record is handed out and was not given back.
-pub(crate) unsafe fn shared_words(
-    record: &sys::rbcore_record,
-) -> impl Iterator<Item = u64> + use<> {
-    let data: *const u64 = record.data.cast();
+/// The data is that of a record or span that is handed out and was not given back, and its size.
+pub(crate) unsafe fn shared_words(data: *const c_void, size: u32) -> impl Iterator<Item = u64> {
+    let data: *const u64 = data.cast();
     // SAFETY: data is aligned to 8 bytes, and a record takes whole words. Volatile: the compiler must
     // not believe that what it reads stays the same.
-    (0..word_count(record)).map(move |i| unsafe { data.add(i).read_volatile() })
+    (0..word_count(size)).map(move |i| unsafe { data.add(i).read_volatile() })
 }
 
 impl<M> AsFd for Reader<M> {
