@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import rbcore
 from conftest import Ring, numbers
@@ -31,6 +32,29 @@ def test_async_for(ring: Ring, reader: rbcore.Reader) -> None:
     assert asyncio.run(both()) == list(range(100))
     stats = reader.ring_stats()
     assert stats.user_pos == stats.producer_pos
+
+
+def test_a_busy_ring(make_ring: Callable[[int], Ring]) -> None:
+    """It is read by the timer in the reader's descriptor: the event loop need not know of it."""
+    ring = make_ring(1 << 24)
+    paced = 0
+
+    async def run(reader: rbcore.Reader) -> list[int]:
+        nonlocal paced
+        seen: list[int] = []
+        ring.write(*range(20))
+        async for batch in reader:
+            seen += numbers(batch)
+            if len(seen) % 20 == 0:
+                paced += rbcore.RingFlags.PACED in reader.ring_stats().flags
+                if len(seen) == 1000:
+                    break
+                ring.write(*range(len(seen), len(seen) + 20))
+        return seen
+
+    with rbcore.Reader(ring.source, max_latency=0.01) as reader:
+        assert asyncio.run(asyncio.wait_for(run(reader), 30)) == list(range(1000))
+    assert paced > 0
 
 
 def test_others_have_their_turn(ring: Ring) -> None:

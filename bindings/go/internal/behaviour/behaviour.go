@@ -74,6 +74,7 @@ func Run(t *testing.T, newSource Maker) {
 		{"TwoReaders", twoReaders},
 		{"Latest", latest},
 		{"Many", many},
+		{"BusyRing", busyRing},
 		{"SlowProducer", slowProducer},
 		{"Batch", batch},
 		{"Spans", spans},
@@ -641,6 +642,30 @@ func many(t *testing.T, newSource Maker) {
 			must(t, <-result)
 			isEmpty(t, reader)
 		})
+	}
+}
+
+// A busy ring is read by the timer in the reader's descriptor, which ends its waits.
+func busyRing(t *testing.T, newSource Maker) {
+	source := newSource(t, 1<<24)
+	reader := open(t, source, ringbuf.WithMaxLatency(10*time.Millisecond))
+	paced := 0
+	for number := uint64(0); number < 1000; number += 20 {
+		for i := range uint64(20) {
+			produce(t, source, number+i)
+		}
+		for i := range uint64(20) {
+			readIs(t, reader, number+i)
+		}
+		must(t, reader.Commit())
+		stats, err := reader.Stats()
+		must(t, err)
+		if stats.Paced {
+			paced++
+		}
+	}
+	if paced == 0 {
+		t.Fatal("20 records at once do not make the ring busy")
 	}
 }
 

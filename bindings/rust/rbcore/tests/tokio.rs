@@ -118,6 +118,33 @@ fn one_by_one() {
     });
 }
 
+/// A busy ring is read by the timer in the reader's descriptor: the runtime need not know of it.
+#[test]
+fn busy_ring() {
+    let ring = InMemory::of_size(1 << 24);
+    let latency = Duration::from_millis(10);
+    let mut reader = Reader::builder().max_latency(latency).open().unwrap();
+    reader.add(&ring.source()).unwrap();
+    let mut paced = 0;
+    runtime().block_on(async {
+        let mut reader = AsyncReader::new(reader).unwrap();
+        for first in (0..1000).step_by(20) {
+            ring.produce_some(first, 20);
+            let mut expected = first;
+            while expected < first + 20 {
+                let batch = soon(reader.next()).await.unwrap();
+                for record in &batch {
+                    assert_eq!(sequence(record.data()), expected);
+                    expected += 1;
+                }
+                batch.commit().unwrap();
+            }
+            paced += u32::from(reader.get_ref().ring_stats(0).unwrap().is_paced);
+        }
+    });
+    assert!(paced > 0, "20 records at once do not make the ring busy");
+}
+
 #[test]
 fn cancelled_wait() {
     on_both(|ring| {

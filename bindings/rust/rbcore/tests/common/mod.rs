@@ -63,7 +63,11 @@ pub(crate) struct InMemory {
 
 impl InMemory {
     pub(crate) fn create() -> Self {
-        let ring = MemoryRing::create(RING_SIZE).unwrap();
+        Self::of_size(RING_SIZE)
+    }
+
+    pub(crate) fn of_size(bytes: usize) -> Self {
+        let ring = MemoryRing::create(bytes).unwrap();
         let producer = Producer::open(&ring).unwrap();
         Self { ring, producer }
     }
