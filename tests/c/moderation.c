@@ -583,6 +583,36 @@ START_TEST(a_small_ring_does_not_wait_for_long) {
 }
 END_TEST
 
+/* How long two records of a busy ring wait, and leave it busy. */
+static uint64_t wait_of_two(stage *s) {
+    uint64_t begin = now_ns();
+    emit(s, 2, 0);
+    ck_assert_int_eq(take(s, ROOM, WATCHDOG_NS), 2);
+    give_back(s);
+    return now_ns() - begin;
+}
+
+/* So does the rate: more than a quarter of the ring in an interval halves it, for the time being. */
+START_TEST(a_ring_that_fills_fast_does_not_wait_for_long) {
+    const size_t ring_size = (size_t)16 << 20;
+    stage *s = open_stage(ring_size, 0, LONG);
+    uint64_t usual = 0, shortened = 1;
+    for (int i = 0; !is_paced(s) || shortened > usual / 2; i++) {
+        ck_assert_int_lt(i, ATTEMPTS);
+        make_paced(s);
+        for (int bursts = 0; bursts < 3; bursts++) {
+            emit(s, ring_size / 4 / record_space(8) + 1, 0);
+            take_the_rest(s);
+        }
+        shortened = wait_of_two(s);
+        for (int more = 0; more < 4; more++) {
+            usual = wait_of_two(s);
+        }
+    }
+    close_stage(s);
+}
+END_TEST
+
 static size_t count_threads(void) {
     DIR *tasks = opendir("/proc/self/task");
     ck_assert_ptr_nonnull(tasks);
@@ -1045,6 +1075,7 @@ int main(void) {
     add(suite, the_rest_of_a_batch_is_due, 1);
     add(suite, a_steady_stream_comes_in_batches, 2);
     add(suite, a_small_ring_does_not_wait_for_long, 1);
+    add(suite, a_ring_that_fills_fast_does_not_wait_for_long, 1);
     add(suite, no_thread_is_hidden, 2);
     add(suite, time_limits, 1);
     add(suite, interrupt_ends_the_wait_for_a_batch, 1);
