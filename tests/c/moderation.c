@@ -595,21 +595,24 @@ static uint64_t wait_of_two(stage *s) {
 /* So does the rate: more than a quarter of the ring in an interval halves it, for the time being. */
 START_TEST(a_ring_that_fills_fast_does_not_wait_for_long) {
     const size_t ring_size = (size_t)16 << 20;
-    stage *s = open_stage(ring_size, 0, LONG);
     uint64_t usual = 0, shortened = 1;
-    for (int i = 0; !is_paced(s) || shortened > usual / 2; i++) {
+    for (int i = 0; shortened > usual / 4; i++) {
         ck_assert_int_lt(i, ATTEMPTS);
+        stage *s = open_stage(ring_size, 0, LONG);
         make_paced(s);
         for (int bursts = 0; bursts < 3; bursts++) {
             emit(s, ring_size / 4 / record_space(8) + 1, 0);
             take_the_rest(s);
         }
         shortened = wait_of_two(s);
-        for (int more = 0; more < 4; more++) {
-            usual = wait_of_two(s);
+        for (int more = 0; more < 3; more++) {
+            wait_of_two(s);
         }
+        usual = wait_of_two(s);
+        uint64_t again = wait_of_two(s);
+        usual = again < usual ? again : usual; /* the other one may have been held up */
+        close_stage(s);
     }
-    close_stage(s);
 }
 END_TEST
 
