@@ -281,7 +281,8 @@ static void run_bursts(size_t ring_size, uint64_t flags, int64_t max_latency, ui
     ck_assert_uint_le(self.long_waits, self.waits / 4 + 3); /* the machine may be busy */
     ck_assert_uint_eq(self.delivered, self.produced);
     ck_assert_uint_eq(stats.user_pos, stats.producer_pos);
-    if (ring_size >= 65536) {
+    /* A machine may be too slow for the others: 4 records in 50 or 100 microseconds. */
+    if (max_latency > RBCORE_MAX_LATENCY) {
         ck_assert_uint_gt(self.times_paced, 0);
     }
     if (!(flags & RBCORE_READER_POLL)) {

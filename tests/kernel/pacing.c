@@ -850,7 +850,8 @@ static void play_bursts(size_t size, uint64_t reader_flags, int64_t latency, uin
            size >> 10, (unsigned)reader_flags, (unsigned long long)s->delivered,
            (unsigned long long)s->lost, (unsigned long long)paced, (unsigned long long)armed);
     ck_assert_uint_eq(stats.lost, s->lost);
-    if (size >= 65536)
+    /* A machine may be too slow for the others: 4 records in 50 or 100 microseconds. */
+    if (latency > RBCORE_MAX_LATENCY)
         ck_assert_uint_gt(paced, 0);
     if (!(reader_flags & RBCORE_READER_POLL))
         ck_assert_uint_gt(armed, 0);
