@@ -43,9 +43,12 @@ bool rbc_pace_can_wait(const rbc_ring *ring) {
     return rbc_ring_is_paced(ring) && ring->pace.drained;
 }
 
+bool rbc_pace_is_over(const rbc_ring *ring, int64_t now_ns) {
+    return now_ns - ring->pace.since_ns >= ring->pace.interval_ns;
+}
+
 bool rbc_pace_is_due(const rbc_ring *ring, int64_t now_ns, uint64_t max) {
-    const rbc_pace *self = &ring->pace;
-    return now_ns - self->since_ns >= self->interval_ns || is_full_enough(ring, max);
+    return rbc_pace_is_over(ring, now_ns) || is_full_enough(ring, max);
 }
 
 int64_t rbc_pace_deadline(const rbc_ring *ring) {
@@ -134,7 +137,7 @@ static rbc_pace_change judge_hot(rbc_ring *ring, int64_t now_ns, uint64_t found,
 
 static rbc_pace_change judge_paced(rbc_ring *ring, int64_t now_ns, uint64_t found) {
     rbc_pace *self = &ring->pace;
-    bool is_over = now_ns - self->since_ns >= self->interval_ns;
+    bool is_over = rbc_pace_is_over(ring, now_ns);
     bool is_worth_it = found >= RBC_PACE_LEAVE;
     if (!is_worth_it && !is_over) {
         return RBC_PACE_STAYS;

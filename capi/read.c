@@ -68,6 +68,15 @@ typedef struct rbc_pass {
     bool turns_are_full;    /* a ring was left out for want of room to note its turn */
 } rbc_pass;
 
+/*
+ * Who reads a paced ring to its end by read or look ends its interval, too: else the next moderated
+ * read would find it due at once, for the few records that came since.
+ */
+static bool is_to_judge(const rbc_ring *ring, const rbc_pass *pass) {
+    return pass->is_moderated ||
+           (rbc_pace_has_timer(ring) && rbc_pace_is_over(ring, time_of(pass->what)));
+}
+
 /* The turn of one ring. Returns whether it got anywhere. */
 static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
     if (!self->is_release && rbc_turns_is_full_for(&self->turns, ring->index)) {
@@ -88,7 +97,7 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
      * A ring that has more is judged with that. One that gave nothing is judged before we park,
      * when it can be listened to again.
      */
-    if (pass->is_moderated && ring->pace.drained && pass->scan.count > before.count) {
+    if (ring->pace.drained && pass->scan.count > before.count && is_to_judge(ring, pass)) {
         change_pace(self, ring, time_of(pass->what), true);
     }
     pass->is_bounded |= end == RBC_SCAN_BOUND;

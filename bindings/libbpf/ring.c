@@ -16,7 +16,7 @@
  * ones after so many bytes, for each time costs as much as several records.
  */
 #define PIECE_PART 256
-#define PIECE_MAX 2048
+#define PIECE_MAX 16384
 
 /* ---- Life ---- */
 
@@ -37,7 +37,6 @@ static int open_reader(struct ring *self, uint32_t flags) {
         rbcore_reader_ring_stats(self->reader, 0, &stats);
     }
     self->size = stats.ring_size;
-    self->piece_start = stats.user_pos;
     self->piece_size = self->size / PIECE_PART < PIECE_MAX ? self->size / PIECE_PART : PIECE_MAX;
     self->next = self->end = 0;
     atomic_store_explicit(&self->consumer_pos, AT_COMMIT, memory_order_relaxed);
@@ -203,6 +202,7 @@ void ring_free(struct ring *self) {
 
 int ring_reopen(struct ring *self) {
     init_lock(self); /* whoever held it in the parent is not here */
+    self->entered++;
     self->epoll_fd = -1;
     if (self->libbpf != NULL) {
         return 0;
@@ -236,6 +236,7 @@ static uint64_t end_of(const rbcore_record *record) {
 
 /* Gives back what was delivered. */
 static void commit(struct ring *self, uint32_t flags) {
+    self->held = 0;
     if (is_empty(self)) {
         rbcore_reader_commit(self->reader, NULL, flags);
     } else if (self->next > 0) {
@@ -247,9 +248,6 @@ static void commit(struct ring *self, uint32_t flags) {
 static int take(struct ring *self, int result) {
     self->next = 0;
     self->end = result > 0 ? (unsigned)result : 0;
-    if (result > 0) {
-        self->piece_start = self->records[0].position;
-    }
     return result;
 }
 
@@ -263,6 +261,9 @@ static int fetch(struct ring *self) {
     int result;
     do {
         result = rbcore_reader_look(self->reader, self->records, BATCH);
+        if (result <= 0) {
+            commit(self, 0);
+        }
         if (result == 0 && is_watched(self)) {
             result = rbcore_reader_read(self->reader, self->records, BATCH);
         }
@@ -298,51 +299,63 @@ int ring_watch(struct ring *self, int epoll_fd, int index) {
 
 /* ---- Delivery ---- */
 
-/* The record before `next` was delivered. */
-static void note_delivered(struct ring *self, uint64_t end) {
-    self->delivered++;
-    self->next++;
-    if (end - self->piece_start >= self->piece_size) {
-        self->piece_start = end;
-        commit(self, 0);
+/* How many of the batch's next `most` records complete a piece, or fewer. */
+static unsigned piece_of(const struct ring *self, unsigned most) {
+    const rbcore_record *first = &self->records[self->next];
+    while (most > 1 &&
+           self->held + first[most - 1].position - first->position >= self->piece_size) {
+        most /= 2;
     }
+    return most;
 }
 
 /*
- * Hands a record to the callback. That may call us again, and then gets this record once more, as
- * from libbpf; what the inner call has delivered is not delivered again by this one.
+ * Delivers the next records of the batch, at most `most`, and counts them. What a record costs is
+ * this loop: that consumer_pos moves is all that callbacks and other threads see of it. A callback
+ * may call us again, and then gets its record once more, as from libbpf; what that inner call has
+ * delivered is not delivered again, so this one ends. Returns what the last callback did.
  */
-static int deliver_next(struct ring *self) {
-    const rbcore_record record = self->records[self->next];
-    const uint64_t before = self->delivered, end = end_of(&record);
-    void *data = (void *)(uintptr_t)record.data; /* the callback's type has no const */
-    atomic_store_explicit(&self->consumer_pos, record.position, memory_order_relaxed);
-    int result = self->handle(self->context, data, record.size);
-    if (self->delivered == before) {
-        atomic_store_explicit(&self->consumer_pos, end, memory_order_relaxed);
-        note_delivered(self, end);
+static int deliver_piece(struct ring *self, int64_t most, int64_t *count) {
+    const unsigned left = self->end - self->next;
+    const rbcore_record *const first = &self->records[self->next], *record = first;
+    const rbcore_record *const end = first + piece_of(self, left > most ? (unsigned)most : left);
+    const ring_buffer_sample_fn handle = self->handle;
+    void *const context = self->context;
+    const uint64_t entered = self->entered;
+    int result;
+    do {
+        void *data = (void *)(uintptr_t)record->data; /* the callback's type has no const */
+        atomic_store_explicit(&self->consumer_pos, record->position, memory_order_relaxed);
+        result = handle(context, data, record->size);
+        record++;
+    } while (result >= 0 && self->entered == entered && record != end);
+    *count += record - first;
+    if (self->entered == entered) {
+        const uint64_t position = end_of(record - 1);
+        self->next += (unsigned)(record - first);
+        self->held += position - first->position;
+        atomic_store_explicit(&self->consumer_pos, position, memory_order_relaxed);
     }
     return result;
 }
 
 /* Delivers the batch, and others until there is nothing. Returns as ring_deliver. */
-static int64_t deliver(struct ring *self, size_t most) {
+static int64_t deliver(struct ring *self, int64_t most) {
     int64_t count = 0;
     for (;;) {
         if (is_empty(self)) {
-            commit(self, 0);
             int found = fetch(self);
             if (found <= 0) {
                 atomic_store_explicit(&self->consumer_pos, AT_COMMIT, memory_order_relaxed);
                 return count > 0 ? count : found;
             }
         }
-        int result = deliver_next(self);
-        if (result < 0) {
-            return result;
+        int result = deliver_piece(self, most - count, &count);
+        if (result < 0 || count >= most) {
+            return result < 0 ? result : count;
         }
-        if ((size_t)++count >= most) {
-            return count;
+        if (self->held >= self->piece_size) {
+            commit(self, 0);
         }
     }
 }
@@ -352,9 +365,20 @@ static bool is_drained(const struct ring *self) {
     return atomic_load_explicit(&self->consumer_pos, memory_order_relaxed) == AT_COMMIT;
 }
 
+/* A callback calls: its record is the next one. */
+static void find_next(struct ring *self) {
+    uint64_t position = atomic_load_explicit(&self->consumer_pos, memory_order_relaxed);
+    while (!is_empty(self) && self->records[self->next].position != position) {
+        self->next++;
+    }
+}
+
 static void enter(struct ring *self) {
     pthread_mutex_lock(&self->lock);
-    self->calls++;
+    if (self->calls++ > 0) {
+        find_next(self);
+    }
+    self->entered++;
 }
 
 static int64_t leave(struct ring *self, int64_t result) {
@@ -376,7 +400,7 @@ int64_t ring_deliver(struct ring *self, size_t most) {
     if (self->libbpf != NULL) {
         return leave(self, deliver_by_libbpf(self, most));
     }
-    int64_t result = deliver(self, most);
+    int64_t result = deliver(self, most == 0 ? 1 : most > INT_MAX ? INT_MAX : (int64_t)most);
     if (!is_watched(self)) {
         commit(self, RBCORE_COMMIT_NOW); /* who waits by the map's own descriptor must not spin */
     } else if (!is_drained(self)) {

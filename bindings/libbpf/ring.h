@@ -10,8 +10,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* As many as fit the first-level cache. */
-#define BATCH 256
+/* As many as fit the first-level cache, also with the data of larger records. */
+#define BATCH 96
 
 /* Of consumer_pos: where the last commit left it. */
 #define AT_COMMIT UINT64_MAX
@@ -33,8 +33,8 @@ struct ring {
      */
     rbcore_record records[BATCH];
     unsigned next, end;
-    uint64_t delivered;            /* of all batches */
-    uint64_t piece_start;          /* up to here records were given back */
+    uint64_t entered;              /* calls that may have changed the batch */
+    uint64_t held;                 /* bytes that were delivered and not given back */
     uint64_t piece_size;           /* so many bytes are given back at once */
     _Atomic uint64_t consumer_pos; /* as libbpf's stands, which moves with each record */
     int epoll_fd; /* that waits for its descriptor, as event `index`; -1: none does */
