@@ -518,6 +518,28 @@ START_TEST(the_rest_of_a_batch_is_due) {
 }
 END_TEST
 
+/* A look that takes what max left of it begins the next interval. */
+START_TEST(a_look_ends_the_batch) {
+    stage *s = open_stage(LARGE_RING, 0, LONG);
+    int result = 1;
+    for (int i = 0; result != 0; i++) {
+        ck_assert_int_lt(i, ATTEMPTS);
+        make_paced(s);
+        emit(s, 9, 0);
+        sleep_ms(LONG / MILLISECOND);
+        ck_assert_int_eq(take(s, 8, 0), 8);
+        ck_assert_int_eq(taken(s, rbcore_reader_look(s->ring.reader, s->records, ROOM)), 1);
+        give_back(s);
+        emit(s, 1, 0);
+        result = take(s, ROOM, 0);
+        give_back(s);
+    }
+    ck_assert(is_paced(s));
+    take_the_rest(s);
+    close_stage(s);
+}
+END_TEST
+
 /* Emits from another thread: count records, one in so many nanoseconds. */
 typedef struct emitter {
     pthread_t thread;
@@ -1076,6 +1098,7 @@ int main(void) {
     add(suite, max_records_end_the_wait, 1);
     add(suite, a_quarter_of_the_ring_ends_the_wait, 1);
     add(suite, the_rest_of_a_batch_is_due, 1);
+    add(suite, a_look_ends_the_batch, 1);
     add(suite, a_steady_stream_comes_in_batches, 2);
     add(suite, a_small_ring_does_not_wait_for_long, 1);
     add(suite, a_ring_that_fills_fast_does_not_wait_for_long, 1);
