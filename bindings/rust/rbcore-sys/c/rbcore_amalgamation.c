@@ -1135,6 +1135,9 @@ bool rbc_pace_can_wait(const struct rbc_ring *ring);
 /* If so: whether it takes what is there now all the same, having room for max records. */
 bool rbc_pace_is_due(const struct rbc_ring *ring, int64_t now_ns, uint64_t max);
 
+/* Whether the interval of a paced ring is over. */
+bool rbc_pace_is_over(const struct rbc_ring *ring, int64_t now_ns);
+
 /* When the ring is due at the latest; INT64_MAX if it is armed. */
 int64_t rbc_pace_deadline(const struct rbc_ring *ring);
 
@@ -3449,9 +3452,12 @@ bool rbc_pace_can_wait(const rbc_ring *ring) {
     return rbc_ring_is_paced(ring) && ring->pace.drained;
 }
 
+bool rbc_pace_is_over(const rbc_ring *ring, int64_t now_ns) {
+    return now_ns - ring->pace.since_ns >= ring->pace.interval_ns;
+}
+
 bool rbc_pace_is_due(const rbc_ring *ring, int64_t now_ns, uint64_t max) {
-    const rbc_pace *self = &ring->pace;
-    return now_ns - self->since_ns >= self->interval_ns || is_full_enough(ring, max);
+    return rbc_pace_is_over(ring, now_ns) || is_full_enough(ring, max);
 }
 
 int64_t rbc_pace_deadline(const rbc_ring *ring) {
@@ -3540,7 +3546,7 @@ static rbc_pace_change judge_hot(rbc_ring *ring, int64_t now_ns, uint64_t found,
 
 static rbc_pace_change judge_paced(rbc_ring *ring, int64_t now_ns, uint64_t found) {
     rbc_pace *self = &ring->pace;
-    bool is_over = now_ns - self->since_ns >= self->interval_ns;
+    bool is_over = rbc_pace_is_over(ring, now_ns);
     bool is_worth_it = found >= RBC_PACE_LEAVE;
     if (!is_worth_it && !is_over) {
         return RBC_PACE_STAYS;
@@ -4414,6 +4420,15 @@ typedef struct rbc_pass {
     bool turns_are_full;    /* a ring was left out for want of room to note its turn */
 } rbc_pass;
 
+/*
+ * Who reads a paced ring to its end by read or look ends its interval, too: else the next moderated
+ * read would find it due at once, for the few records that came since.
+ */
+static bool is_to_judge(const rbc_ring *ring, const rbc_pass *pass) {
+    return pass->is_moderated ||
+           (rbc_pace_has_timer(ring) && rbc_pace_is_over(ring, time_of(pass->what)));
+}
+
 /* The turn of one ring. Returns whether it got anywhere. */
 static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
     if (!self->is_release && rbc_turns_is_full_for(&self->turns, ring->index)) {
@@ -4434,7 +4449,7 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
      * A ring that has more is judged with that. One that gave nothing is judged before we park,
      * when it can be listened to again.
      */
-    if (pass->is_moderated && ring->pace.drained && pass->scan.count > before.count) {
+    if (ring->pace.drained && pass->scan.count > before.count && is_to_judge(ring, pass)) {
         change_pace(self, ring, time_of(pass->what), true);
     }
     pass->is_bounded |= end == RBC_SCAN_BOUND;
