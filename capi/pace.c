@@ -43,12 +43,12 @@ bool rbc_pace_can_wait(const rbc_ring *ring) {
     return rbc_ring_is_paced(ring) && ring->pace.drained;
 }
 
-bool rbc_pace_is_over(const rbc_ring *ring, int64_t now_ns) {
-    return now_ns - ring->pace.since_ns >= ring->pace.interval_ns;
+static bool is_over(const rbc_pace *self, int64_t now_ns) {
+    return now_ns - self->since_ns >= self->interval_ns;
 }
 
 bool rbc_pace_is_due(const rbc_ring *ring, int64_t now_ns, uint64_t max) {
-    return rbc_pace_is_over(ring, now_ns) || is_full_enough(ring, max);
+    return is_over(&ring->pace, now_ns) || is_full_enough(ring, max);
 }
 
 int64_t rbc_pace_deadline(const rbc_ring *ring) {
@@ -137,9 +137,8 @@ static rbc_pace_change judge_hot(rbc_ring *ring, int64_t now_ns, uint64_t found,
 
 static rbc_pace_change judge_paced(rbc_ring *ring, int64_t now_ns, uint64_t found) {
     rbc_pace *self = &ring->pace;
-    bool is_over = rbc_pace_is_over(ring, now_ns);
     bool is_worth_it = found >= RBC_PACE_LEAVE;
-    if (!is_worth_it && !is_over) {
+    if (!is_worth_it && !is_over(self, now_ns)) {
         return RBC_PACE_STAYS;
     }
     adapt(ring, rbc_get(&ring->read_pos) - self->bytes_at);
@@ -148,8 +147,17 @@ static rbc_pace_change judge_paced(rbc_ring *ring, int64_t now_ns, uint64_t foun
     return self->always || (is_worth_it && is_safe) ? RBC_PACE_STAYS : RBC_PACE_ARMS;
 }
 
+/* Records and discarded ones, since the interval began. */
+static uint64_t found_in(const rbc_ring *ring) {
+    return passed(ring) - ring->pace.passed_at;
+}
+
+bool rbc_pace_is_worth_it(const rbc_ring *ring, int64_t now_ns) {
+    return is_over(&ring->pace, now_ns) && found_in(ring) >= RBC_PACE_LEAVE;
+}
+
 rbc_pace_change rbc_pace_judge(rbc_ring *ring, int64_t now_ns, bool is_moderated) {
-    uint64_t found = passed(ring) - ring->pace.passed_at;
+    uint64_t found = found_in(ring);
     if (!rbc_ring_is_paced(ring)) {
         return judge_armed(ring, now_ns, found, is_moderated);
     }

@@ -58,8 +58,8 @@ bool rbc_pace_can_wait(const struct rbc_ring *ring);
 /* If so: whether it takes what is there now all the same, having room for max records. */
 bool rbc_pace_is_due(const struct rbc_ring *ring, int64_t now_ns, uint64_t max);
 
-/* Whether the interval of a paced ring is over. */
-bool rbc_pace_is_over(const struct rbc_ring *ring, int64_t now_ns);
+/* Whether the interval of a ring that is paced is over, and found enough to be worth another. */
+bool rbc_pace_is_worth_it(const struct rbc_ring *ring, int64_t now_ns);
 
 /* When the ring is due at the latest; INT64_MAX if it is armed. */
 int64_t rbc_pace_deadline(const struct rbc_ring *ring);

@@ -70,11 +70,12 @@ typedef struct rbc_pass {
 
 /*
  * Who reads a paced ring to its end by read or look ends its interval, too: else the next moderated
- * read would find it due at once, for the few records that came since.
+ * read would find it due at once, for the few records that came since. An interval that was not
+ * worth it is judged before we park.
  */
 static bool is_to_judge(const rbc_ring *ring, const rbc_pass *pass) {
     return pass->is_moderated ||
-           (rbc_pace_has_timer(ring) && rbc_pace_is_over(ring, time_of(pass->what)));
+           (rbc_pace_has_timer(ring) && rbc_pace_is_worth_it(ring, time_of(pass->what)));
 }
 
 /* The turn of one ring. Returns whether it got anywhere. */
