@@ -1135,8 +1135,8 @@ bool rbc_pace_can_wait(const struct rbc_ring *ring);
 /* If so: whether it takes what is there now all the same, having room for max records. */
 bool rbc_pace_is_due(const struct rbc_ring *ring, int64_t now_ns, uint64_t max);
 
-/* Whether the interval of a paced ring is over. */
-bool rbc_pace_is_over(const struct rbc_ring *ring, int64_t now_ns);
+/* Whether the interval of a ring that is paced is over, and found enough to be worth another. */
+bool rbc_pace_is_worth_it(const struct rbc_ring *ring, int64_t now_ns);
 
 /* When the ring is due at the latest; INT64_MAX if it is armed. */
 int64_t rbc_pace_deadline(const struct rbc_ring *ring);
@@ -3452,12 +3452,12 @@ bool rbc_pace_can_wait(const rbc_ring *ring) {
     return rbc_ring_is_paced(ring) && ring->pace.drained;
 }
 
-bool rbc_pace_is_over(const rbc_ring *ring, int64_t now_ns) {
-    return now_ns - ring->pace.since_ns >= ring->pace.interval_ns;
+static bool is_over(const rbc_pace *self, int64_t now_ns) {
+    return now_ns - self->since_ns >= self->interval_ns;
 }
 
 bool rbc_pace_is_due(const rbc_ring *ring, int64_t now_ns, uint64_t max) {
-    return rbc_pace_is_over(ring, now_ns) || is_full_enough(ring, max);
+    return is_over(&ring->pace, now_ns) || is_full_enough(ring, max);
 }
 
 int64_t rbc_pace_deadline(const rbc_ring *ring) {
@@ -3546,9 +3546,8 @@ static rbc_pace_change judge_hot(rbc_ring *ring, int64_t now_ns, uint64_t found,
 
 static rbc_pace_change judge_paced(rbc_ring *ring, int64_t now_ns, uint64_t found) {
     rbc_pace *self = &ring->pace;
-    bool is_over = rbc_pace_is_over(ring, now_ns);
     bool is_worth_it = found >= RBC_PACE_LEAVE;
-    if (!is_worth_it && !is_over) {
+    if (!is_worth_it && !is_over(self, now_ns)) {
         return RBC_PACE_STAYS;
     }
     adapt(ring, rbc_get(&ring->read_pos) - self->bytes_at);
@@ -3557,8 +3556,17 @@ static rbc_pace_change judge_paced(rbc_ring *ring, int64_t now_ns, uint64_t foun
     return self->always || (is_worth_it && is_safe) ? RBC_PACE_STAYS : RBC_PACE_ARMS;
 }
 
+/* Records and discarded ones, since the interval began. */
+static uint64_t found_in(const rbc_ring *ring) {
+    return passed(ring) - ring->pace.passed_at;
+}
+
+bool rbc_pace_is_worth_it(const rbc_ring *ring, int64_t now_ns) {
+    return is_over(&ring->pace, now_ns) && found_in(ring) >= RBC_PACE_LEAVE;
+}
+
 rbc_pace_change rbc_pace_judge(rbc_ring *ring, int64_t now_ns, bool is_moderated) {
-    uint64_t found = passed(ring) - ring->pace.passed_at;
+    uint64_t found = found_in(ring);
     if (!rbc_ring_is_paced(ring)) {
         return judge_armed(ring, now_ns, found, is_moderated);
     }
@@ -4422,11 +4430,12 @@ typedef struct rbc_pass {
 
 /*
  * Who reads a paced ring to its end by read or look ends its interval, too: else the next moderated
- * read would find it due at once, for the few records that came since.
+ * read would find it due at once, for the few records that came since. An interval that was not
+ * worth it is judged before we park.
  */
 static bool is_to_judge(const rbc_ring *ring, const rbc_pass *pass) {
     return pass->is_moderated ||
-           (rbc_pace_has_timer(ring) && rbc_pace_is_over(ring, time_of(pass->what)));
+           (rbc_pace_has_timer(ring) && rbc_pace_is_worth_it(ring, time_of(pass->what)));
 }
 
 /* The turn of one ring. Returns whether it got anywhere. */
