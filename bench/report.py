@@ -29,6 +29,7 @@ BUFFER_COLUMNS = (
     *("delivered/s", "lost %", "consumer CPU ns", "producer CPU ns"),
     *("p50 us", "p99 us", "buffers"),
 )
+LATENCY_COLUMNS = ("consumer CPU ns", "producer CPU ns", "p50 us", "p99 us")
 ORDER_COLUMNS = ("delivered/s", "lost %", "out of order", "older by us")
 
 
@@ -58,6 +59,10 @@ def buffer_tables(found: Sequence[Measurement]) -> str:
     )
 
 
+def latency_table(found: Sequence[Measurement]) -> str:
+    return result_table(found, LATENCY_COLUMNS)
+
+
 def short_comparison(found: Sequence[Measurement]) -> str:
     """Of the readers that everybody can be, without the latencies."""
     readers = [m for m in found if not named(m.reader).is_limit]
@@ -80,6 +85,7 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
     "readers": lambda directory: shown(directory, "readers", reader_table),
     "bursts": lambda directory: shown(directory, "bursts", burst_table),
     "buffers": lambda directory: shown(directory, "buffers", buffer_tables),
+    "latencies": lambda directory: shown(directory, "latencies", latency_table),
     "scan": lambda directory: figure_table(figures(directory, "scan")),
     "user_ring": lambda directory: figure_table(figures(directory, "user_ring")),
     "model": lambda _: model_table(),
