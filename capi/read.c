@@ -35,6 +35,7 @@ typedef struct rbc_look {
     size_t max_spans;
     size_t max;        /* records */
     bool is_moderated; /* leaves in a paced ring what is not due yet */
+    uint64_t discards; /* passed before; for RBCORE_READER_RETURN_ON_DISCARDS */
     int64_t now;       /* the time, read once for what is done without waiting; 0: not yet */
 } rbc_look;
 
@@ -352,6 +353,11 @@ static int block(rbcore_reader *self, int64_t left) {
     return error != 0 ? rbc_reader_fail(self, error, "a signal was caught") : 0;
 }
 
+/* Whether looks that found no record are over all the same. */
+static bool ends_for_discards(const rbcore_reader *self, const rbc_look *what) {
+    return self->ends_for_discards && rbc_get(&self->discards) != what->discards;
+}
+
 /* Looks, waits and looks again, until there is something or the deadline has passed. */
 static int look_until(rbcore_reader *self, rbc_look *what, int64_t deadline) {
     int result = 0;
@@ -359,6 +365,9 @@ static int look_until(rbcore_reader *self, rbc_look *what, int64_t deadline) {
         result = look_parked(self, what);
         what->now = result == -EAGAIN || deadline != INT64_MAX ? rbc_now_ns() : what->now;
         int64_t left = deadline == INT64_MAX ? INT64_MAX : deadline - what->now;
+        if (result == 0 && ends_for_discards(self, what)) {
+            left = 0;
+        }
         if (left <= 0 && (result == 0 || result == -EAGAIN)) {
             return result != 0 ? result : look_and_arm(self, what);
         }
@@ -378,6 +387,7 @@ static int next(rbcore_reader *self, rbc_look *what, int64_t timeout_ns) {
         return rbc_reader_fail(self, -EINVAL, "the timeout is negative");
     }
     what->is_moderated = true;
+    what->discards = rbc_get(&self->discards);
     int result = look(self, what);
     if (result != 0 && result != -EAGAIN) {
         return result;

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KNOWN_FLAGS ((uint64_t)(RBCORE_READER_RELEASE | RBCORE_READER_POLL))
+#define KNOWN_FLAGS                                                                                \
+    ((uint64_t)(RBCORE_READER_RELEASE | RBCORE_READER_POLL | RBCORE_READER_RETURN_ON_DISCARDS))
 
 static const rbcore_reader_options defaults = RBCORE_READER_OPTIONS_INIT;
 
@@ -52,6 +53,7 @@ int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) 
     }
     self->is_release = options.flags & RBCORE_READER_RELEASE;
     self->is_polling = polls;
+    self->ends_for_discards = options.flags & RBCORE_READER_RETURN_ON_DISCARDS;
     self->max_latency_ns = options.max_latency_ns;
     self->can_pace = polls || options.max_latency_ns >= RBC_PACE_SHORTEST_NS;
     atomic_init(&self->refs, 1);

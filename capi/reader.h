@@ -20,12 +20,13 @@
 /* What each read touches comes first: after an idle time every cache line is a miss. */
 struct rbcore_reader {
     rbc_birthplace birthplace;
-    atomic_uint asked;    /* RBC_ASKED_ bits */
-    bool is_release;      /* opened with RBCORE_READER_RELEASE */
-    bool is_polling;      /* opened with RBCORE_READER_POLL */
-    bool can_pace;        /* max_latency_ns is long enough */
-    bool is_flushing;     /* a flush was noticed and is not complete */
-    bool has_memory_ring; /* or had one */
+    atomic_uint asked;      /* RBC_ASKED_ bits */
+    bool is_release;        /* opened with RBCORE_READER_RELEASE */
+    bool is_polling;        /* opened with RBCORE_READER_POLL */
+    bool ends_for_discards; /* opened with RBCORE_READER_RETURN_ON_DISCARDS */
+    bool can_pace;          /* max_latency_ns is long enough */
+    bool is_flushing;       /* a flush was noticed and is not complete */
+    bool has_memory_ring;   /* or had one */
     unsigned ring_count;
     unsigned paced_count; /* of them */
     unsigned next_turn;   /* which of them comes first in the next read */

@@ -22,6 +22,7 @@
 
 static int open_reader(struct ring *self, uint32_t flags) {
     rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
+    options.flags = RBCORE_READER_RETURN_ON_DISCARDS; /* as libbpf's poll */
     options.max_latency_ns = setting_max_latency_ns();
     int error = rbcore_reader_open(&self->reader, &options);
     if (error != 0) {
@@ -408,6 +409,14 @@ int64_t ring_deliver(struct ring *self, size_t most) {
         arm(self);
     }
     return leave(self, result);
+}
+
+uint64_t ring_discards(const struct ring *self) {
+    rbcore_reader_stats stats = RBCORE_READER_STATS_INIT;
+    if (self->reader != NULL) {
+        rbcore_reader_stats_get(self->reader, &stats);
+    }
+    return stats.discards;
 }
 
 /* Waits until the batch has something. Returns 1, or 0 or a negative errno: it has not. */

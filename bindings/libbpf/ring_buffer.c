@@ -233,11 +233,23 @@ static int64_t wait_once(struct ring_buffer *self, int timeout_ms) {
     return total;
 }
 
-/* By the epoll. A reader's descriptor becomes readable also for what turns out to be nothing. */
+static uint64_t discards(const struct ring_buffer *self) {
+    uint64_t sum = 0;
+    for (int i = 0; i < self->count; i++) {
+        sum += ring_discards(self->rings[i]);
+    }
+    return sum;
+}
+
+/*
+ * By the epoll. A reader's descriptor becomes readable also for what turns out to be nothing; but for
+ * discarded records alone libbpf's poll returns.
+ */
 static int64_t poll_watched(struct ring_buffer *self, int timeout_ms) {
     const int64_t deadline = now_ms() + timeout_ms;
+    const uint64_t before = discards(self);
     int64_t left = timeout_ms, result = self->is_watched ? 0 : watch(self);
-    while (result == 0) {
+    while (result == 0 && discards(self) == before) {
         result = wait_once(self, timeout_ms < 0 ? -1 : (int)left);
         left = deadline - now_ms();
         if (result == 0 && timeout_ms >= 0 && left <= 0) {

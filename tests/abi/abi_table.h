@@ -109,6 +109,7 @@
     CONSTANT(RINGS_MAX, 1024)                                                                      \
     CONSTANT(READER_RELEASE, 1)                                                                    \
     CONSTANT(READER_POLL, 2)                                                                       \
+    CONSTANT(READER_RETURN_ON_DISCARDS, 4)                                                         \
     CONSTANT(MAX_LATENCY, 100000)                                                                  \
     CONSTANT(RECORD_COPIED, 1)                                                                     \
     CONSTANT(SNAPSHOT_CONSUME, 1)                                                                  \

@@ -71,7 +71,7 @@ START_TEST(options) {
     rbcore_reader *reader;
     rbcore_reader_options o = RBCORE_READER_OPTIONS_INIT;
     ck_assert_int_eq(rbcore_reader_open(NULL, &o), -EINVAL);
-    o.flags = 4;
+    o.flags = 8;
     ck_assert_int_eq(rbcore_reader_open(&reader, &o), -EINVAL);
     o.flags = RBCORE_READER_POLL;
     o.max_latency_ns = 0;

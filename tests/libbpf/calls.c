@@ -116,6 +116,9 @@ START_TEST(discards) {
     emit_some(ring, 1);
     emit_discard(ring, 500, 0);
     CALL(ring_buffer__poll(rb, 100));
+    /* Nothing to deliver, but it returns: a hang, if not. */
+    emit_discard(ring, 8, 0);
+    CALL(ring_buffer__poll(rb, -1));
     for (int i = 0; i < 20; i++)
         emit_discard(ring, 100, 0);
     CALL(ring_buffer__consume(rb));
@@ -124,6 +127,23 @@ START_TEST(discards) {
     CALL(ring_buffer__poll(rb, 100));
     ring_buffer__free(rb);
     produce__destroy(ring);
+}
+END_TEST
+
+START_TEST(discards_of_two) {
+    struct sink a = {.name = "a"}, b = {.name = "b"};
+    struct produce *first = load_ring(pages(1)), *second = load_ring(pages(1));
+    struct ring_buffer *rb = open_sink(first, &a);
+    CALL(ring_buffer__add(rb, ring_fd(second), on_record, &b));
+    for (int i = 0; i < 3; i++) {
+        emit_discard(i % 2 ? second : first, 8, 0);
+        CALL(ring_buffer__poll(rb, -1));
+    }
+    emit_some(second, 1);
+    CALL(ring_buffer__poll(rb, -1));
+    ring_buffer__free(rb);
+    produce__destroy(second);
+    produce__destroy(first);
 }
 END_TEST
 
@@ -869,6 +889,7 @@ static const struct scenario {
     {"callback_errors", &callback_errors, 0},
     {"what_is_left", &what_is_left, 0},
     {"discards", &discards, 0},
+    {"discards_of_two", &discards_of_two, 0},
     {"flags", &flags, 0},
     {"space", &space, 0},
     {"several", &several, 0},
