@@ -153,12 +153,18 @@ typedef struct rbcore_reader rbcore_reader;
  */
 #define RBCORE_READER_POLL UINT32_C(2)
 
+/*
+ * Has rbcore_reader_next return 0 early where it found nothing but discarded records: for who stands
+ * in for a reader that returns for each wakeup, whatever it was for.
+ */
+#define RBCORE_READER_RETURN_ON_DISCARDS UINT32_C(4)
+
 /* The default of max_latency_ns. */
 #define RBCORE_MAX_LATENCY INT64_C(100000)
 
 typedef struct rbcore_reader_options {
-    size_t size;            /* of this struct */
-    uint64_t flags;         /* RBCORE_READER_RELEASE; default 0: given back in order, by commit */
+    size_t size;    /* of this struct */
+    uint64_t flags; /* RBCORE_READER_RELEASE, ...; default 0: given back in order, by commit */
     int64_t max_latency_ns; /* see rbcore_reader_next; 0: every record wakes an idle reader */
 } rbcore_reader_options;
 
@@ -338,7 +344,8 @@ RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, s
  * that double up to 10 milliseconds. And a reader of memory rings looks every 100 milliseconds, for
  * records that a killed producer left unfinished. Before Linux 5.11 waits are rounded up to
  * milliseconds.
- *   0           the time is up and nothing is due; the next wakeup is armed;
+ *   0           the time is up and nothing is due (or with RBCORE_READER_RETURN_ON_DISCARDS earlier,
+ *               where it passed discarded records and found no others); the next wakeup is armed;
  *   -EINTR      a signal was caught; nothing was lost, call again;
  *   -EAGAIN     the time is up and the bound on discarded records was reached;
  *   -EINVAL     max is 0, or timeout_ns is negative and not RBCORE_FOREVER;

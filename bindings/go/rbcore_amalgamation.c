@@ -165,12 +165,18 @@ typedef struct rbcore_reader rbcore_reader;
  */
 #define RBCORE_READER_POLL UINT32_C(2)
 
+/*
+ * Has rbcore_reader_next return 0 early where it found nothing but discarded records: for who stands
+ * in for a reader that returns for each wakeup, whatever it was for.
+ */
+#define RBCORE_READER_RETURN_ON_DISCARDS UINT32_C(4)
+
 /* The default of max_latency_ns. */
 #define RBCORE_MAX_LATENCY INT64_C(100000)
 
 typedef struct rbcore_reader_options {
-    size_t size;            /* of this struct */
-    uint64_t flags;         /* RBCORE_READER_RELEASE; default 0: given back in order, by commit */
+    size_t size;    /* of this struct */
+    uint64_t flags; /* RBCORE_READER_RELEASE, ...; default 0: given back in order, by commit */
     int64_t max_latency_ns; /* see rbcore_reader_next; 0: every record wakes an idle reader */
 } rbcore_reader_options;
 
@@ -350,7 +356,8 @@ RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, s
  * that double up to 10 milliseconds. And a reader of memory rings looks every 100 milliseconds, for
  * records that a killed producer left unfinished. Before Linux 5.11 waits are rounded up to
  * milliseconds.
- *   0           the time is up and nothing is due; the next wakeup is armed;
+ *   0           the time is up and nothing is due (or with RBCORE_READER_RETURN_ON_DISCARDS earlier,
+ *               where it passed discarded records and found no others); the next wakeup is armed;
  *   -EINTR      a signal was caught; nothing was lost, call again;
  *   -EAGAIN     the time is up and the bound on discarded records was reached;
  *   -EINVAL     max is 0, or timeout_ns is negative and not RBCORE_FOREVER;
@@ -1873,12 +1880,13 @@ bool rbc_ring_has_held(const rbc_ring *self);
 /* What each read touches comes first: after an idle time every cache line is a miss. */
 struct rbcore_reader {
     rbc_birthplace birthplace;
-    atomic_uint asked;    /* RBC_ASKED_ bits */
-    bool is_release;      /* opened with RBCORE_READER_RELEASE */
-    bool is_polling;      /* opened with RBCORE_READER_POLL */
-    bool can_pace;        /* max_latency_ns is long enough */
-    bool is_flushing;     /* a flush was noticed and is not complete */
-    bool has_memory_ring; /* or had one */
+    atomic_uint asked;      /* RBC_ASKED_ bits */
+    bool is_release;        /* opened with RBCORE_READER_RELEASE */
+    bool is_polling;        /* opened with RBCORE_READER_POLL */
+    bool ends_for_discards; /* opened with RBCORE_READER_RETURN_ON_DISCARDS */
+    bool can_pace;          /* max_latency_ns is long enough */
+    bool is_flushing;       /* a flush was noticed and is not complete */
+    bool has_memory_ring;   /* or had one */
     unsigned ring_count;
     unsigned paced_count; /* of them */
     unsigned next_turn;   /* which of them comes first in the next read */
@@ -4397,6 +4405,7 @@ typedef struct rbc_look {
     size_t max_spans;
     size_t max;        /* records */
     bool is_moderated; /* leaves in a paced ring what is not due yet */
+    uint64_t discards; /* passed before; for RBCORE_READER_RETURN_ON_DISCARDS */
     int64_t now;       /* the time, read once for what is done without waiting; 0: not yet */
 } rbc_look;
 
@@ -4714,6 +4723,11 @@ static int block(rbcore_reader *self, int64_t left) {
     return error != 0 ? rbc_reader_fail(self, error, "a signal was caught") : 0;
 }
 
+/* Whether looks that found no record are over all the same. */
+static bool ends_for_discards(const rbcore_reader *self, const rbc_look *what) {
+    return self->ends_for_discards && rbc_get(&self->discards) != what->discards;
+}
+
 /* Looks, waits and looks again, until there is something or the deadline has passed. */
 static int look_until(rbcore_reader *self, rbc_look *what, int64_t deadline) {
     int result = 0;
@@ -4721,6 +4735,9 @@ static int look_until(rbcore_reader *self, rbc_look *what, int64_t deadline) {
         result = look_parked(self, what);
         what->now = result == -EAGAIN || deadline != INT64_MAX ? rbc_now_ns() : what->now;
         int64_t left = deadline == INT64_MAX ? INT64_MAX : deadline - what->now;
+        if (result == 0 && ends_for_discards(self, what)) {
+            left = 0;
+        }
         if (left <= 0 && (result == 0 || result == -EAGAIN)) {
             return result != 0 ? result : look_and_arm(self, what);
         }
@@ -4740,6 +4757,7 @@ static int next(rbcore_reader *self, rbc_look *what, int64_t timeout_ns) {
         return rbc_reader_fail(self, -EINVAL, "the timeout is negative");
     }
     what->is_moderated = true;
+    what->discards = rbc_get(&self->discards);
     int result = look(self, what);
     if (result != 0 && result != -EAGAIN) {
         return result;
@@ -4776,7 +4794,8 @@ int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans, size_t max
 
 /* ==== capi/reader.c ==== */
 #define defaults defaults_in_reader
-#define KNOWN_FLAGS ((uint64_t)(RBCORE_READER_RELEASE | RBCORE_READER_POLL))
+#define KNOWN_FLAGS                                                                                \
+    ((uint64_t)(RBCORE_READER_RELEASE | RBCORE_READER_POLL | RBCORE_READER_RETURN_ON_DISCARDS))
 
 static const rbcore_reader_options defaults = RBCORE_READER_OPTIONS_INIT;
 
@@ -4819,6 +4838,7 @@ int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) 
     }
     self->is_release = options.flags & RBCORE_READER_RELEASE;
     self->is_polling = polls;
+    self->ends_for_discards = options.flags & RBCORE_READER_RETURN_ON_DISCARDS;
     self->max_latency_ns = options.max_latency_ns;
     self->can_pace = polls || options.max_latency_ns >= RBC_PACE_SHORTEST_NS;
     atomic_init(&self->refs, 1);

@@ -18,6 +18,7 @@ pub const RBCORE_SOURCE_TAP: u32 = 8;
 pub const RBCORE_RINGS_MAX: u32 = 1024;
 pub const RBCORE_READER_RELEASE: u32 = 1;
 pub const RBCORE_READER_POLL: u32 = 2;
+pub const RBCORE_READER_RETURN_ON_DISCARDS: u32 = 4;
 pub const RBCORE_MAX_LATENCY: u32 = 100000;
 pub const RBCORE_RECORD_COPIED: u32 = 1;
 pub const RBCORE_RECORD_LOST_BEFORE: u32 = 2;
@@ -153,7 +154,7 @@ pub struct rbcore_reader {
 pub struct rbcore_reader_options {
     /// of this struct
     pub size: usize,
-    /// RBCORE_READER_RELEASE; default 0: given back in order, by commit
+    /// RBCORE_READER_RELEASE, ...; default 0: given back in order, by commit
     pub flags: u64,
     /// see rbcore_reader_next; 0: every record wakes an idle reader
     pub max_latency_ns: i64,
@@ -387,7 +388,8 @@ unsafe extern "C" {
  that double up to 10 milliseconds. And a reader of memory rings looks every 100 milliseconds, for
  records that a killed producer left unfinished. Before Linux 5.11 waits are rounded up to
  milliseconds.
-   0           the time is up and nothing is due; the next wakeup is armed;
+   0           the time is up and nothing is due (or with RBCORE_READER_RETURN_ON_DISCARDS earlier,
+               where it passed discarded records and found no others); the next wakeup is armed;
    -EINTR      a signal was caught; nothing was lost, call again;
    -EAGAIN     the time is up and the bound on discarded records was reached;
    -EINVAL     max is 0, or timeout_ns is negative and not RBCORE_FOREVER;
