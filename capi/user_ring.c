@@ -73,12 +73,12 @@ static inline int find_room(rbc_user_ring *self, uint64_t producer, uint64_t spa
     return rbc_user_ring_has_room(self, producer, span) ? 0 : look_for_room(self, producer, span);
 }
 
-int rbc_user_ring_reserve_slowly(rbc_user_ring *self, void **data, uint32_t size) {
+int rbc_user_ring_reserve_slowly(rbc_user_ring *self, void **data, size_t size) {
     take_lock(self);
     uint64_t producer = rbc_user_ring_producer_pos(self);
-    int error = find_room(self, producer, rbc_record_span(size));
+    int error = find_room(self, producer, rbc_record_span((uint32_t)size));
     if (error == 0) {
-        *data = rbc_user_ring_begin(self, producer, size);
+        *data = rbc_user_ring_begin(self, producer, (uint32_t)size);
     }
     rbc_user_ring_drop_lock(self);
     return error;
@@ -99,12 +99,7 @@ static int append(rbc_user_ring *self, uint64_t *end, const rbcore_slice *slice)
     if (error != 0) {
         return error;
     }
-    rbc_header *header = rbc_header_at(&self->mapping, *end);
-    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
-    atomic_store_explicit(&header->length, (uint32_t)slice->size, memory_order_relaxed);
-    if (slice->size != 0) {
-        memcpy(header + 1, slice->data, slice->size);
-    }
+    rbc_user_ring_write(self, *end, slice->data, slice->size);
     *end += span;
     return 0;
 }
@@ -123,6 +118,11 @@ int rbc_user_ring_output_batch(rbc_user_ring *self, const rbcore_slice *slices, 
     }
     rbc_user_ring_drop_lock(self);
     return done > 0 ? (int)done : error;
+}
+
+int rbc_user_ring_output_slowly(rbc_user_ring *self, const void *data, size_t size) {
+    int written = rbc_user_ring_output_batch(self, &(rbcore_slice){data, size}, 1);
+    return written < 0 ? written : 0;
 }
 
 /* ---- Waiting for room ---- */

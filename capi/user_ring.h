@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef struct rbc_user_ring {
     rbc_mapping mapping;
@@ -48,9 +49,11 @@ void rbc_user_ring_close(rbc_user_ring *self);
 /* Waits until the monotonic clock shows deadline_ns. */
 int rbc_user_ring_reserve_wait(rbc_user_ring *self, void **data, size_t size, int64_t deadline_ns);
 
-/* For whoever finds the lock taken, or has to look for room. */
+/* For whoever finds the lock taken, or has to look for room: the size is not too large. */
 __attribute__((cold)) int rbc_user_ring_reserve_slowly(rbc_user_ring *self, void **data,
-                                                       uint32_t size);
+                                                       size_t size);
+__attribute__((cold)) int rbc_user_ring_output_slowly(rbc_user_ring *self, const void *data,
+                                                      size_t size);
 
 int rbc_user_ring_output_batch(rbc_user_ring *self, const rbcore_slice *slices, size_t count);
 
@@ -114,7 +117,53 @@ static inline int rbc_user_ring_reserve(rbc_user_ring *self, void **data, size_t
         }
         rbc_user_ring_drop_lock(self);
     }
-    return rbc_user_ring_reserve_slowly(self, data, (uint32_t)size);
+    return rbc_user_ring_reserve_slowly(self, data, size);
+}
+
+/* Up to here a call of memcpy() takes longer, and waits for the narrow stores that its wide loads
+ * find on their way to the cache: a record is usually written just before. */
+#define RBC_COPY_BY_WORDS 32
+
+/* data may be NULL where size is 0. */
+static inline void rbc_user_ring_copy(unsigned char *to, const unsigned char *data, size_t size) {
+    size_t by_words = size <= RBC_COPY_BY_WORDS ? size & ~(sizeof(uint64_t) - 1) : 0;
+    for (size_t i = 0; i < by_words; i += sizeof(uint64_t)) {
+        uint64_t word;
+        memcpy(&word, data + i, sizeof(word));
+        /* Atomic, so that no compiler makes a memcpy() of the loop. */
+        atomic_store_explicit((_Atomic uint64_t *)(void *)(to + i), word, memory_order_relaxed);
+    }
+    if (by_words < size) {
+        memcpy(to + by_words, data + by_words, size - by_words);
+    }
+}
+
+/* Writes a record that is never BUSY behind the producer's position: the kernel sees it when that
+ * is moved. */
+static inline void rbc_user_ring_write(const rbc_user_ring *self, uint64_t position,
+                                       const void *data, size_t size) {
+    rbc_header *header = rbc_header_at(&self->mapping, position);
+    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
+    atomic_store_explicit(&header->length, (uint32_t)size, memory_order_relaxed);
+    rbc_user_ring_copy((unsigned char *)(header + 1), data, size);
+}
+
+static inline int rbc_user_ring_output(rbc_user_ring *self, const void *data, size_t size) {
+    if (size > self->size_max) {
+        return -EMSGSIZE;
+    }
+    if (rbc_user_ring_try_lock(self)) {
+        uint64_t producer = rbc_user_ring_producer_pos(self);
+        uint64_t span = rbc_record_span((uint32_t)size);
+        if (rbc_user_ring_has_room(self, producer, span)) {
+            rbc_user_ring_write(self, producer, data, size);
+            rbc_user_ring_set_producer_pos(self, producer + span);
+            rbc_user_ring_drop_lock(self);
+            return 0;
+        }
+        rbc_user_ring_drop_lock(self);
+    }
+    return rbc_user_ring_output_slowly(self, data, size);
 }
 
 static inline int rbc_user_ring_finish(rbc_user_ring *self, void *data, uint32_t discard) {
