@@ -61,6 +61,40 @@ START_TEST(the_layout) {
 }
 END_TEST
 
+/* Alone and in a batch, each byte and none beyond: small ones are copied in another way. */
+START_TEST(outputs_of_each_size) {
+    struct user user = open_user(pages(1), pages(1));
+    struct positions at = map_positions(&user);
+    const unsigned char *ring =
+        mmap(NULL, 3 * pages(1), PROT_READ, MAP_SHARED, user_fd(&user), (off_t)pages(1));
+    ck_assert_ptr_ne(ring, MAP_FAILED);
+    for (uint32_t size = 0; size < 80; size++) {
+        unsigned char *bytes = malloc(size + 1); /* a byte from an address that is not aligned */
+        for (uint32_t i = 0; i < size; i++)
+            bytes[i + 1] = (unsigned char)(size + i);
+        rbcore_slice slice = {.data = bytes + 1, .size = size};
+        for (int batch = 0; batch < 2; batch++) {
+            uint64_t offset = pages(1) + *at.producer % pages(1);
+            uint32_t length;
+            if (batch)
+                ck_assert_int_eq(rbcore_producer_output_batch(user.producer, &slice, 1, 0), 1);
+            else
+                ck_assert_int_eq(rbcore_producer_output(user.producer, bytes + 1, size, 0), 0);
+            memcpy(&length, ring + offset, sizeof(length));
+            ck_assert_uint_eq(length, size);
+            ck_assert_mem_eq(ring + offset + 8, bytes + 1, size);
+            ck_assert_uint_eq((pages(1) + *at.producer - offset) % pages(1), room_of(size));
+        }
+        ck_assert_int_eq(drain(&user), 2);
+        rbcore_record records[2];
+        ck_assert_int_eq(rbcore_reader_read(user.reader, records, 2), 2);
+        ck_assert_int_eq(rbcore_reader_commit(user.reader, NULL, 0), 0);
+        free(bytes);
+    }
+    close_user(&user);
+}
+END_TEST
+
 START_TEST(empty_and_tiny_records) {
     struct user user = open_user(pages(1), pages(1));
     const unsigned char bytes[SMALL] = {200, 201};
@@ -559,6 +593,7 @@ int main(void) {
     Suite *suite = suite_create("user ring");
     add_test(suite, "in order", what_is_submitted_is_drained_in_order);
     add_test(suite, "the layout", the_layout);
+    add_test(suite, "outputs of each size", outputs_of_each_size);
     add_test(suite, "empty and tiny records", empty_and_tiny_records);
     add_test(suite, "a full ring", a_full_ring);
     add_test(suite, "the largest record of a small ring", the_largest_record_of_a_small_ring);
