@@ -2,6 +2,7 @@
 #include "kernel_ring.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,14 +107,38 @@ uint64_t kernel_ring_refused(const struct kernel_ring *self) {
     return self->skeleton->bss->streams[0].refused + self->skeleton->bss->streams[1].refused;
 }
 
-void pin_to_cpu(int cpu) {
+static void skip_without_cpu(int cpu, int error) {
+    fprintf(stderr, "skipped: CPU %d is not ours: %s (the benchmark needs CPUs 0 and 1)\n", cpu,
+            strerror(error));
+    exit(EXIT_SKIPPED);
+}
+
+static cpu_set_t only_cpu(int cpu) {
     cpu_set_t set;
 
     CPU_ZERO(&set);
     CPU_SET(cpu, &set);
-    if (sched_setaffinity(0, sizeof(set), &set)) {
-        fprintf(stderr, "skipped: CPU %d is not ours: %s (the benchmark needs CPUs 0 and 1)\n", cpu,
-                strerror(errno));
-        exit(EXIT_SKIPPED);
-    }
+    return set;
+}
+
+void pin_to_cpu(int cpu) {
+    cpu_set_t set = only_cpu(cpu);
+
+    if (sched_setaffinity(0, sizeof(set), &set))
+        skip_without_cpu(cpu, errno);
+}
+
+pthread_t start_on_cpu(int cpu, void *(*work)(void *context), void *context) {
+    cpu_set_t set = only_cpu(cpu);
+    pthread_attr_t attributes;
+    pthread_t thread;
+    int error;
+
+    pthread_attr_init(&attributes);
+    pthread_attr_setaffinity_np(&attributes, sizeof(set), &set);
+    error = pthread_create(&thread, &attributes, work, context);
+    pthread_attr_destroy(&attributes);
+    if (error)
+        skip_without_cpu(cpu, error);
+    return thread;
 }

@@ -3,6 +3,7 @@
 #ifndef BENCH_KERNEL_RING_H
 #define BENCH_KERNEL_RING_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -45,5 +46,9 @@ uint64_t kernel_ring_refused(const struct kernel_ring *self);
 
 /* Binds the calling thread and what it executes to one CPU; exits if that cannot be. */
 void pin_to_cpu(int cpu);
+
+/* A thread that is on that CPU from the start: in real time it could not leave that of a caller who
+ * does not sleep. Exits if that cannot be. */
+pthread_t start_on_cpu(int cpu, void *(*work)(void *context), void *context);
 
 #endif

@@ -103,7 +103,6 @@ static void measure_cost(size_t rounds, double figures[WAYS][ROUNDS_MAX]) {
 static atomic_bool stop;
 
 static void *take_now_and_then(void *context) {
-    pin_to_cpu(0);
     while (!atomic_load(&stop)) {
         take(context);
         usleep(SNAPSHOTS_APART_US);
@@ -128,10 +127,9 @@ static void measure_producer(size_t rounds, double figures[WAYS][ROUNDS_MAX]) {
     pin_to_cpu(1);
     produce(&ring);
     for (size_t round = 0; round < rounds; round++) {
-        pthread_t thread;
         figures[0][round] = produce(&ring);
         atomic_store(&stop, false);
-        check(!pthread_create(&thread, NULL, take_now_and_then, &ring), "no thread");
+        pthread_t thread = start_on_cpu(0, take_now_and_then, &ring);
         figures[1][round] = produce(&ring);
         atomic_store(&stop, true);
         pthread_join(thread, NULL);

@@ -162,7 +162,6 @@ static void drain_until(uint64_t end) {
 static atomic_bool is_over;
 
 static void *drain_meanwhile(void *unused) {
-    pin_to_cpu(1);
     while (!atomic_load(&is_over))
         drain();
     return unused;
@@ -218,7 +217,7 @@ int main(int argc, char **argv) {
     uint64_t count;
     bool meanwhile;
     int rounds;
-    pthread_t thread;
+    pthread_t thread = 0;
 
     check(argc == 5, "call it as: user_ring RECORD_SIZE RING_SIZE MEANWHILE ROUNDS");
     record_size = (uint32_t)atoi(argv[1]);
@@ -230,8 +229,8 @@ int main(int argc, char **argv) {
     pin_to_cpu(0);
     open_ring(ring_size);
     count = ring_size / ((record_size + 15) / 8 * 8) * (meanwhile ? 4 : 1);
-    if (meanwhile)
-        check(pthread_create(&thread, NULL, drain_meanwhile, NULL) == 0, "no thread");
+    if (meanwhile) /* not by a thread that has to get away first: libbpf's waiting may spin */
+        thread = start_on_cpu(1, drain_meanwhile, NULL);
     measure(0, count, meanwhile); /* touches each page for the first time */
     for (int round = 0; round < rounds; round++)
         for (size_t way = 0; way < WAYS; way++)
