@@ -24,8 +24,11 @@
 // [WithOverwrite] reads rings in overwrite mode, [WithTap] looks at a ring beside its reader, and a
 // [Snapshot] has what a ring holds at one moment.
 //
-// Records are fetched from the ring a batch at a time, and a goroutine that waits for them is parked
-// by the runtime and takes no thread.
+// Records are fetched from the ring a batch at a time. A goroutine that waits for those of an idle
+// ring is parked by the runtime and takes no thread. While records stream, a wait is a sleep of at most
+// the maximal latency ([WithMaxLatency]): where that is a millisecond or less, and GOMAXPROCS is not 1,
+// it sleeps in a call of C, which takes a thread for as long, and costs half the processor time.
+// Close, Flush, SetDeadline and a context that is done end that sleep as they end the other.
 //
 // # Platforms
 //

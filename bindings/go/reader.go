@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"os"
 	"runtime"
 	"strings"
@@ -31,6 +32,13 @@ import (
 
 // Records fetched by one call: as many as the library walks over fastest.
 const batchMax = C.RINGBUF_BATCH_MAX
+
+// How long a reader may sleep in the library, at once and until others had their turn: what can be due
+// on its thread meanwhile, such as the timer of another goroutine, comes no later than that. With a
+// larger latency what a wait costs matters less.
+const longestSleep = time.Millisecond
+
+var epoch = time.Now()
 
 // Copied records are given back with the last of a batch, and where the ring is small already when
 // they fill this part of it.
@@ -54,6 +62,13 @@ type Reader struct {
 	waitContext context.Context
 	waitMax     int
 	waitResult  error
+	fetched     uint64 // up to where
+	// While it sleeps in the library it has mu: those who want that count themselves, and wake it.
+	longestSleep time.Duration // 0: never
+	slept        time.Duration // in this way since it was scheduled last, at most
+	sleeps       atomic.Bool
+	wanted       atomic.Int32
+	deadline     atomic.Int64 // in nanoseconds after epoch; math.MaxInt64: none
 
 	file  *os.File // the library's descriptor in the runtime's netpoller
 	conn  syscall.RawConn
@@ -80,7 +95,7 @@ type Reader struct {
 	pending            uint64 // bytes handed out and not given back
 	isBorrowed         bool   // some of them without being copied: only Commit gives them back
 
-	// life is held by Release instead of mu, so that it need not wait.
+	// life is held instead of mu by what any thread may call, so that it need not wait.
 	life sync.RWMutex
 	core *C.rbcore_reader // nil when freed: written under both locks
 }
@@ -120,6 +135,7 @@ func NewReader(ring Ring, opts ...Option) (*Reader, error) {
 		isRelease: o.release,
 		isCopied:  o.overwrite || o.tap,
 	}
+	r.deadline.Store(math.MaxInt64)
 	if err := r.open(ring, &o); err != nil {
 		if r.file != nil {
 			r.file.Close()
@@ -142,6 +158,10 @@ func (r *Reader) open(ring Ring, o *options) error {
 	}
 	if o.maxLatency >= 0 {
 		options.max_latency_ns = C.int64_t(o.maxLatency)
+	}
+	latency := time.Duration(options.max_latency_ns)
+	if latency <= longestSleep && runtime.GOMAXPROCS(0) > 1 {
+		r.longestSleep = latency
 	}
 	var core *C.rbcore_reader
 	if result := C.rbcore_reader_open(&core, &options); result < 0 {
@@ -258,8 +278,9 @@ func (r *Reader) failure(what string, result C.int) error {
 
 // ---- Fetching ----
 
-// fetch gets a batch in place of the one that was handed out, if there is one. Called with mu.
-func (r *Reader) fetch(most int, strict bool) error {
+// fetch gets a batch in place of the one that was handed out, if there is one, and may sleep until
+// there is. Called with mu.
+func (r *Reader) fetch(most int, strict bool, sleep time.Duration) error {
 	if r.closed.Load() {
 		return ErrClosed
 	}
@@ -273,11 +294,14 @@ func (r *Reader) fetch(most int, strict bool) error {
 	if strict {
 		how |= C.RINGBUF_STRICT
 	}
-	result := C.ringbuf_fetch(r.core, r.batch, C.size_t(most), how)
+	core, batch := address(unsafe.Pointer(r.core)), address(unsafe.Pointer(r.batch))
+	result := C.ringbuf_fetch(core, batch, C.size_t(most), how, C.int64_t(sleep))
 	switch {
 	case result > 0:
 		r.reserved = r.producerPosition()
 		r.spans = r.batch.spans[:result]
+		last := &r.spans[result-1]
+		r.fetched = uint64(last.position) + uint64(last.count)*uint64(last.stride)
 		if r.base == 0 {
 			if err := r.begin(); err != nil {
 				return err
@@ -294,6 +318,11 @@ func (r *Reader) fetch(most int, strict bool) error {
 	default:
 		return r.failure("read", result)
 	}
+}
+
+// address is a pointer to memory of C as a number: cgo looks at each pointer for what it points to.
+func address(pointer unsafe.Pointer) C.uintptr_t {
+	return C.uintptr_t(uintptr(pointer))
 }
 
 // begin learns from the first record where the library has them.
@@ -331,7 +360,8 @@ func (r *Reader) lookFor(uintptr) bool {
 	r.mu.Lock()
 	r.waitResult = nil
 	if r.run.count == 0 {
-		r.waitResult = r.fetch(r.waitMax, false)
+		r.waitResult = r.fetch(r.waitMax, false, r.sleep())
+		r.sleeps.Store(false)
 	}
 	if r.run.count == 0 && r.waitResult == nil && r.waitContext != nil {
 		r.waitResult = context.Cause(r.waitContext)
@@ -343,20 +373,55 @@ func (r *Reader) lookFor(uintptr) bool {
 	return false
 }
 
+// sleep is how long a fetch may take: as long as records come by the timer a wait is nothing but a
+// sleep until that, which is cheaper in the library than by way of the runtime's netpoller, and for
+// too short a time to be missed by other goroutines.
+func (r *Reader) sleep() time.Duration {
+	if !r.maySleep() {
+		return 0
+	}
+	// First, so that whoever wants something from now on ends the sleep.
+	r.sleeps.Store(true)
+	if r.wanted.Load() != 0 {
+		return 0
+	}
+	deadline := r.deadline.Load()
+	if deadline == math.MaxInt64 {
+		return r.longestSleep
+	}
+	return max(min(r.longestSleep, time.Duration(deadline)-time.Since(epoch)), 0)
+}
+
+// lock gets mu for one who does not wait for records.
+func (r *Reader) lock() {
+	if r.mu.TryLock() {
+		return
+	}
+	r.wanted.Add(1)
+	r.wake()
+	r.mu.Lock()
+	r.wanted.Add(-1)
+}
+
+// wake ends the sleep of whoever sleeps in the library. He waits in the runtime then.
+func (r *Reader) wake() {
+	if r.sleeps.Load() {
+		r.interrupt()
+	}
+}
+
 // wait waits until there is a batch, and has mu then.
 func (r *Reader) wait(ctx context.Context, most int) error {
-	var done <-chan struct{}
-	if ctx != nil {
-		done = ctx.Done()
-	}
-	select {
-	case r.turn <- struct{}{}:
-	case <-done:
-		r.mu.Lock()
+	if !r.takeTurn(ctx) {
+		r.lock()
 		return context.Cause(ctx)
 	}
 	r.waitContext, r.waitMax = ctx, most
-	err := r.conn.Read(r.look)
+	// Where there will be records no time is lost by preparing for the runtime's wait.
+	var err error
+	if !r.expectsRecords() || !r.lookFor(0) {
+		err = r.conn.Read(r.look)
+	}
 	if err == nil {
 		err = r.waitResult
 	} else {
@@ -366,6 +431,46 @@ func (r *Reader) wait(ctx context.Context, most int) error {
 	r.waitContext, r.waitResult = nil, nil
 	<-r.turn
 	return err
+}
+
+// takeTurn waits for the turn to wait. Returns false if the context was done before.
+func (r *Reader) takeTurn(ctx context.Context) bool {
+	if ctx == nil || ctx.Done() == nil {
+		r.turn <- struct{}{}
+		return true
+	}
+	select {
+	case r.turn <- struct{}{}:
+		return true
+	default:
+	}
+	select {
+	case r.turn <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// expectsRecords tells whether a look will find records: the last one left some, or it may sleep.
+func (r *Reader) expectsRecords() bool {
+	if r.batch.is_full != 0 && r.producerPosition() != r.fetched {
+		return true
+	}
+	if !r.maySleep() {
+		return false
+	}
+	// And the runtime's monitor takes a goroutine that is never scheduled for one that keeps others from
+	// running: it would disturb each call of the library.
+	if r.slept += r.longestSleep; r.slept >= longestSleep {
+		r.slept = 0
+		runtime.Gosched()
+	}
+	return true
+}
+
+func (r *Reader) maySleep() bool {
+	return r.batch.is_paced != 0 && r.longestSleep != 0
 }
 
 // notWaited says what it means that the runtime did not wait.
@@ -379,7 +484,7 @@ func (r *Reader) notWaited(most int, err error) error {
 		return fmt.Errorf("ringbuf: wait: %w", err)
 	}
 	// The deadline ends the wait, but all that is there comes before it, due or not.
-	if failed := r.fetch(most, true); failed != nil || r.run.count != 0 {
+	if failed := r.fetch(most, true, 0); failed != nil || r.run.count != 0 {
 		return failed
 	}
 	return err
@@ -606,7 +711,7 @@ func (r *Reader) Records(ctx context.Context) iter.Seq[Record] {
 				return
 			}
 			if !yield(rec) {
-				r.mu.Lock()
+				r.lock()
 				r.endLoop()
 				r.mu.Unlock()
 				return
@@ -618,13 +723,13 @@ func (r *Reader) Records(ctx context.Context) iter.Seq[Record] {
 // Err tells why the last loop over [Reader.Records] ended: context.Cause of its context, ErrClosed,
 // ErrFlushed, os.ErrDeadlineExceeded or another error of a read; nil if the program left it.
 func (r *Reader) Err() error {
-	r.mu.Lock()
+	r.lock()
 	defer r.mu.Unlock()
 	return r.lost
 }
 
 func (r *Reader) setErr(err error) {
-	r.mu.Lock()
+	r.lock()
 	r.lost = err
 	r.mu.Unlock()
 }
@@ -666,8 +771,8 @@ func (r *Reader) endLoop() {
 
 // interrupt wakes whoever waits, to look at its context.
 func (r *Reader) interrupt() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.life.RLock()
+	defer r.life.RUnlock()
 	if r.core != nil {
 		C.rbcore_reader_interrupt(r.core)
 	}
@@ -679,7 +784,7 @@ func (r *Reader) interrupt() {
 // copied is invalid from then on. Records that were fetched and not handed out stay. With nothing to
 // give back it does nothing.
 func (r *Reader) Commit() error {
-	r.mu.Lock()
+	r.lock()
 	defer r.mu.Unlock()
 	if r.isRelease {
 		return fmt.Errorf("ringbuf: commit: the reader was opened WithRelease: %w", syscall.EINVAL)
@@ -691,7 +796,7 @@ func (r *Reader) Commit() error {
 // error is syscall.EINVAL if rec is not a record of this reader that was not copied and not given
 // back yet.
 func (r *Reader) CommitTo(rec *Record) error {
-	r.mu.Lock()
+	r.lock()
 	defer r.mu.Unlock()
 	end := rec.position + (uint64(rec.size)+15)&^7
 	if r.core == nil || !rec.inRing || r.position-end > r.pending {
@@ -782,15 +887,21 @@ func (r *Reader) release(records *C.ringbuf_held, count int) error {
 // SetDeadline sets when reads stop waiting, those included that wait already. With the zero time
 // they never do.
 func (r *Reader) SetDeadline(t time.Time) {
+	deadline := int64(math.MaxInt64)
+	if !t.IsZero() {
+		deadline = int64(t.Sub(epoch))
+	}
+	r.deadline.Store(deadline)
 	// The error says that the reader is closed, which all reads will say.
 	_ = r.file.SetReadDeadline(t)
+	r.wake()
 }
 
 // Flush makes reads return all that is in the ring by now, also records that nobody was woken for,
 // and then, once, [ErrFlushed].
 func (r *Reader) Flush() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.life.RLock()
+	defer r.life.RUnlock()
 	if r.closed.Load() {
 		return ErrClosed
 	}
@@ -807,9 +918,9 @@ func (r *Reader) Close() error {
 	if r.closed.Swap(true) {
 		return nil
 	}
-	r.mu.Lock()
+	r.life.RLock()
 	C.rbcore_reader_shutdown(r.core)
-	r.mu.Unlock()
+	r.life.RUnlock()
 	err := r.file.Close() // waits until nobody waits
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -845,7 +956,7 @@ func (r *Reader) BufferSize() int {
 // AvailableBytes is how much of the ring's data was not read yet, headers and records that are still
 // being written included. After Close it is 0.
 func (r *Reader) AvailableBytes() int {
-	r.mu.Lock()
+	r.lock()
 	defer r.mu.Unlock()
 	if r.core == nil {
 		return 0
@@ -862,7 +973,7 @@ func (r *Reader) AvailableBytes() int {
 
 // Stats tells what the reader did so far.
 func (r *Reader) Stats() (Stats, error) {
-	r.mu.Lock()
+	r.lock()
 	defer r.mu.Unlock()
 	if r.core == nil {
 		return Stats{}, ErrClosed

@@ -112,7 +112,8 @@ func WithRelease() Option {
 
 // WithMaxLatency sets how long a record of a busy ring may wait for others, so that they come
 // together. Records of an idle ring come at once. With 0 each record of an idle ring wakes the
-// reader, however many come. The default is 100 microseconds.
+// reader, however many come. The default is 100 microseconds. Up to a millisecond, a read that waits
+// for more of a busy ring sleeps in a call of C, see the package's description.
 func WithMaxLatency(latency time.Duration) Option {
 	return func(o *options) { o.maxLatency = max(latency, 0) }
 }

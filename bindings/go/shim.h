@@ -35,6 +35,8 @@ typedef struct ringbuf_held {
 
 /* Where a batch is read to. */
 typedef struct ringbuf_batch {
+    int is_full;  /* as of the last read: it may have left something */
+    int is_paced; /* as of the last read that left nothing: the next records come by the timer */
     rbcore_span spans[RINGBUF_BATCH_MAX];
     rbcore_record records[RINGBUF_BATCH_MAX]; /* of reads that know no spans */
 } ringbuf_batch;
@@ -46,7 +48,7 @@ typedef struct ringbuf_batch {
 
 /* Reads records as spans of one each. */
 static inline int ringbuf_read_records(rbcore_reader *reader, ringbuf_batch *batch, size_t max,
-                                       int how) {
+                                       int how, int64_t timeout_ns) {
     const rbcore_record *record = batch->records;
     int count, i;
 
@@ -54,7 +56,7 @@ static inline int ringbuf_read_records(rbcore_reader *reader, ringbuf_batch *bat
     if (how & RINGBUF_STRICT)
         count = rbcore_reader_read(reader, batch->records, max);
     else
-        count = rbcore_reader_next(reader, batch->records, max, 0);
+        count = rbcore_reader_next(reader, batch->records, max, timeout_ns);
     for (i = 0; i < count; i++, record++) {
         uint32_t stride = (record->size + 15) & ~(uint32_t)7;
         rbcore_span span = {record->data, record->position, stride, record->size, 1,
@@ -65,21 +67,51 @@ static inline int ringbuf_read_records(rbcore_reader *reader, ringbuf_batch *bat
     return count;
 }
 
-/* Returns the number of spans. */
-static inline int ringbuf_fetch(rbcore_reader *reader, ringbuf_batch *batch, size_t max, int how) {
+static inline int ringbuf_is_full(const ringbuf_batch *batch, int count, size_t max) {
+    size_t records = 0;
+    int i;
+
+    if (count == RINGBUF_BATCH_MAX)
+        return 1;
+    for (i = 0; i < count; i++)
+        records += batch->spans[i].count;
+    return records >= max;
+}
+
+static inline int ringbuf_is_paced(rbcore_reader *reader) {
+    rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
+
+    return rbcore_reader_ring_stats(reader, 0, &stats) == 0 && stats.flags & RBCORE_RING_PACED;
+}
+
+/*
+ * Returns the number of spans. Sleeps for them, at most timeout_ns; whatever ends the sleep before
+ * there are any, a signal of the runtime or an interrupt, is answered by 0, with the wakeup armed.
+ */
+static inline int ringbuf_fetch(uintptr_t reader_address, uintptr_t batch_address, size_t max,
+                                int how, int64_t timeout_ns) {
+    rbcore_reader *reader = (rbcore_reader *)reader_address;
+    ringbuf_batch *batch = (ringbuf_batch *)batch_address;
     int result = how & RINGBUF_COMMIT ? rbcore_reader_commit(reader, NULL, 0) : 0;
 
     if (result < 0)
         return result;
     /*
      * Only 0 arms the next wakeup. The bound on discarded records is for those who must not be kept
-     * long; and who interrupts means somebody's context, which is looked at before each wait.
+     * long; and who interrupts means somebody's context, which is looked at before each wait, or
+     * wants the lock.
      */
-    do
+    do {
         result = how & (RINGBUF_RELEASE | RINGBUF_STRICT)
-                     ? ringbuf_read_records(reader, batch, max, how)
-                     : rbcore_reader_next_spans(reader, batch->spans, RINGBUF_BATCH_MAX, max, 0);
-    while (result == -EAGAIN || result == -ECANCELED);
+                     ? ringbuf_read_records(reader, batch, max, how, timeout_ns)
+                     : rbcore_reader_next_spans(reader, batch->spans, RINGBUF_BATCH_MAX, max,
+                                                timeout_ns);
+        timeout_ns = 0;
+    } while (result == -EAGAIN || result == -ECANCELED || result == -EINTR);
+    /* A ring that is idle has the runtime wait, whatever its pace: one look in vain tells. */
+    batch->is_full = ringbuf_is_full(batch, result, max);
+    if (!batch->is_full)
+        batch->is_paced = result > 0 && ringbuf_is_paced(reader);
     return result;
 }
 

@@ -81,7 +81,7 @@ func (r *Reader) ConsumeInto(s *Snapshot) error {
 }
 
 func (r *Reader) snapshot(s *Snapshot, flags C.uint32_t) error {
-	r.mu.Lock()
+	r.lock()
 	defer r.mu.Unlock()
 	if r.closed.Load() {
 		return ErrClosed
