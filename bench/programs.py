@@ -39,8 +39,10 @@ def scan_case(record: int, ring: int, touch: bool) -> tuple[str, ...]:
     return (str(record), str(ring), str(int(touch)), "{rounds}")
 
 
-# The case that has a target.
+# The cases that have targets.
 SCAN_IN_CACHE = "24 B in 1 MiB, untouched"
+USER_FILLED = "24 B in 16 MiB, filled"
+USER_DRAINED = "24 B in 16 MiB, drained meanwhile"
 
 PROGRAMS = (
     Program(

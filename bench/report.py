@@ -22,7 +22,7 @@ from tables import (
     reader_table,
     result_table,
 )
-from targets import scan_in_cache, target_table
+from targets import target_table
 
 # Of the perf buffer beside the ring.
 BUFFER_COLUMNS = (
@@ -75,8 +75,8 @@ def shown(directory: Path, name: str, table: Callable[..., str]) -> str:
 
 
 def targets(directory: Path) -> str:
-    scan = scan_in_cache(figures(directory, "scan"))
-    return shown(directory, "targets", lambda found: target_table(found, scan))
+    timings = [*figures(directory, "scan"), *figures(directory, "user_ring")]
+    return shown(directory, "targets", lambda found: target_table(found, timings))
 
 
 SECTIONS: dict[str, Callable[[Path], str]] = {

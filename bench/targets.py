@@ -2,11 +2,18 @@
 """What rbcore is to reach, measured and judged: one row for each figure."""
 
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from measure import Measurement, Setup, measure_all
-from programs import SCAN_IN_CACHE, Figures, program, run_case
+from programs import (
+    SCAN_IN_CACHE,
+    USER_DRAINED,
+    USER_FILLED,
+    Figures,
+    program,
+    run_case,
+)
 from readers import Point, Reader, named
 from tables import BASELINE, rate_name, ratios, select, spread, table
 
@@ -15,6 +22,7 @@ MAX, FAST, SLOW, IDLE = (
     Point(rate, 24, RING, "default") for rate in ("max", 1_000_000, 10_000, 1000)
 )
 MODERATED, DEFAULT, SPANS = "rbcore-500us", "rbcore", "rbcore-spans"
+DROPIN = "dropin"
 NULL, LINEAR = "limit-null", "limit-linear"
 GO, GO_SPANS, RUST = "go-batch-500us", "go-spans-500us", "rust-batch-500us"
 VIEWS, NUMPY = "python-views-500us", "python-numpy-500us"
@@ -101,6 +109,11 @@ TARGETS = (
     Target("producer CPU", MAX, MODERATED, (NULL,), producer, 1.03),
     Target("p50 latency", IDLE, DEFAULT, (BASELINE,), p50, 1.1),
     Target("p99 latency", IDLE, DEFAULT, (BASELINE,), p99, 1.1),
+    Target("delivered rate", MAX, DROPIN, (BASELINE,), delivered, 3, True),
+    Target("consumer CPU", MAX, DROPIN, (BASELINE,), consumer, 1 / 8),
+    Target("consumer CPU", FAST, DROPIN, (BASELINE,), consumer, 1 / 4),
+    Target("consumer CPU", SLOW, DROPIN, (BASELINE,), consumer, 0.7),
+    Target("p99 latency", IDLE, DROPIN, (BASELINE,), p99, 1.1),
     Target("consumer CPU", MAX, GO, (MODERATED,), consumer, 1.5),
     Target("consumer CPU", MAX, GO, (MODERATED,), consumer, 2),
     Target("consumer CPU", MAX, GO_SPANS, (MODERATED,), consumer, 1.5),
@@ -114,9 +127,47 @@ TARGETS = (
     *binding(VIEWS, PYTHON_PEERS),
 )
 
-# The scan of a ring in cache, against libbpf's and in nanoseconds per record.
-SCAN_LIMIT, SCAN_NS_LIMIT = 1 / 3, 1.2
-SCAN_ROUNDS = 51
+
+@dataclass(frozen=True)
+class Timing:
+    """One way of a program that measures by itself, in its unit or divided by libbpf's way."""
+
+    what: str
+    program: str
+    case: str
+    way: str
+    limit: float
+    beside: str = "libbpf"
+
+    @property
+    def name(self) -> str:
+        unit = "" if self.beside else f", {program(self.program).unit}"
+        return f"{self.what}, {self.way}{unit}"
+
+    def measured(self, found: Figures) -> list[float]:
+        ours = found.rounds[self.way]
+        if not self.beside:
+            return ours
+        pairs = zip(ours, found.rounds[self.beside], strict=True)
+        return [a / b for a, b in pairs]
+
+
+SCAN = ("untouched scan of 1 MiB", "scan", SCAN_IN_CACHE)
+FILLED = ("filling a user ring", "user_ring", USER_FILLED)
+DRAINED = ("user ring, drained meanwhile", "user_ring", USER_DRAINED)
+BATCHES = "rbcore, batches of 64"
+
+TIMINGS = (
+    Timing(*SCAN, "rbcore", 1 / 3),
+    Timing(*SCAN, "rbcore", 1.2, beside=""),
+    Timing(*SCAN, "rbcore-spans", 1 / 3),
+    Timing(*SCAN, "rbcore-spans", 1.2, beside=""),
+    Timing(*FILLED, "rbcore", 1.1),
+    Timing(*FILLED, BATCHES, 1),
+    Timing(*DRAINED, "rbcore", 1.1),
+    Timing(*DRAINED, BATCHES, 1),
+)
+ROUNDS = 51
 
 
 def readers_at(point: Point) -> list[Reader]:
@@ -140,12 +191,9 @@ def measure_targets(setup: Setup, readers: Sequence[Reader]) -> list[Measurement
     return found
 
 
-def measure_scan(setup: Setup) -> Figures:
-    return run_case(setup, program("scan"), SCAN_IN_CACHE, SCAN_ROUNDS)
-
-
-def scan_in_cache(found: Iterable[Figures]) -> Figures:
-    return next(i for i in found if i.case == SCAN_IN_CACHE)
+def measure_timings(setup: Setup) -> list[Figures]:
+    cases = dict.fromkeys((i.program, i.case) for i in TIMINGS)
+    return [run_case(setup, program(name), case, ROUNDS) for name, case in cases]
 
 
 def row(
@@ -185,19 +233,17 @@ def target_row(measurements: Sequence[Measurement], target: Target) -> list[str]
     return row(what, best, measured, target.limit, target.at_least)
 
 
-def scan_rows(scan: Figures) -> Iterator[list[str]]:
-    base = scan.rounds["libbpf"]
-    for way, ours in scan.rounds.items():
-        if way == "libbpf":
-            continue
-        slower = [a / b for a, b in zip(ours, base, strict=True)]
-        yield row(f"untouched scan of 1 MiB, {way}", "libbpf", slower, SCAN_LIMIT)
-        yield row(
-            f"untouched scan of 1 MiB, {way}, ns per record", "", ours, SCAN_NS_LIMIT
-        )
+def timing_row(found: Iterable[Figures], timing: Timing) -> list[str]:
+    for one in found:
+        if (one.program, one.case) == (timing.program, timing.case):
+            return row(timing.name, timing.beside, timing.measured(one), timing.limit)
+    return [timing.name, timing.beside or "-", "not run here", "-", "-", "0"]
 
 
-def target_table(measurements: Sequence[Measurement], scan: Figures) -> str:
+def target_table(
+    measurements: Sequence[Measurement], timings: Sequence[Figures]
+) -> str:
     rows = [target_row(measurements, i) for i in TARGETS]
+    rows += [timing_row(timings, i) for i in TIMINGS]
     head = ["figure", "measured against", "verdict", "measured", "target", "runs"]
-    return table(head, [*rows, *scan_rows(scan)])
+    return table(head, rows)
