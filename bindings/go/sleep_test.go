@@ -168,7 +168,13 @@ func TestOthersBesideSleeper(t *testing.T) {
 // Of a busy ring a read sleeps in the library, of one that became idle it waits in the runtime.
 func TestWhoSleeps(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
-	reader, producer := newSleepRing(t, WithMaxLatency(longestSleep))
+	t.Run("default", func(t *testing.T) { whoSleeps(t, WithMaxLatency(longestSleep)) })
+	// Never armed, but idle.
+	t.Run("polling", func(t *testing.T) { whoSleeps(t, WithMaxLatency(longestSleep), WithPolling()) })
+}
+
+func whoSleeps(t *testing.T, options ...Option) {
+	reader, producer := newSleepRing(t, options...)
 	end := time.Now().Add(watchdog)
 	for number := uint64(0); !reader.maySleep(); number++ {
 		if time.Now().After(end) {
