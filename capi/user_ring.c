@@ -241,6 +241,7 @@ static int open_ring(rbc_user_ring *self, const rbcore_source *source) {
     self->producer_pos = (_Atomic uint64_t *)(void *)self->mapping.producer_page;
     uint64_t largest = self->mapping.data_size - RBC_HEADER_SIZE;
     self->size_max = largest < RECORD_MAX ? (uint32_t)largest : RECORD_MAX;
+    self->no_offset = ~(uint64_t)(self->mapping.data_size - 8);
     self->token = TOKEN_BIT | (uint32_t)rbc_now_ns();
     self->seen_consumer = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
     uint64_t producer = rbc_user_ring_producer_pos(self);
