@@ -1695,6 +1695,7 @@ typedef struct rbc_user_ring {
     _Atomic uint64_t *producer_pos;
     atomic_bool is_locked;
     uint64_t seen_consumer; /* the lock's owner's: where consumer_pos was when it was looked at */
+    uint64_t no_offset;     /* the bits that no offset of a record has: all but those of size - 8 */
     uint32_t size_max;      /* of a record */
     uint32_t token;         /* in the second word of the header of each of our records */
     _Atomic int epoll_fd;   /* for the next one who waits; -1: he makes one */
@@ -1834,7 +1835,7 @@ static inline int rbc_user_ring_output(rbc_user_ring *self, const void *data, si
 static inline int rbc_user_ring_finish(rbc_user_ring *self, void *data, uint32_t discard) {
     /* A header is within the first copy of the data area, its record may be all in the second. */
     uintptr_t offset = (uintptr_t)data - (uintptr_t)self->mapping.data - RBC_HEADER_SIZE;
-    if (offset % 8 != 0 || offset >= self->mapping.data_size) {
+    if (offset & self->no_offset) {
         return -EINVAL;
     }
     rbc_header *header = (rbc_header *)data - 1;
@@ -7257,6 +7258,7 @@ static int open_ring(rbc_user_ring *self, const rbcore_source *source) {
     self->producer_pos = (_Atomic uint64_t *)(void *)self->mapping.producer_page;
     uint64_t largest = self->mapping.data_size - RBC_HEADER_SIZE;
     self->size_max = largest < RECORD_MAX ? (uint32_t)largest : RECORD_MAX;
+    self->no_offset = ~(uint64_t)(self->mapping.data_size - 8);
     self->token = TOKEN_BIT | (uint32_t)rbc_now_ns();
     self->seen_consumer = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
     uint64_t producer = rbc_user_ring_producer_pos(self);
