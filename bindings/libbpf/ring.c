@@ -18,6 +18,13 @@
 #define PIECE_PART 256
 #define PIECE_MAX 16384
 
+/*
+ * A look that finds a record or two takes as long as a producer needs for the next: a poll that went
+ * on until there is nothing would do nothing else. What comes after so many is the next poll's.
+ */
+#define SMALL_BATCH 24
+#define SMALL_BATCHES 4
+
 /* ---- Life ---- */
 
 static int open_reader(struct ring *self, uint32_t flags) {
@@ -340,13 +347,18 @@ static int deliver_piece(struct ring *self, int64_t most, int64_t *count) {
     return result;
 }
 
-/* Delivers the batch, and others until there is nothing. Returns as ring_deliver. */
-static int64_t deliver(struct ring *self, int64_t most) {
+/*
+ * Delivers the batch, and others until there is nothing, or so many small ones were found. Returns
+ * as ring_deliver.
+ */
+static int64_t deliver(struct ring *self, int64_t most, int64_t small_batches) {
     int64_t count = 0;
     for (;;) {
         if (is_empty(self)) {
-            int found = fetch(self);
+            int found = small_batches > 0 || is_watched(self) ? fetch(self) : 0;
+            small_batches -= found < SMALL_BATCH;
             if (found <= 0) {
+                commit(self, 0);
                 atomic_store_explicit(&self->consumer_pos, AT_COMMIT, memory_order_relaxed);
                 return count > 0 ? count : found;
             }
@@ -401,7 +413,8 @@ int64_t ring_deliver(struct ring *self, size_t most) {
     if (self->libbpf != NULL) {
         return leave(self, deliver_by_libbpf(self, most));
     }
-    int64_t result = deliver(self, most == 0 ? 1 : most > INT_MAX ? INT_MAX : (int64_t)most);
+    const int64_t limit = most == 0 ? 1 : most > INT_MAX ? INT_MAX : (int64_t)most;
+    int64_t result = deliver(self, limit, INT64_MAX);
     if (!is_watched(self)) {
         commit(self, RBCORE_COMMIT_NOW); /* who waits by the map's own descriptor must not spin */
     } else if (!is_drained(self)) {
@@ -441,7 +454,7 @@ int64_t ring_wait_and_deliver(struct ring *self, int64_t timeout_ns) {
         return leave(self, waited);
     }
     /* Also after 0 and -EINTR: what is not due for rbcore, libbpf would deliver. */
-    int64_t result = deliver(self, INT_MAX);
+    int64_t result = deliver(self, INT_MAX, SMALL_BATCHES);
     commit(self, 0);
     return leave(self, result != 0 || waited > 0 ? result : waited);
 }

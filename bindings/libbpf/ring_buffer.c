@@ -242,8 +242,8 @@ static uint64_t discards(const struct ring_buffer *self) {
 }
 
 /*
- * By the epoll. A reader's descriptor becomes readable also for what turns out to be nothing; but for
- * discarded records alone libbpf's poll returns.
+ * By the epoll. A reader's descriptor becomes readable also for what turns out to be nothing; but
+ * for discarded records alone libbpf's poll returns.
  */
 static int64_t poll_watched(struct ring_buffer *self, int timeout_ms) {
     const int64_t deadline = now_ms() + timeout_ms;
