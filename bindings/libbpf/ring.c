@@ -46,7 +46,7 @@ static int open_reader(struct ring *self, uint32_t flags) {
     }
     self->size = stats.ring_size;
     self->piece_size = self->size / PIECE_PART < PIECE_MAX ? self->size / PIECE_PART : PIECE_MAX;
-    self->next = self->end = 0;
+    self->next = self->end = self->done = self->run.count = 0;
     atomic_store_explicit(&self->consumer_pos, AT_COMMIT, memory_order_relaxed);
     return error;
 }
@@ -230,8 +230,12 @@ int ring_reopen(struct ring *self) {
 
 /* ---- The batch ---- */
 
+static bool has_run(const struct ring *self) {
+    return self->done < self->run.count;
+}
+
 static bool is_empty(const struct ring *self) {
-    return self->next == self->end;
+    return !has_run(self) && self->next == self->end;
 }
 
 static bool is_watched(const struct ring *self) {
@@ -242,11 +246,23 @@ static uint64_t end_of(const rbcore_record *record) {
     return record->position + ((uint64_t)record->size + 8 + 7) / 8 * 8;
 }
 
+/* A record of the run, as far as giving it back needs it. */
+static rbcore_record record_of_run(const struct ring *self, uint64_t i) {
+    const rbcore_span *run = &self->run;
+    return (rbcore_record){.data = (const char *)run->data + i * run->stride,
+                           .position = run->position + i * run->stride,
+                           .size = run->size,
+                           .ring = run->ring};
+}
+
 /* Gives back what was delivered. */
 static void commit(struct ring *self, uint32_t flags) {
     self->held = 0;
     if (is_empty(self)) {
         rbcore_reader_commit(self->reader, NULL, flags);
+    } else if (has_run(self) && self->done > 0) {
+        const rbcore_record last = record_of_run(self, self->done - 1);
+        rbcore_reader_commit(self->reader, &last, flags);
     } else if (self->next > 0) {
         rbcore_reader_commit(self->reader, &self->records[self->next - 1], flags);
     }
@@ -254,8 +270,14 @@ static void commit(struct ring *self, uint32_t flags) {
 
 /* What a read returned becomes the batch. */
 static int take(struct ring *self, int result) {
-    self->next = 0;
+    self->next = self->done = self->run.count = 0;
     self->end = result > 0 ? (unsigned)result : 0;
+    return result;
+}
+
+static int take_run(struct ring *self, int result) {
+    self->next = self->end = self->done = 0;
+    self->run.count = result > 0 ? self->run.count : 0;
     return result;
 }
 
@@ -323,7 +345,7 @@ static unsigned piece_of(const struct ring *self, unsigned most) {
  * may call us again, and then gets its record once more, as from libbpf; what that inner call has
  * delivered is not delivered again, so this one ends. Returns what the last callback did.
  */
-static int deliver_piece(struct ring *self, int64_t most, int64_t *count) {
+static int deliver_records(struct ring *self, int64_t most, int64_t *count) {
     const unsigned left = self->end - self->next;
     const rbcore_record *const first = &self->records[self->next], *record = first;
     const rbcore_record *const end = first + piece_of(self, left > most ? (unsigned)most : left);
@@ -347,6 +369,36 @@ static int deliver_piece(struct ring *self, int64_t most, int64_t *count) {
     return result;
 }
 
+/* The same for a run, of which nothing but the data is to be loaded. */
+static int deliver_run(struct ring *self, int64_t most, int64_t *count) {
+    const uint64_t stride = self->run.stride, size = self->run.size;
+    const uint64_t piece = (self->piece_size + stride - 1 - self->held) / stride;
+    const uint64_t left = self->run.count - self->done;
+    const rbcore_record first = record_of_run(self, self->done);
+    const uint64_t some = left < piece ? left : piece;
+    const uint64_t end = first.position + stride * (some > (uint64_t)most ? (uint64_t)most : some);
+    const ring_buffer_sample_fn handle = self->handle;
+    void *const context = self->context;
+    const uint64_t entered = self->entered;
+    char *data = (char *)(uintptr_t)first.data;
+    uint64_t position = first.position;
+    int result;
+    do {
+        atomic_store_explicit(&self->consumer_pos, position, memory_order_relaxed);
+        result = handle(context, data, size);
+        data += stride;
+        position += stride;
+    } while (result >= 0 && self->entered == entered && position != end);
+    const uint64_t delivered = (position - first.position) / stride;
+    *count += (int64_t)delivered;
+    if (self->entered == entered) {
+        self->done += (uint32_t)delivered;
+        self->held += position - first.position;
+        atomic_store_explicit(&self->consumer_pos, position, memory_order_relaxed);
+    }
+    return result;
+}
+
 /*
  * Delivers the batch, and others until there is nothing, or so many small ones were found. Returns
  * as ring_deliver.
@@ -363,7 +415,8 @@ static int64_t deliver(struct ring *self, int64_t most, int64_t small_batches) {
                 return count > 0 ? count : found;
             }
         }
-        int result = deliver_piece(self, most - count, &count);
+        int result = has_run(self) ? deliver_run(self, most - count, &count)
+                                   : deliver_records(self, most - count, &count);
         if (result < 0 || count >= most) {
             return result < 0 ? result : count;
         }
@@ -381,6 +434,10 @@ static bool is_drained(const struct ring *self) {
 /* A callback calls: its record is the next one. */
 static void find_next(struct ring *self) {
     uint64_t position = atomic_load_explicit(&self->consumer_pos, memory_order_relaxed);
+    if (has_run(self)) {
+        self->done = (uint32_t)((position - self->run.position) / self->run.stride);
+        return;
+    }
     while (!is_empty(self) && self->records[self->next].position != position) {
         self->next++;
     }
@@ -437,9 +494,9 @@ static int wait_for_batch(struct ring *self, int64_t timeout_ns) {
     int result = 1;
     if (is_empty(self)) {
         do {
-            result = rbcore_reader_next(self->reader, self->records, BATCH, timeout_ns);
+            result = rbcore_reader_next_spans(self->reader, &self->run, 1, RUN, timeout_ns);
         } while (is_to_repeat(result));
-        take(self, result);
+        take_run(self, result);
     }
     return result > 0 ? 1 : result;
 }

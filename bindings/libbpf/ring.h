@@ -13,6 +13,9 @@
 /* As many as fit the first-level cache, also with the data of larger records. */
 #define BATCH 96
 
+/* More than come while a reader sleeps. */
+#define RUN 65536
+
 /* Of consumer_pos: where the last commit left it. */
 #define AT_COMMIT UINT64_MAX
 
@@ -28,9 +31,12 @@ struct ring {
     struct genuine genuine;
 
     /*
-     * The batch and what of it is still to be delivered. It outlives the call that fetched it if a
-     * callback returned an error, and is common to calls that a callback makes.
+     * The batch and what of it is still to be delivered: after a wait a run of equal records, else
+     * records. It outlives the call that fetched it if a callback returned an error, and is common
+     * to calls that a callback makes.
      */
+    rbcore_span run;
+    uint32_t done; /* of the run; all of it where the batch is records */
     rbcore_record records[BATCH];
     unsigned next, end;
     uint64_t entered;              /* calls that may have changed the batch */

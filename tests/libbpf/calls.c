@@ -302,6 +302,37 @@ START_TEST(calls_in_callback) {
 }
 END_TEST
 
+static void emit_equal(struct produce *ring, int n) {
+    for (uint32_t i = 0; i < (uint32_t)n; i++)
+        ck_assert_int_eq(emit(ring, 24, i * 8, 0), 0);
+}
+
+/* Records of one size, which a reader may take as one run: a callback in the middle of it. */
+START_TEST(equal_records) {
+    struct sink a = {.name = "a"};
+    struct produce *ring = load_ring(pages(64));
+    struct ring_buffer *rb = open_sink(ring, &a);
+    void (*const acts[])(struct sink *) = {NULL, consume_own, poll_own, emit_one};
+    a.produce = ring;
+    for (int i = 0; i < 8; i++) {
+        emit_equal(ring, 6);
+        a.act = acts[i % 4];
+        a.act_at = a.seen + 6; /* see calls_in_callback */
+        CALL(ring_buffer__poll(rb, -1));
+        a.act = NULL;
+        emit_equal(ring, 5);
+        a.fail_at = a.seen + 1 + i % 5;
+        a.result = -3;
+        CALL(ring_buffer__poll(rb, -1));
+        a.fail_at = a.seen + 1;
+        CALL(ring_buffer__poll(rb, 0));
+        CALL(ring_buffer__consume(rb));
+    }
+    ring_buffer__free(rb);
+    produce__destroy(ring);
+}
+END_TEST
+
 /*
  * ---- Waiting ----
  *
@@ -895,6 +926,7 @@ static const struct scenario {
     {"several", &several, 0},
     {"add_in_callback", &add_in_callback, 3},
     {"calls_in_callback", &calls_in_callback, 0},
+    {"equal_records", &equal_records, 0},
     {"timeouts", &timeouts, 0},
     {"interrupted", &interrupted, 0},
     {"under_load", &under_load, 0},
