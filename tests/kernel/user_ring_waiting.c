@@ -13,11 +13,13 @@
 
 #define SMALL ((uint32_t)sizeof(struct request))
 
-static void fill_ring(const struct user *user) {
-    int error;
+/* Returns how many records that takes. */
+static int fill_ring(const struct user *user) {
+    int error, count = 0;
     while ((error = send_request(user, 1, 0, SMALL)) == 0)
-        ;
+        count++;
     ck_assert_int_eq(error, -EAGAIN);
+    return count;
 }
 
 /* ---- One who waits ------------------------------------------------------------------------- */
@@ -123,14 +125,15 @@ END_TEST
 START_TEST(a_drain_that_does_not_wake) {
     struct user user = open_user(pages(1), 2 * pages(1));
     struct waiter waiter;
-    fill_ring(&user);
+    int count = fill_ring(&user);
     start(&waiter, &user, SMALL, RBCORE_FOREVER);
     sleep_ms(20);
     struct drain_args args = {.flags = BPF_RB_NO_WAKEUP};
     drain_with(&user, &args);
     ck_assert_int_gt(args.result, 0);
     ck_assert_int_eq(join(&waiter), 0);
-    ck_assert_int_eq(drain(&user), 1);
+    /* The waiter may have looked while that drain went on, which then had its record as well. */
+    ck_assert_int_eq(args.result + drain(&user), count + 1);
     close_user(&user);
 }
 END_TEST
