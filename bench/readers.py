@@ -61,6 +61,7 @@ READERS = (
     Reader("rbcore-polling", "C", ("read_rbcore", "--poll", *LATENCY), False),
     Reader("libbpf-poll", "C", ("read_libbpf",)),
     Reader("dropin", "C", (*DROPIN, "{programs}/read_libbpf")),
+    Reader("dropin-500us", "C", (*DROPIN, "-l", "500us", "{programs}/read_libbpf")),
     Reader("dropin-100us", "C", (*DROPIN, "-l", "100us", "{programs}/read_libbpf")),
     Reader("libbpf-consume", "C", ("read_libbpf_consume",), False),
     Reader("perf-buffer", "C", (*PERF_BUFFER, "1"), is_perf_buffer=True),

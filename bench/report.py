@@ -59,6 +59,11 @@ def buffer_tables(found: Sequence[Measurement]) -> str:
     )
 
 
+def dropin_table(found: Sequence[Measurement]) -> str:
+    multiples = comparison_table(found, ("delivered", "consumer CPU", "producer CPU"))
+    return f"{multiples}\n\n{result_table(found, ('p50 us', 'p99 us'))}"
+
+
 def latency_table(found: Sequence[Measurement]) -> str:
     return result_table(found, LATENCY_COLUMNS)
 
@@ -85,6 +90,7 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
     "readers": lambda directory: shown(directory, "readers", reader_table),
     "bursts": lambda directory: shown(directory, "bursts", burst_table),
     "buffers": lambda directory: shown(directory, "buffers", buffer_tables),
+    "dropin": lambda directory: shown(directory, "dropin", dropin_table),
     "latencies": lambda directory: shown(directory, "latencies", latency_table),
     "scan": lambda directory: figure_table(figures(directory, "scan")),
     "user_ring": lambda directory: figure_table(figures(directory, "user_ring")),

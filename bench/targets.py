@@ -96,6 +96,7 @@ TARGETS = (
     Target("delivered rate", MAX, MODERATED, (BASELINE,), delivered, 3.5, True),
     Target("delivered rate", MAX, MODERATED, (NULL,), delivered, 0.97, True),
     Target("consumer CPU", MAX, MODERATED, (BASELINE,), consumer, 1 / 12),
+    Target("consumer CPU", MAX, SPANS, (BASELINE,), consumer, 1 / 12),
     Target("consumer CPU", MAX, MODERATED, (LINEAR,), consumer, 1.2),
     Target("consumer CPU", MAX, SPANS, (LINEAR,), consumer, 1.2),
     Target("consumer CPU", FAST, MODERATED, (BASELINE,), consumer, 1 / 6),
