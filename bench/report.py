@@ -89,6 +89,7 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
     "targets": targets,
     "readers": lambda directory: shown(directory, "readers", reader_table),
     "bursts": lambda directory: shown(directory, "bursts", burst_table),
+    "bursts_dropin": lambda directory: shown(directory, "bursts_dropin", burst_table),
     "buffers": lambda directory: shown(directory, "buffers", buffer_tables),
     "dropin": lambda directory: shown(directory, "dropin", dropin_table),
     "latencies": lambda directory: shown(directory, "latencies", latency_table),
