@@ -74,7 +74,9 @@ def short_comparison(found: Sequence[Measurement]) -> str:
     return comparison_table(readers, ("delivered", "consumer CPU", "producer CPU"))
 
 
-def shown(directory: Path, name: str, table: Callable[..., str]) -> str:
+def shown(
+    directory: Path, name: str, table: Callable[[Sequence[Measurement]], str]
+) -> str:
     found = measurements(directory / f"{name}.json")
     return f"{how(found).capitalize()}.\n\n{table(found)}"
 
@@ -84,19 +86,33 @@ def targets(directory: Path) -> str:
     return shown(directory, "targets", lambda found: target_table(found, timings))
 
 
-SECTIONS: dict[str, Callable[[Path], str]] = {
-    "quick": lambda directory: shown(directory, "quick", short_comparison),
+# What is shown of a file of measurements, or of figures, that has the section's name ...
+MEASURED: dict[str, Callable[[Sequence[Measurement]], str]] = {
+    "quick": short_comparison,
+    "readers": reader_table,
+    "bursts": burst_table,
+    "bursts_dropin": burst_table,
+    "buffers": buffer_tables,
+    "dropin": dropin_table,
+    "latencies": latency_table,
+}
+FIGURES = ("scan", "user_ring")
+# ... and what is made of several, or of none.
+OTHERS: dict[str, Callable[[Path], str]] = {
     "targets": targets,
-    "readers": lambda directory: shown(directory, "readers", reader_table),
-    "bursts": lambda directory: shown(directory, "bursts", burst_table),
-    "bursts_dropin": lambda directory: shown(directory, "bursts_dropin", burst_table),
-    "buffers": lambda directory: shown(directory, "buffers", buffer_tables),
-    "dropin": lambda directory: shown(directory, "dropin", dropin_table),
-    "latencies": lambda directory: shown(directory, "latencies", latency_table),
-    "scan": lambda directory: figure_table(figures(directory, "scan")),
-    "user_ring": lambda directory: figure_table(figures(directory, "user_ring")),
     "model": lambda _: model_table(),
 }
+SECTIONS = (*MEASURED, *FIGURES, *OTHERS)
+
+
+def section(directory: Path, name: str) -> str:
+    if name in MEASURED:
+        return shown(directory, name, MEASURED[name])
+    if name in FIGURES:
+        return figure_table(figures(directory, name))
+    return OTHERS[name](directory)
+
+
 # These have a file of their own, with every figure.
 FULL = ("readers", "sweep")
 
@@ -104,7 +120,7 @@ FULL = ("readers", "sweep")
 def fill(document: Path, directory: Path) -> None:
     def replaced(found: re.Match[str]) -> str:
         name = found[1]
-        return f"<!-- {name} -->\n{SECTIONS[name](directory)}\n<!-- end -->"
+        return f"<!-- {name} -->\n{section(directory, name)}\n<!-- end -->"
 
     pattern = rf"<!-- ({'|'.join(SECTIONS)}) -->\n.*?<!-- end -->"
     text = document.read_text()

@@ -3602,8 +3602,8 @@ static rbc_pace_change judge_hot(rbc_ring *ring, int64_t now_ns, uint64_t found,
         begin_interval(ring, now_ns);
         return RBC_PACE_STAYS;
     }
-    bool is_over = now_ns - ring->pace.since_ns >= RBC_PACE_SHORTEST_NS;
-    return is_over || !is_moderated ? RBC_PACE_ARMS : RBC_PACE_STAYS;
+    bool is_idle = now_ns - ring->pace.since_ns >= RBC_PACE_SHORTEST_NS;
+    return is_idle || !is_moderated ? RBC_PACE_ARMS : RBC_PACE_STAYS;
 }
 
 static rbc_pace_change judge_paced(rbc_ring *ring, int64_t now_ns, uint64_t found) {
