@@ -100,21 +100,27 @@ static void publish(rbc_ring *self, uint64_t user_pos, uint64_t position) {
     atomic_store_explicit(self->consumer_pos, position, memory_order_release);
 }
 
+static bool is_parked(const rbc_wait *self) {
+    return atomic_load_explicit(&self->parked, memory_order_relaxed);
+}
+
 /*
  * The second look is what keeps wakeups from getting lost. The kernel's bpf_ringbuf_commit() does
  * xchg(header), a full barrier, then loads consumer_pos, and wakes only if that is the record just
  * committed. Here consumer_pos was stored, then comes a full fence, then the header is loaded. One
  * of the two sees the other's store: either the kernel wakes us, or we find the record here, for
  * which no wakeup will come, and make the reader's fd readable ourselves. Only a reader that may be
- * parked needs it: one that is not will look before it parks. Nor does a paced ring: its reader
- * parks with a timer.
+ * parked needs it: one that is not will look before it parks, behind the fence there. Who commits
+ * is who reads, and knows without a fence that he is not parked; a worker who releases does not.
+ * Nor does a paced ring need it: its reader parks with a timer.
  */
 static void look_again(rbc_ring *self) {
     rbc_wait *wait = &self->reader->wait;
-    rbc_full_fence();
-    if (atomic_load_explicit(&wait->parked, memory_order_relaxed) && !rbc_ring_is_paced(self) &&
-        rbc_ring_has_news(self)) {
-        rbc_wait_wake(wait);
+    if (self->reader->is_release || is_parked(wait)) {
+        rbc_full_fence();
+        if (is_parked(wait) && !rbc_ring_is_paced(self) && rbc_ring_has_news(self)) {
+            rbc_wait_wake(wait);
+        }
     }
 }
 
@@ -126,11 +132,11 @@ static void advance_to(rbc_ring *self, uint64_t position) {
     look_again(self);
 }
 
-/* Publishes what was held back, if the ring is armed by now. */
+/* Publishes what was held back, if the ring is armed by now or has more that was handed out. */
 static void publish_held_back(rbc_ring *self) {
     uint64_t user_pos = rbc_get(&self->user_pos);
-    if (self->published_pos != user_pos && !rbc_ring_is_paced(self)) {
-        publish(self, user_pos, user_pos);
+    if (self->published_pos != user_pos) {
+        publish(self, user_pos, position_to_publish(self, user_pos));
         look_again(self);
     }
 }
@@ -433,6 +439,11 @@ void rbc_ring_handed_out(rbc_ring *self, const rbc_passed *passed) {
         self->handed_end = passed->end;
         if (!is_release) {
             note_turn(&self->reader->turns, self->index, self->handed_end);
+        }
+        /* The record that was held back has done its part: consumer_pos can be that of one that is
+         * complete already. */
+        if (rbc_ring_is_paced(self)) {
+            rbc_ring_publish(self);
         }
         return;
     }

@@ -156,6 +156,10 @@ bool rbc_pace_is_worth_it(const rbc_ring *ring, int64_t now_ns) {
     return is_over(&ring->pace, now_ns) && found_in(ring) >= RBC_PACE_LEAVE;
 }
 
+bool rbc_pace_can_change(const rbc_ring *ring) {
+    return rbc_ring_is_paced(ring) || ring->pace.was_half_full || found_in(ring) >= RBC_PACE_ENTER;
+}
+
 rbc_pace_change rbc_pace_judge(rbc_ring *ring, int64_t now_ns, bool is_moderated) {
     uint64_t found = found_in(ring);
     if (!rbc_ring_is_paced(ring)) {

@@ -67,6 +67,13 @@ int64_t rbc_pace_deadline(const struct rbc_ring *ring);
 /* Whether the ring is paced by the timer, not hot. */
 bool rbc_pace_has_timer(const struct rbc_ring *ring);
 
+/*
+ * Whether rbc_pace_judge could come to anything. An armed ring in which too little was found stays
+ * armed whatever the time: its reader, who was woken out of an idle processor, is spared the clock,
+ * whose code and data are cold.
+ */
+bool rbc_pace_can_change(const struct rbc_ring *ring);
+
 typedef enum rbc_pace_change { RBC_PACE_STAYS, RBC_PACE_PACES, RBC_PACE_ARMS } rbc_pace_change;
 
 /*

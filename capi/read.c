@@ -46,8 +46,11 @@ static int64_t time_of(rbc_look *self) {
 }
 
 /* Makes a ring armed or paced, as judged. Whoever waits next looks at an armed one again. */
-static void change_pace(rbcore_reader *self, rbc_ring *ring, int64_t now, bool is_moderated) {
-    rbc_pace_change change = rbc_pace_judge(ring, now, is_moderated);
+static void change_pace(rbcore_reader *self, rbc_ring *ring, rbc_look *what, bool is_moderated) {
+    if (!rbc_pace_can_change(ring)) {
+        return;
+    }
+    rbc_pace_change change = rbc_pace_judge(ring, time_of(what), is_moderated);
     if (change == RBC_PACE_STAYS) {
         return;
     }
@@ -100,7 +103,7 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
      * when it can be listened to again.
      */
     if (ring->pace.drained && pass->scan.count > before.count && is_to_judge(ring, pass)) {
-        change_pace(self, ring, time_of(pass->what), true);
+        change_pace(self, ring, pass->what, true);
     }
     pass->is_bounded |= end == RBC_SCAN_BOUND;
     pass->broken = end == RBC_SCAN_BROKEN ? ring : pass->broken;
@@ -194,10 +197,22 @@ static int answer(rbcore_reader *self) {
     return 0;
 }
 
+/*
+ * Whether nothing came since the last scan of any ring. Whoever reads until there is nothing left
+ * looks twice in vain before each sleep: that should cost next to nothing.
+ */
+static bool are_drained(rbcore_reader *self) {
+    unsigned i = 0;
+    while (i < self->ring_count && rbc_ring_is_drained(self->rings[i])) {
+        i++;
+    }
+    return i == self->ring_count;
+}
+
 /* One look at everything: what is asked, then the rings. Makes no system call. */
 static int look(rbcore_reader *self, rbc_look *what) {
     int result = answer(self);
-    if (result == 0) {
+    if (result == 0 && !are_drained(self)) {
         result = scan_rings(self, what);
     }
     if (result > 0) {
@@ -231,12 +246,20 @@ static void prepare_to_park(rbcore_reader *self, rbc_look *what) {
     if (!self->can_pace) {
         return;
     }
-    const int64_t now = time_of(what);
     for (unsigned i = 0; i < self->ring_count; i++) {
         rbc_ring *ring = self->rings[i];
-        change_pace(self, ring, now, what->is_moderated);
+        change_pace(self, ring, what, what->is_moderated);
         listen(self, ring, !rbc_pace_has_timer(ring));
     }
+}
+
+/* Skips what producers that died left unfinished at the heads of rings. Returns whether it did. */
+static bool skip_abandoned(rbcore_reader *self) {
+    bool skipped = false;
+    for (unsigned i = 0; i < self->ring_count; i++) {
+        skipped |= rbc_ring_skip_abandoned(self->rings[i]);
+    }
+    return skipped;
 }
 
 /*
@@ -249,11 +272,7 @@ static int look_parked(rbcore_reader *self, rbc_look *what) {
     atomic_store_explicit(&self->wait.parked, true, memory_order_relaxed);
     rbc_full_fence();
     int result = look(self, what);
-    bool skipped = false;
-    for (unsigned i = 0; result == 0 && i < self->ring_count; i++) {
-        skipped |= rbc_ring_skip_abandoned(self->rings[i]);
-    }
-    return skipped ? -EAGAIN : result;
+    return result == 0 && self->has_memory_ring && skip_abandoned(self) ? -EAGAIN : result;
 }
 
 /*
@@ -373,7 +392,7 @@ static int look_until(rbcore_reader *self, rbc_look *what, int64_t deadline) {
         }
         if (result == 0) {
             result = block(self, left);
-            what->now = rbc_now_ns();
+            what->now = 0;
             /* Only now is it judged by what it holds whether a ring was worth the interval. */
             result = result == 0 ? look(self, what) : result;
         }

@@ -56,8 +56,8 @@ static inline int rbc_reader_check(const rbcore_reader *self) {
 }
 
 /* Sets the message and returns the error. */
-__attribute__((format(printf, 3, 4))) int rbc_reader_fail(rbcore_reader *self, int error,
-                                                          const char *format, ...);
+__attribute__((cold, format(printf, 3, 4))) int rbc_reader_fail(rbcore_reader *self, int error,
+                                                                const char *format, ...);
 
 /* The ring of an index, or NULL. Its life is the caller's concern: a held record, or slots_lock. */
 static inline rbc_ring *rbc_reader_ring(rbcore_reader *self, unsigned index) {

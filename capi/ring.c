@@ -324,8 +324,18 @@ static void mark_loss(rbc_ring *self, uint16_t *flags) {
     }
 }
 
+bool rbc_ring_is_drained(rbc_ring *self) {
+    bool is_at_end = self->shadow == NULL && load_producer_pos(self) == rbc_get(&self->read_pos) &&
+                     !atomic_load_explicit(&self->broken, memory_order_relaxed);
+    self->head_is_busy &= !is_at_end;
+    self->pace.drained |= is_at_end;
+    return is_at_end;
+}
+
 rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
     self->head_is_busy = false;
+    /* Its line is another processor's, as that of producer_pos is: ask for both at once. */
+    __builtin_prefetch(rbc_ring_header(self, rbc_get(&self->read_pos)));
     uint64_t producer = find_end(self), start = rbc_get(&self->read_pos);
     bool broken = atomic_load_explicit(&self->broken, memory_order_relaxed);
     if (producer == start && !broken) {

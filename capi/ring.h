@@ -117,6 +117,9 @@ int rbc_ring_load_positions(rbc_ring *self, uint64_t committed);
 /* The same for a ring with a shadow, whose positions are further apart than its size. */
 int rbc_ring_load_live_positions(rbc_ring *self, uint64_t committed);
 
+/* Whether a scan would find nothing, as nothing was reserved since the last. The reading thread. */
+bool rbc_ring_is_drained(rbc_ring *self);
+
 /* Hands out records from read_pos on: one turn. The reading thread only. */
 rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan);
 

@@ -118,19 +118,24 @@ void rbc_wait_drain_timer(rbc_wait *self, int64_t now) {
 /* For kernels before 5.11: milliseconds, rounded up so that no wait becomes a spin. */
 static int wait_milliseconds(int epoll_fd, struct epoll_event *events, int max,
                              int64_t timeout_ns) {
-    int64_t ms = timeout_ns < 0 ? -1 : timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
+    int64_t ms = timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
     return epoll_wait(epoll_fd, events, max, ms > INT32_MAX ? INT32_MAX : (int)ms);
 }
 
-int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
-    RBC_KEEP_ERRNO;
+static int wait_nanoseconds(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
     struct __kernel_timespec timeout = rbc_timespec(timeout_ns);
-    int n = (int)syscall(SYS_epoll_pwait2, epoll_fd, events, max, timeout_ns < 0 ? NULL : &timeout,
-                         NULL, (size_t)0);
+    int n = (int)syscall(SYS_epoll_pwait2, epoll_fd, events, max, &timeout, NULL, (size_t)0);
     /* EPERM: seccomp filters of container runtimes that are older than the call. */
     if (n < 0 && (errno == ENOSYS || errno == EPERM)) {
         n = wait_milliseconds(epoll_fd, events, max, timeout_ns);
     }
+    return n;
+}
+
+int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
+    RBC_KEEP_ERRNO;
+    int n = timeout_ns < 0 ? epoll_wait(epoll_fd, events, max, -1)
+                           : wait_nanoseconds(epoll_fd, events, max, timeout_ns);
     return n < 0 ? -errno : n;
 }
 

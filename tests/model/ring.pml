@@ -165,18 +165,23 @@ inline publish(me, user, is_paced, read) {
     store(me, CONSUMER_POS, target)
 }
 
+/* Who commits is who parks: it knows without a fence. */
 inline look_again(me, is_paced, is_parked, read) {
-#ifndef WITHOUT_FENCE
-    full_fence(me);
-#endif
     if
-    :: is_parked ->
-        if
-        :: !(is_paced) ->
-            if
-#ifndef WITHOUT_WAKE
-            :: has_news(read) -> wake_edge = true
+    :: RELEASE || is_parked ->
+#ifndef WITHOUT_FENCE
+        full_fence(me);
 #endif
+        if
+        :: is_parked ->
+            if
+            :: !(is_paced) ->
+                if
+#ifndef WITHOUT_WAKE
+                :: has_news(read) -> wake_edge = true
+#endif
+                :: else
+                fi
             :: else
             fi
         :: else
@@ -193,9 +198,8 @@ inline advance_to(me, user, is_paced, is_parked, read) {
 
 inline publish_held_back(me, user, is_paced, is_parked, read) {
     if
-    :: published != user && !(is_paced) ->
-        published = user;
-        store(me, CONSUMER_POS, user);
+    :: published != user ->
+        publish(me, user, is_paced, read);
         look_again(me, is_paced, is_parked, read)
     :: else
     fi
@@ -299,6 +303,21 @@ inline answer() {
     fi
 }
 
+/* rbc_ring_publish() */
+inline publish_rest() {
+#if WORKERS > 0
+#ifdef WITHOUT_COMBINER
+    locked(READER, user = memory[USER_POS]);
+    publish_held_back(READER, user, paced, parked, read_pos);
+    user = 0
+#else
+    advance_over_released(READER, paced, parked)
+#endif
+#else
+    publish_held_back(READER, user_pos, paced, parked, read_pos)
+#endif
+}
+
 /* rbc_ring_scan(), rbc_ring_handed_out() */
 inline scan() {
     limit = producer_pos; /* and after it the headers */
@@ -315,6 +334,10 @@ inline scan() {
 #else
         read_pos = read_pos + count;
 #endif
+        if
+        :: paced -> publish_rest()
+        :: else
+        fi
         result = FOUND
     :: else
     fi
@@ -331,21 +354,6 @@ inline set_parked(yes) {
 #define set_paced(yes) \
     paced = yes; \
     if :: RELEASE -> store(READER, PACED, yes) :: else fi
-
-/* rbc_ring_publish() */
-inline publish_rest() {
-#if WORKERS > 0
-#ifdef WITHOUT_COMBINER
-    locked(READER, user = memory[USER_POS]);
-    publish_held_back(READER, user, paced, parked, read_pos);
-    user = 0
-#else
-    advance_over_released(READER, paced, parked)
-#endif
-#else
-    publish_held_back(READER, user_pos, paced, parked, read_pos)
-#endif
-}
 
 /* change_pace(): the thresholds in records per interval may say anything at any time. (The counter of raises
  * has 32 bits in the program and a few here.) */

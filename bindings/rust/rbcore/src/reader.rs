@@ -228,8 +228,8 @@ impl Reader {
         self.commit_up_to(None, 0)
     }
 
-    /// The same, and frees the space at once. Otherwise the last small record of a busy ring is freed
-    /// with the next commit only, which spares producers their wakeups.
+    /// The same, and frees the space at once. Otherwise that of the last small record of a busy ring is
+    /// freed with the next call that finds another, which spares producers their wakeups.
     pub fn commit_now(&mut self) -> Result<()> {
         self.commit_up_to(None, sys::RBCORE_COMMIT_NOW)
     }
