@@ -229,6 +229,40 @@ func TestProducer(t *testing.T) {
 	}
 }
 
+// The last record of a paced ring is held back, unless its space is wanted now.
+func TestCommitNow(t *testing.T) {
+	ring, producer := newRing(t)
+	reader, err := ringbuf.NewReader(ring, ringbuf.WithPolling())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	heldBack := func() uint64 {
+		t.Helper()
+		stats, err := reader.Stats()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stats.UserPos - stats.ConsumerPos
+	}
+	records := make([]ringbuf.Record, 10)
+	for range 3 {
+		outputNumbers(t, producer, 0, 4)
+		if n, err := reader.ReadBatch(records); n != 4 || err != nil {
+			t.Fatal(n, err)
+		}
+		if err := reader.Commit(); err != nil || heldBack() != 16 {
+			t.Fatalf("%d bytes held back, %v", heldBack(), err)
+		}
+		if err := reader.CommitNow(); err != nil || heldBack() != 0 {
+			t.Fatalf("%d bytes held back, %v", heldBack(), err)
+		}
+	}
+	if err := errors.Join(reader.Close(), reader.CommitNow()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestOutputBatch(t *testing.T) {
 	ring, producer := newRing(t)
 	reader, err := ringbuf.NewReader(ring)

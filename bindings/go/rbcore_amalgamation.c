@@ -414,7 +414,8 @@ RBCORE_API int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans,
  *            hostile producer changed meanwhile does not (last == NULL always works).
  *
  * While a ring is busy (see rbcore_reader_next) the space of the last small record becomes free
- * with the next commit only, or at once with RBCORE_COMMIT_NOW; it is committed all the same.
+ * with the next call that finds another, or finds that the ring is busy no more; or at once with
+ * RBCORE_COMMIT_NOW. It is committed all the same.
  */
 RBCORE_API int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *last, uint32_t flags);
 
@@ -1158,6 +1159,13 @@ int64_t rbc_pace_deadline(const struct rbc_ring *ring);
 /* Whether the ring is paced by the timer, not hot. */
 bool rbc_pace_has_timer(const struct rbc_ring *ring);
 
+/*
+ * Whether rbc_pace_judge could come to anything. An armed ring in which too little was found stays
+ * armed whatever the time: its reader, who was woken out of an idle processor, is spared the clock,
+ * whose code and data are cold.
+ */
+bool rbc_pace_can_change(const struct rbc_ring *ring);
+
 typedef enum rbc_pace_change { RBC_PACE_STAYS, RBC_PACE_PACES, RBC_PACE_ARMS } rbc_pace_change;
 
 /*
@@ -1276,6 +1284,9 @@ int rbc_ring_load_positions(rbc_ring *self, uint64_t committed);
 
 /* The same for a ring with a shadow, whose positions are further apart than its size. */
 int rbc_ring_load_live_positions(rbc_ring *self, uint64_t committed);
+
+/* Whether a scan would find nothing, as nothing was reserved since the last. The reading thread. */
+bool rbc_ring_is_drained(rbc_ring *self);
 
 /* Hands out records from read_pos on: one turn. The reading thread only. */
 rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan);
@@ -1970,8 +1981,8 @@ static inline int rbc_reader_check(const rbcore_reader *self) {
 }
 
 /* Sets the message and returns the error. */
-__attribute__((format(printf, 3, 4))) int rbc_reader_fail(rbcore_reader *self, int error,
-                                                          const char *format, ...);
+__attribute__((cold, format(printf, 3, 4))) int rbc_reader_fail(rbcore_reader *self, int error,
+                                                                const char *format, ...);
 
 /* The ring of an index, or NULL. Its life is the caller's concern: a held record, or slots_lock. */
 static inline rbc_ring *rbc_reader_ring(rbcore_reader *self, unsigned index) {
@@ -3629,6 +3640,10 @@ bool rbc_pace_is_worth_it(const rbc_ring *ring, int64_t now_ns) {
     return is_over(&ring->pace, now_ns) && found_in(ring) >= RBC_PACE_LEAVE;
 }
 
+bool rbc_pace_can_change(const rbc_ring *ring) {
+    return rbc_ring_is_paced(ring) || ring->pace.was_half_full || found_in(ring) >= RBC_PACE_ENTER;
+}
+
 rbc_pace_change rbc_pace_judge(rbc_ring *ring, int64_t now_ns, bool is_moderated) {
     uint64_t found = found_in(ring);
     if (!rbc_ring_is_paced(ring)) {
@@ -4083,21 +4098,27 @@ static void publish(rbc_ring *self, uint64_t user_pos, uint64_t position) {
     atomic_store_explicit(self->consumer_pos, position, memory_order_release);
 }
 
+static bool is_parked(const rbc_wait *self) {
+    return atomic_load_explicit(&self->parked, memory_order_relaxed);
+}
+
 /*
  * The second look is what keeps wakeups from getting lost. The kernel's bpf_ringbuf_commit() does
  * xchg(header), a full barrier, then loads consumer_pos, and wakes only if that is the record just
  * committed. Here consumer_pos was stored, then comes a full fence, then the header is loaded. One
  * of the two sees the other's store: either the kernel wakes us, or we find the record here, for
  * which no wakeup will come, and make the reader's fd readable ourselves. Only a reader that may be
- * parked needs it: one that is not will look before it parks. Nor does a paced ring: its reader
- * parks with a timer.
+ * parked needs it: one that is not will look before it parks, behind the fence there. Who commits
+ * is who reads, and knows without a fence that he is not parked; a worker who releases does not.
+ * Nor does a paced ring need it: its reader parks with a timer.
  */
 static void look_again(rbc_ring *self) {
     rbc_wait *wait = &self->reader->wait;
-    rbc_full_fence();
-    if (atomic_load_explicit(&wait->parked, memory_order_relaxed) && !rbc_ring_is_paced(self) &&
-        rbc_ring_has_news(self)) {
-        rbc_wait_wake(wait);
+    if (self->reader->is_release || is_parked(wait)) {
+        rbc_full_fence();
+        if (is_parked(wait) && !rbc_ring_is_paced(self) && rbc_ring_has_news(self)) {
+            rbc_wait_wake(wait);
+        }
     }
 }
 
@@ -4109,11 +4130,11 @@ static void advance_to(rbc_ring *self, uint64_t position) {
     look_again(self);
 }
 
-/* Publishes what was held back, if the ring is armed by now. */
+/* Publishes what was held back, if the ring is armed by now or has more that was handed out. */
 static void publish_held_back(rbc_ring *self) {
     uint64_t user_pos = rbc_get(&self->user_pos);
-    if (self->published_pos != user_pos && !rbc_ring_is_paced(self)) {
-        publish(self, user_pos, user_pos);
+    if (self->published_pos != user_pos) {
+        publish(self, user_pos, position_to_publish(self, user_pos));
         look_again(self);
     }
 }
@@ -4417,6 +4438,11 @@ void rbc_ring_handed_out(rbc_ring *self, const rbc_passed *passed) {
         if (!is_release) {
             note_turn(&self->reader->turns, self->index, self->handed_end);
         }
+        /* The record that was held back has done its part: consumer_pos can be that of one that is
+         * complete already. */
+        if (rbc_ring_is_paced(self)) {
+            rbc_ring_publish(self);
+        }
         return;
     }
     /* Discarded records alone are nobody's to give back, unless after some that are held. */
@@ -4473,8 +4499,11 @@ static int64_t time_of(rbc_look *self) {
 }
 
 /* Makes a ring armed or paced, as judged. Whoever waits next looks at an armed one again. */
-static void change_pace(rbcore_reader *self, rbc_ring *ring, int64_t now, bool is_moderated) {
-    rbc_pace_change change = rbc_pace_judge(ring, now, is_moderated);
+static void change_pace(rbcore_reader *self, rbc_ring *ring, rbc_look *what, bool is_moderated) {
+    if (!rbc_pace_can_change(ring)) {
+        return;
+    }
+    rbc_pace_change change = rbc_pace_judge(ring, time_of(what), is_moderated);
     if (change == RBC_PACE_STAYS) {
         return;
     }
@@ -4527,7 +4556,7 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
      * when it can be listened to again.
      */
     if (ring->pace.drained && pass->scan.count > before.count && is_to_judge(ring, pass)) {
-        change_pace(self, ring, time_of(pass->what), true);
+        change_pace(self, ring, pass->what, true);
     }
     pass->is_bounded |= end == RBC_SCAN_BOUND;
     pass->broken = end == RBC_SCAN_BROKEN ? ring : pass->broken;
@@ -4621,10 +4650,22 @@ static int answer(rbcore_reader *self) {
     return 0;
 }
 
+/*
+ * Whether nothing came since the last scan of any ring. Whoever reads until there is nothing left
+ * looks twice in vain before each sleep: that should cost next to nothing.
+ */
+static bool are_drained(rbcore_reader *self) {
+    unsigned i = 0;
+    while (i < self->ring_count && rbc_ring_is_drained(self->rings[i])) {
+        i++;
+    }
+    return i == self->ring_count;
+}
+
 /* One look at everything: what is asked, then the rings. Makes no system call. */
 static int look(rbcore_reader *self, rbc_look *what) {
     int result = answer(self);
-    if (result == 0) {
+    if (result == 0 && !are_drained(self)) {
         result = scan_rings(self, what);
     }
     if (result > 0) {
@@ -4658,12 +4699,20 @@ static void prepare_to_park(rbcore_reader *self, rbc_look *what) {
     if (!self->can_pace) {
         return;
     }
-    const int64_t now = time_of(what);
     for (unsigned i = 0; i < self->ring_count; i++) {
         rbc_ring *ring = self->rings[i];
-        change_pace(self, ring, now, what->is_moderated);
+        change_pace(self, ring, what, what->is_moderated);
         listen(self, ring, !rbc_pace_has_timer(ring));
     }
+}
+
+/* Skips what producers that died left unfinished at the heads of rings. Returns whether it did. */
+static bool skip_abandoned(rbcore_reader *self) {
+    bool skipped = false;
+    for (unsigned i = 0; i < self->ring_count; i++) {
+        skipped |= rbc_ring_skip_abandoned(self->rings[i]);
+    }
+    return skipped;
 }
 
 /*
@@ -4676,11 +4725,7 @@ static int look_parked(rbcore_reader *self, rbc_look *what) {
     atomic_store_explicit(&self->wait.parked, true, memory_order_relaxed);
     rbc_full_fence();
     int result = look(self, what);
-    bool skipped = false;
-    for (unsigned i = 0; result == 0 && i < self->ring_count; i++) {
-        skipped |= rbc_ring_skip_abandoned(self->rings[i]);
-    }
-    return skipped ? -EAGAIN : result;
+    return result == 0 && self->has_memory_ring && skip_abandoned(self) ? -EAGAIN : result;
 }
 
 /*
@@ -4800,7 +4845,7 @@ static int look_until(rbcore_reader *self, rbc_look *what, int64_t deadline) {
         }
         if (result == 0) {
             result = block(self, left);
-            what->now = rbc_now_ns();
+            what->now = 0;
             /* Only now is it judged by what it holds whether a ring was worth the interval. */
             result = result == 0 ? look(self, what) : result;
         }
@@ -5422,8 +5467,18 @@ static void mark_loss(rbc_ring *self, uint16_t *flags) {
     }
 }
 
+bool rbc_ring_is_drained(rbc_ring *self) {
+    bool is_at_end = self->shadow == NULL && load_producer_pos(self) == rbc_get(&self->read_pos) &&
+                     !atomic_load_explicit(&self->broken, memory_order_relaxed);
+    self->head_is_busy &= !is_at_end;
+    self->pace.drained |= is_at_end;
+    return is_at_end;
+}
+
 rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
     self->head_is_busy = false;
+    /* Its line is another processor's, as that of producer_pos is: ask for both at once. */
+    __builtin_prefetch(rbc_ring_header(self, rbc_get(&self->read_pos)));
     uint64_t producer = find_end(self), start = rbc_get(&self->read_pos);
     bool broken = atomic_load_explicit(&self->broken, memory_order_relaxed);
     if (producer == start && !broken) {
@@ -7418,19 +7473,24 @@ void rbc_wait_drain_timer(rbc_wait *self, int64_t now) {
 /* For kernels before 5.11: milliseconds, rounded up so that no wait becomes a spin. */
 static int wait_milliseconds(int epoll_fd, struct epoll_event *events, int max,
                              int64_t timeout_ns) {
-    int64_t ms = timeout_ns < 0 ? -1 : timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
+    int64_t ms = timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
     return epoll_wait(epoll_fd, events, max, ms > INT32_MAX ? INT32_MAX : (int)ms);
 }
 
-int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
-    RBC_KEEP_ERRNO;
+static int wait_nanoseconds(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
     struct __kernel_timespec timeout = rbc_timespec(timeout_ns);
-    int n = (int)syscall(SYS_epoll_pwait2, epoll_fd, events, max, timeout_ns < 0 ? NULL : &timeout,
-                         NULL, (size_t)0);
+    int n = (int)syscall(SYS_epoll_pwait2, epoll_fd, events, max, &timeout, NULL, (size_t)0);
     /* EPERM: seccomp filters of container runtimes that are older than the call. */
     if (n < 0 && (errno == ENOSYS || errno == EPERM)) {
         n = wait_milliseconds(epoll_fd, events, max, timeout_ns);
     }
+    return n;
+}
+
+int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
+    RBC_KEEP_ERRNO;
+    int n = timeout_ns < 0 ? epoll_wait(epoll_fd, events, max, -1)
+                           : wait_nanoseconds(epoll_fd, events, max, timeout_ns);
     return n < 0 ? -errno : n;
 }
 

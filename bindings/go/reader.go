@@ -786,6 +786,25 @@ func (r *Reader) interrupt() {
 func (r *Reader) Commit() error {
 	r.lock()
 	defer r.mu.Unlock()
+	return r.commitInOrder()
+}
+
+// CommitNow is Commit, and frees the space at once. Otherwise that of the last small record of a busy
+// ring is freed with the next read that finds another, which spares producers their wakeups.
+func (r *Reader) CommitNow() error {
+	r.lock()
+	defer r.mu.Unlock()
+	err := r.commitInOrder()
+	if err != nil || r.core == nil || r.run.count > 0 {
+		return err // nothing is held back before records that are still to be given back
+	}
+	if result := C.rbcore_reader_commit(r.core, nil, C.RBCORE_COMMIT_NOW); result < 0 {
+		return r.failure("commit", result)
+	}
+	return nil
+}
+
+func (r *Reader) commitInOrder() error {
 	if r.isRelease {
 		return fmt.Errorf("ringbuf: commit: the reader was opened WithRelease: %w", syscall.EINVAL)
 	}

@@ -49,6 +49,9 @@ func (*Reader) Err() error { return errUnsupported }
 // Commit is not supported on this platform.
 func (*Reader) Commit() error { return errUnsupported }
 
+// CommitNow is not supported on this platform.
+func (*Reader) CommitNow() error { return errUnsupported }
+
 // CommitTo is not supported on this platform.
 func (*Reader) CommitTo(*Record) error { return errUnsupported }
 

@@ -402,7 +402,8 @@ RBCORE_API int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans,
  *            hostile producer changed meanwhile does not (last == NULL always works).
  *
  * While a ring is busy (see rbcore_reader_next) the space of the last small record becomes free
- * with the next commit only, or at once with RBCORE_COMMIT_NOW; it is committed all the same.
+ * with the next call that finds another, or finds that the ring is busy no more; or at once with
+ * RBCORE_COMMIT_NOW. It is committed all the same.
  */
 RBCORE_API int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *last, uint32_t flags);
 

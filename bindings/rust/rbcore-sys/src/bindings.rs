@@ -486,7 +486,8 @@ unsafe extern "C" {
             hostile producer changed meanwhile does not (last == NULL always works).
 
  While a ring is busy (see rbcore_reader_next) the space of the last small record becomes free
- with the next commit only, or at once with RBCORE_COMMIT_NOW; it is committed all the same.*/
+ with the next call that finds another, or finds that the ring is busy no more; or at once with
+ RBCORE_COMMIT_NOW. It is committed all the same.*/
     pub fn rbcore_reader_commit(
         self_: *mut rbcore_reader,
         last: *const rbcore_record,
