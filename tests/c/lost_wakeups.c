@@ -290,6 +290,29 @@ START_TEST(release_against_empty_read) {
 }
 END_TEST
 
+static void interrupt(race *self) {
+    self->result |= rbcore_reader_interrupt(self->ring.reader);
+}
+
+/* The request is there before its edge: a look that misses it is followed by the edge. */
+START_TEST(interrupt_against_empty_read) {
+    race r;
+    race_open(&r, interrupt, page_size(), 0);
+    for (int round = 0; race_goes_on(&r, round); round++) {
+        race_begin(&r);
+        int result = read_some(&r.ring, r.records);
+        race_end(&r);
+        if (result == 0) {
+            ck_assert_msg(readable(rbcore_reader_fd(r.ring.reader), 0), "the request was lost");
+            result = read_some(&r.ring, r.records);
+        }
+        ck_assert_int_eq(result, -ECANCELED);
+        ck_assert_int_eq(read_some(&r.ring, r.records), 0);
+    }
+    race_close(&r);
+}
+END_TEST
+
 /* ---- Pacing --------------------------------------------------------------------------------- */
 
 /* Makes the ring paced; the last of these records are held then. Returns how many. */
@@ -364,16 +387,10 @@ START_TEST(release_against_arming) {
 END_TEST
 
 int main(void) {
-    const TTest *const tests[] = {commit_looks_again,
-                                  release_looks_again,
-                                  commit_against_submit,
-                                  release_against_submit,
-                                  empty_read_gives_nothing_back,
-                                  release_against_release,
-                                  submit_against_empty_read,
-                                  release_against_empty_read,
-                                  armed_ring_wakes,
-                                  release_against_arming,
-                                  NULL};
+    const TTest *const tests[] = {
+        commit_looks_again,        release_looks_again,           commit_against_submit,
+        release_against_submit,    empty_read_gives_nothing_back, release_against_release,
+        submit_against_empty_read, release_against_empty_read,    interrupt_against_empty_read,
+        armed_ring_wakes,          release_against_arming,        NULL};
     return run_tests("lost_wakeups", tests);
 }

@@ -58,8 +58,9 @@ byte asked;
 
 /* Edges on the list of the reader's epoll, until they are fetched. */
 bool ring_edge, wake_edge, timer_edge;
-bool silenced; /* the ring's descriptor has events = 0 */
+bool silenced; /* the ring's descriptor is not in the epoll */
 bool timer_set;
+bool woken; /* set by who wakes, after the edge */
 
 /*
  * Once an armed reader was given back everything, the next record must wake it at once: the timer that was
@@ -116,13 +117,26 @@ inline fetch_events() {
     d_step { ring_edge = false; wake_edge = false; timer_edge = false }
 }
 
-/* EPOLL_CTL_MOD: a full barrier, and then it looks whether the descriptor is ready. */
+/* rbc_wait_wake() */
+inline wake() {
+    wake_edge = true;
+    woken = true
+}
+
+/* rbc_wait_start_timer(): a timer that is started anew is not over. */
+inline start_timer() {
+    d_step { timer_set = true; timer_edge = false }
+}
+
+/* EPOLL_CTL_ADD: a full barrier, and then it looks whether the descriptor is ready. EPOLL_CTL_DEL takes the
+ * edge that is on the list along. */
 inline listen(yes) {
     atomic {
         full_fence(READER);
         silenced = !yes;
         if
-#ifndef MOD_WITHOUT_LOOK
+        :: !(yes) -> ring_edge = false
+#ifndef ADD_WITHOUT_LOOK
         :: yes && ring_is_ready -> ring_edge = true
 #endif
         :: else
@@ -178,7 +192,7 @@ inline look_again(me, is_paced, is_parked, read) {
             :: !(is_paced) ->
                 if
 #ifndef WITHOUT_WAKE
-                :: has_news(read) -> wake_edge = true
+                :: has_news(read) -> wake()
 #endif
                 :: else
                 fi
@@ -387,7 +401,7 @@ inline look(is_moderated) {
 #ifdef ARMS_AFTER_AN_EMPTY_SCAN
             :: is_moderated -> change_pace()
 #else
-            :: is_moderated && count > 0 -> change_pace()
+            :: count > 0 -> change_pace() /* a read or look that ends a batch judges, too */
 #endif
             :: else
             fi
@@ -429,6 +443,16 @@ inline look_parked(is_moderated) {
 /* The memory ring's watch over dead producers is left out. */
 #define must_look_by_itself (paced || user_holds_some)
 
+/* Whoever will start the timer anew and listens to nothing else has nothing to fetch. */
+inline empty_fd() {
+    if
+    :: paced && silenced && !woken /* rbc_wait_drain_timer() */
+    :: else ->
+        woken = false;
+        fetch_events()
+    fi
+}
+
 /* rbcore_reader_read(), or rbcore_reader_next(0) if moderated */
 inline read_records(is_moderated) {
     look(is_moderated);
@@ -436,13 +460,13 @@ inline read_records(is_moderated) {
     :: result == EMPTY ->
 #ifdef DRAIN_LATE
         look_parked(is_moderated);
-        fetch_events();
+        empty_fd();
 #else
-        fetch_events();
+        empty_fd();
         look_parked(is_moderated);
 #endif
         if
-        :: result == EMPTY && must_look_by_itself -> timer_set = true
+        :: result == EMPTY && must_look_by_itself -> start_timer()
         :: else
         fi
 #ifdef READ_GIVES_BACK
@@ -547,11 +571,11 @@ active proctype Signaler() {
     producing == 0;
 #endif
 #ifdef WAKE_BEFORE_ASKING
-    wake_edge = true;
+    wake();
     asked = asked | SIGNAL
 #else
     asked = asked | SIGNAL;
-    wake_edge = true
+    wake()
 #endif
 }
 #endif
