@@ -272,6 +272,79 @@ START_TEST(some_rings_are_never_paced) {
 }
 END_TEST
 
+/* ---- A ring too small for a timer ---- */
+
+/* So small that it is full before any sleep is over. */
+static size_t small_ring(void) {
+    return page_size() < 16384 ? 16384 : page_size();
+}
+
+static void emit_half(stage *self, size_t size) {
+    size_t count = small_ring() / 2 / record_space(size);
+    while (count-- > 0) {
+        emit_sized(self, size, 0);
+    }
+}
+
+START_TEST(a_small_ring_that_was_half_full_is_looked_at_until_it_is_idle) {
+    stage *s = open_stage(small_ring(), _i ? RBCORE_READER_RELEASE : 0, RBCORE_MAX_LATENCY);
+    for (int i = 0; i < 10; i++) {
+        emit_half(s, 8);
+        ck_assert_int_gt(take(s, ROOM, 0), 0);
+        ck_assert(is_paced(s));
+        give_back(s);
+        expect_held_back(s, 8);
+        wakes(s);
+        for (int more = 0; more < 5; more++) {
+            emit(s, 1, 0);
+            ck_assert_uint_eq(wakes(s), 0);
+            ck_assert_int_eq(take(s, ROOM, 0), 1); /* at once, nothing is left for later */
+            ck_assert(is_paced(s));
+            give_back(s);
+            expect_held_back(s, 8);
+        }
+        sleep_ms(1); /* 50 us would do */
+        ck_assert_int_eq(take(s, ROOM, 0), 0);
+        ck_assert(!is_paced(s));
+        expect_all_published(s);
+        emit(s, 1, 0);
+        ck_assert_uint_eq(wakes(s), 1);
+        ck_assert_int_eq(take(s, ROOM, 0), 1);
+        give_back(s);
+        ck_assert(!is_paced(s));
+    }
+    close_stage(s);
+}
+END_TEST
+
+START_TEST(a_small_ring_is_not_looked_at_all_the_time) {
+    stage *s = open_stage(small_ring(), 0, RBCORE_MAX_LATENCY);
+    /* That was not half full. */
+    emit(s, (unsigned int)(small_ring() / 2 / record_space(8)) - 1, 0);
+    ck_assert_int_gt(take(s, ROOM, 0), 0);
+    give_back(s);
+    ck_assert(!is_paced(s));
+    /* Whose records are too large to hold one back: then each look would let the next one wake. */
+    const size_t largest = small_ring() / 64 - HEADER_SIZE;
+    emit_half(s, largest + 1);
+    emit_sized(s, largest + 1, 0);
+    ck_assert_int_gt(take(s, ROOM, 0), 0);
+    give_back(s);
+    ck_assert(!is_paced(s));
+    /* For one that is read, and not waited for. */
+    emit_half(s, 8);
+    ck_assert_int_gt(taken(s, rbcore_reader_read(s->ring.reader, s->records, ROOM)), 0);
+    give_back(s);
+    ck_assert_int_eq(taken(s, rbcore_reader_read(s->ring.reader, s->records, ROOM)), 0);
+    ck_assert(!is_paced(s));
+    emit_half(s, largest);
+    ck_assert_int_gt(take(s, ROOM, 0), 0);
+    ck_assert(is_paced(s)); /* but this one */
+    give_back(s);
+    close_stage(s);
+}
+END_TEST
+
 /* ---- What is published ---- */
 
 START_TEST(the_last_record_of_a_busy_ring_is_held_back) {
@@ -399,6 +472,24 @@ START_TEST(a_large_record_is_not_held_back) {
     give_back(s);
     expect_held_back(s, largest);
     read_one_paced(s, largest + 1);
+    give_back(s);
+    expect_all_published(s);
+    close_stage(s);
+}
+END_TEST
+
+/* In a ring of which few fit even a small one takes room. */
+START_TEST(a_small_record_is_not_held_back_among_large_ones) {
+    const size_t ring_size = (size_t)16 << 20, largest = ring_size / 4 - HEADER_SIZE;
+    stage *s = open_stage(ring_size, _i ? RBCORE_READER_RELEASE : 0, LONG);
+    read_one_paced(s, largest);
+    give_back(s);
+    read_one_paced(s, 8);
+    give_back(s);
+    expect_held_back(s, 8);
+    read_one_paced(s, largest + 1);
+    give_back(s);
+    read_one_paced(s, 8);
     give_back(s);
     expect_all_published(s);
     close_stage(s);
@@ -1103,12 +1194,15 @@ int main(void) {
     add(suite, a_busy_ring_is_paced_until_it_gets_slow, 2);
     add(suite, between_two_rates_nothing_changes, 1);
     add(suite, some_rings_are_never_paced, 1);
+    add(suite, a_small_ring_that_was_half_full_is_looked_at_until_it_is_idle, 2);
+    add(suite, a_small_ring_is_not_looked_at_all_the_time, 1);
     add(suite, the_last_record_of_a_busy_ring_is_held_back, 2);
     add(suite, nothing_is_held_back_behind_records_that_the_user_has, 2);
     add(suite, commit_now, 1);
     add(suite, closing_publishes, 2);
     add(suite, the_last_release_after_closing_publishes, 1);
     add(suite, a_large_record_is_not_held_back, 2);
+    add(suite, a_small_record_is_not_held_back_among_large_ones, 2);
     add(suite, nothing_is_held_back_in_a_ring_more_than_half_full, 2);
     add(suite, a_commit_frees_space, 3);
     add(suite, next_waits_for_a_batch_and_read_does_not, 1);
