@@ -1037,9 +1037,10 @@ static inline void rbc_relax(void) {
 /*
  * Who owns user space's end of a ring: its consumer, or the producer of a user ring. There is one;
  * two wedge the ring for good. The owner leaves his name in the spare room at the end of the page
- * with his position, and holds a lock on the ring's file. Each alone can be fooled: the block is stale after a kill and survives execve(), the lock can be taken
- * by any stranger (all BPF maps share one inode), is kept by forked children, and does not tell
- * readers apart that share an open file. Together they decide; see rbc_owner_claim.
+ * with his position, and holds a lock on the ring's file. Each alone can be fooled: the block is
+ * stale after a kill and survives execve(), the lock can be taken by any stranger (all BPF maps
+ * share one inode), is kept by forked children, and does not tell readers apart that share an open
+ * file. Together they decide; see rbc_owner_claim.
  */
 #ifndef RBC_OWNER_H
 #define RBC_OWNER_H
