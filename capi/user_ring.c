@@ -165,11 +165,15 @@ static int wait_for_room(int epoll_fd, int64_t deadline_ns) {
 }
 
 int rbc_user_ring_reserve_wait(rbc_user_ring *self, void **data, size_t size, int64_t deadline_ns) {
+    int error = rbc_user_ring_reserve(self, data, size);
+    if (error != -EAGAIN) {
+        return error;
+    }
     int epoll_fd = take_epoll(self);
     if (epoll_fd < 0) {
         return epoll_fd;
     }
-    int error = rbc_user_ring_reserve(self, data, size);
+    error = rbc_user_ring_reserve(self, data, size);
     while (error == -EAGAIN && (error = wait_for_room(epoll_fd, deadline_ns)) == 0) {
         error = rbc_user_ring_reserve(self, data, size);
     }

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define SMALL ((uint32_t)sizeof(struct request))
@@ -76,6 +77,24 @@ START_TEST(timeouts) {
             rbcore_producer_reserve_wait(user.producer, &data, SMALL, 25 * MILLISECOND), -EAGAIN);
         ck_assert_int_ge(now() - begin, 25 * MILLISECOND);
     }
+    close_user(&user);
+}
+END_TEST
+
+START_TEST(no_descriptor_is_needed_where_there_is_room) {
+    struct user user = open_user(pages(1), pages(1));
+    struct rlimit before, none;
+    void *data;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 0;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    ck_assert_int_eq(rbcore_producer_reserve_wait(user.producer, &data, SMALL, RBCORE_FOREVER), 0);
+    ck_assert_int_eq(rbcore_producer_discard(user.producer, data, 0), 0);
+    fill_ring(&user);
+    ck_assert_int_eq(rbcore_producer_reserve_wait(user.producer, &data, SMALL, RBCORE_FOREVER),
+                     -EMFILE);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
     close_user(&user);
 }
 END_TEST
@@ -337,6 +356,8 @@ END_TEST
 int main(void) {
     Suite *suite = suite_create("user ring, waiting");
     add_test(suite, "timeouts", timeouts);
+    add_test(suite, "no descriptor is needed where there is room",
+             no_descriptor_is_needed_where_there_is_room);
     add_test(suite, "no spinning while a little is free", no_spinning_while_a_little_is_free);
     add_test(suite, "a drain wakes", a_drain_wakes);
     add_test(suite, "a drain that does not wake", a_drain_that_does_not_wake);
