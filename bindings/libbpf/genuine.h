@@ -12,7 +12,6 @@ struct genuine {
     __typeof__(&ring_buffer__new) open;
     __typeof__(&ring_buffer__free) free;
     __typeof__(&ring_buffer__add) add;
-    __typeof__(&ring_buffer__poll) poll;
     __typeof__(&ring_buffer__consume) consume;
     __typeof__(&ring_buffer__consume_n) consume_n;
     __typeof__(&ring_buffer__epoll_fd) epoll_fd;
