@@ -225,7 +225,12 @@ static int64_t now_ms(void) {
 /* Delivers what the rings have that are ready. Returns as ring_deliver, and -errno. */
 static int64_t wait_once(struct ring_buffer *self, int timeout_ms) {
     int ready = epoll_wait(self->epoll_fd, self->events, self->count, timeout_ms);
-    int64_t total = ready < 0 ? -errno : 0;
+    if (ready < 0) {
+        const int error = errno;
+        int64_t found = error == EINTR ? consume(self) : 0; /* what libbpf would have found ready */
+        return found != 0 ? found : -error;
+    }
+    int64_t total = 0;
     for (int i = 0; total >= 0 && i < ready; i++) {
         int64_t result = ring_deliver(self->rings[self->events[i].data.fd], INT_MAX);
         total = result < 0 ? result : total + result;
@@ -255,10 +260,6 @@ static int64_t poll_watched(struct ring_buffer *self, int timeout_ms) {
         if (result == 0 && timeout_ms >= 0 && left <= 0) {
             return consume(self);
         }
-    }
-    if (result == -EINTR) {
-        int64_t found = consume(self);
-        return found != 0 ? found : result;
     }
     return result;
 }

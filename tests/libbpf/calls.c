@@ -69,8 +69,9 @@ START_TEST(order) {
 }
 END_TEST
 
+static const int results[] = {-1, -7, -EINTR, -EAGAIN, -4095, INT32_MIN, 1, INT32_MAX};
+
 START_TEST(callback_errors) {
-    static const int results[] = {-1, -7, -EINTR, -EAGAIN, -4095, INT32_MIN, 1, INT32_MAX};
     struct produce *ring = load_ring(pages(1));
     for (size_t i = 0; i < sizeof(results) / sizeof(*results); i++) {
         for (int fail_at = 1; fail_at <= 4; fail_at++) {
@@ -88,6 +89,24 @@ START_TEST(callback_errors) {
         }
     }
     produce__destroy(ring);
+}
+END_TEST
+
+START_TEST(callback_errors_of_two) {
+    struct produce *first = load_ring(pages(1)), *second = load_ring(pages(1));
+    for (size_t i = 0; i < sizeof(results) / sizeof(*results); i++) {
+        struct sink a = {.name = "a", .fail_at = 2, .result = results[i]}, b = {.name = "b"};
+        struct ring_buffer *rb = open_sink(first, &a);
+        CALL(ring_buffer__add(rb, ring_fd(second), on_record, &b));
+        emit_some(first, 4);
+        CALL(ring_buffer__poll(rb, -1));
+        CALL(ring_buffer__poll(rb, 10));
+        emit_some(second, 1);
+        CALL(ring_buffer__poll(rb, -1));
+        ring_buffer__free(rb);
+    }
+    produce__destroy(second);
+    produce__destroy(first);
 }
 END_TEST
 
@@ -414,6 +433,26 @@ START_TEST(interrupted) {
     ring_in(0);
     ring_buffer__free(rb);
     produce__destroy(ring);
+}
+END_TEST
+
+START_TEST(interrupted_of_two) {
+    struct sink a = {.name = "a"}, b = {.name = "b"};
+    struct produce *first = load_ring(pages(64)), *second = load_ring(pages(64));
+    struct ring_buffer *rb = open_sink(first, &a);
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGALRM, &action, NULL);
+    CALL(ring_buffer__add(rb, ring_fd(second), on_record, &b));
+    ring_in(20);
+    CALL(ring_buffer__poll(rb, -1));
+    ring_in(20);
+    CALL(ring_buffer__poll(rb, 10000));
+    emit_some(second, 2);
+    raise(SIGALRM);
+    CALL(ring_buffer__poll(rb, -1));
+    ring_buffer__free(rb);
+    produce__destroy(second);
+    produce__destroy(first);
 }
 END_TEST
 
@@ -918,6 +957,7 @@ static const struct scenario {
 } scenarios[] = {
     {"order", &order, 0},
     {"callback_errors", &callback_errors, 0},
+    {"callback_errors_of_two", &callback_errors_of_two, 0},
     {"what_is_left", &what_is_left, 0},
     {"discards", &discards, 0},
     {"discards_of_two", &discards_of_two, 0},
@@ -929,6 +969,7 @@ static const struct scenario {
     {"equal_records", &equal_records, 0},
     {"timeouts", &timeouts, 0},
     {"interrupted", &interrupted, 0},
+    {"interrupted_of_two", &interrupted_of_two, 0},
     {"under_load", &under_load, 0},
     {"event_loop", &event_loop, 0},
     {"event_loop_turns", &event_loop_turns, 0},
