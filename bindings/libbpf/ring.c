@@ -5,11 +5,14 @@
 #include "settings.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 /*
  * libbpf gives the space of each record back after its callback. So do we in small rings; in larger
@@ -37,14 +40,14 @@ static int open_reader(struct ring *self, uint32_t flags) {
     }
     rbcore_source source = RBCORE_SOURCE_INIT;
     source.kind = RBCORE_SOURCE_MAP_FD;
-    source.fd = self->map_fd;
+    source.fd = self->own_fd;
     source.flags = flags;
     error = rbcore_reader_add(self->reader, &source);
     rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
     if (error == 0) {
         rbcore_reader_ring_stats(self->reader, 0, &stats);
+        self->size = stats.ring_size;
     }
-    self->size = stats.ring_size;
     self->piece_size = self->size / PIECE_PART < PIECE_MAX ? self->size / PIECE_PART : PIECE_MAX;
     self->next = self->end = self->done = self->run.count = 0;
     atomic_store_explicit(&self->consumer_pos, AT_COMMIT, memory_order_relaxed);
@@ -62,20 +65,17 @@ static int errno_of_libbpf(int error) {
 }
 
 /* Returns whether libbpf reads it now; if not, errno says why. */
-static bool open_by_libbpf(struct ring *self, int refusal) {
+static bool open_by_libbpf(struct ring *self, int map_fd, int refusal) {
     if (!genuine_load(&self->genuine)) {
         errno = errno_of_libbpf(refusal);
         return false;
     }
-    self->libbpf = genuine_open(&self->genuine, self->map_fd, self->handle, self->context);
+    self->libbpf = genuine_open(&self->genuine, map_fd, self->handle, self->context);
     return self->libbpf != NULL;
 }
 
-static void warn(const struct ring *self, int refusal) {
-    const char *reason =
-        self->reader == NULL ? "this process reads it twice" : rbcore_reader_message(self->reader);
-    fprintf(stderr, "rbcore: libbpf reads the ring of descriptor %d: %s\n", self->map_fd,
-            reason[0] == '\0' ? rbcore_strerror(refusal) : reason);
+static void warn(const struct ring *self, const char *reason) {
+    fprintf(stderr, "rbcore: libbpf reads the ring of descriptor %d: %s\n", self->map_fd, reason);
 }
 
 /* ---- All rings of the process ---- */
@@ -100,18 +100,26 @@ static void unlist(struct ring *self) {
     pthread_mutex_unlock(&rings_lock);
 }
 
-uint64_t map_id_of(int map_fd) {
+/* A number that the kernel tells of a map, or RBCORE_UNKNOWN. */
+static uint64_t number_of_map(int map_fd, const char *name) {
     char path[32], line[64];
-    unsigned long long id = RBCORE_UNKNOWN;
+    const size_t length = strlen(name);
+    uint64_t number = RBCORE_UNKNOWN;
     snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", map_fd);
     FILE *file = fopen(path, "re");
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL &&
-           sscanf(line, "map_id: %llu", &id) != 1) {
+    while (file != NULL && number == RBCORE_UNKNOWN && fgets(line, sizeof(line), file) != NULL) {
+        if (strncmp(line, name, length) == 0 && line[length] == ':') {
+            number = strtoull(line + length + 1, NULL, 10);
+        }
     }
     if (file != NULL) {
         fclose(file);
     }
-    return id;
+    return number;
+}
+
+uint64_t map_id_of(int map_fd) {
+    return number_of_map(map_fd, "map_id");
 }
 
 /* Gives a ring over to libbpf, unless it is being read at this moment. */
@@ -119,7 +127,7 @@ static void hand_over(struct ring *self) {
     if (pthread_mutex_trylock(&self->lock) != 0) {
         return;
     }
-    if (self->calls == 0 && open_by_libbpf(self, -EBUSY)) {
+    if (self->calls == 0 && open_by_libbpf(self, self->own_fd, -EBUSY)) {
         report_remove(self->reader);
         close_reader(self);
         if (self->epoll_fd >= 0) {
@@ -159,17 +167,36 @@ static bool init_lock(struct ring *self) {
 
 /* By whichever can read it. Returns 0, or the errno that libbpf would set. */
 static int open_by_either(struct ring *self) {
-    int refusal = hand_over_all(self->map_id) ? -EBUSY : open_reader(self, 0);
+    bool is_read_here = hand_over_all(self->map_id);
+    int refusal = is_read_here ? -EBUSY : open_reader(self, 0);
     if (refusal == 0) {
         report_add(self->reader);
         return 0;
     }
-    int error = open_by_libbpf(self, refusal) ? 0 : errno;
+    int error = open_by_libbpf(self, self->map_fd, refusal) ? 0 : errno;
     if (error == 0) {
-        warn(self, refusal);
+        const char *message = rbcore_reader_message(self->reader); /* of no reader: "" */
+        warn(self, is_read_here         ? "this process reads it twice"
+                   : message[0] != '\0' ? message
+                                        : rbcore_strerror(refusal));
     }
     close_reader(self);
     return error;
+}
+
+/* Where the caller's cannot be duplicated it has to do: if it is no open file, libbpf says so. */
+static void keep_descriptor(struct ring *self, int map_fd) {
+    int duplicate = fcntl(map_fd, F_DUPFD_CLOEXEC, 0);
+    self->map_fd = map_fd;
+    self->own_fd = duplicate >= 0 ? duplicate : map_fd;
+}
+
+static void drop(struct ring *self) {
+    if (self->own_fd != self->map_fd) {
+        close(self->own_fd);
+    }
+    pthread_mutex_destroy(&self->lock);
+    free(self);
 }
 
 struct ring *ring_open(int map_fd, ring_buffer_sample_fn handle, void *context) {
@@ -179,15 +206,15 @@ struct ring *ring_open(int map_fd, ring_buffer_sample_fn handle, void *context) 
         errno = ENOMEM;
         return NULL;
     }
-    self->map_fd = map_fd;
+    keep_descriptor(self, map_fd);
     self->handle = handle;
     self->context = context;
     self->epoll_fd = -1;
     self->map_id = map_id_of(map_fd);
+    self->size = number_of_map(map_fd, "max_entries"); /* also where libbpf reads it */
     int error = open_by_either(self);
     if (error != 0) {
-        pthread_mutex_destroy(&self->lock);
-        free(self);
+        drop(self);
         errno = error;
         return NULL;
     }
@@ -204,8 +231,7 @@ void ring_free(struct ring *self) {
         report_remove(self->reader);
         close_reader(self);
     }
-    pthread_mutex_destroy(&self->lock);
-    free(self);
+    drop(self);
 }
 
 int ring_reopen(struct ring *self) {

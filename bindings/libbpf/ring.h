@@ -23,6 +23,7 @@ struct ring {
     ring_buffer_sample_fn handle;
     void *context;
     int map_fd; /* the caller's: for ring__map_fd */
+    int own_fd; /* of the map, too: he may close his, and its number may name another file */
     uint64_t map_id;
     size_t size;
 

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -760,6 +761,75 @@ START_TEST(second_consumer) {
 }
 END_TEST
 
+/* Without descriptors for rbcore libbpf reads, which needs fewer. */
+START_TEST(few_descriptors) {
+    struct sink a = {.name = "a"}, b = {.name = "b"};
+    struct produce *ring = load_ring(pages(1)), *other = load_ring(pages(1));
+    struct ring_buffer *first = open_sink(ring, &a);
+    struct rlimit limit;
+    int next = dup(STDIN_FILENO);
+    close(next);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = (rlim_t)next + 3;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    struct ring_buffer *second = open_sink(other, &b);
+    emit_some(ring, 1);
+    emit_some(other, 2);
+    CALL(ring_buffer__consume(first));
+    CALL(ring_buffer__consume(second));
+    ring_buffer__free(second);
+    ring_buffer__free(first);
+    produce__destroy(other);
+    produce__destroy(ring);
+}
+END_TEST
+
+/* The caller closes his descriptor, and another map gets its number. */
+static struct ring_buffer *open_and_close(struct produce *ring, struct produce *other,
+                                          struct sink *sink) {
+    int fd = dup(ring_fd(ring));
+    struct ring_buffer *rb = ring_buffer__new(fd, on_record, sink, NULL);
+    ck_assert_ptr_nonnull(rb);
+    ck_assert_int_eq(dup2(ring_fd(other), fd), fd);
+    return rb;
+}
+
+START_TEST(closed_descriptor) {
+    struct sink a = {.name = "a"}, b = {.name = "b"};
+    struct produce *ring = load_ring(pages(1)), *other = load_ring(pages(1));
+    struct ring_buffer *first = open_and_close(ring, other, &a);
+    emit_some(other, 1);
+    emit_some(ring, 2);
+    CALL(ring_buffer__poll(first, -1));
+    struct ring_buffer *second = open_sink(ring, &b);
+    emit_some(ring, 2);
+    CALL(ring_buffer__consume(first));
+    CALL(ring_buffer__consume(second));
+    ring_buffer__free(second);
+    ring_buffer__free(first);
+    produce__destroy(other);
+    produce__destroy(ring);
+}
+END_TEST
+
+START_TEST(closed_descriptor_in_child) {
+    struct sink a = {.name = "a"};
+    struct produce *ring = load_ring(pages(1)), *other = load_ring(pages(1));
+    struct ring_buffer *rb = open_and_close(ring, other, &a);
+    emit_some(other, 1);
+    emit_some(ring, 2);
+    pid_t child = fork();
+    if (child == 0) {
+        CALL(ring_buffer__poll(rb, 10000));
+        _exit(0);
+    }
+    waitpid(child, NULL, 0);
+    ring_buffer__free(rb);
+    produce__destroy(other);
+    produce__destroy(ring);
+}
+END_TEST
+
 START_TEST(in_child) {
     struct sink a = {.name = "a"}, b = {.name = "b"};
     struct produce *ring = load_ring(pages(1)), *other = load_ring(pages(1));
@@ -855,6 +925,18 @@ START_TEST(positions) {
     CALL(newer.consume(r));
     say_positions(rb);
     ring_buffer__free(rb);
+    produce__destroy(ring);
+}
+END_TEST
+
+START_TEST(size_of_second) {
+    struct sink a = {.name = "a"}, b = {.name = "b"};
+    struct produce *ring = load_ring(pages(2));
+    struct ring_buffer *first = open_sink(ring, &a), *second = open_sink(ring, &b);
+    load_newer();
+    say("sizes %zu, %zu", newer.size(newer.ring(first, 0)), newer.size(newer.ring(second, 0)));
+    ring_buffer__free(second);
+    ring_buffer__free(first);
     produce__destroy(ring);
 }
 END_TEST
@@ -978,8 +1060,12 @@ static const struct scenario {
     {"own_epoll", &own_epoll, 0},
     {"refused", &refused, 0},
     {"second_consumer", &second_consumer, 0},
+    {"few_descriptors", &few_descriptors, 0},
+    {"closed_descriptor", &closed_descriptor, 0},
+    {"closed_descriptor_in_child", &closed_descriptor_in_child, 0},
     {"in_child", &in_child, 0},
     {"positions", &positions, 3},
+    {"size_of_second", &size_of_second, 3},
     {"limits", &limits, 5},
     {"event_loop_with_limits", &event_loop_with_limits, 5},
     {"thread_for_each_ring", &thread_for_each_ring, 3},
