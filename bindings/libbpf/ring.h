@@ -20,6 +20,7 @@
 #define AT_COMMIT UINT64_MAX
 
 struct ring {
+    struct ring_buffer *owner; /* that it was added to */
     ring_buffer_sample_fn handle;
     void *context;
     int map_fd; /* the caller's: for ring__map_fd */

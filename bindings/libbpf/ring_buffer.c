@@ -164,6 +164,7 @@ int ring_buffer__add(struct ring_buffer *rb, int map_fd, ring_buffer_sample_fn s
     if (ring == NULL) {
         return -errno;
     }
+    ring->owner = rb;
     rb->rings[rb->count] = ring;
     error = rb->is_watched ? ring_watch(ring, rb->epoll_fd, rb->count) : 0;
     if (error != 0) {
@@ -303,6 +304,7 @@ static rbcore_ring_stats stats_of(const struct ring *ring) {
 }
 
 unsigned long ring__consumer_pos(const struct ring *r) {
+    check_fork(r->owner);
     if (r->libbpf != NULL) {
         return r->genuine.consumer_pos(r->genuine.ring(r->libbpf, 0));
     }
@@ -311,6 +313,7 @@ unsigned long ring__consumer_pos(const struct ring *r) {
 }
 
 unsigned long ring__producer_pos(const struct ring *r) {
+    check_fork(r->owner);
     return r->libbpf != NULL ? r->genuine.producer_pos(r->genuine.ring(r->libbpf, 0))
                              : stats_of(r).producer_pos;
 }
@@ -329,7 +332,8 @@ int ring__map_fd(const struct ring *r) {
 }
 
 int ring__consume_n(struct ring *r, size_t n) {
-    return result_of(ring_deliver(r, n));
+    int error = check_fork(r->owner);
+    return result_of(error != 0 ? error : ring_deliver(r, n));
 }
 
 int ring__consume(struct ring *r) {

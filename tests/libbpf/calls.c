@@ -929,6 +929,28 @@ START_TEST(positions) {
 }
 END_TEST
 
+START_TEST(ring_in_child) {
+    struct sink a = {.name = "a"};
+    struct produce *ring = load_ring(pages(1));
+    struct ring_buffer *rb = open_sink(ring, &a);
+    load_newer();
+    struct ring *r = newer.ring(rb, 0);
+    emit_some(ring, 2);
+    CALL(newer.consume(r));
+    emit_some(ring, 3);
+    pid_t child = fork();
+    if (child == 0) {
+        say_positions(rb);
+        CALL(newer.consume(r));
+        say_positions(rb);
+        _exit(0);
+    }
+    waitpid(child, NULL, 0);
+    ring_buffer__free(rb);
+    produce__destroy(ring);
+}
+END_TEST
+
 START_TEST(size_of_second) {
     struct sink a = {.name = "a"}, b = {.name = "b"};
     struct produce *ring = load_ring(pages(2));
@@ -1065,6 +1087,7 @@ static const struct scenario {
     {"closed_descriptor_in_child", &closed_descriptor_in_child, 0},
     {"in_child", &in_child, 0},
     {"positions", &positions, 3},
+    {"ring_in_child", &ring_in_child, 3},
     {"size_of_second", &size_of_second, 3},
     {"limits", &limits, 5},
     {"event_loop_with_limits", &event_loop_with_limits, 5},
