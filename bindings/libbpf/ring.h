@@ -82,7 +82,7 @@ int64_t ring_deliver(struct ring *self, size_t most);
 /* Waits for records, then delivers as before. Not where ring_can_wait is false. */
 int64_t ring_wait_and_deliver(struct ring *self, int64_t timeout_ns);
 
-/* Records that were discarded and passed so far; 0 where libbpf reads. */
+/* Grows with the discarded records that were passed; where libbpf reads, with each call. */
 uint64_t ring_discards(const struct ring *self);
 
 /* Neither libbpf nor an epoll is in the way. */

@@ -745,6 +745,8 @@ START_TEST(second_consumer) {
     CALL(ring_buffer__add(first, copy, on_record, &c));
     emit_some(ring, 1);
     CALL(ring_buffer__consume(first));
+    emit_discard(ring, 8, 0);
+    CALL(ring_buffer__poll(second, -1));
     emit_some(ring, 1);
     CALL(ring_buffer__consume(second));
     ring_buffer__free(first);
