@@ -8,9 +8,11 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -23,19 +25,34 @@ static uint64_t records, bytes, batches, wakeups, rings;
 /* Calls that delivered records, whatever ended their wait: with libbpf there would be more. */
 static _Atomic uint64_t turns;
 
-/* A process that did exec or fork since then prints to where its own standard error goes. */
-static int output = -1;
+/* What setting_stats said, whatever the program does to its environment. NULL: none are wanted. */
+static char *name;
 
-__attribute__((constructor)) static void open_output(void) {
-    const char *name = setting_stats();
-    if (name == NULL) {
-        return;
-    }
+/* A process that did exec since then prints to where its own standard error goes. */
+static int output = -1;
+static struct stat output_file;
+
+static void open_output(void) {
     output = strcmp(name, "-") == 0
                  ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0) /* programs close stderr as they end */
                  : open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (output < 0) {
         fprintf(stderr, "rbcore: no statistics: %s: %m\n", name);
+    } else {
+        fstat(output, &output_file);
+    }
+}
+
+/* Programs also close what they do not know, and then another file has its number. */
+static bool output_is_ours(void) {
+    struct stat now;
+    return fstat(output, &now) == 0 && now.st_dev == output_file.st_dev &&
+           now.st_ino == output_file.st_ino;
+}
+
+__attribute__((constructor)) static void begin(void) {
+    if (setting_stats() != NULL && (name = strdup(setting_stats())) != NULL) {
+        open_output();
     }
 }
 
@@ -76,6 +93,12 @@ void report_remove(rbcore_reader *reader) {
     pthread_mutex_unlock(&lock);
 }
 
+void report_begin_anew(void) {
+    pthread_mutex_init(&lock, NULL); /* whoever held it in the parent is not here */
+    records = bytes = batches = wakeups = rings = 0;
+    atomic_store_explicit(&turns, 0, memory_order_relaxed);
+}
+
 void report_turn(void) {
     atomic_fetch_add_explicit(&turns, 1, memory_order_relaxed);
 }
@@ -98,6 +121,9 @@ __attribute__((destructor)) static void report(void) {
     pthread_mutex_lock(&lock);
     for (size_t i = 0; i < reader_count; i++) {
         count(readers[i]);
+    }
+    if (rings > 0 && !output_is_ours()) {
+        open_output();
     }
     if (rings > 0) {
         print();

@@ -9,6 +9,9 @@
 void report_add(rbcore_reader *reader);
 void report_remove(rbcore_reader *reader);
 
+/* In the child of a fork: it counts what it reads itself. */
+void report_begin_anew(void);
+
 /* A call of the program got records. Any thread. */
 void report_turn(void);
 

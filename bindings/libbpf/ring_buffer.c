@@ -6,6 +6,7 @@
 #include "ring.h"
 
 #include "options.h"
+#include "report.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,6 +48,7 @@ static unsigned forks;
 
 static void note_fork(void) {
     forks++;
+    report_begin_anew();
 }
 
 __attribute__((constructor)) static void listen_to_forks(void) {

@@ -832,10 +832,49 @@ START_TEST(closed_descriptor_in_child) {
 }
 END_TEST
 
+/* Closes all descriptors that it does not know, and opens files that get their numbers. */
+static void be_a_daemon(void) {
+    struct sink a = {.name = "a"};
+    for (int fd = STDERR_FILENO + 1; fd < 1000; fd++)
+        close(fd);
+    for (int i = 0; i < 8; i++)
+        open("data", O_CREAT | O_WRONLY | O_APPEND, 0600);
+    struct produce *ring = load_ring(pages(1));
+    struct ring_buffer *rb = open_sink(ring, &a);
+    emit_some(ring, 2);
+    CALL(ring_buffer__poll(rb, -1));
+    ring_buffer__free(rb);
+    produce__destroy(ring);
+}
+
+START_TEST(in_daemon) {
+    pid_t child = fork();
+    if (child == 0) {
+        be_a_daemon();
+        exit(0);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    /* (What the test's own frame writes at its end may be there.) */
+    char data[4096] = "";
+    FILE *file = fopen("data", "r");
+    ck_assert_ptr_nonnull(file);
+    size_t length = fread(data, 1, sizeof(data) - 1, file);
+    fclose(file);
+    unlink("data");
+    say("child: %d, statistics in its file: %d", status,
+        memmem(data, length, "rbcore: ", 8) != NULL);
+}
+END_TEST
+
 START_TEST(in_child) {
     struct sink a = {.name = "a"}, b = {.name = "b"};
     struct produce *ring = load_ring(pages(1)), *other = load_ring(pages(1));
     struct ring_buffer *rb = open_sink(ring, &a);
+    emit_some(ring, 1);
+    CALL(ring_buffer__consume(rb));
+    ring_buffer__free(rb);
+    rb = open_sink(ring, &a);
     CALL(ring_buffer__add(rb, ring_fd(other), on_record, &b));
     emit_some(ring, 2);
     CALL(ring_buffer__consume(rb));
@@ -850,7 +889,7 @@ START_TEST(in_child) {
         CALL(ring_buffer__poll(rb, 10000));
         CALL(ring_buffer__poll(rb, 10));
         ring_buffer__free(rb);
-        _exit(0);
+        exit(0);
     }
     int status;
     waitpid(child, &status, 0);
@@ -1087,6 +1126,7 @@ static const struct scenario {
     {"few_descriptors", &few_descriptors, 0},
     {"closed_descriptor", &closed_descriptor, 0},
     {"closed_descriptor_in_child", &closed_descriptor_in_child, 0},
+    {"in_daemon", &in_daemon, 0},
     {"in_child", &in_child, 0},
     {"positions", &positions, 3},
     {"ring_in_child", &ring_in_child, 3},
