@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 /*
@@ -161,7 +162,7 @@ static bool init_lock(struct ring *self) {
     pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
     int error = pthread_mutex_init(&self->lock, &attributes);
     pthread_mutexattr_destroy(&attributes);
-    self->calls = 0;
+    self->calls = self->wanted = 0;
     return error == 0;
 }
 
@@ -469,8 +470,32 @@ static void find_next(struct ring *self) {
     }
 }
 
-static void enter(struct ring *self) {
+/* Another thread's wait is not to keep us out: libbpf's holds nothing. */
+static void take_lock(struct ring *self) {
+    if (pthread_mutex_trylock(&self->lock) == 0) {
+        return;
+    }
+    atomic_fetch_add(&self->wanted, 1);
+    pthread_mutex_lock(&rings_lock); /* nobody hands it over meanwhile */
+    rbcore_reader_interrupt(self->reader);
+    pthread_mutex_unlock(&rings_lock);
     pthread_mutex_lock(&self->lock);
+    atomic_fetch_sub(&self->wanted, 1);
+}
+
+/* Who waits lets those have it who want it. It may be libbpf's after that. */
+static void give_way(struct ring *self) {
+    self->calls--;
+    pthread_mutex_unlock(&self->lock);
+    while (atomic_load(&self->wanted) > 0) {
+        nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
+    }
+    pthread_mutex_lock(&self->lock);
+    self->calls++;
+}
+
+static void enter(struct ring *self) {
+    take_lock(self);
     if (self->calls++ > 0) {
         find_next(self);
     }
@@ -516,24 +541,37 @@ uint64_t ring_discards(const struct ring *self) {
     return stats.discards;
 }
 
+static int64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 /* Waits until the batch has something. Returns 1, or 0 or a negative errno: it has not. */
 static int wait_for_batch(struct ring *self, int64_t timeout_ns) {
-    int result = 1;
-    if (is_empty(self)) {
-        do {
-            result = rbcore_reader_next_spans(self->reader, &self->run, 1, RUN, timeout_ns);
-        } while (is_to_repeat(result));
+    const int64_t start = timeout_ns > 0 ? now_ns() : 0;
+    int64_t left = timeout_ns;
+    int result = -ECANCELED;
+    while (self->reader != NULL && is_empty(self) && is_to_repeat(result)) {
+        result = rbcore_reader_next_spans(self->reader, &self->run, 1, RUN, left);
         take_run(self, result);
+        if (result == -ECANCELED && self->calls == 1) {
+            give_way(self);
+        }
+        if (is_to_repeat(result) && timeout_ns > 0) {
+            left = start + timeout_ns - now_ns();
+            left = left < 0 ? 0 : left;
+        }
     }
-    return result > 0 ? 1 : result;
+    return is_empty(self) ? result : 1;
 }
 
 int64_t ring_wait_and_deliver(struct ring *self, int64_t timeout_ns) {
     enter(self);
-    if (self->libbpf != NULL) { /* since the caller looked */
+    int waited = wait_for_batch(self, timeout_ns);
+    if (self->libbpf != NULL) { /* since the caller looked, or the wait gave way */
         return leave(self, deliver_by_libbpf(self, INT_MAX));
     }
-    int waited = wait_for_batch(self, timeout_ns);
     if (waited < 0 && waited != -EINTR) {
         return leave(self, waited);
     }

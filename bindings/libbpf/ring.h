@@ -48,7 +48,8 @@ struct ring {
     int epoll_fd; /* that waits for its descriptor, as event `index`; -1: none does */
     int index;
 
-    pthread_mutex_t lock; /* held while it is read */
+    pthread_mutex_t lock; /* held while it is read, and waited for */
+    _Atomic int wanted;   /* threads that want it: who waits gives way */
     int calls;            /* that hold it: a callback may call us */
     struct ring *others;  /* the list of all rings of the process */
 };

@@ -392,6 +392,36 @@ START_TEST(timeouts) {
 }
 END_TEST
 
+static void *poll_once(void *argument) {
+    return (void *)(intptr_t)ring_buffer__poll(argument, 20000);
+}
+
+/* While a thread waits in a poll, another one takes what is there, or finds nothing: at once. */
+START_TEST(consume_beside_a_wait) {
+    struct sink a = {.name = "a"};
+    struct produce *ring = load_ring(pages(64));
+    struct ring_buffer *rb = open_sink(ring, &a);
+    for (int i = 0; i < 3; i++) {
+        pthread_t thread;
+        void *result;
+        pthread_create(&thread, NULL, poll_once, rb);
+        sleep_ms(20);
+        int64_t start = now();
+        CALL(ring_buffer__consume(rb));
+#ifndef __SANITIZE_THREAD__ /* libbpf tells it of no order between the callbacks of two threads */
+        emit(ring, 8, 0, BPF_RB_NO_WAKEUP);
+        CALL(ring_buffer__consume(rb));
+#endif
+        say("at once: %d", now() - start < 5 * SECOND);
+        emit_some(ring, 1);
+        pthread_join(thread, &result);
+        say("the poll: %d", (int)(intptr_t)result);
+    }
+    ring_buffer__free(rb);
+    produce__destroy(ring);
+}
+END_TEST
+
 static int signals;
 
 static void on_signal(int number) {
@@ -1113,6 +1143,7 @@ static const struct scenario {
     {"calls_in_callback", &calls_in_callback, 0},
     {"equal_records", &equal_records, 0},
     {"timeouts", &timeouts, 0},
+    {"consume_beside_a_wait", &consume_beside_a_wait, 0},
     {"interrupted", &interrupted, 0},
     {"interrupted_of_two", &interrupted_of_two, 0},
     {"under_load", &under_load, 0},
