@@ -235,7 +235,7 @@ void ring_free(struct ring *self) {
     drop(self);
 }
 
-int ring_reopen(struct ring *self) {
+int ring_reopen(struct ring *self, bool *parent_lives) {
     init_lock(self); /* whoever held it in the parent is not here */
     self->entered++;
     self->epoll_fd = -1;
@@ -245,7 +245,8 @@ int ring_reopen(struct ring *self) {
     report_remove(self->reader);
     close_reader(self);
     int error = open_reader(self, 0);
-    if (error == -EBUSY) { /* by the parent, which lives: two consumers are what was asked for */
+    if (error == -EBUSY) { /* by the parent: two consumers are what was asked for */
+        *parent_lives = true;
         close_reader(self);
         error = open_reader(self, RBCORE_SOURCE_INSIST);
     }
@@ -343,7 +344,8 @@ int ring_watch(struct ring *self, int epoll_fd, int index) {
     int fd = self->libbpf != NULL ? self->genuine.epoll_fd(self->libbpf)
                                   : rbcore_reader_fd(self->reader);
     struct epoll_event event = {.events = EPOLLIN, .data.fd = index};
-    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0 &&
+        !(errno == EEXIST && self->libbpf != NULL)) { /* there since before a fork */
         return -errno;
     }
     self->epoll_fd = epoll_fd;

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <rbcore/rbcore.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* As many as fit the first-level cache, also with the data of larger records. */
@@ -65,8 +66,11 @@ void ring_free(struct ring *self);
 /* The id of a map, or RBCORE_UNKNOWN. */
 uint64_t map_id_of(int map_fd);
 
-/* After fork(), in the child: a reader of its own, that goes on where the parent's had come to. */
-int ring_reopen(struct ring *self);
+/*
+ * After fork(), in the child: a reader of its own, that goes on where the parent's had come to. Sets
+ * *parent_lives if the parent reads the ring still.
+ */
+int ring_reopen(struct ring *self, bool *parent_lives);
 
 /*
  * Has an epoll wait for the ring: readable, with `index` as the event's data.fd, if ring_deliver

@@ -57,18 +57,28 @@ __attribute__((constructor)) static void listen_to_forks(void) {
 
 static int watch(struct ring_buffer *self);
 
-/*
- * A reader of rbcore is of use to the process alone that opened it; libbpf's works in its children,
- * too, and programs become daemons that way.
- */
-static int reopen(struct ring_buffer *self) {
-    self->forks = forks;
-    /* An epoll of the child's own, under the number that the program knows. */
+/* An epoll of the child's own, under the number that the program knows. */
+static int renew_epoll(struct ring_buffer *self) {
     int fresh = epoll_create1(EPOLL_CLOEXEC);
     int error = fresh < 0 || dup3(fresh, self->epoll_fd, O_CLOEXEC) < 0 ? -errno : 0;
     close(fresh);
+    return error;
+}
+
+/*
+ * A reader of rbcore is of use to the process alone that opened it; libbpf's works in its children,
+ * too, and programs become daemons that way. What the epoll was added to goes on waiting for it,
+ * unless the parent, which has the same one, lives.
+ */
+static int reopen(struct ring_buffer *self) {
+    bool parent_lives = false;
+    int error = 0;
+    self->forks = forks;
     for (int i = 0; error == 0 && i < self->count; i++) {
-        error = ring_reopen(self->rings[i]);
+        error = ring_reopen(self->rings[i], &parent_lives);
+    }
+    if (error == 0 && parent_lives) {
+        error = renew_epoll(self);
     }
     if (error == 0 && self->is_watched) {
         error = watch(self);

@@ -897,6 +897,46 @@ START_TEST(in_daemon) {
 }
 END_TEST
 
+/* An event loop of a child, with the descriptor that the parent asked for, which is gone. */
+static void loop_in_orphan(struct produce *ring, struct ring_buffer *rb, int fd, pid_t parent) {
+    struct epoll_event event = {.events = EPOLLIN};
+    int epoll = epoll_create1(0);
+    while (getppid() == parent)
+        sleep_ms(1);
+    CALL(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
+    for (int i = 0; i < 3; i++) {
+        CALL(is_readable(epoll, 0));
+        emit_some(ring, 2);
+        CALL(is_readable(epoll, 2000));
+        CALL(ring_buffer__consume(rb));
+    }
+}
+
+START_TEST(event_loop_in_orphan) {
+    struct sink a = {.name = "a"};
+    struct produce *ring = load_ring(pages(1));
+    int ends[2];
+    char byte;
+    ck_assert_int_eq(pipe(ends), 0);
+    pid_t parent = fork();
+    if (parent == 0) {
+        struct ring_buffer *rb = open_sink(ring, &a);
+        int fd = ring_buffer__epoll_fd(rb);
+        pid_t self = getpid();
+        if (fork() == 0) {
+            loop_in_orphan(ring, rb, fd, self);
+            exit(0);
+        }
+        _exit(0);
+    }
+    close(ends[1]);
+    waitpid(parent, NULL, 0);
+    ck_assert_int_eq(read(ends[0], &byte, 1), 0); /* the end of both */
+    close(ends[0]);
+    produce__destroy(ring);
+}
+END_TEST
+
 START_TEST(in_child) {
     struct sink a = {.name = "a"}, b = {.name = "b"};
     struct produce *ring = load_ring(pages(1)), *other = load_ring(pages(1));
@@ -1158,6 +1198,7 @@ static const struct scenario {
     {"closed_descriptor", &closed_descriptor, 0},
     {"closed_descriptor_in_child", &closed_descriptor_in_child, 0},
     {"in_daemon", &in_daemon, 0},
+    {"event_loop_in_orphan", &event_loop_in_orphan, 0},
     {"in_child", &in_child, 0},
     {"positions", &positions, 3},
     {"ring_in_child", &ring_in_child, 3},
