@@ -695,6 +695,7 @@ typedef struct rbcore_producer rbcore_producer;
  *   -EINVAL, -E2BIG, -EBADF, -EBADFD, -ENOMEM, -EMFILE, -ENFILE  as rbcore_reader_add;
  *   -ENOENT      path or map_id names nothing; memory ring: /proc is not mounted;
  *   -EMEDIUMTYPE the map is not of type BPF_MAP_TYPE_USER_RINGBUF;
+ *   -EOPNOTSUPP  user ring: this is a 32-bit process, as rbcore_reader_add;
  *   -EBUSY       another producer has the user ring;
  *   -EBADMSG     the ring's positions are impossible;
  *   -EACCES, -EPERM  no permission: the descriptor does not allow both reading and writing, or the
@@ -741,8 +742,8 @@ RBCORE_API int rbcore_producer_reserve(rbcore_producer *self, void **data, size_
  *   -EINTR    a signal was caught while it slept; nothing was reserved, call again. (One that comes
  *             between two looks at the ring is not noticed: who needs it waits in parts);
  *   -EINVAL   timeout_ns is negative and not RBCORE_FOREVER;
- *   -ENOMEM, -EMFILE, -ENFILE, -ENOSPC  user ring: no memory or file descriptor for the wait (one
- *             for each thread that waits), or the user has the most epoll registrations;
+ *   -ENOMEM, -EMFILE, -ENFILE, -ENOSPC  user ring: it is full, and no memory or file descriptor for
+ *             the wait (one for each thread that waits), or the user has the most epoll registrations;
  *   -EMSGSIZE, -EBADMSG  as rbcore_producer_reserve.
  */
 RBCORE_API int rbcore_producer_reserve_wait(rbcore_producer *self, void **data, size_t size,
@@ -7241,11 +7242,15 @@ static int wait_for_room(int epoll_fd, int64_t deadline_ns) {
 }
 
 int rbc_user_ring_reserve_wait(rbc_user_ring *self, void **data, size_t size, int64_t deadline_ns) {
+    int error = rbc_user_ring_reserve(self, data, size);
+    if (error != -EAGAIN) {
+        return error;
+    }
     int epoll_fd = take_epoll(self);
     if (epoll_fd < 0) {
         return epoll_fd;
     }
-    int error = rbc_user_ring_reserve(self, data, size);
+    error = rbc_user_ring_reserve(self, data, size);
     while (error == -EAGAIN && (error = wait_for_room(epoll_fd, deadline_ns)) == 0) {
         error = rbc_user_ring_reserve(self, data, size);
     }

@@ -979,6 +979,7 @@ unsafe extern "C" {
    -EINVAL, -E2BIG, -EBADF, -EBADFD, -ENOMEM, -EMFILE, -ENFILE  as rbcore_reader_add;
    -ENOENT      path or map_id names nothing; memory ring: /proc is not mounted;
    -EMEDIUMTYPE the map is not of type BPF_MAP_TYPE_USER_RINGBUF;
+   -EOPNOTSUPP  user ring: this is a 32-bit process, as rbcore_reader_add;
    -EBUSY       another producer has the user ring;
    -EBADMSG     the ring's positions are impossible;
    -EACCES, -EPERM  no permission: the descriptor does not allow both reading and writing, or the
@@ -1029,8 +1030,8 @@ unsafe extern "C" {
    -EINTR    a signal was caught while it slept; nothing was reserved, call again. (One that comes
              between two looks at the ring is not noticed: who needs it waits in parts);
    -EINVAL   timeout_ns is negative and not RBCORE_FOREVER;
-   -ENOMEM, -EMFILE, -ENFILE, -ENOSPC  user ring: no memory or file descriptor for the wait (one
-             for each thread that waits), or the user has the most epoll registrations;
+   -ENOMEM, -EMFILE, -ENFILE, -ENOSPC  user ring: it is full, and no memory or file descriptor for
+             the wait (one for each thread that waits), or the user has the most epoll registrations;
    -EMSGSIZE, -EBADMSG  as rbcore_producer_reserve.*/
     pub fn rbcore_producer_reserve_wait(
         self_: *mut rbcore_producer,
