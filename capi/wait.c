@@ -115,35 +115,43 @@ void rbc_wait_drain_timer(rbc_wait *self, int64_t now) {
     }
 }
 
-/* For kernels before 5.11: milliseconds, rounded up so that no wait becomes a spin. */
+static int wait_nanoseconds(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
+    struct __kernel_timespec timeout = rbc_timespec(timeout_ns);
+    return (int)syscall(SYS_epoll_pwait2, epoll_fd, events, max, &timeout, NULL, (size_t)0);
+}
+
+/* By kernels before 5.11; EPERM: by filters of container runtimes that are older than the call. */
+static bool was_refused(int n) {
+    return n < 0 && (errno == ENOSYS || errno == EPERM);
+}
+
+/* In milliseconds, rounded up so that no wait becomes a spin. */
 static int wait_milliseconds(int epoll_fd, struct epoll_event *events, int max,
                              int64_t timeout_ns) {
     int64_t ms = timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
     return epoll_wait(epoll_fd, events, max, ms > INT32_MAX ? INT32_MAX : (int)ms);
 }
 
-static int wait_nanoseconds(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
-    struct __kernel_timespec timeout = rbc_timespec(timeout_ns);
-    int n = (int)syscall(SYS_epoll_pwait2, epoll_fd, events, max, &timeout, NULL, (size_t)0);
-    /* EPERM: seccomp filters of container runtimes that are older than the call. */
-    if (n < 0 && (errno == ENOSYS || errno == EPERM)) {
-        n = wait_milliseconds(epoll_fd, events, max, timeout_ns);
-    }
-    return n;
-}
-
 int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
     RBC_KEEP_ERRNO;
     int n = timeout_ns < 0 ? epoll_wait(epoll_fd, events, max, -1)
                            : wait_nanoseconds(epoll_fd, events, max, timeout_ns);
+    n = was_refused(n) ? wait_milliseconds(epoll_fd, events, max, timeout_ns) : n;
     return n < 0 ? -errno : n;
 }
 
+/* Where epoll_pwait2 is refused the timer has the nanoseconds: a small ring is full after a millisecond. */
 int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {
+    RBC_KEEP_ERRNO;
     struct epoll_event events[EVENTS_AT_ONCE];
-    int n = rbc_epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, timeout_ns);
+    int n = timeout_ns < 0 ? epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, -1)
+                           : wait_nanoseconds(self->epoll_fd, events, EVENTS_AT_ONCE, timeout_ns);
+    if (was_refused(n)) {
+        rbc_wait_start_timer(self, rbc_now_ns(), timeout_ns);
+        n = epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, -1);
+    }
     count_wakeup(self, n);
-    return n < 0 ? n : 0;
+    return n < 0 ? -errno : 0;
 }
 
 void rbc_wait_wake(rbc_wait *self) {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A read that finds records and the commit after it make no system call: a filter kills for any. */
+/*
+ * A read that finds records and the commit after it make no system call: a filter kills for any. And
+ * what a reader does whom a filter refuses one.
+ */
 #include "support.h"
 
 #include <linux/filter.h>
@@ -10,17 +13,22 @@
 
 #define RECORDS 200
 
-/* From here on this process may only end. */
-static int forbid_all(void) {
+/* What becomes of one system call, and of all others. */
+static int filter(uint32_t call, uint32_t action, uint32_t others) {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, action),
+        BPF_STMT(BPF_RET | BPF_K, others),
     };
     struct sock_fprog program = {.len = sizeof(code) / sizeof(*code), .filter = code};
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
            prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+/* From here on this process may only end. */
+static int forbid_all(void) {
+    return filter(SYS_exit_group, SECCOMP_RET_ALLOW, SECCOMP_RET_KILL_PROCESS);
 }
 
 typedef struct plan {
@@ -97,11 +105,58 @@ START_TEST(read_and_release) {
 }
 END_TEST
 
+#define WAITS 100
+
+/* Two records in each interval of a busy ring. Returns how long the waits took, in ms. */
+static int wait_without_epoll_pwait2(void *argument) {
+    const int *error = argument;
+    rbcore_record records[64];
+    fixture f = fixture_open((size_t)1 << 20, 0);
+    if (filter(SYS_epoll_pwait2, SECCOMP_RET_ERRNO | (uint32_t)*error, SECCOMP_RET_ALLOW) ||
+        rbcore_reader_next(f.reader, records, 64, 0)) {
+        return 255;
+    }
+    uint64_t begin = now_ns();
+    for (int i = 0; i < WAITS; i++) {
+        for (int n = ring_stats(&f).flags & RBCORE_RING_PACED ? 2 : 8; n > 0; n--) {
+            produce(&f, 0);
+        }
+        if (rbcore_reader_next(f.reader, records, 64, RBCORE_FOREVER) <= 0 ||
+            rbcore_reader_commit(f.reader, NULL, 0)) {
+            return 255;
+        }
+    }
+    uint64_t took = (now_ns() - begin) / 1000000;
+    return took < 254 ? (int)took : 254;
+}
+
+static void expect_short_waits(int error) {
+    int took = WAITS;
+    /* By milliseconds no attempt can be faster than one for each wait. */
+    for (int i = 0; took >= WAITS / 2; i++) {
+        ck_assert_int_lt(i, 20);
+        took = in_child(wait_without_epoll_pwait2, &error);
+        ck_assert_int_ne(took, 255);
+        ck_assert_int_ge(took, WAITS / 20); /* and it did sleep */
+    }
+}
+
+/* It came with Linux 5.11; and there are filters that do not know it. */
+START_TEST(next_keeps_the_latency_without_epoll_pwait2) {
+    expect_short_waits(ENOSYS);
+    expect_short_waits(EPERM);
+}
+END_TEST
+
 int main(void) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     skip("sanitizers make system calls of their own");
 #endif
-    const TTest *const tests[] = {the_filter_kills, read_and_commit, look_and_commit,
-                                  read_and_release, NULL};
+    const TTest *const tests[] = {the_filter_kills,
+                                  read_and_commit,
+                                  look_and_commit,
+                                  read_and_release,
+                                  next_keeps_the_latency_without_epoll_pwait2,
+                                  NULL};
     return run_tests("system_calls", tests);
 }
