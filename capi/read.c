@@ -278,13 +278,13 @@ static int look_parked(rbcore_reader *self, rbc_look *what) {
 /*
  * Whether records can come for which nobody wakes us: producers wake only for the record at
  * consumer_pos, so not while the user holds some, nor for a tap while the consumer lags; not at all
- * if they die; nor if we do not listen.
+ * if they die; nor if we do not listen. A ring that has the timer is looked at by that.
  */
 static bool must_look_by_itself(const rbcore_reader *self) {
     for (unsigned i = 0; i < self->ring_count; i++) {
         const rbc_ring *ring = self->rings[i];
-        bool is_deaf = (ring->is_silent || ring->is_tap) && !rbc_pace_has_timer(ring);
-        if (rbc_ring_has_held(ring) || (ring->is_memory && ring->head_is_busy) || is_deaf) {
+        bool is_deaf = ring->is_silent || ring->is_tap || rbc_ring_has_held(ring);
+        if ((is_deaf && !rbc_pace_has_timer(ring)) || (ring->is_memory && ring->head_is_busy)) {
             return true;
         }
     }

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #define MICROSECOND INT64_C(1000)
@@ -272,6 +273,15 @@ START_TEST(some_rings_are_never_paced) {
 }
 END_TEST
 
+/* Reads by read, which changes no ring's pace, one record of so many bytes in a
+ * busy ring. */
+static void read_one_paced(stage *s, size_t size) {
+    make_paced(s);
+    emit_sized(s, size, 0);
+    ck_assert_int_eq(taken(s, rbcore_reader_read(s->ring.reader, s->records, ROOM)), 1);
+    ck_assert(is_paced(s));
+}
+
 /* ---- A ring too small for a timer ---- */
 
 /* So small that it is full before any sleep is over. */
@@ -397,6 +407,24 @@ START_TEST(nothing_is_held_back_behind_records_that_the_user_has) {
 }
 END_TEST
 
+/* Nor is such a ring looked at more often: its timer will come, whether somebody wakes or not. */
+START_TEST(a_busy_ring_whose_records_the_user_has_is_looked_at_once_an_interval) {
+    stage *s = open_stage(LARGE_RING, _i ? RBCORE_READER_RELEASE : 0, LONG);
+    struct rusage before, after;
+    for (bool paced = false; !paced;) {
+        read_one_paced(s, 8);
+        getrusage(RUSAGE_THREAD, &before);
+        ck_assert_int_eq(take(s, ROOM, LONG / 4), 0);
+        getrusage(RUSAGE_THREAD, &after);
+        paced = is_paced(s); /* else the machine was stalled for an interval */
+        s->held = 1;
+        give_back(s);
+    }
+    ck_assert_int_le(after.ru_nvcsw - before.ru_nvcsw, 3);
+    close_stage(s);
+}
+END_TEST
+
 START_TEST(commit_now) {
     stage *s = open_stage(LARGE_RING, 0, LONG);
     for (int i = 0; i < 3; i++) {
@@ -455,15 +483,6 @@ START_TEST(the_last_release_after_closing_publishes) {
     free(s);
 }
 END_TEST
-
-/* Reads by read, which changes no ring's pace, one record of so many bytes in a
- * busy ring. */
-static void read_one_paced(stage *s, size_t size) {
-    make_paced(s);
-    emit_sized(s, size, 0);
-    ck_assert_int_eq(taken(s, rbcore_reader_read(s->ring.reader, s->records, ROOM)), 1);
-    ck_assert(is_paced(s));
-}
 
 START_TEST(a_large_record_is_not_held_back) {
     const size_t ring_size = (size_t)16 << 20, largest = ring_size / 64 - HEADER_SIZE;
@@ -1198,6 +1217,7 @@ int main(void) {
     add(suite, a_small_ring_is_not_looked_at_all_the_time, 1);
     add(suite, the_last_record_of_a_busy_ring_is_held_back, 2);
     add(suite, nothing_is_held_back_behind_records_that_the_user_has, 2);
+    add(suite, a_busy_ring_whose_records_the_user_has_is_looked_at_once_an_interval, 2);
     add(suite, commit_now, 1);
     add(suite, closing_publishes, 2);
     add(suite, the_last_release_after_closing_publishes, 1);
