@@ -1,6 +1,6 @@
 #: read.c release_against_empty_read
 /^static int look_parked/,/^}/{
     /wait.parked, true/d
-    s/return skipped/atomic_store(\&self->wait.parked, true);\
-    &/
+    s/^ *return result/    atomic_store(\&self->wait.parked, true);\
+&/
 }
