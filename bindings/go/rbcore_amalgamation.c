@@ -313,8 +313,9 @@ RBCORE_API int rbcore_reader_remove(rbcore_reader *self, unsigned int ring);
  *
  * A read that finds records makes no system call (but for one in 1024 with a memory ring among
  * several whose head stays unfinished: whether its producer died). One that finds none makes 1 or
- * 2: it empties rbcore_reader_fd, arms the next wakeup and looks again. (A few more if the head of
- * a memory ring is unfinished: whether its producer lives.)
+ * 2: it empties rbcore_reader_fd, arms the next wakeup and looks again; and one for each ring that
+ * became busy or idle. (A few more if the head of a memory ring is unfinished: whether its producer
+ * lives.)
  *   0           all rings are empty, or the record at the head is still being written; the next
  *               wakeup is armed;
  *   -EAGAIN     no record found yet, but the bound on discarded records was reached, or records
@@ -347,8 +348,8 @@ RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, s
  *
  * A record is due at once in a ring that is idle or slow: it wakes the reader. In a busy ring, one
  * that had 4 records or more within max_latency_ns, records are due together: when the oldest has
- * waited for max_latency_ns, or earlier if max records or a quarter of the ring are there when it
- * looks. Meanwhile no producer pays for a wakeup. (That time is shorter for a ring that would fill
+ * waited for max_latency_ns at most, earlier if max records or a quarter of the ring are there when
+ * it looks. Meanwhile no producer pays for a wakeup. (That time is shorter for a ring that would fill
  * up. A max_latency_ns below 50 microseconds is as 0.) A look by the timer costs as much processor
  * time as 2 or 3 wakeups: bench/ has the measurements.
  *
@@ -359,8 +360,7 @@ RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, s
  * Both hold while all records that were handed out have been given back. As long as some have not,
  * the kernel wakes nobody: then it looks by the timer, first after 50 microseconds, with delays
  * that double up to 10 milliseconds. And a reader of memory rings looks every 100 milliseconds, for
- * records that a killed producer left unfinished. Before Linux 5.11 waits are rounded up to
- * milliseconds.
+ * records that a killed producer left unfinished.
  *   0           the time is up and nothing is due (or with RBCORE_READER_RETURN_ON_DISCARDS earlier,
  *               where it passed discarded records and found no others); the next wakeup is armed;
  *   -EINTR      a signal was caught; nothing was lost, call again;
@@ -4733,13 +4733,13 @@ static int look_parked(rbcore_reader *self, rbc_look *what) {
 /*
  * Whether records can come for which nobody wakes us: producers wake only for the record at
  * consumer_pos, so not while the user holds some, nor for a tap while the consumer lags; not at all
- * if they die; nor if we do not listen.
+ * if they die; nor if we do not listen. A ring that has the timer is looked at by that.
  */
 static bool must_look_by_itself(const rbcore_reader *self) {
     for (unsigned i = 0; i < self->ring_count; i++) {
         const rbc_ring *ring = self->rings[i];
-        bool is_deaf = (ring->is_silent || ring->is_tap) && !rbc_pace_has_timer(ring);
-        if (rbc_ring_has_held(ring) || (ring->is_memory && ring->head_is_busy) || is_deaf) {
+        bool is_deaf = ring->is_silent || ring->is_tap || rbc_ring_has_held(ring);
+        if ((is_deaf && !rbc_pace_has_timer(ring)) || (ring->is_memory && ring->head_is_busy)) {
             return true;
         }
     }
@@ -7476,35 +7476,43 @@ void rbc_wait_drain_timer(rbc_wait *self, int64_t now) {
     }
 }
 
-/* For kernels before 5.11: milliseconds, rounded up so that no wait becomes a spin. */
+static int wait_nanoseconds(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
+    struct __kernel_timespec timeout = rbc_timespec(timeout_ns);
+    return (int)syscall(SYS_epoll_pwait2, epoll_fd, events, max, &timeout, NULL, (size_t)0);
+}
+
+/* By kernels before 5.11; EPERM: by filters of container runtimes that are older than the call. */
+static bool was_refused(int n) {
+    return n < 0 && (errno == ENOSYS || errno == EPERM);
+}
+
+/* In milliseconds, rounded up so that no wait becomes a spin. */
 static int wait_milliseconds(int epoll_fd, struct epoll_event *events, int max,
                              int64_t timeout_ns) {
     int64_t ms = timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
     return epoll_wait(epoll_fd, events, max, ms > INT32_MAX ? INT32_MAX : (int)ms);
 }
 
-static int wait_nanoseconds(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
-    struct __kernel_timespec timeout = rbc_timespec(timeout_ns);
-    int n = (int)syscall(SYS_epoll_pwait2, epoll_fd, events, max, &timeout, NULL, (size_t)0);
-    /* EPERM: seccomp filters of container runtimes that are older than the call. */
-    if (n < 0 && (errno == ENOSYS || errno == EPERM)) {
-        n = wait_milliseconds(epoll_fd, events, max, timeout_ns);
-    }
-    return n;
-}
-
 int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
     RBC_KEEP_ERRNO;
     int n = timeout_ns < 0 ? epoll_wait(epoll_fd, events, max, -1)
                            : wait_nanoseconds(epoll_fd, events, max, timeout_ns);
+    n = was_refused(n) ? wait_milliseconds(epoll_fd, events, max, timeout_ns) : n;
     return n < 0 ? -errno : n;
 }
 
+/* Where epoll_pwait2 is refused the timer has the nanoseconds: a small ring is full after a millisecond. */
 int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {
+    RBC_KEEP_ERRNO;
     struct epoll_event events[EVENTS_AT_ONCE];
-    int n = rbc_epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, timeout_ns);
+    int n = timeout_ns < 0 ? epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, -1)
+                           : wait_nanoseconds(self->epoll_fd, events, EVENTS_AT_ONCE, timeout_ns);
+    if (was_refused(n)) {
+        rbc_wait_start_timer(self, rbc_now_ns(), timeout_ns);
+        n = epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, -1);
+    }
     count_wakeup(self, n);
-    return n < 0 ? n : 0;
+    return n < 0 ? -errno : 0;
 }
 
 void rbc_wait_wake(rbc_wait *self) {

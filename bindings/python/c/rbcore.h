@@ -301,8 +301,9 @@ RBCORE_API int rbcore_reader_remove(rbcore_reader *self, unsigned int ring);
  *
  * A read that finds records makes no system call (but for one in 1024 with a memory ring among
  * several whose head stays unfinished: whether its producer died). One that finds none makes 1 or
- * 2: it empties rbcore_reader_fd, arms the next wakeup and looks again. (A few more if the head of
- * a memory ring is unfinished: whether its producer lives.)
+ * 2: it empties rbcore_reader_fd, arms the next wakeup and looks again; and one for each ring that
+ * became busy or idle. (A few more if the head of a memory ring is unfinished: whether its producer
+ * lives.)
  *   0           all rings are empty, or the record at the head is still being written; the next
  *               wakeup is armed;
  *   -EAGAIN     no record found yet, but the bound on discarded records was reached, or records
@@ -335,8 +336,8 @@ RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, s
  *
  * A record is due at once in a ring that is idle or slow: it wakes the reader. In a busy ring, one
  * that had 4 records or more within max_latency_ns, records are due together: when the oldest has
- * waited for max_latency_ns, or earlier if max records or a quarter of the ring are there when it
- * looks. Meanwhile no producer pays for a wakeup. (That time is shorter for a ring that would fill
+ * waited for max_latency_ns at most, earlier if max records or a quarter of the ring are there when
+ * it looks. Meanwhile no producer pays for a wakeup. (That time is shorter for a ring that would fill
  * up. A max_latency_ns below 50 microseconds is as 0.) A look by the timer costs as much processor
  * time as 2 or 3 wakeups: bench/ has the measurements.
  *
@@ -347,8 +348,7 @@ RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, s
  * Both hold while all records that were handed out have been given back. As long as some have not,
  * the kernel wakes nobody: then it looks by the timer, first after 50 microseconds, with delays
  * that double up to 10 milliseconds. And a reader of memory rings looks every 100 milliseconds, for
- * records that a killed producer left unfinished. Before Linux 5.11 waits are rounded up to
- * milliseconds.
+ * records that a killed producer left unfinished.
  *   0           the time is up and nothing is due (or with RBCORE_READER_RETURN_ON_DISCARDS earlier,
  *               where it passed discarded records and found no others); the next wakeup is armed;
  *   -EINTR      a signal was caught; nothing was lost, call again;
