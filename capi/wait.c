@@ -6,6 +6,7 @@
 #include "time64.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -144,8 +145,12 @@ int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t ti
 int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {
     RBC_KEEP_ERRNO;
     struct epoll_event events[EVENTS_AT_ONCE];
+    int cancel_type;
+    /* A cancellation point like any other wait: syscall(2) is none by itself. Nothing is held. */
+    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &cancel_type);
     int n = timeout_ns < 0 ? epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, -1)
                            : wait_nanoseconds(self->epoll_fd, events, EVENTS_AT_ONCE, timeout_ns);
+    pthread_setcanceltype(cancel_type, &cancel_type);
     if (was_refused(n)) {
         rbc_wait_start_timer(self, rbc_now_ns(), timeout_ns);
         n = epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, -1);

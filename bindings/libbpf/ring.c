@@ -460,14 +460,15 @@ static bool is_drained(const struct ring *self) {
     return atomic_load_explicit(&self->consumer_pos, memory_order_relaxed) == AT_COMMIT;
 }
 
-/* A callback calls: its record is the next one. */
+/* In a callback: its record is the next one. */
 static void find_next(struct ring *self) {
     uint64_t position = atomic_load_explicit(&self->consumer_pos, memory_order_relaxed);
     if (has_run(self)) {
-        self->done = (uint32_t)((position - self->run.position) / self->run.stride);
+        uint64_t done = (position - self->run.position) / self->run.stride;
+        self->done = done < self->run.count ? (uint32_t)done : self->done;
         return;
     }
-    while (!is_empty(self) && self->records[self->next].position != position) {
+    while (!is_empty(self) && (int64_t)(self->records[self->next].position - position) < 0) {
         self->next++;
     }
 }
@@ -477,16 +478,21 @@ static void take_lock(struct ring *self) {
     if (pthread_mutex_trylock(&self->lock) == 0) {
         return;
     }
+    int cancel;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     atomic_fetch_add(&self->wanted, 1);
     pthread_mutex_lock(&rings_lock); /* nobody hands it over meanwhile */
     rbcore_reader_interrupt(self->reader);
     pthread_mutex_unlock(&rings_lock);
     pthread_mutex_lock(&self->lock);
     atomic_fetch_sub(&self->wanted, 1);
+    pthread_setcancelstate(cancel, &cancel);
 }
 
 /* Who waits lets those have it who want it. It may be libbpf's after that. */
 static void give_way(struct ring *self) {
+    int cancel;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     self->calls--;
     pthread_mutex_unlock(&self->lock);
     while (atomic_load(&self->wanted) > 0) {
@@ -494,6 +500,7 @@ static void give_way(struct ring *self) {
     }
     pthread_mutex_lock(&self->lock);
     self->calls++;
+    pthread_setcancelstate(cancel, &cancel);
 }
 
 static void enter(struct ring *self) {
@@ -513,15 +520,27 @@ static int64_t leave(struct ring *self, int64_t result) {
     return result;
 }
 
+/*
+ * The thread ends in a wait or a callback, by pthread_cancel or pthread_exit, or a C++ callback has
+ * thrown: as from libbpf, others go on with the record at hand.
+ */
+static void leave_unfinished(void *ring) {
+    struct ring *self = ring;
+    if (self->reader != NULL) {
+        find_next(self);
+        commit(self, 0);
+    }
+    leave(self, 0);
+}
+
 static int64_t deliver_by_libbpf(struct ring *self, size_t most) {
     return most >= INT_MAX ? self->genuine.consume(self->libbpf)
                            : self->genuine.consume_n(self->libbpf, most);
 }
 
-int64_t ring_deliver(struct ring *self, size_t most) {
-    enter(self);
+static int64_t deliver_all(struct ring *self, size_t most) {
     if (self->libbpf != NULL) {
-        return leave(self, deliver_by_libbpf(self, most));
+        return deliver_by_libbpf(self, most);
     }
     const int64_t limit = most == 0 ? 1 : most > INT_MAX ? INT_MAX : (int64_t)most;
     int64_t result = deliver(self, limit, INT64_MAX);
@@ -531,6 +550,15 @@ int64_t ring_deliver(struct ring *self, size_t most) {
         commit(self, 0);
         arm(self);
     }
+    return result;
+}
+
+int64_t ring_deliver(struct ring *self, size_t most) {
+    int64_t result;
+    enter(self);
+    pthread_cleanup_push(leave_unfinished, self);
+    result = deliver_all(self, most);
+    pthread_cleanup_pop(0);
     return leave(self, result);
 }
 
@@ -568,17 +596,25 @@ static int wait_for_batch(struct ring *self, int64_t timeout_ns) {
     return is_empty(self) ? result : 1;
 }
 
-int64_t ring_wait_and_deliver(struct ring *self, int64_t timeout_ns) {
-    enter(self);
+static int64_t wait_and_deliver(struct ring *self, int64_t timeout_ns) {
     int waited = wait_for_batch(self, timeout_ns);
     if (self->libbpf != NULL) { /* since the caller looked, or the wait gave way */
-        return leave(self, deliver_by_libbpf(self, INT_MAX));
+        return deliver_by_libbpf(self, INT_MAX);
     }
     if (waited < 0 && waited != -EINTR) {
-        return leave(self, waited);
+        return waited;
     }
     /* Also after 0 and -EINTR: what is not due for rbcore, libbpf would deliver. */
     int64_t result = deliver(self, INT_MAX, SMALL_BATCHES);
     commit(self, 0);
-    return leave(self, result != 0 || waited > 0 ? result : waited);
+    return result != 0 || waited > 0 ? result : waited;
+}
+
+int64_t ring_wait_and_deliver(struct ring *self, int64_t timeout_ns) {
+    int64_t result;
+    enter(self);
+    pthread_cleanup_push(leave_unfinished, self);
+    result = wait_and_deliver(self, timeout_ns);
+    pthread_cleanup_pop(0);
+    return leave(self, result);
 }

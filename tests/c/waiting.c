@@ -399,6 +399,39 @@ START_TEST(a_signal_ends_an_endless_wait) {
 }
 END_TEST
 
+static void *wait_for_a_record(void *argument) {
+    helper *self = argument;
+    rbcore_record record;
+    const int64_t timeout = self->result == 0 ? RBCORE_FOREVER : 20000 * MS;
+    self->result = rbcore_reader_next(self->fixture->reader, &record, 1, timeout);
+    return NULL;
+}
+
+/* Also with a timeout; and what comes after is another thread's. */
+START_TEST(a_cancelled_wait) {
+    fixture f = fixture_open(page_size(), 0);
+    rbcore_record record;
+    for (int with_timeout = 0; with_timeout < 2; with_timeout++) {
+        helper h = {.fixture = &f, .result = with_timeout};
+        void *result;
+        ok(pthread_create(&h.thread, NULL, wait_for_a_record, &h));
+        sleep_ms(20);
+        ok(pthread_cancel(h.thread));
+        ok(pthread_join(h.thread, &result));
+        ck_assert_ptr_eq(result, PTHREAD_CANCELED);
+        produce(&f, 7);
+        ck_assert_int_eq(rbcore_reader_next(f.reader, &record, 1, RBCORE_FOREVER), 1);
+        ck_assert_uint_eq(value_of(&record), 7);
+        ck_assert_int_eq(rbcore_reader_read(f.reader, &record, 1), 0);
+        produce(&f, 8);
+        ck_assert(readable(rbcore_reader_fd(f.reader), WATCHDOG_MS));
+        ck_assert_int_eq(rbcore_reader_read(f.reader, &record, 1), 1);
+        ok(rbcore_reader_commit(f.reader, NULL, 0));
+    }
+    fixture_close(&f);
+}
+END_TEST
+
 START_TEST(shutdown_ends_a_wait) {
     fixture f = fixture_open(page_size(), 0);
     rbcore_record record;
@@ -688,6 +721,7 @@ int main(void) {
                                   interrupt_from_a_thread,
                                   interrupt_from_a_signal_handler,
                                   a_signal_ends_an_endless_wait,
+                                  a_cancelled_wait,
                                   shutdown_ends_a_wait,
                                   shutdown_ends_an_event_loop,
                                   a_wait_with_records_uncommitted,

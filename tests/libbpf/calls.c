@@ -422,6 +422,70 @@ START_TEST(consume_beside_a_wait) {
 }
 END_TEST
 
+static void *poll_forever(void *argument) {
+    return (void *)(intptr_t)ring_buffer__poll(argument, -1);
+}
+
+static void block(struct sink *sink) {
+    (void)sink;
+    pause();
+}
+
+/* Cancels a thread in a poll, unless it hangs: then SIGALRM ends it all. */
+static void cancel(struct ring_buffer *rb, void *(*poll)(void *)) {
+    pthread_t thread;
+    void *result;
+    int64_t start = now();
+    alarm(30);
+    pthread_create(&thread, NULL, poll, rb);
+    sleep_ms(20);
+    pthread_cancel(thread);
+    pthread_join(thread, &result);
+    say("cancelled: %d, at once: %d", result == PTHREAD_CANCELED, now() - start < 10 * SECOND);
+}
+
+/* A thread that is cancelled in a poll or in its callback leaves the ring to others. */
+START_TEST(cancelled) {
+    for (int count = 1; count <= 2; count++) {
+        struct sink a = {.name = "a"}, b = {.name = "b"};
+        struct produce *ring = load_ring(pages(64)), *other = load_ring(pages(64));
+        struct ring_buffer *rb = open_sink(ring, &a);
+        if (count == 2)
+            CALL(ring_buffer__add(rb, ring_fd(other), on_record, &b));
+        for (int i = 0; i < 4; i++) {
+            cancel(rb, i % 2 ? poll_once : poll_forever);
+            emit_some(ring, 2);
+            CALL(ring_buffer__poll(rb, -1));
+            emit_discard(ring, 8, 0);
+            if (i % 2)
+                emit_some(ring, 3);
+            else
+                emit_equal(ring, 3);
+            a.act = block;
+            a.act_at = a.seen + 2;
+            cancel(rb, poll_once);
+            a.act = NULL;
+            CALL(ring_buffer__consume(rb));
+            emit_some(ring, 1);
+            CALL(ring_buffer__consume(rb));
+        }
+        /* What the callback had before, nobody gets again. */
+        emit_equal(ring, 3);
+        a.act = block;
+        a.act_at = a.seen + 2;
+        cancel(rb, poll_once);
+        ring_buffer__free(rb);
+        a.act = NULL;
+        rb = open_sink(ring, &a);
+        CALL(ring_buffer__poll(rb, 0));
+        ring_buffer__free(rb);
+        produce__destroy(other);
+        produce__destroy(ring);
+    }
+    alarm(0);
+}
+END_TEST
+
 static int signals;
 
 static void on_signal(int number) {
@@ -1184,6 +1248,7 @@ static const struct scenario {
     {"equal_records", &equal_records, 0},
     {"timeouts", &timeouts, 0},
     {"consume_beside_a_wait", &consume_beside_a_wait, 0},
+    {"cancelled", &cancelled, 0},
     {"interrupted", &interrupted, 0},
     {"interrupted_of_two", &interrupted_of_two, 0},
     {"under_load", &under_load, 0},
