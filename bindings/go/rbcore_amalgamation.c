@@ -360,7 +360,8 @@ RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, s
  * Both hold while all records that were handed out have been given back. As long as some have not,
  * the kernel wakes nobody: then it looks by the timer, first after 50 microseconds, with delays
  * that double up to 10 milliseconds. And a reader of memory rings looks every 100 milliseconds, for
- * records that a killed producer left unfinished.
+ * records that a killed producer left unfinished. A wait is a cancellation point (pthread_cancel);
+ * the reader is for another thread then.
  *   0           the time is up and nothing is due (or with RBCORE_READER_RETURN_ON_DISCARDS earlier,
  *               where it passed discarded records and found no others); the next wakeup is armed;
  *   -EINTR      a signal was caught; nothing was lost, call again;
@@ -7505,8 +7506,12 @@ int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t ti
 int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {
     RBC_KEEP_ERRNO;
     struct epoll_event events[EVENTS_AT_ONCE];
+    int cancel_type;
+    /* A cancellation point like any other wait: syscall(2) is none by itself. Nothing is held. */
+    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &cancel_type);
     int n = timeout_ns < 0 ? epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, -1)
                            : wait_nanoseconds(self->epoll_fd, events, EVENTS_AT_ONCE, timeout_ns);
+    pthread_setcanceltype(cancel_type, &cancel_type);
     if (was_refused(n)) {
         rbc_wait_start_timer(self, rbc_now_ns(), timeout_ns);
         n = epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, -1);

@@ -387,7 +387,8 @@ unsafe extern "C" {
  Both hold while all records that were handed out have been given back. As long as some have not,
  the kernel wakes nobody: then it looks by the timer, first after 50 microseconds, with delays
  that double up to 10 milliseconds. And a reader of memory rings looks every 100 milliseconds, for
- records that a killed producer left unfinished.
+ records that a killed producer left unfinished. A wait is a cancellation point (pthread_cancel);
+ the reader is for another thread then.
    0           the time is up and nothing is due (or with RBCORE_READER_RETURN_ON_DISCARDS earlier,
                where it passed discarded records and found no others); the next wakeup is armed;
    -EINTR      a signal was caught; nothing was lost, call again;
