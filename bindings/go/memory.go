@@ -90,13 +90,34 @@ func (o *ownedProducer) free() {
 	o.core = nil
 }
 
+// A ProducerOption changes how a producer is opened.
+type ProducerOption func(*producerOptions)
+
+type producerOptions struct {
+	insist bool
+}
+
+// WithProducerInsist opens a user ring although another producer has it: only for one known to be dead
+// or hung. What that one left unfinished is discarded.
+func WithProducerInsist() ProducerOption {
+	return func(o *producerOptions) { o.insist = true }
+}
+
 // NewProducer opens a producer of a [MemoryRing], or of a user ring: anything that has the file
-// descriptor of such a map.
-func NewProducer(ring Ring) (*Producer, error) {
+// descriptor of such a map. A user ring has one producer at a time; the error is syscall.EBUSY if
+// there is another one.
+func NewProducer(ring Ring, with ...ProducerOption) (*Producer, error) {
 	if ring == nil {
 		return nil, fmt.Errorf("ringbuf: no ring: %w", syscall.EINVAL)
 	}
+	var o producerOptions
+	for _, option := range with {
+		option(&o)
+	}
 	source := sourceOf(ring)
+	if o.insist {
+		source.flags |= C.RBCORE_SOURCE_INSIST
+	}
 	var core *C.rbcore_producer
 	result := C.rbcore_producer_open(&core, &source)
 	runtime.KeepAlive(ring)
@@ -125,8 +146,8 @@ func (p *Producer) use(function string, call func(core *C.rbcore_producer) C.int
 // handed to Submit or Discard, and not to be used after Close. The reader stops before the record
 // until then.
 //
-// The error is syscall.EAGAIN if the ring is full: the record is lost then, and counted by the ring;
-// syscall.EMSGSIZE if it can never fit.
+// The error is syscall.EAGAIN if the ring is full: the record of a memory ring is lost then, and
+// counted by the ring, a user ring counts none; syscall.EMSGSIZE if it can never fit.
 func (p *Producer) Reserve(size int) ([]byte, error) {
 	return p.reserve("rbcore_producer_reserve", size, func(core *C.rbcore_producer) C.ringbuf_reserved {
 		return C.ringbuf_reserve(core, C.size_t(size))

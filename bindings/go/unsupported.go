@@ -130,8 +130,16 @@ func (*MemoryRing) Close() error { return nil }
 // A Producer writes records into a memory ring. There are none on this platform.
 type Producer struct{}
 
+// A ProducerOption changes nothing on this platform.
+type ProducerOption func(*producerOptions)
+
+type producerOptions struct{}
+
+// WithProducerInsist does nothing on this platform.
+func WithProducerInsist() ProducerOption { return func(*producerOptions) {} }
+
 // NewProducer returns an error that is errors.ErrUnsupported.
-func NewProducer(Ring) (*Producer, error) { return nil, errUnsupported }
+func NewProducer(Ring, ...ProducerOption) (*Producer, error) { return nil, errUnsupported }
 
 // Reserve is not supported on this platform.
 func (*Producer) Reserve(int) ([]byte, error) { return nil, errUnsupported }

@@ -147,6 +147,21 @@ func TestUserRingIsDrained(t *testing.T) {
 	if _, err = ringbuf.NewProducer(ring.requests); !errors.Is(err, syscall.EBUSY) {
 		t.Fatalf("a second producer: %v", err)
 	}
+	// It insists: what the first one left unfinished is discarded.
+	if _, err = ring.producer.Reserve(8); err != nil {
+		t.Fatal(err)
+	}
+	second, err := ringbuf.NewProducer(ring.requests, ringbuf.WithProducerInsist())
+	if err != nil {
+		t.Fatalf("insisting: %v", err)
+	}
+	if err := second.Output(number(3), 0); err != nil {
+		t.Fatal(err)
+	}
+	if got := ring.Drain(t); len(got) != 1 || got[0] != 3 {
+		t.Fatalf("drained %v of who insists", got)
+	}
+	second.Close()
 	answers := newMap(t, ebpf.MapSpec{Type: ebpf.RingBuf, MaxEntries: uint32(os.Getpagesize())})
 	if _, err = ringbuf.NewProducer(answers); !errors.Is(err, syscall.EMEDIUMTYPE) {
 		t.Fatalf("another map: %v", err)
