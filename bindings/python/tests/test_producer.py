@@ -189,6 +189,12 @@ def test_a_user_ring(user_ring: bpf.UserRing) -> None:
         first.submit()
         assert user_ring.drain() == 2
         assert answers(reader) == [1, 2]
+        producer.reserve(0).submit()
+        producer.output(b"")
+        producer.reserve(0).discard()
+        assert producer.output_batch([b"", number(3), b""]) == 3
+        assert user_ring.drain() == 5
+        assert answers(reader) == [0, 0, 0, 3, 0]
     with rbcore.Producer(user_ring, insist=True), pytest.raises(rbcore.Error) as caught:
         rbcore.Reader(user_ring)
     assert caught.value.errno == errno.EMEDIUMTYPE

@@ -113,6 +113,14 @@ fn records() {
     reserved.put(0, &request(1, 16)).unwrap();
     reserved.submit().unwrap();
     assert_eq!(ring.drain(), [1, 2]);
+    // Of no bytes: the kernel has their places.
+    ring.producer.reserve(0).unwrap().submit().unwrap();
+    ring.producer.output(&[]).unwrap();
+    drop(ring.producer.reserve(0).unwrap());
+    let slices = [IoSlice::new(&[]), IoSlice::new(&[])];
+    assert_eq!(ring.producer.output_batch(&slices).unwrap(), 2);
+    ring.producer.output(&request(3, 16)).unwrap();
+    assert_eq!(ring.drain(), [0, 0, 0, 0, 3]);
     assert_eq!(
         ring.producer.reserve(SIZE).unwrap_err().errno(),
         libc::EMSGSIZE
