@@ -84,6 +84,10 @@ static void warn(const struct ring *self, const char *reason) {
 static pthread_mutex_t rings_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct ring *rings;
 
+void ring_begin_anew(void) {
+    pthread_mutex_init(&rings_lock, NULL); /* whoever held it in the parent is not here */
+}
+
 static void list(struct ring *self) {
     pthread_mutex_lock(&rings_lock);
     self->others = rings;

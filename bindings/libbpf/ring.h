@@ -63,6 +63,9 @@ struct ring {
 struct ring *ring_open(int map_fd, ring_buffer_sample_fn handle, void *context);
 void ring_free(struct ring *self);
 
+/* In the child of a fork, before anything else. */
+void ring_begin_anew(void);
+
 /* The id of a map, or RBCORE_UNKNOWN. */
 uint64_t map_id_of(int map_fd);
 

@@ -48,6 +48,7 @@ static unsigned forks;
 
 static void note_fork(void) {
     forks++;
+    ring_begin_anew();
     report_begin_anew();
 }
 
@@ -229,10 +230,16 @@ static int watch(struct ring_buffer *self) {
     return error;
 }
 
-static int64_t now_ms(void) {
+static int64_t now_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* What is left until then, rounded up: libbpf's poll is never early. */
+static int64_t ms_until(int64_t deadline) {
+    const int64_t left = deadline - now_ns();
+    return left > 0 ? (left + 999999) / 1000000 : 0;
 }
 
 /* Delivers what the rings have that are ready. Returns as ring_deliver, and -errno. */
@@ -264,13 +271,13 @@ static uint64_t discards(const struct ring_buffer *self) {
  * for discarded records alone libbpf's poll returns.
  */
 static int64_t poll_watched(struct ring_buffer *self, int timeout_ms) {
-    const int64_t deadline = now_ms() + timeout_ms;
+    const int64_t deadline = now_ns() + timeout_ms * INT64_C(1000000);
     const uint64_t before = discards(self);
     int64_t left = timeout_ms, result = self->is_watched ? 0 : watch(self);
     while (result == 0 && discards(self) == before) {
         result = wait_once(self, timeout_ms < 0 ? -1 : (int)left);
-        left = deadline - now_ms();
-        if (result == 0 && timeout_ms >= 0 && left <= 0) {
+        left = ms_until(deadline);
+        if (result == 0 && timeout_ms >= 0 && left == 0) {
             return consume(self);
         }
     }

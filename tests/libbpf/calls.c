@@ -486,6 +486,30 @@ START_TEST(cancelled) {
 }
 END_TEST
 
+/* Also where a timer ends the wait inside for nothing, as for a ring that was busy. */
+START_TEST(never_early) {
+    struct sink a = {.name = "a", .is_silent = true}, b = {.name = "b"};
+    struct produce *ring = load_ring(pages(64)), *idle = load_ring(pages(1));
+    struct ring_buffer *rb = open_sink(ring, &a);
+    CALL(ring_buffer__add(rb, ring_fd(idle), on_record, &b));
+    int early = 0;
+    for (int i = 0; i < 200; i++) {
+        for (int j = 0; j < 5; j++) {
+            emit_equal(ring, 10);
+            ring_buffer__poll(rb, -1);
+        }
+        ring_buffer__consume(rb);
+        int64_t start = now();
+        int result = ring_buffer__poll(rb, 2);
+        early += result == 0 && now() - start < 2 * MILLISECOND;
+    }
+    say("early: %d", early);
+    ring_buffer__free(rb);
+    produce__destroy(idle);
+    produce__destroy(ring);
+}
+END_TEST
+
 static int signals;
 
 static void on_signal(int number) {
@@ -1001,6 +1025,48 @@ START_TEST(event_loop_in_orphan) {
 }
 END_TEST
 
+static _Atomic bool is_over;
+
+static void *open_and_free(void *argument) {
+    struct sink a = {.name = "a"}, b = {.name = "b"};
+    while (!is_over) {
+        struct ring_buffer *first = ring_buffer__new(ring_fd(argument), on_record, &a, NULL);
+        struct ring_buffer *second = ring_buffer__new(ring_fd(argument), on_record, &b, NULL);
+        ring_buffer__free(second);
+        ring_buffer__free(first);
+    }
+    return NULL;
+}
+
+/* A child of a process that was opening rings at that moment opens its own. */
+START_TEST(in_child_of_threads) {
+    struct sink a = {.name = "a"};
+    struct produce *ring = load_ring(pages(1)), *other = load_ring(pages(1));
+    pthread_t thread;
+    int status, ended = 0;
+    pthread_create(&thread, NULL, open_and_free, other);
+    for (int i = 0; i < 50; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            signal(SIGALRM, SIG_DFL);
+            alarm(10); /* it hangs */
+            struct ring_buffer *rb = ring_buffer__new(ring_fd(ring), on_record, &a, NULL);
+            ring_buffer__free(rb);
+            _exit(rb == NULL);
+        }
+        waitpid(child, &status, 0);
+        ended += status == 0;
+        if (status != 0)
+            break;
+    }
+    is_over = true;
+    pthread_join(thread, NULL);
+    say("children that ended well: %d", ended);
+    produce__destroy(other);
+    produce__destroy(ring);
+}
+END_TEST
+
 START_TEST(in_child) {
     struct sink a = {.name = "a"}, b = {.name = "b"};
     struct produce *ring = load_ring(pages(1)), *other = load_ring(pages(1));
@@ -1249,6 +1315,7 @@ static const struct scenario {
     {"timeouts", &timeouts, 0},
     {"consume_beside_a_wait", &consume_beside_a_wait, 0},
     {"cancelled", &cancelled, 0},
+    {"never_early", &never_early, 0},
     {"interrupted", &interrupted, 0},
     {"interrupted_of_two", &interrupted_of_two, 0},
     {"under_load", &under_load, 0},
@@ -1265,6 +1332,7 @@ static const struct scenario {
     {"in_daemon", &in_daemon, 0},
     {"event_loop_in_orphan", &event_loop_in_orphan, 0},
     {"in_child", &in_child, 0},
+    {"in_child_of_threads", &in_child_of_threads, 0},
     {"positions", &positions, 3},
     {"ring_in_child", &ring_in_child, 3},
     {"size_of_second", &size_of_second, 3},
