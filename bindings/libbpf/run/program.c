@@ -104,14 +104,9 @@ static bool has_privileges(const char *path) {
     return by_mode || (getuid() != 0 && getxattr(path, "security.capability", NULL, 0) > 0);
 }
 
-/* This program's own architecture, to compare with. */
-static bool is_ours(const ElfW(Ehdr) * header) {
-    ElfW(Ehdr) own;
-    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-    bool read = pread(fd, &own, sizeof(own), 0) == (ssize_t)sizeof(own);
-    close(fd);
-    return read && header->e_ident[EI_CLASS] == own.e_ident[EI_CLASS] &&
-           header->e_ident[EI_DATA] == own.e_ident[EI_DATA] && header->e_machine == own.e_machine;
+static bool is_of_same_arch(const ElfW(Ehdr) * header, const ElfW(Ehdr) * own) {
+    return header->e_ident[EI_CLASS] == own->e_ident[EI_CLASS] &&
+           header->e_ident[EI_DATA] == own->e_ident[EI_DATA] && header->e_machine == own->e_machine;
 }
 
 /* Sets out to the loader that the program asks for; empty: none, it is statically linked. */
@@ -180,20 +175,35 @@ static enum verdict look_at_libraries(const char *loader, const char *path) {
     return verdict;
 }
 
-static enum verdict look_at_elf(int fd, const char *path) {
-    ElfW(Ehdr) header;
-    char loader[PATH_MAX];
-    if (pread(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
-        memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) {
+static bool read_header(ElfW(Ehdr) * out, int fd) {
+    return pread(fd, out, sizeof(*out), 0) == (ssize_t)sizeof(*out) &&
+           memcmp(out->e_ident, ELFMAG, SELFMAG) == 0;
+}
+
+/* By its name, wherever it lies: the libraries are for the C library of ours. */
+static bool is_same_loader(const char *loader, const char *own) {
+    const char *name = strrchr(loader, '/'), *own_name = strrchr(own, '/');
+    return name != NULL && own_name != NULL && strcmp(name, own_name) == 0;
+}
+
+/* own: rbcore-run, to compare with. */
+static enum verdict look_at_elf(int fd, const char *path, int own) {
+    ElfW(Ehdr) header, own_header;
+    char loader[PATH_MAX], own_loader[PATH_MAX];
+    if (!read_header(&header, fd) || !read_header(&own_header, own)) {
         return PROGRAM_UNREADABLE;
     }
-    if (!is_ours(&header)) {
+    if (!is_of_same_arch(&header, &own_header)) {
         return PROGRAM_OTHER_ARCH;
     }
-    if (!find_loader(loader, fd, &header)) {
+    if (!find_loader(loader, fd, &header) || !find_loader(own_loader, own, &own_header)) {
         return PROGRAM_UNREADABLE;
     }
-    return loader[0] == '\0' ? PROGRAM_STATIC : look_at_libraries(loader, path);
+    if (loader[0] == '\0') {
+        return PROGRAM_STATIC;
+    }
+    return is_same_loader(loader, own_loader) ? look_at_libraries(loader, path)
+                                              : PROGRAM_OTHER_LIBC;
 }
 
 static enum verdict look_at(const char *path) {
@@ -204,7 +214,9 @@ static enum verdict look_at(const char *path) {
     if (fd < 0) {
         return PROGRAM_UNREADABLE;
     }
-    enum verdict verdict = look_at_elf(fd, path);
+    int own = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    enum verdict verdict = look_at_elf(fd, path, own);
+    close(own);
     close(fd);
     return verdict;
 }

@@ -11,6 +11,7 @@ enum verdict {
     PROGRAM_OLD_LIBBPF, /* linked to a libbpf before 1.0 */
     PROGRAM_STATIC,     /* has no loader that would load anything */
     PROGRAM_OTHER_ARCH, /* of another architecture, or 32 bits */
+    PROGRAM_OTHER_LIBC, /* by its loader */
     PROGRAM_PRIVILEGED, /* setuid, setgid or with capabilities: its loader ignores us */
     PROGRAM_UNREADABLE, /* cannot be looked at */
     PROGRAM_NOT_FOUND,  /* errno says why */

@@ -123,6 +123,8 @@ static const char *why_not(const struct program *program) {
                "rbcore-run as the user that it becomes";
     case PROGRAM_OTHER_ARCH:
         return "is of another architecture than rbcore-run";
+    case PROGRAM_OTHER_LIBC:
+        return "is for another C library than rbcore-run, such as musl";
     case PROGRAM_OLD_LIBBPF:
         return "is linked to a libbpf before 1.0";
     case PROGRAM_UNREADABLE:
