@@ -881,6 +881,45 @@ START_TEST(second_consumer) {
 }
 END_TEST
 
+static void open_until_the_end(struct produce *ring, int opened, int end) {
+    struct sink a = {.name = "a"};
+    char byte = 0;
+    struct ring_buffer *rb = open_sink(ring, &a);
+    if (write(opened, &byte, 1) == 1)
+        (void)!read(end, &byte, 1);
+    ring_buffer__free(rb);
+}
+
+/* Another process has the ring, which it does not read. */
+START_TEST(second_process) {
+    struct sink b = {.name = "b"};
+    struct produce *ring = load_ring(pages(1));
+    int opened[2], end[2], status;
+    char byte;
+    ck_assert_int_eq(pipe(opened), 0);
+    ck_assert_int_eq(pipe(end), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        close(end[1]);
+        open_until_the_end(ring, opened[1], end[0]);
+        exit(0);
+    }
+    ck_assert_int_eq(read(opened[0], &byte, 1), 1);
+    struct ring_buffer *rb = open_sink(ring, &b);
+    emit_some(ring, 3);
+    CALL(ring_buffer__poll(rb, -1));
+    emit_some(ring, 2);
+    CALL(ring_buffer__consume(rb));
+    close(end[1]);
+    waitpid(child, &status, 0);
+    say("the other: %d", status);
+    emit_some(ring, 1);
+    CALL(ring_buffer__poll(rb, -1));
+    ring_buffer__free(rb);
+    produce__destroy(ring);
+}
+END_TEST
+
 /* Without descriptors for rbcore libbpf reads, which needs fewer. */
 START_TEST(few_descriptors) {
     struct sink a = {.name = "a"}, b = {.name = "b"};
@@ -1326,6 +1365,7 @@ static const struct scenario {
     {"own_epoll", &own_epoll, 0},
     {"refused", &refused, 0},
     {"second_consumer", &second_consumer, 0},
+    {"second_process", &second_process, 0},
     {"few_descriptors", &few_descriptors, 0},
     {"closed_descriptor", &closed_descriptor, 0},
     {"closed_descriptor_in_child", &closed_descriptor_in_child, 0},
