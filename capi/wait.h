@@ -57,10 +57,7 @@ void rbc_wait_drain_timer(rbc_wait *self, int64_t now);
  */
 int rbc_wait_block(rbc_wait *self, int64_t timeout_ns);
 
-/*
- * epoll_wait(2) with nanoseconds (RBCORE_FOREVER: without end). Returns the number of events, 0, or
- * a negative errno.
- */
+/* epoll_wait(2) with nanoseconds. Returns the number of events, 0, or a negative errno. */
 struct epoll_event;
 int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns);
 
