@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -427,19 +428,31 @@ static void *poll_forever(void *argument) {
     return (void *)(intptr_t)ring_buffer__poll(argument, -1);
 }
 
+static atomic_bool is_blocked;
+
 static void block(struct sink *sink) {
     (void)sink;
+    is_blocked = true;
     pause();
 }
 
+/* When the callback blocks; or else when a wait has surely begun, for nothing tells. */
+static void wait_until_blocked(bool in_callback) {
+    sleep_ms(in_callback ? 0 : 200);
+    while (in_callback && !is_blocked) {
+        sleep_ms(1);
+    }
+    is_blocked = false;
+}
+
 /* Cancels a thread in a poll, unless it hangs: then SIGALRM ends it all. */
-static void cancel(struct ring_buffer *rb, void *(*poll)(void *)) {
+static void cancel(struct ring_buffer *rb, void *(*poll)(void *), bool in_callback) {
     pthread_t thread;
     void *result;
     int64_t start = now();
     alarm(30);
     pthread_create(&thread, NULL, poll, rb);
-    sleep_ms(20);
+    wait_until_blocked(in_callback);
     pthread_cancel(thread);
     pthread_join(thread, &result);
     say("cancelled: %d, at once: %d", result == PTHREAD_CANCELED, now() - start < 10 * SECOND);
@@ -454,7 +467,7 @@ START_TEST(cancelled) {
         if (count == 2)
             CALL(ring_buffer__add(rb, ring_fd(other), on_record, &b));
         for (int i = 0; i < 4; i++) {
-            cancel(rb, i % 2 ? poll_once : poll_forever);
+            cancel(rb, i % 2 ? poll_once : poll_forever, false);
             emit_some(ring, 2);
             CALL(ring_buffer__poll(rb, -1));
             emit_discard(ring, 8, 0);
@@ -464,7 +477,7 @@ START_TEST(cancelled) {
                 emit_equal(ring, 3);
             a.act = block;
             a.act_at = a.seen + 2;
-            cancel(rb, poll_once);
+            cancel(rb, poll_once, true);
             a.act = NULL;
             CALL(ring_buffer__consume(rb));
             emit_some(ring, 1);
@@ -474,7 +487,7 @@ START_TEST(cancelled) {
         emit_equal(ring, 3);
         a.act = block;
         a.act_at = a.seen + 2;
-        cancel(rb, poll_once);
+        cancel(rb, poll_once, true);
         ring_buffer__free(rb);
         a.act = NULL;
         rb = open_sink(ring, &a);
