@@ -1630,10 +1630,7 @@ void rbc_wait_drain_timer(rbc_wait *self, int64_t now);
  */
 int rbc_wait_block(rbc_wait *self, int64_t timeout_ns);
 
-/*
- * epoll_wait(2) with nanoseconds (RBCORE_FOREVER: without end). Returns the number of events, 0, or
- * a negative errno.
- */
+/* epoll_wait(2) with nanoseconds. Returns the number of events, 0, or a negative errno. */
 struct epoll_event;
 int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns);
 
@@ -7485,31 +7482,31 @@ static bool was_refused(int n) {
     return n < 0 && (errno == ENOSYS || errno == EPERM);
 }
 
-/* In milliseconds, rounded up so that no wait becomes a spin. */
-static int wait_milliseconds(int epoll_fd, struct epoll_event *events, int max,
-                             int64_t timeout_ns) {
-    int64_t ms = timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
-    return epoll_wait(epoll_fd, events, max, ms > INT32_MAX ? INT32_MAX : (int)ms);
-}
-
 int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
     RBC_KEEP_ERRNO;
-    int n = timeout_ns < 0 ? epoll_wait(epoll_fd, events, max, -1)
-                           : wait_nanoseconds(epoll_fd, events, max, timeout_ns);
-    n = was_refused(n) ? wait_milliseconds(epoll_fd, events, max, timeout_ns) : n;
+    int n = wait_nanoseconds(epoll_fd, events, max, timeout_ns);
+    if (was_refused(n)) { /* in milliseconds, rounded up so that no wait becomes a spin */
+        int64_t ms = timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
+        n = epoll_wait(epoll_fd, events, max, ms > INT32_MAX ? INT32_MAX : (int)ms);
+    }
     return n < 0 ? -errno : n;
 }
 
-/* Where epoll_pwait2 is refused the timer has the nanoseconds: a small ring is full after a millisecond. */
+/* A cancellation point as other waits are: syscall(2) is none by itself. Nothing is held here. */
+static int wait_cancellably(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
+    int type;
+    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
+    int n = wait_nanoseconds(epoll_fd, events, max, timeout_ns);
+    pthread_setcanceltype(type, &type);
+    return n;
+}
+
 int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {
     RBC_KEEP_ERRNO;
     struct epoll_event events[EVENTS_AT_ONCE];
-    int cancel_type;
-    /* A cancellation point like any other wait: syscall(2) is none by itself. Nothing is held. */
-    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &cancel_type);
     int n = timeout_ns < 0 ? epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, -1)
-                           : wait_nanoseconds(self->epoll_fd, events, EVENTS_AT_ONCE, timeout_ns);
-    pthread_setcanceltype(cancel_type, &cancel_type);
+                           : wait_cancellably(self->epoll_fd, events, EVENTS_AT_ONCE, timeout_ns);
+    /* Then the timer has the nanoseconds: a small ring is full after a millisecond. */
     if (was_refused(n)) {
         rbc_wait_start_timer(self, rbc_now_ns(), timeout_ns);
         n = epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, -1);
