@@ -96,7 +96,7 @@ MEASURED: dict[str, Callable[[Sequence[Measurement]], str]] = {
     "dropin": dropin_table,
     "latencies": latency_table,
 }
-FIGURES = ("scan", "user_ring")
+FIGURES = ("scan", "user_ring", "snapshot")
 # ... and what is made of several, or of none.
 OTHERS: dict[str, Callable[[Path], str]] = {
     "targets": targets,
