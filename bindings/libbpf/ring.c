@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "ring.h"
 
+#include "clock.h"
 #include "report.h"
 #include "settings.h"
 
@@ -573,12 +574,6 @@ uint64_t ring_discards(const struct ring *self) {
     }
     rbcore_reader_stats_get(self->reader, &stats);
     return stats.discards;
-}
-
-static int64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 /* Waits until the batch has something. Returns 1, or 0 or a negative errno: it has not. */

@@ -5,6 +5,7 @@
  */
 #include "ring.h"
 
+#include "clock.h"
 #include "options.h"
 #include "report.h"
 
@@ -15,7 +16,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
 struct ring_buffer {
@@ -228,12 +228,6 @@ static int watch(struct ring_buffer *self) {
     }
     self->is_watched = error == 0;
     return error;
-}
-
-static int64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 /* What is left until then, rounded up: libbpf's poll is never early. */
