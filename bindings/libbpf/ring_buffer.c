@@ -29,8 +29,9 @@ struct ring_buffer {
 
 /* ---- Results ---- */
 
+/* Unsigned, for a callback may have returned INT_MIN, of which there is no negative. */
 static int fail(int error) {
-    errno = -error;
+    errno = (int)-(unsigned)error;
     return error;
 }
 
