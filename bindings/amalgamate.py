@@ -72,7 +72,7 @@ def own_names(text: str) -> set[str]:
         for pattern in OWN_NAMES:
             if match := pattern.match(line):
                 found.add(match[1])
-    return found
+    return found - {"__attribute__"}
 
 
 def own_macros(text: str) -> list[str]:
