@@ -29,25 +29,41 @@ static bool is_left_out(const char *test) {
     return false;
 }
 
-int run_tests(const char *name, const TTest *const *tests) {
-    Suite *suite = suite_create(name);
-    size_t added = 0;
-    for (; *tests; tests++) {
-        if (is_left_out((*tests)->name)) {
-            continue;
-        }
-        added++;
-        TCase *tcase = tcase_create((*tests)->name);
-        tcase_set_timeout(tcase, 100);
-        tcase_add_test(tcase, *tests);
-        suite_add_tcase(suite, tcase);
-    }
+static int run_suite(Suite *suite) {
     SRunner *runner = srunner_create(suite);
     fflush(stdout); /* the tests are forked, and would print it again */
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
-    return failed ? EXIT_FAILURE : added ? EXIT_SUCCESS : 77;
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int run_loop_tests(const char *name, const loop_test *tests) {
+    Suite *suite = suite_create(name);
+    size_t added = 0;
+    for (; tests->test; tests++) {
+        if (is_left_out(tests->test->name)) {
+            continue;
+        }
+        added++;
+        TCase *tcase = tcase_create(tests->test->name);
+        tcase_set_timeout(tcase, 100);
+        tcase_add_loop_test(tcase, tests->test, 0, tests->count);
+        suite_add_tcase(suite, tcase);
+    }
+    int result = run_suite(suite);
+    return added ? result : 77;
+}
+
+int run_tests(const char *name, const TTest *const *tests) {
+    loop_test once[100] = {{0}};
+    for (size_t i = 0; tests[i]; i++) {
+        if (i + 1 == sizeof(once) / sizeof(*once)) {
+            abort();
+        }
+        once[i] = (loop_test){tests[i], 1};
+    }
+    return run_loop_tests(name, once);
 }
 
 void skip(const char *reason) {

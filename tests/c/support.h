@@ -36,6 +36,15 @@
 /* Runs the tests, a NULL-terminated list; returns what main should return. */
 int run_tests(const char *name, const TTest *const *tests);
 
+/* A test with how often it is run, with _i from 0 on. A list of them ends with that of no test. */
+typedef struct loop_test {
+    const TTest *test;
+    int count;
+} loop_test;
+
+/* As run_tests. */
+int run_loop_tests(const char *name, const loop_test *tests);
+
 /* Tells why this program cannot run here, and ends it with the exit code for "skipped". */
 void skip(const char *reason);
 
