@@ -19,7 +19,7 @@
  * A producer of a memory ring that is killed between reserve and wakeup tells nobody, and the
  * records behind its own wake nobody: somebody has to look now and then.
  */
-#define LOOK_FOR_THE_DEAD_NS INT64_C(100000000)
+#define LOOK_NOW_AND_THEN_NS INT64_C(100000000)
 
 static void count_batch(rbcore_reader *self, const rbc_scan *scan) {
     rbc_count(&self->records, scan->count);
@@ -272,7 +272,7 @@ static int look_parked(rbcore_reader *self, rbc_look *what) {
     atomic_store_explicit(&self->wait.parked, true, memory_order_relaxed);
     rbc_full_fence();
     int result = look(self, what);
-    return result == 0 && self->has_memory_ring && skip_abandoned(self) ? -EAGAIN : result;
+    return result == 0 && self->rings_to_watch > 0 && skip_abandoned(self) ? -EAGAIN : result;
 }
 
 /*
@@ -303,9 +303,9 @@ static int64_t longest_sleep(rbcore_reader *self) {
         sleep = due - rbc_now_ns();
         sleep = sleep < 0 ? 0 : sleep;
     }
-    int64_t delay = must_look_by_itself(self) ? rbc_wait_next_delay(&self->wait)
-                    : self->has_memory_ring   ? LOOK_FOR_THE_DEAD_NS
-                                              : INT64_MAX;
+    int64_t delay = must_look_by_itself(self)  ? rbc_wait_next_delay(&self->wait)
+                    : self->rings_to_watch > 0 ? LOOK_NOW_AND_THEN_NS
+                                               : INT64_MAX;
     return delay < sleep ? delay : sleep;
 }
 

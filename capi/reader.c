@@ -149,6 +149,10 @@ static int find_slot(rbcore_reader *self) {
     return rbc_reader_fail(self, -ENOSPC, "the reader has %d rings", RBCORE_RINGS_MAX);
 }
 
+static bool must_be_watched(const rbc_ring *ring) {
+    return ring->is_memory;
+}
+
 /* Makes the ring known to the wait, the slots and the turns. */
 static int install(rbcore_reader *self, rbc_ring *ring, unsigned slot) {
     int error = self->is_release ? 0 : rbc_turns_make_room(&self->turns, self->ring_count + 1);
@@ -159,6 +163,7 @@ static int install(rbcore_reader *self, rbc_ring *ring, unsigned slot) {
         return rbc_reader_fail(self, error, "adding the ring: %s", strerror(-error));
     }
     ring->index = (uint16_t)slot;
+    ring->flush_pos = rbc_get(&ring->read_pos); /* a flush that is on is of what was there then */
     atomic_fetch_add_explicit(&self->refs, 1, memory_order_relaxed);
     pthread_mutex_lock(&self->slots_lock);
     atomic_store_explicit(&self->slots[slot], ring, memory_order_release);
@@ -166,7 +171,7 @@ static int install(rbcore_reader *self, rbc_ring *ring, unsigned slot) {
     pthread_mutex_unlock(&self->slots_lock);
     self->next_slot = slot + 1;
     self->paced_count += rbc_ring_is_paced(ring);
-    self->has_memory_ring |= ring->is_memory;
+    self->rings_to_watch += must_be_watched(ring);
     return (int)slot;
 }
 
@@ -194,10 +199,22 @@ int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
     int index = install(self, ring, (unsigned)slot);
     if (index < 0) {
         rbc_ring_close(ring);
-    } else if (ring->from_latest) {
+        return index;
+    }
+    if (ring->from_latest) {
         rbc_ring_skip_to_latest(ring); /* only now, when nothing can fail any more */
     }
+    /* What was armed before knows nothing of this ring. The look that this brings about arms it. */
+    rbc_wait_wake(&self->wait);
     return index;
+}
+
+unsigned rbc_reader_find(const rbcore_reader *self, unsigned index) {
+    unsigned i = 0;
+    while (i < self->ring_count && self->rings[i]->index != index) {
+        i++;
+    }
+    return i;
 }
 
 int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
@@ -206,10 +223,7 @@ int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
     if (error != 0) {
         return error;
     }
-    unsigned i = 0;
-    while (i < self->ring_count && self->rings[i]->index != index) {
-        i++;
-    }
+    const unsigned i = rbc_reader_find(self, index);
     if (i == self->ring_count) {
         return rbc_reader_fail(self, -EINVAL, "no ring has the index %u", index);
     }
@@ -223,10 +237,11 @@ int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
     self->ring_count--;
     memmove(&self->rings[i], &self->rings[i + 1], (self->ring_count - i) * sizeof(ring));
     pthread_mutex_unlock(&self->slots_lock);
-    if (self->next_turn > i) {
-        self->next_turn--;
-    }
+    /* The turn stays with its ring, or goes to the one that was behind it. */
+    self->next_turn -= self->next_turn > i;
+    self->next_turn = self->next_turn < self->ring_count ? self->next_turn : 0;
     self->paced_count -= rbc_ring_is_paced(ring);
+    self->rings_to_watch -= must_be_watched(ring);
     rbc_ring_put(ring, 1);
     return 0;
 }

@@ -26,10 +26,10 @@ struct rbcore_reader {
     bool ends_for_discards; /* opened with RBCORE_READER_RETURN_ON_DISCARDS */
     bool can_pace;          /* max_latency_ns is long enough */
     bool is_flushing;       /* a flush was noticed and is not complete */
-    bool has_memory_ring;   /* or had one */
     unsigned ring_count;
-    unsigned paced_count; /* of them */
-    unsigned next_turn;   /* which of them comes first in the next read */
+    unsigned paced_count;    /* of them */
+    unsigned rings_to_watch; /* of them: memory rings, see LOOK_NOW_AND_THEN_NS */
+    unsigned next_turn; /* which of them comes first in the next read; below ring_count, or 0 */
     rbc_wait wait;
     rbc_turns turns;
     _Atomic uint64_t records, bytes, discards, batches, commits;
@@ -59,12 +59,23 @@ static inline int rbc_reader_check(const rbcore_reader *self) {
 __attribute__((cold, format(printf, 3, 4))) int rbc_reader_fail(rbcore_reader *self, int error,
                                                                 const char *format, ...);
 
-/* The ring of an index, or NULL. Its life is the caller's concern: a held record, or slots_lock. */
+/*
+ * The ring of an index, or NULL. It lives on only as long as the caller knows a reason: it holds a
+ * record of it, has slots_lock, or is the reading thread in commit mode, where a removed ring is in
+ * no slot. In release mode the reading thread asks rbc_reader_find: its own reference ends with
+ * rbcore_reader_remove, and any thread may drop the last one.
+ */
 static inline rbc_ring *rbc_reader_ring(rbcore_reader *self, unsigned index) {
     return index < RBCORE_RINGS_MAX
                ? atomic_load_explicit(&self->slots[index], memory_order_acquire)
                : NULL;
 }
+
+/*
+ * Where in `rings` the ring of an index is, or ring_count if none is read that has it. The reading
+ * thread only, whose reference keeps it until rbcore_reader_remove.
+ */
+unsigned rbc_reader_find(const rbcore_reader *self, unsigned index);
 
 /* Drops a reference; with the last one the memory goes. */
 void rbc_reader_put(rbcore_reader *self);

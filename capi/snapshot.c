@@ -200,10 +200,11 @@ int rbcore_reader_snapshot(rbcore_reader *self, unsigned int index, rbcore_snaps
     if (flags & ~KNOWN_FLAGS) {
         return rbc_reader_fail(self, -EINVAL, "unknown snapshot flags");
     }
-    rbc_ring *ring = rbc_reader_ring(self, index);
-    if (ring == NULL) {
+    const unsigned i = rbc_reader_find(self, index);
+    if (i == self->ring_count) {
         return rbc_reader_fail(self, -EINVAL, "no ring has the index %u", index);
     }
+    rbc_ring *ring = self->rings[i];
     rbcore_snapshot *taken = *snapshot;
     error = taken == NULL ? rbc_snapshot_new(&taken, ring->mapping.data_size) : 0;
     if (error != 0) {

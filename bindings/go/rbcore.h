@@ -227,7 +227,8 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  * Adds a ring. Its records are read from where the last reader stopped, or with
  * RBCORE_SOURCE_LATEST from the first record that is not complete at this moment (what was skipped
  * is counted). Returns the ring's index, from 0 to RBCORE_RINGS_MAX - 1, which stays its own until
- * it was removed; indexes are reused as late as possible.
+ * it was removed; indexes are reused as late as possible. rbcore_reader_fd becomes readable, for a
+ * wait that was armed before knows nothing of this ring.
  *
  * A ring has one consumer: two that do not know of each other lose records and can wedge the ring
  * for good. So a ring that another reader of this library has, in this process or another, is
@@ -422,8 +423,9 @@ RBCORE_API int rbcore_reader_release(rbcore_reader *self, const rbcore_record *r
 /*
  * A file descriptor for poll(2), epoll(7) and event loops. When it is readable, call
  * rbcore_reader_next with timeout_ns 0 (or rbcore_reader_read) until it returns 0; only then wait
- * for it again. (An error arms nothing: -ECANCELED, -ENODATA and -EAGAIN are answered once; go on
- * calling.) It belongs to the reader: never read from it or close it. Any thread.
+ * for it again. The first wait needs no call before it. (An error arms nothing: -ECANCELED, -ENODATA
+ * and -EAGAIN are answered once; go on calling.) It belongs to the reader: never read from it or
+ * close it. Any thread.
  */
 RBCORE_API int rbcore_reader_fd(const rbcore_reader *self);
 
@@ -582,7 +584,8 @@ typedef struct rbcore_snapshot rbcore_snapshot;
  * it is one that is taken anew, into the same memory if that suffices: then records read from it
  * before become invalid. A snapshot needs as much memory as the ring has. It lives on without the
  * ring and the reader. Returns 0.
- *   -EINVAL  no ring of this index, or a flag is unknown;
+ *   -EINVAL  no ring of this index (one that was removed is none, though records of it are held),
+ *            or a flag is unknown;
  *   -EBUSY   RBCORE_SNAPSHOT_CONSUME, and records of the ring are handed out and not given back;
  *   -EAGAIN  producers overwrote the ring faster than it was copied, in 16 attempts;
  *   -EBADMSG the ring's content is impossible;

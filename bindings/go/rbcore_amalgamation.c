@@ -239,7 +239,8 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  * Adds a ring. Its records are read from where the last reader stopped, or with
  * RBCORE_SOURCE_LATEST from the first record that is not complete at this moment (what was skipped
  * is counted). Returns the ring's index, from 0 to RBCORE_RINGS_MAX - 1, which stays its own until
- * it was removed; indexes are reused as late as possible.
+ * it was removed; indexes are reused as late as possible. rbcore_reader_fd becomes readable, for a
+ * wait that was armed before knows nothing of this ring.
  *
  * A ring has one consumer: two that do not know of each other lose records and can wedge the ring
  * for good. So a ring that another reader of this library has, in this process or another, is
@@ -434,8 +435,9 @@ RBCORE_API int rbcore_reader_release(rbcore_reader *self, const rbcore_record *r
 /*
  * A file descriptor for poll(2), epoll(7) and event loops. When it is readable, call
  * rbcore_reader_next with timeout_ns 0 (or rbcore_reader_read) until it returns 0; only then wait
- * for it again. (An error arms nothing: -ECANCELED, -ENODATA and -EAGAIN are answered once; go on
- * calling.) It belongs to the reader: never read from it or close it. Any thread.
+ * for it again. The first wait needs no call before it. (An error arms nothing: -ECANCELED, -ENODATA
+ * and -EAGAIN are answered once; go on calling.) It belongs to the reader: never read from it or
+ * close it. Any thread.
  */
 RBCORE_API int rbcore_reader_fd(const rbcore_reader *self);
 
@@ -594,7 +596,8 @@ typedef struct rbcore_snapshot rbcore_snapshot;
  * it is one that is taken anew, into the same memory if that suffices: then records read from it
  * before become invalid. A snapshot needs as much memory as the ring has. It lives on without the
  * ring and the reader. Returns 0.
- *   -EINVAL  no ring of this index, or a flag is unknown;
+ *   -EINVAL  no ring of this index (one that was removed is none, though records of it are held),
+ *            or a flag is unknown;
  *   -EBUSY   RBCORE_SNAPSHOT_CONSUME, and records of the ring are handed out and not given back;
  *   -EAGAIN  producers overwrote the ring faster than it was copied, in 16 attempts;
  *   -EBADMSG the ring's content is impossible;
@@ -1951,10 +1954,10 @@ struct rbcore_reader {
     bool ends_for_discards; /* opened with RBCORE_READER_RETURN_ON_DISCARDS */
     bool can_pace;          /* max_latency_ns is long enough */
     bool is_flushing;       /* a flush was noticed and is not complete */
-    bool has_memory_ring;   /* or had one */
     unsigned ring_count;
-    unsigned paced_count; /* of them */
-    unsigned next_turn;   /* which of them comes first in the next read */
+    unsigned paced_count;    /* of them */
+    unsigned rings_to_watch; /* of them: memory rings, see LOOK_NOW_AND_THEN_NS */
+    unsigned next_turn; /* which of them comes first in the next read; below ring_count, or 0 */
     rbc_wait wait;
     rbc_turns turns;
     _Atomic uint64_t records, bytes, discards, batches, commits;
@@ -1984,12 +1987,23 @@ static inline int rbc_reader_check(const rbcore_reader *self) {
 __attribute__((cold, format(printf, 3, 4))) int rbc_reader_fail(rbcore_reader *self, int error,
                                                                 const char *format, ...);
 
-/* The ring of an index, or NULL. Its life is the caller's concern: a held record, or slots_lock. */
+/*
+ * The ring of an index, or NULL. It lives on only as long as the caller knows a reason: it holds a
+ * record of it, has slots_lock, or is the reading thread in commit mode, where a removed ring is in
+ * no slot. In release mode the reading thread asks rbc_reader_find: its own reference ends with
+ * rbcore_reader_remove, and any thread may drop the last one.
+ */
 static inline rbc_ring *rbc_reader_ring(rbcore_reader *self, unsigned index) {
     return index < RBCORE_RINGS_MAX
                ? atomic_load_explicit(&self->slots[index], memory_order_acquire)
                : NULL;
 }
+
+/*
+ * Where in `rings` the ring of an index is, or ring_count if none is read that has it. The reading
+ * thread only, whose reference keeps it until rbcore_reader_remove.
+ */
+unsigned rbc_reader_find(const rbcore_reader *self, unsigned index);
 
 /* Drops a reference; with the last one the memory goes. */
 void rbc_reader_put(rbcore_reader *self);
@@ -4472,7 +4486,7 @@ void rbc_ring_handed_out(rbc_ring *self, const rbc_passed *passed) {
  * A producer of a memory ring that is killed between reserve and wakeup tells nobody, and the
  * records behind its own wake nobody: somebody has to look now and then.
  */
-#define LOOK_FOR_THE_DEAD_NS INT64_C(100000000)
+#define LOOK_NOW_AND_THEN_NS INT64_C(100000000)
 
 static void count_batch(rbcore_reader *self, const rbc_scan *scan) {
     rbc_count(&self->records, scan->count);
@@ -4725,7 +4739,7 @@ static int look_parked(rbcore_reader *self, rbc_look *what) {
     atomic_store_explicit(&self->wait.parked, true, memory_order_relaxed);
     rbc_full_fence();
     int result = look(self, what);
-    return result == 0 && self->has_memory_ring && skip_abandoned(self) ? -EAGAIN : result;
+    return result == 0 && self->rings_to_watch > 0 && skip_abandoned(self) ? -EAGAIN : result;
 }
 
 /*
@@ -4756,9 +4770,9 @@ static int64_t longest_sleep(rbcore_reader *self) {
         sleep = due - rbc_now_ns();
         sleep = sleep < 0 ? 0 : sleep;
     }
-    int64_t delay = must_look_by_itself(self) ? rbc_wait_next_delay(&self->wait)
-                    : self->has_memory_ring   ? LOOK_FOR_THE_DEAD_NS
-                                              : INT64_MAX;
+    int64_t delay = must_look_by_itself(self)  ? rbc_wait_next_delay(&self->wait)
+                    : self->rings_to_watch > 0 ? LOOK_NOW_AND_THEN_NS
+                                               : INT64_MAX;
     return delay < sleep ? delay : sleep;
 }
 
@@ -4891,7 +4905,7 @@ int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans, size_t max
     return next(self, &what, timeout_ns);
 }
 #undef BUSY_SCANS_BEFORE_DOUBT
-#undef LOOK_FOR_THE_DEAD_NS
+#undef LOOK_NOW_AND_THEN_NS
 #undef SKIPS_PER_CALL
 
 /* ==== capi/reader.c ==== */
@@ -5036,6 +5050,10 @@ static int find_slot(rbcore_reader *self) {
     return rbc_reader_fail(self, -ENOSPC, "the reader has %d rings", RBCORE_RINGS_MAX);
 }
 
+static bool must_be_watched(const rbc_ring *ring) {
+    return ring->is_memory;
+}
+
 /* Makes the ring known to the wait, the slots and the turns. */
 static int install(rbcore_reader *self, rbc_ring *ring, unsigned slot) {
     int error = self->is_release ? 0 : rbc_turns_make_room(&self->turns, self->ring_count + 1);
@@ -5046,6 +5064,7 @@ static int install(rbcore_reader *self, rbc_ring *ring, unsigned slot) {
         return rbc_reader_fail(self, error, "adding the ring: %s", strerror(-error));
     }
     ring->index = (uint16_t)slot;
+    ring->flush_pos = rbc_get(&ring->read_pos); /* a flush that is on is of what was there then */
     atomic_fetch_add_explicit(&self->refs, 1, memory_order_relaxed);
     pthread_mutex_lock(&self->slots_lock);
     atomic_store_explicit(&self->slots[slot], ring, memory_order_release);
@@ -5053,7 +5072,7 @@ static int install(rbcore_reader *self, rbc_ring *ring, unsigned slot) {
     pthread_mutex_unlock(&self->slots_lock);
     self->next_slot = slot + 1;
     self->paced_count += rbc_ring_is_paced(ring);
-    self->has_memory_ring |= ring->is_memory;
+    self->rings_to_watch += must_be_watched(ring);
     return (int)slot;
 }
 
@@ -5081,10 +5100,22 @@ int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
     int index = install(self, ring, (unsigned)slot);
     if (index < 0) {
         rbc_ring_close(ring);
-    } else if (ring->from_latest) {
+        return index;
+    }
+    if (ring->from_latest) {
         rbc_ring_skip_to_latest(ring); /* only now, when nothing can fail any more */
     }
+    /* What was armed before knows nothing of this ring. The look that this brings about arms it. */
+    rbc_wait_wake(&self->wait);
     return index;
+}
+
+unsigned rbc_reader_find(const rbcore_reader *self, unsigned index) {
+    unsigned i = 0;
+    while (i < self->ring_count && self->rings[i]->index != index) {
+        i++;
+    }
+    return i;
 }
 
 int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
@@ -5093,10 +5124,7 @@ int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
     if (error != 0) {
         return error;
     }
-    unsigned i = 0;
-    while (i < self->ring_count && self->rings[i]->index != index) {
-        i++;
-    }
+    const unsigned i = rbc_reader_find(self, index);
     if (i == self->ring_count) {
         return rbc_reader_fail(self, -EINVAL, "no ring has the index %u", index);
     }
@@ -5110,10 +5138,11 @@ int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
     self->ring_count--;
     memmove(&self->rings[i], &self->rings[i + 1], (self->ring_count - i) * sizeof(ring));
     pthread_mutex_unlock(&self->slots_lock);
-    if (self->next_turn > i) {
-        self->next_turn--;
-    }
+    /* The turn stays with its ring, or goes to the one that was behind it. */
+    self->next_turn -= self->next_turn > i;
+    self->next_turn = self->next_turn < self->ring_count ? self->next_turn : 0;
     self->paced_count -= rbc_ring_is_paced(ring);
+    self->rings_to_watch -= must_be_watched(ring);
     rbc_ring_put(ring, 1);
     return 0;
 }
@@ -6204,10 +6233,11 @@ int rbcore_reader_snapshot(rbcore_reader *self, unsigned int index, rbcore_snaps
     if (flags & ~KNOWN_FLAGS) {
         return rbc_reader_fail(self, -EINVAL, "unknown snapshot flags");
     }
-    rbc_ring *ring = rbc_reader_ring(self, index);
-    if (ring == NULL) {
+    const unsigned i = rbc_reader_find(self, index);
+    if (i == self->ring_count) {
         return rbc_reader_fail(self, -EINVAL, "no ring has the index %u", index);
     }
+    rbc_ring *ring = self->rings[i];
     rbcore_snapshot *taken = *snapshot;
     error = taken == NULL ? rbc_snapshot_new(&taken, ring->mapping.data_size) : 0;
     if (error != 0) {
