@@ -124,21 +124,24 @@ static void look_again(rbc_ring *self) {
     }
 }
 
-/* Records up to `position` were given back. By one thread at a time. */
+/*
+ * Records up to `position` were given back. By one thread at a time, which then looks again
+ * (look_again), if it can before it does anything else.
+ */
 static void advance_to(rbc_ring *self, uint64_t position) {
     atomic_store_explicit(&self->user_pos, position, memory_order_release);
     atomic_fetch_add_explicit(&self->reader->commits, 1, memory_order_relaxed);
     publish(self, position, position_to_publish(self, position));
-    look_again(self);
 }
 
 /* Publishes what was held back, if the ring is armed by now or has more that was handed out. */
-static void publish_held_back(rbc_ring *self) {
+static bool publish_held_back(rbc_ring *self) {
     uint64_t user_pos = rbc_get(&self->user_pos);
-    if (self->published_pos != user_pos) {
-        publish(self, user_pos, position_to_publish(self, user_pos));
-        look_again(self);
+    if (self->published_pos == user_pos) {
+        return false;
     }
+    publish(self, user_pos, position_to_publish(self, user_pos));
+    return true;
 }
 
 /* ---- Commit ---- */
@@ -166,6 +169,7 @@ static void commit_to(rbc_ring *self, uint64_t end) {
     end = pass_discarded(self, end);
     if (end != rbc_get(&self->user_pos)) {
         advance_to(self, end);
+        look_again(self);
     }
 }
 
@@ -327,8 +331,12 @@ static uint64_t first_held(const rbc_ring *self, uint64_t from, uint64_t to) {
     return to;
 }
 
-/* What the thread at work does, until it has seen all releases. */
+/*
+ * What the thread at work does, until it has seen all releases. It starts again only for a release
+ * that came meanwhile, so no more often than records are held.
+ */
 static void work_on_releases(rbc_ring *self) {
+    bool has_published = false;
     uint32_t seen = 1;
     do {
         seen = atomic_load(&self->advancing);
@@ -337,20 +345,41 @@ static void work_on_releases(rbc_ring *self) {
         uint64_t position = first_held(self, user_pos, read_pos);
         if (position != user_pos) {
             advance_to(self, position);
+            has_published = true;
         } else {
-            publish_held_back(self);
+            has_published |= publish_held_back(self);
         }
     } while (!atomic_compare_exchange_strong(&self->advancing, &seen, 0));
+    /* Not before: the reader that this wakes finds the work done, whatever its priority. */
+    if (has_published) {
+        look_again(self);
+    }
 }
 
 /*
  * Advances over the finished prefix. Of several threads at once the first does the work for all:
- * the others only raise the number, and it starts again until it has seen the last raise. So nobody
- * waits for anybody, and no release goes unnoticed.
+ * the others only raise the number, and it starts again until it has seen the last raise. So no
+ * thread waits for another, and no release goes unnoticed.
  */
 static void advance_over_released(rbc_ring *self) {
     /* What led here (a cleared bit, a ring made armed) is seen by the thread that is at work. */
     if (atomic_fetch_add(&self->advancing, 1) == 0) {
+        work_on_releases(self);
+    }
+}
+
+/*
+ * Takes the place of the thread at work, unless one is. It does not wait for that one: the caller
+ * can be what keeps it from the processor.
+ */
+bool rbc_ring_stop_releases(rbc_ring *self) {
+    uint32_t idle = 0;
+    return !self->reader->is_release || atomic_compare_exchange_strong(&self->advancing, &idle, 1);
+}
+
+/* Does what was left undone meanwhile. */
+void rbc_ring_resume_releases(rbc_ring *self) {
+    if (self->reader->is_release) {
         work_on_releases(self);
     }
 }
@@ -403,26 +432,18 @@ bool rbc_ring_has_held(const rbc_ring *self) {
 void rbc_ring_publish(rbc_ring *self) {
     if (self->reader->is_release) {
         advance_over_released(self);
-    } else {
-        publish_held_back(self);
+    } else if (publish_held_back(self)) {
+        look_again(self);
     }
 }
 
 void rbc_ring_jump(rbc_ring *self, uint64_t position) {
-    const bool is_release = self->reader->is_release;
-    uint32_t idle = 0;
-    /* Nobody may look for what is held between here and there. He who does is about to finish. */
-    while (is_release && !atomic_compare_exchange_weak(&self->advancing, &idle, 1)) {
-        idle = 0;
-        rbc_relax();
-    }
     atomic_store_explicit(&self->last_pos, position, memory_order_relaxed);
     atomic_store_explicit(&self->read_pos, position, memory_order_release);
     self->handed_end = position;
     advance_to(self, position);
-    if (is_release) {
-        work_on_releases(self);
-    }
+    rbc_ring_resume_releases(self);
+    look_again(self);
 }
 
 void rbc_ring_handed_out(rbc_ring *self, const rbc_passed *passed) {
@@ -453,5 +474,6 @@ void rbc_ring_handed_out(rbc_ring *self, const rbc_passed *passed) {
     } else if (passed->position != before && nothing_held) {
         self->handed_end = passed->position;
         advance_to(self, passed->position);
+        look_again(self);
     }
 }

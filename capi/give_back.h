@@ -60,7 +60,18 @@ typedef struct rbc_passed {
  */
 void rbc_ring_handed_out(rbc_ring *self, const rbc_passed *passed);
 
-/* Goes on at a later position. Nothing may be held; the reading thread only. */
+/*
+ * Keeps other threads from advancing the ring, until rbc_ring_jump or rbc_ring_resume_releases.
+ * What they release meanwhile is noticed then. Returns false if one is advancing it now: try again
+ * later, for it may not get on before the caller sleeps. The reading thread only.
+ */
+bool rbc_ring_stop_releases(rbc_ring *self);
+void rbc_ring_resume_releases(rbc_ring *self);
+
+/*
+ * Goes on at a later position. Nothing may be held, and releases are stopped: they are resumed
+ * then. The reading thread only.
+ */
 void rbc_ring_jump(rbc_ring *self, uint64_t position);
 
 /* Whether records of the ring are with the user. The reading thread only. */

@@ -2,6 +2,7 @@
 /* Reading: looks at the rings, at what others ask, and when to wait for what. */
 #include "fence.h"
 #include "reader.h"
+#include "shadow.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -280,11 +281,17 @@ static int look_parked(rbcore_reader *self, rbc_look *what) {
  * consumer_pos, so not while the user holds some, nor for a tap while the consumer lags; not at all
  * if they die; nor if we do not listen. A ring that has the timer is looked at by that.
  */
+static bool is_deaf(const rbc_ring *ring) {
+    /* Asked besides, for the last release may come between the refill and this. */
+    bool waits = ring->shadow != NULL && rbc_shadow_waits_for_releases(ring);
+    return ring->is_silent || ring->is_tap || waits || rbc_ring_has_held(ring);
+}
+
 static bool must_look_by_itself(const rbcore_reader *self) {
     for (unsigned i = 0; i < self->ring_count; i++) {
         const rbc_ring *ring = self->rings[i];
-        bool is_deaf = ring->is_silent || ring->is_tap || rbc_ring_has_held(ring);
-        if ((is_deaf && !rbc_pace_has_timer(ring)) || (ring->is_memory && ring->head_is_busy)) {
+        if ((is_deaf(ring) && !rbc_pace_has_timer(ring)) ||
+            (ring->is_memory && ring->head_is_busy)) {
             return true;
         }
     }

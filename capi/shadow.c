@@ -98,6 +98,9 @@ static bool resume_at(rbc_ring *ring, uint64_t sound) {
         break_ring(ring);
         return false;
     }
+    if (!rbc_ring_stop_releases(ring)) {
+        return false; /* the last release is about to return: the reader looks by the timer */
+    }
     rbc_count(&self->lost_bytes, sound - end);
     self->lost_before_next = true;
     rbc_shadow_skip_to(ring, sound);
@@ -181,6 +184,10 @@ rbc_scan_end rbc_shadow_scanned(rbc_ring *ring, rbc_scan_end why, uint64_t posit
         return RBC_SCAN_BROKEN;
     }
     return why;
+}
+
+bool rbc_shadow_waits_for_releases(const rbc_ring *ring) {
+    return ring->shadow->is_overtaken;
 }
 
 bool rbc_shadow_is_overtaken(const rbc_ring *ring) {

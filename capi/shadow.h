@@ -52,6 +52,12 @@ uint64_t rbc_shadow_refill(rbc_ring *ring);
 /* What it means that a scan of the copy ended so at a position. */
 rbc_scan_end rbc_shadow_scanned(rbc_ring *ring, rbc_scan_end why, uint64_t position);
 
+/*
+ * Whether the last refill could not go on because of what was not given back: no producer's wakeup
+ * tells when that is over. The reading thread only.
+ */
+bool rbc_shadow_waits_for_releases(const rbc_ring *ring);
+
 /* Whether the ring was overwritten from the end of the copy on. */
 bool rbc_shadow_is_overtaken(const rbc_ring *ring);
 
@@ -64,7 +70,10 @@ bool rbc_shadow_has_news(rbc_ring *ring);
  */
 bool rbc_shadow_pass(rbc_ring *ring, uint64_t span);
 
-/* Goes on at a later position: what is before was seen otherwise. Nothing may be held. */
+/*
+ * Goes on at a later position: what is before was seen otherwise. Nothing may be held, and releases
+ * are stopped, as for rbc_ring_jump.
+ */
 void rbc_shadow_skip_to(rbc_ring *ring, uint64_t position);
 
 #endif

@@ -153,6 +153,7 @@ static void consume(rbc_ring *ring, const rbcore_snapshot *snapshot) {
     uint64_t first = snapshot->info.first_pos, end = snapshot->info.end_pos;
     uint64_t read_pos = rbc_get(&ring->read_pos);
     if (!rbc_is_after(end, read_pos)) {
+        rbc_ring_resume_releases(ring);
         return;
     }
     uint64_t lost = rbc_is_after(first, read_pos) ? first - read_pos : 0;
@@ -171,17 +172,21 @@ static int snapshot_ring(rbcore_reader *reader, rbc_ring *ring, rbcore_snapshot 
         return rbc_reader_fail(reader, -EBADMSG, "the content of ring %u is impossible",
                                ring->index);
     }
-    if (flags & RBCORE_SNAPSHOT_CONSUME && rbc_ring_has_held(ring)) {
+    bool is_consumed = flags & RBCORE_SNAPSHOT_CONSUME;
+    if (is_consumed && (rbc_ring_has_held(ring) || !rbc_ring_stop_releases(ring))) {
         return rbc_reader_fail(reader, -EBUSY, "records of ring %u are not given back",
                                ring->index);
     }
     int error = take(snapshot, ring);
     if (error != 0) {
+        if (is_consumed) {
+            rbc_ring_resume_releases(ring);
+        }
         return rbc_reader_fail(reader, error, "the snapshot of ring %u: %s", ring->index,
                                error == -EAGAIN ? "overwritten faster than it was copied"
                                                 : rbcore_strerror(error));
     }
-    if (flags & RBCORE_SNAPSHOT_CONSUME) {
+    if (is_consumed) {
         consume(ring, snapshot);
     }
     return 0;

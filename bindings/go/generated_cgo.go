@@ -118,7 +118,7 @@ var causes = []struct {
 	{"rbcore_reader_ring_stats", syscall.EINVAL, "no ring of this index, or out->size is absurd"},
 	{"rbcore_reader_identity", syscall.EINVAL, "no ring of the record's index, or out->size is absurd"},
 	{"rbcore_reader_snapshot", syscall.EINVAL, "no ring of this index (one that was removed is none, though records of it are held), or a flag is unknown"},
-	{"rbcore_reader_snapshot", syscall.EBUSY, "RBCORE_SNAPSHOT_CONSUME, and records of the ring are handed out and not given back"},
+	{"rbcore_reader_snapshot", syscall.EBUSY, "RBCORE_SNAPSHOT_CONSUME, and records of the ring are handed out and not given back, or the release of one has not returned yet"},
 	{"rbcore_reader_snapshot", syscall.EAGAIN, "producers overwrote the ring faster than it was copied, in 16 attempts"},
 	{"rbcore_reader_snapshot", syscall.EBADMSG, "the ring's content is impossible"},
 	{"rbcore_reader_snapshot", syscall.ENOMEM, "no memory"},

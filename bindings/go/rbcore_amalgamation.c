@@ -598,7 +598,8 @@ typedef struct rbcore_snapshot rbcore_snapshot;
  * ring and the reader. Returns 0.
  *   -EINVAL  no ring of this index (one that was removed is none, though records of it are held),
  *            or a flag is unknown;
- *   -EBUSY   RBCORE_SNAPSHOT_CONSUME, and records of the ring are handed out and not given back;
+ *   -EBUSY   RBCORE_SNAPSHOT_CONSUME, and records of the ring are handed out and not given back, or
+ *            the release of one has not returned yet;
  *   -EAGAIN  producers overwrote the ring faster than it was copied, in 16 attempts;
  *   -EBADMSG the ring's content is impossible;
  *   -ENOMEM  no memory.
@@ -1928,7 +1929,18 @@ typedef struct rbc_passed {
  */
 void rbc_ring_handed_out(rbc_ring *self, const rbc_passed *passed);
 
-/* Goes on at a later position. Nothing may be held; the reading thread only. */
+/*
+ * Keeps other threads from advancing the ring, until rbc_ring_jump or rbc_ring_resume_releases.
+ * What they release meanwhile is noticed then. Returns false if one is advancing it now: try again
+ * later, for it may not get on before the caller sleeps. The reading thread only.
+ */
+bool rbc_ring_stop_releases(rbc_ring *self);
+void rbc_ring_resume_releases(rbc_ring *self);
+
+/*
+ * Goes on at a later position. Nothing may be held, and releases are stopped: they are resumed
+ * then. The reading thread only.
+ */
 void rbc_ring_jump(rbc_ring *self, uint64_t position);
 
 /* Whether records of the ring are with the user. The reading thread only. */
@@ -2066,6 +2078,12 @@ uint64_t rbc_shadow_refill(rbc_ring *ring);
 /* What it means that a scan of the copy ended so at a position. */
 rbc_scan_end rbc_shadow_scanned(rbc_ring *ring, rbc_scan_end why, uint64_t position);
 
+/*
+ * Whether the last refill could not go on because of what was not given back: no producer's wakeup
+ * tells when that is over. The reading thread only.
+ */
+bool rbc_shadow_waits_for_releases(const rbc_ring *ring);
+
 /* Whether the ring was overwritten from the end of the copy on. */
 bool rbc_shadow_is_overtaken(const rbc_ring *ring);
 
@@ -2078,7 +2096,10 @@ bool rbc_shadow_has_news(rbc_ring *ring);
  */
 bool rbc_shadow_pass(rbc_ring *ring, uint64_t span);
 
-/* Goes on at a later position: what is before was seen otherwise. Nothing may be held. */
+/*
+ * Goes on at a later position: what is before was seen otherwise. Nothing may be held, and releases
+ * are stopped, as for rbc_ring_jump.
+ */
 void rbc_shadow_skip_to(rbc_ring *ring, uint64_t position);
 
 #endif
@@ -4136,21 +4157,24 @@ static void look_again(rbc_ring *self) {
     }
 }
 
-/* Records up to `position` were given back. By one thread at a time. */
+/*
+ * Records up to `position` were given back. By one thread at a time, which then looks again
+ * (look_again), if it can before it does anything else.
+ */
 static void advance_to(rbc_ring *self, uint64_t position) {
     atomic_store_explicit(&self->user_pos, position, memory_order_release);
     atomic_fetch_add_explicit(&self->reader->commits, 1, memory_order_relaxed);
     publish(self, position, position_to_publish(self, position));
-    look_again(self);
 }
 
 /* Publishes what was held back, if the ring is armed by now or has more that was handed out. */
-static void publish_held_back(rbc_ring *self) {
+static bool publish_held_back(rbc_ring *self) {
     uint64_t user_pos = rbc_get(&self->user_pos);
-    if (self->published_pos != user_pos) {
-        publish(self, user_pos, position_to_publish(self, user_pos));
-        look_again(self);
+    if (self->published_pos == user_pos) {
+        return false;
     }
+    publish(self, user_pos, position_to_publish(self, user_pos));
+    return true;
 }
 
 /* ---- Commit ---- */
@@ -4178,6 +4202,7 @@ static void commit_to(rbc_ring *self, uint64_t end) {
     end = pass_discarded(self, end);
     if (end != rbc_get(&self->user_pos)) {
         advance_to(self, end);
+        look_again(self);
     }
 }
 
@@ -4339,8 +4364,12 @@ static uint64_t first_held(const rbc_ring *self, uint64_t from, uint64_t to) {
     return to;
 }
 
-/* What the thread at work does, until it has seen all releases. */
+/*
+ * What the thread at work does, until it has seen all releases. It starts again only for a release
+ * that came meanwhile, so no more often than records are held.
+ */
 static void work_on_releases(rbc_ring *self) {
+    bool has_published = false;
     uint32_t seen = 1;
     do {
         seen = atomic_load(&self->advancing);
@@ -4349,20 +4378,41 @@ static void work_on_releases(rbc_ring *self) {
         uint64_t position = first_held(self, user_pos, read_pos);
         if (position != user_pos) {
             advance_to(self, position);
+            has_published = true;
         } else {
-            publish_held_back(self);
+            has_published |= publish_held_back(self);
         }
     } while (!atomic_compare_exchange_strong(&self->advancing, &seen, 0));
+    /* Not before: the reader that this wakes finds the work done, whatever its priority. */
+    if (has_published) {
+        look_again(self);
+    }
 }
 
 /*
  * Advances over the finished prefix. Of several threads at once the first does the work for all:
- * the others only raise the number, and it starts again until it has seen the last raise. So nobody
- * waits for anybody, and no release goes unnoticed.
+ * the others only raise the number, and it starts again until it has seen the last raise. So no
+ * thread waits for another, and no release goes unnoticed.
  */
 static void advance_over_released(rbc_ring *self) {
     /* What led here (a cleared bit, a ring made armed) is seen by the thread that is at work. */
     if (atomic_fetch_add(&self->advancing, 1) == 0) {
+        work_on_releases(self);
+    }
+}
+
+/*
+ * Takes the place of the thread at work, unless one is. It does not wait for that one: the caller
+ * can be what keeps it from the processor.
+ */
+bool rbc_ring_stop_releases(rbc_ring *self) {
+    uint32_t idle = 0;
+    return !self->reader->is_release || atomic_compare_exchange_strong(&self->advancing, &idle, 1);
+}
+
+/* Does what was left undone meanwhile. */
+void rbc_ring_resume_releases(rbc_ring *self) {
+    if (self->reader->is_release) {
         work_on_releases(self);
     }
 }
@@ -4415,26 +4465,18 @@ bool rbc_ring_has_held(const rbc_ring *self) {
 void rbc_ring_publish(rbc_ring *self) {
     if (self->reader->is_release) {
         advance_over_released(self);
-    } else {
-        publish_held_back(self);
+    } else if (publish_held_back(self)) {
+        look_again(self);
     }
 }
 
 void rbc_ring_jump(rbc_ring *self, uint64_t position) {
-    const bool is_release = self->reader->is_release;
-    uint32_t idle = 0;
-    /* Nobody may look for what is held between here and there. He who does is about to finish. */
-    while (is_release && !atomic_compare_exchange_weak(&self->advancing, &idle, 1)) {
-        idle = 0;
-        rbc_relax();
-    }
     atomic_store_explicit(&self->last_pos, position, memory_order_relaxed);
     atomic_store_explicit(&self->read_pos, position, memory_order_release);
     self->handed_end = position;
     advance_to(self, position);
-    if (is_release) {
-        work_on_releases(self);
-    }
+    rbc_ring_resume_releases(self);
+    look_again(self);
 }
 
 void rbc_ring_handed_out(rbc_ring *self, const rbc_passed *passed) {
@@ -4465,6 +4507,7 @@ void rbc_ring_handed_out(rbc_ring *self, const rbc_passed *passed) {
     } else if (passed->position != before && nothing_held) {
         self->handed_end = passed->position;
         advance_to(self, passed->position);
+        look_again(self);
     }
 }
 #undef EMPTY_PART
@@ -4747,11 +4790,17 @@ static int look_parked(rbcore_reader *self, rbc_look *what) {
  * consumer_pos, so not while the user holds some, nor for a tap while the consumer lags; not at all
  * if they die; nor if we do not listen. A ring that has the timer is looked at by that.
  */
+static bool is_deaf(const rbc_ring *ring) {
+    /* Asked besides, for the last release may come between the refill and this. */
+    bool waits = ring->shadow != NULL && rbc_shadow_waits_for_releases(ring);
+    return ring->is_silent || ring->is_tap || waits || rbc_ring_has_held(ring);
+}
+
 static bool must_look_by_itself(const rbcore_reader *self) {
     for (unsigned i = 0; i < self->ring_count; i++) {
         const rbc_ring *ring = self->rings[i];
-        bool is_deaf = ring->is_silent || ring->is_tap || rbc_ring_has_held(ring);
-        if ((is_deaf && !rbc_pace_has_timer(ring)) || (ring->is_memory && ring->head_is_busy)) {
+        if ((is_deaf(ring) && !rbc_pace_has_timer(ring)) ||
+            (ring->is_memory && ring->head_is_busy)) {
             return true;
         }
     }
@@ -5735,6 +5784,9 @@ static bool resume_at(rbc_ring *ring, uint64_t sound) {
         break_ring(ring);
         return false;
     }
+    if (!rbc_ring_stop_releases(ring)) {
+        return false; /* the last release is about to return: the reader looks by the timer */
+    }
     rbc_count(&self->lost_bytes, sound - end);
     self->lost_before_next = true;
     rbc_shadow_skip_to(ring, sound);
@@ -5818,6 +5870,10 @@ rbc_scan_end rbc_shadow_scanned(rbc_ring *ring, rbc_scan_end why, uint64_t posit
         return RBC_SCAN_BROKEN;
     }
     return why;
+}
+
+bool rbc_shadow_waits_for_releases(const rbc_ring *ring) {
+    return ring->shadow->is_overtaken;
 }
 
 bool rbc_shadow_is_overtaken(const rbc_ring *ring) {
@@ -6186,6 +6242,7 @@ static void consume(rbc_ring *ring, const rbcore_snapshot *snapshot) {
     uint64_t first = snapshot->info.first_pos, end = snapshot->info.end_pos;
     uint64_t read_pos = rbc_get(&ring->read_pos);
     if (!rbc_is_after(end, read_pos)) {
+        rbc_ring_resume_releases(ring);
         return;
     }
     uint64_t lost = rbc_is_after(first, read_pos) ? first - read_pos : 0;
@@ -6204,17 +6261,21 @@ static int snapshot_ring(rbcore_reader *reader, rbc_ring *ring, rbcore_snapshot 
         return rbc_reader_fail(reader, -EBADMSG, "the content of ring %u is impossible",
                                ring->index);
     }
-    if (flags & RBCORE_SNAPSHOT_CONSUME && rbc_ring_has_held(ring)) {
+    bool is_consumed = flags & RBCORE_SNAPSHOT_CONSUME;
+    if (is_consumed && (rbc_ring_has_held(ring) || !rbc_ring_stop_releases(ring))) {
         return rbc_reader_fail(reader, -EBUSY, "records of ring %u are not given back",
                                ring->index);
     }
     int error = take(snapshot, ring);
     if (error != 0) {
+        if (is_consumed) {
+            rbc_ring_resume_releases(ring);
+        }
         return rbc_reader_fail(reader, error, "the snapshot of ring %u: %s", ring->index,
                                error == -EAGAIN ? "overwritten faster than it was copied"
                                                 : rbcore_strerror(error));
     }
-    if (flags & RBCORE_SNAPSHOT_CONSUME) {
+    if (is_consumed) {
         consume(ring, snapshot);
     }
     return 0;
@@ -7550,9 +7611,9 @@ int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {
 void rbc_wait_wake(rbc_wait *self) {
     RBC_KEEP_ERRNO;
     uint64_t one = 1;
-    /* Each write is an edge. The counter is never read; it cannot overflow within 2^64 calls. */
-    ssize_t written = write(self->wake_fd, &one, sizeof(one));
-    (void)written;
+    /* Each write is an edge. The counter is never read; it cannot overflow within 2^64 calls. By
+     * syscall(2), for write(2) is a cancellation point: a thread that releases must not end here. */
+    syscall(SYS_write, self->wake_fd, &one, sizeof(one));
     /* After it: a drain in between leaves this set, which costs one drain more, and hangs nobody. */
     atomic_store_explicit(&self->woken, true, memory_order_relaxed);
 }

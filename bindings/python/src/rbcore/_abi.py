@@ -177,7 +177,7 @@ CAUSES: dict[tuple[str, int], str] = {
     ("rbcore_reader_ring_stats", errno.EINVAL): "no ring of this index, or out->size is absurd",
     ("rbcore_reader_identity", errno.EINVAL): "no ring of the record's index, or out->size is absurd",
     ("rbcore_reader_snapshot", errno.EINVAL): "no ring of this index (one that was removed is none, though records of it are held), or a flag is unknown",
-    ("rbcore_reader_snapshot", errno.EBUSY): "RBCORE_SNAPSHOT_CONSUME, and records of the ring are handed out and not given back",
+    ("rbcore_reader_snapshot", errno.EBUSY): "RBCORE_SNAPSHOT_CONSUME, and records of the ring are handed out and not given back, or the release of one has not returned yet",
     ("rbcore_reader_snapshot", errno.EAGAIN): "producers overwrote the ring faster than it was copied, in 16 attempts",
     ("rbcore_reader_snapshot", errno.EBADMSG): "the ring's content is impossible",
     ("rbcore_reader_snapshot", errno.ENOMEM): "no memory",

@@ -821,7 +821,8 @@ unsafe extern "C" {
  ring and the reader. Returns 0.
    -EINVAL  no ring of this index (one that was removed is none, though records of it are held),
             or a flag is unknown;
-   -EBUSY   RBCORE_SNAPSHOT_CONSUME, and records of the ring are handed out and not given back;
+   -EBUSY   RBCORE_SNAPSHOT_CONSUME, and records of the ring are handed out and not given back, or
+            the release of one has not returned yet;
    -EAGAIN  producers overwrote the ring faster than it was copied, in 16 attempts;
    -EBADMSG the ring's content is impossible;
    -ENOMEM  no memory.
