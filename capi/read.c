@@ -162,19 +162,26 @@ static void begin_flush(rbcore_reader *self) {
     for (unsigned i = 0; i < self->ring_count; i++) {
         rbc_ring *ring = self->rings[i];
         ring->flush_pos = atomic_load_explicit(ring->producer_pos, memory_order_acquire);
+        ring->doubts = 0; /* it is asked most closely once more whether a producer died */
     }
 }
 
-/* Whether all that was there when the flush began was handed out, or is not to be had. */
+/* Whether all that was there when the flush began was handed out. */
 static bool flush_is_complete(const rbcore_reader *self) {
     for (unsigned i = 0; i < self->ring_count; i++) {
-        rbc_ring *ring = self->rings[i];
+        const rbc_ring *ring = self->rings[i];
         int64_t left = (int64_t)(ring->flush_pos - rbc_get(&ring->read_pos));
-        if (left > 0 && rbc_ring_has_news(ring) && !ring->broken) {
+        bool is_broken = atomic_load_explicit(&ring->broken, memory_order_relaxed);
+        if (left > 0 && !is_broken) {
             return false;
         }
     }
     return true;
+}
+
+static int end_flush(rbcore_reader *self) {
+    self->is_flushing = false;
+    return rbc_reader_fail(self, -ENODATA, "flushed");
 }
 
 /* What another thread asked for, as the error to return, or 0. */
@@ -191,11 +198,7 @@ static int answer(rbcore_reader *self) {
         atomic_fetch_and_explicit(&self->asked, ~RBC_ASKED_FLUSH, memory_order_acq_rel);
         begin_flush(self);
     }
-    if (self->is_flushing && flush_is_complete(self)) {
-        self->is_flushing = false;
-        return rbc_reader_fail(self, -ENODATA, "flushed");
-    }
-    return 0;
+    return self->is_flushing && flush_is_complete(self) ? end_flush(self) : 0;
 }
 
 /*
@@ -210,11 +213,46 @@ static bool are_drained(rbcore_reader *self) {
     return i == self->ring_count;
 }
 
-/* One look at everything: what is asked, then the rings. Makes no system call. */
+/* Skips what producers that died left unfinished at the heads of rings. Returns whether it did. */
+static bool skip_abandoned(rbcore_reader *self) {
+    bool skipped = false;
+    for (unsigned i = 0; i < self->ring_count; i++) {
+        skipped |= rbc_ring_skip_abandoned(self->rings[i]);
+    }
+    return skipped;
+}
+
+/* Whether a ring has more that only another thread keeps from the reader: it is about to let go. */
+static bool has_more_soon(const rbc_ring *ring) {
+    return ring->shadow != NULL && rbc_shadow_waits_for_releases(ring) && !rbc_ring_has_held(ring);
+}
+
+/*
+ * A flush of which nothing more was found is complete, unless that was because of what dead
+ * producers left at the heads of rings: the records behind are delivered first.
+ */
+static int go_on_flushing(rbcore_reader *self) {
+    if (skip_abandoned(self)) {
+        return -EAGAIN;
+    }
+    for (unsigned i = 0; i < self->ring_count; i++) {
+        if (has_more_soon(self->rings[i])) {
+            return 0;
+        }
+    }
+    return end_flush(self);
+}
+
+/* One look at everything: what is asked, then the rings. Makes no system call but for a flush. */
 static int look(rbcore_reader *self, rbc_look *what) {
     int result = answer(self);
     if (result == 0 && !are_drained(self)) {
         result = scan_rings(self, what);
+    }
+    /* A broken ring is no reason not to end it: what the others have is delivered. */
+    if (self->is_flushing && (result == 0 || result == -EBADMSG)) {
+        int flushed = go_on_flushing(self);
+        result = flushed != 0 ? flushed : result;
     }
     if (result > 0) {
         rbc_wait_reset_delay(&self->wait);
@@ -252,15 +290,6 @@ static void prepare_to_park(rbcore_reader *self, rbc_look *what) {
         change_pace(self, ring, what, what->is_moderated);
         listen(self, ring, !rbc_pace_has_timer(ring));
     }
-}
-
-/* Skips what producers that died left unfinished at the heads of rings. Returns whether it did. */
-static bool skip_abandoned(rbcore_reader *self) {
-    bool skipped = false;
-    for (unsigned i = 0; i < self->ring_count; i++) {
-        skipped |= rbc_ring_skip_abandoned(self->rings[i]);
-    }
-    return skipped;
 }
 
 /*

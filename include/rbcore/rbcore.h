@@ -353,8 +353,10 @@ RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, s
  * the reader is for another thread then.
  *   0           the time is up and nothing is due (or with RBCORE_READER_RETURN_ON_DISCARDS earlier,
  *               where it passed discarded records and found no others); the next wakeup is armed;
- *   -EINTR      a signal was caught; nothing was lost, call again;
- *   -EAGAIN     the time is up and the bound on discarded records was reached;
+ *   -EINTR      a signal was caught, or the process was stopped and continued; nothing was lost,
+ *               call again;
+ *   -EAGAIN     the time is up, and the bound on discarded records was reached or records that dead
+ *               producers left unfinished were skipped: call again;
  *   -EINVAL     max is 0, or timeout_ns is negative and not RBCORE_FOREVER;
  *   -ENODATA, -ECANCELED, -ESHUTDOWN, -EBADMSG, -ENOBUFS  as rbcore_reader_read, at once.
  */
@@ -438,8 +440,10 @@ RBCORE_API int rbcore_reader_interrupt(rbcore_reader *self);
 /*
  * Delivers what is there even if no wakeup came for it (BPF_RB_NO_WAKEUP): makes read and next look
  * at all rings, and return -ENODATA, once, when everything that had been produced when they noticed
- * the flush was delivered. A record that is still being written is not waited for. Any thread, and
- * async-signal-safe. Returns 0.
+ * the flush was delivered, as far as it can be read: not behind a record that is still being
+ * written, nor what a copy has no room for while records are held. What dead producers left
+ * unfinished is skipped; whether they live is asked as in a read that finds nothing. Any thread,
+ * and async-signal-safe. Returns 0.
  */
 RBCORE_API int rbcore_reader_flush(rbcore_reader *self);
 

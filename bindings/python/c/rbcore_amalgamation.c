@@ -363,8 +363,10 @@ RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, s
  * the reader is for another thread then.
  *   0           the time is up and nothing is due (or with RBCORE_READER_RETURN_ON_DISCARDS earlier,
  *               where it passed discarded records and found no others); the next wakeup is armed;
- *   -EINTR      a signal was caught; nothing was lost, call again;
- *   -EAGAIN     the time is up and the bound on discarded records was reached;
+ *   -EINTR      a signal was caught, or the process was stopped and continued; nothing was lost,
+ *               call again;
+ *   -EAGAIN     the time is up, and the bound on discarded records was reached or records that dead
+ *               producers left unfinished were skipped: call again;
  *   -EINVAL     max is 0, or timeout_ns is negative and not RBCORE_FOREVER;
  *   -ENODATA, -ECANCELED, -ESHUTDOWN, -EBADMSG, -ENOBUFS  as rbcore_reader_read, at once.
  */
@@ -448,8 +450,10 @@ RBCORE_API int rbcore_reader_interrupt(rbcore_reader *self);
 /*
  * Delivers what is there even if no wakeup came for it (BPF_RB_NO_WAKEUP): makes read and next look
  * at all rings, and return -ENODATA, once, when everything that had been produced when they noticed
- * the flush was delivered. A record that is still being written is not waited for. Any thread, and
- * async-signal-safe. Returns 0.
+ * the flush was delivered, as far as it can be read: not behind a record that is still being
+ * written, nor what a copy has no room for while records are held. What dead producers left
+ * unfinished is skipped; whether they live is asked as in a read that finds nothing. Any thread,
+ * and async-signal-safe. Returns 0.
  */
 RBCORE_API int rbcore_reader_flush(rbcore_reader *self);
 
@@ -4669,19 +4673,26 @@ static void begin_flush(rbcore_reader *self) {
     for (unsigned i = 0; i < self->ring_count; i++) {
         rbc_ring *ring = self->rings[i];
         ring->flush_pos = atomic_load_explicit(ring->producer_pos, memory_order_acquire);
+        ring->doubts = 0; /* it is asked most closely once more whether a producer died */
     }
 }
 
-/* Whether all that was there when the flush began was handed out, or is not to be had. */
+/* Whether all that was there when the flush began was handed out. */
 static bool flush_is_complete(const rbcore_reader *self) {
     for (unsigned i = 0; i < self->ring_count; i++) {
-        rbc_ring *ring = self->rings[i];
+        const rbc_ring *ring = self->rings[i];
         int64_t left = (int64_t)(ring->flush_pos - rbc_get(&ring->read_pos));
-        if (left > 0 && rbc_ring_has_news(ring) && !ring->broken) {
+        bool is_broken = atomic_load_explicit(&ring->broken, memory_order_relaxed);
+        if (left > 0 && !is_broken) {
             return false;
         }
     }
     return true;
+}
+
+static int end_flush(rbcore_reader *self) {
+    self->is_flushing = false;
+    return rbc_reader_fail(self, -ENODATA, "flushed");
 }
 
 /* What another thread asked for, as the error to return, or 0. */
@@ -4698,11 +4709,7 @@ static int answer(rbcore_reader *self) {
         atomic_fetch_and_explicit(&self->asked, ~RBC_ASKED_FLUSH, memory_order_acq_rel);
         begin_flush(self);
     }
-    if (self->is_flushing && flush_is_complete(self)) {
-        self->is_flushing = false;
-        return rbc_reader_fail(self, -ENODATA, "flushed");
-    }
-    return 0;
+    return self->is_flushing && flush_is_complete(self) ? end_flush(self) : 0;
 }
 
 /*
@@ -4717,11 +4724,46 @@ static bool are_drained(rbcore_reader *self) {
     return i == self->ring_count;
 }
 
-/* One look at everything: what is asked, then the rings. Makes no system call. */
+/* Skips what producers that died left unfinished at the heads of rings. Returns whether it did. */
+static bool skip_abandoned(rbcore_reader *self) {
+    bool skipped = false;
+    for (unsigned i = 0; i < self->ring_count; i++) {
+        skipped |= rbc_ring_skip_abandoned(self->rings[i]);
+    }
+    return skipped;
+}
+
+/* Whether a ring has more that only another thread keeps from the reader: it is about to let go. */
+static bool has_more_soon(const rbc_ring *ring) {
+    return ring->shadow != NULL && rbc_shadow_waits_for_releases(ring) && !rbc_ring_has_held(ring);
+}
+
+/*
+ * A flush of which nothing more was found is complete, unless that was because of what dead
+ * producers left at the heads of rings: the records behind are delivered first.
+ */
+static int go_on_flushing(rbcore_reader *self) {
+    if (skip_abandoned(self)) {
+        return -EAGAIN;
+    }
+    for (unsigned i = 0; i < self->ring_count; i++) {
+        if (has_more_soon(self->rings[i])) {
+            return 0;
+        }
+    }
+    return end_flush(self);
+}
+
+/* One look at everything: what is asked, then the rings. Makes no system call but for a flush. */
 static int look(rbcore_reader *self, rbc_look *what) {
     int result = answer(self);
     if (result == 0 && !are_drained(self)) {
         result = scan_rings(self, what);
+    }
+    /* A broken ring is no reason not to end it: what the others have is delivered. */
+    if (self->is_flushing && (result == 0 || result == -EBADMSG)) {
+        int flushed = go_on_flushing(self);
+        result = flushed != 0 ? flushed : result;
     }
     if (result > 0) {
         rbc_wait_reset_delay(&self->wait);
@@ -4759,15 +4801,6 @@ static void prepare_to_park(rbcore_reader *self, rbc_look *what) {
         change_pace(self, ring, what, what->is_moderated);
         listen(self, ring, !rbc_pace_has_timer(ring));
     }
-}
-
-/* Skips what producers that died left unfinished at the heads of rings. Returns whether it did. */
-static bool skip_abandoned(rbcore_reader *self) {
-    bool skipped = false;
-    for (unsigned i = 0; i < self->ring_count; i++) {
-        skipped |= rbc_ring_skip_abandoned(self->rings[i]);
-    }
-    return skipped;
 }
 
 /*
