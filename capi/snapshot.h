@@ -14,11 +14,12 @@ struct rbcore_snapshot {
     rbc_birthplace birthplace;
     unsigned char *buffer; /* what stood at info.first_pos is at buffer + (first_pos - base) */
     size_t capacity;
-    uint64_t base;       /* position of the first byte in the buffer: a multiple of 8 */
-    uint64_t next;       /* of the record to be read next */
-    uint16_t ring;       /* what its records say */
-    bool knows_boot;     /* boot_id was read */
-    uint8_t boot_id[16]; /* of this machine: also where info is of a file from another */
+    uint64_t base;        /* position of the first byte in the buffer: a multiple of 8 */
+    uint64_t next;        /* of the record to be read next */
+    uint64_t lost_before; /* of the record that has RBCORE_RECORD_LOST_BEFORE; odd: none has */
+    uint16_t ring;        /* what its records say */
+    bool knows_boot;      /* boot_id was read */
+    uint8_t boot_id[16];  /* of this machine: also where info is of a file from another */
     rbcore_snapshot_info info;
 };
 

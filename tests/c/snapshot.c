@@ -41,19 +41,25 @@ static rbcore_snapshot_info info_of(const taking *self) {
     return info;
 }
 
-static void expect_values(taking *self, uint64_t first, uint64_t count) {
+/* The first record has these flags besides. */
+static void expect_flagged(taking *self, uint64_t first, uint64_t count, uint16_t flags) {
     uint64_t found = 0;
     int n;
     while ((n = rbcore_snapshot_read(self->snapshot, self->records, 100)) > 0) {
         for (int i = 0; i < n; i++) {
             ck_assert_uint_eq(value_of(&self->records[i]), first + found++);
             ck_assert_uint_eq(self->records[i].ring, self->f.ring);
-            ck_assert_uint_eq(self->records[i].flags, RBCORE_RECORD_COPIED);
+            ck_assert_uint_eq(self->records[i].flags, RBCORE_RECORD_COPIED | flags);
+            flags = 0;
         }
     }
     ck_assert_int_eq(n, 0);
     ck_assert_uint_eq(found, count);
     ck_assert_uint_eq(info_of(self).end_pos - info_of(self).first_pos, count * 16);
+}
+
+static void expect_values(taking *self, uint64_t first, uint64_t count) {
+    expect_flagged(self, first, count, 0);
 }
 
 static void take(taking *self, uint32_t flags) {
@@ -199,12 +205,46 @@ START_TEST(consumed_after_a_loss) {
     const uint64_t fits = page_size() / 16 - 1;
     produce_values(&t, 0, 5 * fits);
     take(&t, RBCORE_SNAPSHOT_CONSUME);
-    expect_values(&t, 4 * fits, fits);
+    expect_flagged(&t, 4 * fits, fits, RBCORE_RECORD_LOST_BEFORE);
+    ok(rbcore_snapshot_rewind(t.snapshot));
+    expect_flagged(&t, 4 * fits, fits, RBCORE_RECORD_LOST_BEFORE);
     rbcore_ring_stats stats = ring_stats(&t.f);
     ck_assert_uint_eq(stats.read_pos, 5 * fits * 16);
     ck_assert_uint_eq(stats.lost_bytes, 4 * fits * 16);
     ck_assert_uint_eq(stats.passed_bytes, fits * 16);
     ck_assert_int_eq(rbcore_reader_read(t.f.reader, t.records, ROOM), 0);
+    /* It is said once. */
+    produce_values(&t, 5 * fits, 2);
+    ck_assert_int_eq(rbcore_reader_read(t.f.reader, t.records, ROOM), 2);
+    ck_assert_uint_eq(t.records[0].flags, RBCORE_RECORD_COPIED);
+    ok(rbcore_reader_commit(t.f.reader, NULL, 0));
+    produce_values(&t, 5 * fits + 2, 1);
+    take(&t, RBCORE_SNAPSHOT_CONSUME);
+    ck_assert_int_eq(rbcore_snapshot_read(t.snapshot, t.records, ROOM), (int)fits);
+    for (uint64_t i = 0; i < fits; i++) {
+        ck_assert_uint_eq(t.records[i].flags, RBCORE_RECORD_COPIED);
+    }
+    close_taking(&t);
+}
+END_TEST
+
+/* A snapshot that has no record leaves it to the reader's next one to say so. */
+START_TEST(nothing_but_discarded_records_after_a_loss) {
+    taking t = open_mode(RBCORE_MEMORY_RING_OVERWRITE, RBCORE_SOURCE_OVERWRITE, 0);
+    const uint64_t fits = page_size() / 16 - 1;
+    produce_values(&t, 0, 1);
+    for (uint64_t i = 0; i < 2 * fits; i++) {
+        void *data;
+        ok(rbcore_producer_reserve(t.f.producer, &data, 8));
+        ok(rbcore_producer_discard(t.f.producer, data, 0));
+    }
+    take(&t, RBCORE_SNAPSHOT_CONSUME);
+    ck_assert_int_eq(rbcore_snapshot_read(t.snapshot, t.records, ROOM), 0);
+    ck_assert_uint_eq(ring_stats(&t.f).lost_bytes, (fits + 1) * 16);
+    produce_values(&t, 7, 2);
+    ck_assert_int_eq(rbcore_reader_read(t.f.reader, t.records, ROOM), 2);
+    ck_assert_uint_eq(t.records[0].flags, RBCORE_RECORD_COPIED | RBCORE_RECORD_LOST_BEFORE);
+    ck_assert_uint_eq(t.records[1].flags, RBCORE_RECORD_COPIED);
     close_taking(&t);
 }
 END_TEST
@@ -274,28 +314,20 @@ START_TEST(wrong_calls) {
 }
 END_TEST
 
-static void add(Suite *suite, const TTest *test, int count) {
-    TCase *tcase = tcase_create(test->name);
-    tcase_set_timeout(tcase, 100);
-    tcase_add_loop_test(tcase, test, 0, count);
-    suite_add_tcase(suite, tcase);
-}
-
 int main(void) {
-    Suite *suite = suite_create("snapshots");
-    add(suite, of_a_ring_that_is_consumed, 1);
-    add(suite, stops_at_what_is_being_written, 1);
-    add(suite, skips_what_was_discarded, 1);
-    add(suite, of_a_ring_that_overwrites, 1);
-    add(suite, of_a_ring_that_is_tapped, 1);
-    add(suite, consumed, (int)(sizeof(modes) / sizeof(*modes)));
-    add(suite, consumed_after_a_loss, 1);
-    add(suite, outlives_its_reader, 1);
-    add(suite, of_several_rings, 1);
-    add(suite, wrong_calls, 1);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    const loop_test tests[] = {
+        {of_a_ring_that_is_consumed, 1},
+        {stops_at_what_is_being_written, 1},
+        {skips_what_was_discarded, 1},
+        {of_a_ring_that_overwrites, 1},
+        {of_a_ring_that_is_tapped, 1},
+        {consumed, (int)(sizeof(modes) / sizeof(*modes))},
+        {consumed_after_a_loss, 1},
+        {nothing_but_discarded_records_after_a_loss, 1},
+        {outlives_its_reader, 1},
+        {of_several_rings, 1},
+        {wrong_calls, 1},
+        {NULL, 0},
+    };
+    return run_loop_tests("snapshots", tests);
 }

@@ -195,7 +195,10 @@ typedef struct rbcore_record {
 
 /* Flags of a record: data points into a copy: of a snapshot, or of a ring that is read so. */
 #define RBCORE_RECORD_COPIED UINT32_C(1)
-/* Records before this one were lost: see rbcore_ring_stats.lost_bytes. */
+/*
+ * Records before this one were lost: see rbcore_ring_stats.lost_bytes. The first record after the
+ * loss has it, whether it is read or is in a snapshot that consumes (RBCORE_SNAPSHOT_CONSUME).
+ */
 #define RBCORE_RECORD_LOST_BEFORE UINT32_C(2)
 
 /*

@@ -205,7 +205,10 @@ typedef struct rbcore_record {
 
 /* Flags of a record: data points into a copy: of a snapshot, or of a ring that is read so. */
 #define RBCORE_RECORD_COPIED UINT32_C(1)
-/* Records before this one were lost: see rbcore_ring_stats.lost_bytes. */
+/*
+ * Records before this one were lost: see rbcore_ring_stats.lost_bytes. The first record after the
+ * loss has it, whether it is read or is in a snapshot that consumes (RBCORE_SNAPSHOT_CONSUME).
+ */
 #define RBCORE_RECORD_LOST_BEFORE UINT32_C(2)
 
 /*
@@ -2115,11 +2118,12 @@ struct rbcore_snapshot {
     rbc_birthplace birthplace;
     unsigned char *buffer; /* what stood at info.first_pos is at buffer + (first_pos - base) */
     size_t capacity;
-    uint64_t base;       /* position of the first byte in the buffer: a multiple of 8 */
-    uint64_t next;       /* of the record to be read next */
-    uint16_t ring;       /* what its records say */
-    bool knows_boot;     /* boot_id was read */
-    uint8_t boot_id[16]; /* of this machine: also where info is of a file from another */
+    uint64_t base;        /* position of the first byte in the buffer: a multiple of 8 */
+    uint64_t next;        /* of the record to be read next */
+    uint64_t lost_before; /* of the record that has RBCORE_RECORD_LOST_BEFORE; odd: none has */
+    uint16_t ring;        /* what its records say */
+    bool knows_boot;      /* boot_id was read */
+    uint8_t boot_id[16];  /* of this machine: also where info is of a file from another */
     rbcore_snapshot_info info;
 };
 
@@ -6136,6 +6140,9 @@ int rbc_sized_init(void *out, size_t size, const void *defaults, size_t defaults
 /* How often it is begun anew when all that was to be copied had been overwritten meanwhile. */
 #define ATTEMPTS 16
 
+/* No record begins there. */
+#define NO_POSITION UINT64_C(1)
+
 static const rbcore_snapshot_info defaults = RBCORE_SNAPSHOT_INFO_INIT;
 
 int rbcore_snapshot_info_init(rbcore_snapshot_info *out, size_t size) {
@@ -6150,6 +6157,7 @@ int rbc_snapshot_new(rbcore_snapshot **out, size_t capacity) {
         return -ENOMEM;
     }
     self->info = defaults;
+    self->lost_before = NO_POSITION;
     self->capacity = capacity;
     self->buffer = malloc(capacity > 0 ? capacity : 1);
     int error = self->buffer == NULL ? -ENOMEM : rbc_birthplace_init(&self->birthplace);
@@ -6254,6 +6262,7 @@ static int take(rbcore_snapshot *self, const rbc_ring *ring) {
                               : rbc_live_of(&ring->mapping, false, ring->is_memory);
     self->info = defaults;
     self->next = 0;
+    self->lost_before = NO_POSITION;
     int error = make_room(self, ring->mapping.data_size);
     if (error != 0) {
         return error;
@@ -6268,8 +6277,51 @@ static int take(rbcore_snapshot *self, const rbc_ring *ring) {
     return error;
 }
 
-/* Goes on behind the snapshot, unless the reader is there already. */
-static void consume(rbc_ring *ring, const rbcore_snapshot *snapshot) {
+/* One record of a snapshot, discarded ones included. */
+typedef struct rbc_copied {
+    const unsigned char *data;
+    uint64_t span;
+    uint32_t size;
+    bool is_discarded;
+} rbc_copied;
+
+/* The record at a position. Returns false if what is there is impossible. */
+static bool look_at(const rbcore_snapshot *self, uint64_t position, rbc_copied *out) {
+    const unsigned char *header = self->buffer + (position - self->base);
+    uint32_t length;
+    memcpy(&length, header, sizeof(length));
+    *out = (rbc_copied){.data = header + RBC_HEADER_SIZE,
+                        .span = rbc_record_span(length & ~RBC_DISCARD),
+                        .size = length & ~RBC_DISCARD,
+                        .is_discarded = length & RBC_DISCARD};
+    return !(length & RBC_BUSY) && out->span <= self->info.end_pos - position;
+}
+
+/* The first record from a position on, or NO_POSITION. */
+static uint64_t first_record(const rbcore_snapshot *self, uint64_t position) {
+    rbc_copied record;
+    while (position != self->info.end_pos && look_at(self, position, &record)) {
+        if (!record.is_discarded) {
+            return position;
+        }
+        position += record.span;
+    }
+    return NO_POSITION;
+}
+
+/*
+ * Where records were lost before `position`, the next one says so: it is in the snapshot, or if
+ * that has none the one that the reader hands out next.
+ */
+static void tell_loss(struct rbc_shadow *shadow, rbcore_snapshot *snapshot, uint64_t position) {
+    if (shadow->lost_before_next) {
+        snapshot->lost_before = first_record(snapshot, position);
+        shadow->lost_before_next = snapshot->lost_before == NO_POSITION;
+    }
+}
+
+/* Goes on behind the snapshot, unless the reader is there already. Releases are stopped. */
+static void consume(rbc_ring *ring, rbcore_snapshot *snapshot) {
     uint64_t first = snapshot->info.first_pos, end = snapshot->info.end_pos;
     uint64_t read_pos = rbc_get(&ring->read_pos);
     if (!rbc_is_after(end, read_pos)) {
@@ -6280,6 +6332,8 @@ static void consume(rbc_ring *ring, const rbcore_snapshot *snapshot) {
     rbc_count(&ring->passed_bytes, end - read_pos - lost);
     if (ring->shadow != NULL) {
         rbc_count(&ring->shadow->lost_bytes, lost);
+        ring->shadow->lost_before_next |= lost > 0;
+        tell_loss(ring->shadow, snapshot, read_pos + lost);
         rbc_shadow_skip_to(ring, end);
     } else {
         rbc_ring_jump(ring, end);
@@ -6354,21 +6408,20 @@ int rbcore_snapshot_read(rbcore_snapshot *self, rbcore_record *records, size_t m
     size_t count = 0;
     max = max > INT32_MAX ? INT32_MAX : max;
     while (count < max && self->next != self->info.end_pos) {
-        const unsigned char *header = self->buffer + (self->next - self->base);
-        uint32_t length;
-        memcpy(&length, header, sizeof(length));
-        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
-        if (length & RBC_BUSY || span > self->info.end_pos - self->next) {
+        rbc_copied record;
+        if (!look_at(self, self->next, &record)) {
             return count > 0 ? (int)count : -EBADMSG;
         }
-        if (!(length & RBC_DISCARD)) {
-            records[count++] = (rbcore_record){.data = header + RBC_HEADER_SIZE,
-                                               .position = self->next,
-                                               .size = length,
-                                               .ring = self->ring,
-                                               .flags = RBCORE_RECORD_COPIED};
+        if (!record.is_discarded) {
+            bool is_after_loss = self->next == self->lost_before;
+            records[count++] = (rbcore_record){
+                .data = record.data,
+                .position = self->next,
+                .size = record.size,
+                .ring = self->ring,
+                .flags = RBCORE_RECORD_COPIED | (is_after_loss ? RBCORE_RECORD_LOST_BEFORE : 0)};
         }
-        self->next += span;
+        self->next += record.span;
     }
     return (int)count;
 }
@@ -6390,6 +6443,7 @@ int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snapshot_info *
 }
 #undef ATTEMPTS
 #undef KNOWN_FLAGS
+#undef NO_POSITION
 #undef defaults
 
 /* ==== capi/snapshot_file.c ==== */

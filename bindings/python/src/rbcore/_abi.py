@@ -24,7 +24,9 @@ class RecordFlags(IntFlag):
 
     #: Flags of a record: data points into a copy: of a snapshot, or of a ring that is read so.
     COPIED = 1
-    #: Records before this one were lost: see rbcore_ring_stats.lost_bytes.
+    #: Records before this one were lost: see rbcore_ring_stats.lost_bytes. The first record
+    #: after the loss has it, whether it is read or is in a snapshot that consumes
+    #: (RBCORE_SNAPSHOT_CONSUME).
     LOST_BEFORE = 2
 
 
