@@ -17,8 +17,10 @@
 #define BUSY_SCANS_BEFORE_DOUBT 1024
 
 /*
- * A producer of a memory ring that is killed between reserve and wakeup tells nobody, and the
- * records behind its own wake nobody: somebody has to look now and then.
+ * Two things happen without a wakeup, and rarely, so that a look now and then is enough. A producer
+ * of a memory ring is killed between reserve and wakeup: neither its record nor those behind it
+ * wake a reader. And the reader of a ring that is tapped takes a record, and gives it back, before
+ * the producer has looked whether it is to wake anyone: then it does not, and the tap sleeps on.
  */
 #define LOOK_NOW_AND_THEN_NS INT64_C(100000000)
 
@@ -311,9 +313,12 @@ static int look_parked(rbcore_reader *self, rbc_look *what) {
  * if they die; nor if we do not listen. A ring that has the timer is looked at by that.
  */
 static bool is_deaf(const rbc_ring *ring) {
+    if (ring->is_tap && !rbc_shadow_consumer_is_here(ring)) {
+        return true;
+    }
     /* Asked besides, for the last release may come between the refill and this. */
     bool waits = ring->shadow != NULL && rbc_shadow_waits_for_releases(ring);
-    return ring->is_silent || ring->is_tap || waits || rbc_ring_has_held(ring);
+    return ring->is_silent || waits || rbc_ring_has_held(ring);
 }
 
 static bool must_look_by_itself(const rbcore_reader *self) {

@@ -150,7 +150,7 @@ static int find_slot(rbcore_reader *self) {
 }
 
 static bool must_be_watched(const rbc_ring *ring) {
-    return ring->is_memory;
+    return ring->is_memory || ring->is_tap;
 }
 
 /* Makes the ring known to the wait, the slots and the turns. */

@@ -186,6 +186,11 @@ rbc_scan_end rbc_shadow_scanned(rbc_ring *ring, rbc_scan_end why, uint64_t posit
     return why;
 }
 
+bool rbc_shadow_consumer_is_here(const rbc_ring *ring) {
+    uint64_t consumer = atomic_load_explicit(ring->shadow->live.consumer_pos, memory_order_relaxed);
+    return consumer == rbc_get(&ring->read_pos);
+}
+
 bool rbc_shadow_waits_for_releases(const rbc_ring *ring) {
     return ring->shadow->is_overtaken;
 }

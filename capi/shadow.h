@@ -53,6 +53,12 @@ uint64_t rbc_shadow_refill(rbc_ring *ring);
 rbc_scan_end rbc_shadow_scanned(rbc_ring *ring, rbc_scan_end why, uint64_t position);
 
 /*
+ * Whether the ring's reader has given back just what a tap has read: the next record wakes both.
+ * The reading thread only, and after it is known to be parked (look_parked in read.c).
+ */
+bool rbc_shadow_consumer_is_here(const rbc_ring *ring);
+
+/*
  * Whether the last refill could not go on because of what was not given back: no producer's wakeup
  * tells when that is over. The reading thread only.
  */

@@ -265,9 +265,11 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  *     given back.
  *   - A record that does not fit into the copy beside those not given back waits for them.
  *   - A tap begins with the oldest record that the ring's reader had not given back when it was
- *     added. It is woken together with that reader, and as long as this one lags behind, or holds
- *     back a position to be woken less, it looks by the timer: after 50 microseconds, with delays
- *     that double up to 10 milliseconds while nothing comes. RBCORE_SOURCE_INSIST has no meaning.
+ *     added. It is woken together with that reader. As long as this one lags behind, or holds
+ *     back a position to be woken less, the tap looks by the timer: after 50 microseconds, with
+ *     delays that double up to 10 milliseconds while nothing comes. Otherwise it looks every 100
+ *     milliseconds, for a record that the ring's reader took without being woken.
+ *     RBCORE_SOURCE_INSIST has no meaning.
  *   - On processors that reorder stores (arm64) the oldest quarter of a full ring cannot be told
  *     from what is being overwritten, and counts as lost; and no record may be larger than a
  *     quarter of the ring. (Not so memory rings in overwrite mode.)
@@ -364,8 +366,8 @@ RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, s
  * Both hold while all records that were handed out have been given back. As long as some have not,
  * the kernel wakes nobody: then it looks by the timer, first after 50 microseconds, with delays
  * that double up to 10 milliseconds. And a reader of memory rings looks every 100 milliseconds, for
- * records that a killed producer left unfinished. A wait is a cancellation point (pthread_cancel);
- * the reader is for another thread then.
+ * records that a killed producer left unfinished, as does one of taps. A wait is a cancellation
+ * point (pthread_cancel); the reader is for another thread then.
  *   0           the time is up and nothing is due (or with RBCORE_READER_RETURN_ON_DISCARDS earlier,
  *               where it passed discarded records and found no others); the next wakeup is armed;
  *   -EINTR      a signal was caught, or the process was stopped and continued; nothing was lost,
@@ -1975,7 +1977,7 @@ struct rbcore_reader {
     bool is_flushing;       /* a flush was noticed and is not complete */
     unsigned ring_count;
     unsigned paced_count;    /* of them */
-    unsigned rings_to_watch; /* of them: memory rings, see LOOK_NOW_AND_THEN_NS */
+    unsigned rings_to_watch; /* of them: memory rings and taps, see LOOK_NOW_AND_THEN_NS */
     unsigned next_turn; /* which of them comes first in the next read; below ring_count, or 0 */
     rbc_wait wait;
     rbc_turns turns;
@@ -2084,6 +2086,12 @@ uint64_t rbc_shadow_refill(rbc_ring *ring);
 
 /* What it means that a scan of the copy ended so at a position. */
 rbc_scan_end rbc_shadow_scanned(rbc_ring *ring, rbc_scan_end why, uint64_t position);
+
+/*
+ * Whether the ring's reader has given back just what a tap has read: the next record wakes both.
+ * The reading thread only, and after it is known to be parked (look_parked in read.c).
+ */
+bool rbc_shadow_consumer_is_here(const rbc_ring *ring);
 
 /*
  * Whether the last refill could not go on because of what was not given back: no producer's wakeup
@@ -4534,8 +4542,10 @@ void rbc_ring_handed_out(rbc_ring *self, const rbc_passed *passed) {
 #define BUSY_SCANS_BEFORE_DOUBT 1024
 
 /*
- * A producer of a memory ring that is killed between reserve and wakeup tells nobody, and the
- * records behind its own wake nobody: somebody has to look now and then.
+ * Two things happen without a wakeup, and rarely, so that a look now and then is enough. A producer
+ * of a memory ring is killed between reserve and wakeup: neither its record nor those behind it
+ * wake a reader. And the reader of a ring that is tapped takes a record, and gives it back, before
+ * the producer has looked whether it is to wake anyone: then it does not, and the tap sleeps on.
  */
 #define LOOK_NOW_AND_THEN_NS INT64_C(100000000)
 
@@ -4828,9 +4838,12 @@ static int look_parked(rbcore_reader *self, rbc_look *what) {
  * if they die; nor if we do not listen. A ring that has the timer is looked at by that.
  */
 static bool is_deaf(const rbc_ring *ring) {
+    if (ring->is_tap && !rbc_shadow_consumer_is_here(ring)) {
+        return true;
+    }
     /* Asked besides, for the last release may come between the refill and this. */
     bool waits = ring->shadow != NULL && rbc_shadow_waits_for_releases(ring);
-    return ring->is_silent || ring->is_tap || waits || rbc_ring_has_held(ring);
+    return ring->is_silent || waits || rbc_ring_has_held(ring);
 }
 
 static bool must_look_by_itself(const rbcore_reader *self) {
@@ -5137,7 +5150,7 @@ static int find_slot(rbcore_reader *self) {
 }
 
 static bool must_be_watched(const rbc_ring *ring) {
-    return ring->is_memory;
+    return ring->is_memory || ring->is_tap;
 }
 
 /* Makes the ring known to the wait, the slots and the turns. */
@@ -5907,6 +5920,11 @@ rbc_scan_end rbc_shadow_scanned(rbc_ring *ring, rbc_scan_end why, uint64_t posit
         return RBC_SCAN_BROKEN;
     }
     return why;
+}
+
+bool rbc_shadow_consumer_is_here(const rbc_ring *ring) {
+    uint64_t consumer = atomic_load_explicit(ring->shadow->live.consumer_pos, memory_order_relaxed);
+    return consumer == rbc_get(&ring->read_pos);
 }
 
 bool rbc_shadow_waits_for_releases(const rbc_ring *ring) {

@@ -2,6 +2,7 @@
 #include "support.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -194,6 +195,13 @@ static int64_t read_clock(clockid_t clock) {
 
 int64_t now(void) {
     return read_clock(CLOCK_MONOTONIC);
+}
+
+bool reader_is_readable(const rbcore_reader *reader, int timeout_ms) {
+    struct pollfd item = {.fd = rbcore_reader_fd(reader), .events = POLLIN};
+    int count = poll(&item, 1, timeout_ms);
+    ck_assert_int_ge(count, 0);
+    return count == 1;
 }
 
 int64_t thread_cpu_time(void) {

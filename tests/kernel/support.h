@@ -73,6 +73,9 @@ struct record_log consume_by_libbpf(const struct produce *ring);
 void assert_same_log(const struct record_log *ours, const struct record_log *theirs);
 
 int64_t now(void);
+/* Whether the reader's descriptor is readable, within a time. */
+bool reader_is_readable(const rbcore_reader *reader, int timeout_ms);
+
 int64_t thread_cpu_time(void);
 /* For threads to get into a wait; no test's result depends on its being long enough. */
 void sleep_ms(unsigned int ms);

@@ -225,6 +225,28 @@ START_TEST(waits) {
 }
 END_TEST
 
+/*
+ * The ring's reader takes a record, and gives it back, before the kernel has looked whether it is
+ * to wake. That lasts an instant, so the record is one that wakes nobody.
+ */
+START_TEST(finds_what_the_reader_took_without_being_woken) {
+    static rbcore_record records[BATCH];
+    struct produce *ring = load_ring(pages(1));
+    rbcore_reader *tap = open_tap(ring, 0), *consumer = open_ring(ring, 0);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(rbcore_reader_read(tap, records, BATCH), 0);
+        ck_assert_int_eq(emit(ring, 16, 0, BPF_RB_NO_WAKEUP), 0);
+        ck_assert_int_eq(rbcore_reader_read(consumer, records, BATCH), 1);
+        ck_assert_int_eq(rbcore_reader_commit(consumer, NULL, RBCORE_COMMIT_NOW), 0);
+        ck_assert(reader_is_readable(tap, (int)(WATCHDOG / MILLISECOND)));
+        ck_assert_int_eq(read_batch(tap, records, WATCHDOG), 1);
+    }
+    rbcore_reader_free(tap);
+    rbcore_reader_free(consumer);
+    produce__destroy(ring);
+}
+END_TEST
+
 /* Unread data makes the map readable all the time; that must not keep a tap busy. */
 START_TEST(does_not_spin) {
     static rbcore_record records[BATCH];
@@ -249,6 +271,8 @@ int main(void) {
     suite_add_tcase(suite, tcase);
     add_test(suite, "nothing is written", nothing_is_written);
     add_test(suite, "of a map by its id", of_a_map_by_its_id);
+    add_test(suite, "finds what the reader took without being woken",
+             finds_what_the_reader_took_without_being_woken);
     add_test(suite, "does not spin", does_not_spin);
     return run_tests(suite, NULL);
 }

@@ -57,13 +57,6 @@ static void wait_for_one(rbcore_reader *reader) {
     ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), 1);
 }
 
-static bool is_readable(const rbcore_reader *reader, int timeout_ms) {
-    struct pollfd item = {.fd = rbcore_reader_fd(reader), .events = POLLIN};
-    int count = poll(&item, 1, timeout_ms);
-    ck_assert_int_ge(count, 0);
-    return count == 1;
-}
-
 /* The state in which the kernel wakes nobody: all read, an empty read, then a record arrives. */
 static void read_all_read_none_and_emit(rbcore_reader *reader, struct produce *ring,
                                         rbcore_record *record) {
@@ -95,7 +88,7 @@ START_TEST(commit_after_an_arrival_then_poll) {
     for (int i = 0; i < 50; i++) {
         read_all_read_none_and_emit(reader, ring, &record);
         ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
-        ck_assert(is_readable(reader, (int)(WATCHDOG / MILLISECOND)));
+        ck_assert(reader_is_readable(reader, (int)(WATCHDOG / MILLISECOND)));
         read_one(reader, &record);
         ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
     }
@@ -143,7 +136,7 @@ START_TEST(release_from_a_worker_while_polling) {
         read_all_read_none_and_emit(helper.reader, helper.ring, &helper.record);
         start(&helper, i % 2 ? release_now : release_later);
         /* Readable by the timer, too; then the reader finds the record all the same. */
-        ck_assert(is_readable(helper.reader, (int)(WATCHDOG / MILLISECOND)));
+        ck_assert(reader_is_readable(helper.reader, (int)(WATCHDOG / MILLISECOND)));
         ck_assert_int_eq(rbcore_reader_next(helper.reader, &record, 1, WATCHDOG), 1);
         finish(&helper);
         ck_assert_int_eq(rbcore_reader_release(helper.reader, &record, 1), 0);
@@ -324,7 +317,7 @@ START_TEST(foreign_epoll_does_not_spin) {
     read_none(reader);
     ck_assert_int_eq(events_of_foreign_epoll(reader), 0);
     emit_one(ring);
-    ck_assert(is_readable(reader, (int)(WATCHDOG / MILLISECOND)));
+    ck_assert(reader_is_readable(reader, (int)(WATCHDOG / MILLISECOND)));
     read_one(reader, &record);
     read_none(reader);
     /* With an uncommitted record it looks again by a timer, with delays up to 10 ms. */
@@ -380,7 +373,7 @@ START_TEST(flush_delivers_records_without_wakeup) {
     read_none(reader);
     ck_assert_int_eq(emit(helper.ring, 8, 3, BPF_RB_NO_WAKEUP), 0);
     ck_assert_int_eq(emit(helper.ring, 8, 4, BPF_RB_NO_WAKEUP), 0);
-    ck_assert(!is_readable(reader, 100));
+    ck_assert(!reader_is_readable(reader, 100));
     start(&helper, flush_later);
     ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, RBCORE_FOREVER), 1);
     ck_assert(is_pattern(helper.ring, record.data, 8, 3));
@@ -400,10 +393,10 @@ START_TEST(flush_of_nothing) {
     rbcore_record record;
     read_none(reader);
     ck_assert_int_eq(rbcore_reader_flush(reader), 0);
-    ck_assert(is_readable(reader, (int)(WATCHDOG / MILLISECOND)));
+    ck_assert(reader_is_readable(reader, (int)(WATCHDOG / MILLISECOND)));
     ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), -ENODATA);
     read_none(reader);
-    ck_assert(!is_readable(reader, 0));
+    ck_assert(!reader_is_readable(reader, 0));
     rbcore_reader_free(reader);
     produce__destroy(ring);
 }

@@ -253,9 +253,11 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  *     given back.
  *   - A record that does not fit into the copy beside those not given back waits for them.
  *   - A tap begins with the oldest record that the ring's reader had not given back when it was
- *     added. It is woken together with that reader, and as long as this one lags behind, or holds
- *     back a position to be woken less, it looks by the timer: after 50 microseconds, with delays
- *     that double up to 10 milliseconds while nothing comes. RBCORE_SOURCE_INSIST has no meaning.
+ *     added. It is woken together with that reader. As long as this one lags behind, or holds
+ *     back a position to be woken less, the tap looks by the timer: after 50 microseconds, with
+ *     delays that double up to 10 milliseconds while nothing comes. Otherwise it looks every 100
+ *     milliseconds, for a record that the ring's reader took without being woken.
+ *     RBCORE_SOURCE_INSIST has no meaning.
  *   - On processors that reorder stores (arm64) the oldest quarter of a full ring cannot be told
  *     from what is being overwritten, and counts as lost; and no record may be larger than a
  *     quarter of the ring. (Not so memory rings in overwrite mode.)
@@ -352,8 +354,8 @@ RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, s
  * Both hold while all records that were handed out have been given back. As long as some have not,
  * the kernel wakes nobody: then it looks by the timer, first after 50 microseconds, with delays
  * that double up to 10 milliseconds. And a reader of memory rings looks every 100 milliseconds, for
- * records that a killed producer left unfinished. A wait is a cancellation point (pthread_cancel);
- * the reader is for another thread then.
+ * records that a killed producer left unfinished, as does one of taps. A wait is a cancellation
+ * point (pthread_cancel); the reader is for another thread then.
  *   0           the time is up and nothing is due (or with RBCORE_READER_RETURN_ON_DISCARDS earlier,
  *               where it passed discarded records and found no others); the next wakeup is armed;
  *   -EINTR      a signal was caught, or the process was stopped and continued; nothing was lost,
