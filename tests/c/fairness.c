@@ -124,6 +124,32 @@ START_TEST(a_busy_ring_holds_up_nobody) {
 }
 END_TEST
 
+/* A reader that is never without records asks now and then whether a producer died. */
+START_TEST(a_dead_producer_is_found_by_a_busy_reader) {
+    setup_rings();
+    rbcore_record records[8];
+    void *data;
+    rbcore_producer *dead = producer_on(rings[1].memory_fd, rings[1].event_fd);
+    ok(rbcore_producer_reserve(dead, &data, 8));
+    produce(&rings[1], 77);
+    rbcore_producer_free(dead);
+    int calls = 0;
+    bool found = false;
+    for (; calls < 5000 && !found; calls++) {
+        produce(&rings[0], 1);
+        int n = rbcore_reader_read(rings[0].reader, records, 8);
+        ck_assert_int_gt(n, 0);
+        for (int i = 0; i < n; i++) {
+            found |= records[i].ring == 1 && value_of(&records[i]) == 77;
+        }
+        ok(rbcore_reader_commit(rings[0].reader, NULL, 0));
+    }
+    ck_assert(found);
+    ck_assert_int_gt(calls, 500); /* it takes system calls: one in 1024 scans makes them */
+    teardown_rings();
+}
+END_TEST
+
 START_TEST(discards_in_one_ring_hold_up_nobody) {
     fixture f = fixture_open(1 << 20, 0);
     fixture g = fixture_add(f.reader, page_size());
@@ -173,6 +199,7 @@ int main(void) {
                                   one_turn_in_one_call,
                                   a_full_ring_starves_nobody,
                                   a_busy_ring_holds_up_nobody,
+                                  a_dead_producer_is_found_by_a_busy_reader,
                                   discards_in_one_ring_hold_up_nobody,
                                   cookies_and_indexes,
                                   NULL};

@@ -180,6 +180,9 @@ static void *ask(void *argument) {
         ck_assert_uint_ge(s.records, records);
         ck_assert_uint_ge(s.read_pos, read_pos);
         ck_assert_uint_le(s.bytes_waiting, page_size());
+        if (s.consumer_pos > s.user_pos || s.user_pos > s.read_pos || s.read_pos > s.producer_pos) {
+            ck_abort_msg("a position is ahead of one that it cannot be ahead of");
+        }
         records = s.records;
         read_pos = s.read_pos;
         rbcore_reader_stats r = reader_stats(self->f->reader);

@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 
 #define MS INT64_C(1000000)
 
@@ -399,6 +400,37 @@ START_TEST(a_signal_ends_an_endless_wait) {
 }
 END_TEST
 
+static int wait_without_end(void *argument) {
+    fixture f = fixture_open(page_size(), 0);
+    rbcore_record record;
+    if (write(*(int *)argument, "", 1) != 1) {
+        return 1;
+    }
+    return -rbcore_reader_next(f.reader, &record, 1, RBCORE_FOREVER);
+}
+
+/* Without any handler. (The kernel restarts many calls then, but not a wait for an epoll.) */
+START_TEST(the_process_was_stopped_and_continued) {
+    int ready[2];
+    char byte;
+    ok(pipe(ready));
+    pid_t child = start_child(wait_without_end, &ready[1]);
+    ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+    int status = 0;
+    while (waitpid(child, &status, WNOHANG) == 0) {
+        sleep_ms(10); /* until it waits */
+        ok(kill(child, SIGSTOP));
+        ck_assert_int_eq(waitpid(child, &status, WUNTRACED), child);
+        if (WIFSTOPPED(status)) {
+            ok(kill(child, SIGCONT));
+        }
+        sleep_ms(10);
+    }
+    ck_assert(WIFEXITED(status));
+    ck_assert_int_eq(WEXITSTATUS(status), EINTR);
+}
+END_TEST
+
 static void *wait_for_a_record(void *argument) {
     helper *self = argument;
     rbcore_record record;
@@ -721,6 +753,7 @@ int main(void) {
                                   interrupt_from_a_thread,
                                   interrupt_from_a_signal_handler,
                                   a_signal_ends_an_endless_wait,
+                                  the_process_was_stopped_and_continued,
                                   a_cancelled_wait,
                                   shutdown_ends_a_wait,
                                   shutdown_ends_an_event_loop,
