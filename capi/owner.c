@@ -6,7 +6,9 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
@@ -19,27 +21,35 @@
  * long as the map lives, and every process that maps the ring sees it.
  */
 struct rbc_owner_block {
-    uint64_t tag; /* TAG */
-    /* A random number for each claim: odd when it is signed, even as long as the fields below are
-     * being written; 0: nobody's. */
+    _Atomic uint64_t tag; /* TAG */
+    /*
+     * 0: nobody's. Odd: signed, a random number for each claim; the fields below are its author's.
+     * Even: a process is writing them, and this word says which one (see "Signing").
+     */
     _Atomic uint64_t claim;
-    rbc_process process;
-    uint64_t has_lock; /* 0: the author could not get the lock, so it says nothing about him */
+    _Atomic uint64_t process[sizeof(rbc_process) / sizeof(uint64_t)];
+    _Atomic uint64_t
+        has_lock; /* 0: the author could not get the lock, so it says nothing about it */
     /* Up to here records were given back: consumer_pos can trail it by one. */
     _Atomic uint64_t committed;
-    uint64_t reserved[4]; /* zero; so that successors can say more without moving what is here */
+    _Atomic uint64_t reserved[4]; /* zero; so that successors can say more without moving these */
 };
 
 #define TAG UINT64_C(0x3165726f63627200) /* "\0rbcore1" in memory */
 
 static_assert(sizeof(rbc_owner_block) == 112, "the block's layout is shared between processes");
+static_assert(sizeof(rbc_process) == 48, "so is that of the name in it");
 
 /*
- * A lock that is refused although no reader lives may be held for an instant by one who is about to
- * sign, or about to be refused himself. Whoever keeps it longer than this is a stranger.
+ * A lock that is refused although no reader lives may be held for an instant by one that is about to
+ * sign, or about to be refused itself. Whoever keeps it longer than this is a stranger, or stopped:
+ * then it finds our block where it wanted to sign.
  */
 #define ATTEMPTS 20
 #define PAUSE_NS 1000000
+
+/* The block can change while it is read. Whoever changes it more often than this does it on purpose. */
+#define LOOKS 8
 
 static struct flock lock_of(uint64_t byte, short type) {
     return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
@@ -60,32 +70,40 @@ bool rbc_byte_is_locked(int fd, uint64_t byte) {
     return fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }
 
-/* What the block says about its author. Whoever can map the ring can write anything there. */
-static rbc_process_state author_state(const rbc_owner_block *block, uint64_t claim) {
-    if (block->tag != TAG || claim % 2 == 0) {
-        return RBC_PROCESS_DEAD;
-    }
-    rbc_process process = block->process;
-    return rbc_process_state_of(&process);
+/* ---- Signing ---- */
+
+/*
+ * A signature does not fit one word, so a claimant first puts its short name into `claim`, then
+ * writes the fields, and then makes the claim odd. It can be stopped or killed at each instruction of
+ * that. While it lives, its short name keeps all others out, and so nobody else writes fields that a
+ * late store of it could spoil. When it is dead, it stores nothing any more.
+ *
+ * Versions before this one had a random even number there: it has no MARK (but one in 8192). As they
+ * do, we wait for it to change, and then take it for one that a claimant left behind when it was
+ * killed.
+ */
+#define HAS_LOCK 2
+#define NAME_SHIFT 2
+#define MARK_SHIFT (NAME_SHIFT + RBC_SHORT_NAME_BITS)
+#define MARK UINT64_C(0x72b)
+
+static_assert(MARK >> (64 - MARK_SHIFT) == 0, "the mark and the name fit a word");
+
+static uint64_t unfinished_claim(const rbc_process *process, bool has_lock) {
+    return MARK << MARK_SHIFT | rbc_process_short_name(process) << NAME_SHIFT |
+           (has_lock ? HAS_LOCK : 0);
 }
 
-static bool another_owner_lives(const rbc_owner *self, uint64_t claim) {
-    switch (author_state(self->block, claim)) {
-    case RBC_PROCESS_DEAD:
-        return false; /* whoever holds the lock is no reader: a stranger, or a dead reader's child
-                       */
-    case RBC_PROCESS_SELF:
-        return true; /* a reader of ours that was closed would have cleared the block */
-    case RBC_PROCESS_ALIVE:
-    case RBC_PROCESS_UNKNOWN:
-        break;
-    }
-    /*
-     * An author that lives, had the lock, and lets an open file of our own have it, executed
-     * another program since then without closing its reader. Through an open file that may be his
-     * as well we would get the lock in either case.
-     */
-    return !self->locked || !self->lock_is_ours || !self->block->has_lock;
+static bool is_signed(uint64_t claim) {
+    return claim % 2 == 1;
+}
+
+static bool is_unfinished(uint64_t claim) {
+    return !is_signed(claim) && claim >> MARK_SHIFT == MARK;
+}
+
+static bool is_unfinished_by_older_version(uint64_t claim) {
+    return claim != 0 && !is_signed(claim) && !is_unfinished(claim);
 }
 
 static uint64_t new_claim(void) {
@@ -98,28 +116,97 @@ static uint64_t new_claim(void) {
     return claim | 1;
 }
 
+static void write_fields(rbc_owner_block *block, const rbc_process *process, bool has_lock) {
+    uint64_t words[sizeof(*process) / sizeof(uint64_t)];
+    memcpy(words, process, sizeof(words));
+    if (atomic_load_explicit(&block->tag, memory_order_relaxed) != TAG) {
+        atomic_store_explicit(&block->committed, 0, memory_order_relaxed); /* not by a reader */
+    }
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+        atomic_store_explicit(&block->process[i], words[i], memory_order_relaxed);
+    }
+    atomic_store_explicit(&block->has_lock, has_lock, memory_order_relaxed);
+    for (size_t i = 0; i < sizeof(block->reserved) / sizeof(*block->reserved); i++) {
+        atomic_store_explicit(&block->reserved[i], 0, memory_order_relaxed);
+    }
+    /* A successor of one that was killed here finds `committed` reset. With its own load above. */
+    atomic_store_explicit(&block->tag, TAG, memory_order_release);
+}
+
 /* Writes our name into the block. Returns false if another process was faster. */
 static bool sign(rbc_owner *self, uint64_t found) {
     rbc_owner_block *block = self->block;
-    uint64_t claim = new_claim();
-    /* Found out before: whoever takes a slow writer for dead finds his own block written over. */
-    rbc_process process = rbc_process_self();
-    if (!atomic_compare_exchange_strong(&block->claim, &found, claim - 1)) {
+    const rbc_process process = rbc_process_self();
+    const uint64_t claim = new_claim();
+    uint64_t unfinished = unfinished_claim(&process, self->locked);
+    /* Each with those of other claimants, and the second with the load in find_author. */
+    if (!atomic_compare_exchange_strong(&block->claim, &found, unfinished)) {
         return false;
     }
-    if (block->tag != TAG) {
-        atomic_store_explicit(&block->committed, 0, memory_order_relaxed); /* not by a reader */
-    }
-    block->process = process;
-    block->has_lock = self->locked;
-    memset(block->reserved, 0, sizeof(block->reserved));
-    block->tag = TAG;
-    /* Fails if this took so long that somebody took us for dead. */
-    uint64_t unsigned_claim = claim - 1;
-    if (!atomic_compare_exchange_strong(&block->claim, &unsigned_claim, claim)) {
+    write_fields(block, &process, self->locked);
+    /* Fails if an older version has taken us for dead, or a stranger wrote here. */
+    if (!atomic_compare_exchange_strong(&block->claim, &unfinished, claim)) {
         return false;
     }
     self->claim = claim;
+    return true;
+}
+
+/* ---- What the block says of its author. Whoever can map the ring can write anything there. ---- */
+
+typedef struct author {
+    uint64_t claim;
+    rbc_process process; /* of an unfinished claim only the pid is known */
+    rbc_process_state state;
+    bool had_lock;
+} author;
+
+static author author_of(const rbc_owner_block *block, uint64_t claim) {
+    author it = {.claim = claim, .state = RBC_PROCESS_DEAD};
+    if (is_unfinished(claim)) {
+        const uint64_t name = claim >> NAME_SHIFT;
+        it.process.pid = rbc_short_name_pid(name);
+        it.state = rbc_short_name_state_of(name);
+        it.had_lock = claim & HAS_LOCK;
+    } else if (is_signed(claim) && atomic_load_explicit(&block->tag, memory_order_relaxed) == TAG) {
+        uint64_t words[sizeof(it.process) / sizeof(uint64_t)];
+        for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+            words[i] = atomic_load_explicit(&block->process[i], memory_order_relaxed);
+        }
+        memcpy(&it.process, words, sizeof(words));
+        it.had_lock = atomic_load_explicit(&block->has_lock, memory_order_relaxed) != 0;
+        it.state = rbc_process_state_of(&it.process);
+    }
+    return it;
+}
+
+static author find_author(const rbc_owner_block *block) {
+    author it = {.claim = 0};
+    for (int i = 0; i < LOOKS; i++) {
+        /* With the second exchange in sign: what it signed is read. */
+        it = author_of(block, atomic_load_explicit(&block->claim, memory_order_acquire));
+        atomic_thread_fence(memory_order_acquire);
+        if (it.claim == atomic_load_explicit(&block->claim, memory_order_relaxed)) {
+            break;
+        }
+    }
+    return it;
+}
+
+/* ---- Claiming ---- */
+
+static bool still_owns(const rbc_owner *self, const author *it) {
+    if (it->state == RBC_PROCESS_DEAD) {
+        return false; /* whoever holds the lock is no reader: a stranger, or a dead reader's child */
+    }
+    /*
+     * An author that lives, had the lock, and lets an open file of our own have it, executed
+     * another program since then without closing its reader; or never wrote this block. Through an
+     * open file that may be the author's as well we would get the lock in either case.
+     */
+    if (self->locked && self->lock_is_ours && it->had_lock) {
+        return false;
+    }
     return true;
 }
 
@@ -131,28 +218,28 @@ static void let_lock_go(rbc_owner *self) {
     self->locked = false;
 }
 
+static int refuse(rbc_owner *self, const author *it) {
+    self->other_pid = it->process.pid;
+    self->other_state = it->state;
+    let_lock_go(self);
+    return -EBUSY;
+}
+
 /* Tries once. -EAGAIN: neither does a reader live nor is the lock to be had. */
-static int try_claim(rbc_owner *self, uint64_t first, bool is_last_attempt) {
+static int try_claim(rbc_owner *self, bool is_last_attempt) {
     self->locked = rbc_lock_byte(self->lock_fd, self->lock_byte);
-    uint64_t found = atomic_load_explicit(&self->block->claim, memory_order_acquire);
-    if (another_owner_lives(self, found)) {
-        let_lock_go(self);
-        return -EBUSY;
+    author it = find_author(self->block);
+    if (still_owns(self, &it)) {
+        return refuse(self, &it);
     }
-    bool is_being_signed = found != 0 && found % 2 == 0;
-    if ((!self->locked || is_being_signed) && !is_last_attempt) {
+    bool is_settled = self->locked && !is_unfinished_by_older_version(it.claim);
+    if (!is_settled && !is_last_attempt) {
         let_lock_go(self);
         return -EAGAIN;
     }
-    /* A signature that is still not there since our first attempt was left by one who was killed.
-     */
-    if (is_being_signed && found != first) {
-        let_lock_go(self);
-        return -EBUSY;
-    }
-    if (!sign(self, found)) {
-        let_lock_go(self);
-        return -EBUSY;
+    if (!sign(self, it.claim)) {
+        it = find_author(self->block); /* the one that was faster */
+        return refuse(self, &it);
     }
     return 0;
 }
@@ -164,12 +251,11 @@ int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size, int 
                         .lock_byte = lock_byte,
                         .lock_fd = lock_fd,
                         .lock_is_ours = lock_is_ours};
-    uint64_t first = atomic_load_explicit(&self->block->claim, memory_order_relaxed);
-    int error = try_claim(self, first, false);
+    int error = try_claim(self, false);
     for (int i = 1; error == -EAGAIN; i++) {
         struct timespec pause = {.tv_nsec = PAUSE_NS};
         nanosleep(&pause, NULL);
-        error = try_claim(self, first, i == ATTEMPTS);
+        error = try_claim(self, i == ATTEMPTS);
     }
     *guarded = self->locked;
     return insist ? 0 : error;
@@ -197,7 +283,8 @@ int rbc_owner_lock_fd(int map_fd, bool *lock_is_ours) {
 
 uint64_t rbc_owner_committed(const rbc_owner *self) {
     const rbc_owner_block *block = self->block;
-    return block->tag == TAG ? atomic_load_explicit(&block->committed, memory_order_acquire) : 0;
+    bool is_readers = atomic_load_explicit(&block->tag, memory_order_relaxed) == TAG;
+    return is_readers ? atomic_load_explicit(&block->committed, memory_order_acquire) : 0;
 }
 
 void rbc_owner_note_committed(rbc_owner *self, uint64_t position) {
@@ -206,14 +293,31 @@ void rbc_owner_note_committed(rbc_owner *self, uint64_t position) {
     }
 }
 
-uint64_t rbc_owner_pid(const rbc_owner *self) {
-    return self->block->process.pid;
+const char *rbc_owner_other(const rbc_owner *self, char *text, size_t size) {
+    char name[RBC_PROCESS_NAME_SIZE];
+    switch (self->other_state) {
+    case RBC_PROCESS_DEAD:
+        snprintf(text, size, "%s", ""); /* it is gone already */
+        break;
+    case RBC_PROCESS_SELF:
+        snprintf(text, size, "%s", ", in this process");
+        break;
+    case RBC_PROCESS_UNKNOWN:
+        snprintf(text, size, "%s", ", in another pid namespace");
+        break;
+    case RBC_PROCESS_ALIVE:
+        rbc_process_name(self->other_pid, name);
+        snprintf(text, size, ": process %" PRIu64 "%s%s%s", self->other_pid,
+                 name[0] != '\0' ? " (" : "", name, name[0] != '\0' ? ")" : "");
+        break;
+    }
+    return text;
 }
 
 void rbc_owner_yield(rbc_owner *self) {
     uint64_t claim = self->claim;
     if (claim != 0) {
-        /* Unless somebody else has signed since: then the block is his. */
+        /* Unless somebody else has signed since: then the block is its. */
         atomic_compare_exchange_strong(&self->block->claim, &claim, 0);
         self->claim = 0;
     }

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Who owns user space's end of a ring: its consumer, or the producer of a user ring. There is one;
- * two wedge the ring for good. The owner leaves his name in the spare room at the end of the page
- * with his position, and holds a lock on the ring's file. Each alone can be fooled: the block is
+ * two wedge the ring for good. The owner leaves its name in the spare room at the end of the page
+ * with its position, and holds a lock on the ring's file. Each alone can be fooled: the block is
  * stale after a kill and survives execve(), the lock can be taken by any stranger (all BPF maps
  * share one inode), is kept by forked children, and does not tell readers apart that share an open
  * file. Together they decide; see rbc_owner_claim.
  */
 #ifndef RBC_OWNER_H
 #define RBC_OWNER_H
+
+#include "process.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,6 +25,8 @@ typedef struct rbc_owner {
     int lock_fd;       /* open on the ring's file */
     bool lock_is_ours; /* lock_fd is an open file of our own, not a duplicate of the caller's */
     bool locked;
+    uint64_t other_pid; /* after a refusal: of the owner that there is */
+    rbc_process_state other_state;
 } rbc_owner;
 
 /*
@@ -45,8 +49,14 @@ uint64_t rbc_owner_committed(const rbc_owner *self);
 /* Leaves that word for our successor. */
 void rbc_owner_note_committed(rbc_owner *self, uint64_t position);
 
-/* The process that the ring's block names, for messages. */
-uint64_t rbc_owner_pid(const rbc_owner *self);
+/* Long enough for rbc_owner_other. */
+#define RBC_OWNER_TEXT_SIZE 64
+
+/*
+ * After a refusal: whose the ring is, for messages, to be put behind "another reader has the ring".
+ * Returns text.
+ */
+const char *rbc_owner_other(const rbc_owner *self, char *text, size_t size);
 
 /* Gives the ring up. Not to be called in a forked child: the claim is the parent's. */
 void rbc_owner_yield(rbc_owner *self);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "process.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -141,6 +142,78 @@ rbc_process_state rbc_process_state_of(const rbc_process *process) {
     }
     return process->image == self.image ? RBC_PROCESS_SELF : RBC_PROCESS_DEAD;
 }
+
+/* ---- A name in one word ---- */
+
+#define PID_BITS 22 /* the kernel's PID_MAX_LIMIT */
+#define START_BITS 12
+#define PLACE_BITS 16
+
+static_assert(PID_BITS + START_BITS + PLACE_BITS == RBC_SHORT_NAME_BITS, "the bits of a name");
+
+static uint64_t lowest_bits(uint64_t value, unsigned bits) {
+    return value & ((UINT64_C(1) << bits) - 1);
+}
+
+/* A number from 1 to 2^bits - 1; 0 for 0, which says that something is not known. */
+static uint64_t short_of(uint64_t value, unsigned bits) {
+    uint64_t mixed = (value ^ value >> 32) * UINT64_C(0x9e3779b97f4a7c15);
+    return value == 0 ? 0 : 1 + (mixed >> 16) % ((UINT64_C(1) << bits) - 1);
+}
+
+/* In which boot and namespaces pid and start time are meant. */
+static uint64_t short_place(const rbc_process *process) {
+    uint64_t halves[2];
+    memcpy(halves, process->boot_id, sizeof(halves));
+    return process->namespaces == 0
+               ? 0
+               : short_of(process->namespaces ^ halves[0] ^ halves[1], PLACE_BITS);
+}
+
+uint64_t rbc_process_short_name(const rbc_process *process) {
+    return short_place(process) << (PID_BITS + START_BITS) |
+           short_of(process->start_time, START_BITS) << PID_BITS |
+           lowest_bits(process->pid, PID_BITS);
+}
+
+uint64_t rbc_short_name_pid(uint64_t name) {
+    return lowest_bits(name, PID_BITS);
+}
+
+rbc_process_state rbc_short_name_state_of(uint64_t name) {
+    const rbc_process self = rbc_process_self();
+    const uint64_t pid = rbc_short_name_pid(name);
+    const uint64_t start = lowest_bits(name >> PID_BITS, START_BITS);
+    const uint64_t place = lowest_bits(name >> (PID_BITS + START_BITS), PLACE_BITS);
+    uint64_t start_time;
+    if (pid == 0) {
+        return RBC_PROCESS_DEAD;
+    }
+    if (place == 0 || place != short_place(&self)) {
+        return RBC_PROCESS_UNKNOWN;
+    }
+    if (!look_up(pid, &start_time)) {
+        return RBC_PROCESS_DEAD;
+    }
+    if (start != 0 && start_time != 0 && start != short_of(start_time, START_BITS)) {
+        return RBC_PROCESS_DEAD;
+    }
+    return pid == self.pid ? RBC_PROCESS_SELF : RBC_PROCESS_ALIVE;
+}
+
+void rbc_process_name(uint64_t pid, char name[RBC_PROCESS_NAME_SIZE]) {
+    char path[48];
+    snprintf(path, sizeof(path), "/proc/%" PRIu64 "/comm", pid);
+    if (!proc_shows_our_pids() || !read_text(path, name, RBC_PROCESS_NAME_SIZE)) {
+        name[0] = '\0';
+    }
+    name[strcspn(name, "\n")] = '\0';
+    for (char *at = name; *at != '\0'; at++) {
+        *at = *at < ' ' || *at == 0x7f ? '?' : *at; /* a process may call itself anything */
+    }
+}
+
+/* ---- Birthplaces ---- */
 
 /* One page for all handles, made with the first one and kept for the life of the process. */
 static _Atomic(_Atomic uint64_t *) birth_page;

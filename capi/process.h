@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who a process is, whether it still lives, and whether we are its forked child. */
+/* What a process is, whether it still lives, and whether we are its forked child. */
 #ifndef RBC_PROCESS_H
 #define RBC_PROCESS_H
 
@@ -25,6 +25,23 @@ typedef enum rbc_process_state {
 
 rbc_process rbc_process_self(void);
 rbc_process_state rbc_process_state_of(const rbc_process *process);
+
+/*
+ * A name that fits a word with other things: the pid, and what tells processes apart that have had
+ * it one after the other (no more than one in 4096 of them are taken for the same). It is 0 for nobody.
+ */
+#define RBC_SHORT_NAME_BITS 50
+
+uint64_t rbc_process_short_name(const rbc_process *process);
+/* Of the lowest bits of name; so is the next one's. */
+uint64_t rbc_short_name_pid(uint64_t name);
+rbc_process_state rbc_short_name_state_of(uint64_t name);
+
+/* The kernel's TASK_COMM_LEN. */
+#define RBC_PROCESS_NAME_SIZE 16
+
+/* The name of the program that a process runs, for people; "" if it cannot be had. */
+void rbc_process_name(uint64_t pid, char name[RBC_PROCESS_NAME_SIZE]);
 
 /* Reads this boot's id; all zero where /proc is not mounted. */
 void rbc_boot_id(uint8_t id[16]);

@@ -317,9 +317,9 @@ static int claim(rbc_ring *ring, rbc_opening *self) {
                                 ring->lock_fd, self->lock_is_ours, self->lock_byte, insist,
                                 &ring->is_guarded);
     if (error != 0) {
-        return rbc_reader_fail(self->reader, error,
-                               "another reader has the ring (process %" PRIu64 ")",
-                               rbc_owner_pid(&ring->owner));
+        char other[RBC_OWNER_TEXT_SIZE];
+        return rbc_reader_fail(self->reader, error, "another reader has the ring%s",
+                               rbc_owner_other(&ring->owner, other, sizeof(other)));
     }
     return 0;
 }

@@ -1048,11 +1048,74 @@ static inline void rbc_relax(void) {
 
 #endif
 
+/* ==== capi/process.h ==== */
+/* What a process is, whether it still lives, and whether we are its forked child. */
+#ifndef RBC_PROCESS_H
+#define RBC_PROCESS_H
+
+/* Names a process beyond the reuse of its pid. Lives in shared memory: its layout is fixed. */
+typedef struct rbc_process {
+    uint8_t boot_id[16];
+    uint64_t namespaces; /* in which pid and start_time are meant; 0: not known */
+    uint64_t start_time; /* field 22 of /proc/PID/stat, in clock ticks; 0: not known */
+    uint64_t image;      /* differs between the programs that one pid executes in turn */
+    uint64_t pid;        /* 0: nobody */
+} rbc_process;
+
+typedef enum rbc_process_state {
+    RBC_PROCESS_DEAD,
+    RBC_PROCESS_ALIVE,
+    RBC_PROCESS_SELF,   /* this very program */
+    RBC_PROCESS_UNKNOWN /* in another namespace: nothing can be said */
+} rbc_process_state;
+
+rbc_process rbc_process_self(void);
+rbc_process_state rbc_process_state_of(const rbc_process *process);
+
+/*
+ * A name that fits a word with other things: the pid, and what tells processes apart that have had
+ * it one after the other (no more than one in 4096 of them are taken for the same). It is 0 for nobody.
+ */
+#define RBC_SHORT_NAME_BITS 50
+
+uint64_t rbc_process_short_name(const rbc_process *process);
+/* Of the lowest bits of name; so is the next one's. */
+uint64_t rbc_short_name_pid(uint64_t name);
+rbc_process_state rbc_short_name_state_of(uint64_t name);
+
+/* The kernel's TASK_COMM_LEN. */
+#define RBC_PROCESS_NAME_SIZE 16
+
+/* The name of the program that a process runs, for people; "" if it cannot be had. */
+void rbc_process_name(uint64_t pid, char name[RBC_PROCESS_NAME_SIZE]);
+
+/* Reads this boot's id; all zero where /proc is not mounted. */
+void rbc_boot_id(uint8_t id[16]);
+
+/*
+ * Remembers the process in which a handle was opened. The word lies in a page that the kernel wipes
+ * in a forked child, so that the check costs a load and not a system call.
+ */
+typedef struct rbc_birthplace {
+    const _Atomic uint64_t *word;
+    uint64_t token;
+} rbc_birthplace;
+
+/* Returns 0 or a negative errno of mmap(2) or madvise(2). */
+int rbc_birthplace_init(rbc_birthplace *self);
+
+/* Each call of the ABI asks this: no function call for it. */
+static inline bool rbc_birthplace_is_here(const rbc_birthplace *self) {
+    return atomic_load_explicit(self->word, memory_order_relaxed) == self->token;
+}
+
+#endif
+
 /* ==== capi/owner.h ==== */
 /*
  * Who owns user space's end of a ring: its consumer, or the producer of a user ring. There is one;
- * two wedge the ring for good. The owner leaves his name in the spare room at the end of the page
- * with his position, and holds a lock on the ring's file. Each alone can be fooled: the block is
+ * two wedge the ring for good. The owner leaves its name in the spare room at the end of the page
+ * with its position, and holds a lock on the ring's file. Each alone can be fooled: the block is
  * stale after a kill and survives execve(), the lock can be taken by any stranger (all BPF maps
  * share one inode), is kept by forked children, and does not tell readers apart that share an open
  * file. Together they decide; see rbc_owner_claim.
@@ -1069,6 +1132,8 @@ typedef struct rbc_owner {
     int lock_fd;       /* open on the ring's file */
     bool lock_is_ours; /* lock_fd is an open file of our own, not a duplicate of the caller's */
     bool locked;
+    uint64_t other_pid; /* after a refusal: of the owner that there is */
+    rbc_process_state other_state;
 } rbc_owner;
 
 /*
@@ -1091,8 +1156,14 @@ uint64_t rbc_owner_committed(const rbc_owner *self);
 /* Leaves that word for our successor. */
 void rbc_owner_note_committed(rbc_owner *self, uint64_t position);
 
-/* The process that the ring's block names, for messages. */
-uint64_t rbc_owner_pid(const rbc_owner *self);
+/* Long enough for rbc_owner_other. */
+#define RBC_OWNER_TEXT_SIZE 64
+
+/*
+ * After a refusal: whose the ring is, for messages, to be put behind "another reader has the ring".
+ * Returns text.
+ */
+const char *rbc_owner_other(const rbc_owner *self, char *text, size_t size);
 
 /* Gives the ring up. Not to be called in a forked child: the claim is the parent's. */
 void rbc_owner_yield(rbc_owner *self);
@@ -1346,52 +1417,6 @@ static inline void rbc_count(_Atomic uint64_t *figure, uint64_t amount) {
 
 static inline uint64_t rbc_get(const _Atomic uint64_t *figure) {
     return atomic_load_explicit(figure, memory_order_relaxed);
-}
-
-#endif
-
-/* ==== capi/process.h ==== */
-/* Who a process is, whether it still lives, and whether we are its forked child. */
-#ifndef RBC_PROCESS_H
-#define RBC_PROCESS_H
-
-/* Names a process beyond the reuse of its pid. Lives in shared memory: its layout is fixed. */
-typedef struct rbc_process {
-    uint8_t boot_id[16];
-    uint64_t namespaces; /* in which pid and start_time are meant; 0: not known */
-    uint64_t start_time; /* field 22 of /proc/PID/stat, in clock ticks; 0: not known */
-    uint64_t image;      /* differs between the programs that one pid executes in turn */
-    uint64_t pid;        /* 0: nobody */
-} rbc_process;
-
-typedef enum rbc_process_state {
-    RBC_PROCESS_DEAD,
-    RBC_PROCESS_ALIVE,
-    RBC_PROCESS_SELF,   /* this very program */
-    RBC_PROCESS_UNKNOWN /* in another namespace: nothing can be said */
-} rbc_process_state;
-
-rbc_process rbc_process_self(void);
-rbc_process_state rbc_process_state_of(const rbc_process *process);
-
-/* Reads this boot's id; all zero where /proc is not mounted. */
-void rbc_boot_id(uint8_t id[16]);
-
-/*
- * Remembers the process in which a handle was opened. The word lies in a page that the kernel wipes
- * in a forked child, so that the check costs a load and not a system call.
- */
-typedef struct rbc_birthplace {
-    const _Atomic uint64_t *word;
-    uint64_t token;
-} rbc_birthplace;
-
-/* Returns 0 or a negative errno of mmap(2) or madvise(2). */
-int rbc_birthplace_init(rbc_birthplace *self);
-
-/* Each call of the ABI asks this: no function call for it. */
-static inline bool rbc_birthplace_is_here(const rbc_birthplace *self) {
-    return atomic_load_explicit(self->word, memory_order_relaxed) == self->token;
 }
 
 #endif
@@ -3328,27 +3353,35 @@ bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
  * long as the map lives, and every process that maps the ring sees it.
  */
 struct rbc_owner_block {
-    uint64_t tag; /* TAG */
-    /* A random number for each claim: odd when it is signed, even as long as the fields below are
-     * being written; 0: nobody's. */
+    _Atomic uint64_t tag; /* TAG */
+    /*
+     * 0: nobody's. Odd: signed, a random number for each claim; the fields below are its author's.
+     * Even: a process is writing them, and this word says which one (see "Signing").
+     */
     _Atomic uint64_t claim;
-    rbc_process process;
-    uint64_t has_lock; /* 0: the author could not get the lock, so it says nothing about him */
+    _Atomic uint64_t process[sizeof(rbc_process) / sizeof(uint64_t)];
+    _Atomic uint64_t
+        has_lock; /* 0: the author could not get the lock, so it says nothing about it */
     /* Up to here records were given back: consumer_pos can trail it by one. */
     _Atomic uint64_t committed;
-    uint64_t reserved[4]; /* zero; so that successors can say more without moving what is here */
+    _Atomic uint64_t reserved[4]; /* zero; so that successors can say more without moving these */
 };
 
 #define TAG UINT64_C(0x3165726f63627200) /* "\0rbcore1" in memory */
 
 static_assert(sizeof(rbc_owner_block) == 112, "the block's layout is shared between processes");
+static_assert(sizeof(rbc_process) == 48, "so is that of the name in it");
 
 /*
- * A lock that is refused although no reader lives may be held for an instant by one who is about to
- * sign, or about to be refused himself. Whoever keeps it longer than this is a stranger.
+ * A lock that is refused although no reader lives may be held for an instant by one that is about to
+ * sign, or about to be refused itself. Whoever keeps it longer than this is a stranger, or stopped:
+ * then it finds our block where it wanted to sign.
  */
 #define ATTEMPTS 20
 #define PAUSE_NS 1000000
+
+/* The block can change while it is read. Whoever changes it more often than this does it on purpose. */
+#define LOOKS 8
 
 static struct flock lock_of(uint64_t byte, short type) {
     return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
@@ -3369,32 +3402,40 @@ bool rbc_byte_is_locked(int fd, uint64_t byte) {
     return fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }
 
-/* What the block says about its author. Whoever can map the ring can write anything there. */
-static rbc_process_state author_state(const rbc_owner_block *block, uint64_t claim) {
-    if (block->tag != TAG || claim % 2 == 0) {
-        return RBC_PROCESS_DEAD;
-    }
-    rbc_process process = block->process;
-    return rbc_process_state_of(&process);
+/* ---- Signing ---- */
+
+/*
+ * A signature does not fit one word, so a claimant first puts its short name into `claim`, then
+ * writes the fields, and then makes the claim odd. It can be stopped or killed at each instruction of
+ * that. While it lives, its short name keeps all others out, and so nobody else writes fields that a
+ * late store of it could spoil. When it is dead, it stores nothing any more.
+ *
+ * Versions before this one had a random even number there: it has no MARK (but one in 8192). As they
+ * do, we wait for it to change, and then take it for one that a claimant left behind when it was
+ * killed.
+ */
+#define HAS_LOCK 2
+#define NAME_SHIFT 2
+#define MARK_SHIFT (NAME_SHIFT + RBC_SHORT_NAME_BITS)
+#define MARK UINT64_C(0x72b)
+
+static_assert(MARK >> (64 - MARK_SHIFT) == 0, "the mark and the name fit a word");
+
+static uint64_t unfinished_claim(const rbc_process *process, bool has_lock) {
+    return MARK << MARK_SHIFT | rbc_process_short_name(process) << NAME_SHIFT |
+           (has_lock ? HAS_LOCK : 0);
 }
 
-static bool another_owner_lives(const rbc_owner *self, uint64_t claim) {
-    switch (author_state(self->block, claim)) {
-    case RBC_PROCESS_DEAD:
-        return false; /* whoever holds the lock is no reader: a stranger, or a dead reader's child
-                       */
-    case RBC_PROCESS_SELF:
-        return true; /* a reader of ours that was closed would have cleared the block */
-    case RBC_PROCESS_ALIVE:
-    case RBC_PROCESS_UNKNOWN:
-        break;
-    }
-    /*
-     * An author that lives, had the lock, and lets an open file of our own have it, executed
-     * another program since then without closing its reader. Through an open file that may be his
-     * as well we would get the lock in either case.
-     */
-    return !self->locked || !self->lock_is_ours || !self->block->has_lock;
+static bool is_signed(uint64_t claim) {
+    return claim % 2 == 1;
+}
+
+static bool is_unfinished(uint64_t claim) {
+    return !is_signed(claim) && claim >> MARK_SHIFT == MARK;
+}
+
+static bool is_unfinished_by_older_version(uint64_t claim) {
+    return claim != 0 && !is_signed(claim) && !is_unfinished(claim);
 }
 
 static uint64_t new_claim(void) {
@@ -3407,28 +3448,97 @@ static uint64_t new_claim(void) {
     return claim | 1;
 }
 
+static void write_fields(rbc_owner_block *block, const rbc_process *process, bool has_lock) {
+    uint64_t words[sizeof(*process) / sizeof(uint64_t)];
+    memcpy(words, process, sizeof(words));
+    if (atomic_load_explicit(&block->tag, memory_order_relaxed) != TAG) {
+        atomic_store_explicit(&block->committed, 0, memory_order_relaxed); /* not by a reader */
+    }
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+        atomic_store_explicit(&block->process[i], words[i], memory_order_relaxed);
+    }
+    atomic_store_explicit(&block->has_lock, has_lock, memory_order_relaxed);
+    for (size_t i = 0; i < sizeof(block->reserved) / sizeof(*block->reserved); i++) {
+        atomic_store_explicit(&block->reserved[i], 0, memory_order_relaxed);
+    }
+    /* A successor of one that was killed here finds `committed` reset. With its own load above. */
+    atomic_store_explicit(&block->tag, TAG, memory_order_release);
+}
+
 /* Writes our name into the block. Returns false if another process was faster. */
 static bool sign(rbc_owner *self, uint64_t found) {
     rbc_owner_block *block = self->block;
-    uint64_t claim = new_claim();
-    /* Found out before: whoever takes a slow writer for dead finds his own block written over. */
-    rbc_process process = rbc_process_self();
-    if (!atomic_compare_exchange_strong(&block->claim, &found, claim - 1)) {
+    const rbc_process process = rbc_process_self();
+    const uint64_t claim = new_claim();
+    uint64_t unfinished = unfinished_claim(&process, self->locked);
+    /* Each with those of other claimants, and the second with the load in find_author. */
+    if (!atomic_compare_exchange_strong(&block->claim, &found, unfinished)) {
         return false;
     }
-    if (block->tag != TAG) {
-        atomic_store_explicit(&block->committed, 0, memory_order_relaxed); /* not by a reader */
-    }
-    block->process = process;
-    block->has_lock = self->locked;
-    memset(block->reserved, 0, sizeof(block->reserved));
-    block->tag = TAG;
-    /* Fails if this took so long that somebody took us for dead. */
-    uint64_t unsigned_claim = claim - 1;
-    if (!atomic_compare_exchange_strong(&block->claim, &unsigned_claim, claim)) {
+    write_fields(block, &process, self->locked);
+    /* Fails if an older version has taken us for dead, or a stranger wrote here. */
+    if (!atomic_compare_exchange_strong(&block->claim, &unfinished, claim)) {
         return false;
     }
     self->claim = claim;
+    return true;
+}
+
+/* ---- What the block says of its author. Whoever can map the ring can write anything there. ---- */
+
+typedef struct author {
+    uint64_t claim;
+    rbc_process process; /* of an unfinished claim only the pid is known */
+    rbc_process_state state;
+    bool had_lock;
+} author;
+
+static author author_of(const rbc_owner_block *block, uint64_t claim) {
+    author it = {.claim = claim, .state = RBC_PROCESS_DEAD};
+    if (is_unfinished(claim)) {
+        const uint64_t name = claim >> NAME_SHIFT;
+        it.process.pid = rbc_short_name_pid(name);
+        it.state = rbc_short_name_state_of(name);
+        it.had_lock = claim & HAS_LOCK;
+    } else if (is_signed(claim) && atomic_load_explicit(&block->tag, memory_order_relaxed) == TAG) {
+        uint64_t words[sizeof(it.process) / sizeof(uint64_t)];
+        for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+            words[i] = atomic_load_explicit(&block->process[i], memory_order_relaxed);
+        }
+        memcpy(&it.process, words, sizeof(words));
+        it.had_lock = atomic_load_explicit(&block->has_lock, memory_order_relaxed) != 0;
+        it.state = rbc_process_state_of(&it.process);
+    }
+    return it;
+}
+
+static author find_author(const rbc_owner_block *block) {
+    author it = {.claim = 0};
+    for (int i = 0; i < LOOKS; i++) {
+        /* With the second exchange in sign: what it signed is read. */
+        it = author_of(block, atomic_load_explicit(&block->claim, memory_order_acquire));
+        atomic_thread_fence(memory_order_acquire);
+        if (it.claim == atomic_load_explicit(&block->claim, memory_order_relaxed)) {
+            break;
+        }
+    }
+    return it;
+}
+
+/* ---- Claiming ---- */
+
+static bool still_owns(const rbc_owner *self, const author *it) {
+    if (it->state == RBC_PROCESS_DEAD) {
+        return false; /* whoever holds the lock is no reader: a stranger, or a dead reader's child */
+    }
+    /*
+     * An author that lives, had the lock, and lets an open file of our own have it, executed
+     * another program since then without closing its reader; or never wrote this block. Through an
+     * open file that may be the author's as well we would get the lock in either case.
+     */
+    if (self->locked && self->lock_is_ours && it->had_lock) {
+        return false;
+    }
     return true;
 }
 
@@ -3440,28 +3550,28 @@ static void let_lock_go(rbc_owner *self) {
     self->locked = false;
 }
 
+static int refuse(rbc_owner *self, const author *it) {
+    self->other_pid = it->process.pid;
+    self->other_state = it->state;
+    let_lock_go(self);
+    return -EBUSY;
+}
+
 /* Tries once. -EAGAIN: neither does a reader live nor is the lock to be had. */
-static int try_claim(rbc_owner *self, uint64_t first, bool is_last_attempt) {
+static int try_claim(rbc_owner *self, bool is_last_attempt) {
     self->locked = rbc_lock_byte(self->lock_fd, self->lock_byte);
-    uint64_t found = atomic_load_explicit(&self->block->claim, memory_order_acquire);
-    if (another_owner_lives(self, found)) {
-        let_lock_go(self);
-        return -EBUSY;
+    author it = find_author(self->block);
+    if (still_owns(self, &it)) {
+        return refuse(self, &it);
     }
-    bool is_being_signed = found != 0 && found % 2 == 0;
-    if ((!self->locked || is_being_signed) && !is_last_attempt) {
+    bool is_settled = self->locked && !is_unfinished_by_older_version(it.claim);
+    if (!is_settled && !is_last_attempt) {
         let_lock_go(self);
         return -EAGAIN;
     }
-    /* A signature that is still not there since our first attempt was left by one who was killed.
-     */
-    if (is_being_signed && found != first) {
-        let_lock_go(self);
-        return -EBUSY;
-    }
-    if (!sign(self, found)) {
-        let_lock_go(self);
-        return -EBUSY;
+    if (!sign(self, it.claim)) {
+        it = find_author(self->block); /* the one that was faster */
+        return refuse(self, &it);
     }
     return 0;
 }
@@ -3473,12 +3583,11 @@ int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size, int 
                         .lock_byte = lock_byte,
                         .lock_fd = lock_fd,
                         .lock_is_ours = lock_is_ours};
-    uint64_t first = atomic_load_explicit(&self->block->claim, memory_order_relaxed);
-    int error = try_claim(self, first, false);
+    int error = try_claim(self, false);
     for (int i = 1; error == -EAGAIN; i++) {
         struct timespec pause = {.tv_nsec = PAUSE_NS};
         nanosleep(&pause, NULL);
-        error = try_claim(self, first, i == ATTEMPTS);
+        error = try_claim(self, i == ATTEMPTS);
     }
     *guarded = self->locked;
     return insist ? 0 : error;
@@ -3506,7 +3615,8 @@ int rbc_owner_lock_fd(int map_fd, bool *lock_is_ours) {
 
 uint64_t rbc_owner_committed(const rbc_owner *self) {
     const rbc_owner_block *block = self->block;
-    return block->tag == TAG ? atomic_load_explicit(&block->committed, memory_order_acquire) : 0;
+    bool is_readers = atomic_load_explicit(&block->tag, memory_order_relaxed) == TAG;
+    return is_readers ? atomic_load_explicit(&block->committed, memory_order_acquire) : 0;
 }
 
 void rbc_owner_note_committed(rbc_owner *self, uint64_t position) {
@@ -3515,14 +3625,31 @@ void rbc_owner_note_committed(rbc_owner *self, uint64_t position) {
     }
 }
 
-uint64_t rbc_owner_pid(const rbc_owner *self) {
-    return self->block->process.pid;
+const char *rbc_owner_other(const rbc_owner *self, char *text, size_t size) {
+    char name[RBC_PROCESS_NAME_SIZE];
+    switch (self->other_state) {
+    case RBC_PROCESS_DEAD:
+        snprintf(text, size, "%s", ""); /* it is gone already */
+        break;
+    case RBC_PROCESS_SELF:
+        snprintf(text, size, "%s", ", in this process");
+        break;
+    case RBC_PROCESS_UNKNOWN:
+        snprintf(text, size, "%s", ", in another pid namespace");
+        break;
+    case RBC_PROCESS_ALIVE:
+        rbc_process_name(self->other_pid, name);
+        snprintf(text, size, ": process %" PRIu64 "%s%s%s", self->other_pid,
+                 name[0] != '\0' ? " (" : "", name, name[0] != '\0' ? ")" : "");
+        break;
+    }
+    return text;
 }
 
 void rbc_owner_yield(rbc_owner *self) {
     uint64_t claim = self->claim;
     if (claim != 0) {
-        /* Unless somebody else has signed since: then the block is his. */
+        /* Unless somebody else has signed since: then the block is its. */
         atomic_compare_exchange_strong(&self->block->claim, &claim, 0);
         self->claim = 0;
     }
@@ -3532,6 +3659,11 @@ void rbc_owner_yield(rbc_owner *self) {
     }
 }
 #undef ATTEMPTS
+#undef HAS_LOCK
+#undef LOOKS
+#undef MARK
+#undef MARK_SHIFT
+#undef NAME_SHIFT
 #undef PAUSE_NS
 #undef TAG
 
@@ -3833,6 +3965,78 @@ rbc_process_state rbc_process_state_of(const rbc_process *process) {
     return process->image == self.image ? RBC_PROCESS_SELF : RBC_PROCESS_DEAD;
 }
 
+/* ---- A name in one word ---- */
+
+#define PID_BITS 22 /* the kernel's PID_MAX_LIMIT */
+#define START_BITS 12
+#define PLACE_BITS 16
+
+static_assert(PID_BITS + START_BITS + PLACE_BITS == RBC_SHORT_NAME_BITS, "the bits of a name");
+
+static uint64_t lowest_bits(uint64_t value, unsigned bits) {
+    return value & ((UINT64_C(1) << bits) - 1);
+}
+
+/* A number from 1 to 2^bits - 1; 0 for 0, which says that something is not known. */
+static uint64_t short_of(uint64_t value, unsigned bits) {
+    uint64_t mixed = (value ^ value >> 32) * UINT64_C(0x9e3779b97f4a7c15);
+    return value == 0 ? 0 : 1 + (mixed >> 16) % ((UINT64_C(1) << bits) - 1);
+}
+
+/* In which boot and namespaces pid and start time are meant. */
+static uint64_t short_place(const rbc_process *process) {
+    uint64_t halves[2];
+    memcpy(halves, process->boot_id, sizeof(halves));
+    return process->namespaces == 0
+               ? 0
+               : short_of(process->namespaces ^ halves[0] ^ halves[1], PLACE_BITS);
+}
+
+uint64_t rbc_process_short_name(const rbc_process *process) {
+    return short_place(process) << (PID_BITS + START_BITS) |
+           short_of(process->start_time, START_BITS) << PID_BITS |
+           lowest_bits(process->pid, PID_BITS);
+}
+
+uint64_t rbc_short_name_pid(uint64_t name) {
+    return lowest_bits(name, PID_BITS);
+}
+
+rbc_process_state rbc_short_name_state_of(uint64_t name) {
+    const rbc_process self = rbc_process_self();
+    const uint64_t pid = rbc_short_name_pid(name);
+    const uint64_t start = lowest_bits(name >> PID_BITS, START_BITS);
+    const uint64_t place = lowest_bits(name >> (PID_BITS + START_BITS), PLACE_BITS);
+    uint64_t start_time;
+    if (pid == 0) {
+        return RBC_PROCESS_DEAD;
+    }
+    if (place == 0 || place != short_place(&self)) {
+        return RBC_PROCESS_UNKNOWN;
+    }
+    if (!look_up(pid, &start_time)) {
+        return RBC_PROCESS_DEAD;
+    }
+    if (start != 0 && start_time != 0 && start != short_of(start_time, START_BITS)) {
+        return RBC_PROCESS_DEAD;
+    }
+    return pid == self.pid ? RBC_PROCESS_SELF : RBC_PROCESS_ALIVE;
+}
+
+void rbc_process_name(uint64_t pid, char name[RBC_PROCESS_NAME_SIZE]) {
+    char path[48];
+    snprintf(path, sizeof(path), "/proc/%" PRIu64 "/comm", pid);
+    if (!proc_shows_our_pids() || !read_text(path, name, RBC_PROCESS_NAME_SIZE)) {
+        name[0] = '\0';
+    }
+    name[strcspn(name, "\n")] = '\0';
+    for (char *at = name; *at != '\0'; at++) {
+        *at = *at < ' ' || *at == 0x7f ? '?' : *at; /* a process may call itself anything */
+    }
+}
+
+/* ---- Birthplaces ---- */
+
 /* One page for all handles, made with the first one and kept for the life of the process. */
 static _Atomic(_Atomic uint64_t *) birth_page;
 
@@ -3880,6 +4084,9 @@ int rbc_birthplace_init(rbc_birthplace *self) {
     self->token = token;
     return 0;
 }
+#undef PID_BITS
+#undef PLACE_BITS
+#undef START_BITS
 
 /* ==== capi/producer.c ==== */
 #define check_source check_source_in_producer
@@ -7073,9 +7280,9 @@ static int claim(rbc_ring *ring, rbc_opening *self) {
                                 ring->lock_fd, self->lock_is_ours, self->lock_byte, insist,
                                 &ring->is_guarded);
     if (error != 0) {
-        return rbc_reader_fail(self->reader, error,
-                               "another reader has the ring (process %" PRIu64 ")",
-                               rbc_owner_pid(&ring->owner));
+        char other[RBC_OWNER_TEXT_SIZE];
+        return rbc_reader_fail(self->reader, error, "another reader has the ring%s",
+                               rbc_owner_other(&ring->owner, other, sizeof(other)));
     }
     return 0;
 }
