@@ -207,7 +207,9 @@ static bool still_owns(const rbc_owner *self, const author *it) {
     if (self->locked && self->lock_is_ours && it->had_lock) {
         return false;
     }
-    return true;
+    /* The lock may be held by a child alone that a dead author in another namespace had forked. */
+    return it->state != RBC_PROCESS_UNKNOWN || !is_signed(it->claim) ||
+           !rbc_process_is_dead_below(&it->process);
 }
 
 /* Lets go of a lock that we got. Through a shared open file it may be another reader's. */

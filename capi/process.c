@@ -2,6 +2,7 @@
 #include "process.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -207,10 +208,125 @@ void rbc_process_name(uint64_t pid, char name[RBC_PROCESS_NAME_SIZE]) {
     if (!proc_shows_our_pids() || !read_text(path, name, RBC_PROCESS_NAME_SIZE)) {
         name[0] = '\0';
     }
-    name[strcspn(name, "\n")] = '\0';
-    for (char *at = name; *at != '\0'; at++) {
-        *at = *at < ' ' || *at == 0x7f ? '?' : *at; /* a process may call itself anything */
+    size_t length = strlen(name);
+    if (length > 0 && name[length - 1] == '\n') {
+        name[--length] = '\0'; /* the kernel's; a process may call itself anything */
     }
+    for (size_t i = 0; i < length; i++) {
+        name[i] = (unsigned char)name[i] < ' ' || name[i] == 0x7f ? '?' : name[i];
+    }
+}
+
+/* ---- Namespaces below ours ---- */
+
+/*
+ * A namespace below ours is one in which /proc shows a process: then it shows all of them. Each has
+ * a pid in every namespace from ours down to its own (NSpid in /proc/PID/status).
+ */
+
+typedef enum finding {
+    NOT_THERE, /* of another namespace, or gone */
+    THERE,     /* in the namespace, but not the process */
+    FOUND,     /* the process, or what may be it */
+} finding;
+
+static bool is_gone(int error) {
+    return error == ENOENT || error == ESRCH;
+}
+
+/*
+ * Sets *pid to what the process with this pid of ours is called in the innermost of its namespaces,
+ * or to 0 if that is our own. Returns 0 or a negative errno.
+ */
+static int innermost_pid(uint64_t ours, uint64_t *pid) {
+    char path[48], *line = NULL;
+    size_t room = 0;
+    snprintf(path, sizeof(path), "/proc/%" PRIu64 "/status", ours);
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        return -errno;
+    }
+    int error = -ENODATA;
+    errno = 0;
+    while (error != 0 && getline(&line, &room, file) > 0) {
+        error = strncmp(line, "NSpid:", 6) == 0 ? 0 : error;
+    }
+    if (error == 0) {
+        const char *last = strrchr(line, '\t');
+        bool is_below = last != NULL && last != strchr(line, '\t');
+        *pid = is_below ? strtoull(last + 1, NULL, 10) : 0;
+    } else if (is_gone(errno)) {
+        error = -errno;
+    }
+    free(line);
+    fclose(file);
+    return error;
+}
+
+/* Whether the process with this pid of ours is the other one. */
+static bool may_be(uint64_t ours, const rbc_process *other) {
+    uint64_t start_time;
+    if (!look_up(ours, &start_time)) {
+        return false;
+    }
+    bool same_clock = namespaces() >> 32 == other->namespaces >> 32;
+    return !same_clock || start_time == 0 || other->start_time == 0 ||
+           start_time == other->start_time;
+}
+
+static finding compare_with(uint64_t ours, const rbc_process *other) {
+    char path[48];
+    struct stat of_namespace;
+    uint64_t pid = 0;
+    int error = innermost_pid(ours, &pid);
+    if (error != 0) {
+        return is_gone(-error) ? NOT_THERE : FOUND;
+    }
+    if (pid == 0) {
+        return NOT_THERE;
+    }
+    snprintf(path, sizeof(path), "/proc/%" PRIu64 "/ns/pid", ours);
+    if (stat(path, &of_namespace) != 0) {
+        return pid == other->pid && !is_gone(errno) ? FOUND : NOT_THERE;
+    }
+    if (of_namespace.st_ino != (uint32_t)other->namespaces) {
+        return NOT_THERE;
+    }
+    return pid == other->pid && may_be(ours, other) ? FOUND : THERE;
+}
+
+/* Not so where the mount option hidepid may keep some from us. */
+static bool proc_shows_all_processes(void) {
+    char *line = NULL;
+    size_t room = 0;
+    bool all = proc_shows_our_pids();
+    FILE *mounts = all ? fopen("/proc/self/mountinfo", "re") : NULL;
+    while (mounts != NULL && all && getline(&line, &room, mounts) > 0) {
+        const char *options = strstr(line, " - proc ");
+        all = options == NULL || strstr(options, "hidepid=") == NULL;
+    }
+    free(line);
+    if (mounts != NULL) {
+        fclose(mounts);
+    }
+    return all && mounts != NULL;
+}
+
+bool rbc_process_is_dead_below(const rbc_process *process) {
+    DIR *processes = proc_shows_all_processes() ? opendir("/proc") : NULL;
+    bool is_below = false, is_found = processes == NULL;
+    struct dirent *entry;
+    while (!is_found && (errno = 0, entry = readdir(processes)) != NULL) {
+        uint64_t pid = strtoull(entry->d_name, NULL, 10);
+        finding it = pid == 0 ? NOT_THERE : compare_with(pid, process);
+        is_below |= it == THERE;
+        is_found = it == FOUND;
+    }
+    is_found |= errno != 0;
+    if (processes != NULL) {
+        closedir(processes);
+    }
+    return is_below && !is_found;
 }
 
 /* ---- Birthplaces ---- */

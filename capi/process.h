@@ -27,6 +27,13 @@ rbc_process rbc_process_self(void);
 rbc_process_state rbc_process_state_of(const rbc_process *process);
 
 /*
+ * Whether the process, of which rbc_process_state_of knows nothing, is seen to be dead: its pid
+ * namespace lies below ours, so that /proc shows all its processes, and this one is none of them.
+ * Reads what /proc says of every process.
+ */
+bool rbc_process_is_dead_below(const rbc_process *process);
+
+/*
  * A name that fits a word with other things: the pid, and what tells processes apart that have had
  * it one after the other (no more than one in 4096 of them are taken for the same). It is 0 for nobody.
  */

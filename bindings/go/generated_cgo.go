@@ -87,7 +87,7 @@ var causes = []struct {
 	{"rbcore_reader_add", syscall.EOPNOTSUPP, "the ring is in overwrite mode (BPF_F_RB_OVERWRITE of a map, NewOverwriteRing), and WithOverwrite is missing; or this is a 32-bit process, and the kernel counts positions in 32 bits, too, or may do so (before Linux 6.3 that is told by uname(2) alone)"},
 	{"rbcore_reader_add", syscall.EACCES, "no permission: the fd is read-only or write-only (also for a tap: the kernel maps neither), or the process lacks the capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN)"},
 	{"rbcore_reader_add", syscall.EPERM, "no permission: the fd is read-only or write-only (also for a tap: the kernel maps neither), or the process lacks the capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN)"},
-	{"rbcore_reader_add", syscall.EBUSY, "another reader has the ring"},
+	{"rbcore_reader_add", syscall.EBUSY, "another reader has the ring, as far as that can be known: see above (rbcore_reader_message says which process)"},
 	{"rbcore_reader_add", syscall.EBADMSG, "the ring's positions are impossible"},
 	{"rbcore_reader_add", syscall.ENOSPC, "the reader has RBCORE_RINGS_MAX rings, or the user the most epoll registrations"},
 	{"rbcore_reader_add", syscall.ESHUTDOWN, "after Close"},

@@ -247,9 +247,14 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  *
  * A ring has one consumer: two that do not know of each other lose records and can wedge the ring
  * for good. So a ring that another reader of this library has, in this process or another, is
- * refused. The other reader is known by a block that it leaves in the ring's consumer page and by a
- * lock; both must speak for a living reader. Readers of other libraries cannot be detected.
- * RBCORE_SOURCE_INSIST opens all the same: only for a reader known to be dead or hung.
+ * refused. The other reader is known by a block in the ring's consumer page, in which it names its
+ * process, and by a lock. It counts as living as long as its process lives, unless it had the lock
+ * and the lock is free: then that process executed another program. Nothing is known of a process
+ * in another pid namespace, unless that lies below the caller's: it counts as living as long as
+ * somebody has the lock (a child that it forked, too), and always if it could not get the lock.
+ * Whoever can map the ring can write such a block, and so keep readers out. Readers of other
+ * libraries cannot be detected. RBCORE_SOURCE_INSIST opens all the same: only for a reader known to
+ * be dead or hung.
  *
  * RBCORE_SOURCE_OVERWRITE: a ring in overwrite mode, whose producers do not wait for the reader but
  * overwrite the oldest records. RBCORE_SOURCE_TAP: a look at a ring beside its reader, whoever that
@@ -290,7 +295,8 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  *   -EACCES, -EPERM  no permission: the fd is read-only or write-only (also for a tap: the kernel
  *                maps neither), or the process lacks the capability that the kernel demands
  *                (CAP_BPF; for map_id CAP_SYS_ADMIN);
- *   -EBUSY       another reader has the ring;
+ *   -EBUSY       another reader has the ring, as far as that can be known: see above
+ *                (rbcore_reader_message says which process);
  *   -EBADMSG     the ring's positions are impossible;
  *   -ENOSPC      the reader has RBCORE_RINGS_MAX rings, or the user the most epoll registrations;
  *   -ESHUTDOWN   after rbcore_reader_shutdown;
@@ -809,6 +815,7 @@ RBCORE_API int rbcore_producer_output_batch(rbcore_producer *self, const rbcore_
 #endif /* RBCORE_RBCORE_H */
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -1073,6 +1080,13 @@ typedef enum rbc_process_state {
 
 rbc_process rbc_process_self(void);
 rbc_process_state rbc_process_state_of(const rbc_process *process);
+
+/*
+ * Whether the process, of which rbc_process_state_of knows nothing, is seen to be dead: its pid
+ * namespace lies below ours, so that /proc shows all its processes, and this one is none of them.
+ * Reads what /proc says of every process.
+ */
+bool rbc_process_is_dead_below(const rbc_process *process);
 
 /*
  * A name that fits a word with other things: the pid, and what tells processes apart that have had
@@ -3541,7 +3555,9 @@ static bool still_owns(const rbc_owner *self, const author *it) {
     if (self->locked && self->lock_is_ours && it->had_lock) {
         return false;
     }
-    return true;
+    /* The lock may be held by a child alone that a dead author in another namespace had forked. */
+    return it->state != RBC_PROCESS_UNKNOWN || !is_signed(it->claim) ||
+           !rbc_process_is_dead_below(&it->process);
 }
 
 /* Lets go of a lock that we got. Through a shared open file it may be another reader's. */
@@ -4031,10 +4047,125 @@ void rbc_process_name(uint64_t pid, char name[RBC_PROCESS_NAME_SIZE]) {
     if (!proc_shows_our_pids() || !read_text(path, name, RBC_PROCESS_NAME_SIZE)) {
         name[0] = '\0';
     }
-    name[strcspn(name, "\n")] = '\0';
-    for (char *at = name; *at != '\0'; at++) {
-        *at = *at < ' ' || *at == 0x7f ? '?' : *at; /* a process may call itself anything */
+    size_t length = strlen(name);
+    if (length > 0 && name[length - 1] == '\n') {
+        name[--length] = '\0'; /* the kernel's; a process may call itself anything */
     }
+    for (size_t i = 0; i < length; i++) {
+        name[i] = (unsigned char)name[i] < ' ' || name[i] == 0x7f ? '?' : name[i];
+    }
+}
+
+/* ---- Namespaces below ours ---- */
+
+/*
+ * A namespace below ours is one in which /proc shows a process: then it shows all of them. Each has
+ * a pid in every namespace from ours down to its own (NSpid in /proc/PID/status).
+ */
+
+typedef enum finding {
+    NOT_THERE, /* of another namespace, or gone */
+    THERE,     /* in the namespace, but not the process */
+    FOUND,     /* the process, or what may be it */
+} finding;
+
+static bool is_gone(int error) {
+    return error == ENOENT || error == ESRCH;
+}
+
+/*
+ * Sets *pid to what the process with this pid of ours is called in the innermost of its namespaces,
+ * or to 0 if that is our own. Returns 0 or a negative errno.
+ */
+static int innermost_pid(uint64_t ours, uint64_t *pid) {
+    char path[48], *line = NULL;
+    size_t room = 0;
+    snprintf(path, sizeof(path), "/proc/%" PRIu64 "/status", ours);
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        return -errno;
+    }
+    int error = -ENODATA;
+    errno = 0;
+    while (error != 0 && getline(&line, &room, file) > 0) {
+        error = strncmp(line, "NSpid:", 6) == 0 ? 0 : error;
+    }
+    if (error == 0) {
+        const char *last = strrchr(line, '\t');
+        bool is_below = last != NULL && last != strchr(line, '\t');
+        *pid = is_below ? strtoull(last + 1, NULL, 10) : 0;
+    } else if (is_gone(errno)) {
+        error = -errno;
+    }
+    free(line);
+    fclose(file);
+    return error;
+}
+
+/* Whether the process with this pid of ours is the other one. */
+static bool may_be(uint64_t ours, const rbc_process *other) {
+    uint64_t start_time;
+    if (!look_up(ours, &start_time)) {
+        return false;
+    }
+    bool same_clock = namespaces() >> 32 == other->namespaces >> 32;
+    return !same_clock || start_time == 0 || other->start_time == 0 ||
+           start_time == other->start_time;
+}
+
+static finding compare_with(uint64_t ours, const rbc_process *other) {
+    char path[48];
+    struct stat of_namespace;
+    uint64_t pid = 0;
+    int error = innermost_pid(ours, &pid);
+    if (error != 0) {
+        return is_gone(-error) ? NOT_THERE : FOUND;
+    }
+    if (pid == 0) {
+        return NOT_THERE;
+    }
+    snprintf(path, sizeof(path), "/proc/%" PRIu64 "/ns/pid", ours);
+    if (stat(path, &of_namespace) != 0) {
+        return pid == other->pid && !is_gone(errno) ? FOUND : NOT_THERE;
+    }
+    if (of_namespace.st_ino != (uint32_t)other->namespaces) {
+        return NOT_THERE;
+    }
+    return pid == other->pid && may_be(ours, other) ? FOUND : THERE;
+}
+
+/* Not so where the mount option hidepid may keep some from us. */
+static bool proc_shows_all_processes(void) {
+    char *line = NULL;
+    size_t room = 0;
+    bool all = proc_shows_our_pids();
+    FILE *mounts = all ? fopen("/proc/self/mountinfo", "re") : NULL;
+    while (mounts != NULL && all && getline(&line, &room, mounts) > 0) {
+        const char *options = strstr(line, " - proc ");
+        all = options == NULL || strstr(options, "hidepid=") == NULL;
+    }
+    free(line);
+    if (mounts != NULL) {
+        fclose(mounts);
+    }
+    return all && mounts != NULL;
+}
+
+bool rbc_process_is_dead_below(const rbc_process *process) {
+    DIR *processes = proc_shows_all_processes() ? opendir("/proc") : NULL;
+    bool is_below = false, is_found = processes == NULL;
+    struct dirent *entry;
+    while (!is_found && (errno = 0, entry = readdir(processes)) != NULL) {
+        uint64_t pid = strtoull(entry->d_name, NULL, 10);
+        finding it = pid == 0 ? NOT_THERE : compare_with(pid, process);
+        is_below |= it == THERE;
+        is_found = it == FOUND;
+    }
+    is_found |= errno != 0;
+    if (processes != NULL) {
+        closedir(processes);
+    }
+    return is_below && !is_found;
 }
 
 /* ---- Birthplaces ---- */

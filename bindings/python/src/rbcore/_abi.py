@@ -148,7 +148,7 @@ CAUSES: dict[tuple[str, int], str] = {
     ("rbcore_reader_add", errno.EOPNOTSUPP): "the ring is in overwrite mode (BPF_F_RB_OVERWRITE of a map, RBCORE_MEMORY_RING_OVERWRITE), and RBCORE_SOURCE_OVERWRITE is missing; or this is a 32-bit process, and the kernel counts positions in 32 bits, too, or may do so (before Linux 6.3 that is told by uname(2) alone)",
     ("rbcore_reader_add", errno.EACCES): "no permission: the fd is read-only or write-only (also for a tap: the kernel maps neither), or the process lacks the capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN)",
     ("rbcore_reader_add", errno.EPERM): "no permission: the fd is read-only or write-only (also for a tap: the kernel maps neither), or the process lacks the capability that the kernel demands (CAP_BPF; for map_id CAP_SYS_ADMIN)",
-    ("rbcore_reader_add", errno.EBUSY): "another reader has the ring",
+    ("rbcore_reader_add", errno.EBUSY): "another reader has the ring, as far as that can be known: see above (rbcore_reader_message says which process)",
     ("rbcore_reader_add", errno.EBADMSG): "the ring's positions are impossible",
     ("rbcore_reader_add", errno.ENOSPC): "the reader has RBCORE_RINGS_MAX rings, or the user the most epoll registrations",
     ("rbcore_reader_add", errno.ESHUTDOWN): "after rbcore_reader_shutdown",

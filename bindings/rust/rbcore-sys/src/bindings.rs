@@ -264,9 +264,14 @@ unsafe extern "C" {
 
  A ring has one consumer: two that do not know of each other lose records and can wedge the ring
  for good. So a ring that another reader of this library has, in this process or another, is
- refused. The other reader is known by a block that it leaves in the ring's consumer page and by a
- lock; both must speak for a living reader. Readers of other libraries cannot be detected.
- RBCORE_SOURCE_INSIST opens all the same: only for a reader known to be dead or hung.
+ refused. The other reader is known by a block in the ring's consumer page, in which it names its
+ process, and by a lock. It counts as living as long as its process lives, unless it had the lock
+ and the lock is free: then that process executed another program. Nothing is known of a process
+ in another pid namespace, unless that lies below the caller's: it counts as living as long as
+ somebody has the lock (a child that it forked, too), and always if it could not get the lock.
+ Whoever can map the ring can write such a block, and so keep readers out. Readers of other
+ libraries cannot be detected. RBCORE_SOURCE_INSIST opens all the same: only for a reader known to
+ be dead or hung.
 
  RBCORE_SOURCE_OVERWRITE: a ring in overwrite mode, whose producers do not wait for the reader but
  overwrite the oldest records. RBCORE_SOURCE_TAP: a look at a ring beside its reader, whoever that
@@ -307,7 +312,8 @@ unsafe extern "C" {
    -EACCES, -EPERM  no permission: the fd is read-only or write-only (also for a tap: the kernel
                 maps neither), or the process lacks the capability that the kernel demands
                 (CAP_BPF; for map_id CAP_SYS_ADMIN);
-   -EBUSY       another reader has the ring;
+   -EBUSY       another reader has the ring, as far as that can be known: see above
+                (rbcore_reader_message says which process);
    -EBADMSG     the ring's positions are impossible;
    -ENOSPC      the reader has RBCORE_RINGS_MAX rings, or the user the most epoll registrations;
    -ESHUTDOWN   after rbcore_reader_shutdown;
