@@ -305,11 +305,12 @@ static bool proc_shows_all_processes(void) {
         const char *options = strstr(line, " - proc ");
         all = options == NULL || strstr(options, "hidepid=") == NULL;
     }
+    all &= mounts != NULL && ferror(mounts) == 0;
     free(line);
     if (mounts != NULL) {
         fclose(mounts);
     }
-    return all && mounts != NULL;
+    return all;
 }
 
 bool rbc_process_is_dead_below(const rbc_process *process) {
