@@ -2862,9 +2862,6 @@ static int map_ring(rbc_memory_producer *self, const rbcore_source *source) {
     size_t data_size;
     ino_t inode;
     int error = rbc_memory_ring_check(source->fd, &data_size, &inode);
-    if (error == 0) {
-        error = rbc_event_fd_check(source->event_fd);
-    }
     if (error != 0) {
         return error;
     }
@@ -2875,6 +2872,14 @@ static int map_ring(rbc_memory_producer *self, const rbcore_source *source) {
     self->event_fd = rbc_duplicate(source->event_fd);
     if (self->event_fd < 0) {
         return self->event_fd;
+    }
+    /* Our own: the caller's numbers may name other files by now. */
+    error = rbc_memory_ring_check(self->fd, &data_size, &inode);
+    if (error == 0) {
+        error = rbc_event_fd_check(self->event_fd);
+    }
+    if (error != 0) {
+        return error;
     }
     error = rbc_mapping_open_memory(&self->mapping, self->fd, data_size, rbc_page_size(),
                                     RBC_PRODUCER_SIDE);
