@@ -7294,11 +7294,6 @@ static int open_memory_fds(rbc_ring *ring, rbc_opening *self) {
         return rbc_reader_fail(self->reader, error, "fd %" PRId32 " is no memory ring: %s",
                                source->fd, strerror(-error));
     }
-    error = rbc_event_fd_check(source->event_fd);
-    if (error != 0) {
-        return rbc_reader_fail(self->reader, error, "event_fd %" PRId32 ": %s", source->event_fd,
-                               strerror(-error));
-    }
     ring->fd = rbc_reopen(source->fd);
     self->lock_is_ours = ring->fd >= 0;
     if (ring->fd < 0) {
@@ -7315,9 +7310,9 @@ static int open_memory_fds(rbc_ring *ring, rbc_opening *self) {
     }
     ring->wake_fd = rbc_duplicate(source->event_fd);
     ring->lock_fd = ring->fd;
-    if (ring->wake_fd < 0) {
-        error = ring->wake_fd;
-        return rbc_reader_fail(self->reader, error, "duplicating the ring's descriptors: %s",
+    error = ring->wake_fd < 0 ? ring->wake_fd : rbc_event_fd_check(ring->wake_fd);
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "event_fd %" PRId32 ": %s", source->event_fd,
                                strerror(-error));
     }
     return 0;
@@ -7351,13 +7346,10 @@ static int open_loss_map(rbc_ring *ring, rbc_opening *self) {
         return 0;
     }
     struct bpf_map_info info;
-    int error = rbc_map_info(fd, &info);
+    ring->loss_fd = rbc_duplicate(fd);
+    int error = ring->loss_fd < 0 ? ring->loss_fd : rbc_map_info(ring->loss_fd, &info);
     if (error == 0 && !rbc_map_counts_losses(&info)) {
         error = -EMEDIUMTYPE;
-    }
-    if (error == 0) {
-        ring->loss_fd = rbc_duplicate(fd);
-        error = ring->loss_fd < 0 ? ring->loss_fd : 0;
     }
     if (error != 0) {
         return rbc_reader_fail(self->reader, error, "loss_fd %" PRId32 ": %s", fd,
