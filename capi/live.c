@@ -7,26 +7,45 @@
 #include <string.h>
 
 /*
+ * What each kind of producer does, in which order
+ *
+ * Call P the producer_pos before a reserve, and E the end of what is reserved. Each producer, under
+ * its lock:
+ *   1. loads consumer_pos (acquire), which must leave room        (normal ring)
+ *      or stores overwrite_pos, past all that is given up for it  (overwrite mode)
+ *   2. writes the 8 bytes of the header at P, BUSY
+ *   3. stores producer_pos = E, with release
+ * and writes anything else only after that, up to E. Nobody writes beyond E. So of what stands
+ * beyond producer_pos only the 8 bytes at P can be other than the ring's last lap left them.
+ *   - The kernel, reserve and bpf_ringbuf_output(): so. 3 does not hold back what is written after.
+ *   - Memory ring, reserve and output: so, too. In overwrite mode a store fence follows 1.
+ *   - Memory ring, output_batch: so, too, all its records being one for as long as they are
+ *     written; and a store fence follows 3.
+ *   - A producer that dies leaves what it wrote. Before 3 that is a header at P, which the next one
+ *     overwrites; after it a BUSY record up to E, a batch as one. Nothing takes a step back: what a
+ *     reader skips, or rbc_room_discard_blocker discards, keeps its length, and a finished record
+ *     changes its header's flags alone (a batch its length as well, when it is complete).
+ *   - Who writes otherwise is hostile. Copies are bounded by the ring's size whatever the positions
+ *     and headers say; nothing is promised of what is in them.
+ *   - User rings are not copied: the kernel alone reads them, up to producer_pos.
+ *
  * Why a copy is sound
  *
- * Call p a position that was copied, and q = p + size the one that shares its place. Producers
- * write at q only after a reserve of a record that covers it, which, under their lock,
- *   1. stores overwrite_pos, which is then after p            (overwrite mode)
- *      or loads consumer_pos and finds it after p             (normal ring)
- *   2. stores the header, then with release producer_pos, which is then after q.
- * The record's data is written after that. Here the copy is loaded, then comes a full fence, then
- * the positions are loaded. Let the copy have seen anything that was written at q.
+ * Call p a position that was copied, and q = p + size the one that shares its place. Here the copy
+ * is loaded, then comes a full fence, then the positions are loaded. Let the copy have seen anything
+ * that was written at q: then q < E of some reserve, of which 1 found or made the oldest position
+ * after p.
  *
  * Overwrite mode, x86: stores become visible in order, so the store of overwrite_pos is visible as
  * well, and loads are done in order: overwrite_pos is found to be after p.
  *
  * Normal ring: either of two is enough.
- *   - consumer_pos. Its store was seen by the producer before he wrote (load-acquire, then the
- *     store), and what he wrote was seen by us: it is found to be after p. So with consumer_pos
+ *   - consumer_pos. Its store was seen by the producer before it wrote (load-acquire, then the
+ *     store), and what it wrote was seen by us: it is found to be after p. So with consumer_pos
  *     not after p nothing was overwritten; on any processor.
- *   - producer_pos. On x86 it was stored before the data, so for data it is found to be after q.
- *     Only the 8 bytes of the header come before it. So with producer_pos + 8 not after q nothing
- *     was overwritten, also where the consumer is already further.
+ *   - producer_pos. On x86 it was stored before all that is written after 3, so for that it is found
+ *     to be after q. Only the 8 bytes of 2 come before it. So with producer_pos + 8 not after q
+ *     nothing was overwritten, also where the consumer is already further.
  *
  * Processors that reorder stores (arm64): neither overwrite_pos nor producer_pos holds back what
  * its producer stores later, header and data. But the lock does: when anything of the next
@@ -34,8 +53,8 @@
  * producer_pos that we find, and nothing is written further than the span of its record: with
  * producer_pos + span not after q nothing was overwritten. The span is not known; a quarter of the
  * ring stands for it (GUARD_PART). Records in a ring that is looked at so, larger than that, can
- * be torn on such a processor; documentation says so. Producers of memory rings in overwrite mode
- * have a fence after the store of overwrite_pos: no guard is needed for them.
+ * be torn on such a processor; documentation says so. The fences of memory rings' producers make up
+ * for it: in overwrite mode no guard is needed for them, and a batch may be as large as the ring.
  *
  * Completeness: the header without BUSY is loaded (acquire) before the copy begins, or pending_pos
  * is, which the kernel stores after it saw such headers: the data that belongs to it is visible.
@@ -106,7 +125,8 @@ UNSEEN uint32_t rbc_live_length(const rbc_live *self, uint64_t position) {
  * Up to pending_pos all records are complete: the kernel moves it, under its lock, over headers
  * that it saw without BUSY. But it does so only when the next record is reserved, and older
  * kernels leave it 0. So what follows it, or all, is looked at record by record. pending_pos is
- * loaded first: it never passes the producer_pos that is loaded later.
+ * loaded first: it never passes the producer_pos that is loaded later. The walk is bounded by that:
+ * each step is 8 bytes or more.
  */
 rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from) {
     uint64_t pending = load(self->pending_pos), producer = load(self->producer_pos);
@@ -114,11 +134,13 @@ rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from) {
     /* An atomic load from an odd place is a fault on arm64. */
     bool is_aligned = producer % 8 == 0 && from % 8 == 0;
     if (!is_aligned || producer - from > self->mapping->data_size) {
-        return (rbc_live_end){.position = from, .producer_pos = producer, .why = RBC_LIVE_BAD};
+        return (rbc_live_end){
+            .position = from, .producer_pos = producer, .walked_from = from, .why = RBC_LIVE_BAD};
     }
     if (pending % 8 == 0 && pending - from <= producer - from) {
         at = pending;
     }
+    const uint64_t walked_from = at;
     rbc_live_stop why = RBC_LIVE_ALL;
     while (at != producer && why == RBC_LIVE_ALL) {
         uint32_t length = rbc_live_length(self, at);
@@ -131,7 +153,8 @@ rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from) {
             at += span;
         }
     }
-    return (rbc_live_end){.position = at, .producer_pos = producer, .why = why};
+    return (rbc_live_end){
+        .position = at, .producer_pos = producer, .walked_from = walked_from, .why = why};
 }
 
 /* Whether a place is further from being written than any producer can be, seen from `producer`. */
@@ -150,7 +173,7 @@ static uint64_t sound_in_normal(const rbc_live *self, uint64_t from) {
 /*
  * The first record past the guard, found by walking over those before, which may be torn already.
  * The kernel's headers say in which page they are: one that was torn does not agree with the first,
- * or the first with the second. Then it is producer_pos.
+ * or the first with the second. Then it is producer_pos, which bounds the walk.
  */
 static uint64_t walk_past_guard(const rbc_live *self, uint64_t at, uint64_t from,
                                 uint64_t producer) {

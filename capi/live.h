@@ -48,12 +48,14 @@ typedef enum rbc_live_stop {
 typedef struct rbc_live_end {
     uint64_t position;
     uint64_t producer_pos; /* as it was then */
+    uint64_t walked_from;  /* from here on by the records' headers; see below */
     rbc_live_stop why;
 } rbc_live_end;
 
 /*
  * Where the complete records end, `from` being the start of one (or of the one to come). Never more
- * than the ring's size after it. It holds only if nothing from `from` on was overwritten meanwhile.
+ * than the ring's size after it. It holds only if nothing from walked_from on was overwritten
+ * meanwhile: headers that were lead anywhere.
  */
 rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from);
 

@@ -196,22 +196,32 @@ static rbc_header *header_at(const rbc_memory_producer *self, uint64_t position)
     return rbc_header_at(&self->mapping, position);
 }
 
+/*
+ * Under the lock, with room made: a record of span bytes at `producer` is there, and BUSY. What
+ * copies may believe of the memory meanwhile is in live.c: nothing but this header is written before
+ * producer_pos is past it.
+ */
+static inline rbc_header *begin(rbc_memory_producer *self, uint64_t producer, uint64_t span,
+                                uint32_t length) {
+    rbc_header *header = header_at(self, producer);
+    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
+    atomic_store_explicit(&header->length, length | RBC_BUSY, memory_order_relaxed);
+    /* Release: whoever sees the position sees the BUSY header. Pairs with load_producer_pos (ring.c)
+     * and rbc_live_find_end. If we die before, the next owner of the lock writes its own header
+     * here. */
+    atomic_store_explicit(&self->page->producer_pos, producer + span, memory_order_release);
+    return header;
+}
+
 /* What the kernel does under its spin lock in __bpf_ringbuf_reserve(). */
 static int reserve_locked(rbc_memory_producer *self, rbc_header **out, uint32_t size) {
     const uint64_t span = rbc_record_span(size);
-    int error = rbc_room_make(&self->mapping, self->overwrites, span);
-    if (error != 0) {
-        return error;
+    uint64_t producer;
+    int error = rbc_room_make(&self->mapping, self->overwrites, span, &producer);
+    if (error == 0) {
+        *out = begin(self, producer, span, size);
     }
-    uint64_t producer = atomic_load_explicit(&self->page->producer_pos, memory_order_relaxed);
-    rbc_header *header = header_at(self, producer);
-    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
-    atomic_store_explicit(&header->length, size | RBC_BUSY, memory_order_relaxed);
-    /* Release: whoever sees the position sees the BUSY header. If we die before, the next owner of
-     * the lock writes his own header here. */
-    atomic_store_explicit(&self->page->producer_pos, producer + span, memory_order_release);
-    *out = header;
-    return 0;
+    return error;
 }
 
 /*
@@ -245,18 +255,27 @@ static bool clear_the_way(rbc_memory_producer *self) {
     return discarded;
 }
 
+/*
+ * How many records of dead producers one call discards at most: as many as a ring can hold. Only a
+ * peer that writes new ones all the time leaves more, and is not waited for.
+ */
+static size_t dead_records_max(const rbc_memory_producer *self) {
+    return self->mapping.data_size / RBC_HEADER_SIZE;
+}
+
 /* Does not count what is refused. */
 static int reserve(rbc_memory_producer *self, void **data, size_t size) {
     if (size > self->mapping.data_size - 2 * RBC_HEADER_SIZE) {
         return -EMSGSIZE;
     }
     rbc_header *header = NULL;
+    size_t cleared = 0;
     int error;
     do {
         lock(self);
         error = reserve_locked(self, &header, (uint32_t)size);
         unlock(self);
-    } while (error == -EAGAIN && clear_the_way(self));
+    } while (error == -EAGAIN && cleared++ < dead_records_max(self) && clear_the_way(self));
     if (error == 0) {
         *data = header + 1;
     }
@@ -316,15 +335,14 @@ static rbc_header *reserved_header(const rbc_memory_producer *self, const void *
 
 /*
  * The end of the kernel's bpf_ringbuf_commit(): wakes the reader if it has given back all before
- * these span bytes, or as flags say. The full fence, for which the kernel has its xchg(), is between
- * the store that showed them and the load of consumer_pos: see advance_to (give_back.c) for the
- * other side.
+ * the record at `position`, or as flags say. The full fence, for which the kernel has its xchg(), is
+ * between the store of that record's header and the load of consumer_pos: see look_again
+ * (give_back.c) for the other side.
  */
-static void wake_if_next(rbc_memory_producer *self, uint64_t position, uint64_t span,
-                         uint32_t flags) {
+static void wake_if_next(rbc_memory_producer *self, uint64_t position, uint32_t flags) {
     rbc_full_fence();
     uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_relaxed);
-    bool is_next = ((consumer - position) & (self->mapping.data_size - 1)) < span;
+    bool is_next = ((consumer ^ position) & (self->mapping.data_size - 1)) == 0;
     if (flags & RBCORE_FORCE_WAKEUP || (is_next && !(flags & RBCORE_NO_WAKEUP))) {
         wake_reader(self);
     }
@@ -345,62 +363,108 @@ int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t f
         return -EINVAL;
     }
     uint64_t offset = (uint64_t)((unsigned char *)header - self->mapping.data);
-    wake_if_next(self, offset, RBC_HEADER_SIZE, flags);
+    wake_if_next(self, offset, flags);
     return 0;
 }
 
-/* Writes a record at *end, where the reader does not look yet, and moves *end. */
-static int append(rbc_memory_producer *self, uint64_t producer, uint64_t *end,
-                  const rbcore_slice *slice) {
+/* ---- Batches ---- */
+
+/*
+ * A batch is one record that is reserved, divided, and then submitted as all that it was divided
+ * into. Its first header stands for the whole as long as it is BUSY: readers and copies stop there,
+ * positions are past it like past any other record, and if we die it is skipped, or discarded, as
+ * one. The other headers and the data are written without the lock. The last store takes BUSY off
+ * the first header, with the length of the first record: then all of them are there, at once.
+ */
+typedef struct batch {
+    rbc_header *header; /* the first */
+    uint64_t position;  /* its own */
+    size_t count;
+} batch;
+
+static int check_slice(const rbc_memory_producer *self, const rbcore_slice *slice) {
     if (slice->size > self->mapping.data_size - 2 * RBC_HEADER_SIZE) {
         return -EMSGSIZE;
     }
-    if (slice->data == NULL && slice->size != 0) {
-        return -EINVAL;
+    return slice->data == NULL && slice->size != 0 ? -EINVAL : 0;
+}
+
+/* How many bytes the records take that there is room for, and in *fit how many those are. */
+static uint64_t measure(const rbc_memory_producer *self, const rbcore_slice *slices, size_t count,
+                        const rbc_room *room, size_t *fit, int *error) {
+    uint64_t sum = 0;
+    for (*fit = 0; *fit < count; ++*fit) {
+        *error = check_slice(self, &slices[*fit]);
+        if (*error != 0) {
+            break;
+        }
+        uint64_t span = rbc_record_span((uint32_t)slices[*fit].size);
+        if (span > room->free - sum) {
+            *error = room->why_no_more;
+            break;
+        }
+        sum += span;
     }
-    uint64_t span = rbc_record_span((uint32_t)slice->size);
-    int error = rbc_room_make(&self->mapping, self->overwrites, *end + span - producer);
+    return sum;
+}
+
+/* Returns 0 if at least one fits, or count is 0. */
+static int reserve_batch_locked(rbc_memory_producer *self, const rbcore_slice *slices, size_t count,
+                                batch *out) {
+    rbc_room room;
+    int error = rbc_room_find(&self->mapping, self->overwrites, &room);
     if (error != 0) {
         return error;
     }
-    rbc_header *header = header_at(self, *end);
-    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
-    atomic_store_explicit(&header->length, (uint32_t)slice->size, memory_order_relaxed);
-    if (slice->size != 0) {
-        memcpy(header + 1, slice->data, slice->size);
-    }
-    *end += span;
-    return 0;
-}
-
-/* No record is ever BUSY: all become visible at once, with the one store of producer_pos. */
-static int append_all(rbc_memory_producer *self, const rbcore_slice *slices, size_t count,
-                      uint32_t flags) {
-    int error = 0;
-    size_t done = 0;
-    lock(self);
-    uint64_t producer = atomic_load_explicit(&self->page->producer_pos, memory_order_relaxed);
-    uint64_t end = producer;
-    while (done < count && (error = append(self, producer, &end, &slices[done])) == 0) {
-        done++;
-    }
-    if (done > 0) {
-        /* Release: whoever sees the position sees the records. */
-        atomic_store_explicit(&self->page->producer_pos, end, memory_order_release);
-    }
-    unlock(self);
-    if (done == 0) {
+    uint64_t span = measure(self, slices, count, &room, &out->count, &error);
+    if (out->count == 0) {
         return error;
     }
-    wake_if_next(self, producer, end - producer, flags);
-    return (int)done;
+    error = rbc_room_take(&self->mapping, self->overwrites, &room, span);
+    if (error == 0) {
+        out->position = room.producer;
+        out->header = begin(self, room.producer, span, (uint32_t)(span - RBC_HEADER_SIZE));
+    }
+    return error;
+}
+
+static void write_batch(const rbc_memory_producer *self, const batch *to,
+                        const rbcore_slice *slices) {
+    /* Whoever sees what is written here sees producer_pos past it: pairs with the full fence in
+     * rbc_live_sound. The store-release of that position does not hold back what follows it. */
+    rbc_store_fence();
+    uint64_t at = to->position;
+    for (size_t i = 0; i < to->count; i++) {
+        rbc_header *header = header_at(self, at);
+        const uint32_t size = (uint32_t)slices[i].size;
+        if (i > 0) {
+            atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
+            atomic_store_explicit(&header->length, size, memory_order_relaxed);
+        }
+        if (size != 0) {
+            memcpy(header + 1, slices[i].data, size);
+        }
+        at += rbc_record_span(size);
+    }
+    /* Release: whoever sees this header without BUSY sees all that follow it, and the data. Pairs
+     * with load_length (ring.c), rbc_live_length, and the load in update_pending (room.c). */
+    atomic_store_explicit(&to->header->length, (uint32_t)slices[0].size, memory_order_release);
 }
 
 int rbc_memory_producer_output_batch(rbc_memory_producer *self, const rbcore_slice *slices,
                                      size_t count, uint32_t flags) {
-    int result;
+    batch written = {.count = 0};
+    size_t cleared = 0;
+    int error;
     do {
-        result = append_all(self, slices, count, flags);
-    } while (result == -EAGAIN && clear_the_way(self));
-    return result;
+        lock(self);
+        error = reserve_batch_locked(self, slices, count, &written);
+        unlock(self);
+    } while (error == -EAGAIN && cleared++ < dead_records_max(self) && clear_the_way(self));
+    if (error != 0 || written.count == 0) {
+        return error;
+    }
+    write_batch(self, &written, slices);
+    wake_if_next(self, written.position, flags);
+    return (int)written.count;
 }

@@ -47,9 +47,11 @@ bool rbc_room_is_possible(const rbc_mapping *mapping, bool overwrites) {
  * Moves pending_pos over the records that were completed, as the kernel does at the start of each
  * reserve, and returns it. It is out of place where the reader has passed it (skipping what a dead
  * producer left unfinished), or where somebody else set the positions: then from the oldest on.
- * *is_broken: it stands before something that no producer writes.
+ * *is_broken: it stands before something that no producer writes. The loop is bounded by the records
+ * of a full ring: each step is 8 bytes or more, and none goes past the producer_pos that was checked.
  */
-static uint64_t update_pending(const rbc_mapping *mapping, positions at, bool *is_broken) {
+static inline __attribute__((always_inline)) uint64_t
+update_pending(const rbc_mapping *mapping, positions at, bool *is_broken) {
     rbc_producer_page *page = rbc_producer_page_of(mapping);
     const uint64_t before = atomic_load_explicit(&page->pending_pos, memory_order_relaxed);
     bool is_in_place = before - at.oldest <= at.producer - at.oldest && before % 8 == 0;
@@ -73,7 +75,8 @@ static uint64_t update_pending(const rbc_mapping *mapping, positions at, bool *i
     return pending;
 }
 
-/* Gives up the oldest records, whole ones, until one that ends at `next` fits. */
+/* Gives up the oldest records, whole ones, until one that ends at `next` fits. Ends at pending_pos
+ * at the latest: each step is 8 bytes or more, and none goes past that. */
 static int overwrite_oldest(const rbc_mapping *mapping, uint64_t oldest, uint64_t pending,
                             uint64_t next) {
     uint64_t position = oldest;
@@ -89,28 +92,60 @@ static int overwrite_oldest(const rbc_mapping *mapping, uint64_t oldest, uint64_
     if (position != oldest) {
         atomic_store_explicit(&rbc_producer_page_of(mapping)->overwrite_pos, position,
                               memory_order_relaxed);
-        /* Whoever sees a byte of the new record sees that the old ones are gone. The kernel relies
-         * on its store-release of producer_pos, which does not hold back the data after it. */
+        /* Whoever sees a byte of the new record sees that the old ones are gone: pairs with the
+         * full fence in rbc_live_sound. The kernel relies on its store-release of producer_pos,
+         * which does not hold back the data after it. */
         rbc_store_fence();
     }
     return 0;
 }
 
-int rbc_room_make(const rbc_mapping *mapping, bool overwrites, uint64_t span) {
-    positions at = load_positions(mapping, overwrites);
+/* Inline, here and above: a record takes little more than this. */
+static inline __attribute__((always_inline)) int find(const rbc_mapping *mapping, bool overwrites,
+                                                      rbc_room *out) {
+    const positions at = load_positions(mapping, overwrites);
     if (!are_possible(at, mapping->data_size)) {
         return -EBADMSG;
     }
     bool is_broken;
-    uint64_t pending = update_pending(mapping, at, &is_broken);
-    uint64_t next = at.producer + span;
-    if (!overwrites) {
-        return next - at.oldest > mapping->data_size - 1 ? -EAGAIN : 0;
+    const uint64_t pending = update_pending(mapping, at, &is_broken);
+    const uint64_t used = at.producer - (overwrites ? pending : at.oldest);
+    const uint64_t most = mapping->data_size - RBC_HEADER_SIZE;
+    *out = (rbc_room){.oldest = at.oldest,
+                      .pending = pending,
+                      .producer = at.producer,
+                      .free = used < most ? most - used : 0,
+                      .why_no_more = overwrites && is_broken ? -EBADMSG : -EAGAIN};
+    return 0;
+}
+
+static inline int take(const rbc_mapping *mapping, bool overwrites, const rbc_room *room,
+                       uint64_t span) {
+    if (span > room->free) {
+        return room->why_no_more;
     }
-    if (next - pending > mapping->data_size - 1) {
-        return is_broken ? -EBADMSG : -EAGAIN;
+    return overwrites
+               ? overwrite_oldest(mapping, room->oldest, room->pending, room->producer + span)
+               : 0;
+}
+
+int rbc_room_make(const rbc_mapping *mapping, bool overwrites, uint64_t span, uint64_t *producer) {
+    rbc_room room;
+    int error = find(mapping, overwrites, &room);
+    if (error != 0) {
+        return error;
     }
-    return overwrite_oldest(mapping, at.oldest, pending, next);
+    *producer = room.producer;
+    return take(mapping, overwrites, &room, span);
+}
+
+int rbc_room_find(const rbc_mapping *mapping, bool overwrites, rbc_room *out) {
+    return find(mapping, overwrites, out);
+}
+
+int rbc_room_take(const rbc_mapping *mapping, bool overwrites, const rbc_room *room,
+                  uint64_t span) {
+    return take(mapping, overwrites, room, span);
 }
 
 bool rbc_room_blocker(const rbc_mapping *mapping, uint64_t *position, uint32_t *owner) {

@@ -26,13 +26,32 @@
 bool rbc_room_is_possible(const rbc_mapping *mapping, bool overwrites);
 
 /*
- * Finds room for a record of span bytes, its header included, at producer_pos; in an overwriting
- * ring takes it from the oldest records. To be called under the producers' lock. Returns 0,
+ * Finds room for a record of span bytes, its header included; in an overwriting ring takes it from
+ * the oldest records. To be called under the producers' lock. Sets *producer to where the record
+ * begins, a multiple of 8, and returns 0, or
  *   -EAGAIN   normal ring: it is full; overwriting: the record at pending_pos is in the way, and is
  *             being written;
  *   -EBADMSG  the positions are impossible, or the records of an overwriting ring.
  */
-int rbc_room_make(const rbc_mapping *mapping, bool overwrites, uint64_t span);
+int rbc_room_make(const rbc_mapping *mapping, bool overwrites, uint64_t span, uint64_t *producer);
+
+/*
+ * The same in two steps, for the one who writes as much as fits. The positions were loaded once and
+ * checked: these are the ones to go by, not what stands in the ring a moment later. (Whoever else
+ * has the ring can write there.)
+ */
+typedef struct rbc_room {
+    uint64_t producer; /* where the next record begins */
+    uint64_t free;     /* the most bytes that it may take */
+    uint64_t oldest, pending;
+    int why_no_more; /* -EAGAIN or -EBADMSG, as above */
+} rbc_room;
+
+/* Returns 0, or -EBADMSG: the positions are impossible. */
+int rbc_room_find(const rbc_mapping *mapping, bool overwrites, rbc_room *out);
+
+/* Takes span bytes, under the same hold of the lock. Returns 0, -EAGAIN or -EBADMSG. */
+int rbc_room_take(const rbc_mapping *mapping, bool overwrites, const rbc_room *room, uint64_t span);
 
 /*
  * The record that is in the way of an overwriting ring: its position, and who writes it. Without

@@ -92,6 +92,52 @@ START_TEST(while_holding_the_lock) {
 }
 END_TEST
 
+#define BATCH 20
+
+/* The last record's data cannot be read: all others have been copied then. */
+static int die_in_a_batch(void *argument) {
+    const victim *self = argument;
+    rbcore_producer *producer = producer_on(self->ring->memory_fd, self->ring->event_fd);
+    void *nothing = mmap(NULL, page_size(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    rbcore_slice slices[BATCH];
+    for (int i = 0; i < BATCH; i++) {
+        slices[i] = (rbcore_slice){i < BATCH - 1 ? "0123456789" : nothing, 10};
+    }
+    signal(SIGSEGV, SIG_DFL);
+    rbcore_producer_output_batch(producer, slices, BATCH, 0);
+    return 1;
+}
+
+static void batch_of_the_dead(uint32_t flags, uint32_t source_flags) {
+    fixture f = {0};
+    ok(rbcore_memory_ring_create(&f.memory_fd, &f.event_fd, page_size(), flags));
+    f.reader = reader_on(&f, 0, source_flags);
+    f.producer = producer_on(f.memory_fd, f.event_fd);
+    victim v = {.ring = &f};
+    rbcore_record record;
+    uint64_t value = 0;
+    for (uint64_t i = 1; i <= 20; i++) { /* more than a lap */
+        produce(&f, value);
+        ck_assert_int_eq(in_child(die_in_a_batch, &v), 256 + SIGSEGV);
+        produce(&f, value + 1);
+        for (int j = 0; j < 2; j++) {
+            ck_assert_int_eq(rbcore_reader_next(f.reader, &record, 1, WATCHDOG_NS), 1);
+            ck_assert_uint_eq(value_of(&record), value++);
+            ok(rbcore_reader_commit(f.reader, NULL, 0));
+        }
+        ck_assert_uint_eq(ring_stats(&f).abandoned, i);
+        ck_assert_uint_eq(ring_stats(&f).passed_bytes, i * BATCH * record_space(10));
+    }
+    fixture_close(&f);
+}
+
+/* "Of a producer that dies meanwhile all are abandoned, as one." */
+START_TEST(in_the_middle_of_a_batch) {
+    batch_of_the_dead(0, 0);
+    batch_of_the_dead(RBCORE_MEMORY_RING_OVERWRITE, RBCORE_SOURCE_OVERWRITE);
+}
+END_TEST
+
 /* Nobody is left who would wake the reader. */
 START_TEST(while_the_reader_waits) {
     fixture f = fixture_open(page_size(), 0);
@@ -339,9 +385,9 @@ int main(void) {
     if (thread_sanitizer()) {
         skip("ThreadSanitizer does not follow fork()");
     }
-    const TTest *const tests[] = {between_reserve_and_submit, while_holding_the_lock,
-                                  while_the_reader_waits,     with_a_child_that_lives,
-                                  slots_of_the_dead,          before_a_reader_came,
-                                  at_random_moments,          NULL};
+    const TTest *const tests[] = {
+        between_reserve_and_submit, in_the_middle_of_a_batch, while_holding_the_lock,
+        while_the_reader_waits,     with_a_child_that_lives,  slots_of_the_dead,
+        before_a_reader_came,       at_random_moments,        NULL};
     return run_tests("deaths", tests);
 }

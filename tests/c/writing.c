@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/mman.h>
 
 /* ---- Batches ------------------------------------------------------------------------------- */
 
@@ -110,6 +111,59 @@ START_TEST(a_batch_wakes_once_or_not_at_all) {
     ck_assert(woken(&f));
     image_unmap(&raw);
     fixture_drop(&f);
+}
+END_TEST
+
+/* A page that stops the batch which copies from it, until it may be read. */
+static struct stopped {
+    uint8_t *page;
+    fixture *f;
+    rbcore_reader *tap;
+    int looks;
+} stopped;
+
+static void in_the_middle(int signal) {
+    (void)signal;
+    rbcore_record records[BATCH];
+    if (stopped.looks++ == 0) {
+        /* Not one of those that are there already. */
+        ck_assert_int_eq(rbcore_reader_look(stopped.f->reader, records, BATCH), 0);
+        ck_assert_int_eq(rbcore_reader_look(stopped.tap, records, BATCH), 0);
+        rbcore_producer *other = producer_on(stopped.f->memory_fd, stopped.f->event_fd);
+        ok(rbcore_producer_output(other, "behind", 6, 0));
+        ck_assert_int_eq(rbcore_reader_look(stopped.f->reader, records, BATCH), 0);
+        rbcore_producer_free(other);
+    }
+    ok(mprotect(stopped.page, page_size(), PROT_READ));
+}
+
+/* "While the records are copied the reader stops before the first, and other producers go on behind
+ * the last." */
+START_TEST(while_a_batch_is_copied) {
+    fixture f = fixture_open(page_size(), 0);
+    rbcore_record records[BATCH];
+    batch some;
+    fill_batch(&some, 0);
+    uint8_t *page =
+        mmap(NULL, page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(page, MAP_FAILED);
+    memcpy(page, some.values[BATCH - 1], sizeof(some.values[0]));
+    some.slices[BATCH - 1].data = page;
+    ok(mprotect(page, page_size(), PROT_NONE));
+    stopped = (struct stopped){.page = page, .f = &f, .tap = reader_on(&f, 0, RBCORE_SOURCE_TAP)};
+    const struct sigaction action = {.sa_handler = in_the_middle};
+    struct sigaction before;
+    ok(sigaction(SIGSEGV, &action, &before));
+    ck_assert_int_eq(rbcore_producer_output_batch(f.producer, some.slices, BATCH, 0), BATCH);
+    ok(sigaction(SIGSEGV, &before, NULL));
+    ck_assert_int_eq(stopped.looks, 1);
+    ck_assert_int_eq(rbcore_reader_read(f.reader, records, BATCH), BATCH);
+    assert_batch(records, 0, BATCH);
+    ck_assert_int_eq(rbcore_reader_read(f.reader, records, BATCH), 1);
+    ck_assert_mem_eq(records[0].data, "behind", 6);
+    rbcore_reader_free(stopped.tap);
+    munmap(page, page_size());
+    fixture_close(&f);
 }
 END_TEST
 
@@ -350,6 +404,7 @@ int main(void) {
     const TTest *const tests[] = {batches_over_many_laps,
                                   the_layout_of_a_batch,
                                   a_batch_wakes_once_or_not_at_all,
+                                  while_a_batch_is_copied,
                                   batches_with_something_wrong,
                                   batches_into_an_overwriting_ring,
                                   batches_of_several_threads,

@@ -796,9 +796,11 @@ typedef struct rbcore_slice {
 /*
  * Writes count records in a row, slices[0] first: none of another thread's comes between them, and
  * the reader gets all at once and is woken at most once. That costs less than as many outputs.
- * Other producers wait while the records are copied. Returns how many were written, from the first
- * on: fewer than count (at most INT_MAX) if the next one did not fit or is at fault; writing the
- * rest tells which. None of the others is lost or counted as lost: they are still the caller's.
+ * While the records are copied the reader stops before the first, and other producers go on behind
+ * the last; of a producer that dies meanwhile all are abandoned, as one. Returns how many were
+ * written, from the first on: fewer than count (at most INT_MAX) if the next one did not fit or is
+ * at fault; writing the rest tells which. None of the others is lost or counted as lost: they are
+ * still the caller's.
  *   -EAGAIN   none was written: the ring is full;
  *   -EMSGSIZE, -EBADMSG  none was written: as rbcore_producer_reserve, for the first;
  *   -EINVAL   a flag is unknown; or none was written: slices[0].data is NULL and its size is not 0.
@@ -994,12 +996,14 @@ typedef enum rbc_live_stop {
 typedef struct rbc_live_end {
     uint64_t position;
     uint64_t producer_pos; /* as it was then */
+    uint64_t walked_from;  /* from here on by the records' headers; see below */
     rbc_live_stop why;
 } rbc_live_end;
 
 /*
  * Where the complete records end, `from` being the start of one (or of the one to come). Never more
- * than the ring's size after it. It holds only if nothing from `from` on was overwritten meanwhile.
+ * than the ring's size after it. It holds only if nothing from walked_from on was overwritten
+ * meanwhile: headers that were lead anywhere.
  */
 rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from);
 
@@ -1588,13 +1592,32 @@ int rbc_memory_producer_output_batch(rbc_memory_producer *self, const rbcore_sli
 bool rbc_room_is_possible(const rbc_mapping *mapping, bool overwrites);
 
 /*
- * Finds room for a record of span bytes, its header included, at producer_pos; in an overwriting
- * ring takes it from the oldest records. To be called under the producers' lock. Returns 0,
+ * Finds room for a record of span bytes, its header included; in an overwriting ring takes it from
+ * the oldest records. To be called under the producers' lock. Sets *producer to where the record
+ * begins, a multiple of 8, and returns 0, or
  *   -EAGAIN   normal ring: it is full; overwriting: the record at pending_pos is in the way, and is
  *             being written;
  *   -EBADMSG  the positions are impossible, or the records of an overwriting ring.
  */
-int rbc_room_make(const rbc_mapping *mapping, bool overwrites, uint64_t span);
+int rbc_room_make(const rbc_mapping *mapping, bool overwrites, uint64_t span, uint64_t *producer);
+
+/*
+ * The same in two steps, for the one who writes as much as fits. The positions were loaded once and
+ * checked: these are the ones to go by, not what stands in the ring a moment later. (Whoever else
+ * has the ring can write there.)
+ */
+typedef struct rbc_room {
+    uint64_t producer; /* where the next record begins */
+    uint64_t free;     /* the most bytes that it may take */
+    uint64_t oldest, pending;
+    int why_no_more; /* -EAGAIN or -EBADMSG, as above */
+} rbc_room;
+
+/* Returns 0, or -EBADMSG: the positions are impossible. */
+int rbc_room_find(const rbc_mapping *mapping, bool overwrites, rbc_room *out);
+
+/* Takes span bytes, under the same hold of the lock. Returns 0, -EAGAIN or -EBADMSG. */
+int rbc_room_take(const rbc_mapping *mapping, bool overwrites, const rbc_room *room, uint64_t span);
 
 /*
  * The record that is in the way of an overwriting ring: its position, and who writes it. Without
@@ -2257,26 +2280,45 @@ int rbcore_supports(uint32_t feature) {
 
 /* ==== capi/live.c ==== */
 /*
+ * What each kind of producer does, in which order
+ *
+ * Call P the producer_pos before a reserve, and E the end of what is reserved. Each producer, under
+ * its lock:
+ *   1. loads consumer_pos (acquire), which must leave room        (normal ring)
+ *      or stores overwrite_pos, past all that is given up for it  (overwrite mode)
+ *   2. writes the 8 bytes of the header at P, BUSY
+ *   3. stores producer_pos = E, with release
+ * and writes anything else only after that, up to E. Nobody writes beyond E. So of what stands
+ * beyond producer_pos only the 8 bytes at P can be other than the ring's last lap left them.
+ *   - The kernel, reserve and bpf_ringbuf_output(): so. 3 does not hold back what is written after.
+ *   - Memory ring, reserve and output: so, too. In overwrite mode a store fence follows 1.
+ *   - Memory ring, output_batch: so, too, all its records being one for as long as they are
+ *     written; and a store fence follows 3.
+ *   - A producer that dies leaves what it wrote. Before 3 that is a header at P, which the next one
+ *     overwrites; after it a BUSY record up to E, a batch as one. Nothing takes a step back: what a
+ *     reader skips, or rbc_room_discard_blocker discards, keeps its length, and a finished record
+ *     changes its header's flags alone (a batch its length as well, when it is complete).
+ *   - Who writes otherwise is hostile. Copies are bounded by the ring's size whatever the positions
+ *     and headers say; nothing is promised of what is in them.
+ *   - User rings are not copied: the kernel alone reads them, up to producer_pos.
+ *
  * Why a copy is sound
  *
- * Call p a position that was copied, and q = p + size the one that shares its place. Producers
- * write at q only after a reserve of a record that covers it, which, under their lock,
- *   1. stores overwrite_pos, which is then after p            (overwrite mode)
- *      or loads consumer_pos and finds it after p             (normal ring)
- *   2. stores the header, then with release producer_pos, which is then after q.
- * The record's data is written after that. Here the copy is loaded, then comes a full fence, then
- * the positions are loaded. Let the copy have seen anything that was written at q.
+ * Call p a position that was copied, and q = p + size the one that shares its place. Here the copy
+ * is loaded, then comes a full fence, then the positions are loaded. Let the copy have seen anything
+ * that was written at q: then q < E of some reserve, of which 1 found or made the oldest position
+ * after p.
  *
  * Overwrite mode, x86: stores become visible in order, so the store of overwrite_pos is visible as
  * well, and loads are done in order: overwrite_pos is found to be after p.
  *
  * Normal ring: either of two is enough.
- *   - consumer_pos. Its store was seen by the producer before he wrote (load-acquire, then the
- *     store), and what he wrote was seen by us: it is found to be after p. So with consumer_pos
+ *   - consumer_pos. Its store was seen by the producer before it wrote (load-acquire, then the
+ *     store), and what it wrote was seen by us: it is found to be after p. So with consumer_pos
  *     not after p nothing was overwritten; on any processor.
- *   - producer_pos. On x86 it was stored before the data, so for data it is found to be after q.
- *     Only the 8 bytes of the header come before it. So with producer_pos + 8 not after q nothing
- *     was overwritten, also where the consumer is already further.
+ *   - producer_pos. On x86 it was stored before all that is written after 3, so for that it is found
+ *     to be after q. Only the 8 bytes of 2 come before it. So with producer_pos + 8 not after q
+ *     nothing was overwritten, also where the consumer is already further.
  *
  * Processors that reorder stores (arm64): neither overwrite_pos nor producer_pos holds back what
  * its producer stores later, header and data. But the lock does: when anything of the next
@@ -2284,8 +2326,8 @@ int rbcore_supports(uint32_t feature) {
  * producer_pos that we find, and nothing is written further than the span of its record: with
  * producer_pos + span not after q nothing was overwritten. The span is not known; a quarter of the
  * ring stands for it (GUARD_PART). Records in a ring that is looked at so, larger than that, can
- * be torn on such a processor; documentation says so. Producers of memory rings in overwrite mode
- * have a fence after the store of overwrite_pos: no guard is needed for them.
+ * be torn on such a processor; documentation says so. The fences of memory rings' producers make up
+ * for it: in overwrite mode no guard is needed for them, and a batch may be as large as the ring.
  *
  * Completeness: the header without BUSY is loaded (acquire) before the copy begins, or pending_pos
  * is, which the kernel stores after it saw such headers: the data that belongs to it is visible.
@@ -2356,7 +2398,8 @@ UNSEEN uint32_t rbc_live_length(const rbc_live *self, uint64_t position) {
  * Up to pending_pos all records are complete: the kernel moves it, under its lock, over headers
  * that it saw without BUSY. But it does so only when the next record is reserved, and older
  * kernels leave it 0. So what follows it, or all, is looked at record by record. pending_pos is
- * loaded first: it never passes the producer_pos that is loaded later.
+ * loaded first: it never passes the producer_pos that is loaded later. The walk is bounded by that:
+ * each step is 8 bytes or more.
  */
 rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from) {
     uint64_t pending = load(self->pending_pos), producer = load(self->producer_pos);
@@ -2364,11 +2407,13 @@ rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from) {
     /* An atomic load from an odd place is a fault on arm64. */
     bool is_aligned = producer % 8 == 0 && from % 8 == 0;
     if (!is_aligned || producer - from > self->mapping->data_size) {
-        return (rbc_live_end){.position = from, .producer_pos = producer, .why = RBC_LIVE_BAD};
+        return (rbc_live_end){
+            .position = from, .producer_pos = producer, .walked_from = from, .why = RBC_LIVE_BAD};
     }
     if (pending % 8 == 0 && pending - from <= producer - from) {
         at = pending;
     }
+    const uint64_t walked_from = at;
     rbc_live_stop why = RBC_LIVE_ALL;
     while (at != producer && why == RBC_LIVE_ALL) {
         uint32_t length = rbc_live_length(self, at);
@@ -2381,7 +2426,8 @@ rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from) {
             at += span;
         }
     }
-    return (rbc_live_end){.position = at, .producer_pos = producer, .why = why};
+    return (rbc_live_end){
+        .position = at, .producer_pos = producer, .walked_from = walked_from, .why = why};
 }
 
 /* Whether a place is further from being written than any producer can be, seen from `producer`. */
@@ -2400,7 +2446,7 @@ static uint64_t sound_in_normal(const rbc_live *self, uint64_t from) {
 /*
  * The first record past the guard, found by walking over those before, which may be torn already.
  * The kernel's headers say in which page they are: one that was torn does not agree with the first,
- * or the first with the second. Then it is producer_pos.
+ * or the first with the second. Then it is producer_pos, which bounds the walk.
  */
 static uint64_t walk_past_guard(const rbc_live *self, uint64_t at, uint64_t from,
                                 uint64_t producer) {
@@ -2818,7 +2864,6 @@ void rbc_mapping_close(rbc_mapping *self) {
 #undef reserve
 
 /* ==== capi/memory_producer.c ==== */
-#define append append_in_memory_producer
 #define map_ring map_ring_in_memory_producer
 #define open_ring open_ring_in_memory_producer
 #define reserve reserve_in_memory_producer
@@ -3003,22 +3048,32 @@ static rbc_header *header_at(const rbc_memory_producer *self, uint64_t position)
     return rbc_header_at(&self->mapping, position);
 }
 
+/*
+ * Under the lock, with room made: a record of span bytes at `producer` is there, and BUSY. What
+ * copies may believe of the memory meanwhile is in live.c: nothing but this header is written before
+ * producer_pos is past it.
+ */
+static inline rbc_header *begin(rbc_memory_producer *self, uint64_t producer, uint64_t span,
+                                uint32_t length) {
+    rbc_header *header = header_at(self, producer);
+    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
+    atomic_store_explicit(&header->length, length | RBC_BUSY, memory_order_relaxed);
+    /* Release: whoever sees the position sees the BUSY header. Pairs with load_producer_pos (ring.c)
+     * and rbc_live_find_end. If we die before, the next owner of the lock writes its own header
+     * here. */
+    atomic_store_explicit(&self->page->producer_pos, producer + span, memory_order_release);
+    return header;
+}
+
 /* What the kernel does under its spin lock in __bpf_ringbuf_reserve(). */
 static int reserve_locked(rbc_memory_producer *self, rbc_header **out, uint32_t size) {
     const uint64_t span = rbc_record_span(size);
-    int error = rbc_room_make(&self->mapping, self->overwrites, span);
-    if (error != 0) {
-        return error;
+    uint64_t producer;
+    int error = rbc_room_make(&self->mapping, self->overwrites, span, &producer);
+    if (error == 0) {
+        *out = begin(self, producer, span, size);
     }
-    uint64_t producer = atomic_load_explicit(&self->page->producer_pos, memory_order_relaxed);
-    rbc_header *header = header_at(self, producer);
-    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
-    atomic_store_explicit(&header->length, size | RBC_BUSY, memory_order_relaxed);
-    /* Release: whoever sees the position sees the BUSY header. If we die before, the next owner of
-     * the lock writes his own header here. */
-    atomic_store_explicit(&self->page->producer_pos, producer + span, memory_order_release);
-    *out = header;
-    return 0;
+    return error;
 }
 
 /*
@@ -3052,18 +3107,27 @@ static bool clear_the_way(rbc_memory_producer *self) {
     return discarded;
 }
 
+/*
+ * How many records of dead producers one call discards at most: as many as a ring can hold. Only a
+ * peer that writes new ones all the time leaves more, and is not waited for.
+ */
+static size_t dead_records_max(const rbc_memory_producer *self) {
+    return self->mapping.data_size / RBC_HEADER_SIZE;
+}
+
 /* Does not count what is refused. */
 static int reserve(rbc_memory_producer *self, void **data, size_t size) {
     if (size > self->mapping.data_size - 2 * RBC_HEADER_SIZE) {
         return -EMSGSIZE;
     }
     rbc_header *header = NULL;
+    size_t cleared = 0;
     int error;
     do {
         lock(self);
         error = reserve_locked(self, &header, (uint32_t)size);
         unlock(self);
-    } while (error == -EAGAIN && clear_the_way(self));
+    } while (error == -EAGAIN && cleared++ < dead_records_max(self) && clear_the_way(self));
     if (error == 0) {
         *data = header + 1;
     }
@@ -3123,15 +3187,14 @@ static rbc_header *reserved_header(const rbc_memory_producer *self, const void *
 
 /*
  * The end of the kernel's bpf_ringbuf_commit(): wakes the reader if it has given back all before
- * these span bytes, or as flags say. The full fence, for which the kernel has its xchg(), is between
- * the store that showed them and the load of consumer_pos: see advance_to (give_back.c) for the
- * other side.
+ * the record at `position`, or as flags say. The full fence, for which the kernel has its xchg(), is
+ * between the store of that record's header and the load of consumer_pos: see look_again
+ * (give_back.c) for the other side.
  */
-static void wake_if_next(rbc_memory_producer *self, uint64_t position, uint64_t span,
-                         uint32_t flags) {
+static void wake_if_next(rbc_memory_producer *self, uint64_t position, uint32_t flags) {
     rbc_full_fence();
     uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_relaxed);
-    bool is_next = ((consumer - position) & (self->mapping.data_size - 1)) < span;
+    bool is_next = ((consumer ^ position) & (self->mapping.data_size - 1)) == 0;
     if (flags & RBCORE_FORCE_WAKEUP || (is_next && !(flags & RBCORE_NO_WAKEUP))) {
         wake_reader(self);
     }
@@ -3152,71 +3215,116 @@ int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t f
         return -EINVAL;
     }
     uint64_t offset = (uint64_t)((unsigned char *)header - self->mapping.data);
-    wake_if_next(self, offset, RBC_HEADER_SIZE, flags);
+    wake_if_next(self, offset, flags);
     return 0;
 }
 
-/* Writes a record at *end, where the reader does not look yet, and moves *end. */
-static int append(rbc_memory_producer *self, uint64_t producer, uint64_t *end,
-                  const rbcore_slice *slice) {
+/* ---- Batches ---- */
+
+/*
+ * A batch is one record that is reserved, divided, and then submitted as all that it was divided
+ * into. Its first header stands for the whole as long as it is BUSY: readers and copies stop there,
+ * positions are past it like past any other record, and if we die it is skipped, or discarded, as
+ * one. The other headers and the data are written without the lock. The last store takes BUSY off
+ * the first header, with the length of the first record: then all of them are there, at once.
+ */
+typedef struct batch {
+    rbc_header *header; /* the first */
+    uint64_t position;  /* its own */
+    size_t count;
+} batch;
+
+static int check_slice(const rbc_memory_producer *self, const rbcore_slice *slice) {
     if (slice->size > self->mapping.data_size - 2 * RBC_HEADER_SIZE) {
         return -EMSGSIZE;
     }
-    if (slice->data == NULL && slice->size != 0) {
-        return -EINVAL;
+    return slice->data == NULL && slice->size != 0 ? -EINVAL : 0;
+}
+
+/* How many bytes the records take that there is room for, and in *fit how many those are. */
+static uint64_t measure(const rbc_memory_producer *self, const rbcore_slice *slices, size_t count,
+                        const rbc_room *room, size_t *fit, int *error) {
+    uint64_t sum = 0;
+    for (*fit = 0; *fit < count; ++*fit) {
+        *error = check_slice(self, &slices[*fit]);
+        if (*error != 0) {
+            break;
+        }
+        uint64_t span = rbc_record_span((uint32_t)slices[*fit].size);
+        if (span > room->free - sum) {
+            *error = room->why_no_more;
+            break;
+        }
+        sum += span;
     }
-    uint64_t span = rbc_record_span((uint32_t)slice->size);
-    int error = rbc_room_make(&self->mapping, self->overwrites, *end + span - producer);
+    return sum;
+}
+
+/* Returns 0 if at least one fits, or count is 0. */
+static int reserve_batch_locked(rbc_memory_producer *self, const rbcore_slice *slices, size_t count,
+                                batch *out) {
+    rbc_room room;
+    int error = rbc_room_find(&self->mapping, self->overwrites, &room);
     if (error != 0) {
         return error;
     }
-    rbc_header *header = header_at(self, *end);
-    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
-    atomic_store_explicit(&header->length, (uint32_t)slice->size, memory_order_relaxed);
-    if (slice->size != 0) {
-        memcpy(header + 1, slice->data, slice->size);
-    }
-    *end += span;
-    return 0;
-}
-
-/* No record is ever BUSY: all become visible at once, with the one store of producer_pos. */
-static int append_all(rbc_memory_producer *self, const rbcore_slice *slices, size_t count,
-                      uint32_t flags) {
-    int error = 0;
-    size_t done = 0;
-    lock(self);
-    uint64_t producer = atomic_load_explicit(&self->page->producer_pos, memory_order_relaxed);
-    uint64_t end = producer;
-    while (done < count && (error = append(self, producer, &end, &slices[done])) == 0) {
-        done++;
-    }
-    if (done > 0) {
-        /* Release: whoever sees the position sees the records. */
-        atomic_store_explicit(&self->page->producer_pos, end, memory_order_release);
-    }
-    unlock(self);
-    if (done == 0) {
+    uint64_t span = measure(self, slices, count, &room, &out->count, &error);
+    if (out->count == 0) {
         return error;
     }
-    wake_if_next(self, producer, end - producer, flags);
-    return (int)done;
+    error = rbc_room_take(&self->mapping, self->overwrites, &room, span);
+    if (error == 0) {
+        out->position = room.producer;
+        out->header = begin(self, room.producer, span, (uint32_t)(span - RBC_HEADER_SIZE));
+    }
+    return error;
+}
+
+static void write_batch(const rbc_memory_producer *self, const batch *to,
+                        const rbcore_slice *slices) {
+    /* Whoever sees what is written here sees producer_pos past it: pairs with the full fence in
+     * rbc_live_sound. The store-release of that position does not hold back what follows it. */
+    rbc_store_fence();
+    uint64_t at = to->position;
+    for (size_t i = 0; i < to->count; i++) {
+        rbc_header *header = header_at(self, at);
+        const uint32_t size = (uint32_t)slices[i].size;
+        if (i > 0) {
+            atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
+            atomic_store_explicit(&header->length, size, memory_order_relaxed);
+        }
+        if (size != 0) {
+            memcpy(header + 1, slices[i].data, size);
+        }
+        at += rbc_record_span(size);
+    }
+    /* Release: whoever sees this header without BUSY sees all that follow it, and the data. Pairs
+     * with load_length (ring.c), rbc_live_length, and the load in update_pending (room.c). */
+    atomic_store_explicit(&to->header->length, (uint32_t)slices[0].size, memory_order_release);
 }
 
 int rbc_memory_producer_output_batch(rbc_memory_producer *self, const rbcore_slice *slices,
                                      size_t count, uint32_t flags) {
-    int result;
+    batch written = {.count = 0};
+    size_t cleared = 0;
+    int error;
     do {
-        result = append_all(self, slices, count, flags);
-    } while (result == -EAGAIN && clear_the_way(self));
-    return result;
+        lock(self);
+        error = reserve_batch_locked(self, slices, count, &written);
+        unlock(self);
+    } while (error == -EAGAIN && cleared++ < dead_records_max(self) && clear_the_way(self));
+    if (error != 0 || written.count == 0) {
+        return error;
+    }
+    write_batch(self, &written, slices);
+    wake_if_next(self, written.position, flags);
+    return (int)written.count;
 }
 #undef CONTENDED
 #undef FIRST_DELAY_NS
 #undef LONGEST_DELAY_NS
 #undef SLEEP_NS
 #undef SPINS
-#undef append
 #undef map_ring
 #undef open_ring
 #undef reserve
@@ -6313,6 +6421,7 @@ bool rbc_shadow_pass(rbc_ring *ring, uint64_t span) {
 
 /* ==== capi/room.c ==== */
 #define load_positions load_positions_in_room
+#define take take_in_room
 /* How often positions that seem impossible are loaded anew while they move. */
 #define LOOKS 100
 
@@ -6353,9 +6462,11 @@ bool rbc_room_is_possible(const rbc_mapping *mapping, bool overwrites) {
  * Moves pending_pos over the records that were completed, as the kernel does at the start of each
  * reserve, and returns it. It is out of place where the reader has passed it (skipping what a dead
  * producer left unfinished), or where somebody else set the positions: then from the oldest on.
- * *is_broken: it stands before something that no producer writes.
+ * *is_broken: it stands before something that no producer writes. The loop is bounded by the records
+ * of a full ring: each step is 8 bytes or more, and none goes past the producer_pos that was checked.
  */
-static uint64_t update_pending(const rbc_mapping *mapping, positions at, bool *is_broken) {
+static inline __attribute__((always_inline)) uint64_t
+update_pending(const rbc_mapping *mapping, positions at, bool *is_broken) {
     rbc_producer_page *page = rbc_producer_page_of(mapping);
     const uint64_t before = atomic_load_explicit(&page->pending_pos, memory_order_relaxed);
     bool is_in_place = before - at.oldest <= at.producer - at.oldest && before % 8 == 0;
@@ -6379,7 +6490,8 @@ static uint64_t update_pending(const rbc_mapping *mapping, positions at, bool *i
     return pending;
 }
 
-/* Gives up the oldest records, whole ones, until one that ends at `next` fits. */
+/* Gives up the oldest records, whole ones, until one that ends at `next` fits. Ends at pending_pos
+ * at the latest: each step is 8 bytes or more, and none goes past that. */
 static int overwrite_oldest(const rbc_mapping *mapping, uint64_t oldest, uint64_t pending,
                             uint64_t next) {
     uint64_t position = oldest;
@@ -6395,28 +6507,60 @@ static int overwrite_oldest(const rbc_mapping *mapping, uint64_t oldest, uint64_
     if (position != oldest) {
         atomic_store_explicit(&rbc_producer_page_of(mapping)->overwrite_pos, position,
                               memory_order_relaxed);
-        /* Whoever sees a byte of the new record sees that the old ones are gone. The kernel relies
-         * on its store-release of producer_pos, which does not hold back the data after it. */
+        /* Whoever sees a byte of the new record sees that the old ones are gone: pairs with the
+         * full fence in rbc_live_sound. The kernel relies on its store-release of producer_pos,
+         * which does not hold back the data after it. */
         rbc_store_fence();
     }
     return 0;
 }
 
-int rbc_room_make(const rbc_mapping *mapping, bool overwrites, uint64_t span) {
-    positions at = load_positions(mapping, overwrites);
+/* Inline, here and above: a record takes little more than this. */
+static inline __attribute__((always_inline)) int find(const rbc_mapping *mapping, bool overwrites,
+                                                      rbc_room *out) {
+    const positions at = load_positions(mapping, overwrites);
     if (!are_possible(at, mapping->data_size)) {
         return -EBADMSG;
     }
     bool is_broken;
-    uint64_t pending = update_pending(mapping, at, &is_broken);
-    uint64_t next = at.producer + span;
-    if (!overwrites) {
-        return next - at.oldest > mapping->data_size - 1 ? -EAGAIN : 0;
+    const uint64_t pending = update_pending(mapping, at, &is_broken);
+    const uint64_t used = at.producer - (overwrites ? pending : at.oldest);
+    const uint64_t most = mapping->data_size - RBC_HEADER_SIZE;
+    *out = (rbc_room){.oldest = at.oldest,
+                      .pending = pending,
+                      .producer = at.producer,
+                      .free = used < most ? most - used : 0,
+                      .why_no_more = overwrites && is_broken ? -EBADMSG : -EAGAIN};
+    return 0;
+}
+
+static inline int take(const rbc_mapping *mapping, bool overwrites, const rbc_room *room,
+                       uint64_t span) {
+    if (span > room->free) {
+        return room->why_no_more;
     }
-    if (next - pending > mapping->data_size - 1) {
-        return is_broken ? -EBADMSG : -EAGAIN;
+    return overwrites
+               ? overwrite_oldest(mapping, room->oldest, room->pending, room->producer + span)
+               : 0;
+}
+
+int rbc_room_make(const rbc_mapping *mapping, bool overwrites, uint64_t span, uint64_t *producer) {
+    rbc_room room;
+    int error = find(mapping, overwrites, &room);
+    if (error != 0) {
+        return error;
     }
-    return overwrite_oldest(mapping, at.oldest, pending, next);
+    *producer = room.producer;
+    return take(mapping, overwrites, &room, span);
+}
+
+int rbc_room_find(const rbc_mapping *mapping, bool overwrites, rbc_room *out) {
+    return find(mapping, overwrites, out);
+}
+
+int rbc_room_take(const rbc_mapping *mapping, bool overwrites, const rbc_room *room,
+                  uint64_t span) {
+    return take(mapping, overwrites, room, span);
 }
 
 bool rbc_room_blocker(const rbc_mapping *mapping, uint64_t *position, uint32_t *owner) {
@@ -6444,6 +6588,7 @@ bool rbc_room_discard_blocker(const rbc_mapping *mapping, uint64_t position, uin
 }
 #undef LOOKS
 #undef load_positions
+#undef take
 
 /* ==== capi/sized.c ==== */
 static bool is_absurd(size_t size) {
@@ -6497,6 +6642,7 @@ int rbc_sized_init(void *out, size_t size, const void *defaults, size_t defaults
 
 /* ==== capi/snapshot.c ==== */
 #define defaults defaults_in_snapshot
+#define take take_in_snapshot
 #define KNOWN_FLAGS RBCORE_SNAPSHOT_CONSUME
 
 /* How often it is begun anew when all that was to be copied had been overwritten meanwhile. */
@@ -6807,6 +6953,7 @@ int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snapshot_info *
 #undef KNOWN_FLAGS
 #undef NO_POSITION
 #undef defaults
+#undef take
 
 /* ==== capi/snapshot_file.c ==== */
 /* Snapshots as files: see include/rbcore/snapshot-format.md. */
@@ -7616,7 +7763,6 @@ int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *record, rbc
 }
 
 /* ==== capi/user_ring.c ==== */
-#define append append_in_user_ring
 #define claim claim_in_user_ring
 #define map_ring map_ring_in_user_ring
 #define open_ring open_ring_in_user_ring
@@ -7897,7 +8043,6 @@ void rbc_user_ring_close(rbc_user_ring *self) {
 #undef SLEEP_NS
 #undef SPINS
 #undef TOKEN_BIT
-#undef append
 #undef claim
 #undef map_ring
 #undef open_ring

@@ -1118,9 +1118,11 @@ impl Default for rbcore_slice {
 unsafe extern "C" {
     /** Writes count records in a row, slices[0] first: none of another thread's comes between them, and
  the reader gets all at once and is woken at most once. That costs less than as many outputs.
- Other producers wait while the records are copied. Returns how many were written, from the first
- on: fewer than count (at most INT_MAX) if the next one did not fit or is at fault; writing the
- rest tells which. None of the others is lost or counted as lost: they are still the caller's.
+ While the records are copied the reader stops before the first, and other producers go on behind
+ the last; of a producer that dies meanwhile all are abandoned, as one. Returns how many were
+ written, from the first on: fewer than count (at most INT_MAX) if the next one did not fit or is
+ at fault; writing the rest tells which. None of the others is lost or counted as lost: they are
+ still the caller's.
    -EAGAIN   none was written: the ring is full;
    -EMSGSIZE, -EBADMSG  none was written: as rbcore_producer_reserve, for the first;
    -EINVAL   a flag is unknown; or none was written: slices[0].data is NULL and its size is not 0.*/
