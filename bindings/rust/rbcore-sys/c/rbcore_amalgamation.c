@@ -6715,10 +6715,17 @@ static int make_room(rbcore_snapshot *self, size_t capacity) {
  */
 static int copy_content(rbcore_snapshot *self, const rbc_live *live, uint64_t oldest) {
     const rbc_live_end end = rbc_live_find_end(live, oldest);
+    /* Only where that is so were those the headers of records, and is this where one ends. */
+    if (rbc_live_sound(live, end.walked_from) != end.walked_from) {
+        return -EAGAIN;
+    }
     uint64_t first = oldest, at = oldest;
     while (at != end.position) {
         size_t piece = end.position - at < RBC_LIVE_PIECE ? end.position - at : RBC_LIVE_PIECE;
         uint64_t sound = rbc_live_copy(live, self->buffer + (at - oldest), at, piece);
+        if (sound % 8 != 0) {
+            return -EBADMSG; /* no record begins there */
+        }
         first = sound != at ? sound : first;
         if (rbc_is_after(first, end.position)) {
             return -EAGAIN;
