@@ -83,6 +83,57 @@ static uint64_t read_values(following *self, uint64_t first) {
     return count;
 }
 
+/* ---- The guard of a tap ---- */
+
+#if defined(__x86_64__) && !defined(RBCORE_WEAK_ORDER)
+#define GUARD(size) HEADER_SIZE
+#else
+#define GUARD(size) ((size) / 4)
+#endif
+
+/* A tap that began at 0, when its consumer has given back `count` records, and more do not come. */
+static rbcore_ring_stats tapped_after(uint64_t count) {
+    fixture f = fixture_open(page_size(), 0);
+    following tap = {.f = f};
+    tap.f.reader = reader_on(&f, 0, RBCORE_SOURCE_TAP);
+    rbcore_record records[ROOM];
+    for (uint64_t i = 0; i < count; i++) {
+        produce(&f, i);
+        if (rbcore_reader_read(f.reader, records, ROOM) > 0) {
+            ok(rbcore_reader_commit(f.reader, NULL, RBCORE_COMMIT_NOW));
+        }
+    }
+    /* The next producer begins: it has written its header, and producer_pos not yet. */
+    image raw = image_map(f.memory_fd);
+    image_store_header(&raw, image_load(raw.producer_pos), BUSY | 8);
+    while (read_more(&tap, ROOM) > 0) {
+        for (int i = 0; i < tap.count; i++) {
+            ck_assert_uint_eq(value_of(&tap.records[i]), tap.records[i].position / 16);
+        }
+        give_back(&tap);
+    }
+    ck_assert_int_eq(tap.count, 0);
+    rbcore_ring_stats stats = balanced(&tap);
+    ck_assert_uint_eq(stats.read_pos, count * 16);
+    image_unmap(&raw);
+    rbcore_reader_free(tap.f.reader);
+    fixture_close(&f);
+    return stats;
+}
+
+/*
+ * What a producer may be writing already is not taken for sound: the header at producer_pos, and on
+ * processors that reorder stores "the oldest quarter of a full ring".
+ */
+START_TEST(a_tap_keeps_clear_of_what_is_being_written) {
+    const uint64_t size = page_size();
+    for (uint64_t position = size / 2; position <= size; position += 16) {
+        bool is_lost = position + GUARD(size) > size;
+        ck_assert_uint_eq(tapped_after(position / 16).lost_bytes, is_lost ? position : 0);
+    }
+}
+END_TEST
+
 static int add_result(const fixture *ring, uint32_t flags) {
     rbcore_reader *reader = NULL;
     ok(rbcore_reader_open(&reader, NULL));
@@ -493,6 +544,7 @@ int main(void) {
                                   beside_normal_rings,
                                   each_record_wakes_an_idle_reader,
                                   hostile_rings,
+                                  a_tap_keeps_clear_of_what_is_being_written,
                                   NULL};
     return run_tests("a ring that overwrites, read", tests);
 }

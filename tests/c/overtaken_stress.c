@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Readers that producers do not wait for, at full speed: a ring in overwrite mode with a reader, a
- * tap and snapshots, and a normal ring with a tap beside its consumer. Each word of each record is
+ * Copies at full speed, beside producers that make all of their calls: a ring in overwrite mode with a
+ * reader, a tap and snapshots; a normal ring with a tap beside its consumer, and one whose records
+ * are given back while it is copied. Each word of each record is
  * checked, each producer's numbers ascend, and the bytes balance. tests/kernel/overwrite_stress.c
  * is the same of the kernel's rings.
  */
@@ -38,32 +39,77 @@ typedef struct producing {
     uint64_t bytes;
 } producing;
 
-/* Returns whether there was room. */
-static bool write_one(producing *self, uint64_t sequence) {
-    uint64_t first = self->id << 56 | sequence, count = words_in(first);
+static void fill(uint64_t *words, uint64_t first) {
+    for (uint64_t i = 0; i < words_in(first); i++) {
+        words[i] = word_of(first, i);
+    }
+}
+
+/* Each of these returns how many records it wrote: 0 if there was no room. */
+static uint64_t write_reserved(const producing *self, uint64_t sequence) {
+    uint64_t first = self->id << 56 | sequence;
     void *data;
-    int error = rbcore_producer_reserve(self->producer, &data, count * 8);
+    int error = rbcore_producer_reserve(self->producer, &data, words_in(first) * 8);
     if (error == -EAGAIN) {
-        return false;
+        return 0;
     }
     ok(error);
-    for (uint64_t i = 0; i < count; i++) {
-        ((uint64_t *)data)[i] = word_of(first, i);
-    }
-    self->bytes += record_space(count * 8);
+    fill(data, first);
     ok(sequence % 13 == 0 ? rbcore_producer_discard(self->producer, data, 0)
                           : rbcore_producer_submit(self->producer, data, 0));
-    return true;
+    return 1;
+}
+
+static uint64_t write_output(const producing *self, uint64_t sequence) {
+    uint64_t first = self->id << 56 | sequence, words[WORDS_MAX];
+    fill(words, first);
+    int error = rbcore_producer_output(self->producer, words, words_in(first) * 8, 0);
+    if (error == -EAGAIN) {
+        return 0;
+    }
+    ok(error);
+    return 1;
+}
+
+#define BATCHED 40
+
+static uint64_t write_batch(const producing *self, uint64_t sequence) {
+    uint64_t words[BATCHED][WORDS_MAX], left = records_of_each() - sequence;
+    uint64_t wanted = 1 + words_in(sequence) * 7 % BATCHED, count = left < wanted ? left : wanted;
+    rbcore_slice slices[BATCHED];
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t first = self->id << 56 | (sequence + i);
+        fill(words[i], first);
+        slices[i] = (rbcore_slice){words[i], words_in(first) * 8};
+    }
+    int written = rbcore_producer_output_batch(self->producer, slices, count, 0);
+    if (written == -EAGAIN) {
+        return 0;
+    }
+    ck_assert_msg(written > 0, "output_batch: %d", written);
+    return (uint64_t)written;
+}
+
+/* All calls, in turns. */
+static uint64_t write_some(producing *self, uint64_t sequence) {
+    static uint64_t (*const calls[])(const producing *, uint64_t) = {write_reserved, write_output,
+                                                                     write_batch, write_batch};
+    uint64_t count = calls[words_in(sequence / 3) % 4](self, sequence);
+    for (uint64_t i = 0; i < count; i++) {
+        self->bytes += record_space(words_in(self->id << 56 | (sequence + i)) * 8);
+    }
+    return count;
 }
 
 static void *write_all(void *argument) {
     producing *self = argument;
     const uint64_t count = records_of_each();
-    for (uint64_t i = 0; i < count; i++) {
-        while (!write_one(self, i) && self->waits_for_room) {
-            sched_yield();
-        }
-        if (i % self->pause_each == 0) {
+    for (uint64_t i = 0, paused = 0; i < count;) {
+        uint64_t written = write_some(self, i);
+        /* Without room: waited for, or lost. */
+        i += written != 0 || self->waits_for_room ? written : 1;
+        if (written == 0 || i - paused >= self->pause_each) {
+            paused = i;
             sched_yield();
         }
     }
@@ -279,6 +325,71 @@ START_TEST(tap_beside_a_consumer) {
 }
 END_TEST
 
+/* Gives back, in a thread of its own, what the reader has read. */
+typedef struct giving_back {
+    pthread_t thread;
+    rbcore_reader *reader;
+    rbcore_record records[BATCH];
+    _Atomic int count; /* 0: the reader may put more there; -1: nothing comes any more */
+} giving_back;
+
+static void *give_back(void *argument) {
+    giving_back *self = argument;
+    int count;
+    while ((count = self->count) >= 0) {
+        if (count > 0) {
+            ok(rbcore_reader_release(self->reader, self->records, (size_t)count));
+            self->count = 0;
+        }
+        sched_yield();
+    }
+    return NULL;
+}
+
+static void hand_over(giving_back *to, const rbcore_record *records, int count) {
+    while (to->count > 0) {
+        sched_yield();
+    }
+    memcpy(to->records, records, (size_t)count * sizeof(*records));
+    to->count = count;
+}
+
+/* What is copied is given back meanwhile, and overwritten. */
+START_TEST(snapshots_while_records_are_released) {
+    const size_t size = sizes[_i] < page_size() ? page_size() : sizes[_i];
+    fixture ring = open_ring(size, 0);
+    reading reader = {.f = ring};
+    reader.f.reader = reader_on(&ring, RBCORE_READER_RELEASE, 0);
+    giving_back worker = {.reader = reader.f.reader};
+    producing producers[PRODUCERS];
+    pthread_create(&worker.thread, NULL, give_back, &worker);
+    start(producers, &ring, size, true);
+    int count = 1;
+    bool all_written = false;
+    while (count != 0 || !all_written) {
+        all_written = producers[0].done && producers[1].done;
+        count = rbcore_reader_read(reader.f.reader, reader.records, BATCH);
+        ck_assert_msg(count >= 0 || count == -EAGAIN, "%d: %s", count,
+                      rbcore_reader_message(reader.f.reader));
+        account_for_all(&reader.read, reader.records, count);
+        if (count > 0) {
+            hand_over(&worker, reader.records, count);
+        }
+        take_snapshot(&reader);
+    }
+    uint64_t produced = join(producers);
+    while (worker.count > 0) {
+        sched_yield();
+    }
+    worker.count = -1;
+    pthread_join(worker.thread, NULL);
+    ck_assert_uint_eq(ring_stats(&reader.f).read_pos, produced);
+    ck_assert_uint_eq(ring_stats(&reader.f).lost_bytes, 0);
+    finish(&reader, "reader in release mode");
+    close_ring(&ring);
+}
+END_TEST
+
 static void add(Suite *suite, const TTest *test) {
     TCase *tcase = tcase_create(test->name);
     tcase_set_timeout(tcase, 0); /* as long as the records that were asked for take */
@@ -294,6 +405,7 @@ int main(void) {
     Suite *suite = suite_create("readers that are overtaken");
     add(suite, overtaken_while_copying);
     add(suite, tap_beside_a_consumer);
+    add(suite, snapshots_while_records_are_released);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
