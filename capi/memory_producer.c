@@ -51,10 +51,14 @@ static void leave_slot(rbc_memory_producer *self) {
 
 /* ---- Opening and closing ---- */
 
-static int map_ring(rbc_memory_producer *self, const rbcore_source *source) {
-    size_t data_size;
+/*
+ * What of the descriptors is shared with others, and why it does no harm. The memory: nothing, we
+ * open it anew (its size is sealed, its offset is not used, locks are of the open file). The
+ * eventfd: all of it, see rbc_event_fd_signal.
+ */
+static int open_fds(rbc_memory_producer *self, const rbcore_source *source, size_t *data_size) {
     ino_t inode;
-    int error = rbc_memory_ring_check(source->fd, &data_size, &inode);
+    int error = rbc_memory_ring_check(source->fd, data_size, &inode);
     if (error != 0) {
         return error;
     }
@@ -66,16 +70,18 @@ static int map_ring(rbc_memory_producer *self, const rbcore_source *source) {
     if (self->event_fd < 0) {
         return self->event_fd;
     }
-    /* Our own: the caller's numbers may name other files by now. */
-    error = rbc_memory_ring_check(self->fd, &data_size, &inode);
+    /* These are the ones to be checked: the caller's numbers may name other files by now. */
+    error = rbc_memory_ring_check(self->fd, data_size, &inode);
+    return error != 0 ? error : rbc_event_fd_check(self->event_fd);
+}
+
+static int map_ring(rbc_memory_producer *self, const rbcore_source *source) {
+    size_t data_size;
+    int error = open_fds(self, source, &data_size);
     if (error == 0) {
-        error = rbc_event_fd_check(self->event_fd);
+        error = rbc_mapping_open_memory(&self->mapping, self->fd, data_size, rbc_page_size(),
+                                        RBC_PRODUCER_SIDE);
     }
-    if (error != 0) {
-        return error;
-    }
-    error = rbc_mapping_open_memory(&self->mapping, self->fd, data_size, rbc_page_size(),
-                                    RBC_PRODUCER_SIDE);
     return error != 0 ? error : rbc_memory_ring_check_layout(&self->mapping, &self->overwrites);
 }
 
@@ -98,21 +104,10 @@ int rbc_memory_producer_open(rbc_memory_producer *self, const rbcore_source *sou
     return error;
 }
 
-static void wake_reader(rbc_memory_producer *self) {
-    RBC_KEEP_ERRNO;
-    uint64_t count = 1;
-    if (write(self->event_fd, &count, sizeof(count)) < 0 && errno == EAGAIN) {
-        /* Somebody filled the counter to the brim. Nobody needs its value: empty it. */
-        ssize_t n = read(self->event_fd, &count, sizeof(count));
-        count = 1;
-        n = write(self->event_fd, &count, sizeof(count));
-        (void)n;
-    }
-}
-
 void rbc_memory_producer_leave(rbc_memory_producer *self) {
     leave_slot(self);
-    wake_reader(self); /* what is abandoned now may stand before records that wake nobody */
+    rbc_event_fd_signal(
+        self->event_fd); /* what is abandoned now may stand before records that wake nobody */
 }
 
 void rbc_memory_producer_close(rbc_memory_producer *self) {
@@ -250,7 +245,8 @@ static bool clear_the_way(rbc_memory_producer *self) {
     bool discarded = rbc_room_discard_blocker(&self->mapping, position, owner);
     unlock(self);
     if (discarded) {
-        wake_reader(self); /* it may have stopped there, and waits for that record's commit */
+        rbc_event_fd_signal(
+            self->event_fd); /* it may have stopped there, and waits for that record's commit */
     }
     return discarded;
 }
@@ -344,7 +340,7 @@ static void wake_if_next(rbc_memory_producer *self, uint64_t position, uint32_t 
     uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_relaxed);
     bool is_next = ((consumer ^ position) & (self->mapping.data_size - 1)) == 0;
     if (flags & RBCORE_FORCE_WAKEUP || (is_next && !(flags & RBCORE_NO_WAKEUP))) {
-        wake_reader(self);
+        rbc_event_fd_signal(self->event_fd);
     }
 }
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -115,8 +116,44 @@ int rbc_event_fd_check(int fd) {
     target[n > 0 ? n : 0] = '\0';
     /* Without /proc nothing can be said; what is wrong will be found out by the first wakeup. */
     bool is_eventfd = n < 0 || strcmp(target, "anon_inode:[eventfd]") == 0;
-    /* A blocking one could stop a producer whose peer filled the counter. */
+    /* A blocking one could stop a producer whose peer filled the counter. A peer can make it so
+     * later: see rbc_event_fd_signal. */
     return is_eventfd && (flags & O_NONBLOCK) ? 0 : -EBADFD;
+}
+
+static bool is_full(int fd) {
+    struct pollfd event = {.fd = fd, .events = POLLOUT};
+    return poll(&event, 1, 0) == 1 && !(event.revents & POLLOUT);
+}
+
+static void make_nonblocking(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags >= 0 && !(flags & O_NONBLOCK)) {
+        fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    }
+}
+
+/*
+ * The open file is everybody's who has the ring, its O_NONBLOCK and its counter included, and there
+ * is no write to an eventfd that does not block by itself (RWF_NOWAIT is refused). So both are looked
+ * at before each write: only a peer that clears the flag and fills the counter after that, within
+ * the time of a system call, blocks us; until somebody reads the counter, for a wait in write(2) ends
+ * then.
+ */
+void rbc_event_fd_signal(int fd) {
+    RBC_KEEP_ERRNO;
+    uint64_t count = 1;
+    bool was_full = is_full(fd);
+    make_nonblocking(fd);
+    if (!was_full && write(fd, &count, sizeof(count)) == (ssize_t)sizeof(count)) {
+        return;
+    }
+    /* Somebody filled the counter to the brim. Nobody needs its value: empty it. Not more than once:
+     * a peer that fills it again at once can as well take the wakeup away by reading it. */
+    ssize_t n = read(fd, &count, sizeof(count));
+    count = 1;
+    n = write(fd, &count, sizeof(count));
+    (void)n;
 }
 
 int rbc_duplicate(int fd) {

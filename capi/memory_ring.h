@@ -84,6 +84,9 @@ int rbc_memory_ring_check_layout(const rbc_mapping *mapping, bool *overwrites);
 /* Returns 0, -EBADF, or -EBADFD if fd is no non-blocking eventfd. */
 int rbc_event_fd_check(int fd);
 
+/* Wakes who waits for it. Whatever its peers did to it: see there. */
+void rbc_event_fd_signal(int fd);
+
 /* A duplicate of fd, close-on-exec, or a negative errno. */
 int rbc_duplicate(int fd);
 

@@ -90,9 +90,21 @@ RBCORE_API const char *rbcore_strerror(int error);
  * With RBCORE_MEMORY_RING_OVERWRITE it is like a map with BPF_F_RB_OVERWRITE (Linux 6.19):
  * producers never wait for a reader, and a full ring holds the newest records.
  *
- * Whoever holds the descriptors can write what he likes into the memory. A reader survives that
- * (impossible content is -EBADMSG, never a crash), but cannot keep data from changing under the
- * eyes of its user: copy records of producers that are not trusted before looking at them.
+ * Whoever holds the descriptors can write what it likes into the memory, and shares what belongs to
+ * an open file. Of a peer that is hostile this is what others have to expect:
+ *   - A reader survives impossible content (-EBADMSG, never a crash), but cannot keep data from
+ *     changing under the eyes of its user: copy records of producers that are not trusted before
+ *     looking at them.
+ *   - So does a producer. But it waits without end for a peer that holds, or says that it holds, the
+ *     lock that producers have in the memory.
+ *   - event_fd: A peer that reads its counter takes wakeups away; readers look every 100
+ *     milliseconds all the same. Each wakeup makes it non-blocking anew and empties a full counter:
+ *     only a peer that undoes both between that and the write, for which there is the time of a
+ *     system call, blocks a submit, until somebody reads the counter.
+ *   - memory_fd: Its size is sealed, so that no load from it is a SIGBUS. No flag, offset or lock of
+ *     memory_fd is looked at: each reader and producer opens it anew (a reader only where /proc is
+ *     mounted). A peer that takes the locks of the memory's file keeps new producers out (-EUSERS),
+ *     and new readers unguarded (RBCORE_RING_UNGUARDED).
  * Returns 0.
  *   -EINVAL  ring_size is zero, not a power of two, smaller than a page or larger than 1 GiB; a
  *            flag is unknown;
@@ -724,9 +736,10 @@ RBCORE_API void rbcore_producer_free(rbcore_producer *self);
 /*
  * Reserves a record of size bytes and sets *data to where its content goes (aligned to 8 bytes, in
  * the ring itself, not cleared). Until it is submitted or discarded, the reader stops before it.
- * Never blocks for the reader; producers wait for each other for the length of a reserve. If a
- * producer died in the middle of its own, that wait takes a millisecond (and has no end if it died
- * in another pid namespace while a child that it forked lives). Returns 0.
+ * Never blocks for the reader, nor do submit, discard and output (what a hostile peer can do about
+ * that is said at rbcore_memory_ring_create). Producers wait for each other for the length of a
+ * reserve. If a producer died in the middle of its own, that wait takes a millisecond (and has no
+ * end if it died in another pid namespace while a child that it forked lives). Returns 0.
  *   -EAGAIN   the ring is full: the record is lost, and counted as such in a memory ring. (In
  *             overwrite mode: the record whose turn it is to be overwritten is still being written,
  *             as in the kernel. One that a dead producer left so is discarded.)

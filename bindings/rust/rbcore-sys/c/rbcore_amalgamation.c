@@ -100,9 +100,21 @@ RBCORE_API const char *rbcore_strerror(int error);
  * With RBCORE_MEMORY_RING_OVERWRITE it is like a map with BPF_F_RB_OVERWRITE (Linux 6.19):
  * producers never wait for a reader, and a full ring holds the newest records.
  *
- * Whoever holds the descriptors can write what he likes into the memory. A reader survives that
- * (impossible content is -EBADMSG, never a crash), but cannot keep data from changing under the
- * eyes of its user: copy records of producers that are not trusted before looking at them.
+ * Whoever holds the descriptors can write what it likes into the memory, and shares what belongs to
+ * an open file. Of a peer that is hostile this is what others have to expect:
+ *   - A reader survives impossible content (-EBADMSG, never a crash), but cannot keep data from
+ *     changing under the eyes of its user: copy records of producers that are not trusted before
+ *     looking at them.
+ *   - So does a producer. But it waits without end for a peer that holds, or says that it holds, the
+ *     lock that producers have in the memory.
+ *   - event_fd: A peer that reads its counter takes wakeups away; readers look every 100
+ *     milliseconds all the same. Each wakeup makes it non-blocking anew and empties a full counter:
+ *     only a peer that undoes both between that and the write, for which there is the time of a
+ *     system call, blocks a submit, until somebody reads the counter.
+ *   - memory_fd: Its size is sealed, so that no load from it is a SIGBUS. No flag, offset or lock of
+ *     memory_fd is looked at: each reader and producer opens it anew (a reader only where /proc is
+ *     mounted). A peer that takes the locks of the memory's file keeps new producers out (-EUSERS),
+ *     and new readers unguarded (RBCORE_RING_UNGUARDED).
  * Returns 0.
  *   -EINVAL  ring_size is zero, not a power of two, smaller than a page or larger than 1 GiB; a
  *            flag is unknown;
@@ -734,9 +746,10 @@ RBCORE_API void rbcore_producer_free(rbcore_producer *self);
 /*
  * Reserves a record of size bytes and sets *data to where its content goes (aligned to 8 bytes, in
  * the ring itself, not cleared). Until it is submitted or discarded, the reader stops before it.
- * Never blocks for the reader; producers wait for each other for the length of a reserve. If a
- * producer died in the middle of its own, that wait takes a millisecond (and has no end if it died
- * in another pid namespace while a child that it forked lives). Returns 0.
+ * Never blocks for the reader, nor do submit, discard and output (what a hostile peer can do about
+ * that is said at rbcore_memory_ring_create). Producers wait for each other for the length of a
+ * reserve. If a producer died in the middle of its own, that wait takes a millisecond (and has no
+ * end if it died in another pid namespace while a child that it forked lives). Returns 0.
  *   -EAGAIN   the ring is full: the record is lost, and counted as such in a memory ring. (In
  *             overwrite mode: the record whose turn it is to be overwritten is still being written,
  *             as in the kernel. One that a dead producer left so is discarded.)
@@ -1513,6 +1526,9 @@ int rbc_memory_ring_check_layout(const rbc_mapping *mapping, bool *overwrites);
 
 /* Returns 0, -EBADF, or -EBADFD if fd is no non-blocking eventfd. */
 int rbc_event_fd_check(int fd);
+
+/* Wakes who waits for it. Whatever its peers did to it: see there. */
+void rbc_event_fd_signal(int fd);
 
 /* A duplicate of fd, close-on-exec, or a negative errno. */
 int rbc_duplicate(int fd);
@@ -2903,10 +2919,14 @@ static void leave_slot(rbc_memory_producer *self) {
 
 /* ---- Opening and closing ---- */
 
-static int map_ring(rbc_memory_producer *self, const rbcore_source *source) {
-    size_t data_size;
+/*
+ * What of the descriptors is shared with others, and why it does no harm. The memory: nothing, we
+ * open it anew (its size is sealed, its offset is not used, locks are of the open file). The
+ * eventfd: all of it, see rbc_event_fd_signal.
+ */
+static int open_fds(rbc_memory_producer *self, const rbcore_source *source, size_t *data_size) {
     ino_t inode;
-    int error = rbc_memory_ring_check(source->fd, &data_size, &inode);
+    int error = rbc_memory_ring_check(source->fd, data_size, &inode);
     if (error != 0) {
         return error;
     }
@@ -2918,16 +2938,18 @@ static int map_ring(rbc_memory_producer *self, const rbcore_source *source) {
     if (self->event_fd < 0) {
         return self->event_fd;
     }
-    /* Our own: the caller's numbers may name other files by now. */
-    error = rbc_memory_ring_check(self->fd, &data_size, &inode);
+    /* These are the ones to be checked: the caller's numbers may name other files by now. */
+    error = rbc_memory_ring_check(self->fd, data_size, &inode);
+    return error != 0 ? error : rbc_event_fd_check(self->event_fd);
+}
+
+static int map_ring(rbc_memory_producer *self, const rbcore_source *source) {
+    size_t data_size;
+    int error = open_fds(self, source, &data_size);
     if (error == 0) {
-        error = rbc_event_fd_check(self->event_fd);
+        error = rbc_mapping_open_memory(&self->mapping, self->fd, data_size, rbc_page_size(),
+                                        RBC_PRODUCER_SIDE);
     }
-    if (error != 0) {
-        return error;
-    }
-    error = rbc_mapping_open_memory(&self->mapping, self->fd, data_size, rbc_page_size(),
-                                    RBC_PRODUCER_SIDE);
     return error != 0 ? error : rbc_memory_ring_check_layout(&self->mapping, &self->overwrites);
 }
 
@@ -2950,21 +2972,10 @@ int rbc_memory_producer_open(rbc_memory_producer *self, const rbcore_source *sou
     return error;
 }
 
-static void wake_reader(rbc_memory_producer *self) {
-    RBC_KEEP_ERRNO;
-    uint64_t count = 1;
-    if (write(self->event_fd, &count, sizeof(count)) < 0 && errno == EAGAIN) {
-        /* Somebody filled the counter to the brim. Nobody needs its value: empty it. */
-        ssize_t n = read(self->event_fd, &count, sizeof(count));
-        count = 1;
-        n = write(self->event_fd, &count, sizeof(count));
-        (void)n;
-    }
-}
-
 void rbc_memory_producer_leave(rbc_memory_producer *self) {
     leave_slot(self);
-    wake_reader(self); /* what is abandoned now may stand before records that wake nobody */
+    rbc_event_fd_signal(
+        self->event_fd); /* what is abandoned now may stand before records that wake nobody */
 }
 
 void rbc_memory_producer_close(rbc_memory_producer *self) {
@@ -3102,7 +3113,8 @@ static bool clear_the_way(rbc_memory_producer *self) {
     bool discarded = rbc_room_discard_blocker(&self->mapping, position, owner);
     unlock(self);
     if (discarded) {
-        wake_reader(self); /* it may have stopped there, and waits for that record's commit */
+        rbc_event_fd_signal(
+            self->event_fd); /* it may have stopped there, and waits for that record's commit */
     }
     return discarded;
 }
@@ -3196,7 +3208,7 @@ static void wake_if_next(rbc_memory_producer *self, uint64_t position, uint32_t 
     uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_relaxed);
     bool is_next = ((consumer ^ position) & (self->mapping.data_size - 1)) == 0;
     if (flags & RBCORE_FORCE_WAKEUP || (is_next && !(flags & RBCORE_NO_WAKEUP))) {
-        wake_reader(self);
+        rbc_event_fd_signal(self->event_fd);
     }
 }
 
@@ -3432,8 +3444,44 @@ int rbc_event_fd_check(int fd) {
     target[n > 0 ? n : 0] = '\0';
     /* Without /proc nothing can be said; what is wrong will be found out by the first wakeup. */
     bool is_eventfd = n < 0 || strcmp(target, "anon_inode:[eventfd]") == 0;
-    /* A blocking one could stop a producer whose peer filled the counter. */
+    /* A blocking one could stop a producer whose peer filled the counter. A peer can make it so
+     * later: see rbc_event_fd_signal. */
     return is_eventfd && (flags & O_NONBLOCK) ? 0 : -EBADFD;
+}
+
+static bool is_full(int fd) {
+    struct pollfd event = {.fd = fd, .events = POLLOUT};
+    return poll(&event, 1, 0) == 1 && !(event.revents & POLLOUT);
+}
+
+static void make_nonblocking(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags >= 0 && !(flags & O_NONBLOCK)) {
+        fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    }
+}
+
+/*
+ * The open file is everybody's who has the ring, its O_NONBLOCK and its counter included, and there
+ * is no write to an eventfd that does not block by itself (RWF_NOWAIT is refused). So both are looked
+ * at before each write: only a peer that clears the flag and fills the counter after that, within
+ * the time of a system call, blocks us; until somebody reads the counter, for a wait in write(2) ends
+ * then.
+ */
+void rbc_event_fd_signal(int fd) {
+    RBC_KEEP_ERRNO;
+    uint64_t count = 1;
+    bool was_full = is_full(fd);
+    make_nonblocking(fd);
+    if (!was_full && write(fd, &count, sizeof(count)) == (ssize_t)sizeof(count)) {
+        return;
+    }
+    /* Somebody filled the counter to the brim. Nobody needs its value: empty it. Not more than once:
+     * a peer that fills it again at once can as well take the wakeup away by reading it. */
+    ssize_t n = read(fd, &count, sizeof(count));
+    count = 1;
+    n = write(fd, &count, sizeof(count));
+    (void)n;
 }
 
 int rbc_duplicate(int fd) {
