@@ -2,10 +2,12 @@
 #include "mapping.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 size_t rbc_page_size(void) {
@@ -121,12 +123,29 @@ static int map_memory(rbc_mapping *out, int fd, size_t data_size, size_t page_si
     return error;
 }
 
+int rbc_set_file_size(int fd, uint64_t size) {
+    sigset_t excess, before, pending;
+    sigemptyset(&excess);
+    sigaddset(&excess, SIGXFSZ);
+    sigemptyset(&pending);
+    sigpending(&pending);
+    pthread_sigmask(SIG_BLOCK, &excess, &before);
+    int error = ftruncate(fd, (off_t)size) == 0 ? 0 : -errno;
+    if (error == -EFBIG && !sigismember(&pending, SIGXFSZ)) {
+        /* It was sent to this thread, and there is one at most. One that waited before stays. */
+        const struct timespec at_once = {0, 0};
+        sigtimedwait(&excess, NULL, &at_once);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
+
 static int place_twice(const rbc_mapping *self, int fd) {
     const int writable = PROT_READ | PROT_WRITE;
-    if (ftruncate(fd, (off_t)self->data_size) != 0) {
-        return -errno;
+    int error = rbc_set_file_size(fd, self->data_size);
+    if (error == 0) {
+        error = place(self->data, self->data_size, writable, fd, 0);
     }
-    int error = place(self->data, self->data_size, writable, fd, 0);
     return error != 0 ? error
                       : place(self->data + self->data_size, self->data_size, writable, fd, 0);
 }

@@ -49,6 +49,12 @@ int rbc_mapping_open_memory(rbc_mapping *out, int fd, size_t data_size, size_t p
 /* Memory of our own that is laid out like a ring's data, in two copies, without its pages. */
 int rbc_mapping_open_copy(rbc_mapping *out, size_t data_size);
 
+/*
+ * ftruncate(2) of a memfd, without SIGXFSZ: by default that ends the process, and nobody expects it
+ * of a call that writes no file. Returns 0 or a negative errno, -EFBIG by RLIMIT_FSIZE.
+ */
+int rbc_set_file_size(int fd, uint64_t size);
+
 /* Unmaps; nothing happens for a mapping that was never opened (all zero). */
 void rbc_mapping_close(rbc_mapping *self);
 

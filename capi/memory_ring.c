@@ -28,8 +28,9 @@
 #define ASK_PROC_EVERY 16
 
 static int lay_out(int fd, size_t data_size, size_t page_size, uint32_t flags) {
-    if (ftruncate(fd, (off_t)(2 * page_size + data_size)) != 0) {
-        return -errno;
+    int error = rbc_set_file_size(fd, 2 * page_size + data_size);
+    if (error != 0) {
+        return error;
     }
     rbc_producer_page page;
     memset(&page, 0, sizeof(page));

@@ -109,7 +109,8 @@ RBCORE_API const char *rbcore_strerror(int error);
  *   -EINVAL  ring_size is zero, not a power of two, smaller than a page or larger than 1 GiB; a
  *            flag is unknown;
  *   -EMFILE, -ENFILE, -ENOMEM, -ENOSYS, -EFBIG  from the kernel, for want of what
- *            memfd_create(2), eventfd(2) and ftruncate(2) need (-EFBIG: RLIMIT_FSIZE).
+ *            memfd_create(2), eventfd(2) and ftruncate(2) need (-EFBIG: RLIMIT_FSIZE; no SIGXFSZ is
+ *            delivered).
  */
 RBCORE_API int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size,
                                          uint32_t flags);
@@ -300,6 +301,8 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  *   -EBADMSG     the ring's positions are impossible;
  *   -ENOSPC      the reader has RBCORE_RINGS_MAX rings, or the user the most epoll registrations;
  *   -ESHUTDOWN   after rbcore_reader_shutdown;
+ *   -EFBIG       the reader's copy of the ring (RBCORE_SOURCE_OVERWRITE, RBCORE_SOURCE_TAP) is larger
+ *                than RLIMIT_FSIZE allows; no SIGXFSZ is delivered;
  *   -ENOMEM, -EMFILE, -ENFILE  no memory or file descriptors;
  *   other errors as open(2) gives them for path.
  */

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -14,6 +15,16 @@
 
 static int add(rbcore_reader *reader, rbcore_source source) {
     return rbcore_reader_add(reader, &source);
+}
+
+static int add_to(const fixture *ring, uint32_t flags) {
+    rbcore_reader *reader;
+    ok(rbcore_reader_open(&reader, NULL));
+    rbcore_source source = memory_source(ring->memory_fd, ring->event_fd);
+    source.flags = flags;
+    int result = add(reader, source);
+    rbcore_reader_free(reader);
+    return result;
 }
 
 static int open_producer(rbcore_source source) {
@@ -448,6 +459,70 @@ START_TEST(too_many_rings) {
 }
 END_TEST
 
+/* ---- RLIMIT_FSIZE ---- */
+
+static _Atomic int excesses;
+
+static void note_excess(int signal) {
+    (void)signal;
+    excesses++;
+}
+
+static bool excess_is_pending(void) {
+    sigset_t pending;
+    sigpending(&pending);
+    return sigismember(&pending, SIGXFSZ) == 1;
+}
+
+/* What exceeds the limit is -EFBIG, and the process hears nothing of it. */
+static void exceed_the_limit(const fixture *overwriting, const fixture *normal) {
+    int memory_fd, event_fd;
+    const bool was_pending = excess_is_pending();
+    unsigned int fds = open_fds();
+    ck_assert_int_eq(rbcore_memory_ring_create(&memory_fd, &event_fd, 1 << 20, 0), -EFBIG);
+    ck_assert_int_eq(add_to(normal, RBCORE_SOURCE_TAP), -EFBIG);
+    ck_assert_int_eq(add_to(overwriting, RBCORE_SOURCE_OVERWRITE), -EFBIG);
+    ck_assert_int_eq(add_to(overwriting, RBCORE_SOURCE_OVERWRITE | RBCORE_SOURCE_TAP), -EFBIG);
+    ck_assert_int_eq(add_to(normal, 0), 0); /* has no copy */
+    ck_assert_uint_eq(open_fds(), fds);
+    ck_assert_int_eq(excess_is_pending(), was_pending);
+    sigset_t mask;
+    ok(sigprocmask(SIG_SETMASK, NULL, &mask));
+    ck_assert_int_eq(sigismember(&mask, SIGXFSZ), was_pending);
+}
+
+/* "No SIGXFSZ is delivered": neither its default action, which ends the process, nor a handler. */
+START_TEST(beyond_the_limit_of_file_sizes) {
+    fixture overwriting = {0}, normal = {0};
+    ok(rbcore_memory_ring_create(&overwriting.memory_fd, &overwriting.event_fd, 1 << 20,
+                                 RBCORE_MEMORY_RING_OVERWRITE));
+    ok(rbcore_memory_ring_create(&normal.memory_fd, &normal.event_fd, 1 << 20, 0));
+    ok(setrlimit(RLIMIT_FSIZE, &(struct rlimit){65536, RLIM_INFINITY}));
+    signal(SIGXFSZ, SIG_DFL);
+    exceed_the_limit(&overwriting, &normal);
+    signal(SIGXFSZ, SIG_IGN);
+    exceed_the_limit(&overwriting, &normal);
+    signal(SIGXFSZ, note_excess);
+    exceed_the_limit(&overwriting, &normal);
+    ck_assert_int_eq(excesses, 0);
+    /* One that waits is another's, and goes on waiting. */
+    sigset_t excess, before;
+    sigemptyset(&excess);
+    sigaddset(&excess, SIGXFSZ);
+    ok(sigprocmask(SIG_BLOCK, &excess, &before));
+    ok(raise(SIGXFSZ));
+    exceed_the_limit(&overwriting, &normal);
+    ok(sigprocmask(SIG_SETMASK, &before, NULL));
+    ck_assert_int_eq(excesses, 1);
+    ok(setrlimit(RLIMIT_FSIZE, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY}));
+    ck_assert_int_eq(add_to(&normal, RBCORE_SOURCE_TAP), 0);
+    close(overwriting.memory_fd);
+    close(overwriting.event_fd);
+    close(normal.memory_fd);
+    close(normal.event_fd);
+}
+END_TEST
+
 int main(void) {
     const TTest *const tests[] = {a_new_ring,
                                   rings_that_cannot_be_made,
@@ -459,6 +534,7 @@ int main(void) {
                                   impossible_positions,
                                   no_descriptors_left,
                                   too_many_rings,
+                                  beyond_the_limit_of_file_sizes,
                                   NULL};
     return run_tests("sources", tests);
 }

@@ -119,7 +119,8 @@ RBCORE_API const char *rbcore_strerror(int error);
  *   -EINVAL  ring_size is zero, not a power of two, smaller than a page or larger than 1 GiB; a
  *            flag is unknown;
  *   -EMFILE, -ENFILE, -ENOMEM, -ENOSYS, -EFBIG  from the kernel, for want of what
- *            memfd_create(2), eventfd(2) and ftruncate(2) need (-EFBIG: RLIMIT_FSIZE).
+ *            memfd_create(2), eventfd(2) and ftruncate(2) need (-EFBIG: RLIMIT_FSIZE; no SIGXFSZ is
+ *            delivered).
  */
 RBCORE_API int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size,
                                          uint32_t flags);
@@ -310,6 +311,8 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  *   -EBADMSG     the ring's positions are impossible;
  *   -ENOSPC      the reader has RBCORE_RINGS_MAX rings, or the user the most epoll registrations;
  *   -ESHUTDOWN   after rbcore_reader_shutdown;
+ *   -EFBIG       the reader's copy of the ring (RBCORE_SOURCE_OVERWRITE, RBCORE_SOURCE_TAP) is larger
+ *                than RLIMIT_FSIZE allows; no SIGXFSZ is delivered;
  *   -ENOMEM, -EMFILE, -ENFILE  no memory or file descriptors;
  *   other errors as open(2) gives them for path.
  */
@@ -959,6 +962,12 @@ int rbc_mapping_open_memory(rbc_mapping *out, int fd, size_t data_size, size_t p
 
 /* Memory of our own that is laid out like a ring's data, in two copies, without its pages. */
 int rbc_mapping_open_copy(rbc_mapping *out, size_t data_size);
+
+/*
+ * ftruncate(2) of a memfd, without SIGXFSZ: by default that ends the process, and nobody expects it
+ * of a call that writes no file. Returns 0 or a negative errno, -EFBIG by RLIMIT_FSIZE.
+ */
+int rbc_set_file_size(int fd, uint64_t size);
 
 /* Unmaps; nothing happens for a mapping that was never opened (all zero). */
 void rbc_mapping_close(rbc_mapping *self);
@@ -2758,12 +2767,29 @@ static int map_memory(rbc_mapping *out, int fd, size_t data_size, size_t page_si
     return error;
 }
 
+int rbc_set_file_size(int fd, uint64_t size) {
+    sigset_t excess, before, pending;
+    sigemptyset(&excess);
+    sigaddset(&excess, SIGXFSZ);
+    sigemptyset(&pending);
+    sigpending(&pending);
+    pthread_sigmask(SIG_BLOCK, &excess, &before);
+    int error = ftruncate(fd, (off_t)size) == 0 ? 0 : -errno;
+    if (error == -EFBIG && !sigismember(&pending, SIGXFSZ)) {
+        /* It was sent to this thread, and there is one at most. One that waited before stays. */
+        const struct timespec at_once = {0, 0};
+        sigtimedwait(&excess, NULL, &at_once);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
+
 static int place_twice(const rbc_mapping *self, int fd) {
     const int writable = PROT_READ | PROT_WRITE;
-    if (ftruncate(fd, (off_t)self->data_size) != 0) {
-        return -errno;
+    int error = rbc_set_file_size(fd, self->data_size);
+    if (error == 0) {
+        error = place(self->data, self->data_size, writable, fd, 0);
     }
-    int error = place(self->data, self->data_size, writable, fd, 0);
     return error != 0 ? error
                       : place(self->data + self->data_size, self->data_size, writable, fd, 0);
 }
@@ -3356,8 +3382,9 @@ int rbc_memory_producer_output_batch(rbc_memory_producer *self, const rbcore_sli
 #define ASK_PROC_EVERY 16
 
 static int lay_out(int fd, size_t data_size, size_t page_size, uint32_t flags) {
-    if (ftruncate(fd, (off_t)(2 * page_size + data_size)) != 0) {
-        return -errno;
+    int error = rbc_set_file_size(fd, 2 * page_size + data_size);
+    if (error != 0) {
+        return error;
     }
     rbc_producer_page page;
     memset(&page, 0, sizeof(page));

@@ -76,7 +76,8 @@ unsafe extern "C" {
    -EINVAL  ring_size is zero, not a power of two, smaller than a page or larger than 1 GiB; a
             flag is unknown;
    -EMFILE, -ENFILE, -ENOMEM, -ENOSYS, -EFBIG  from the kernel, for want of what
-            memfd_create(2), eventfd(2) and ftruncate(2) need (-EFBIG: RLIMIT_FSIZE).*/
+            memfd_create(2), eventfd(2) and ftruncate(2) need (-EFBIG: RLIMIT_FSIZE; no SIGXFSZ is
+            delivered).*/
     pub fn rbcore_memory_ring_create(
         memory_fd: *mut ::core::ffi::c_int,
         event_fd: *mut ::core::ffi::c_int,
@@ -329,6 +330,8 @@ unsafe extern "C" {
    -EBADMSG     the ring's positions are impossible;
    -ENOSPC      the reader has RBCORE_RINGS_MAX rings, or the user the most epoll registrations;
    -ESHUTDOWN   after rbcore_reader_shutdown;
+   -EFBIG       the reader's copy of the ring (RBCORE_SOURCE_OVERWRITE, RBCORE_SOURCE_TAP) is larger
+                than RLIMIT_FSIZE allows; no SIGXFSZ is delivered;
    -ENOMEM, -EMFILE, -ENFILE  no memory or file descriptors;
    other errors as open(2) gives them for path.*/
     pub fn rbcore_reader_add(
