@@ -124,7 +124,8 @@ static int result_of(rbcore_reader *self, const rbc_pass *pass) {
         return found(pass->what, &pass->scan);
     }
     if (pass->is_bounded) {
-        return -EAGAIN;
+        return rbc_reader_fail(self, -EAGAIN, "%d discarded records were passed: call again",
+                               SKIPS_PER_CALL);
     }
     if (pass->broken != NULL) {
         return rbc_reader_fail(self, -EBADMSG, "the content of ring %u is impossible",
@@ -224,6 +225,10 @@ static bool skip_abandoned(rbcore_reader *self) {
     return skipped;
 }
 
+static int has_skipped(rbcore_reader *self) {
+    return rbc_reader_fail(self, -EAGAIN, "unfinished records were skipped: call again");
+}
+
 /* Whether a ring has more that only another thread keeps from the reader: it is about to let go. */
 static bool has_more_soon(const rbc_ring *ring) {
     return ring->shadow != NULL && rbc_shadow_waits_for_releases(ring) && !rbc_ring_has_held(ring);
@@ -235,7 +240,7 @@ static bool has_more_soon(const rbc_ring *ring) {
  */
 static int go_on_flushing(rbcore_reader *self) {
     if (skip_abandoned(self)) {
-        return -EAGAIN;
+        return has_skipped(self);
     }
     for (unsigned i = 0; i < self->ring_count; i++) {
         if (has_more_soon(self->rings[i])) {
@@ -304,7 +309,8 @@ static int look_parked(rbcore_reader *self, rbc_look *what) {
     atomic_store_explicit(&self->wait.parked, true, memory_order_relaxed);
     rbc_full_fence();
     int result = look(self, what);
-    return result == 0 && self->rings_to_watch > 0 && skip_abandoned(self) ? -EAGAIN : result;
+    bool skipped = result == 0 && self->rings_to_watch > 0 && skip_abandoned(self);
+    return skipped ? has_skipped(self) : result;
 }
 
 /*

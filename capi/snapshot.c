@@ -253,11 +253,14 @@ int rbcore_reader_snapshot(rbcore_reader *self, unsigned int index, rbcore_snaps
                            uint32_t flags) {
     RBC_KEEP_ERRNO;
     int error = rbc_reader_check(self);
-    if (error != 0 || snapshot == NULL) {
-        return error != 0 ? error : -EINVAL;
+    if (error != 0) {
+        return error;
+    }
+    if (snapshot == NULL) {
+        return rbc_reader_fail(self, -EINVAL, "nowhere to put a snapshot");
     }
     if (*snapshot != NULL && (error = rbc_snapshot_check(*snapshot)) != 0) {
-        return error;
+        return rbc_reader_fail(self, error, "the snapshot: %s", rbcore_strerror(error));
     }
     if (flags & ~KNOWN_FLAGS) {
         return rbc_reader_fail(self, -EINVAL, "unknown snapshot flags");

@@ -480,9 +480,10 @@ RBCORE_API int rbcore_reader_flush(rbcore_reader *self);
 RBCORE_API int rbcore_reader_shutdown(rbcore_reader *self);
 
 /*
- * The cause of the last error of rbcore_reader_add, _remove, _read, _look, _next or _commit, in
- * more words than rbcore_strerror has: "map 12 is of type 1, not BPF_MAP_TYPE_RINGBUF". Never NULL;
- * empty if there was none. Valid until the next call on this handle.
+ * The cause of the last error of rbcore_reader_add, _remove, _read, _look, _next, _next_spans,
+ * _commit or _snapshot, in more words than rbcore_strerror has: "map 12 is of type 1, not
+ * BPF_MAP_TYPE_RINGBUF". Never NULL; empty if there was none. Valid until the next call on this
+ * handle.
  */
 RBCORE_API const char *rbcore_reader_message(const rbcore_reader *self);
 

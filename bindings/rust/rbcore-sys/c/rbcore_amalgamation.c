@@ -490,9 +490,10 @@ RBCORE_API int rbcore_reader_flush(rbcore_reader *self);
 RBCORE_API int rbcore_reader_shutdown(rbcore_reader *self);
 
 /*
- * The cause of the last error of rbcore_reader_add, _remove, _read, _look, _next or _commit, in
- * more words than rbcore_strerror has: "map 12 is of type 1, not BPF_MAP_TYPE_RINGBUF". Never NULL;
- * empty if there was none. Valid until the next call on this handle.
+ * The cause of the last error of rbcore_reader_add, _remove, _read, _look, _next, _next_spans,
+ * _commit or _snapshot, in more words than rbcore_strerror has: "map 12 is of type 1, not
+ * BPF_MAP_TYPE_RINGBUF". Never NULL; empty if there was none. Valid until the next call on this
+ * handle.
  */
 RBCORE_API const char *rbcore_reader_message(const rbcore_reader *self);
 
@@ -5174,7 +5175,8 @@ static int result_of(rbcore_reader *self, const rbc_pass *pass) {
         return found(pass->what, &pass->scan);
     }
     if (pass->is_bounded) {
-        return -EAGAIN;
+        return rbc_reader_fail(self, -EAGAIN, "%d discarded records were passed: call again",
+                               SKIPS_PER_CALL);
     }
     if (pass->broken != NULL) {
         return rbc_reader_fail(self, -EBADMSG, "the content of ring %u is impossible",
@@ -5274,6 +5276,10 @@ static bool skip_abandoned(rbcore_reader *self) {
     return skipped;
 }
 
+static int has_skipped(rbcore_reader *self) {
+    return rbc_reader_fail(self, -EAGAIN, "unfinished records were skipped: call again");
+}
+
 /* Whether a ring has more that only another thread keeps from the reader: it is about to let go. */
 static bool has_more_soon(const rbc_ring *ring) {
     return ring->shadow != NULL && rbc_shadow_waits_for_releases(ring) && !rbc_ring_has_held(ring);
@@ -5285,7 +5291,7 @@ static bool has_more_soon(const rbc_ring *ring) {
  */
 static int go_on_flushing(rbcore_reader *self) {
     if (skip_abandoned(self)) {
-        return -EAGAIN;
+        return has_skipped(self);
     }
     for (unsigned i = 0; i < self->ring_count; i++) {
         if (has_more_soon(self->rings[i])) {
@@ -5354,7 +5360,8 @@ static int look_parked(rbcore_reader *self, rbc_look *what) {
     atomic_store_explicit(&self->wait.parked, true, memory_order_relaxed);
     rbc_full_fence();
     int result = look(self, what);
-    return result == 0 && self->rings_to_watch > 0 && skip_abandoned(self) ? -EAGAIN : result;
+    bool skipped = result == 0 && self->rings_to_watch > 0 && skip_abandoned(self);
+    return skipped ? has_skipped(self) : result;
 }
 
 /*
@@ -6960,11 +6967,14 @@ int rbcore_reader_snapshot(rbcore_reader *self, unsigned int index, rbcore_snaps
                            uint32_t flags) {
     RBC_KEEP_ERRNO;
     int error = rbc_reader_check(self);
-    if (error != 0 || snapshot == NULL) {
-        return error != 0 ? error : -EINVAL;
+    if (error != 0) {
+        return error;
+    }
+    if (snapshot == NULL) {
+        return rbc_reader_fail(self, -EINVAL, "nowhere to put a snapshot");
     }
     if (*snapshot != NULL && (error = rbc_snapshot_check(*snapshot)) != 0) {
-        return error;
+        return rbc_reader_fail(self, error, "the snapshot: %s", rbcore_strerror(error));
     }
     if (flags & ~KNOWN_FLAGS) {
         return rbc_reader_fail(self, -EINVAL, "unknown snapshot flags");

@@ -562,9 +562,10 @@ unsafe extern "C" {
     pub fn rbcore_reader_shutdown(self_: *mut rbcore_reader) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
-    /** The cause of the last error of rbcore_reader_add, _remove, _read, _look, _next or _commit, in
- more words than rbcore_strerror has: "map 12 is of type 1, not BPF_MAP_TYPE_RINGBUF". Never NULL;
- empty if there was none. Valid until the next call on this handle.*/
+    /** The cause of the last error of rbcore_reader_add, _remove, _read, _look, _next, _next_spans,
+ _commit or _snapshot, in more words than rbcore_strerror has: "map 12 is of type 1, not
+ BPF_MAP_TYPE_RINGBUF". Never NULL; empty if there was none. Valid until the next call on this
+ handle.*/
     pub fn rbcore_reader_message(
         self_: *const rbcore_reader,
     ) -> *const ::core::ffi::c_char;
