@@ -3,6 +3,7 @@
 #include "keep_errno.h"
 #include "snapshot.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -24,7 +25,7 @@
 /* The largest ring of the kernel: max_entries has 32 bits, and is a power of two. */
 #define RING_MAX (UINT64_C(1) << 31)
 
-/* Memory for the content is taken as it comes: a header alone may say what it likes. */
+/* So much is read at once, and then summed up while it is in the cache. */
 #define CHUNK ((size_t)1 << 20)
 
 /* ---- The checksum: CRC-32 as in zlib, PNG and Ethernet ---- */
@@ -238,21 +239,34 @@ static int load_header(int fd, rbcore_snapshot_info *info, uint32_t *content_che
     return error != 0 ? error : read_header(header, size, info, content_checksum, sum);
 }
 
+static_assert(2 * HEADER_SIZE >= sizeof(rbcore_snapshot) + 8, "a header pays for a snapshot");
+
+/*
+ * A header may promise what it likes, so memory is taken as the content comes. The snapshot is never
+ * larger than twice what was read, header and handle included.
+ */
+static int grow(rbcore_snapshot *self, size_t done, size_t size) {
+    const uint64_t most = 2 * (HEADER_SIZE + (uint64_t)done) - sizeof(*self);
+    const size_t capacity = most < size ? (size_t)most : size;
+    unsigned char *larger = realloc(self->buffer, capacity);
+    if (larger == NULL) {
+        return -ENOMEM;
+    }
+    self->buffer = larger;
+    self->capacity = capacity;
+    return 0;
+}
+
 static int load_content(rbcore_snapshot *self, int fd, checksum *sum) {
     const size_t size = self->info.end_pos - self->info.first_pos;
     sum->value = UINT32_MAX;
     for (size_t done = 0; done < size;) {
-        if (done == self->capacity) {
-            size_t capacity = 2 * done < size ? 2 * done : size;
-            unsigned char *larger = realloc(self->buffer, capacity);
-            if (larger == NULL) {
-                return -ENOMEM;
-            }
-            self->buffer = larger;
-            self->capacity = capacity;
+        int error = done == self->capacity ? grow(self, done, size) : 0;
+        if (error != 0) {
+            return error;
         }
         size_t piece = self->capacity - done < CHUNK ? self->capacity - done : CHUNK;
-        int error = read_exactly(fd, self->buffer + done, piece);
+        error = read_exactly(fd, self->buffer + done, piece);
         if (error != 0) {
             return error;
         }
@@ -275,9 +289,8 @@ int rbcore_snapshot_load(rbcore_snapshot **out, int fd) {
     if (error != 0) {
         return error;
     }
-    const uint64_t size = info.end_pos - info.first_pos;
     rbcore_snapshot *self;
-    error = rbc_snapshot_new(&self, size < CHUNK ? size : CHUNK);
+    error = rbc_snapshot_new(&self, 0);
     if (error != 0) {
         return error;
     }

@@ -127,6 +127,7 @@ var causes = []struct {
 	{"rbcore_snapshot_read", syscall.EINVAL, "records is NULL or max is 0"},
 	{"rbcore_snapshot_info_get", syscall.EINVAL, "out->size is absurd"},
 	{"rbcore_snapshot_save", syscall.ENODATA, "the snapshot is empty, because taking it failed for want of memory"},
+	{"rbcore_snapshot_save", syscall.ENOMEM, "no memory for a wait"},
 	{"rbcore_snapshot_load", syscall.ENODATA, "the file is at its end"},
 	{"rbcore_snapshot_load", syscall.EBADMSG, "it is no snapshot, is cut off, or damaged: a checksum is wrong, or a size impossible"},
 	{"rbcore_snapshot_load", syscall.E2BIG, "it was written by a later version, in a form that this one does not know"},

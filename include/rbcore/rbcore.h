@@ -671,6 +671,7 @@ RBCORE_API int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snap
  * this header describes it. The whole, however little a write takes; waits where fd is non-blocking
  * and full. Signals do not end it. Does not sync. Returns 0.
  *   -ENODATA the snapshot is empty, because taking it failed for want of memory;
+ *   -ENOMEM  no memory for a wait;
  *   -EBADF, -ENOSPC, -EDQUOT, -EFBIG, -EIO, -EPIPE (after a SIGPIPE) and others as write(2) gives
  *            them: what was written so far is no snapshot.
  */
@@ -679,7 +680,8 @@ RBCORE_API int rbcore_snapshot_save(const rbcore_snapshot *self, int fd);
 /*
  * Reads a snapshot that rbcore_snapshot_save wrote, from any machine, and sets *out, which the
  * caller gives back by rbcore_snapshot_free. Reads not a byte more: several may follow each other.
- * Takes no more memory than twice what it has read. Its records say ring 0. Returns 0.
+ * Waits where fd is non-blocking and empty. Signals do not end it. Takes no more memory than twice
+ * what it has read, whatever the file says of its size. Its records say ring 0. Returns 0.
  *   -ENODATA the file is at its end;
  *   -EBADMSG it is no snapshot, is cut off, or damaged: a checksum is wrong, or a size impossible;
  *   -E2BIG   it was written by a later version, in a form that this one does not know;

@@ -188,6 +188,7 @@ CAUSES: dict[tuple[str, int], str] = {
     ("rbcore_snapshot_read", errno.EINVAL): "records is NULL or max is 0",
     ("rbcore_snapshot_info_get", errno.EINVAL): "out->size is absurd",
     ("rbcore_snapshot_save", errno.ENODATA): "the snapshot is empty, because taking it failed for want of memory",
+    ("rbcore_snapshot_save", errno.ENOMEM): "no memory for a wait",
     ("rbcore_snapshot_load", errno.ENODATA): "the file is at its end",
     ("rbcore_snapshot_load", errno.EBADMSG): "it is no snapshot, is cut off, or damaged: a checksum is wrong, or a size impossible",
     ("rbcore_snapshot_load", errno.E2BIG): "it was written by a later version, in a form that this one does not know",

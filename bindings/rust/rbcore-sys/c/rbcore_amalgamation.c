@@ -681,6 +681,7 @@ RBCORE_API int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snap
  * this header describes it. The whole, however little a write takes; waits where fd is non-blocking
  * and full. Signals do not end it. Does not sync. Returns 0.
  *   -ENODATA the snapshot is empty, because taking it failed for want of memory;
+ *   -ENOMEM  no memory for a wait;
  *   -EBADF, -ENOSPC, -EDQUOT, -EFBIG, -EIO, -EPIPE (after a SIGPIPE) and others as write(2) gives
  *            them: what was written so far is no snapshot.
  */
@@ -689,7 +690,8 @@ RBCORE_API int rbcore_snapshot_save(const rbcore_snapshot *self, int fd);
 /*
  * Reads a snapshot that rbcore_snapshot_save wrote, from any machine, and sets *out, which the
  * caller gives back by rbcore_snapshot_free. Reads not a byte more: several may follow each other.
- * Takes no more memory than twice what it has read. Its records say ring 0. Returns 0.
+ * Waits where fd is non-blocking and empty. Signals do not end it. Takes no more memory than twice
+ * what it has read, whatever the file says of its size. Its records say ring 0. Returns 0.
  *   -ENODATA the file is at its end;
  *   -EBADMSG it is no snapshot, is cut off, or damaged: a checksum is wrong, or a size impossible;
  *   -E2BIG   it was written by a later version, in a form that this one does not know;
@@ -7065,7 +7067,7 @@ int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snapshot_info *
 /* The largest ring of the kernel: max_entries has 32 bits, and is a power of two. */
 #define RING_MAX (UINT64_C(1) << 31)
 
-/* Memory for the content is taken as it comes: a header alone may say what it likes. */
+/* So much is read at once, and then summed up while it is in the cache. */
 #define CHUNK ((size_t)1 << 20)
 
 /* ---- The checksum: CRC-32 as in zlib, PNG and Ethernet ---- */
@@ -7279,21 +7281,34 @@ static int load_header(int fd, rbcore_snapshot_info *info, uint32_t *content_che
     return error != 0 ? error : read_header(header, size, info, content_checksum, sum);
 }
 
+static_assert(2 * HEADER_SIZE >= sizeof(rbcore_snapshot) + 8, "a header pays for a snapshot");
+
+/*
+ * A header may promise what it likes, so memory is taken as the content comes. The snapshot is never
+ * larger than twice what was read, header and handle included.
+ */
+static int grow(rbcore_snapshot *self, size_t done, size_t size) {
+    const uint64_t most = 2 * (HEADER_SIZE + (uint64_t)done) - sizeof(*self);
+    const size_t capacity = most < size ? (size_t)most : size;
+    unsigned char *larger = realloc(self->buffer, capacity);
+    if (larger == NULL) {
+        return -ENOMEM;
+    }
+    self->buffer = larger;
+    self->capacity = capacity;
+    return 0;
+}
+
 static int load_content(rbcore_snapshot *self, int fd, checksum *sum) {
     const size_t size = self->info.end_pos - self->info.first_pos;
     sum->value = UINT32_MAX;
     for (size_t done = 0; done < size;) {
-        if (done == self->capacity) {
-            size_t capacity = 2 * done < size ? 2 * done : size;
-            unsigned char *larger = realloc(self->buffer, capacity);
-            if (larger == NULL) {
-                return -ENOMEM;
-            }
-            self->buffer = larger;
-            self->capacity = capacity;
+        int error = done == self->capacity ? grow(self, done, size) : 0;
+        if (error != 0) {
+            return error;
         }
         size_t piece = self->capacity - done < CHUNK ? self->capacity - done : CHUNK;
-        int error = read_exactly(fd, self->buffer + done, piece);
+        error = read_exactly(fd, self->buffer + done, piece);
         if (error != 0) {
             return error;
         }
@@ -7316,9 +7331,8 @@ int rbcore_snapshot_load(rbcore_snapshot **out, int fd) {
     if (error != 0) {
         return error;
     }
-    const uint64_t size = info.end_pos - info.first_pos;
     rbcore_snapshot *self;
-    error = rbc_snapshot_new(&self, size < CHUNK ? size : CHUNK);
+    error = rbc_snapshot_new(&self, 0);
     if (error != 0) {
         return error;
     }
