@@ -14,6 +14,10 @@ size_t rbc_page_size(void) {
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
+int rbc_mapping_error(void) {
+    return errno == EAGAIN ? -ENOMEM : -errno;
+}
+
 int rbc_ring_size_is_valid(size_t size, size_t page_size) {
     return size >= page_size && (size & (size - 1)) == 0;
 }
@@ -37,7 +41,7 @@ static int reserve(rbc_mapping *self, size_t data_size, size_t page_size) {
     }
     void *base = mmap(NULL, total_size(self), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (base == MAP_FAILED) {
-        int error = -errno;
+        int error = rbc_mapping_error();
         memset(self, 0, sizeof(*self));
         return error;
     }
@@ -50,7 +54,7 @@ static int reserve(rbc_mapping *self, size_t data_size, size_t page_size) {
 /* Maps a piece of the file over a piece of the range. */
 static int place(unsigned char *address, size_t size, int protection, int fd, size_t offset) {
     void *mapped = mmap(address, size, protection, MAP_SHARED | MAP_FIXED, fd, (off_t)offset);
-    return mapped == MAP_FAILED ? -errno : 0;
+    return mapped == MAP_FAILED ? rbc_mapping_error() : 0;
 }
 
 static int place_consumer_page(const rbc_mapping *self, int fd, int protection) {
@@ -77,7 +81,7 @@ int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size, rbc_mapping
     /* The kernel maps nothing of a descriptor that is read-only, not even for reading. */
     if (error == 0 && side == RBC_TAP_SIDE &&
         mprotect(out->consumer_page, out->page_size, PROT_READ) != 0) {
-        error = -errno;
+        error = rbc_mapping_error();
     }
     if (error != 0) {
         rbc_mapping_close(out);

@@ -55,6 +55,12 @@ int rbc_mapping_open_copy(rbc_mapping *out, size_t data_size);
  */
 int rbc_set_file_size(int fd, uint64_t size);
 
+/*
+ * The error of an mmap(2), mprotect(2) or madvise(2) that just failed. What the kernel calls EAGAIN,
+ * memory beyond what may be locked (mlockall(2), RLIMIT_MEMLOCK), is -ENOMEM: nobody is to try again.
+ */
+int rbc_mapping_error(void);
+
 /* Unmaps; nothing happens for a mapping that was never opened (all zero). */
 void rbc_mapping_close(rbc_mapping *self);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "process.h"
 
+#include "mapping.h"
+
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
@@ -344,10 +346,10 @@ static int birth_page_get(_Atomic uint64_t **out) {
     size_t size = (size_t)sysconf(_SC_PAGESIZE);
     void *fresh = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (fresh == MAP_FAILED) {
-        return -errno;
+        return rbc_mapping_error();
     }
     if (madvise(fresh, size, MADV_WIPEONFORK) != 0) {
-        int error = -errno;
+        int error = rbc_mapping_error();
         munmap(fresh, size);
         return error;
     }

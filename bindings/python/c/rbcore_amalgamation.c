@@ -972,6 +972,12 @@ int rbc_mapping_open_copy(rbc_mapping *out, size_t data_size);
  */
 int rbc_set_file_size(int fd, uint64_t size);
 
+/*
+ * The error of an mmap(2), mprotect(2) or madvise(2) that just failed. What the kernel calls EAGAIN,
+ * memory beyond what may be locked (mlockall(2), RLIMIT_MEMLOCK), is -ENOMEM: nobody is to try again.
+ */
+int rbc_mapping_error(void);
+
 /* Unmaps; nothing happens for a mapping that was never opened (all zero). */
 void rbc_mapping_close(rbc_mapping *self);
 
@@ -2661,6 +2667,10 @@ size_t rbc_page_size(void) {
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
+int rbc_mapping_error(void) {
+    return errno == EAGAIN ? -ENOMEM : -errno;
+}
+
 int rbc_ring_size_is_valid(size_t size, size_t page_size) {
     return size >= page_size && (size & (size - 1)) == 0;
 }
@@ -2684,7 +2694,7 @@ static int reserve(rbc_mapping *self, size_t data_size, size_t page_size) {
     }
     void *base = mmap(NULL, total_size(self), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (base == MAP_FAILED) {
-        int error = -errno;
+        int error = rbc_mapping_error();
         memset(self, 0, sizeof(*self));
         return error;
     }
@@ -2697,7 +2707,7 @@ static int reserve(rbc_mapping *self, size_t data_size, size_t page_size) {
 /* Maps a piece of the file over a piece of the range. */
 static int place(unsigned char *address, size_t size, int protection, int fd, size_t offset) {
     void *mapped = mmap(address, size, protection, MAP_SHARED | MAP_FIXED, fd, (off_t)offset);
-    return mapped == MAP_FAILED ? -errno : 0;
+    return mapped == MAP_FAILED ? rbc_mapping_error() : 0;
 }
 
 static int place_consumer_page(const rbc_mapping *self, int fd, int protection) {
@@ -2724,7 +2734,7 @@ int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size, rbc_mapping
     /* The kernel maps nothing of a descriptor that is read-only, not even for reading. */
     if (error == 0 && side == RBC_TAP_SIDE &&
         mprotect(out->consumer_page, out->page_size, PROT_READ) != 0) {
-        error = -errno;
+        error = rbc_mapping_error();
     }
     if (error != 0) {
         rbc_mapping_close(out);
@@ -4372,10 +4382,10 @@ static int birth_page_get(_Atomic uint64_t **out) {
     size_t size = (size_t)sysconf(_SC_PAGESIZE);
     void *fresh = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (fresh == MAP_FAILED) {
-        return -errno;
+        return rbc_mapping_error();
     }
     if (madvise(fresh, size, MADV_WIPEONFORK) != 0) {
-        int error = -errno;
+        int error = rbc_mapping_error();
         munmap(fresh, size);
         return error;
     }
