@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "keep_errno.h"
 #include "map.h"
+#include "mapping.h"
 
 #include <errno.h>
 #include <rbcore/rbcore.h>
@@ -57,9 +58,9 @@ uint32_t rbcore_version(void) {
 }
 
 static int probe_memory_ring(void) {
-    int fd = memfd_create("rbcore", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int fd = rbc_memfd("rbcore", MFD_ALLOW_SEALING);
     if (fd < 0) {
-        return errno == ENOSYS ? 0 : -errno;
+        return fd == -ENOSYS ? 0 : fd;
     }
     close(fd);
     return 1;

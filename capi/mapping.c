@@ -154,13 +154,25 @@ static int place_twice(const rbc_mapping *self, int fd) {
                       : place(self->data + self->data_size, self->data_size, writable, fd, 0);
 }
 
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8u /* since Linux 6.3; before, all flags that are not known are EINVAL */
+#endif
+
+int rbc_memfd(const char *name, unsigned flags) {
+    int fd = memfd_create(name, flags | MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+    if (fd < 0 && errno == EINVAL) {
+        fd = memfd_create(name, flags | MFD_CLOEXEC);
+    }
+    return fd < 0 ? -errno : fd;
+}
+
 int rbc_mapping_open_copy(rbc_mapping *out, size_t data_size) {
     int error = reserve(out, data_size, rbc_page_size());
     if (error != 0) {
         return error;
     }
-    int fd = memfd_create("rbcore copy", MFD_CLOEXEC);
-    error = fd < 0 ? -errno : place_twice(out, fd);
+    int fd = rbc_memfd("rbcore copy", 0);
+    error = fd < 0 ? fd : place_twice(out, fd);
     if (fd >= 0) {
         close(fd);
     }

@@ -46,6 +46,12 @@ int rbc_mapping_open_user_map(rbc_mapping *out, int fd, size_t data_size);
 int rbc_mapping_open_memory(rbc_mapping *out, int fd, size_t data_size, size_t page_size,
                             rbc_mapping_side side);
 
+/*
+ * A memfd, close-on-exec, that can never be executed: where vm.memfd_noexec is 2 there are no
+ * others. flags as for memfd_create(2). Returns the descriptor or a negative errno.
+ */
+int rbc_memfd(const char *name, unsigned flags);
+
 /* Memory of our own that is laid out like a ring's data, in two copies, without its pages. */
 int rbc_mapping_open_copy(rbc_mapping *out, size_t data_size);
 

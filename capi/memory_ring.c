@@ -52,9 +52,9 @@ int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size, u
         !rbc_ring_size_is_valid(ring_size, page_size) || ring_size > RBC_MEMORY_RING_MAX) {
         return -EINVAL;
     }
-    int memory = memfd_create("rbcore", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int memory = rbc_memfd("rbcore", MFD_ALLOW_SEALING);
     if (memory < 0) {
-        return -errno;
+        return memory;
     }
     int error = lay_out(memory, ring_size, page_size, flags);
     if (error != 0) {

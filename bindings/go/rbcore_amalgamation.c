@@ -965,6 +965,12 @@ int rbc_mapping_open_user_map(rbc_mapping *out, int fd, size_t data_size);
 int rbc_mapping_open_memory(rbc_mapping *out, int fd, size_t data_size, size_t page_size,
                             rbc_mapping_side side);
 
+/*
+ * A memfd, close-on-exec, that can never be executed: where vm.memfd_noexec is 2 there are no
+ * others. flags as for memfd_create(2). Returns the descriptor or a negative errno.
+ */
+int rbc_memfd(const char *name, unsigned flags);
+
 /* Memory of our own that is laid out like a ring's data, in two copies, without its pages. */
 int rbc_mapping_open_copy(rbc_mapping *out, size_t data_size);
 
@@ -2290,9 +2296,9 @@ uint32_t rbcore_version(void) {
 }
 
 static int probe_memory_ring(void) {
-    int fd = memfd_create("rbcore", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int fd = rbc_memfd("rbcore", MFD_ALLOW_SEALING);
     if (fd < 0) {
-        return errno == ENOSYS ? 0 : -errno;
+        return fd == -ENOSYS ? 0 : fd;
     }
     close(fd);
     return 1;
@@ -2809,13 +2815,25 @@ static int place_twice(const rbc_mapping *self, int fd) {
                       : place(self->data + self->data_size, self->data_size, writable, fd, 0);
 }
 
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8u /* since Linux 6.3; before, all flags that are not known are EINVAL */
+#endif
+
+int rbc_memfd(const char *name, unsigned flags) {
+    int fd = memfd_create(name, flags | MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+    if (fd < 0 && errno == EINVAL) {
+        fd = memfd_create(name, flags | MFD_CLOEXEC);
+    }
+    return fd < 0 ? -errno : fd;
+}
+
 int rbc_mapping_open_copy(rbc_mapping *out, size_t data_size) {
     int error = reserve(out, data_size, rbc_page_size());
     if (error != 0) {
         return error;
     }
-    int fd = memfd_create("rbcore copy", MFD_CLOEXEC);
-    error = fd < 0 ? -errno : place_twice(out, fd);
+    int fd = rbc_memfd("rbcore copy", 0);
+    error = fd < 0 ? fd : place_twice(out, fd);
     if (fd >= 0) {
         close(fd);
     }
@@ -2918,6 +2936,7 @@ void rbc_mapping_close(rbc_mapping *self) {
     }
     memset(self, 0, sizeof(*self));
 }
+#undef MFD_NOEXEC_SEAL
 #undef reserve
 
 /* ==== capi/memory_producer.c ==== */
@@ -3421,9 +3440,9 @@ int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size, u
         !rbc_ring_size_is_valid(ring_size, page_size) || ring_size > RBC_MEMORY_RING_MAX) {
         return -EINVAL;
     }
-    int memory = memfd_create("rbcore", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int memory = rbc_memfd("rbcore", MFD_ALLOW_SEALING);
     if (memory < 0) {
-        return -errno;
+        return memory;
     }
     int error = lay_out(memory, ring_size, page_size, flags);
     if (error != 0) {
