@@ -3426,7 +3426,8 @@ static int lay_out(int fd, size_t data_size, size_t page_size, uint32_t flags) {
     page.flags = flags;
     ssize_t written = pwrite(fd, &page, sizeof(page), (off_t)page_size);
     if (written != (ssize_t)sizeof(page)) {
-        return written < 0 ? -errno : -ENOMEM;
+        /* ENOSPC: of the file system that memfds are in, which has no limit but memory. */
+        return written < 0 && errno != ENOSPC ? -errno : -ENOMEM;
     }
     return fcntl(fd, F_ADD_SEALS, SEALS) == 0 ? 0 : -errno;
 }
