@@ -45,12 +45,15 @@ void rbc_boot_id(uint8_t id[16]) {
     if (!read_text("/proc/sys/kernel/random/boot_id", text, sizeof(text))) {
         return;
     }
-    const char *digit = text;
-    for (int i = 0; i < 32 && *digit != '\0' && *digit != '\n'; digit++) {
-        if (*digit != '-') {
-            id[i / 2] = (uint8_t)(id[i / 2] << 4 | hex_value(*digit));
-            i++;
+    int digits = 0;
+    for (const char *c = text; digits < 32 && *c != '\0' && *c != '\n'; c++) {
+        if (*c != '-') {
+            id[digits / 2] = (uint8_t)(id[digits / 2] << 4 | hex_value(*c));
+            digits++;
         }
+    }
+    if (digits < 32) {
+        memset(id, 0, 16); /* a part of it would be another boot's */
     }
 }
 
