@@ -2616,19 +2616,21 @@ static int possible_cpus(void) {
     if (file == NULL) {
         return -errno;
     }
-    int count = 0, first, last;
+    int count = 0, first, last, end = EOF;
     while (fscanf(file, "%d", &first) == 1) {
         last = first;
         if (fscanf(file, "-%d", &last) == EOF) {
             last = first;
         }
         count += last - first + 1;
-        if (fgetc(file) != ',') {
+        end = fgetc(file);
+        if (end != ',') {
             break;
         }
     }
     fclose(file);
-    return count > 0 ? count : -ENODATA;
+    bool is_whole = end == '\n' || end == EOF;
+    return count > 0 && is_whole ? count : -ENODATA;
 }
 
 int rbc_map_read_losses(int fd, uint64_t *records) {
