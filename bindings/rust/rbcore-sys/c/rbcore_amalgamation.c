@@ -8215,6 +8215,7 @@ int64_t rbc_deadline_after(int64_t timeout_ns) {
 }
 
 static void close_fd(int *fd) {
+    RBC_KEEP_ERRNO;
     if (*fd >= 0) {
         close(*fd);
         *fd = -1;
