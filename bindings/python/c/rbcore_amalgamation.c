@@ -230,7 +230,8 @@ typedef struct rbcore_record {
  *   -EINVAL  options->size is absurd, a flag is unknown, max_latency_ns is negative, or 0 with
  *            RBCORE_READER_POLL;
  *   -E2BIG   options are from a newer version and use what this one does not know;
- *   -ENOMEM, -EMFILE, -ENFILE  no memory or file descriptors (a reader has 3, and up to 3 a ring).
+ *   -ENOMEM, -EMFILE, -ENFILE  no memory or file descriptors (a reader has 3, and up to 3 a ring);
+ *   -ENOSPC  the user has the most epoll registrations (a reader has 2, and 1 a ring).
  */
 RBCORE_API int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *options);
 
@@ -314,6 +315,8 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  *   -EFBIG       the reader's copy of the ring (RBCORE_SOURCE_OVERWRITE, RBCORE_SOURCE_TAP) is larger
  *                than RLIMIT_FSIZE allows; no SIGXFSZ is delivered;
  *   -ENOMEM, -EMFILE, -ENFILE  no memory or file descriptors;
+ *   -ENOSYS, -EFBIG  RBCORE_SOURCE_OVERWRITE or RBCORE_SOURCE_TAP: no memory for the copy can be
+ *                had, as in rbcore_memory_ring_create;
  *   other errors as open(2) gives them for path.
  */
 RBCORE_API int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source);
