@@ -4,6 +4,7 @@
  * releases, and changes by whoever else can write to the memory. The library's reader and the slow
  * parser (model.c) must agree at each step.
  */
+#include "fuzz.h"
 #include "model.h"
 
 #include <rbcore/rbcore.h>
@@ -11,21 +12,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define EXPECT(condition)                                                                          \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 #define BATCH 16
 
