@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+#include "ring.h"
+
+#include <dirent.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static char context[256];
+
+void set_context(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(context, sizeof(context), format, arguments);
+    va_end(arguments);
+}
+
+void fail(const char *file, int line, const char *format, ...) {
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "%s: %s:%d: %s\n", context, file, line, text);
+    abort();
+}
+
+uint64_t now_ns(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+uint64_t first_episode(const char *argument) {
+    uint64_t seed = strtoull(argument, NULL, 10);
+    return seed < 1000000 ? seed * 1000000 : seed;
+}
+
+uint64_t random_below(uint64_t *state, uint64_t below) {
+    return flow_random(state) % below;
+}
+
+static uint64_t word_at(const rbcore_record *record, uint32_t i) {
+    uint64_t word;
+    memcpy(&word, (const uint8_t *)record->data + i * sizeof(word), sizeof(word));
+    return word;
+}
+
+bool is_intact(const rbcore_record *record) {
+    uint64_t first = word_at(record, 0);
+    uint32_t words = record->size / sizeof(first);
+    if (words != flow_words(first)) {
+        return false;
+    }
+    for (uint32_t i = 1; i < words; i++) {
+        if (word_at(record, i) != flow_word(first, i)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+uint64_t expect_name(const rbcore_record *record) {
+    if (record->size < sizeof(uint64_t)) {
+        FAIL("torn: a record of %u bytes at %llu", record->size,
+             (unsigned long long)record->position);
+    }
+    uint64_t first = word_at(record, 0);
+    if (flow_producer(first) >= FLOW_PRODUCERS_MAX ||
+        record->size != flow_words(first) * sizeof(first)) {
+        FAIL("torn: %u bytes at %llu begin with %llx", record->size,
+             (unsigned long long)record->position, (unsigned long long)first);
+    }
+    return first;
+}
+
+static unsigned int count_descriptors(void) {
+    unsigned int count = 0;
+    DIR *directory = opendir("/proc/self/fd");
+    EXPECT(directory);
+    while (readdir(directory)) {
+        count++;
+    }
+    closedir(directory);
+    return count;
+}
+
+/* Only those of files and devices: what the allocator maps, it may keep. */
+static unsigned int count_mappings(void) {
+    unsigned int count = 0;
+    char line[512];
+    FILE *maps = fopen("/proc/self/maps", "re");
+    EXPECT(maps);
+    while (fgets(line, sizeof(line), maps)) {
+        count += strstr(line, "memfd:") || strstr(line, "anon_inode:");
+    }
+    fclose(maps);
+    return count;
+}
+
+belongings belongings_now(void) {
+    return (belongings){count_descriptors(), count_mappings()};
+}
