@@ -134,9 +134,9 @@ static int open_text(const char *path, int flags) {
 }
 
 WRAP(int, open64, const char *path, int flags, ...) {
-    int fd;
-    if (sscanf(path, "/proc/thread-self/fd/%d", &fd) == 1) {
-        return COPIES + fd;
+    static const char descriptors[] = "/proc/thread-self/fd/";
+    if (strncmp(path, descriptors, sizeof(descriptors) - 1) == 0) {
+        return COPIES + atoi(path + sizeof(descriptors) - 1);
     }
     if (strncmp(path, "/proc/", 6) == 0 && (flags & O_ACCMODE) == O_RDONLY &&
         (strstr(path, "/stat") || strstr(path, "boot_id")) && !strstr(path, "/statm")) {
