@@ -120,15 +120,6 @@ static size_t count_back(const reading *self) {
     return n;
 }
 
-static void note_back(reading *self, size_t count, bool has_returned) {
-    for (size_t i = 0; i < count; i++) {
-        uint64_t first;
-        memcpy(&first, self->held[i].record.data, sizeof(first));
-        book *b = &self->journal->books[flow_producer(first)];
-        store(has_returned ? &b->back : &b->maybe_back, flow_number(first) + 1);
-    }
-}
-
 static void expect_intact(const rbcore_record *record) {
     if (!is_intact(record)) {
         FAIL("torn: the record at %llu changed while it was held",
@@ -136,38 +127,40 @@ static void expect_intact(const rbcore_record *record) {
     }
 }
 
-/* The names of records whose space is free may be overwritten: they are noted from a copy. */
-static void forget(reading *self, size_t count, const uint64_t *firsts) {
+/*
+ * The names of the first records are copied before they are given back: then their space may be
+ * overwritten.
+ */
+static void announce(reading *self, size_t count, uint64_t *names) {
     for (size_t i = 0; i < count; i++) {
-        book *b = &self->journal->books[flow_producer(firsts[i])];
-        store(&b->back, flow_number(firsts[i]) + 1);
+        memcpy(&names[i], self->held[i].record.data, sizeof(names[i]));
+        store(&self->journal->books[flow_producer(names[i])].maybe_back, flow_number(names[i]) + 1);
+    }
+}
+
+static void forget(reading *self, size_t count, const uint64_t *names) {
+    for (size_t i = 0; i < count; i++) {
+        store(&self->journal->books[flow_producer(names[i])].back, flow_number(names[i]) + 1);
     }
     self->held_count -= count;
     memmove(self->held, &self->held[count], self->held_count * sizeof(*self->held));
 }
 
-static void copy_names(const reading *self, size_t count, uint64_t *firsts) {
-    for (size_t i = 0; i < count; i++) {
-        memcpy(&firsts[i], self->held[i].record.data, sizeof(firsts[i]));
-    }
-}
-
 static void commit(reading *self, size_t count) {
-    uint64_t firsts[HELD_MAX];
+    uint64_t names[HELD_MAX];
     for (size_t i = 0; i < count; i++) {
         expect_intact(&self->held[i].record);
     }
-    copy_names(self, count, firsts);
-    note_back(self, count, false);
+    announce(self, count, names);
     uint32_t flags = random_below(&self->random, 4) ? 0 : RBCORE_COMMIT_NOW;
     EXPECT(rbcore_reader_commit(self->reader, &self->held[count - 1].record, flags) == 0);
-    forget(self, count, firsts);
+    forget(self, count, names);
 }
 
 /* Some that are not back, from any place; with all, all of them. */
 static void release(reading *self, size_t want, bool all) {
     rbcore_record records[HELD_MAX];
-    uint64_t firsts[HELD_MAX];
+    uint64_t names[HELD_MAX];
     size_t n = 0, start = random_below(&self->random, self->held_count);
     for (size_t i = 0; i < self->held_count && (all || n < want); i++) {
         holding *h = &self->held[(start + i) % self->held_count];
@@ -178,10 +171,9 @@ static void release(reading *self, size_t want, bool all) {
         }
     }
     size_t back = count_back(self);
-    copy_names(self, back, firsts);
-    note_back(self, back, false);
+    announce(self, back, names);
     EXPECT(n == 0 || rbcore_reader_release(self->reader, records, n) == 0);
-    forget(self, back, firsts);
+    forget(self, back, names);
 }
 
 static void give_back(reading *self, bool all) {
