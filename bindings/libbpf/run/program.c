@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "program.h"
 
-#include <elf.h>
+#include "libraries.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <link.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -19,8 +18,6 @@
 
 /* The first line of a script that the kernel reads. */
 #define FIRST_LINE 256
-
-#define PROGRAM_HEADERS_MAX 4096
 
 /* ---- Finding it ---- */
 
@@ -75,9 +72,11 @@ static char *behind_env(char *word, char **rest) {
 /* If the file is a script, sets out to what runs it, and returns true. */
 static bool find_interpreter(char *out, const char *path) {
     char line[FIRST_LINE];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     ssize_t length = fd < 0 ? -1 : pread(fd, line, sizeof(line) - 1, 0);
-    close(fd);
+    if (fd >= 0) {
+        close(fd);
+    }
     if (length < 2 || memcmp(line, "#!", 2) != 0) {
         return false;
     }
@@ -91,7 +90,7 @@ static bool find_interpreter(char *out, const char *path) {
     return word != NULL && find(out, word);
 }
 
-/* ---- ELF ---- */
+/* ---- What it is ---- */
 
 static bool has_privileges(const char *path) {
     struct stat status;
@@ -104,80 +103,19 @@ static bool has_privileges(const char *path) {
     return by_mode || (getuid() != 0 && getxattr(path, "security.capability", NULL, 0) > 0);
 }
 
-static bool is_of_same_arch(const ElfW(Ehdr) * header, const ElfW(Ehdr) * own) {
-    return header->e_ident[EI_CLASS] == own->e_ident[EI_CLASS] &&
-           header->e_ident[EI_DATA] == own->e_ident[EI_DATA] && header->e_machine == own->e_machine;
-}
+/* Which libbpf it is linked to. */
+struct linked {
+    bool to_one; /* libbpf.so.1 */
+    bool to_older;
+};
 
-/* Sets out to the loader that the program asks for; empty: none, it is statically linked. */
-static bool find_loader(char *out, int fd, const ElfW(Ehdr) * header) {
-    out[0] = '\0';
-    if (header->e_phentsize != sizeof(ElfW(Phdr)) || header->e_phnum > PROGRAM_HEADERS_MAX) {
-        return false;
-    }
-    for (unsigned i = 0; i < header->e_phnum; i++) {
-        ElfW(Phdr) segment;
-        off_t at = (off_t)(header->e_phoff + i * sizeof(segment));
-        if (pread(fd, &segment, sizeof(segment), at) != (ssize_t)sizeof(segment)) {
-            return false;
-        }
-        if (segment.p_type == PT_INTERP && segment.p_filesz > 0 && segment.p_filesz < PATH_MAX) {
-            ssize_t length = (ssize_t)segment.p_filesz;
-            bool read = pread(fd, out, (size_t)length, (off_t)segment.p_offset) == length;
-            out[read ? length - 1 : 0] = '\0';
-            return read;
-        }
-    }
-    return true;
-}
-
-/* The libraries that the program's own loader would load for it, also through others. */
-static FILE *list_libraries(const char *loader, const char *path, pid_t *child) {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) {
-        return NULL;
-    }
-    *child = fork();
-    if (*child == 0) {
-        unsetenv("LD_PRELOAD");
-        unsetenv("LD_AUDIT");
-        int null = open("/dev/null", O_RDWR);
-        if (dup2(ends[1], STDOUT_FILENO) >= 0 && dup2(null, STDERR_FILENO) >= 0) {
-            execl(loader, loader, "--list", path, (char *)NULL);
-        }
-        _exit(127);
-    }
-    close(ends[1]);
-    FILE *lines = *child < 0 ? NULL : fdopen(ends[0], "r");
-    if (lines == NULL) {
-        close(ends[0]);
-    }
-    return lines;
-}
-
-static enum verdict look_at_libraries(const char *loader, const char *path) {
-    pid_t child = -1;
-    FILE *lines = list_libraries(loader, path, &child);
-    enum verdict verdict = lines == NULL ? PROGRAM_UNREADABLE : PROGRAM_NOT_LINKED;
-    char line[PATH_MAX];
-    while (lines != NULL && fgets(line, sizeof(line), lines) != NULL) {
-        const char *name = line + strspn(line, " \t");
-        if (strncmp(name, "libbpf.so.", 10) == 0) {
-            verdict = strncmp(name, "libbpf.so.0", 11) == 0 ? PROGRAM_OLD_LIBBPF : PROGRAM_LINKED;
-        }
-    }
-    if (lines != NULL) {
-        fclose(lines);
-    }
-    if (child > 0) {
-        waitpid(child, NULL, 0);
-    }
-    return verdict;
-}
-
-static bool read_header(ElfW(Ehdr) * out, int fd) {
-    return pread(fd, out, sizeof(*out), 0) == (ssize_t)sizeof(*out) &&
-           memcmp(out->e_ident, ELFMAG, SELFMAG) == 0;
+static bool note_library(void *context, const char *name) {
+    struct linked *linked = context;
+    const char *slash = strrchr(name, '/');
+    const char *base = slash == NULL ? name : slash + 1;
+    linked->to_one |= strcmp(base, "libbpf.so.1") == 0;
+    linked->to_older |= strcmp(base, "libbpf.so.0") == 0;
+    return !linked->to_one;
 }
 
 /* By its name, wherever it lies: the libraries are for the C library of ours. */
@@ -186,38 +124,58 @@ static bool is_same_loader(const char *loader, const char *own) {
     return name != NULL && own_name != NULL && strcmp(name, own_name) == 0;
 }
 
+static enum verdict unreadable(struct program *self, const char *fault) {
+    self->fault = fault;
+    return PROGRAM_UNREADABLE;
+}
+
 /* own: rbcore-run, to compare with. */
-static enum verdict look_at_elf(int fd, const char *path, int own) {
-    ElfW(Ehdr) header, own_header;
+static enum verdict compare_with(struct program *self, const char *path, struct elf_file *file,
+                                 struct elf_file *own) {
     char loader[PATH_MAX], own_loader[PATH_MAX];
-    if (!read_header(&header, fd) || !read_header(&own_header, own)) {
-        return PROGRAM_UNREADABLE;
-    }
-    if (!is_of_same_arch(&header, &own_header)) {
+    if (!elf_is_of_same_arch(file, own)) {
         return PROGRAM_OTHER_ARCH;
     }
-    if (!find_loader(loader, fd, &header) || !find_loader(own_loader, own, &own_header)) {
-        return PROGRAM_UNREADABLE;
+    const char *fault = elf_read_segments(file);
+    fault = fault != NULL ? fault : elf_read_loader(file, loader);
+    if (fault != NULL) {
+        return unreadable(self, fault);
+    }
+    if (elf_read_segments(own) != NULL || elf_read_loader(own, own_loader) != NULL) {
+        return unreadable(self, "rbcore-run itself cannot be read");
     }
     if (loader[0] == '\0') {
         return PROGRAM_STATIC;
     }
-    return is_same_loader(loader, own_loader) ? look_at_libraries(loader, path)
-                                              : PROGRAM_OTHER_LIBC;
+    if (!is_same_loader(loader, own_loader)) {
+        return PROGRAM_OTHER_LIBC;
+    }
+    struct linked linked = {false, false};
+    fault = libraries_of(file, path, note_library, &linked);
+    if (fault != NULL) {
+        return unreadable(self, fault);
+    }
+    return linked.to_one     ? PROGRAM_LINKED
+           : linked.to_older ? PROGRAM_OLD_LIBBPF
+                             : PROGRAM_NOT_LINKED;
 }
 
-static enum verdict look_at(const char *path) {
+static enum verdict look_at(struct program *self, const char *path) {
+    struct elf_file file, own;
     if (has_privileges(path)) {
         return PROGRAM_PRIVILEGED;
     }
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return PROGRAM_UNREADABLE;
+    const char *fault = elf_open(&file, path);
+    if (fault != NULL) {
+        return unreadable(self, fault);
     }
-    int own = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-    enum verdict verdict = look_at_elf(fd, path, own);
-    close(own);
-    close(fd);
+    enum verdict verdict = unreadable(self, "rbcore-run itself cannot be read");
+    if (elf_open(&own, "/proc/self/exe") == NULL) {
+        self->fault = NULL;
+        verdict = compare_with(self, path, &file, &own);
+        elf_close(&own);
+    }
+    elf_close(&file);
     return verdict;
 }
 
@@ -232,5 +190,5 @@ void program_look(struct program *self, const char *name) {
     for (int i = 0; i < SCRIPTS_MAX && find_interpreter(self->interpreter, path); i++) {
         memcpy(path, self->interpreter, sizeof(path));
     }
-    self->verdict = look_at(path);
+    self->verdict = look_at(self, path);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Looks at a program before it runs: can a library be loaded before its libbpf? */
+/*
+ * Looks at a program before it runs: can a library be loaded before its libbpf? Files are read;
+ * nothing of what is looked at is run.
+ */
 #ifndef RBCORE_RUN_PROGRAM_H
 #define RBCORE_RUN_PROGRAM_H
 
@@ -13,7 +16,7 @@ enum verdict {
     PROGRAM_OTHER_ARCH, /* of another architecture, or 32 bits */
     PROGRAM_OTHER_LIBC, /* by its loader */
     PROGRAM_PRIVILEGED, /* setuid, setgid or with capabilities: its loader ignores us */
-    PROGRAM_UNREADABLE, /* cannot be looked at */
+    PROGRAM_UNREADABLE, /* cannot be looked at: fault says why */
     PROGRAM_NOT_FOUND,  /* errno says why */
 };
 
@@ -21,6 +24,7 @@ struct program {
     char path[PATH_MAX];        /* as found by PATH */
     char interpreter[PATH_MAX]; /* of a script, what runs it; else empty */
     enum verdict verdict;       /* on what is loaded in the end: path, or interpreter */
+    const char *fault;          /* what is wrong with it, in words; NULL: nothing */
 };
 
 /* name: as execvp takes it. */

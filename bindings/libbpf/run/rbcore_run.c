@@ -128,7 +128,7 @@ static const char *why_not(const struct program *program) {
     case PROGRAM_OLD_LIBBPF:
         return "is linked to a libbpf before 1.0";
     case PROGRAM_UNREADABLE:
-        return "cannot be looked at: no readable ELF file or script";
+        return "cannot be looked at";
     default:
         return NULL;
     }
@@ -142,8 +142,9 @@ static void tell(const struct options *options, const struct program *program) {
         return;
     }
     if (reason != NULL) {
-        fprintf(stderr, "rbcore-run: %s: not helped: %s%s %s\n", program->path, subject, runs,
-                reason);
+        fprintf(stderr, "rbcore-run: %s: not helped: %s%s %s%s%s\n", program->path, subject, runs,
+                reason, program->fault != NULL ? ": " : "",
+                program->fault != NULL ? program->fault : "");
     } else if (program->verdict == PROGRAM_NOT_LINKED) {
         fprintf(stderr,
                 "rbcore-run: %s: %s%s is not linked to libbpf.so.1: helped only if it loads that "
