@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "report.h"
 
+#include "forks.h"
 #include "settings.h"
 
 #include <errno.h>
@@ -118,6 +119,7 @@ __attribute__((destructor)) static void report(void) {
     if (output < 0) {
         return;
     }
+    forks_now(); /* what is counted may be the parent's, and its lock held by nobody who is here */
     pthread_mutex_lock(&lock);
     for (size_t i = 0; i < reader_count; i++) {
         count(readers[i]);

@@ -6,13 +6,12 @@
 #include "ring.h"
 
 #include "clock.h"
+#include "forks.h"
 #include "options.h"
-#include "report.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -44,19 +43,6 @@ static int result_of(int64_t result) {
 
 /* ---- After fork() ---- */
 
-/* How often this process's line of ancestors has forked since the library was loaded. */
-static unsigned forks;
-
-static void note_fork(void) {
-    forks++;
-    ring_begin_anew();
-    report_begin_anew();
-}
-
-__attribute__((constructor)) static void listen_to_forks(void) {
-    pthread_atfork(NULL, NULL, note_fork);
-}
-
 static int watch(struct ring_buffer *self);
 
 /* An epoll of the child's own, under the number that the program knows. */
@@ -75,7 +61,7 @@ static int renew_epoll(struct ring_buffer *self) {
 static int reopen(struct ring_buffer *self) {
     bool parent_lives = false;
     int error = 0;
-    self->forks = forks;
+    self->forks = forks_now();
     for (int i = 0; error == 0 && i < self->count; i++) {
         error = ring_reopen(self->rings[i], &parent_lives);
     }
@@ -89,7 +75,7 @@ static int reopen(struct ring_buffer *self) {
 }
 
 static int check_fork(struct ring_buffer *self) {
-    return self->forks == forks ? 0 : reopen(self);
+    return self->forks == forks_now() ? 0 : reopen(self);
 }
 
 /* ---- Life ---- */
@@ -104,7 +90,7 @@ struct ring_buffer *ring_buffer__new(int map_fd, ring_buffer_sample_fn sample_cb
     if (self == NULL) {
         return NULL;
     }
-    self->forks = forks;
+    self->forks = forks_now();
     self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     int error = self->epoll_fd < 0 ? -errno : ring_buffer__add(self, map_fd, sample_cb, ctx);
     if (error != 0) {
@@ -130,6 +116,7 @@ void ring_buffer__free(struct ring_buffer *rb) {
         free_genuine(rb);
         return;
     }
+    forks_now();
     for (int i = 0; i < rb->count; i++) {
         ring_free(rb->rings[i]);
     }

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -261,11 +262,11 @@ START_TEST(user_second) {
 }
 END_TEST
 
-START_TEST(user_in_child) {
+static void send_in_child(pid_t (*make_child)(void)) {
     struct rings rings;
     open_rings(&rings, pages(1), pages(4));
     send_one(&rings, 1, SMALL);
-    pid_t pid = fork();
+    pid_t pid = make_child();
     if (pid == 0) {
         bool sent = send_one(&rings, 2, SMALL);
         void *data = user_ring_buffer__reserve_blocking(rings.user, SMALL, 100);
@@ -285,15 +286,33 @@ START_TEST(user_in_child) {
     drain_some(&rings, 0);
     close_rings(&rings);
 }
+
+START_TEST(user_in_child) {
+    send_in_child(fork);
+}
+END_TEST
+
+/* As fork(), but libc does not know of it. */
+static pid_t fork_unknown(void) {
+    return (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+}
+
+START_TEST(user_in_raw_child) {
+    send_in_child(fork_unknown);
+}
 END_TEST
 
 static const struct scenario {
     const char *name;
     const TTest *const *test;
 } scenarios[] = {
-    {"user_records", &user_records},   {"user_full", &user_full},
-    {"user_blocking", &user_blocking}, {"user_refused", &user_refused},
-    {"user_second", &user_second},     {"user_in_child", &user_in_child},
+    {"user_records", &user_records},
+    {"user_full", &user_full},
+    {"user_blocking", &user_blocking},
+    {"user_refused", &user_refused},
+    {"user_second", &user_second},
+    {"user_in_child", &user_in_child},
+    {"user_in_raw_child", &user_in_raw_child},
 };
 
 static const char *missing(void) {
