@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "report.h"
 #include "settings.h"
+#include "stack.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -496,6 +497,7 @@ static void take_lock(struct ring *self) {
 
 /* Who waits lets those have it who want it. It may be libbpf's after that. */
 static void give_way(struct ring *self) {
+    const char *const frame = self->frames[0];
     int cancel;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     self->calls--;
@@ -504,15 +506,32 @@ static void give_way(struct ring *self) {
         nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
     }
     pthread_mutex_lock(&self->lock);
-    self->calls++;
+    self->frames[self->calls++] = frame;
     pthread_setcancelstate(cancel, &cancel);
 }
 
-static void enter(struct ring *self) {
+/* ---- Entering and leaving ---- */
+
+/* A call that was left by longjmp holds the lock still, which is noticed here. */
+static bool last_call_was_left(const struct ring *self, const char *frame) {
+    return self->calls > 0 && self->calls <= CALLS_KNOWN &&
+           stack_frame_was_left(self->frames[self->calls - 1], frame);
+}
+
+static void enter(struct ring *self, const char *frame) {
     take_lock(self);
-    if (self->calls++ > 0) {
+    const bool is_unfinished = self->calls > 0;
+    while (last_call_was_left(self, frame)) {
+        self->calls--;
+        pthread_mutex_unlock(&self->lock); /* a recursive one: it stays ours */
+    }
+    if (is_unfinished) {
         find_next(self);
     }
+    if (self->calls < CALLS_KNOWN) {
+        self->frames[self->calls] = frame;
+    }
+    self->calls++;
     self->entered++;
 }
 
@@ -560,7 +579,7 @@ static int64_t deliver_all(struct ring *self, size_t most) {
 
 int64_t ring_deliver(struct ring *self, size_t most) {
     int64_t result;
-    enter(self);
+    enter(self, __builtin_frame_address(0));
     pthread_cleanup_push(leave_unfinished, self);
     result = deliver_all(self, most);
     pthread_cleanup_pop(0);
@@ -611,7 +630,7 @@ static int64_t wait_and_deliver(struct ring *self, int64_t timeout_ns) {
 
 int64_t ring_wait_and_deliver(struct ring *self, int64_t timeout_ns) {
     int64_t result;
-    enter(self);
+    enter(self, __builtin_frame_address(0));
     pthread_cleanup_push(leave_unfinished, self);
     result = wait_and_deliver(self, timeout_ns);
     pthread_cleanup_pop(0);

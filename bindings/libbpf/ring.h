@@ -17,6 +17,9 @@
 /* More than come while a reader sleeps. */
 #define RUN 65536
 
+/* Calls within callbacks of calls; deeper ones that are left by longjmp are not noticed. */
+#define CALLS_KNOWN 16
+
 /* Of consumer_pos: where the last commit left it. */
 #define AT_COMMIT UINT64_MAX
 
@@ -49,10 +52,11 @@ struct ring {
     int epoll_fd; /* that waits for its descriptor, as event `index`; -1: none does */
     int index;
 
-    pthread_mutex_t lock; /* held while it is read, and waited for */
-    _Atomic int wanted;   /* threads that want it: who waits gives way */
-    int calls;            /* that hold it: a callback may call us */
-    struct ring *others;  /* the list of all rings of the process */
+    pthread_mutex_t lock;            /* held while it is read, and waited for */
+    _Atomic int wanted;              /* threads that want it: who waits gives way */
+    int calls;                       /* that hold it: a callback may call us */
+    const char *frames[CALLS_KNOWN]; /* of those on the stack, the outermost first */
+    struct ring *others;             /* the list of all rings of the process */
 };
 
 /*
