@@ -78,8 +78,8 @@ type Stats struct {
 	LostBytes uint64
 	// Flags of Stats: its content is impossible (-EBADMSG).
 	Broken bool
-	// Opened without its lock (which somebody holds who is no living reader), or by WithInsist:
-	// another reader may not notice this one.
+	// Opened although another reader has the ring (WithInsist), or without its lock, which
+	// somebody has that is no living reader: later readers may not notice this one.
 	Unguarded bool
 	// Busy now: read by the timer (see WithMaxLatency).
 	Paced bool

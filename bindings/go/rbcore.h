@@ -523,8 +523,8 @@ RBCORE_API int rbcore_reader_stats_get(rbcore_reader *self, rbcore_reader_stats 
 /* Flags of rbcore_ring_stats: its content is impossible (-EBADMSG). */
 #define RBCORE_RING_BROKEN UINT64_C(1)
 /*
- * Opened without its lock (which somebody holds who is no living reader), or by
- * RBCORE_SOURCE_INSIST: another reader may not notice this one.
+ * Opened although another reader has the ring (RBCORE_SOURCE_INSIST), or without its lock, which
+ * somebody has that is no living reader: later readers may not notice this one.
  */
 #define RBCORE_RING_UNGUARDED UINT64_C(2)
 /* Busy now: read by the timer (see rbcore_reader_next). */

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 static int try_add(int memory_fd, int event_fd, uint32_t flags) {
@@ -87,6 +88,63 @@ START_TEST(insisting) {
     free_ring.reader = reader_on(&free_ring, 0, RBCORE_SOURCE_INSIST);
     ck_assert_int_eq(try_add(free_ring.memory_fd, free_ring.event_fd, 0), -EBUSY);
     fixture_close(&free_ring);
+}
+END_TEST
+
+/* After _remove and after _free. */
+START_TEST(the_ring_itself_stays_taken_until_held_records_were_released) {
+    for (int freed = 0; freed < 2; freed++) {
+        fixture f = fixture_open(page_size(), RBCORE_READER_RELEASE);
+        rbcore_record records[2];
+        produce(&f, 1);
+        produce(&f, 2);
+        ck_assert_int_eq(rbcore_reader_read(f.reader, records, 2), 2);
+        if (freed) {
+            rbcore_reader_free(f.reader);
+        } else {
+            ok(rbcore_reader_remove(f.reader, f.ring));
+        }
+        for (int i = 0; i < 2; i++) {
+            ck_assert_int_eq(try_add(f.memory_fd, f.event_fd, 0), -EBUSY);
+            ck_assert_int_eq(in_child(child_adds, &f), EBUSY);
+            ck_assert_uint_eq(value_of(&records[i]), (uint64_t)i + 1);
+            ok(rbcore_reader_release(f.reader, &records[i], 1));
+        }
+        ck_assert_int_eq(in_child(child_adds, &f), 0);
+        if (!freed) {
+            rbcore_reader_free(f.reader);
+        }
+        fixture_drop(&f);
+    }
+}
+END_TEST
+
+/* Of the ring a tap writes nothing, no position and no owner, whoever has it. */
+START_TEST(a_tap_writes_no_position_and_no_owner) {
+    fixture f = fixture_open(page_size(), 0);
+    image raw = image_map(f.memory_fd);
+    uint8_t *before = malloc(page_size());
+    rbcore_record record;
+    produce(&f, 1);
+    for (int i = 0; i < 2; i++) {
+        memcpy(before, raw.base, page_size());
+        rbcore_reader *tap = reader_on(&f, 0, RBCORE_SOURCE_TAP);
+        rbcore_reader *second = reader_on(&f, 0, RBCORE_SOURCE_TAP | RBCORE_SOURCE_INSIST);
+        ck_assert_int_eq(rbcore_reader_read(tap, &record, 1), 1);
+        ok(rbcore_reader_commit(tap, NULL, 0));
+        ck_assert_int_eq(memcmp(before, raw.base, page_size()), 0);
+        if (i == 0) {
+            ck_assert_int_eq(in_child(child_adds, &f), EBUSY);
+            rbcore_reader_free(f.reader);
+        } else {
+            ck_assert_int_eq(in_child(child_adds, &f), 0);
+        }
+        rbcore_reader_free(second);
+        rbcore_reader_free(tap);
+    }
+    free(before);
+    image_unmap(&raw);
+    fixture_drop(&f);
 }
 END_TEST
 
@@ -229,9 +287,26 @@ END_TEST
         failed = 1;                                                                                \
     }
 
+/* What the parent hands down besides its fixture. */
+static rbcore_snapshot *inherited_snapshot;
+
+static int use_snapshot(void) {
+    rbcore_record record;
+    rbcore_snapshot_info info = RBCORE_SNAPSHOT_INFO_INIT;
+    int failed = 0;
+    EXPECT_ECHILD(rbcore_snapshot_read(inherited_snapshot, &record, 1));
+    EXPECT_ECHILD(rbcore_snapshot_rewind(inherited_snapshot));
+    EXPECT_ECHILD(rbcore_snapshot_info_get(inherited_snapshot, &info));
+    EXPECT_ECHILD(rbcore_snapshot_save(inherited_snapshot, -1));
+    return failed;
+}
+
 static int use_all(void *argument) {
     fixture *f = argument;
     rbcore_record record = {0};
+    rbcore_span span = {0};
+    rbcore_slice slice = {&record, 8};
+    rbcore_snapshot *snapshot = NULL;
     rbcore_source source = memory_source(f->memory_fd, f->event_fd);
     rbcore_ring_stats ring = RBCORE_RING_STATS_INIT;
     rbcore_reader_stats stats = RBCORE_READER_STATS_INIT;
@@ -242,7 +317,9 @@ static int use_all(void *argument) {
     EXPECT_ECHILD(rbcore_reader_add(f->reader, &source));
     EXPECT_ECHILD(rbcore_reader_remove(f->reader, f->ring));
     EXPECT_ECHILD(rbcore_reader_read(f->reader, &record, 1));
+    EXPECT_ECHILD(rbcore_reader_look(f->reader, &record, 1));
     EXPECT_ECHILD(rbcore_reader_next(f->reader, &record, 1, RBCORE_FOREVER));
+    EXPECT_ECHILD(rbcore_reader_next_spans(f->reader, &span, 1, 1, RBCORE_FOREVER));
     EXPECT_ECHILD(rbcore_reader_commit(f->reader, NULL, 0));
     EXPECT_ECHILD(rbcore_reader_release(f->reader, &record, 1));
     EXPECT_ECHILD(rbcore_reader_fd(f->reader));
@@ -252,13 +329,28 @@ static int use_all(void *argument) {
     EXPECT_ECHILD(rbcore_reader_stats_get(f->reader, &stats));
     EXPECT_ECHILD(rbcore_reader_ring_stats(f->reader, f->ring, &ring));
     EXPECT_ECHILD(rbcore_reader_identity(f->reader, &record, &identity));
+    EXPECT_ECHILD(rbcore_reader_snapshot(f->reader, f->ring, &snapshot, 0));
     EXPECT_ECHILD(rbcore_producer_reserve(f->producer, &data, 8));
+    EXPECT_ECHILD(rbcore_producer_reserve_wait(f->producer, &data, 8, RBCORE_FOREVER));
     EXPECT_ECHILD(rbcore_producer_submit(f->producer, &data, 0));
     EXPECT_ECHILD(rbcore_producer_discard(f->producer, &data, 0));
     EXPECT_ECHILD(rbcore_producer_output(f->producer, &record, 8, 0));
+    EXPECT_ECHILD(rbcore_producer_output_batch(f->producer, &slice, 1, 0));
+    failed |= use_snapshot();
+    rbcore_snapshot_free(inherited_snapshot);
     rbcore_reader_free(f->reader);
     rbcore_producer_free(f->producer);
     return failed;
+}
+
+/* The system call itself, of which libc does not know, makes as much a child as fork(). */
+static int in_raw_child(int (*body)(void *), void *argument) {
+    pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        _exit(body(argument));
+    }
+    return wait_child(pid);
 }
 
 static void handles_after_fork(uint64_t flags) {
@@ -270,7 +362,13 @@ static void handles_after_fork(uint64_t flags) {
     ck_assert_int_eq(rbcore_reader_read(f.reader, records, 1), 1);
     ok(rbcore_producer_reserve(f.producer, &data, 8));
     memcpy(data, &(uint64_t){3}, 8);
+    ok(rbcore_reader_snapshot(f.reader, f.ring, &inherited_snapshot, 0));
     ck_assert_int_eq(in_child(use_all, &f), 0);
+    ck_assert_int_eq(in_raw_child(use_all, &f), 0);
+    rbcore_record in_snapshot;
+    ck_assert_int_eq(rbcore_snapshot_read(inherited_snapshot, &in_snapshot, 1), 1);
+    ck_assert_uint_eq(value_of(&in_snapshot), 1);
+    rbcore_snapshot_free(inherited_snapshot);
 
     /* Neither shutdown nor interrupt nor free of the child is seen here. */
     ck_assert_int_eq(try_add(f.memory_fd, f.event_fd, 0), -EBUSY);
@@ -397,6 +495,8 @@ int main(void) {
                                   second_reader_in_another_process,
                                   removal_frees_the_ring,
                                   insisting,
+                                  the_ring_itself_stays_taken_until_held_records_were_released,
+                                  a_tap_writes_no_position_and_no_owner,
                                   killed_owner,
                                   killed_owner_with_a_child,
                                   a_stranger_holds_the_locks,

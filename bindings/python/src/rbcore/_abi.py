@@ -12,8 +12,8 @@ class RingFlags(IntFlag):
 
     #: its content is impossible (-EBADMSG).
     BROKEN = 1
-    #: Opened without its lock (which somebody holds who is no living reader), or by
-    #: RBCORE_SOURCE_INSIST: another reader may not notice this one.
+    #: Opened although another reader has the ring (RBCORE_SOURCE_INSIST), or without its lock,
+    #: which somebody has that is no living reader: later readers may not notice this one.
     UNGUARDED = 2
     #: Busy now: read by the timer (see rbcore_reader_next).
     PACED = 4
