@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A process is stopped or killed at an instruction of rbcore_reader_add, for many of them, while
- * others want the same ring. It may never have two readers, what the reader wrote of itself stays as
+ * A process is stopped or killed at an instruction of rbcore_reader_add, or of rbcore_reader_free, for
+ * many of them, while others want the same ring. It may never have two readers, what the reader wrote of itself stays as
  * it is, and a ring is free again when its reader is dead.
  *
  * Tried are the begin and end of each system call, and every third instruction while the reader
@@ -33,7 +33,8 @@ typedef struct scene {
     image raw;
     volatile block *block;
     int said[2];
-    pid_t pid; /* the claimant */
+    pid_t pid;     /* the claimant */
+    bool gives_up; /* it is stopped before it frees its reader, not before it adds the ring */
 } scene;
 
 /* A ring with a history: of its three records the first one was given back. */
@@ -80,8 +81,14 @@ static int add(void *argument) {
     if (rbcore_reader_open(&reader, NULL)) {
         return 1;
     }
-    stop_to_be_traced();
+    if (!self->gives_up) {
+        stop_to_be_traced();
+    }
     int result = rbcore_reader_add(reader, &source);
+    if (self->gives_up) {
+        stop_to_be_traced();
+        rbcore_reader_free(reader);
+    }
     if (write(self->said[1], &result, sizeof(result)) != sizeof(result)) {
         return 2;
     }
@@ -317,6 +324,78 @@ START_TEST(killed_anywhere) {
 }
 END_TEST
 
+/* ---- The reader gives the ring up ---- */
+
+/* As many instructions of rbcore_reader_free are tried, and each third one of its last. */
+#define OF_FREE 30
+#define LAST 120
+
+static unsigned long instructions_of_free(void) {
+    scene s = scene_open();
+    s.gives_up = true;
+    start_claimant(&s);
+    unsigned long count = 0;
+    for (; is_locked(&s); count++) {
+        make_steps(&s, 1);
+    }
+    scene_close(&s);
+    return count;
+}
+
+static void at_instructions_of_free(void (*act)(scene *self, position at)) {
+    const bool every_one = getenv("RBCORE_EVERY_INSTRUCTION");
+    const unsigned long count = instructions_of_free();
+    unsigned long stride;
+    for (position at = {0, 0}; at.steps < count + 10; at.steps += stride) {
+        act(&(scene){.gives_up = true}, at);
+        stride = every_one ? 1 : at.steps + LAST < count ? count / OF_FREE + 1 : 3;
+    }
+}
+
+/* Another one gets it, or is refused; then the first goes on, and a third comes. */
+static void another_comes_to_free(scene *self, position at) {
+    *self = scene_open();
+    self->gives_up = true;
+    start_claimant_up_to(self, at);
+    rbcore_source source = memory_source(self->f.memory_fd, self->f.event_fd);
+    rbcore_reader *second;
+    block of_second;
+    ok(rbcore_reader_open(&second, NULL));
+    int other = rbcore_reader_add(second, &source);
+    memcpy(&of_second, (const void *)(uintptr_t)self->block, sizeof(block));
+    ck_assert_int_eq(result_of(self), 0);
+    ck_assert_msg(other == 0 || other == -EBUSY, "at %lu: %d", at.steps, other);
+    if (other == 0) {
+        ck_assert_msg(memcmp(&of_second, (const void *)(uintptr_t)self->block, sizeof(block)) == 0,
+                      "at %lu the reader's block is spoiled", at.steps);
+        assert_taken(self, at);
+    }
+    rbcore_reader_free(second);
+    assert_free(self, at);
+    scene_close(self);
+}
+
+START_TEST(stopped_anywhere_while_it_frees) {
+    at_instructions_of_free(another_comes_to_free);
+}
+END_TEST
+
+static void kill_there_in_free(scene *self, position at) {
+    *self = scene_open();
+    self->gives_up = true;
+    start_claimant_up_to(self, at);
+    kill_claimant(self);
+    assert_free(self, at);
+    scene_close(self);
+}
+
+START_TEST(killed_anywhere_while_it_frees) {
+    at_instructions_of_free(kill_there_in_free);
+}
+END_TEST
+
+/* ---- What others left in the block ---- */
+
 /* Somebody writes into the block meanwhile: an older version, which takes the claimant for dead. */
 START_TEST(a_signature_in_progress_that_is_overwritten) {
     static const uint64_t others[] = {0x1234567, 0x12345678, 0};
@@ -386,6 +465,8 @@ int main(void) {
     const TTest *const tests[] = {stopped_anywhere,
                                   stopped_while_it_signs,
                                   killed_anywhere,
+                                  stopped_anywhere_while_it_frees,
+                                  killed_anywhere_while_it_frees,
                                   a_signature_in_progress_that_is_overwritten,
                                   a_signature_that_an_older_version_left,
                                   committed_of_a_foreign_owner_block,
