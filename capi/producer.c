@@ -155,7 +155,8 @@ static int output_reserved(rbcore_producer *self, const void *data, size_t size,
     if (size > 0) {
         memcpy(reserved, data, size);
     }
-    return rbc_memory_producer_finish(&self->memory, reserved, flags, 0);
+    /* That was reserved here: its header is another only where a peer wrote it. */
+    return rbc_memory_producer_finish(&self->memory, reserved, flags, 0) == 0 ? 0 : -EBADMSG;
 }
 
 WITHIN_FEW_LINES int rbcore_producer_output(rbcore_producer *self, const void *data, size_t size,

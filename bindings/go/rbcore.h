@@ -793,7 +793,8 @@ RBCORE_API int rbcore_producer_discard(rbcore_producer *self, void *data, uint32
 
 /*
  * Reserves, copies size bytes from data (optional if size is 0) and submits. Returns 0.
- *   -EAGAIN, -EMSGSIZE, -EBADMSG  as rbcore_producer_reserve;
+ *   -EAGAIN, -EMSGSIZE, -EBADMSG  as rbcore_producer_reserve (-EBADMSG: or a hostile peer wrote over
+ *            the record's header meanwhile);
  *   -EINVAL  a flag is unknown, or data is NULL and size is not 0.
  */
 RBCORE_API int rbcore_producer_output(rbcore_producer *self, const void *data, size_t size,

@@ -803,7 +803,8 @@ RBCORE_API int rbcore_producer_discard(rbcore_producer *self, void *data, uint32
 
 /*
  * Reserves, copies size bytes from data (optional if size is 0) and submits. Returns 0.
- *   -EAGAIN, -EMSGSIZE, -EBADMSG  as rbcore_producer_reserve;
+ *   -EAGAIN, -EMSGSIZE, -EBADMSG  as rbcore_producer_reserve (-EBADMSG: or a hostile peer wrote over
+ *            the record's header meanwhile);
  *   -EINVAL  a flag is unknown, or data is NULL and size is not 0.
  */
 RBCORE_API int rbcore_producer_output(rbcore_producer *self, const void *data, size_t size,
@@ -4594,7 +4595,8 @@ static int output_reserved(rbcore_producer *self, const void *data, size_t size,
     if (size > 0) {
         memcpy(reserved, data, size);
     }
-    return rbc_memory_producer_finish(&self->memory, reserved, flags, 0);
+    /* That was reserved here: its header is another only where a peer wrote it. */
+    return rbc_memory_producer_finish(&self->memory, reserved, flags, 0) == 0 ? 0 : -EBADMSG;
 }
 
 WITHIN_FEW_LINES int rbcore_producer_output(rbcore_producer *self, const void *data, size_t size,

@@ -1099,7 +1099,8 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     /** Reserves, copies size bytes from data (optional if size is 0) and submits. Returns 0.
-   -EAGAIN, -EMSGSIZE, -EBADMSG  as rbcore_producer_reserve;
+   -EAGAIN, -EMSGSIZE, -EBADMSG  as rbcore_producer_reserve (-EBADMSG: or a hostile peer wrote over
+            the record's header meanwhile);
    -EINVAL  a flag is unknown, or data is NULL and size is not 0.*/
     pub fn rbcore_producer_output(
         self_: *mut rbcore_producer,
