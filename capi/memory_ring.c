@@ -96,13 +96,20 @@ int rbc_memory_ring_check(int fd, size_t *data_size, ino_t *inode) {
     return 0;
 }
 
+/* Each word once: a peer may change it between two looks. */
+static uint64_t load(const _Atomic uint64_t *word) {
+    return atomic_load_explicit(word, memory_order_relaxed);
+}
+
 int rbc_memory_ring_check_layout(const rbc_mapping *mapping, bool *overwrites) {
     const rbc_producer_page *page = rbc_producer_page_of(mapping);
-    uint64_t flags = page->flags;
+    const uint64_t flags = load(&page->flags);
     *overwrites = flags != 0;
     bool is_ours =
-        page->tag == (flags == 0 ? TAG : TAG_FLAGS) && flags <= RBCORE_MEMORY_RING_OVERWRITE;
-    return is_ours && page->page_size == mapping->page_size && page->data_size == mapping->data_size
+        load(&page->tag) == (flags == 0 ? TAG : TAG_FLAGS) && flags <= RBCORE_MEMORY_RING_OVERWRITE;
+    /* The sizes to go by are those of the file, which are sealed. */
+    return is_ours && load(&page->page_size) == mapping->page_size &&
+                   load(&page->data_size) == mapping->data_size
                ? 0
                : -EBADFD;
 }
@@ -187,7 +194,8 @@ bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
     if (asked_before % ASK_PROC_EVERY != 0) {
         return false;
     }
-    /* A new owner of the slot may be writing there: then the generation is about to change, too. */
+    /* A new owner of the slot may be writing there: then the generation is about to change, too. What
+     * it is by now (a peer may write there at any time) is asked about as it is, whole or not. */
     rbc_process process = entry->process;
     return rbc_process_state_of(&process) == RBC_PROCESS_DEAD;
 }

@@ -45,10 +45,10 @@ typedef struct rbc_producer_page {
     _Atomic uint64_t pending_pos;   /* all records before it are complete; see room.h */
     _Atomic uint64_t overwrite_pos; /* the oldest record that was not overwritten */
     unsigned char kernels[104];
-    uint64_t tag;
-    uint64_t page_size;
-    uint64_t data_size;
-    uint64_t flags; /* RBCORE_MEMORY_RING_OVERWRITE */
+    _Atomic uint64_t tag;
+    _Atomic uint64_t page_size;
+    _Atomic uint64_t data_size;
+    _Atomic uint64_t flags; /* RBCORE_MEMORY_RING_OVERWRITE */
     unsigned char unused[32];
     _Atomic uint32_t lock; /* see memory_producer.c */
     unsigned char lock_line[60];

@@ -1518,10 +1518,10 @@ typedef struct rbc_producer_page {
     _Atomic uint64_t pending_pos;   /* all records before it are complete; see room.h */
     _Atomic uint64_t overwrite_pos; /* the oldest record that was not overwritten */
     unsigned char kernels[104];
-    uint64_t tag;
-    uint64_t page_size;
-    uint64_t data_size;
-    uint64_t flags; /* RBCORE_MEMORY_RING_OVERWRITE */
+    _Atomic uint64_t tag;
+    _Atomic uint64_t page_size;
+    _Atomic uint64_t data_size;
+    _Atomic uint64_t flags; /* RBCORE_MEMORY_RING_OVERWRITE */
     unsigned char unused[32];
     _Atomic uint32_t lock; /* see memory_producer.c */
     unsigned char lock_line[60];
@@ -2325,6 +2325,7 @@ int rbcore_supports(uint32_t feature) {
 }
 
 /* ==== capi/live.c ==== */
+#define load load_in_live
 /*
  * What each kind of producer does, in which order
  *
@@ -2534,6 +2535,7 @@ uint64_t rbc_live_copy(const rbc_live *self, void *to, uint64_t from, size_t byt
 #undef GUARD_PART
 #undef STORES_IN_ORDER
 #undef UNSEEN
+#undef load
 
 /* ==== capi/map.c ==== */
 static int bpf(enum bpf_cmd command, union bpf_attr *attr) {
@@ -3408,6 +3410,7 @@ int rbc_memory_producer_output_batch(rbc_memory_producer *self, const rbcore_sli
 #undef reserve
 
 /* ==== capi/memory_ring.c ==== */
+#define load load_in_memory_ring
 /*
  * Names the layout: "mbcring1" in memory, which has no flags, or "mbcring2". Overwriting rings have
  * the second: a library that does not know them must refuse them.
@@ -3490,13 +3493,20 @@ int rbc_memory_ring_check(int fd, size_t *data_size, ino_t *inode) {
     return 0;
 }
 
+/* Each word once: a peer may change it between two looks. */
+static uint64_t load(const _Atomic uint64_t *word) {
+    return atomic_load_explicit(word, memory_order_relaxed);
+}
+
 int rbc_memory_ring_check_layout(const rbc_mapping *mapping, bool *overwrites) {
     const rbc_producer_page *page = rbc_producer_page_of(mapping);
-    uint64_t flags = page->flags;
+    const uint64_t flags = load(&page->flags);
     *overwrites = flags != 0;
     bool is_ours =
-        page->tag == (flags == 0 ? TAG : TAG_FLAGS) && flags <= RBCORE_MEMORY_RING_OVERWRITE;
-    return is_ours && page->page_size == mapping->page_size && page->data_size == mapping->data_size
+        load(&page->tag) == (flags == 0 ? TAG : TAG_FLAGS) && flags <= RBCORE_MEMORY_RING_OVERWRITE;
+    /* The sizes to go by are those of the file, which are sealed. */
+    return is_ours && load(&page->page_size) == mapping->page_size &&
+                   load(&page->data_size) == mapping->data_size
                ? 0
                : -EBADFD;
 }
@@ -3581,7 +3591,8 @@ bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
     if (asked_before % ASK_PROC_EVERY != 0) {
         return false;
     }
-    /* A new owner of the slot may be writing there: then the generation is about to change, too. */
+    /* A new owner of the slot may be writing there: then the generation is about to change, too. What
+     * it is by now (a peer may write there at any time) is asked about as it is, whole or not. */
     rbc_process process = entry->process;
     return rbc_process_state_of(&process) == RBC_PROCESS_DEAD;
 }
@@ -3589,6 +3600,7 @@ bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
 #undef SEALS
 #undef TAG
 #undef TAG_FLAGS
+#undef load
 
 /* ==== capi/owner.c ==== */
 /*
