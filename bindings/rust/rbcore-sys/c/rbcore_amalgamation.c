@@ -6307,7 +6307,8 @@ bool rbc_ring_skip_abandoned(rbc_ring *self) {
     if (!(length & RBC_BUSY) || (self->shadow != NULL && rbc_shadow_is_overtaken(self))) {
         return true; /* the scan will say what it is */
     }
-    if (span > producer - position) {
+    /* (The position was loaded by itself: a hostile peer may have put it anywhere.) */
+    if (span > producer - position || span > self->mapping.data_size) {
         atomic_store_explicit(&self->broken, true, memory_order_relaxed);
         return true;
     }
