@@ -141,6 +141,13 @@ static void sleep_on_lock(rbc_memory_producer *self, uint32_t seen) {
     syscall(RBC_SYS_FUTEX, &self->page->lock, FUTEX_WAIT, seen, &timeout, NULL, 0);
 }
 
+/*
+ * What bounds the loop: a round that does not sleep found the word changed, so somebody else got
+ * ahead; one that does leaves the processor, for a millisecond at most, to the owner, whatever its
+ * priority, and then takes the lock from one that is dead. So it takes as long as owners hold it. A
+ * peer that stands still with it, or a hostile one that keeps writing a living owner's name there,
+ * has no bound: the header says so.
+ */
 static void lock_slowly(rbc_memory_producer *self) {
     RBC_KEEP_ERRNO;
     const uint32_t ours = self->token | CONTENDED; /* others may sleep as well */
@@ -166,6 +173,7 @@ static void lock_slowly(rbc_memory_producer *self) {
     }
 }
 
+/* Spins a bounded number of times: the owner may be a thread that we keep from running. */
 static void lock(rbc_memory_producer *self) {
     for (int i = 0; i < SPINS; i++) {
         bool is_free = atomic_load_explicit(&self->page->lock, memory_order_relaxed) == 0;
@@ -305,6 +313,7 @@ static int sleep_until(int64_t deadline_ns, int64_t delay_ns) {
     return -clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
 }
 
+/* Bounded by the deadline. Each round sleeps, and by that leaves the processor to the reader. */
 int rbc_memory_producer_reserve_wait(rbc_memory_producer *self, void **data, size_t size,
                                      int64_t deadline_ns) {
     int64_t delay = FIRST_DELAY_NS;

@@ -32,7 +32,8 @@ static bool are_possible(positions at, size_t data_size) {
 
 bool rbc_room_is_possible(const rbc_mapping *mapping, bool overwrites) {
     positions at = load_positions(mapping, overwrites);
-    /* Without the lock the two may be of different moments, as long as the oldest still moves. */
+    /* Without the lock the two may be of different moments, as long as the oldest still moves: not
+     * for ever, if a hostile peer moves it. */
     for (int i = 0; i < LOOKS && !are_possible(at, mapping->data_size); i++) {
         positions again = load_positions(mapping, overwrites);
         if (again.oldest == at.oldest) {

@@ -3075,6 +3075,13 @@ static void sleep_on_lock(rbc_memory_producer *self, uint32_t seen) {
     syscall(RBC_SYS_FUTEX, &self->page->lock, FUTEX_WAIT, seen, &timeout, NULL, 0);
 }
 
+/*
+ * What bounds the loop: a round that does not sleep found the word changed, so somebody else got
+ * ahead; one that does leaves the processor, for a millisecond at most, to the owner, whatever its
+ * priority, and then takes the lock from one that is dead. So it takes as long as owners hold it. A
+ * peer that stands still with it, or a hostile one that keeps writing a living owner's name there,
+ * has no bound: the header says so.
+ */
 static void lock_slowly(rbc_memory_producer *self) {
     RBC_KEEP_ERRNO;
     const uint32_t ours = self->token | CONTENDED; /* others may sleep as well */
@@ -3100,6 +3107,7 @@ static void lock_slowly(rbc_memory_producer *self) {
     }
 }
 
+/* Spins a bounded number of times: the owner may be a thread that we keep from running. */
 static void lock(rbc_memory_producer *self) {
     for (int i = 0; i < SPINS; i++) {
         bool is_free = atomic_load_explicit(&self->page->lock, memory_order_relaxed) == 0;
@@ -3239,6 +3247,7 @@ static int sleep_until(int64_t deadline_ns, int64_t delay_ns) {
     return -clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
 }
 
+/* Bounded by the deadline. Each round sleeps, and by that leaves the processor to the reader. */
 int rbc_memory_producer_reserve_wait(rbc_memory_producer *self, void **data, size_t size,
                                      int64_t deadline_ns) {
     int64_t delay = FIRST_DELAY_NS;
@@ -6584,7 +6593,8 @@ static bool are_possible(positions at, size_t data_size) {
 
 bool rbc_room_is_possible(const rbc_mapping *mapping, bool overwrites) {
     positions at = load_positions(mapping, overwrites);
-    /* Without the lock the two may be of different moments, as long as the oldest still moves. */
+    /* Without the lock the two may be of different moments, as long as the oldest still moves: not
+     * for ever, if a hostile peer moves it. */
     for (int i = 0; i < LOOKS && !are_possible(at, mapping->data_size); i++) {
         positions again = load_positions(mapping, overwrites);
         if (again.oldest == at.oldest) {
@@ -7939,7 +7949,7 @@ int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *record, rbc
 /* ---- The lock ---- */
 
 /*
- * Held for some nanoseconds, and among the threads of one process. So a waiter spins; if that takes
+ * Held for some nanoseconds (a batch: for its copy), and among the threads of one process. So a waiter spins; if that takes
  * too long, the owner was preempted and the waiter sleeps, as well for a while as until somebody
  * wakes it: that spares the unlock a read-modify-write.
  */
@@ -7959,6 +7969,8 @@ __attribute__((cold)) static void wait_for_lock(rbc_user_ring *self) {
     nanosleep(&pause, NULL);
 }
 
+/* What bounds it: the owner, a thread of this process, holds the lock for as long as a batch takes to
+ * copy; a waiter that keeps it from running sleeps after 100 looks, and it runs then. */
 static void take_lock(rbc_user_ring *self) {
     while (!rbc_user_ring_try_lock(self)) {
         wait_for_lock(self);
@@ -8066,6 +8078,7 @@ static void give_epoll(rbc_user_ring *self, int fd) {
     }
 }
 
+/* Called over and over until the deadline: each time it sleeps, or an edge came since the last. */
 static int wait_for_room(int epoll_fd, int64_t deadline_ns) {
     int64_t left = deadline_ns - rbc_now_ns();
     if (left <= 0) {
@@ -8102,7 +8115,8 @@ int rbc_user_ring_reserve_wait(rbc_user_ring *self, void **data, size_t size, in
 static void discard_abandoned(rbc_user_ring *self, uint32_t token) {
     uint64_t position = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
     uint64_t end = rbc_user_ring_producer_pos(self);
-    /* Content that makes no sense can lead past the end; then the difference is huge. */
+    /* Content that makes no sense can lead past the end; then the difference is huge. Each step is 8
+     * bytes or more, so there are no more than a full ring has. */
     while (position != end && end - position <= self->mapping.data_size) {
         rbc_header *header = rbc_header_at(&self->mapping, position);
         uint32_t length = atomic_load_explicit(&header->length, memory_order_acquire);
