@@ -32,9 +32,9 @@
  * Why a copy is sound
  *
  * Call p a position that was copied, and q = p + size the one that shares its place. Here the copy
- * is loaded, then comes a full fence, then the positions are loaded. Let the copy have seen anything
- * that was written at q: then q < E of some reserve, of which 1 found or made the oldest position
- * after p.
+ * is loaded, then comes a full fence, then the positions are loaded. Let the copy have seen
+ * anything that was written at q: then q < E of some reserve, of which 1 found or made the oldest
+ * position after p.
  *
  * Overwrite mode, x86: stores become visible in order, so the store of overwrite_pos is visible as
  * well, and loads are done in order: overwrite_pos is found to be after p.
@@ -43,9 +43,9 @@
  *   - consumer_pos. Its store was seen by the producer before it wrote (load-acquire, then the
  *     store), and what it wrote was seen by us: it is found to be after p. So with consumer_pos
  *     not after p nothing was overwritten; on any processor.
- *   - producer_pos. On x86 it was stored before all that is written after 3, so for that it is found
- *     to be after q. Only the 8 bytes of 2 come before it. So with producer_pos + 8 not after q
- *     nothing was overwritten, also where the consumer is already further.
+ *   - producer_pos. On x86 it was stored before all that is written after 3, so for that it is
+ *     found to be after q. Only the 8 bytes of 2 come before it. So with producer_pos + 8 not after
+ *     q nothing was overwritten, also where the consumer is already further.
  *
  * Processors that reorder stores (arm64): neither overwrite_pos nor producer_pos holds back what
  * its producer stores later, header and data. But the lock does: when anything of the next

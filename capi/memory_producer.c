@@ -201,17 +201,17 @@ static rbc_header *header_at(const rbc_memory_producer *self, uint64_t position)
 
 /*
  * Under the lock, with room made: a record of span bytes at `producer` is there, and BUSY. What
- * copies may believe of the memory meanwhile is in live.c: nothing but this header is written before
- * producer_pos is past it.
+ * copies may believe of the memory meanwhile is in live.c: nothing but this header is written
+ * before producer_pos is past it.
  */
 static inline rbc_header *begin(rbc_memory_producer *self, uint64_t producer, uint64_t span,
                                 uint32_t length) {
     rbc_header *header = header_at(self, producer);
     atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
     atomic_store_explicit(&header->length, length | RBC_BUSY, memory_order_relaxed);
-    /* Release: whoever sees the position sees the BUSY header. Pairs with load_producer_pos (ring.c)
-     * and rbc_live_find_end. If we die before, the next owner of the lock writes its own header
-     * here. */
+    /* Release: whoever sees the position sees the BUSY header. Pairs with load_producer_pos
+     * (ring.c) and rbc_live_find_end. If we die before, the next owner of the lock writes its own
+     * header here. */
     atomic_store_explicit(&self->page->producer_pos, producer + span, memory_order_release);
     return header;
 }
@@ -340,8 +340,8 @@ static rbc_header *reserved_header(const rbc_memory_producer *self, const void *
 
 /*
  * The end of the kernel's bpf_ringbuf_commit(): wakes the reader if it has given back all before
- * the record at `position`, or as flags say. The full fence, for which the kernel has its xchg(), is
- * between the store of that record's header and the load of consumer_pos: see look_again
+ * the record at `position`, or as flags say. The full fence, for which the kernel has its xchg(),
+ * is between the store of that record's header and the load of consumer_pos: see look_again
  * (give_back.c) for the other side.
  */
 static void wake_if_next(rbc_memory_producer *self, uint64_t position, uint32_t flags) {

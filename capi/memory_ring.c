@@ -144,10 +144,10 @@ static void make_nonblocking(int fd) {
 
 /*
  * The open file is everybody's who has the ring, its O_NONBLOCK and its counter included, and there
- * is no write to an eventfd that does not block by itself (RWF_NOWAIT is refused). So both are looked
- * at before each write: only a peer that clears the flag and fills the counter after that, within
- * the time of a system call, blocks us; until somebody reads the counter, for a wait in write(2) ends
- * then.
+ * is no write to an eventfd that does not block by itself (RWF_NOWAIT is refused). So both are
+ * looked at before each write: only a peer that clears the flag and fills the counter after that,
+ * within the time of a system call, blocks us; until somebody reads the counter, for a wait in
+ * write(2) ends then.
  */
 void rbc_event_fd_signal(int fd) {
     RBC_KEEP_ERRNO;
@@ -157,8 +157,8 @@ void rbc_event_fd_signal(int fd) {
     if (!was_full && write(fd, &count, sizeof(count)) == (ssize_t)sizeof(count)) {
         return;
     }
-    /* Somebody filled the counter to the brim. Nobody needs its value: empty it. Not more than once:
-     * a peer that fills it again at once can as well take the wakeup away by reading it. */
+    /* Somebody filled the counter to the brim. Nobody needs its value: empty it. Not more than
+     * once: a peer that fills it again at once can as well take the wakeup away by reading it. */
     ssize_t n = read(fd, &count, sizeof(count));
     count = 1;
     n = write(fd, &count, sizeof(count));
@@ -194,8 +194,8 @@ bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
     if (asked_before % ASK_PROC_EVERY != 0) {
         return false;
     }
-    /* A new owner of the slot may be writing there: then the generation is about to change, too. What
-     * it is by now (a peer may write there at any time) is asked about as it is, whole or not. */
+    /* A new owner of the slot may be writing there: then the generation is about to change, too.
+     * Copied once: what is checked is what is used, whatever a peer writes there. */
     rbc_process process = entry->process;
     return rbc_process_state_of(&process) == RBC_PROCESS_DEAD;
 }

@@ -48,8 +48,9 @@ bool rbc_room_is_possible(const rbc_mapping *mapping, bool overwrites) {
  * Moves pending_pos over the records that were completed, as the kernel does at the start of each
  * reserve, and returns it. It is out of place where the reader has passed it (skipping what a dead
  * producer left unfinished), or where somebody else set the positions: then from the oldest on.
- * *is_broken: it stands before something that no producer writes. The loop is bounded by the records
- * of a full ring: each step is 8 bytes or more, and none goes past the producer_pos that was checked.
+ * *is_broken: it stands before something that no producer writes. The loop is bounded by the
+ * records of a full ring: each step is 8 bytes or more, and none goes past the producer_pos that
+ * was checked.
  */
 static inline __attribute__((always_inline)) uint64_t
 update_pending(const rbc_mapping *mapping, positions at, bool *is_broken) {

@@ -27,9 +27,9 @@
 /* ---- The lock ---- */
 
 /*
- * Held for some nanoseconds (a batch: for its copy), and among the threads of one process. So a waiter spins; if that takes
- * too long, the owner was preempted and the waiter sleeps, as well for a while as until somebody
- * wakes it: that spares the unlock a read-modify-write.
+ * Held for some nanoseconds (a batch: for its copy), and among the threads of one process. So a
+ * waiter spins; if that takes too long, the owner was preempted and the waiter sleeps, as well for
+ * a while as until somebody wakes it: that spares the unlock a read-modify-write.
  */
 #define SPINS 100
 #define SLEEP_NS 50000
@@ -47,8 +47,8 @@ __attribute__((cold)) static void wait_for_lock(rbc_user_ring *self) {
     nanosleep(&pause, NULL);
 }
 
-/* What bounds it: the owner, a thread of this process, holds the lock for as long as a batch takes to
- * copy; a waiter that keeps it from running sleeps after 100 looks, and it runs then. */
+/* What bounds it: the owner, a thread of this process, holds the lock for as long as a batch takes
+ * to copy; a waiter that keeps it from running sleeps after 100 looks, and it runs then. */
 static void take_lock(rbc_user_ring *self) {
     while (!rbc_user_ring_try_lock(self)) {
         wait_for_lock(self);
@@ -193,8 +193,8 @@ int rbc_user_ring_reserve_wait(rbc_user_ring *self, void **data, size_t size, in
 static void discard_abandoned(rbc_user_ring *self, uint32_t token) {
     uint64_t position = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
     uint64_t end = rbc_user_ring_producer_pos(self);
-    /* Content that makes no sense can lead past the end; then the difference is huge. Each step is 8
-     * bytes or more, so there are no more than a full ring has. */
+    /* Content that makes no sense can lead past the end; then the difference is huge. Each step is
+     * 8 bytes or more, so there are no more than a full ring has. */
     while (position != end && end - position <= self->mapping.data_size) {
         rbc_header *header = rbc_header_at(&self->mapping, position);
         uint32_t length = atomic_load_explicit(&header->length, memory_order_acquire);

@@ -2,9 +2,10 @@
 /*
  * Each producer call against each kind of copy. The call is made by a child that is traced, one
  * instruction at a time. Whenever the ring has changed the child stands still, and all kinds of
- * copies are taken: a tap, snapshots of a tap, of a reader in commit mode and of one in release mode
- * whose records were given back meanwhile; of a ring in overwrite mode its reader, a tap, and their
- * snapshots. Each byte of each record is checked, and that those are handed out which must be.
+ * copies are taken: a tap, snapshots of a tap, of a reader in commit mode and of one in release
+ * mode whose records were given back meanwhile; of a ring in overwrite mode its reader, a tap, and
+ * their snapshots. Each byte of each record is checked, and that those are handed out which must
+ * be.
  *
  * So the copies see all that a producer stores in the order of its program, which is the order in
  * which x86 lets others see it. overtaken_stress.c is the same at full speed.
@@ -493,7 +494,7 @@ static void look_at_each_step(scene *self, const struct call *call, bool with_de
     ck_assert_uint_eq(image_load(self->raw.producer_pos), end);
 }
 
-/* With AddressSanitizer there are ten times as many instructions, and as much to do for each look. */
+/* With AddressSanitizer there are ten times as many instructions, and more to do at each. */
 #ifdef __SANITIZE_ADDRESS__
 #define SCENES 1
 #else

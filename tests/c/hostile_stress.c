@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A hostile peer at full speed: it writes positions, headers, owners, the producers' lock and places
- * and whatever else is in the ring, while all calls of producers, a reader, a tap and their
+ * A hostile peer at full speed: it writes positions, headers, owners, the producers' lock and
+ * places and whatever else is in the ring, while all calls of producers, a reader, a tap and their
  * snapshots run. No call crashes, hangs, or returns what it does not list; under AddressSanitizer
  * and UndefinedBehaviorSanitizer none touches what is not the ring's, or a header at an odd place.
  */
@@ -177,7 +177,7 @@ static void *produce_somehow(void *argument) {
     return NULL;
 }
 
-/* Adds the ring anew: what tells that it is one may be overwritten again as soon as it is mended. */
+/* Adds the ring anew: what tells that it is one may be spoilt again as soon as it is mended. */
 static unsigned int add_somehow(const scene *self, rbcore_reader *reader, const image *raw,
                                 uint32_t flags, uint64_t *random) {
     for (;;) {

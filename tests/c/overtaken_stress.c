@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Copies at full speed, beside producers that make all of their calls: a ring in overwrite mode with a
- * reader, a tap and snapshots; a normal ring with a tap beside its consumer, and one whose records
- * are given back while it is copied. Each word of each record is
+ * Copies at full speed, beside producers that make all of their calls: a ring in overwrite mode
+ * with a reader, a tap and snapshots; a normal ring with a tap beside its consumer, and one whose
+ * records are given back while it is copied. Each word of each record is
  * checked, each producer's numbers ascend, and the bytes balance. tests/kernel/overwrite_stress.c
  * is the same of the kernel's rings.
  */

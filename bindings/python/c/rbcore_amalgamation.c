@@ -105,16 +105,16 @@ RBCORE_API const char *rbcore_strerror(int error);
  *   - A reader survives impossible content (-EBADMSG, never a crash), but cannot keep data from
  *     changing under the eyes of its user: copy records of producers that are not trusted before
  *     looking at them.
- *   - So does a producer. But it waits without end for a peer that holds, or says that it holds, the
- *     lock that producers have in the memory.
+ *   - So does a producer. But it waits without end for a peer that holds, or says that it holds,
+ *     the lock that producers have in the memory.
  *   - event_fd: A peer that reads its counter takes wakeups away; readers look every 100
  *     milliseconds all the same. Each wakeup makes it non-blocking anew and empties a full counter:
  *     only a peer that undoes both between that and the write, for which there is the time of a
  *     system call, blocks a submit, until somebody reads the counter.
- *   - memory_fd: Its size is sealed, so that no load from it is a SIGBUS. No flag, offset or lock of
- *     memory_fd is looked at: each reader and producer opens it anew (a reader only where /proc is
- *     mounted). A peer that takes the locks of the memory's file keeps new producers out (-EUSERS),
- *     and new readers unguarded (RBCORE_RING_UNGUARDED).
+ *   - memory_fd: Its size is sealed, so that no load from it is a SIGBUS. No flag, offset or lock
+ *     of memory_fd is looked at: each reader and producer opens it anew (a reader only where /proc
+ *     is mounted). A peer that takes the locks of the memory's file keeps new producers out
+ *     (-EUSERS), and new readers unguarded (RBCORE_RING_UNGUARDED).
  * Returns 0.
  *   -EINVAL  ring_size is zero, not a power of two, smaller than a page or larger than 1 GiB; a
  *            flag is unknown;
@@ -312,8 +312,8 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  *   -EBADMSG     the ring's positions are impossible;
  *   -ENOSPC      the reader has RBCORE_RINGS_MAX rings, or the user the most epoll registrations;
  *   -ESHUTDOWN   after rbcore_reader_shutdown;
- *   -EFBIG       the reader's copy of the ring (RBCORE_SOURCE_OVERWRITE, RBCORE_SOURCE_TAP) is larger
- *                than RLIMIT_FSIZE allows; no SIGXFSZ is delivered;
+ *   -EFBIG       the reader's copy of the ring (RBCORE_SOURCE_OVERWRITE, RBCORE_SOURCE_TAP) is
+ *                larger than RLIMIT_FSIZE allows; no SIGXFSZ is delivered;
  *   -ENOMEM, -EMFILE, -ENFILE  no memory or file descriptors;
  *   -ENOSYS, -EFBIG  RBCORE_SOURCE_OVERWRITE or RBCORE_SOURCE_TAP: no memory for the copy can be
  *                had, as in rbcore_memory_ring_create;
@@ -803,8 +803,8 @@ RBCORE_API int rbcore_producer_discard(rbcore_producer *self, void *data, uint32
 
 /*
  * Reserves, copies size bytes from data (optional if size is 0) and submits. Returns 0.
- *   -EAGAIN, -EMSGSIZE, -EBADMSG  as rbcore_producer_reserve (-EBADMSG: or a hostile peer wrote over
- *            the record's header meanwhile);
+ *   -EAGAIN, -EMSGSIZE, -EBADMSG  as rbcore_producer_reserve (-EBADMSG: or a hostile peer wrote
+ *            over the record's header meanwhile);
  *   -EINVAL  a flag is unknown, or data is NULL and size is not 0.
  */
 RBCORE_API int rbcore_producer_output(rbcore_producer *self, const void *data, size_t size,
@@ -2350,9 +2350,9 @@ int rbcore_supports(uint32_t feature) {
  * Why a copy is sound
  *
  * Call p a position that was copied, and q = p + size the one that shares its place. Here the copy
- * is loaded, then comes a full fence, then the positions are loaded. Let the copy have seen anything
- * that was written at q: then q < E of some reserve, of which 1 found or made the oldest position
- * after p.
+ * is loaded, then comes a full fence, then the positions are loaded. Let the copy have seen
+ * anything that was written at q: then q < E of some reserve, of which 1 found or made the oldest
+ * position after p.
  *
  * Overwrite mode, x86: stores become visible in order, so the store of overwrite_pos is visible as
  * well, and loads are done in order: overwrite_pos is found to be after p.
@@ -2361,9 +2361,9 @@ int rbcore_supports(uint32_t feature) {
  *   - consumer_pos. Its store was seen by the producer before it wrote (load-acquire, then the
  *     store), and what it wrote was seen by us: it is found to be after p. So with consumer_pos
  *     not after p nothing was overwritten; on any processor.
- *   - producer_pos. On x86 it was stored before all that is written after 3, so for that it is found
- *     to be after q. Only the 8 bytes of 2 come before it. So with producer_pos + 8 not after q
- *     nothing was overwritten, also where the consumer is already further.
+ *   - producer_pos. On x86 it was stored before all that is written after 3, so for that it is
+ *     found to be after q. Only the 8 bytes of 2 come before it. So with producer_pos + 8 not after
+ *     q nothing was overwritten, also where the consumer is already further.
  *
  * Processors that reorder stores (arm64): neither overwrite_pos nor producer_pos holds back what
  * its producer stores later, header and data. But the lock does: when anything of the next
@@ -3135,17 +3135,17 @@ static rbc_header *header_at(const rbc_memory_producer *self, uint64_t position)
 
 /*
  * Under the lock, with room made: a record of span bytes at `producer` is there, and BUSY. What
- * copies may believe of the memory meanwhile is in live.c: nothing but this header is written before
- * producer_pos is past it.
+ * copies may believe of the memory meanwhile is in live.c: nothing but this header is written
+ * before producer_pos is past it.
  */
 static inline rbc_header *begin(rbc_memory_producer *self, uint64_t producer, uint64_t span,
                                 uint32_t length) {
     rbc_header *header = header_at(self, producer);
     atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
     atomic_store_explicit(&header->length, length | RBC_BUSY, memory_order_relaxed);
-    /* Release: whoever sees the position sees the BUSY header. Pairs with load_producer_pos (ring.c)
-     * and rbc_live_find_end. If we die before, the next owner of the lock writes its own header
-     * here. */
+    /* Release: whoever sees the position sees the BUSY header. Pairs with load_producer_pos
+     * (ring.c) and rbc_live_find_end. If we die before, the next owner of the lock writes its own
+     * header here. */
     atomic_store_explicit(&self->page->producer_pos, producer + span, memory_order_release);
     return header;
 }
@@ -3274,8 +3274,8 @@ static rbc_header *reserved_header(const rbc_memory_producer *self, const void *
 
 /*
  * The end of the kernel's bpf_ringbuf_commit(): wakes the reader if it has given back all before
- * the record at `position`, or as flags say. The full fence, for which the kernel has its xchg(), is
- * between the store of that record's header and the load of consumer_pos: see look_again
+ * the record at `position`, or as flags say. The full fence, for which the kernel has its xchg(),
+ * is between the store of that record's header and the load of consumer_pos: see look_again
  * (give_back.c) for the other side.
  */
 static void wake_if_next(rbc_memory_producer *self, uint64_t position, uint32_t flags) {
@@ -3548,10 +3548,10 @@ static void make_nonblocking(int fd) {
 
 /*
  * The open file is everybody's who has the ring, its O_NONBLOCK and its counter included, and there
- * is no write to an eventfd that does not block by itself (RWF_NOWAIT is refused). So both are looked
- * at before each write: only a peer that clears the flag and fills the counter after that, within
- * the time of a system call, blocks us; until somebody reads the counter, for a wait in write(2) ends
- * then.
+ * is no write to an eventfd that does not block by itself (RWF_NOWAIT is refused). So both are
+ * looked at before each write: only a peer that clears the flag and fills the counter after that,
+ * within the time of a system call, blocks us; until somebody reads the counter, for a wait in
+ * write(2) ends then.
  */
 void rbc_event_fd_signal(int fd) {
     RBC_KEEP_ERRNO;
@@ -3561,8 +3561,8 @@ void rbc_event_fd_signal(int fd) {
     if (!was_full && write(fd, &count, sizeof(count)) == (ssize_t)sizeof(count)) {
         return;
     }
-    /* Somebody filled the counter to the brim. Nobody needs its value: empty it. Not more than once:
-     * a peer that fills it again at once can as well take the wakeup away by reading it. */
+    /* Somebody filled the counter to the brim. Nobody needs its value: empty it. Not more than
+     * once: a peer that fills it again at once can as well take the wakeup away by reading it. */
     ssize_t n = read(fd, &count, sizeof(count));
     count = 1;
     n = write(fd, &count, sizeof(count));
@@ -3598,8 +3598,8 @@ bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
     if (asked_before % ASK_PROC_EVERY != 0) {
         return false;
     }
-    /* A new owner of the slot may be writing there: then the generation is about to change, too. What
-     * it is by now (a peer may write there at any time) is asked about as it is, whole or not. */
+    /* A new owner of the slot may be writing there: then the generation is about to change, too.
+     * Copied once: what is checked is what is used, whatever a peer writes there. */
     rbc_process process = entry->process;
     return rbc_process_state_of(&process) == RBC_PROCESS_DEAD;
 }
@@ -6609,8 +6609,9 @@ bool rbc_room_is_possible(const rbc_mapping *mapping, bool overwrites) {
  * Moves pending_pos over the records that were completed, as the kernel does at the start of each
  * reserve, and returns it. It is out of place where the reader has passed it (skipping what a dead
  * producer left unfinished), or where somebody else set the positions: then from the oldest on.
- * *is_broken: it stands before something that no producer writes. The loop is bounded by the records
- * of a full ring: each step is 8 bytes or more, and none goes past the producer_pos that was checked.
+ * *is_broken: it stands before something that no producer writes. The loop is bounded by the
+ * records of a full ring: each step is 8 bytes or more, and none goes past the producer_pos that
+ * was checked.
  */
 static inline __attribute__((always_inline)) uint64_t
 update_pending(const rbc_mapping *mapping, positions at, bool *is_broken) {
@@ -7949,9 +7950,9 @@ int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *record, rbc
 /* ---- The lock ---- */
 
 /*
- * Held for some nanoseconds (a batch: for its copy), and among the threads of one process. So a waiter spins; if that takes
- * too long, the owner was preempted and the waiter sleeps, as well for a while as until somebody
- * wakes it: that spares the unlock a read-modify-write.
+ * Held for some nanoseconds (a batch: for its copy), and among the threads of one process. So a
+ * waiter spins; if that takes too long, the owner was preempted and the waiter sleeps, as well for
+ * a while as until somebody wakes it: that spares the unlock a read-modify-write.
  */
 #define SPINS 100
 #define SLEEP_NS 50000
@@ -7969,8 +7970,8 @@ __attribute__((cold)) static void wait_for_lock(rbc_user_ring *self) {
     nanosleep(&pause, NULL);
 }
 
-/* What bounds it: the owner, a thread of this process, holds the lock for as long as a batch takes to
- * copy; a waiter that keeps it from running sleeps after 100 looks, and it runs then. */
+/* What bounds it: the owner, a thread of this process, holds the lock for as long as a batch takes
+ * to copy; a waiter that keeps it from running sleeps after 100 looks, and it runs then. */
 static void take_lock(rbc_user_ring *self) {
     while (!rbc_user_ring_try_lock(self)) {
         wait_for_lock(self);
@@ -8115,8 +8116,8 @@ int rbc_user_ring_reserve_wait(rbc_user_ring *self, void **data, size_t size, in
 static void discard_abandoned(rbc_user_ring *self, uint32_t token) {
     uint64_t position = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
     uint64_t end = rbc_user_ring_producer_pos(self);
-    /* Content that makes no sense can lead past the end; then the difference is huge. Each step is 8
-     * bytes or more, so there are no more than a full ring has. */
+    /* Content that makes no sense can lead past the end; then the difference is huge. Each step is
+     * 8 bytes or more, so there are no more than a full ring has. */
     while (position != end && end - position <= self->mapping.data_size) {
         rbc_header *header = rbc_header_at(&self->mapping, position);
         uint32_t length = atomic_load_explicit(&header->length, memory_order_acquire);

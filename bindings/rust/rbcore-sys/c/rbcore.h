@@ -95,16 +95,16 @@ RBCORE_API const char *rbcore_strerror(int error);
  *   - A reader survives impossible content (-EBADMSG, never a crash), but cannot keep data from
  *     changing under the eyes of its user: copy records of producers that are not trusted before
  *     looking at them.
- *   - So does a producer. But it waits without end for a peer that holds, or says that it holds, the
- *     lock that producers have in the memory.
+ *   - So does a producer. But it waits without end for a peer that holds, or says that it holds,
+ *     the lock that producers have in the memory.
  *   - event_fd: A peer that reads its counter takes wakeups away; readers look every 100
  *     milliseconds all the same. Each wakeup makes it non-blocking anew and empties a full counter:
  *     only a peer that undoes both between that and the write, for which there is the time of a
  *     system call, blocks a submit, until somebody reads the counter.
- *   - memory_fd: Its size is sealed, so that no load from it is a SIGBUS. No flag, offset or lock of
- *     memory_fd is looked at: each reader and producer opens it anew (a reader only where /proc is
- *     mounted). A peer that takes the locks of the memory's file keeps new producers out (-EUSERS),
- *     and new readers unguarded (RBCORE_RING_UNGUARDED).
+ *   - memory_fd: Its size is sealed, so that no load from it is a SIGBUS. No flag, offset or lock
+ *     of memory_fd is looked at: each reader and producer opens it anew (a reader only where /proc
+ *     is mounted). A peer that takes the locks of the memory's file keeps new producers out
+ *     (-EUSERS), and new readers unguarded (RBCORE_RING_UNGUARDED).
  * Returns 0.
  *   -EINVAL  ring_size is zero, not a power of two, smaller than a page or larger than 1 GiB; a
  *            flag is unknown;
@@ -302,8 +302,8 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  *   -EBADMSG     the ring's positions are impossible;
  *   -ENOSPC      the reader has RBCORE_RINGS_MAX rings, or the user the most epoll registrations;
  *   -ESHUTDOWN   after rbcore_reader_shutdown;
- *   -EFBIG       the reader's copy of the ring (RBCORE_SOURCE_OVERWRITE, RBCORE_SOURCE_TAP) is larger
- *                than RLIMIT_FSIZE allows; no SIGXFSZ is delivered;
+ *   -EFBIG       the reader's copy of the ring (RBCORE_SOURCE_OVERWRITE, RBCORE_SOURCE_TAP) is
+ *                larger than RLIMIT_FSIZE allows; no SIGXFSZ is delivered;
  *   -ENOMEM, -EMFILE, -ENFILE  no memory or file descriptors;
  *   -ENOSYS, -EFBIG  RBCORE_SOURCE_OVERWRITE or RBCORE_SOURCE_TAP: no memory for the copy can be
  *                had, as in rbcore_memory_ring_create;
@@ -793,8 +793,8 @@ RBCORE_API int rbcore_producer_discard(rbcore_producer *self, void *data, uint32
 
 /*
  * Reserves, copies size bytes from data (optional if size is 0) and submits. Returns 0.
- *   -EAGAIN, -EMSGSIZE, -EBADMSG  as rbcore_producer_reserve (-EBADMSG: or a hostile peer wrote over
- *            the record's header meanwhile);
+ *   -EAGAIN, -EMSGSIZE, -EBADMSG  as rbcore_producer_reserve (-EBADMSG: or a hostile peer wrote
+ *            over the record's header meanwhile);
  *   -EINVAL  a flag is unknown, or data is NULL and size is not 0.
  */
 RBCORE_API int rbcore_producer_output(rbcore_producer *self, const void *data, size_t size,
