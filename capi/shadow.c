@@ -149,7 +149,9 @@ static bool refill_once(rbc_ring *ring) {
         return resume_at(ring, sound);
     }
     self->known_end = complete.position;
-    ring->head_is_busy = complete.why == RBC_LIVE_BUSY;
+    /* Not the head where the copy has no room for what comes before it. */
+    ring->head_is_busy =
+        complete.why == RBC_LIVE_BUSY && complete.position - end <= room(ring, end);
     if (complete.why == RBC_LIVE_BAD && complete.position == rbc_get(&ring->read_pos)) {
         break_ring(ring);
     }

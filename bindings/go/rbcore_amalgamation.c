@@ -6273,6 +6273,7 @@ void rbc_ring_skip_to_latest(rbc_ring *self) {
 }
 
 static void pass_abandoned(rbc_ring *self, uint64_t position, uint64_t span) {
+    self->head_is_busy = false; /* as far as is known, until the next scan */
     rbc_count(&self->abandoned, 1);
     rbc_count(&self->passed_bytes, span);
     rbc_ring_handed_out(self, &(rbc_passed){.last = position, .position = position + span});
@@ -6316,7 +6317,10 @@ bool rbc_ring_skip_abandoned(rbc_ring *self) {
     uint32_t length = load_length(header);
     uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
     if (!(length & RBC_BUSY) || (self->shadow != NULL && rbc_shadow_is_overtaken(self))) {
-        return true; /* the scan will say what it is */
+        /* The scan says what it is. That of a paced ring does when it is due: until then there is
+         * nothing to call again for, and a wait that went on at once would never get there. */
+        self->head_is_busy = false;
+        return !rbc_pace_can_wait(self);
     }
     /* (The position was loaded by itself: a hostile peer may have put it anywhere.) */
     if (span > producer - position || span > self->mapping.data_size) {
@@ -6483,7 +6487,9 @@ static bool refill_once(rbc_ring *ring) {
         return resume_at(ring, sound);
     }
     self->known_end = complete.position;
-    ring->head_is_busy = complete.why == RBC_LIVE_BUSY;
+    /* Not the head where the copy has no room for what comes before it. */
+    ring->head_is_busy =
+        complete.why == RBC_LIVE_BUSY && complete.position - end <= room(ring, end);
     if (complete.why == RBC_LIVE_BAD && complete.position == rbc_get(&ring->read_pos)) {
         break_ring(ring);
     }
