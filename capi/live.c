@@ -121,6 +121,11 @@ UNSEEN uint32_t rbc_live_length(const rbc_live *self, uint64_t position) {
                                 memory_order_acquire);
 }
 
+UNSEEN uint32_t rbc_live_owner(const rbc_live *self, uint64_t position) {
+    return atomic_load_explicit(&rbc_header_at(self->mapping, position)->owner,
+                                memory_order_relaxed);
+}
+
 /*
  * Up to pending_pos all records are complete: the kernel moves it, under its lock, over headers
  * that it saw without BUSY. But it does so only when the next record is reserved, and older

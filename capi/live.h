@@ -38,6 +38,9 @@ uint64_t rbc_live_oldest(const rbc_live *self);
 /* The first word of the header at a position: length and flags, if a record begins there. */
 uint32_t rbc_live_length(const rbc_live *self, uint64_t position);
 
+/* The second: of a memory ring, whose record it is; see rbc_header. */
+uint32_t rbc_live_owner(const rbc_live *self, uint64_t position);
+
 /* Why the complete records end somewhere. */
 typedef enum rbc_live_stop {
     RBC_LIVE_ALL,  /* at producer_pos */

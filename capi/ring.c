@@ -425,6 +425,21 @@ static bool skip_copied_unfinished(rbc_ring *self, uint64_t position, uint64_t e
     return true;
 }
 
+/*
+ * Of the record at read_pos, where it stands in the ring itself. If that is read through a copy, the
+ * place may be another record's data by now: rbc_shadow_is_overtaken tells, afterwards.
+ */
+static uint32_t owner_of_head(const rbc_ring *self, uint64_t position) {
+    return self->shadow != NULL ? rbc_live_owner(&self->shadow->live, position)
+                                : atomic_load_explicit(&rbc_ring_header(self, position)->owner,
+                                                       memory_order_relaxed);
+}
+
+static uint32_t length_of_head(const rbc_ring *self, uint64_t position) {
+    return self->shadow != NULL ? rbc_live_length(&self->shadow->live, position)
+                                : load_length(rbc_ring_header(self, position));
+}
+
 bool rbc_ring_skip_abandoned(rbc_ring *self) {
     RBC_KEEP_ERRNO;
     if (!self->is_memory || !self->head_is_busy) {
@@ -435,9 +450,7 @@ bool rbc_ring_skip_abandoned(rbc_ring *self) {
     if (self->shadow != NULL && rbc_get(&self->shadow->end) != position) {
         return skip_copied_unfinished(self, position, rbc_get(&self->shadow->end));
     }
-    const rbc_mapping *mapping = self->shadow == NULL ? &self->mapping : &self->shadow->ring;
-    rbc_header *header = rbc_header_at(mapping, position);
-    uint32_t owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
+    uint32_t owner = owner_of_head(self, position);
     if (!(owner & RBC_TOKEN_BIT)) {
         return false; /* not by a producer of this library: who knows what becomes of it */
     }
@@ -446,7 +459,7 @@ bool rbc_ring_skip_abandoned(rbc_ring *self) {
         return false;
     }
     /* Loaded after the producer's end was established: it may have finished the record before. */
-    uint32_t length = load_length(header);
+    uint32_t length = length_of_head(self, position);
     uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
     if (!(length & RBC_BUSY) || (self->shadow != NULL && rbc_shadow_is_overtaken(self))) {
         /* The scan says what it is. That of a paced ring does when it is due: until then there is
