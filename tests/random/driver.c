@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LINES 60
@@ -18,6 +19,30 @@ static uint64_t seed_now, step_now, calls, moment;
 static _Thread_local uint64_t state;
 static char lines[LINES][LINE_LENGTH];
 static uint64_t line_count;
+
+/* ---- How much ---- */
+
+static int64_t clock_ns(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+run_length run_length_of(const char *given, const char *variable, uint64_t usual) {
+    const char *most = given != NULL ? given : getenv(variable);
+    const char *seconds = getenv("RBCORE_RANDOM_SECONDS");
+    int64_t time = seconds != NULL ? strtoll(seconds, NULL, 0) * INT64_C(1000000000) : 0;
+    return (run_length){.most = most != NULL ? strtoull(most, NULL, 0) : usual,
+                        .until_ns = clock_ns(CLOCK_MONOTONIC) + time};
+}
+
+bool run_length_has_more(const run_length *self, uint64_t done) {
+    return done < self->most || clock_ns(CLOCK_MONOTONIC) < self->until_ns;
+}
+
+uint64_t seed_of(const char *given) {
+    return given != NULL ? strtoull(given, NULL, 0) : (uint64_t)clock_ns(CLOCK_REALTIME) / 1000;
+}
 
 /* ---- Numbers ---- */
 
@@ -141,6 +166,14 @@ static void on_alarm(int signal) {
     put("a call hangs: the watchdog's time is up\n");
     _exit(1);
 }
+
+#ifdef __SANITIZE_THREAD__
+/* A reader looks from a handler of the fault that it caused itself: see batches.c. */
+extern const char *__tsan_default_options(void);
+const char *__tsan_default_options(void) {
+    return "report_signal_unsafe=0";
+}
+#endif
 
 void driver_start(const char *program, void (*describe)(void)) {
     program_name = program;

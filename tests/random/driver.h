@@ -12,6 +12,21 @@
 /* Long enough for any step on a loaded machine; only a failing run ever waits that long. */
 #define WATCHDOG_MS 20000
 
+/*
+ * How much is to be done: the number that was given, else that of the variable, else `usual`; and
+ * with RBCORE_RANDOM_SECONDS no end before so many have passed. Whether more is to be done after
+ * `done`.
+ */
+typedef struct run_length {
+    uint64_t most;
+    int64_t until_ns;
+} run_length;
+run_length run_length_of(const char *given, const char *variable, uint64_t usual);
+bool run_length_has_more(const run_length *self, uint64_t done);
+
+/* The seed that was given, or one by the clock. */
+uint64_t seed_of(const char *given);
+
 /* Begins the calls of a seed anew. */
 void driver_seed(uint64_t seed);
 uint64_t driver_seed_now(void);

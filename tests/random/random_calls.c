@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 sim_world the_world;
@@ -179,23 +178,18 @@ static uint64_t run_seed(uint64_t seed) {
 }
 
 int main(int count, char **arguments) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    uint64_t seed = (uint64_t)now.tv_sec * 1000003u + (uint64_t)now.tv_nsec / 1000;
-    uint64_t most = 20000, made = 0, seeds = 0;
-    const char *calls = getenv("RBCORE_RANDOM_CALLS");
-    seed = count > 1 ? strtoull(arguments[1], NULL, 0) : seed;
-    calls = count > 2 ? arguments[2] : calls;
-    most = calls != NULL ? strtoull(calls, NULL, 0) : most;
+    uint64_t seed = seed_of(count > 1 ? arguments[1] : NULL), made = 0, seeds = 0;
+    run_length length =
+        run_length_of(count > 2 ? arguments[2] : NULL, "RBCORE_RANDOM_CALLS", 50000);
     driver_start(arguments[0], describe);
     pattern_fill();
-    printf("seed %" PRIu64 ", %" PRIu64 " calls\n", seed, most);
+    printf("seed %" PRIu64 ", %" PRIu64 " calls\n", seed, length.most);
     const char *missing = kernel_missing();
     if (missing != NULL) {
         printf("skipped: rings of the kernel: %s\n", missing);
     }
     fflush(stdout);
-    for (; made < most; seeds++) {
+    for (; run_length_has_more(&length, made); seeds++) {
         made += run_seed(seed + seeds);
     }
     printf("%" PRIu64 " calls of %" PRIu64 " seeds\n", made, seeds);

@@ -10,8 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#define RECORDS_OF_WRITER 2000 /* in a round */
 
 thr_round the_round;
 
@@ -207,19 +208,14 @@ static void describe(void) {
 }
 
 int main(int count, char **arguments) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    uint64_t seed = (uint64_t)now.tv_sec * 1000003u + (uint64_t)now.tv_nsec / 1000;
-    uint64_t most = 100000, sent = 0, rounds = 0;
-    const char *records = getenv("RBCORE_RANDOM_RECORDS");
-    seed = count > 1 ? strtoull(arguments[1], NULL, 0) : seed;
-    records = count > 2 ? arguments[2] : records;
-    most = records != NULL ? strtoull(records, NULL, 0) : most;
+    uint64_t seed = seed_of(count > 1 ? arguments[1] : NULL), sent = 0, rounds = 0;
+    run_length length =
+        run_length_of(count > 2 ? arguments[2] : NULL, "RBCORE_RANDOM_RECORDS", 100000);
     driver_start(arguments[0], describe);
-    printf("seed %" PRIu64 ", %" PRIu64 " records\n", seed, most);
+    printf("seed %" PRIu64 ", %" PRIu64 " records\n", seed, length.most);
     fflush(stdout);
-    for (; sent < most; rounds++) {
-        sent += run_round(seed + rounds, 2000);
+    for (; run_length_has_more(&length, sent); rounds++) {
+        sent += run_round(seed + rounds, RECORDS_OF_WRITER);
     }
     printf("%" PRIu64 " records in %" PRIu64 " rounds\n", sent, rounds);
     return 0;
