@@ -970,8 +970,9 @@ int rbc_mapping_open_memory(rbc_mapping *out, int fd, size_t data_size, size_t p
                             rbc_mapping_side side);
 
 /*
- * A memfd, close-on-exec, that can never be executed: where vm.memfd_noexec is 2 there are no
- * others. flags as for memfd_create(2). Returns the descriptor or a negative errno.
+ * A memfd, close-on-exec, that can never be executed: where vm.memfd_noexec is 2, Linux 6.3 to 6.5
+ * make no others, later ones none that may be. flags as for memfd_create(2). Returns the descriptor
+ * or a negative errno.
  */
 int rbc_memfd(const char *name, unsigned flags);
 
