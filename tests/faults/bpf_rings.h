@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* Rings of the kernel, by bpf(2) alone: this program has its own way of calling everything. */
+#ifndef RBCORE_TESTS_BPF_RINGS_H
+#define RBCORE_TESTS_BPF_RINGS_H
+
+#include <stdint.h>
+
+#define USER_RINGBUF 31 /* BPF_MAP_TYPE_USER_RINGBUF, which old headers lack */
+
+/* A ring with a program that writes 8 bytes into it. */
+typedef struct bpf_ring {
+    int map, program, losses;
+} bpf_ring;
+
+/* Why there are no rings of the kernel here, or NULL. */
+const char *bpf_is_missing(void);
+
+bpf_ring bpf_ring_open(void);
+void bpf_ring_emit(const bpf_ring *self, uint64_t value);
+void bpf_ring_close(const bpf_ring *self);
+
+int bpf_map_of_type(uint32_t type, uint32_t key, uint32_t value, uint32_t entries);
+uint32_t bpf_map_number(int map);
+
+/* A file system for pins, mounted for this process only; NULL if that cannot be. */
+const char *bpf_folder(void);
+void bpf_pin(int map, const char *path);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Takes the place of what the library calls of other libraries (calls.txt), by the linker's --wrap.
+ * Outside of the library's functions all is as ever; inside, calls are counted, what they allocate
+ * is noted, and one of them fails as the plan says.
+ */
+#ifndef RBCORE_TESTS_INJECT_H
+#define RBCORE_TESTS_INJECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Not errors, but as bad: a read or write of one byte, and the end of a file. */
+#define FAULT_SHORT (-1)
+#define FAULT_END (-2)
+
+/* Which call fails, and how. */
+typedef struct fault_plan {
+    unsigned call;  /* counted from 1 among those that can fail; 0: none */
+    unsigned error; /* which of the errors that this call can give */
+    bool stays;     /* from then on all calls like this fail so */
+} fault_plan;
+
+/* What became of it. */
+typedef struct fault_report {
+    unsigned calls;   /* that could fail */
+    bool fired;       /* the plan's call was made, and had so many errors to give */
+    const char *name; /* of that call: "fcntl F_OFD_SETLK" */
+    int error;        /* that it gave */
+    unsigned times;   /* calls that failed */
+} fault_report;
+
+/* Begins anew, with nothing allocated. */
+void fault_begin(fault_plan plan);
+
+/* Nothing fails from here on; what is allocated is noted still. */
+void fault_end(void);
+fault_report fault_result(void);
+
+/* Where a function of the library begins and ends. */
+void library_enter(void);
+void library_leave(void);
+
+/* Called by the library's poll before it waits: what it waits for is done there. */
+extern void (*fault_before_poll)(void);
+
+/* What was allocated inside and is not free: blocks, and mappings. */
+typedef struct allocated {
+    long blocks, mappings;
+} allocated;
+allocated allocated_now(void);
+
+/* Memory in blocks, and what was read by read(2), since fault_begin. */
+typedef struct usage {
+    size_t live, bytes_read;
+    bool exceeded; /* `live` was more than twice `bytes_read` at some moment after the first read */
+} usage;
+usage usage_now(void);
+
+#endif

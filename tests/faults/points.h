@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* Ends or stops a process at any of its instructions (ptrace(2), one step at a time). */
+#ifndef RBCORE_TESTS_POINTS_H
+#define RBCORE_TESTS_POINTS_H
+
+#include "../c/support.h"
+
+/* What is played again and again, each time on a new stage. */
+typedef struct drama {
+    const char *name;
+    const void *way; /* which of its variants */
+    void *(*set_up)(const void *way);
+    /* In a process of its own; what counts is what follows curtain(). Returns 0. */
+    int (*victim)(void *stage);
+    /* Memory that the victim shares: what it changes there makes an instruction worth a look. */
+    const void *(*shared)(void *stage, size_t *size);
+    /* The victim is dead: killed, or because it was through. */
+    void (*killed)(void *stage);
+    /* The victim is stopped; goes_on lets it run to its end. NULL: nothing is stopped. */
+    void (*stopped)(void *stage);
+    void (*tear_down)(void *stage);
+    unsigned samples;
+} drama;
+
+/* Where the part of the victim begins that is looked at. */
+void curtain(void);
+
+/*
+ * Kills the victim after each instruction that changed shared memory, and after `samples` others by
+ * chance; then stops it after those and others, if `stopped` says what happens then. The environment:
+ * RBCORE_KILL_POINTS, how many others (or "all"); RBCORE_KILL_SEED, by which numbers. Prints both.
+ */
+void play(const drama *self);
+
+/* Whether the victim ended while it was thought to be stopped: it had come to its end before. */
+bool victim_has_ended(void);
+
+/* Lets the stopped victim go on, and waits until it has ended well. */
+void victim_goes_on(void);
+
+/* Fails with the point at which this happened. */
+#define at_point(condition, what)                                                                  \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fail_at_point(__FILE__, __LINE__, what ": " #condition);                               \
+        }                                                                                          \
+    } while (0)
+void fail_at_point(const char *file, int line, const char *what) __attribute__((noreturn));
+
+/* Why processes cannot be stepped through here, or NULL. */
+const char *points_are_missing(void);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* Scenarios of readers, for rings of any kind. */
+#ifndef RBCORE_TESTS_READERS_H
+#define RBCORE_TESTS_READERS_H
+
+#include <rbcore/rbcore.h>
+#include <stdbool.h>
+
+/* A kind of ring: how the test makes one, fills it, and how a reader names it. */
+typedef struct ring_kind {
+    void *(*open)(rbcore_source *source, bool overwrites);
+    void (*emit)(void *ring, uint64_t value);
+    void (*close)(void *ring, const rbcore_source *source);
+    bool counts_losses;
+} ring_kind;
+
+typedef struct life {
+    const ring_kind *kind;
+    uint64_t reader_flags;
+    uint32_t source_flags;
+    bool overwrites;
+    bool without_loss_map;
+    bool many; /* records, so that the ring becomes paced */
+} life;
+
+/* For each_fault_in; the argument is a life. */
+void live(const void *argument);
+void live_with_two(const void *argument);
+
+#endif
