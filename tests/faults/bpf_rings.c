@@ -63,8 +63,8 @@ static int load_program(int map) {
     return fd;
 }
 
-bpf_ring bpf_ring_open(void) {
-    bpf_ring self = {.map = bpf_map_of_type(BPF_MAP_TYPE_RINGBUF, 0, 0, (uint32_t)page_size()),
+bpf_ring bpf_ring_open(size_t size) {
+    bpf_ring self = {.map = bpf_map_of_type(BPF_MAP_TYPE_RINGBUF, 0, 0, (uint32_t)size),
                      .losses = bpf_map_of_type(BPF_MAP_TYPE_PERCPU_ARRAY, 4, 16, 1)};
     if (self.map < 0 || self.losses < 0) {
         ck_abort_msg("a ring: %s", strerror(errno));

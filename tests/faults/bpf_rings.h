@@ -3,6 +3,7 @@
 #ifndef RBCORE_TESTS_BPF_RINGS_H
 #define RBCORE_TESTS_BPF_RINGS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define USER_RINGBUF 31 /* BPF_MAP_TYPE_USER_RINGBUF, which old headers lack */
@@ -15,7 +16,7 @@ typedef struct bpf_ring {
 /* Why there are no rings of the kernel here, or NULL. */
 const char *bpf_is_missing(void);
 
-bpf_ring bpf_ring_open(void);
+bpf_ring bpf_ring_open(size_t size);
 void bpf_ring_emit(const bpf_ring *self, uint64_t value);
 void bpf_ring_close(const bpf_ring *self);
 

@@ -92,7 +92,9 @@ void __real_free(void *old);
 static void note_size(size_t before, size_t after) {
     usage *memory = &fault_state.memory;
     memory->live += after - before;
-    memory->exceeded |= memory->bytes_read > 0 && memory->live > 2 * memory->bytes_read;
+    if (memory->bytes_read > 0 && memory->live > 2 * memory->bytes_read) {
+        memory->excess = memory->live;
+    }
 }
 
 size_t *size_of_block(void *block) {

@@ -53,7 +53,7 @@ allocated allocated_now(void);
 /* Memory in blocks, and what was read by read(2), since fault_begin. */
 typedef struct usage {
     size_t live, bytes_read;
-    bool exceeded; /* `live` was more than twice `bytes_read` at some moment after the first read */
+    size_t excess; /* `live` when it was more than twice `bytes_read`, after the first read */
 } usage;
 usage usage_now(void);
 

@@ -8,11 +8,11 @@
 
 /* ---- Readers, of a ring that is named in three ways ---- */
 
-static void *open_by_fd(rbcore_source *source, bool overwrites) {
+static void *open_by_fd(rbcore_source *source, size_t size, bool overwrites) {
     static bpf_ring rings[2];
     bpf_ring *ring = rings[0].map == 0 ? &rings[0] : &rings[1];
     ck_assert(!overwrites);
-    *ring = bpf_ring_open();
+    *ring = bpf_ring_open(size);
     *source = (rbcore_source)RBCORE_SOURCE_INIT;
     source->kind = RBCORE_SOURCE_MAP_FD;
     source->fd = ring->map;
@@ -20,9 +20,9 @@ static void *open_by_fd(rbcore_source *source, bool overwrites) {
     return ring;
 }
 
-static void *open_by_path(rbcore_source *source, bool overwrites) {
+static void *open_by_path(rbcore_source *source, size_t size, bool overwrites) {
     static char path[64];
-    bpf_ring *ring = open_by_fd(source, overwrites);
+    bpf_ring *ring = open_by_fd(source, size, overwrites);
     snprintf(path, sizeof(path), "%s/ring", bpf_folder());
     bpf_pin(ring->map, path);
     source->kind = RBCORE_SOURCE_PINNED_PATH;
@@ -31,8 +31,8 @@ static void *open_by_path(rbcore_source *source, bool overwrites) {
     return ring;
 }
 
-static void *open_by_id(rbcore_source *source, bool overwrites) {
-    bpf_ring *ring = open_by_fd(source, overwrites);
+static void *open_by_id(rbcore_source *source, size_t size, bool overwrites) {
+    bpf_ring *ring = open_by_fd(source, size, overwrites);
     source->kind = RBCORE_SOURCE_MAP_ID;
     source->fd = -1;
     source->map_id = bpf_map_number(ring->map);
@@ -62,7 +62,7 @@ static const ring_kind by_id = {open_by_id, emit, close_ring, true};
     }                                                                                              \
     END_TEST
 
-LIVES(a_reader_that_commits, .kind = &by_fd, .many = true)
+LIVES(a_reader_that_commits, .kind = &by_fd, .is_busy = true)
 LIVES(a_reader_that_releases, .kind = &by_fd, .reader_flags = RBCORE_READER_RELEASE)
 LIVES(a_reader_that_polls, .kind = &by_fd, .reader_flags = RBCORE_READER_POLL,
       .without_loss_map = true)

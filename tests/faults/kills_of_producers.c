@@ -216,14 +216,23 @@ static int write_meanwhile(void *argument) {
     return rbcore_producer_output(producer, &made, sizeof(made), 0) == 0 ? 0 : 1;
 }
 
+/* Whether somebody sleeps on the producers' lock. Written down here once more, as in the layout. */
+static bool is_waited_for(const stage *self) {
+    const uint8_t *lock = self->raw.base + page_size() + 192;
+    return __atomic_load_n((const uint32_t *)(const void *)lock, __ATOMIC_SEQ_CST) >> 31;
+}
+
 static void stopped(void *argument) {
     stage *self = argument;
     rbcore_record record;
     pid_t other = start_child(write_meanwhile, &self->f);
-    int status = 0;
-    /* Long enough to find out that the victim lives, and to take its lock all the same. */
-    for (int i = 0; i < 6 && waitpid(other, &status, WNOHANG | WNOWAIT) == 0; i++) {
+    siginfo_t info = {0};
+    /* Until it is through, or has waited for the lock for so long that it looked at its owner. */
+    for (int waits = 0; waits < 20 &&
+                        waitid(P_PID, (id_t)other, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+                        info.si_pid == 0;) {
         sleep_ms(1);
+        waits += is_waited_for(self);
     }
     /* What stands before a record that is being written can be read, and nothing is given up. */
     int n = self->way->overwrites ? 0 : rbcore_reader_read(self->f.reader, &record, 1);

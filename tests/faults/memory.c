@@ -5,9 +5,9 @@
 
 #include <stdio.h>
 
-static void *open_memory(rbcore_source *source, bool overwrites) {
+static void *open_memory(rbcore_source *source, size_t size, bool overwrites) {
     int memory, event;
-    ok(rbcore_memory_ring_create(&memory, &event, page_size(),
+    ok(rbcore_memory_ring_create(&memory, &event, size,
                                  overwrites ? RBCORE_MEMORY_RING_OVERWRITE : 0));
     *source = memory_source(memory, event);
     return producer_on(memory, event);
@@ -31,7 +31,7 @@ static const ring_kind memory_ring = {open_memory, emit, close_memory, true};
     }                                                                                              \
     END_TEST
 
-LIVES(a_reader_that_commits, .many = true)
+LIVES(a_reader_that_commits, .is_busy = true)
 LIVES(a_reader_that_releases, .reader_flags = RBCORE_READER_RELEASE)
 LIVES(a_reader_that_polls, .reader_flags = RBCORE_READER_POLL)
 LIVES(a_reader_that_insists_on_the_latest,
@@ -53,6 +53,7 @@ END_TEST
 static int open_first(void *argument) {
     const fault_plan *plan = argument;
     rbcore_reader *reader = NULL;
+    const unsigned fds = open_fds();
     fault_begin(*plan);
     call_begins();
     int error = rbcore_reader_open(&reader, NULL);
@@ -61,6 +62,11 @@ static int open_first(void *argument) {
     fault_end();
     if (error != 0) {
         is_to_repeat("rbcore_reader_open", error, 0);
+        /* The page stays, if it could be made. */
+        bool has_page = !was_failed("mmap") && !was_failed("madvise") && !was_failed("calloc");
+        allocated held = allocated_now();
+        ck_check(held.blocks == 0 && held.mappings == has_page, "memory was not freed");
+        ck_check(open_fds() == fds, "descriptors are left");
         ok(rbcore_reader_open(&reader, NULL));
     }
     rbcore_reader_free(reader);

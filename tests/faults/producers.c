@@ -217,7 +217,7 @@ static void load(int file, int expected) {
     library_leave();
     usage memory = usage_now();
     ck_assert_int_eq(result, expected);
-    ck_assert_msg(!memory.exceeded, "%zu bytes of memory, %zu were read", memory.live,
+    ck_assert_msg(memory.excess == 0, "%zu bytes of memory, %zu were read", memory.excess,
                   memory.bytes_read);
     ck_assert_uint_ge(memory.bytes_read, HEADER);
     library_enter();

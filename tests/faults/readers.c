@@ -120,6 +120,35 @@ static void wait_in_vain(course *self) {
     }
 }
 
+static bool is_paced(course *self) {
+    rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
+    ok(rbcore_reader_ring_stats(self->reader, self->index, &stats));
+    return stats.flags & RBCORE_RING_PACED;
+}
+
+/* "0: ... the next wakeup is armed": a record makes the descriptor readable. */
+static void be_woken(course *self) {
+    rbcore_record record;
+    ck_check(MAKE(rbcore_reader_next, self->reader, &record, 1, 0) == 0, "an empty ring");
+    make(self, 1);
+    ck_check(readable(rbcore_reader_fd(self->reader), WATCHDOG_MS), "a wakeup");
+    take(self);
+}
+
+/* Many records in a short time make a ring paced, and a time without any makes it armed again. */
+static void until_paced(course *self, bool paced) {
+    rbcore_record record;
+    for (int i = 0; is_paced(self) != paced; i++) {
+        ck_check(i < 100000, "the pace of the ring");
+        if (paced) {
+            make(self, 6); /* fewer than one read takes: it sees the end */
+            take(self);
+        } else {
+            ck_check(MAKE(rbcore_reader_next, self->reader, &record, 1, 100000) == 0, "nothing");
+        }
+    }
+}
+
 /* In release mode a record is held until after the reader was freed. */
 static void end(course *self) {
     rbcore_record held;
@@ -139,7 +168,9 @@ void live(const void *argument) {
     course self = {.life = way, .source = RBCORE_SOURCE_INIT};
     rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
     options.flags = way->reader_flags;
-    self.ring = way->kind->open(&self.source, way->overwrites);
+    options.max_latency_ns = way->is_busy ? 10000000 : options.max_latency_ns;
+    self.ring = way->kind->open(&self.source, way->is_busy ? (size_t)1 << 20 : page_size(),
+                                way->overwrites);
     self.source.flags |= way->source_flags;
     if (way->without_loss_map) {
         self.source.loss_fd = -1;
@@ -157,8 +188,11 @@ void live(const void *argument) {
     save_and_load(&self);
     take(&self);
     wait_in_vain(&self);
-    make(&self, way->many ? 40 : 1); /* so many make it busy */
-    take(&self);
+    if (way->is_busy) {
+        until_paced(&self, true);
+        until_paced(&self, false);
+    }
+    be_woken(&self);
     wait_in_vain(&self);
     interrupt(&self);
     self.seen -= skipped;
@@ -192,7 +226,7 @@ void live_with_two(const void *argument) {
     rbcore_record records[4];
     unsigned seen[2] = {0, 0}, indexes[2];
     for (int i = 0; i < 2; i++) {
-        rings[i] = way->kind->open(&sources[i], false);
+        rings[i] = way->kind->open(&sources[i], page_size(), false);
         way->kind->emit(rings[i], 0);
     }
     MAKE(rbcore_reader_open, &reader, &options);

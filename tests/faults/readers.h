@@ -8,7 +8,7 @@
 
 /* A kind of ring: how the test makes one, fills it, and how a reader names it. */
 typedef struct ring_kind {
-    void *(*open)(rbcore_source *source, bool overwrites);
+    void *(*open)(rbcore_source *source, size_t size, bool overwrites);
     void (*emit)(void *ring, uint64_t value);
     void (*close)(void *ring, const rbcore_source *source);
     bool counts_losses;
@@ -20,7 +20,7 @@ typedef struct life {
     uint32_t source_flags;
     bool overwrites;
     bool without_loss_map;
-    bool many; /* records, so that the ring becomes paced */
+    bool is_busy; /* for a time, so that it becomes paced, and then armed again */
 } life;
 
 /* For each_fault_in; the argument is a life. */
