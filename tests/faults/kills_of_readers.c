@@ -168,11 +168,24 @@ static void killed(void *argument) {
     expect_the_rest(self, next, 0);
 }
 
+/* The second reader's first record, given back. Returns how many are given back now. */
+static unsigned take_one(stage *self, rbcore_reader *reader) {
+    rbcore_record record;
+    int n = rbcore_reader_next(reader, &record, 1, WATCHDOG_NS);
+    at_point(n == 1, "no record within the watchdog's time");
+    const unsigned value = (unsigned)value_of(&record);
+    at_point(value == self->diary->committed || value == self->diary->committing,
+             "committed records come again, or others are lost");
+    ok(rbcore_reader_commit(reader, NULL, RBCORE_COMMIT_NOW));
+    return value + 1;
+}
+
 /* While one has the ring others are refused: the victim, if it had not taken the ring yet, too. */
 static void stopped(void *argument) {
     stage *self = argument;
     rbcore_reader *second = NULL, *third = NULL;
     const bool had_added = self->diary->added >= 0;
+    unsigned taken = 0;
     const bool was_leaving = self->way->until_add || self->diary->committed == 9;
     int of_second = try_to_add(self, &second);
     at_point(of_second == 0 || of_second == -EBUSY, "the second reader");
@@ -180,12 +193,17 @@ static void stopped(void *argument) {
         at_point(!had_added || was_leaving, "a second reader beside one that reads");
         at_point(try_to_add(self, &third) == -EBUSY, "a third reader");
         rbcore_reader_free(third);
+        taken = take_one(self, second);
     }
     victim_goes_on();
     if (of_second == 0) {
         at_point(had_added || self->diary->added == -EBUSY, "two readers at once");
         at_point(try_to_add(self, &third) == -EBUSY, "a third reader, later");
         rbcore_reader_free(third);
+        rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
+        ok(rbcore_reader_ring_stats(second, 0, &stats));
+        at_point(stats.consumer_pos == stats.user_pos, "a position that went back");
+        self->diary->committed = self->diary->committing = taken;
         expect_the_rest(self, second, RBCORE_RING_UNGUARDED);
         return;
     }
