@@ -2,6 +2,7 @@
 /*
  * The waiting of a reader, as capi/read.c, wait.c, pace.c and give_back.c do it, against the wakeup rule
  * of the kernel's bpf_ringbuf_commit(), on a machine whose stores become visible late (x86-TSO).
+ * One ring, of producers that live; rings.pml has more.
  *
  * A position is a number of records. Wakeups that are lost show as a state in which nothing moves any more
  * and the reader is not done; see Judge at the end. README.md lists the configurations and mutations.
@@ -204,28 +205,19 @@ inline look_again(me, is_paced, is_parked, read) {
     fi
 }
 
-inline advance_to(me, user, is_paced, is_parked, read) {
+inline advance_to(me, user, is_paced, read) {
     store(me, USER_POS, user);
-    publish(me, user, is_paced, read);
-    look_again(me, is_paced, is_parked, read)
-}
-
-inline publish_held_back(me, user, is_paced, is_parked, read) {
-    if
-    :: published != user ->
-        publish(me, user, is_paced, read);
-        look_again(me, is_paced, is_parked, read)
-    :: else
-    fi
+    publish(me, user, is_paced, read)
 }
 
 /* commit_to() */
 inline commit(end) {
     d_step { user_pos = end; given_back = given_back | up_to(end) }
-    advance_to(READER, user_pos, paced, parked, read_pos)
+    advance_to(READER, user_pos, paced, read_pos);
+    look_again(READER, paced, parked, read_pos)
 }
 
-/* What is_paced and is_parked stand for is asked anew in each round. */
+/* work_on_releases(). What is_paced and is_parked stand for is asked anew in each round. */
 inline advance_over_released(me, is_paced, is_parked) {
     locked(me, old = advancing; advancing++);
     if
@@ -240,8 +232,11 @@ inline advance_over_released(me, is_paced, is_parked) {
             :: else -> break
             od
             if
-            :: end != user -> advance_to(me, end, is_paced, is_parked, memory[READ_POS])
-            :: else -> publish_held_back(me, user, is_paced, is_parked, memory[READ_POS])
+            :: end != user -> has_published = true; advance_to(me, end, is_paced, memory[READ_POS])
+            :: end == user && published != user ->
+                has_published = true;
+                publish(me, user, is_paced, memory[READ_POS])
+            :: else
             fi
 #ifdef WITHOUT_LATE_RAISES
             locked(me, advancing = 0);
@@ -256,6 +251,10 @@ inline advance_over_released(me, is_paced, is_parked) {
             }
 #endif
         od
+        if
+        :: has_published -> has_published = false; look_again(me, is_paced, is_parked, memory[READ_POS])
+        :: else
+        fi
     fi
     skip;
     d_step { old = 0; seen = 0; user = 0; end = 0; read = 0; target = 0 }
@@ -266,6 +265,7 @@ byte in_hand; /* a bit for each record that lies ready for a worker */
 
 proctype Worker(byte me) {
     byte record, old, seen, user, end, read, target;
+    bool has_published;
 end_of_work:
     do
     :: atomic {
@@ -294,6 +294,10 @@ end_of_work:
 #define FLUSHED 3
 #define ENDED 4
 
+inline end_flush() {
+    d_step { is_flushing = false; flush_pos = 0; result = FLUSHED }
+}
+
 /* answer() */
 inline answer() {
     if
@@ -309,11 +313,19 @@ inline answer() {
             :: else
             fi
             if
-            :: is_flushing && !(read_pos < flush_pos && has_news(read_pos)) ->
-                d_step { is_flushing = false; flush_pos = 0; result = FLUSHED }
+            :: is_flushing && read_pos >= flush_pos -> end_flush()
             :: else
             fi
         fi
+    fi
+}
+
+inline publish_held_back(user) {
+    if
+    :: published != user ->
+        publish(READER, user, paced, read_pos);
+        look_again(READER, paced, parked, read_pos)
+    :: else
     fi
 }
 
@@ -322,13 +334,13 @@ inline publish_rest() {
 #if WORKERS > 0
 #ifdef WITHOUT_COMBINER
     locked(READER, user = memory[USER_POS]);
-    publish_held_back(READER, user, paced, parked, read_pos);
+    publish_held_back(user);
     user = 0
 #else
     advance_over_released(READER, paced, parked)
 #endif
 #else
-    publish_held_back(READER, user_pos, paced, parked, read_pos)
+    publish_held_back(user_pos)
 #endif
 }
 
@@ -411,6 +423,9 @@ inline look(is_moderated) {
     fi
     if
     :: result == FOUND -> set_parked(false)
+#if SIGNAL == FLUSH
+    :: result == EMPTY && is_flushing -> end_flush() /* go_on_flushing(): nobody died here, see rings.pml */
+#endif
     :: else
     fi
 }
@@ -440,7 +455,6 @@ inline look_parked(is_moderated) {
 #endif
 }
 
-/* The memory ring's watch over dead producers is left out. */
 #define must_look_by_itself (paced || user_holds_some)
 
 /* Whoever will start the timer anew and listens to nothing else has nothing to fetch. */
@@ -473,7 +487,8 @@ inline read_records(is_moderated) {
         if
         :: result == EMPTY ->
             user_pos = read_pos;
-            advance_to(READER, user_pos, paced, parked, read_pos)
+            advance_to(READER, user_pos, paced, read_pos);
+            look_again(READER, paced, parked, read_pos)
         :: else
         fi
 #endif
@@ -523,7 +538,7 @@ inline give_back() {
 active proctype Reader() {
     byte result, count, limit, flush_pos, target, answers;
     byte old, seen, user, end, read;
-    bool is_flushing, timed, is_moderated;
+    bool is_flushing, timed, is_moderated, has_published;
     do
     :: result == ENDED || (SIGNAL != SHUTDOWN && read_pos == RECORDS &&
                            (answers == 1 || SIGNAL == 0)) -> break

@@ -1,0 +1,669 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a reader of several rings waits for, as capi/reader.c and read.c decide it: which descriptors are in
+ * its epoll, and when the timer is set. Rings come and go while it waits; producers die, or never wake
+ * (RBCORE_READER_POLL); a tap is woken for another reader.
+ *
+ * Memory is sequentially consistent here: the barriers of a single ring are the subject of ring.pml. A position
+ * is a number of records. A wait that nothing ends shows as a state in which nothing moves any more and records
+ * are left; see Judge at the end. README.md lists the configurations and mutations.
+ */
+
+/* ---- What -D sets --------------------------------------------------------------------------- */
+
+#ifndef RINGS
+#define RINGS 1
+#endif
+#ifndef RECORDS
+#define RECORDS 2 /* in each ring */
+#endif
+#ifndef PRODUCERS
+#define PRODUCERS 1 /* of each ring */
+#endif
+#ifndef CHANGES
+#define CHANGES 1 /* adds and removes of the last ring; one before it is there from the start */
+#endif
+/* BY_FD:  rbcore_reader_read, or next(0), and an event loop over rbcore_reader_fd; otherwise next(RBCORE_FOREVER)
+ * PACING: rings may change between armed and paced
+ * POLL:   RBCORE_READER_POLL, and producers that never wake
+ * DEATHS: the rings are memory rings; so many producers die between reserve and wakeup
+ * TAP:    ring 0 is a tap
+ * FLUSH:  asked for by another thread, at any time
+ * DEAF:   epoll refuses to have a ring back */
+#ifdef DEATHS
+#define is_memory true
+#else
+#define is_memory false
+#define DEATHS 0
+#endif
+#ifdef TAP
+#define is_tap(r) ((r) == 0)
+#else
+#define is_tap(r) false
+#endif
+#ifdef POLL
+#define wakes false
+#else
+#define wakes true
+#endif
+
+#define bit(n) (1 << (n))
+
+/* ---- The rings, as their producers and the kernel see them --------------------------------------- */
+
+byte producer_pos[RINGS];
+byte complete[RINGS]; /* a bit for each record: its header is not BUSY any more */
+byte dead[RINGS];     /* a bit for each record: its producer died before its wakeup */
+byte consumer_pos[RINGS];
+byte deaths = DEATHS;
+
+/* ---- The reader ------------------------------------------------------------------------------ */
+
+bool is_added[RINGS], is_paced[RINGS], is_silent[RINGS], head_is_busy[RINGS];
+byte read_pos[RINGS], user_pos[RINGS], handed_end[RINGS], flush_pos[RINGS];
+byte ring_count, paced_count, rings_to_watch;
+bool parked, is_flushing, asked;
+
+/* ---- The machine: epoll and a timer -------------------------------------------------------------- */
+
+bool is_registered[RINGS]; /* the ring's descriptor is in the epoll */
+bool was_woken[RINGS];     /* a memory ring's eventfd: it is not 0 any more, and nobody reads it */
+bool ring_edge[RINGS], wake_edge, timer_edge;
+bool woken; /* set by the one that wakes, after the edge */
+
+#define NEVER 0
+#define NOW_AND_THEN 1 /* 100 ms */
+#define SOON 2         /* a ring's interval, or a delay up to 10 ms */
+byte timer;
+
+/* What the model knows and the program does not. */
+byte must_come[RINGS]; /* by the flush */
+byte changes = CHANGES;
+#ifdef FLUSH
+bool to_flush = true; /* the flush was not answered yet */
+#else
+#define to_flush false
+#endif
+
+#define is_held(r) (user_pos[r] != read_pos[r])
+#define dies_unnoticed(r) (dead[r] >> read_pos[r] & 1)
+#ifdef TAP
+/* Records that wake nobody, for the ring's reader had not given back those before. */
+byte came_early[RINGS];
+#define was_early(r) (is_tap(r) && came_early[r] >> read_pos[r] & 1)
+#else
+#define was_early(r) false
+#endif
+/* The ring's reader took it before the producer looked whether to wake, or before epoll looked what is ready. */
+#define was_taken(r) (is_tap(r) && consumer_pos[r] > read_pos[r])
+
+/*
+ * A timer is slow. So it counts only for what no producer wakes us for. What comes to an armed ring of which
+ * nothing is held wakes the reader at once, however soon the timer would.
+ */
+#define is_rare(r) (is_added[r] && (dies_unnoticed(r) || was_taken(r)))
+#define is_unheard(r)                                                                              \
+    (is_added[r] && (is_paced[r] || is_held(r) || !is_registered[r]) || is_rare(r) || was_early(r))
+#if RINGS > 1
+#define any(what) (what(0) || what(1))
+#define all(what) (what(0) && what(1))
+#define each(what) what(0); what(1)
+#else
+#define any(what) what(0)
+#define all(what) what(0)
+#define each(what) what(0)
+#endif
+#define is_over(t) ((t) == SOON && any(is_unheard) || (t) == NOW_AND_THEN && any(is_rare))
+
+active proctype Machine() {
+end:
+    do
+    :: atomic { is_over(timer) -> timer = NEVER; timer_edge = true }
+    od
+}
+
+/* epoll asks a descriptor whether it is ready before it reports an edge, and when it is added. */
+#define file_is_ready(r) (is_memory && was_woken[r] || !is_memory && producer_pos[r] != consumer_pos[r])
+#define has_edge(r) (ring_edge[r] && file_is_ready(r))
+#define is_ready (any(has_edge) || wake_edge || timer_edge)
+
+inline fetch_events() {
+    d_step {
+        wake_edge = false;
+        timer_edge = false;
+        ring_edge[0] = false;
+#if RINGS > 1
+        ring_edge[1] = false
+#endif
+    }
+}
+
+/* rbc_wait_wake() */
+inline wake() {
+    wake_edge = true;
+    woken = true
+}
+
+/* EPOLL_CTL_ADD and EPOLL_CTL_DEL */
+inline register(r) {
+    is_registered[r] = true;
+    ring_edge[r] = file_is_ready(r)
+}
+
+inline unregister(r) {
+    is_registered[r] = false;
+    ring_edge[r] = false
+}
+
+/* ---- The producers: reserve, commit or die; then the wakeup --------------------------------------- */
+
+inline wake_readers(r) {
+    was_woken[r] = true;
+    if
+    :: is_registered[r] ->
+        assert(is_added[r]); /* a ring that was removed wakes the reader */
+        ring_edge[r] = true
+    :: else
+    fi
+}
+
+#ifdef TAP
+inline note_silence(r) {
+    if
+    :: consumer_pos[r] < at -> came_early[r] = came_early[r] | bit(at)
+    :: else
+    fi
+}
+#else
+#define note_silence(r) skip
+#endif
+
+proctype Producer(byte r) {
+    byte at;
+    do
+    :: atomic { producer_pos[r] < RECORDS -> at = producer_pos[r]; producer_pos[r]++ }
+        if
+        ::  complete[r] = complete[r] | bit(at);
+            if
+            :: atomic { consumer_pos[r] == at && wakes -> wake_readers(r) }
+            :: atomic { consumer_pos[r] != at || !wakes -> note_silence(r) }
+            :: atomic { deaths > 0 -> deaths--; dead[r] = dead[r] | bit(at) }
+            fi
+        :: atomic { deaths > 0 -> deaths--; dead[r] = dead[r] | bit(at) }
+        fi;
+        at = 0
+    :: else -> break
+    od
+}
+
+/*
+ * The reader of the ring that is tapped, another one of this library: it may be awake for whatever reason, commit
+ * late, hold back a record, or stop.
+ */
+#ifdef TAP
+active proctype Consumer() {
+    byte at;
+    do
+    :: at < RECORDS && ((complete[0] | dead[0]) >> at & 1) -> at++
+    :: consumer_pos[0] < at -> consumer_pos[0]++
+    :: true -> break
+    od
+}
+#endif
+
+/* ---- give_back.c ---------------------------------------------------------------------------- */
+
+/* rbc_ring_has_news() */
+#define is_complete(r) (complete[r] >> read_pos[r] & 1)
+#define has_news(r) (producer_pos[r] > read_pos[r] && is_complete(r))
+
+inline look_again(r) {
+    if
+    :: parked && !is_paced[r] && has_news(r) -> wake()
+    :: else
+    fi
+}
+
+/* A tap publishes for itself alone. A paced ring may hold back the last record, if that is small. */
+inline publish(r) {
+    if
+    :: is_tap(r)
+    :: !is_tap(r) -> consumer_pos[r] = user_pos[r]
+    :: !is_tap(r) && is_paced[r] && !is_held(r) && user_pos[r] > consumer_pos[r] ->
+        consumer_pos[r] = user_pos[r] - 1
+    fi;
+    look_again(r)
+}
+
+/* commit_to(), pass_discarded(): what was passed behind the last record that was handed out goes with it. */
+inline commit_to(r, end) {
+    user_pos[r] = end;
+    if
+    :: user_pos[r] == handed_end[r] ->
+        handed_end[r] = read_pos[r];
+        user_pos[r] = read_pos[r]
+    :: else
+    fi;
+    publish(r)
+}
+
+/* ---- ring.c ----------------------------------------------------------------------------------- */
+
+#define EMPTY 0
+#define FOUND 1
+#define AGAIN 2
+#define FLUSHED 3
+
+/* rbc_ring_scan(), rbc_ring_handed_out(); the array may be full after any record */
+inline scan(r) {
+    if
+    :: has_news(r) ->
+        read_pos[r]++;
+        do
+        :: has_news(r) -> read_pos[r]++
+        :: break
+        od;
+        handed_end[r] = read_pos[r];
+        result = FOUND;
+        if
+        :: is_paced[r] -> publish(r)
+        :: else
+        fi
+    :: else
+    fi;
+    head_is_busy[r] = producer_pos[r] > read_pos[r] && !is_complete(r)
+}
+
+/* rbc_ring_skip_abandoned() */
+inline skip_abandoned(r) {
+    if
+    :: is_added[r] && is_memory && head_is_busy[r] && dies_unnoticed(r) ->
+        result = AGAIN;
+        if
+        :: is_complete(r) /* the scan will say what it is */
+        :: else ->
+            read_pos[r]++;
+            if
+            :: user_pos[r] == handed_end[r] ->
+                handed_end[r] = read_pos[r];
+                user_pos[r] = read_pos[r];
+                publish(r)
+            :: else
+            fi
+        fi
+    :: else
+    fi
+}
+
+/* ---- read.c ----------------------------------------------------------------------------------- */
+
+/* change_pace(): the thresholds may say anything at any time. A polling reader's rings stay paced. */
+inline change_pace(r) {
+#ifdef PACING
+    if
+    :: true
+    :: !is_paced[r] -> is_paced[r] = true; paced_count++
+    :: is_paced[r] -> is_paced[r] = false; paced_count--; publish(r)
+    fi
+#else
+    skip
+#endif
+}
+
+inline begin_flush(r) {
+    flush_pos[r] = producer_pos[r];
+    must_come[r] = read_pos[r];
+    do
+    :: is_added[r] && must_come[r] < flush_pos[r] && ((complete[r] | dead[r]) >> must_come[r] & 1) ->
+        must_come[r]++
+    :: else -> break
+    od
+}
+
+#define was_flushed(r) (!is_added[r] || read_pos[r] >= flush_pos[r])
+
+/* answer(): here to a flush only; ring.pml has the others */
+inline answer() {
+    if
+    :: asked -> atomic { asked = false; is_flushing = true; each(begin_flush) }
+    :: else
+    fi;
+    if
+    :: is_flushing && all(was_flushed) -> result = FLUSHED
+    :: else
+    fi
+}
+
+/* take_turn(): a moderated look leaves in a paced ring what is not due yet */
+inline take_turn(r) {
+    atomic {
+        if
+        :: result == FOUND /* and the array is full */
+        :: is_added[r] ->
+            scan(r);
+            if
+            :: result == FOUND -> change_pace(r)
+            :: else
+            fi
+        :: is_added[r] && is_moderated && is_paced[r] && !is_flushing
+        :: else
+        fi
+    }
+}
+
+/* go_on_flushing(): what was not found is not to be had, unless it is behind what a dead producer left */
+inline go_on_flushing() {
+#ifndef FLUSHES_BEFORE_THE_DEAD
+    atomic { each(skip_abandoned) };
+#endif
+    if
+    :: result == EMPTY -> result = FLUSHED
+    :: else
+    fi
+}
+
+inline look() {
+    result = EMPTY;
+#ifdef FLUSH
+    answer();
+#endif
+    if
+    :: result == EMPTY -> each(take_turn)
+    :: else
+    fi;
+    if
+    :: result == FOUND -> parked = false
+#ifdef FLUSH
+    :: result == EMPTY && is_flushing -> go_on_flushing()
+#endif
+    :: else
+    fi
+}
+
+inline listen(r) {
+    if
+    :: is_paced[r] && !is_silent[r] -> unregister(r); is_silent[r] = true
+    :: !is_paced[r] && is_silent[r] -> register(r); is_silent[r] = false
+#ifdef DEAF
+    :: !is_paced[r] && is_silent[r]
+#endif
+    :: else
+    fi
+}
+
+inline prepare_to_park(r) {
+    if
+    :: is_added[r] -> change_pace(r); listen(r)
+    :: else
+    fi
+}
+
+inline look_parked() {
+    atomic { each(prepare_to_park); parked = true };
+    look();
+    if
+    :: result == EMPTY && rings_to_watch > 0 -> atomic { each(skip_abandoned) }
+    :: else
+    fi
+}
+
+/*
+ * Whether a tap is woken for the next record: that is what its reader waits for, too, and was not there after this
+ * was known. (The record may be taken by its reader before the producer looks whether it is to wake anyone.)
+ */
+#ifndef TAP
+#define tap_is_deaf false
+#endif
+inline look_at_its_reader() {
+#ifdef TAP
+#ifdef TAP_TRUSTS_ITS_READER
+    tap_is_deaf = false
+#else
+    tap_is_deaf = consumer_pos[0] != read_pos[0];
+#ifndef TAP_LOOKS_AT_ITS_READER_LAST
+    tap_is_deaf = tap_is_deaf || has_news(0)
+#endif
+#endif
+#else
+    skip
+#endif
+}
+
+/* is_deaf(), must_look_by_itself(): no producer wakes us for what may come, and no interval ends */
+#ifdef SILENCE_IS_FORGOTTEN
+#define is_deaf(r) (is_held(r) || is_tap(r) && tap_is_deaf)
+#else
+#define is_deaf(r) (is_held(r) || is_tap(r) && tap_is_deaf || is_silent[r])
+#endif
+#define must_look(r) (is_added[r] && (is_deaf(r) && !is_paced[r] || is_memory && head_is_busy[r]))
+#define is_timed(r) (is_added[r] && is_paced[r])
+#define has_busy_head(r) (is_added[r] && head_is_busy[r])
+
+inline longest_sleep() {
+    look_at_its_reader();
+    atomic {
+        if
+        :: paced_count > 0 && any(is_timed) || any(must_look) -> sleep = SOON
+#ifndef WITHOUT_LOOK_NOW_AND_THEN
+        :: else -> sleep = (rings_to_watch > 0 -> NOW_AND_THEN : NEVER)
+#else
+        :: else
+#endif
+        fi
+#ifdef BUSY_HEAD_IS_WAITED_FOR
+        sleep = (any(has_busy_head) -> NEVER : sleep)
+#endif
+    }
+}
+
+/* hears_only_the_timer(): then there is nothing to fetch */
+#define hears_nothing(r) (!is_added[r] || is_silent[r])
+inline empty_fd() {
+    if
+    :: ring_count > 0 && paced_count == ring_count && all(hears_nothing) && !woken
+    :: else ->
+        woken = false;
+        fetch_events()
+    fi
+}
+
+/* rbcore_reader_read(), or rbcore_reader_next(0) if moderated */
+inline read_records() {
+    look();
+    if
+    :: result == EMPTY ->
+        empty_fd();
+        look_parked();
+        if
+        :: result == EMPTY ->
+            longest_sleep();
+            d_step {
+                if
+                :: sleep != NEVER -> timer = sleep; timer_edge = false
+                :: else
+                fi;
+                sleep = NEVER
+            }
+        :: else
+        fi
+    :: else
+    fi
+}
+
+/* rbcore_reader_next(RBCORE_FOREVER) */
+inline next_records() {
+    look();
+    do
+    :: result == EMPTY || result == AGAIN ->
+        look_parked();
+        if
+        :: result == EMPTY ->
+            longest_sleep();
+            if
+            :: is_ready -> fetch_events()
+            :: is_over(sleep)
+            fi;
+            sleep = NEVER;
+            look()
+        :: else
+        fi
+    :: else -> break
+    od
+}
+
+/* ---- reader.c --------------------------------------------------------------------------------- */
+
+/* rbcore_reader_add(), rbc_ring_open(): begins where the last reader stopped, a tap where its reader is */
+inline add(r) {
+    atomic {
+        if
+        :: is_tap(r) -> user_pos[r] = consumer_pos[r]
+        :: else
+        fi;
+        handed_end[r] = user_pos[r];
+        read_pos[r] = user_pos[r];
+#ifdef FLUSH
+        flush_pos[r] = user_pos[r];
+        must_come[r] = user_pos[r];
+#endif
+        is_silent[r] = false;
+        head_is_busy[r] = false;
+#ifdef POLL
+        is_paced[r] = true;
+#endif
+        is_added[r] = true;
+        register(r);
+        ring_count++;
+#ifndef ADD_DOES_NOT_COUNT
+        paced_count = paced_count + is_paced[r];
+#endif
+        rings_to_watch = rings_to_watch + (is_memory || is_tap(r))
+    };
+#ifndef ADD_ARMS_NOTHING
+    wake();
+#endif
+    can_wait = true
+}
+
+/* rbcore_reader_remove(), rbc_ring_close(): the kernel learns what was held back */
+inline remove(r) {
+    atomic {
+#ifndef REMOVE_LISTENS_ON
+        unregister(r);
+#endif
+        is_added[r] = false;
+        ring_count--;
+#ifdef REMOVE_COUNTS_AN_ARMED_RING
+        paced_count--;
+#else
+        paced_count = paced_count - is_paced[r];
+#endif
+        rings_to_watch = rings_to_watch - (is_memory || is_tap(r));
+        is_paced[r] = false;
+        publish(r)
+    }
+}
+
+/* ---- The user --------------------------------------------------------------------------------- */
+
+inline change(r) {
+    if
+    :: !is_added[r] -> add(r)
+    :: is_added[r] && !is_held(r) -> remove(r)
+    :: else
+    fi
+}
+
+inline give_back(r) {
+    if
+    :: true
+    :: is_added[r] && user_pos[r] != handed_end[r] -> commit_to(r, handed_end[r])
+    fi
+}
+
+#define is_done(r) (!is_added[r] || read_pos[r] == RECORDS)
+#define was_delivered(r) (!is_added[r] || read_pos[r] >= must_come[r])
+
+active proctype Reader() {
+    byte result, sleep;
+    bool is_moderated = true;
+#ifdef TAP
+    bool tap_is_deaf;
+#endif
+    bool can_wait; /* rbcore_reader_fd may be waited for: a call returned 0, or a ring was added */
+#if RINGS > 1
+    add(0);
+#endif
+    do
+    :: changes == 0 && all(is_done) && !to_flush -> break
+    :: else ->
+        do
+        :: changes > 0 ->
+            changes--;
+            change(RINGS - 1)
+        :: ring_count > 0 -> break
+        od;
+#ifdef BY_FD
+        if
+        :: can_wait -> is_ready
+        :: else
+        fi;
+#if defined(PACING) || defined(POLL)
+        if
+        :: is_moderated = false
+        :: true
+        fi;
+#endif
+        read_records();
+#else
+        next_records();
+#endif
+        atomic {
+            can_wait = result == EMPTY;
+            is_moderated = true;
+#ifdef FLUSH
+            if
+            :: result == FLUSHED ->
+                assert(all(was_delivered));
+                is_flushing = false;
+                to_flush = false
+            :: else
+            fi;
+#endif
+            each(give_back)
+        }
+    od
+}
+
+#ifdef FLUSH
+active proctype Flusher() {
+    asked = true;
+    wake()
+}
+#endif
+
+/* When nothing moves any more, nothing must be left. */
+active proctype Judge() {
+    bool nothing_is_left;
+    atomic {
+        timeout;
+        nothing_is_left = all(is_done) && !to_flush;
+        assert(nothing_is_left)
+    }
+}
+
+init {
+    byte i;
+    atomic {
+        do
+        :: i < PRODUCERS ->
+            run Producer(0);
+#if RINGS > 1
+            run Producer(1);
+#endif
+            i++
+        :: else -> break
+        od;
+        i = 0
+    }
+}
