@@ -315,11 +315,11 @@ static int look_parked(rbcore_reader *self, rbc_look *what) {
 
 /*
  * Whether records can come for which nobody wakes us: producers wake only for the record at
- * consumer_pos, so not while the user holds some, nor for a tap while the consumer lags; not at all
- * if they die; nor if we do not listen. A ring that has the timer is looked at by that.
+ * consumer_pos, so not while the user holds some, nor for a tap while the consumer lags, and may be
+ * too late for one of a map; not at all if they die; nor if we do not listen. A ring that has the timer is looked at by that.
  */
-static bool is_deaf(const rbc_ring *ring) {
-    if (ring->is_tap && !rbc_shadow_consumer_is_here(ring)) {
+static bool is_deaf(rbc_ring *ring) {
+    if (ring->is_tap && !rbc_shadow_wakes(ring)) {
         return true;
     }
     /* Asked besides, for the last release may come between the refill and this. */
@@ -329,7 +329,7 @@ static bool is_deaf(const rbc_ring *ring) {
 
 static bool must_look_by_itself(const rbcore_reader *self) {
     for (unsigned i = 0; i < self->ring_count; i++) {
-        const rbc_ring *ring = self->rings[i];
+        rbc_ring *ring = self->rings[i];
         if ((is_deaf(ring) && !rbc_pace_has_timer(ring)) ||
             (ring->is_memory && ring->head_is_busy)) {
             return true;

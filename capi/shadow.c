@@ -188,9 +188,13 @@ rbc_scan_end rbc_shadow_scanned(rbc_ring *ring, rbc_scan_end why, uint64_t posit
     return why;
 }
 
-bool rbc_shadow_consumer_is_here(const rbc_ring *ring) {
-    uint64_t consumer = atomic_load_explicit(ring->shadow->live.consumer_pos, memory_order_relaxed);
-    return consumer == rbc_get(&ring->read_pos);
+bool rbc_shadow_wakes(rbc_ring *ring) {
+    if (!ring->is_memory) {
+        return false;
+    }
+    /* Acquire: the header is looked at after it. */
+    uint64_t consumer = atomic_load_explicit(ring->shadow->live.consumer_pos, memory_order_acquire);
+    return consumer == rbc_get(&ring->read_pos) && !rbc_shadow_has_news(ring);
 }
 
 bool rbc_shadow_waits_for_releases(const rbc_ring *ring) {

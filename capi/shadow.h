@@ -53,10 +53,14 @@ uint64_t rbc_shadow_refill(rbc_ring *ring);
 rbc_scan_end rbc_shadow_scanned(rbc_ring *ring, rbc_scan_end why, uint64_t position);
 
 /*
- * Whether the ring's reader has given back just what a tap has read: the next record wakes both.
- * The reading thread only, and after it is known to be parked (look_parked in read.c).
+ * Whether the next record wakes a tap, together with the ring's reader. It does if this one has
+ * given back just what the tap has read, and the record is not complete after that was seen: then
+ * its producer finds consumer_pos there. (Seen the other way round, it may have found it before.)
+ * Not so in a map: epoll asks that whether it is ready before it reports a wakeup, and it is not
+ * any more where the ring's reader was quicker. An eventfd stays ready, for nobody reads it. The
+ * reading thread only.
  */
-bool rbc_shadow_consumer_is_here(const rbc_ring *ring);
+bool rbc_shadow_wakes(rbc_ring *ring);
 
 /*
  * Whether the last refill could not go on because of what was not given back: no producer's wakeup

@@ -272,11 +272,12 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  *     given back.
  *   - A record that does not fit into the copy beside those not given back waits for them.
  *   - A tap begins with the oldest record that the ring's reader had not given back when it was
- *     added. It is woken together with that reader. As long as this one lags behind, or holds
- *     back a position to be woken less, the tap looks by the timer: after 50 microseconds, with
- *     delays that double up to 10 milliseconds while nothing comes. Otherwise it looks every 100
- *     milliseconds, for a record that the ring's reader took without being woken.
- *     RBCORE_SOURCE_INSIST has no meaning.
+ *     added. It is woken together with that reader, but sleeps on where this one took the record
+ *     of a map before the tap could look. So a tap of a map looks by the timer: after 50
+ *     microseconds, with delays that double up to 10 milliseconds while nothing comes. One of a
+ *     memory ring does so as long as the ring's reader lags behind, or holds back a position to be
+ *     woken less; otherwise it looks every 100 milliseconds, for a record that the ring's reader
+ *     took without being woken. RBCORE_SOURCE_INSIST has no meaning.
  *   - On processors that reorder stores (arm64) the oldest quarter of a full ring cannot be told
  *     from what is being overwritten, and counts as lost; and no record may be larger than a
  *     quarter of the ring. (Not so memory rings in overwrite mode.)

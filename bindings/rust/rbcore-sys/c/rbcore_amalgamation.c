@@ -282,11 +282,12 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  *     given back.
  *   - A record that does not fit into the copy beside those not given back waits for them.
  *   - A tap begins with the oldest record that the ring's reader had not given back when it was
- *     added. It is woken together with that reader. As long as this one lags behind, or holds
- *     back a position to be woken less, the tap looks by the timer: after 50 microseconds, with
- *     delays that double up to 10 milliseconds while nothing comes. Otherwise it looks every 100
- *     milliseconds, for a record that the ring's reader took without being woken.
- *     RBCORE_SOURCE_INSIST has no meaning.
+ *     added. It is woken together with that reader, but sleeps on where this one took the record
+ *     of a map before the tap could look. So a tap of a map looks by the timer: after 50
+ *     microseconds, with delays that double up to 10 milliseconds while nothing comes. One of a
+ *     memory ring does so as long as the ring's reader lags behind, or holds back a position to be
+ *     woken less; otherwise it looks every 100 milliseconds, for a record that the ring's reader
+ *     took without being woken. RBCORE_SOURCE_INSIST has no meaning.
  *   - On processors that reorder stores (arm64) the oldest quarter of a full ring cannot be told
  *     from what is being overwritten, and counts as lost; and no record may be larger than a
  *     quarter of the ring. (Not so memory rings in overwrite mode.)
@@ -2196,10 +2197,14 @@ uint64_t rbc_shadow_refill(rbc_ring *ring);
 rbc_scan_end rbc_shadow_scanned(rbc_ring *ring, rbc_scan_end why, uint64_t position);
 
 /*
- * Whether the ring's reader has given back just what a tap has read: the next record wakes both.
- * The reading thread only, and after it is known to be parked (look_parked in read.c).
+ * Whether the next record wakes a tap, together with the ring's reader. It does if this one has
+ * given back just what the tap has read, and the record is not complete after that was seen: then
+ * its producer finds consumer_pos there. (Seen the other way round, it may have found it before.)
+ * Not so in a map: epoll asks that whether it is ready before it reports a wakeup, and it is not
+ * any more where the ring's reader was quicker. An eventfd stays ready, for nobody reads it. The
+ * reading thread only.
  */
-bool rbc_shadow_consumer_is_here(const rbc_ring *ring);
+bool rbc_shadow_wakes(rbc_ring *ring);
 
 /*
  * Whether the last refill could not go on because of what was not given back: no producer's wakeup
@@ -5438,11 +5443,11 @@ static int look_parked(rbcore_reader *self, rbc_look *what) {
 
 /*
  * Whether records can come for which nobody wakes us: producers wake only for the record at
- * consumer_pos, so not while the user holds some, nor for a tap while the consumer lags; not at all
- * if they die; nor if we do not listen. A ring that has the timer is looked at by that.
+ * consumer_pos, so not while the user holds some, nor for a tap while the consumer lags, and may be
+ * too late for one of a map; not at all if they die; nor if we do not listen. A ring that has the timer is looked at by that.
  */
-static bool is_deaf(const rbc_ring *ring) {
-    if (ring->is_tap && !rbc_shadow_consumer_is_here(ring)) {
+static bool is_deaf(rbc_ring *ring) {
+    if (ring->is_tap && !rbc_shadow_wakes(ring)) {
         return true;
     }
     /* Asked besides, for the last release may come between the refill and this. */
@@ -5452,7 +5457,7 @@ static bool is_deaf(const rbc_ring *ring) {
 
 static bool must_look_by_itself(const rbcore_reader *self) {
     for (unsigned i = 0; i < self->ring_count; i++) {
-        const rbc_ring *ring = self->rings[i];
+        rbc_ring *ring = self->rings[i];
         if ((is_deaf(ring) && !rbc_pace_has_timer(ring)) ||
             (ring->is_memory && ring->head_is_busy)) {
             return true;
@@ -6558,9 +6563,13 @@ rbc_scan_end rbc_shadow_scanned(rbc_ring *ring, rbc_scan_end why, uint64_t posit
     return why;
 }
 
-bool rbc_shadow_consumer_is_here(const rbc_ring *ring) {
-    uint64_t consumer = atomic_load_explicit(ring->shadow->live.consumer_pos, memory_order_relaxed);
-    return consumer == rbc_get(&ring->read_pos);
+bool rbc_shadow_wakes(rbc_ring *ring) {
+    if (!ring->is_memory) {
+        return false;
+    }
+    /* Acquire: the header is looked at after it. */
+    uint64_t consumer = atomic_load_explicit(ring->shadow->live.consumer_pos, memory_order_acquire);
+    return consumer == rbc_get(&ring->read_pos) && !rbc_shadow_has_news(ring);
 }
 
 bool rbc_shadow_waits_for_releases(const rbc_ring *ring) {
