@@ -26,7 +26,7 @@
 /* BY_FD:  rbcore_reader_read, or next(0), and an event loop over rbcore_reader_fd; otherwise next(RBCORE_FOREVER)
  * PACING: rings may change between armed and paced
  * POLL:   RBCORE_READER_POLL, and producers that never wake
- * DEATHS: the rings are memory rings; so many producers die between reserve and wakeup
+ * DEATHS: the rings are memory rings; so many producers (or 0) die between reserve and wakeup
  * TAP:    ring 0 is a tap
  * FLUSH:  asked for by another thread, at any time
  * DEAF:   epoll refuses to have a ring back */
@@ -88,22 +88,25 @@ bool to_flush = true; /* the flush was not answered yet */
 #define is_held(r) (user_pos[r] != read_pos[r])
 #define dies_unnoticed(r) (dead[r] >> read_pos[r] & 1)
 #ifdef TAP
-/* Records that wake nobody, for the ring's reader had not given back those before. */
-byte came_early[RINGS];
-#define was_early(r) (is_tap(r) && came_early[r] >> read_pos[r] & 1)
+/* Records that wake nobody: the ring's reader had not given back those before, or this one as well already. */
+byte came_early[RINGS], was_taken[RINGS];
+#define is_early(r) (is_tap(r) && came_early[r] >> read_pos[r] & 1)
+#define is_taken(r) (is_tap(r) && was_taken[r] >> read_pos[r] & 1)
 #else
-#define was_early(r) false
+#define is_early(r) false
+#define is_taken(r) false
 #endif
-/* The ring's reader took it before the producer looked whether to wake, or before epoll looked what is ready. */
-#define was_taken(r) (is_tap(r) && consumer_pos[r] > read_pos[r])
+/* Woken for it or not, epoll finds nothing in a map whose reader has given back all. */
+#define is_gone(r) (is_tap(r) && !is_memory && consumer_pos[r] > read_pos[r])
 
 /*
  * A timer is slow. So it counts only for what no producer wakes us for. What comes to an armed ring of which
  * nothing is held wakes the reader at once, however soon the timer would.
  */
-#define is_rare(r) (is_added[r] && (dies_unnoticed(r) || was_taken(r)))
+#define is_rare(r) (is_added[r] && (dies_unnoticed(r) || is_taken(r)))
 #define is_unheard(r)                                                                              \
-    (is_added[r] && (is_paced[r] || is_held(r) || !is_registered[r]) || is_rare(r) || was_early(r))
+    (is_added[r] && (is_paced[r] || is_held(r) || !is_registered[r]) || is_rare(r) || is_early(r) ||   \
+     is_gone(r))
 #if RINGS > 1
 #define any(what) (what(0) || what(1))
 #define all(what) (what(0) && what(1))
@@ -171,7 +174,7 @@ inline wake_readers(r) {
 inline note_silence(r) {
     if
     :: consumer_pos[r] < at -> came_early[r] = came_early[r] | bit(at)
-    :: else
+    :: consumer_pos[r] > at -> was_taken[r] = was_taken[r] | bit(at)
     fi
 }
 #else
@@ -408,26 +411,28 @@ inline look_parked() {
 }
 
 /*
- * Whether a tap is woken for the next record: that is what its reader waits for, too, and was not there after this
- * was known. (The record may be taken by its reader before the producer looks whether it is to wake anyone.)
+ * rbc_shadow_wakes(): not a tap of a map, whose reader may be quicker. Otherwise if the next record is what the ring's
+ * reader waits for, too, and was not there after this was known.
  */
-#ifndef TAP
-#define tap_is_deaf false
-#endif
-inline look_at_its_reader() {
 #ifdef TAP
+inline look_at_its_reader() {
 #ifdef TAP_TRUSTS_ITS_READER
     tap_is_deaf = false
 #else
+#ifdef TAP_OF_A_MAP_SLEEPS
     tap_is_deaf = consumer_pos[0] != read_pos[0];
+#else
+    tap_is_deaf = !is_memory || consumer_pos[0] != read_pos[0];
+#endif
 #ifndef TAP_LOOKS_AT_ITS_READER_LAST
     tap_is_deaf = tap_is_deaf || has_news(0)
 #endif
 #endif
-#else
-    skip
-#endif
 }
+#else
+#define tap_is_deaf false
+#define look_at_its_reader() skip
+#endif
 
 /* is_deaf(), must_look_by_itself(): no producer wakes us for what may come, and no interval ends */
 #ifdef SILENCE_IS_FORGOTTEN
