@@ -2,7 +2,7 @@
 /*
  * Every record that is complete once all before it are back must make the descriptor readable, however
  * producer, reader and workers run into each other. Each test is for a line of the library without which
- * wakeups get lost; tests/model/mutate takes these lines out, one by one, and expects the test to fail.
+ * wakeups get lost; tests/mutations takes these lines out, one by one, and expects the test to fail.
  * No timer decides here: the descriptor is asked at once, not waited for.
  */
 #include "support.h"

@@ -1,2 +1,0 @@
-#: give_back.c release_against_submit slow_stores.stretch x86_64
-/^static void look_again/,/^}/s/rbc_full_fence\(\);//
