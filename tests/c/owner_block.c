@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The block at the end of a ring's consumer page, in which its reader leaves its name: what others
+ * find there, and what they make of a name that is nobody's any more. Its layout is shared between
+ * processes, and written down here once more on purpose.
+ */
+#include "support.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+
+typedef struct owner_block {
+    uint64_t tag;
+    uint64_t claim;
+    uint8_t boot_id[16];
+    uint64_t namespaces;
+    uint64_t start_time;
+    uint64_t image;
+    uint64_t pid;
+    uint64_t has_lock;
+    uint64_t committed;
+    uint64_t reserved[4];
+} owner_block;
+
+static owner_block *block_of(const image *raw) {
+    return (owner_block *)(void *)(raw->base + page_size() - sizeof(owner_block));
+}
+
+/* A ring without a reader, and its image. */
+static fixture make_ring(image *raw) {
+    fixture self = {0};
+    ok(rbcore_memory_ring_create(&self.memory_fd, &self.event_fd, page_size(), 0));
+    self.producer = producer_on(self.memory_fd, self.event_fd);
+    *raw = image_map(self.memory_fd);
+    return self;
+}
+
+static void drop_ring(fixture *self, image *raw) {
+    image_unmap(raw);
+    fixture_drop(self);
+}
+
+static int add_result(const fixture *ring) {
+    rbcore_reader *reader;
+    ok(rbcore_reader_open(&reader, NULL));
+    rbcore_source source = memory_source(ring->memory_fd, ring->event_fd);
+    int result = rbcore_reader_add(reader, &source);
+    rbcore_reader_free(reader);
+    return result;
+}
+
+/* ---- Readers in other processes ---- */
+
+typedef struct owner {
+    const fixture *ring;
+    int ready[2];
+    bool forks;
+} owner;
+
+/* Reads the ring, perhaps with a child, until it is killed. */
+static int own(void *argument) {
+    owner *self = argument;
+    reader_on(self->ring, 0, 0);
+    pid_t child = self->forks ? fork() : 0;
+    if (child == 0 && self->forks) {
+        pause();
+        return 0;
+    }
+    ssize_t n = write(self->ready[1], &child, sizeof(child));
+    (void)n;
+    pause();
+    return 0;
+}
+
+static pid_t start_owner(owner *self, pid_t *child) {
+    ok(pipe(self->ready));
+    pid_t pid = start_child(own, self);
+    ck_assert_int_eq(read(self->ready[0], child, sizeof(*child)), sizeof(*child));
+    close(self->ready[0]);
+    close(self->ready[1]);
+    return pid;
+}
+
+/* The lock is its child's then; but a zombie reads nothing. */
+START_TEST(a_zombie_is_no_reader) {
+    image raw;
+    fixture f = make_ring(&raw);
+    owner it = {.ring = &f, .forks = true};
+    pid_t child, pid = start_owner(&it, &child);
+    siginfo_t info;
+    ok(kill(pid, SIGKILL));
+    ok(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT));
+    ck_assert_int_eq(add_result(&f), 0);
+    ok(kill(child, SIGKILL));
+    wait_child(pid);
+    drop_ring(&f, &raw);
+}
+END_TEST
+
+/* A reader lives and has the lock; what the block says of it is changed. */
+static int result_after(void (*change)(owner_block *)) {
+    image raw;
+    fixture f = make_ring(&raw);
+    owner it = {.ring = &f};
+    pid_t child, pid = start_owner(&it, &child);
+    ck_assert_int_eq(add_result(&f), -EBUSY);
+    change(block_of(&raw));
+    int result = add_result(&f);
+    ok(kill(pid, SIGKILL));
+    wait_child(pid);
+    drop_ring(&f, &raw);
+    return result;
+}
+
+static void start_later(owner_block *self) {
+    self->start_time++;
+}
+
+static void boot_otherwise(owner_block *self) {
+    self->boot_id[15] ^= 1;
+}
+
+static void forget_boot(owner_block *self) {
+    memset(self->boot_id, 0, sizeof(self->boot_id));
+}
+
+START_TEST(a_process_that_started_later_is_another) {
+    ck_assert_int_eq(result_after(start_later), 0);
+}
+END_TEST
+
+START_TEST(a_reader_of_another_boot_is_dead) {
+    ck_assert_int_eq(result_after(boot_otherwise), 0);
+}
+END_TEST
+
+START_TEST(a_reader_of_an_unknown_boot_may_live) {
+    ck_assert_int_eq(result_after(forget_boot), -EBUSY);
+}
+END_TEST
+
+/* ---- What a reader writes ---- */
+
+START_TEST(who_insists_in_vain_writes_nothing) {
+    image raw;
+    fixture f = make_ring(&raw);
+    rbcore_record records[4];
+    rbcore_reader *first = reader_on(&f, 0, 0);
+    produce(&f, 1);
+    produce(&f, 2);
+    ck_assert_int_eq(rbcore_reader_read(first, records, 1), 1);
+    ok(rbcore_reader_commit(first, NULL, 0));
+    owner_block before = *block_of(&raw);
+    ck_assert_uint_eq(before.committed, 16);
+    rbcore_reader *second = reader_on(&f, 0, RBCORE_SOURCE_INSIST);
+    ck_assert_int_eq(rbcore_reader_read(second, records, 4), 1);
+    ok(rbcore_reader_commit(second, NULL, 0));
+    ck_assert_uint_eq(image_load(raw.consumer_pos), 32);
+    ck_assert_mem_eq(block_of(&raw), &before, sizeof(before));
+    rbcore_reader_free(second);
+    ck_assert_mem_eq(block_of(&raw), &before, sizeof(before));
+    rbcore_reader_free(first);
+    drop_ring(&f, &raw);
+}
+END_TEST
+
+START_TEST(a_reader_that_goes_clears_its_claim) {
+    image raw;
+    fixture f = make_ring(&raw);
+    rbcore_reader *reader = reader_on(&f, 0, 0);
+    ck_assert_uint_eq(block_of(&raw)->claim % 2, 1);
+    ck_assert_uint_eq(block_of(&raw)->pid, (uint64_t)getpid());
+    rbcore_reader_free(reader);
+    ck_assert_uint_eq(block_of(&raw)->claim, 0);
+    drop_ring(&f, &raw);
+}
+END_TEST
+
+/* That of another, which signed since then. */
+START_TEST(a_reader_that_goes_leaves_anothers_claim) {
+    image raw;
+    fixture f = make_ring(&raw);
+    rbcore_reader *reader = reader_on(&f, 0, 0);
+    uint64_t others = block_of(&raw)->claim ^ 2;
+    image_store(&block_of(&raw)->claim, others);
+    rbcore_reader_free(reader);
+    ck_assert_uint_eq(block_of(&raw)->claim, others);
+    drop_ring(&f, &raw);
+}
+END_TEST
+
+/* Not what its predecessor left there, which could not be believed. */
+START_TEST(a_reader_that_comes_says_where_it_begins) {
+    image raw;
+    fixture f = make_ring(&raw);
+    rbcore_reader_free(reader_on(&f, 0, 0));
+    produce(&f, 1);
+    block_of(&raw)->committed = 8;
+    rbcore_reader *reader = reader_on(&f, 0, 0);
+    ck_assert_uint_eq(block_of(&raw)->committed, 0);
+    rbcore_reader_free(reader);
+    drop_ring(&f, &raw);
+}
+END_TEST
+
+/* ---- Without /proc ---- */
+
+typedef struct shared_file {
+    const fixture *ring;
+    int probe; /* another open file of the memory */
+} shared_file;
+
+static bool hide_proc(void) {
+    return (unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) &&
+           mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+           mount("none", "/proc", "tmpfs", 0, NULL) == 0;
+}
+
+/* Then nobody can open the file once more, and two readers have one lock between them. */
+static int read_twice(void *argument) {
+    const shared_file *self = argument;
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
+    if (!hide_proc()) {
+        return 77;
+    }
+    rbcore_reader *reader = reader_on(self->ring, 0, 0);
+    if (add_result(self->ring) != -EBUSY) {
+        return 1;
+    }
+    /* Who was refused has not let go of the first one's lock. */
+    if (fcntl(self->probe, F_OFD_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) {
+        return 2;
+    }
+    rbcore_reader_free(reader);
+    return add_result(self->ring) != 0 ? 3 : 0;
+}
+
+START_TEST(a_shared_open_file_without_proc) {
+    image raw;
+    fixture f = make_ring(&raw);
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", f.memory_fd);
+    shared_file it = {.ring = &f, .probe = open(path, O_RDWR | O_CLOEXEC)};
+    ck_assert_int_ge(it.probe, 0);
+    int result = in_child(read_twice, &it);
+    if (result == 77) {
+        printf("skipped: a_shared_open_file_without_proc: no mount namespace is to be had\n");
+    } else {
+        ck_assert_int_eq(result, 0);
+    }
+    close(it.probe);
+    drop_ring(&f, &raw);
+}
+END_TEST
+
+/* ---- In a pid namespace that has not mounted its /proc ---- */
+
+/* The second process there: that of this number in /proc is another, which lives. */
+static int read_until_killed(const fixture *ring) {
+    reader_on(ring, 0, 0);
+    if (fork() != 0) {
+        kill(getpid(), SIGKILL); /* the child keeps the lock */
+    }
+    pause();
+    return 0;
+}
+
+/* The first process there; when it ends all others do. */
+static int expect_no_reader(const fixture *ring) {
+    pid_t pid = fork();
+    if (pid == 0) {
+        _exit(read_until_killed(ring));
+    }
+    return wait_child(pid) == 256 + SIGKILL ? add_result(ring) : 1;
+}
+
+static int enter_namespace(void *argument) {
+    if (unshare(CLONE_NEWPID) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0) {
+        return 77;
+    }
+    pid_t pid = fork();
+    if (pid == 0) {
+        _exit(expect_no_reader(argument) == 0 ? 0 : 1);
+    }
+    return wait_child(pid);
+}
+
+START_TEST(the_proc_of_another_pid_namespace) {
+    image raw;
+    fixture f = make_ring(&raw);
+    int result = in_child(enter_namespace, &f);
+    if (result == 77) {
+        printf("skipped: the_proc_of_another_pid_namespace: no pid namespace is to be had\n");
+    } else {
+        ck_assert_int_eq(result, 0);
+        ck_assert_uint_eq(block_of(&raw)->claim, 0);
+    }
+    drop_ring(&f, &raw);
+}
+END_TEST
+
+int main(void) {
+    const TTest *const tests[] = {a_zombie_is_no_reader,
+                                  a_process_that_started_later_is_another,
+                                  a_reader_of_another_boot_is_dead,
+                                  a_reader_of_an_unknown_boot_may_live,
+                                  who_insists_in_vain_writes_nothing,
+                                  a_reader_that_goes_clears_its_claim,
+                                  a_reader_that_goes_leaves_anothers_claim,
+                                  a_reader_that_comes_says_where_it_begins,
+                                  a_shared_open_file_without_proc,
+                                  the_proc_of_another_pid_namespace,
+                                  NULL};
+    return run_tests("owner_block", tests);
+}
