@@ -2,6 +2,7 @@
 /* Rings whose content no producer writes: an error or a bounded wait, never a crash or a hang. */
 #include "support.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -92,8 +93,57 @@ START_TEST(broken_for_good) {
     expect_broken(&f);
     image_store(raw.producer_pos, 32);
     expect_broken(&f);
+    image_store(raw.producer_pos, 16); /* nothing is there that was not read */
+    expect_broken(&f);
     image_unmap(&raw);
     fixture_close(&f);
+}
+END_TEST
+
+/* But the records before the impossible place are not waited for: there are none to come. */
+START_TEST(a_flush_does_not_wait_for_a_broken_ring) {
+    image raw;
+    fixture f = with_two_records(&raw, 24);
+    rbcore_record records[4];
+    ck_assert_int_eq(rbcore_reader_read(f.reader, records, 4), 1);
+    expect_broken(&f);
+    ok(rbcore_reader_flush(f.reader));
+    ck_assert_int_eq(rbcore_reader_read(f.reader, records, 4), -ENODATA);
+    expect_broken(&f);
+    image_unmap(&raw);
+    fixture_close(&f);
+}
+END_TEST
+
+/* Not even what is complete before it. */
+START_TEST(nothing_is_read_up_to_an_odd_position) {
+    for (uint64_t odd = 33; odd < 40; odd++) {
+        image raw;
+        fixture f = with_two_records(&raw, odd);
+        expect_broken(&f);
+        ck_assert_uint_eq(ring_stats(&f).records, 0);
+        image_unmap(&raw);
+        fixture_close(&f);
+    }
+}
+END_TEST
+
+/* Impossible content is left for the first read to report. */
+START_TEST(latest_stops_before_what_is_impossible) {
+    const uint32_t lengths[] = {8, 0x3ffffff8, DISCARDED | 8};
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
+        image raw;
+        fixture f = with_two_records(&raw, 24);
+        rbcore_reader_free(f.reader);
+        image_store_header(&raw, 16, lengths[i]);
+        alarm(30); /* not the hundred seconds of every test */
+        f.reader = reader_on(&f, 0, RBCORE_SOURCE_LATEST);
+        ck_assert_uint_eq(ring_stats(&f).skipped, 1);
+        ck_assert_uint_eq(image_load(raw.consumer_pos), 16);
+        expect_broken(&f);
+        image_unmap(&raw);
+        fixture_close(&f);
+    }
 }
 END_TEST
 
@@ -270,6 +320,7 @@ START_TEST(busy_by_the_dead_with_an_impossible_length) {
     int result = rbcore_reader_next(f.reader, &record, 1, 300 * MS);
     ck_assert_msg(result == 0 || result == -EBADMSG, "%d", result);
     ck_assert_uint_lt(cpu_ns() - cpu, 150 * MS);
+    ck_assert_uint_eq(image_load(raw.consumer_pos), 0);
     image_unmap(&raw);
     fixture_close(&f);
 }
@@ -355,6 +406,9 @@ START_TEST(a_full_eventfd) {
             ck_assert_int_eq(rbcore_reader_read(f.reader, &record, 1), 0);
         }
         produce(&f, i);
+        /* The wakeup was no write that failed: there is room for others. */
+        struct pollfd event = {.fd = f.event_fd, .events = POLLOUT};
+        ck_assert_int_eq(poll(&event, 1, 0), 1);
         ck_assert(readable(rbcore_reader_fd(f.reader), WATCHDOG_MS));
         ck_assert_int_eq(rbcore_reader_read(f.reader, &record, 1), 1);
         ok(rbcore_reader_commit(f.reader, NULL, 0));
@@ -545,6 +599,9 @@ int main(void) {
     const TTest *const tests[] = {lengths_beyond_the_ring,
                                   a_broken_ring_among_others,
                                   broken_for_good,
+                                  a_flush_does_not_wait_for_a_broken_ring,
+                                  nothing_is_read_up_to_an_odd_position,
+                                  latest_stops_before_what_is_impossible,
                                   positions_that_go_wrong,
                                   the_consumers_word_changes,
                                   a_header_changes_while_its_record_is_held,

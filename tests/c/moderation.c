@@ -273,6 +273,35 @@ START_TEST(some_rings_are_never_paced) {
 }
 END_TEST
 
+/* However full it was, if that was one record and a small one. */
+START_TEST(few_records_that_fill_half_a_ring_do_not_make_it_busy) {
+    stage *s = open_stage((size_t)1 << 20, 0, RBCORE_MAX_LATENCY);
+    emit_sized(s, (size_t)1 << 19, 0);
+    emit(s, 1, 0);
+    ck_assert_int_eq(take(s, ROOM, 0), 2);
+    give_back(s);
+    ck_assert(!is_paced(s));
+    expect_all_published(s);
+    close_stage(s);
+}
+END_TEST
+
+/* By as many as come in the shortest sleep: then a timer would come too late. */
+START_TEST(records_that_fill_a_ring_fast_do_not_make_it_paced) {
+    stage *s = open_stage((size_t)1 << 20, 0, RBCORE_MAX_LATENCY);
+    for (int i = 0; i < 100; i++) {
+        for (int k = 0; k < 8; k++) {
+            emit_sized(s, 2048, 0);
+        }
+        ck_assert_int_eq(take(s, ROOM, 0), 8);
+        give_back(s);
+        ck_assert(!is_paced(s));
+    }
+    make_paced(s); /* as small ones do */
+    close_stage(s);
+}
+END_TEST
+
 /* Reads by read, which changes no ring's pace, one record of so many bytes in a
  * busy ring. */
 static void read_one_paced(stage *s, size_t size) {
@@ -515,11 +544,25 @@ START_TEST(a_small_record_is_not_held_back_among_large_ones) {
 }
 END_TEST
 
+/* What was given back is no content of a snapshot, though the kernel does not know it yet. */
+START_TEST(what_is_held_back_is_in_no_snapshot) {
+    stage *s = open_stage(LARGE_RING, _i ? RBCORE_READER_RELEASE : 0, LONG);
+    rbcore_snapshot *snapshot = NULL;
+    rbcore_record record;
+    make_paced(s);
+    expect_held_back(s, 8);
+    ok(rbcore_reader_snapshot(s->ring.reader, s->ring.ring, &snapshot, 0));
+    ck_assert_int_eq(rbcore_snapshot_read(snapshot, &record, 1), 0);
+    rbcore_snapshot_free(snapshot);
+    close_stage(s);
+}
+END_TEST
+
 START_TEST(nothing_is_held_back_in_a_ring_more_than_half_full) {
     const size_t ring_size = (size_t)16 << 20;
-    stage *s = open_stage(ring_size, _i ? RBCORE_READER_RELEASE : 0, LONG);
     for (size_t more = 0; more <= 8; more += 8) {
-        read_one_paced(s, 8);
+        stage *s = open_stage(ring_size, _i ? RBCORE_READER_RELEASE : 0, LONG);
+        read_one_paced(s, 8); /* the only one that was read when it is judged */
         size_t space = ring_size / 2 + more - record_space(8);
         emit_sized(s, space - HEADER_SIZE, 0);
         give_back(s);
@@ -529,8 +572,8 @@ START_TEST(nothing_is_held_back_in_a_ring_more_than_half_full) {
             expect_held_back(s, 8);
         }
         take_the_rest(s);
+        close_stage(s);
     }
-    close_stage(s);
 }
 END_TEST
 
@@ -1223,6 +1266,9 @@ int main(void) {
     add(suite, the_last_release_after_closing_publishes, 1);
     add(suite, a_large_record_is_not_held_back, 2);
     add(suite, a_small_record_is_not_held_back_among_large_ones, 2);
+    add(suite, few_records_that_fill_half_a_ring_do_not_make_it_busy, 1);
+    add(suite, records_that_fill_a_ring_fast_do_not_make_it_paced, 1);
+    add(suite, what_is_held_back_is_in_no_snapshot, 2);
     add(suite, nothing_is_held_back_in_a_ring_more_than_half_full, 2);
     add(suite, a_commit_frees_space, 3);
     add(suite, next_waits_for_a_batch_and_read_does_not, 1);

@@ -97,6 +97,12 @@ START_TEST(guards_and_permissions) {
     ck_assert_int_eq(access_of(m.data + 2 * size, true), FAULT);
     ck_assert_int_eq(access_of(m.consumer_page - 1, true), FAULT);
     rbc_mapping_close(&m);
+    ok(rbc_mapping_open_memory(&m, fd, size, page, RBC_TAP_SIDE));
+    ck_assert_int_eq(access_of(m.consumer_page, false), 0);
+    ck_assert_int_eq(access_of(m.consumer_page, true), FAULT);
+    ck_assert_int_eq(access_of(m.producer_page, true), FAULT);
+    ck_assert_int_eq(access_of(m.data, true), FAULT);
+    rbc_mapping_close(&m);
     rbc_mapping_close(&m); /* all zero now: nothing happens */
     close(fd);
 }

@@ -116,6 +116,8 @@ START_TEST(commit_of_what_is_not_held) {
     bad = good;
     cases[n++] = (bad.size = good.size + 8, bad);
     cases[n++] = (bad.size = UINT32_MAX, bad);
+    bad = good;
+    cases[n++] = (bad.data = records[0].data, bad); /* as from another reader's ring */
     for (size_t i = 0; i < n; i++) {
         int error = rbcore_reader_commit(f.reader, &cases[i], 0);
         ck_assert_msg(error == -EINVAL, "case %zu: %d", i, error);

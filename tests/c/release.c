@@ -48,6 +48,22 @@ START_TEST(the_finished_prefix_advances) {
 }
 END_TEST
 
+/* Nobody has to release them. */
+START_TEST(discards_alone) {
+    fixture f = fixture_open(page_size(), RBCORE_READER_RELEASE);
+    rbcore_record record;
+    void *data;
+    ok(rbcore_producer_reserve(f.producer, &data, 64));
+    ok(rbcore_producer_discard(f.producer, data, 0));
+    ck_assert_int_eq(rbcore_reader_read(f.reader, &record, 1), 0);
+    rbcore_ring_stats stats = ring_stats(&f);
+    ck_assert_uint_eq(stats.read_pos, record_space(64));
+    ck_assert_uint_eq(stats.user_pos, record_space(64));
+    ck_assert_uint_eq(stats.consumer_pos, record_space(64));
+    fixture_close(&f);
+}
+END_TEST
+
 START_TEST(discards_between) {
     fixture f = fixture_open(page_size(), RBCORE_READER_RELEASE);
     image raw = image_map(f.memory_fd);
@@ -219,6 +235,9 @@ START_TEST(what_is_not_held) {
         bad.position = positions[i];
         ck_assert_int_eq(rbcore_reader_release(f.reader, &bad, 1), -EINVAL);
     }
+    rbcore_record foreign = records[4]; /* as from another reader's ring */
+    foreign.data = foreigns[4].data;
+    ck_assert_int_eq(rbcore_reader_release(f.reader, &foreign, 1), -EINVAL);
     batch[0] = records[4];
     batch[0].ring = 1;
     batch[1] = records[3];
@@ -351,6 +370,7 @@ END_TEST
 
 int main(void) {
     const TTest *const tests[] = {the_finished_prefix_advances,
+                                  discards_alone,
                                   discards_between,
                                   from_several_threads,
                                   the_position_never_goes_back,

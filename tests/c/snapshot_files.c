@@ -593,6 +593,44 @@ START_TEST(promises) {
 }
 END_TEST
 
+/* Of a ring that is larger than what memory there is. */
+static int take_in_little_memory(void *argument) {
+    const fixture *large = argument;
+    rbcore_snapshot *snapshot = NULL;
+    fixture small = fixture_add(large->reader, page_size());
+    ok(rbcore_reader_snapshot(large->reader, small.ring, &snapshot, 0));
+    unsigned long pages = 0;
+    FILE *memory = fopen("/proc/self/statm", "re");
+    if (!memory || fscanf(memory, "%lu", &pages) != 1) {
+        return 1;
+    }
+    fclose(memory);
+    rlim_t most = pages * page_size() + ((rlim_t)16 << 20);
+    ok(setrlimit(RLIMIT_AS, &(struct rlimit){most, most}));
+    int fd = memfd_create("snapshot", MFD_CLOEXEC);
+    return rbcore_reader_snapshot(large->reader, large->ring, &snapshot, 0) != -ENOMEM ? 2
+           : rbcore_snapshot_save(snapshot, fd) != -ENODATA                            ? 3
+           : lseek(fd, 0, SEEK_END) != 0                                               ? 4
+                                                                                       : 0;
+}
+
+START_TEST(one_that_could_not_be_taken) {
+    if (SANITIZED) {
+        printf("skipped: one_that_could_not_be_taken: the sanitizer needs more memory\n");
+        return;
+    }
+    rbcore_reader *reader;
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        ok(rbcore_reader_open(&reader, NULL));
+        fixture large = fixture_add(reader, (size_t)64 << 20);
+        _exit(take_in_little_memory(&large));
+    }
+    ck_assert_int_eq(wait_child(pid), 0);
+}
+END_TEST
+
 /* Content that no ring had is read as far as it goes, and never beyond its end. */
 START_TEST(forged_content) {
     static file made;
@@ -635,6 +673,30 @@ START_TEST(forged_content) {
 }
 END_TEST
 
+/* With all its bytes there and good checksums: the size alone is wrong. */
+START_TEST(headers_of_impossible_sizes) {
+    const size_t sizes[] = {132, 136, 4096, 4100, 4104};
+    static file made, forged;
+    made = sample();
+    const size_t content = made.size - HEADER;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+        memset(&forged, 0, sizeof(forged));
+        memcpy(forged.bytes, made.bytes, AT_HEADER_SUM);
+        memcpy(forged.bytes + sizes[i], made.bytes + HEADER, content);
+        forged.size = sizes[i] + content;
+        set_number(&forged, AT_HEADER_SIZE, 4, sizes[i]);
+        set_checksums(&forged);
+        if (sizes[i] % 8 != 0 || sizes[i] > 4096) {
+            expect_error(&forged, -EBADMSG);
+        } else {
+            rbcore_snapshot *loaded;
+            ok(load_from(&forged, &loaded));
+            rbcore_snapshot_free(loaded);
+        }
+    }
+}
+END_TEST
+
 /* Headers by chance: an error of the contract, or a snapshot that can be read. */
 START_TEST(forged_headers) {
     static file made;
@@ -666,11 +728,25 @@ START_TEST(forged_headers) {
 END_TEST
 
 int main(void) {
-    const TTest *const tests[] = {round_trips,     a_large_ring,        the_bytes,
-                                  the_numbers,     several_in_one_file, positions_that_wrap,
-                                  a_longer_header, pipes_and_sockets,   errors_of_the_system,
-                                  cut_off,         each_bit_flipped,    bursts_and_swaps,
-                                  no_snapshots,    impossible_headers,  promises,
-                                  forged_content,  forged_headers,      NULL};
+    const TTest *const tests[] = {round_trips,
+                                  a_large_ring,
+                                  the_bytes,
+                                  the_numbers,
+                                  several_in_one_file,
+                                  positions_that_wrap,
+                                  a_longer_header,
+                                  pipes_and_sockets,
+                                  errors_of_the_system,
+                                  cut_off,
+                                  each_bit_flipped,
+                                  bursts_and_swaps,
+                                  no_snapshots,
+                                  impossible_headers,
+                                  headers_of_impossible_sizes,
+                                  promises,
+                                  one_that_could_not_be_taken,
+                                  forged_content,
+                                  forged_headers,
+                                  NULL};
     return run_tests("snapshot_files", tests);
 }

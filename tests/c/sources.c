@@ -173,6 +173,8 @@ START_TEST(malformed_sources) {
     refused(&t, s, -EINVAL, -EINVAL);
     s.flags = RBCORE_SOURCE_LATEST;
     ck_assert_int_eq(open_producer(s), -EINVAL);
+    s.flags = RBCORE_SOURCE_INSIST; /* a memory ring has several producers: on what? */
+    ck_assert_int_eq(open_producer(s), -EINVAL);
     s = t.good;
     s.fd = -1;
     refused(&t, s, -EINVAL, -EINVAL);
@@ -231,6 +233,18 @@ START_TEST(descriptors_of_other_things) {
         s.event_fd = no_events[i];
         refused(&t, s, -EBADFD, -EBADFD);
     }
+    /* An eventfd that blocks, and what does not block and is no eventfd. */
+    int blocks = eventfd(0, EFD_CLOEXEC), pipe2_fds[2];
+    ok(pipe2(pipe2_fds, O_NONBLOCK | O_CLOEXEC));
+    t.fds = open_fds();
+    s.event_fd = blocks;
+    refused(&t, s, -EBADFD, -EBADFD);
+    s.event_fd = pipe2_fds[1];
+    refused(&t, s, -EBADFD, -EBADFD);
+    close(blocks);
+    close(pipe2_fds[0]);
+    close(pipe2_fds[1]);
+    t.fds = open_fds();
     s = t.good;
     s.fd = 15000;
     refused(&t, s, -EBADF, -EBADF);
@@ -309,6 +323,16 @@ START_TEST(memory_of_another_shape) {
     ok(ftruncate(empty, (off_t)full));
     ok(fcntl(empty, F_ADD_SEALS, ALL_SEALS));
     ck_assert_int_eq(try_copy(&t, empty), -EBADFD);
+
+    /* Laid out for pages of another size, or as another ring. */
+    for (size_t word = 0; word < 2; word++) {
+        int other = copy_of(t.f.memory_fd, full, 0);
+        image raw = image_map(other);
+        ((uint64_t *)(void *)(raw.base + page + 136))[word] *= 2;
+        image_unmap(&raw);
+        ok(fcntl(other, F_ADD_SEALS, ALL_SEALS));
+        ck_assert_int_eq(try_copy(&t, other), -EBADFD);
+    }
 
     /* The copy as such is no obstacle. */
     int good = copy_of(t.f.memory_fd, full, ALL_SEALS);

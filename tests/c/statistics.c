@@ -79,6 +79,11 @@ START_TEST(of_a_reader) {
     ck_assert_uint_eq(s.bytes, 48);
     ck_assert_uint_eq(s.batches, 2);
     ck_assert_uint_eq(s.commits, 2); /* each ring's position moved once */
+    void *data;
+    ok(rbcore_producer_reserve(f.producer, &data, 8));
+    ok(rbcore_producer_discard(f.producer, data, 0));
+    ck_assert_int_eq(rbcore_reader_read(f.reader, records, 4), 0);
+    ck_assert_uint_eq(reader_stats(f.reader).batches, 2); /* what has no record is none */
     ck_assert_uint_eq(s.rings, 2);
     ok(rbcore_reader_remove(f.reader, g.ring));
     s = reader_stats(f.reader);
@@ -108,11 +113,21 @@ START_TEST(of_other_versions) {
     ok(rbcore_reader_ring_stats(f.reader, f.ring, &s.known));
     ck_assert_uint_eq(s.known.ring_size, page_size());
     ck_assert_uint_eq(s.known.records, UINT64_C(0x5a5a5a5a5a5a5a5a));
+    ck_assert_uint_eq(s.known.size, offsetof(rbcore_ring_stats, records)); /* it is the caller's */
     s.known.size = sizeof(s);
     ok(rbcore_reader_ring_stats(f.reader, f.ring, &s.known));
     ck_assert_uint_eq(s.known.records, 0);
     ck_assert_uint_eq(s.future[0], RBCORE_UNKNOWN);
     ck_assert_uint_eq(s.future[1], RBCORE_UNKNOWN);
+    ck_assert_uint_eq(s.known.size, sizeof(s));
+    memset(&s, 0x5a, sizeof(s));
+    ok(rbcore_ring_stats_init(&s.known, sizeof(s)));
+    ck_assert_uint_eq(s.known.size, sizeof(s));
+    ck_assert_uint_eq(s.future[0] | s.future[1], 0);
+    memset(&s, 0x5a, sizeof(s));
+    ok(rbcore_ring_stats_init(&s.known, offsetof(rbcore_ring_stats, records)));
+    ck_assert_uint_eq(s.known.size, offsetof(rbcore_ring_stats, records));
+    ck_assert_uint_eq(s.known.records, UINT64_C(0x5a5a5a5a5a5a5a5a));
     fixture_close(&f);
 }
 END_TEST

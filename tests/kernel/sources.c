@@ -432,8 +432,49 @@ START_TEST(loss_maps_of_other_kinds) {
 }
 END_TEST
 
+static unsigned int open_fds(void) {
+    unsigned int count = 0;
+    for (int fd = 0; fd < 1024; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+/* Of the map, of the one that counts losses, and of the lock. */
+START_TEST(a_ring_that_goes_leaves_no_descriptor) {
+    struct produce *ring = load_ring(pages(1));
+    rbcore_source source = source_of(ring);
+    source.loss_fd = loss_fd(ring);
+    unsigned int fds = open_fds();
+    ck_assert_int_eq(add_result(&source), 0);
+    ck_assert_uint_eq(open_fds(), fds);
+    produce__destroy(ring);
+}
+END_TEST
+
+/* As the kernel itself says, by making such a map or not. */
+static int can_create(enum bpf_map_type type, uint32_t flags) {
+    LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = flags);
+    int fd = bpf_map_create(type, "probe", 0, 0, (uint32_t)pages(1), &opts);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+START_TEST(what_the_library_supports) {
+    const uint32_t overwrite = 1U << 19; /* BPF_F_RB_OVERWRITE, Linux 6.19 */
+    ck_assert_int_eq(rbcore_supports(RBCORE_FEATURE_KERNEL_RING),
+                     can_create(BPF_MAP_TYPE_RINGBUF, 0));
+    ck_assert_int_eq(rbcore_supports(RBCORE_FEATURE_OVERWRITE),
+                     can_create(BPF_MAP_TYPE_RINGBUF, overwrite));
+    ck_assert_int_eq(rbcore_supports(RBCORE_FEATURE_USER_RING),
+                     can_create(BPF_MAP_TYPE_USER_RINGBUF, 0));
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("sources");
+    add_test(suite, "a ring that goes", a_ring_that_goes_leaves_no_descriptor);
+    add_test(suite, "what the library supports", what_the_library_supports);
     add_test(suite, "fd, path and id", fd_path_and_id);
     add_test(suite, "the caller may close its fd", the_caller_may_close_its_fd);
     add_test(suite, "identity of a record", identity_of_a_record);

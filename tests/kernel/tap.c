@@ -71,6 +71,31 @@ START_TEST(nothing_is_written) {
 }
 END_TEST
 
+/* Mappings of BPF maps that can be written, in this process. */
+static unsigned int writable_mappings(void) {
+    FILE *file = fopen("/proc/self/maps", "re");
+    char line[512];
+    unsigned int count = 0;
+    ck_assert_ptr_nonnull(file);
+    while (fgets(line, sizeof(line), file))
+        count += strstr(line, "bpf-map") != NULL && strstr(line, " rw") != NULL;
+    fclose(file);
+    return count;
+}
+
+START_TEST(nothing_can_be_written) {
+    struct produce *ring = load_ring(pages(1));
+    unsigned int before = writable_mappings();
+    rbcore_reader *tap = open_tap(ring, 0);
+    ck_assert_uint_eq(writable_mappings(), before);
+    rbcore_reader *consumer = open_ring(ring, 0);
+    ck_assert_uint_eq(writable_mappings(), before + 1);
+    rbcore_reader_free(consumer);
+    rbcore_reader_free(tap);
+    produce__destroy(ring);
+}
+END_TEST
+
 START_TEST(of_a_map_by_its_id) {
     struct produce *ring = load_ring(pages(1));
     rbcore_source source = RBCORE_SOURCE_INIT;
@@ -323,6 +348,7 @@ int main(void) {
     tcase_add_loop_test(tcase, waits, 0, 2);
     suite_add_tcase(suite, tcase);
     add_test(suite, "nothing is written", nothing_is_written);
+    add_test(suite, "nothing can be written", nothing_can_be_written);
     add_test(suite, "of a map by its id", of_a_map_by_its_id);
     add_test(suite, "finds what the reader took without being woken",
              finds_what_the_reader_took_without_being_woken);

@@ -68,29 +68,34 @@ START_TEST(outputs_of_each_size) {
     const unsigned char *ring =
         mmap(NULL, 3 * pages(1), PROT_READ, MAP_SHARED, user_fd(&user), (off_t)pages(1));
     ck_assert_ptr_ne(ring, MAP_FAILED);
+    /* Up to the end of a page, behind which nothing may be read. */
+    unsigned char *page =
+        mmap(NULL, 2 * pages(1), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(page, MAP_FAILED);
+    ck_assert_int_eq(mprotect(page + pages(1), pages(1), PROT_NONE), 0);
     for (uint32_t size = 0; size < 80; size++) {
-        unsigned char *bytes = malloc(size + 1); /* a byte from an address that is not aligned */
+        unsigned char *bytes = page + pages(1) - size;
         for (uint32_t i = 0; i < size; i++)
-            bytes[i + 1] = (unsigned char)(size + i);
-        rbcore_slice slice = {.data = bytes + 1, .size = size};
+            bytes[i] = (unsigned char)(size + i);
+        rbcore_slice slice = {.data = bytes, .size = size};
         for (int batch = 0; batch < 2; batch++) {
             uint64_t offset = pages(1) + *at.producer % pages(1);
             uint32_t length;
             if (batch)
                 ck_assert_int_eq(rbcore_producer_output_batch(user.producer, &slice, 1, 0), 1);
             else
-                ck_assert_int_eq(rbcore_producer_output(user.producer, bytes + 1, size, 0), 0);
+                ck_assert_int_eq(rbcore_producer_output(user.producer, bytes, size, 0), 0);
             memcpy(&length, ring + offset, sizeof(length));
             ck_assert_uint_eq(length, size);
-            ck_assert_mem_eq(ring + offset + 8, bytes + 1, size);
+            ck_assert_mem_eq(ring + offset + 8, bytes, size);
             ck_assert_uint_eq((pages(1) + *at.producer - offset) % pages(1), room_of(size));
         }
         ck_assert_int_eq(drain(&user), 2);
         rbcore_record records[2];
         ck_assert_int_eq(rbcore_reader_read(user.reader, records, 2), 2);
         ck_assert_int_eq(rbcore_reader_commit(user.reader, NULL, 0), 0);
-        free(bytes);
     }
+    munmap(page, 2 * pages(1));
     close_user(&user);
 }
 END_TEST
@@ -589,8 +594,84 @@ START_TEST(in_turns_with_libbpf) {
 }
 END_TEST
 
+/* Whoever insists takes the ring beside another producer, and leaves it its records. */
+START_TEST(what_another_producer_reserved) {
+    struct user user = open_user(pages(1), pages(1));
+    rbcore_source source = user_source(&user);
+    rbcore_producer *other;
+    void *data;
+    ck_assert_int_eq(rbcore_producer_open(&other, &source), -EBUSY);
+    source.flags = RBCORE_SOURCE_INSIST;
+    ck_assert_int_eq(rbcore_producer_open(&other, &source), 0);
+    ck_assert_int_eq(rbcore_producer_reserve(user.producer, &data, SMALL), 0);
+    rbcore_producer_free(other);
+    fill_request(data, 1, 1, SMALL);
+    ck_assert_int_eq(rbcore_producer_submit(user.producer, data, 0), 0);
+    ck_assert_int_eq(drain(&user), 1);
+    assert_answer(&user, 1, 1, SMALL);
+    close_user(&user);
+}
+END_TEST
+
+/* It is not of this library: who knows whether its producer lives. */
+START_TEST(what_libbpf_reserved) {
+    struct user user = open_user(pages(1), pages(1));
+    struct user_ring_buffer *libbpf = user_ring_buffer__new(user_fd(&user), NULL);
+    rbcore_source source = user_source(&user);
+    ck_assert_ptr_nonnull(libbpf);
+    void *data = user_ring_buffer__reserve(libbpf, SMALL);
+    ck_assert_ptr_nonnull(data);
+    rbcore_producer_free(user.producer);
+    ck_assert_int_eq(rbcore_producer_open(&user.producer, &source), 0);
+    ck_assert_int_eq(drain(&user), 0);
+    fill_request(data, 2, 1, SMALL);
+    user_ring_buffer__submit(libbpf, data);
+    ck_assert_int_eq(drain(&user), 1);
+    assert_answer(&user, 2, 1, SMALL);
+    user_ring_buffer__free(libbpf);
+    close_user(&user);
+}
+END_TEST
+
+START_TEST(a_refused_producer_leaves_the_ring) {
+    struct user user = open_user(pages(1), pages(1));
+    struct positions at = map_positions(&user);
+    rbcore_source source = user_source(&user);
+    rbcore_producer_free(user.producer);
+    *at.producer = 4;
+    ck_assert_int_eq(open_result(&source), -EBADMSG);
+    *at.producer = 0;
+    ck_assert_int_eq(rbcore_producer_open(&user.producer, &source), 0);
+    close_user(&user);
+}
+END_TEST
+
+static unsigned int open_fds(void) {
+    unsigned int count = 0;
+    for (int fd = 0; fd < 1024; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+START_TEST(a_producer_that_goes_leaves_no_descriptor) {
+    struct user user = open_user(pages(1), pages(1));
+    rbcore_source source = user_source(&user);
+    unsigned int fds = open_fds();
+    ck_assert_int_eq(open_result(&source), -EBUSY);
+    ck_assert_uint_eq(open_fds(), fds);
+    source.flags = RBCORE_SOURCE_INSIST;
+    ck_assert_int_eq(open_result(&source), 0);
+    ck_assert_uint_eq(open_fds(), fds);
+    close_user(&user);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("user ring");
+    add_test(suite, "what another producer reserved", what_another_producer_reserved);
+    add_test(suite, "what libbpf reserved", what_libbpf_reserved);
+    add_test(suite, "a refused producer leaves the ring", a_refused_producer_leaves_the_ring);
+    add_test(suite, "a producer that goes", a_producer_that_goes_leaves_no_descriptor);
     add_test(suite, "in order", what_is_submitted_is_drained_in_order);
     add_test(suite, "the layout", the_layout);
     add_test(suite, "outputs of each size", outputs_of_each_size);

@@ -3,6 +3,7 @@
 #include "user_support.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -177,9 +178,17 @@ START_TEST(a_wait_for_much) {
 }
 END_TEST
 
+static unsigned int open_fds(void) {
+    unsigned int count = 0;
+    for (int fd = 0; fd < 1024; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
 /* Each one who waits has to hear of a drain, also if another one was told first and does not fit. */
 START_TEST(several_wait) {
     struct user user = open_user(pages(1), 2 * pages(1));
+    const unsigned int fds = open_fds();
     for (int round = 0; round < 10; round++) {
         struct waiter large, small[3];
         fill_ring(&user);
@@ -198,6 +207,7 @@ START_TEST(several_wait) {
         args = (struct drain_args){0};
         drain_with(&user, &args);
     }
+    ck_assert_uint_le(open_fds(), fds + 1); /* one is kept for the next that waits */
     close_user(&user);
 }
 END_TEST
