@@ -4,6 +4,7 @@
  * find there, and what they make of a name that is nobody's any more. Its layout is shared between
  * processes, and written down here once more on purpose.
  */
+#include "process.h"
 #include "support.h"
 
 #include <fcntl.h>
@@ -143,6 +144,86 @@ START_TEST(a_reader_of_an_unknown_boot_may_live) {
 }
 END_TEST
 
+/* It keeps its pid, and may have left a child with the lock. */
+START_TEST(what_this_process_executed_before) {
+    image raw;
+    fixture f = make_ring(&raw);
+    rbcore_reader *reader = reader_on(&f, 0, 0);
+    ck_assert_int_eq(add_result(&f), -EBUSY);
+    block_of(&raw)->image ^= 1;
+    ck_assert_int_eq(add_result(&f), 0);
+    rbcore_reader_free(reader);
+    drop_ring(&f, &raw);
+}
+END_TEST
+
+/* ---- Signatures that are not finished ---- */
+
+/* Of this version: the short name of the process that signs, and whether it has the lock. */
+#define UNFINISHED_MARK UINT64_C(0x72b)
+#define UNFINISHED_HAS_LOCK UINT64_C(2)
+
+typedef struct signing {
+    owner_block *block;
+    uint64_t has_lock;
+    uint64_t later; /* what is added to the time at which it started */
+    int ready[2];
+} signing;
+
+/* Begins to sign, and is stopped there. */
+static int sign_for_ever(void *argument) {
+    const signing *self = argument;
+    rbc_process process = rbc_process_self();
+    process.start_time += self->later;
+    uint64_t name = rbc_process_short_name(&process);
+    image_store(&self->block->claim,
+                UNFINISHED_MARK << (2 + RBC_SHORT_NAME_BITS) | name << 2 | self->has_lock);
+    ssize_t n = write(self->ready[1], "x", 1);
+    (void)n;
+    pause();
+    return 0;
+}
+
+static int result_beside(signing it) {
+    image raw;
+    char ready;
+    fixture f = make_ring(&raw);
+    it.block = block_of(&raw);
+    ok(pipe(it.ready));
+    pid_t pid = start_child(sign_for_ever, &it);
+    ck_assert_int_eq(read(it.ready[0], &ready, 1), 1);
+    int result = add_result(&f);
+    ok(kill(pid, SIGKILL));
+    wait_child(pid);
+    ck_assert_int_eq(add_result(&f), 0);
+    drop_ring(&f, &raw);
+    return result;
+}
+
+/* The lock is free: one that has it cannot be signing, one that could not get it can. */
+START_TEST(a_signature_in_progress_says_whether_it_has_the_lock) {
+    ck_assert_int_eq(result_beside((signing){.has_lock = 0}), -EBUSY);
+    ck_assert_int_eq(result_beside((signing){.has_lock = UNFINISHED_HAS_LOCK}), 0);
+}
+END_TEST
+
+START_TEST(a_signature_in_progress_is_of_one_that_started_then) {
+    ck_assert_int_eq(result_beside((signing){.later = 1}), 0);
+}
+END_TEST
+
+/* It has no name: only time tells whether it will be finished. */
+START_TEST(a_signature_in_progress_of_an_older_version_is_waited_for) {
+    image raw;
+    fixture f = make_ring(&raw);
+    image_store(&block_of(&raw)->claim, 0x123456);
+    uint64_t start = now_ns();
+    ck_assert_int_eq(add_result(&f), 0);
+    ck_assert_uint_ge(now_ns() - start, 10000000);
+    drop_ring(&f, &raw);
+}
+END_TEST
+
 /* ---- What a reader writes ---- */
 
 START_TEST(who_insists_in_vain_writes_nothing) {
@@ -214,11 +295,52 @@ typedef struct shared_file {
     int probe; /* another open file of the memory */
 } shared_file;
 
-static bool hide_proc(void) {
+static bool enter_mount_namespace(void) {
     return (unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) &&
-           mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-           mount("none", "/proc", "tmpfs", 0, NULL) == 0;
+           mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 }
+
+static bool hide_proc(void) {
+    return enter_mount_namespace() && mount("none", "/proc", "tmpfs", 0, NULL) == 0;
+}
+
+#define BOOT_ID "/proc/sys/kernel/random/boot_id"
+
+/* Half of one says nothing: it would be another boot's. */
+static int read_half_a_boot_id(void *argument) {
+    char path[] = "/tmp/rbcore-XXXXXX";
+    const char half[] = "01234567-89ab-cdef";
+    int fd = mkstemp(path);
+    if (fd < 0 || write(fd, half, strlen(half)) < 0 || !enter_mount_namespace() ||
+        mount(path, BOOT_ID, NULL, MS_BIND, NULL) != 0) {
+        unlink(path);
+        return 77;
+    }
+    unlink(path);
+    const fixture *ring = argument;
+    rbcore_reader *reader = reader_on(ring, 0, 0);
+    rbcore_record record = {.ring = 0};
+    rbcore_identity identity = RBCORE_IDENTITY_INIT;
+    const uint8_t unknown[sizeof(identity.boot_id)] = {0};
+    if (rbcore_reader_identity(reader, &record, &identity) != 0) {
+        return 1;
+    }
+    rbcore_reader_free(reader);
+    return memcmp(identity.boot_id, unknown, sizeof(unknown)) == 0 ? 0 : 2;
+}
+
+START_TEST(a_boot_id_that_cannot_be_read_as_a_whole) {
+    image raw;
+    fixture f = make_ring(&raw);
+    int result = in_child(read_half_a_boot_id, &f);
+    if (result == 77) {
+        printf("skipped: a_boot_id_that_cannot_be_read_as_a_whole: no mount namespace\n");
+    } else {
+        ck_assert_int_eq(result, 0);
+    }
+    drop_ring(&f, &raw);
+}
+END_TEST
 
 /* Then nobody can open the file once more, and two readers have one lock between them. */
 static int read_twice(void *argument) {
@@ -308,6 +430,11 @@ int main(void) {
                                   a_process_that_started_later_is_another,
                                   a_reader_of_another_boot_is_dead,
                                   a_reader_of_an_unknown_boot_may_live,
+                                  a_signature_in_progress_says_whether_it_has_the_lock,
+                                  a_signature_in_progress_is_of_one_that_started_then,
+                                  a_signature_in_progress_of_an_older_version_is_waited_for,
+                                  what_this_process_executed_before,
+                                  a_boot_id_that_cannot_be_read_as_a_whole,
                                   who_insists_in_vain_writes_nothing,
                                   a_reader_that_goes_clears_its_claim,
                                   a_reader_that_goes_leaves_anothers_claim,

@@ -32,12 +32,14 @@ class Builder:
     def __init__(self, build: Path) -> None:
         self.build_directory = build
         entries = json.loads((build / "compile_commands.json").read_text())
-        self.compile_commands: dict[str, list[str]] = {}
+        # A test may compile a source of the library once more, in its own way.
+        self.compile_commands: dict[str, list[list[str]]] = {}
         for entry in entries:
             path = Path(entry["file"])
             # The object of the static library does for the shared one as well.
             if path.is_relative_to(ROOT) and "/rbcore.dir/" not in entry["command"]:
-                self.compile_commands[str(path.relative_to(ROOT))] = shlex.split(entry["command"])
+                commands = self.compile_commands.setdefault(str(path.relative_to(ROOT)), [])
+                commands.append(shlex.split(entry["command"]))
         self.link_commands: dict[str, list[str]] = {}
         self.lock = threading.Lock()
 
@@ -86,26 +88,30 @@ class Builder:
 
     # ---- Building ----
 
-    def compile(self, source: str, work: Path) -> tuple[str, Path]:
-        """Returns the object that it replaces, and the new one."""
-        command = list(self.compile_commands[source])
-        object_file = work / (Path(source).name + ".o")
-        at = command.index("-o") + 1
-        replaced, command[at] = command[at], str(object_file)
-        command = [str(work / source) if w == str(ROOT / source) else w for w in command]
-        run([*command, "-w"], self.build_directory)
-        return replaced, object_file
+    def compile(self, source: str, work: Path) -> dict[str, Path]:
+        """Returns the objects that it replaces, with the new ones."""
+        objects = {}
+        for i, words in enumerate(self.compile_commands[source]):
+            command = [str(work / source) if word == str(ROOT / source) else word for word in words]
+            at = command.index("-o") + 1
+            objects[command[at]] = work / f"{i}-{Path(source).name}.o"
+            command[at] = str(objects[command[at]])
+            run([*command, "-w"], self.build_directory)
+        return objects
 
-    def link(self, target: str, objects: dict[str, Path], work: Path) -> None:
+    def link(self, target: str, objects: dict[str, Path], work: Path) -> bool:
         """Links a target anew if it has one of the objects in it, itself or from the archive."""
-        by_source = {Path(name).name: new for name, new in objects.items()}
-        from_archive = [str(new) for old, new in objects.items() if "rbcore_static.dir" in old]
+        of_archive = {old: new for old, new in objects.items() if "/rbcore_static.dir/" in old}
+        by_source = {Path(old).name: new for old, new in of_archive.items()}
+        from_archive = [str(new) for new in of_archive.values()]
         command: list[str] = []
         replaced = False
         for word in self.link_command(target):
             name = Path(word).name
-            is_library = "/rbcore.dir/" in word and name in by_source and bool(from_archive)
-            if word in objects or is_library:
+            if word in objects:
+                command.append(str(objects[word]))
+                replaced = True
+            elif "/rbcore.dir/" in word and name in by_source:
                 command.append(str(by_source[name]))
                 replaced = True
             elif name == "librbcore.a" and from_archive:
@@ -113,10 +119,10 @@ class Builder:
                 replaced = True
             else:
                 command.append(word)
-        if not replaced or "-o" not in command:
-            return
-        command[command.index("-o") + 1] = str(work / Path(target).name)
-        run(command, self.build_directory)
+        if replaced:
+            command[command.index("-o") + 1] = str(work / Path(target).name)
+            run(command, self.build_directory)
+        return replaced
 
     def build(
         self, file: str, edits: list[tuple[Edit, ...]], commands: list[list[str]], work: Path
@@ -127,9 +133,12 @@ class Builder:
         for some in edits:
             changed = apply(work / file, some)
             (work / file).write_text(changed)
-        objects = dict(self.compile(source, work) for source in self.sources_of(file))
-        for target in self.targets(commands):
-            self.link(target, objects, work)
+        objects: dict[str, Path] = {}
+        for source in self.sources_of(file):
+            objects |= self.compile(source, work)
+        linked = [target for target in self.targets(commands) if self.link(target, objects, work)]
+        if not linked:
+            raise BuildFailed(f"nothing that the tests run has {file} in it")
         shared = work / Path(self.shared_library()).name
         if shared.exists():
             (work / "librbcore.so.0").symlink_to(shared.name)
