@@ -132,7 +132,7 @@ int rbc_event_fd_check(int fd) {
 
 static bool is_full(int fd) {
     struct pollfd event = {.fd = fd, .events = POLLOUT};
-    return poll(&event, 1, 0) == 1 && !(event.revents & POLLOUT);
+    return poll(&event, 1, 0) >= 0 && !(event.revents & POLLOUT);
 }
 
 static void make_nonblocking(int fd) {

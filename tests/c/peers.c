@@ -9,8 +9,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
-
-#define MS UINT64_C(1000000)
+#include <sys/ptrace.h>
+#include <sys/wait.h>
 
 static void make_blocking(int fd) {
     int flags = fcntl(fd, F_GETFL);
@@ -86,6 +86,48 @@ START_TEST(a_blocking_eventfd_that_is_full) {
         ok(rbcore_reader_commit(f.reader, NULL, 0));
     }
     alarm(0);
+    fixture_close(&f);
+}
+END_TEST
+
+static int output_traced(void *argument) {
+    const fixture *f = argument;
+    rbcore_producer *producer = producer_on(f->memory_fd, f->event_fd);
+    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL)) {
+        return 77;
+    }
+    raise(SIGSTOP);
+    return rbcore_producer_output(producer, &(uint64_t){7}, 8, RBCORE_FORCE_WAKEUP) ? 1 : 0;
+}
+
+/* "Only a peer that undoes both blocks a submit": one that clears the flag before and after each
+ * system call of the producer, with the counter full at first, does not. */
+START_TEST(a_peer_that_undoes_one_of_both) {
+    fixture f = fixture_open(page_size(), 0);
+    rbcore_record record;
+    int status;
+    alarm(20);
+    fill_to_the_brim(f.event_fd);
+    pid_t pid = start_child(output_traced, &f);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+        printf("skipped: a_peer_that_undoes_one_of_both: ptrace(2) is not allowed\n");
+        fixture_close(&f);
+        return;
+    }
+    int stops = 0;
+    while (WIFSTOPPED(status)) {
+        make_blocking(f.event_fd);
+        stops++;
+        ok((int)ptrace(PTRACE_SYSCALL, pid, NULL, NULL));
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    }
+    ck_assert(WIFEXITED(status));
+    ck_assert_int_eq(WEXITSTATUS(status), 0);
+    ck_assert_int_gt(stops, 6); /* at least three calls were seen */
+    alarm(0);
+    ck_assert_int_eq(rbcore_reader_next(f.reader, &record, 1, WATCHDOG_NS), 1);
+    ck_assert_uint_eq(value_of(&record), 7);
     fixture_close(&f);
 }
 END_TEST
@@ -243,12 +285,9 @@ START_TEST(locks_that_a_peer_takes) {
 END_TEST
 
 int main(void) {
-    const TTest *const tests[] = {a_blocking_eventfd_that_is_full,
-                                  a_reader_of_a_blocking_eventfd,
-                                  wakeups_that_a_peer_takes_away,
-                                  flags_and_offset_of_the_memory,
-                                  size_and_content_of_the_memory,
-                                  locks_that_a_peer_takes,
-                                  NULL};
+    const TTest *const tests[] = {a_blocking_eventfd_that_is_full, a_peer_that_undoes_one_of_both,
+                                  a_reader_of_a_blocking_eventfd,  wakeups_that_a_peer_takes_away,
+                                  flags_and_offset_of_the_memory,  size_and_content_of_the_memory,
+                                  locks_that_a_peer_takes,         NULL};
     return run_tests("peers", tests);
 }
