@@ -5,7 +5,8 @@
  * it is, and a ring is free again when its reader is dead.
  *
  * Tried are the begin and end of each system call, and every third instruction while the reader
- * writes its name; if RBCORE_EVERY_INSTRUCTION is set each one, which takes some ten minutes.
+ * writes its name. With RBCORE_EVERY_INSTRUCTION=1 CK_TIMEOUT_MULTIPLIER=60 it is each one from the
+ * lock on, some 7,000, which takes most of an hour.
  */
 #include "support.h"
 #include "tracing.h"
