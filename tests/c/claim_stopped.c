@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A process is stopped or killed at an instruction of rbcore_reader_add, or of rbcore_reader_free, for
- * many of them, while others want the same ring. It may never have two readers, what the reader wrote of itself stays as
- * it is, and a ring is free again when its reader is dead.
+ * many of them, while others want the same ring. It may never have two readers, what the reader wrote
+ * of itself stays as it is, and a ring is free again when its reader is dead.
  *
  * Tried are the begin and end of each system call, and every third instruction while the reader
- * writes its name. With RBCORE_EVERY_INSTRUCTION=1 CK_TIMEOUT_MULTIPLIER=60 it is each one from the
- * lock on, some 7,000, which takes most of an hour.
+ * writes its name. With RBCORE_EVERY_INSTRUCTION=1 CK_TIMEOUT_MULTIPLIER=20 it is each one from the
+ * lock on, some 7,000, which takes a quarter of an hour.
  */
 #include "support.h"
 #include "tracing.h"
@@ -204,22 +204,35 @@ static void start_claimant_up_to_the_signature(scene *self) {
     start_claimant_up_to(self, (position){it.to_signature, it.first});
 }
 
-/* Calls act for positions one after the other, each time with a new ring and claimant. */
+/* Calls act for the position, up to so many steps, each time with a new ring and claimant. */
+static void at_steps(void (*act)(scene *self, position at), position at, unsigned long end,
+                     unsigned long stride) {
+    for (; at.steps < end; at.steps += stride) {
+        act(&(scene){0}, at);
+    }
+}
+
+/* A call is one step, too: what lies between two of them is counted from the earlier one. */
+static void at_every_position(void (*act)(scene *self, position at), const path *it) {
+    unsigned long left = instructions_until_signed(it->to_lock);
+    for (int calls = it->to_lock; calls < it->to_signature; calls++) {
+        const unsigned long next = instructions_until_signed(calls + 1);
+        at_steps(act, (position){calls, 0}, left > next ? left - next : 1, 1);
+        left = next;
+    }
+    at_steps(act, (position){it->to_signature, 0}, it->last + 10, 1);
+}
+
 static void at_positions(void (*act)(scene *self, position at)) {
-    path it = measure();
-    bool every_one = getenv("RBCORE_EVERY_INSTRUCTION");
-    position at = {0, 0};
-    for (; at.calls <= (every_one ? it.to_lock : it.to_signature); at.calls++) {
-        act(&(scene){0}, at);
+    const path it = measure();
+    if (getenv("RBCORE_EVERY_INSTRUCTION")) {
+        at_every_position(act, &it);
+        return;
     }
-    at = (position){it.to_signature, it.first - 1};
-    if (every_one) { /* a call is one step */
-        at = (position){it.to_lock, 1};
-        it.last = instructions_until_signed(at.calls);
+    for (int calls = 0; calls < it.to_signature; calls++) {
+        act(&(scene){0}, (position){calls, 0});
     }
-    for (; at.steps < it.last + 10; at.steps += every_one ? 1 : 3) {
-        act(&(scene){0}, at);
-    }
+    at_steps(act, (position){it.to_signature, it.first - 1}, it.last + 10, 3);
 }
 
 /* ---- The others ---- */
