@@ -59,7 +59,7 @@ static void on_touch(int number, siginfo_t *info, void *context) {
     const sim_ring before = *trapped;
     bool is_there = begin_moment(trapped, &before);
     for (unsigned i = 0; i < READERS; i++) {
-        if (the_world.readers[i].references > 0 && one_in(2)) {
+        if (the_world.readers[i].references > 0 && !one_in(4)) {
             look_at(&the_world.readers[i]);
         }
     }
@@ -101,7 +101,7 @@ typedef struct sim_batch {
 } sim_batch;
 
 static sim_batch random_batch(const sim_ring *ring) {
-    sim_batch self = {.count = roll(one_in(4) ? SLICES + 1 : 6)};
+    sim_batch self = {.count = roll(one_in(3) ? SLICES + 1 : 6)};
     for (size_t i = 0; i < self.count; i++) {
         self.offsets[i] = roll(RECORD_MAX);
         self.slices[i].size = random_size(ring);
@@ -152,11 +152,12 @@ bool output_batch(void) {
     }
     sim_ring *ring = self->ring;
     sim_batch batch = random_batch(ring);
-    uint32_t flags = random_wakeup();
+    uint32_t flags = random_wakeup(ring);
     uint64_t bytes;
     int expected = expected_count(ring, &batch, &bytes);
-    if (expected > 0 && one_in(3)) {
-        rbcore_slice *slice = &batch.slices[roll((uint32_t)expected)];
+    if (expected > 0 && one_in(2)) {
+        uint32_t at = one_in(2) ? (uint32_t)expected - 1 : roll((uint32_t)expected);
+        rbcore_slice *slice = &batch.slices[at];
         if (slice->size > 0) {
             ring->batch_end = ring->producer_pos + bytes;
             set_trap(ring, slice);
@@ -231,8 +232,8 @@ static size_t plan_of_child(sim_ring *ring, child_record *records, size_t max) {
     size_t count = roll((uint32_t)max) + 1;
     for (size_t i = 0; i < count; i++) {
         child_record *record = &records[i];
-        *record =
-            (child_record){.size = random_size(ring), .finish = roll(3), .flags = random_wakeup()};
+        *record = (child_record){
+            .size = random_size(ring), .finish = roll(3), .flags = random_wakeup(ring)};
         record->expected = ring_reserve(ring, record->size, &record->index);
         if (record->expected == 0 && record->finish > 0) {
             ring_finish(ring, record->index, record->finish == 1 ? SUBMITTED : DISCARDED,

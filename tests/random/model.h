@@ -31,7 +31,7 @@ typedef struct sim_item {
 } sim_item;
 
 typedef struct sim_ring {
-    bool exists, is_kernel, overwrites;
+    bool exists, is_kernel, overwrites, is_quiet;
     int number; /* for the log */
     int memory_fd, event_fd, map_fd, loss_fd;
     uint64_t size, producer_pos, overwrite_pos;
@@ -102,8 +102,8 @@ typedef struct sim_view {
     uint64_t cookie;
     size_t at; /* the next item */
     uint64_t start_pos, read_pos, user_pos, handed, passed, lost;
-    uint64_t sound_before; /* where it would have gone on before the call that runs */
-    uint64_t read_before;  /* read_pos before it */
+    uint64_t sound_before;             /* where it would have gone on before the call that runs */
+    uint64_t read_before, user_before; /* read_pos and user_pos before it */
     uint64_t records, bytes, discards, abandoned, skipped;
     size_t held;
     enum { NONE_LOST, LOSS_UNTOLD, LOSS_MAY_BE_TOLD } loss;
@@ -148,7 +148,10 @@ bool view_is_copy(const sim_view *self);
 unsigned reader_rings(const sim_reader *self);
 sim_view *reader_view(sim_reader *self, unsigned index);
 
-/* Whether a read, or without moderation the next look, must hand out a record of it. */
+/*
+ * Whether a read, or without moderation the next look, must hand out a record of it. What a call
+ * gives back itself may make room too late for it: so it is room by user_before that counts.
+ */
 bool view_must_come(const sim_view *self);
 /*
  * Whether what comes next was left by a dead producer: perhaps, if it is overtaken, for what was

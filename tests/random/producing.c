@@ -12,7 +12,11 @@
 const uint32_t wakeups[4] = {0, RBCORE_NO_WAKEUP, RBCORE_FORCE_WAKEUP,
                              RBCORE_NO_WAKEUP | RBCORE_FORCE_WAKEUP};
 
-uint32_t random_wakeup(void) {
+/* Of some rings no producer wakes a reader. */
+uint32_t random_wakeup(const sim_ring *ring) {
+    if (ring->is_quiet) {
+        return RBCORE_NO_WAKEUP;
+    }
     return one_in(2) ? 0 : wakeups[roll(4)];
 }
 
@@ -71,6 +75,7 @@ bool create_ring(void) {
         return true;
     }
     self->overwrites = one_in(3);
+    self->is_quiet = one_in(4);
     uint32_t flags = self->overwrites ? RBCORE_MEMORY_RING_OVERWRITE : 0;
     calling("memory_ring_create(ring %d, %" PRIu64 ", %#x)", self->number, size, flags);
     int error =
@@ -189,7 +194,7 @@ bool finish(void) {
         return false;
     }
     size_t i = roll((uint32_t)self->count);
-    uint32_t flags = random_wakeup();
+    uint32_t flags = random_wakeup(self->ring);
     bool discard = one_in(4);
     void *data = self->data[i];
     calling("%s(producer %d, the record at %" PRIu64 ", %u)", discard ? "discard" : "submit",
@@ -240,7 +245,7 @@ bool output(void) {
         return false;
     }
     sim_ring *ring = self->ring;
-    uint32_t size = random_size(ring), flags = random_wakeup();
+    uint32_t size = random_size(ring), flags = random_wakeup(ring);
     size_t index = 0;
     int expected = ring_reserve(ring, size, &index);
     const void *data = expected == 0 ? pattern + ring->items[index].offset : pattern;

@@ -292,6 +292,7 @@ static void look_by(sim_reader *self, look_kind kind) {
     for (unsigned i = 0; i < VIEWS_MAX; i++) {
         sim_view *view = &self->views[i];
         if (view->ring != NULL) {
+            view->user_before = view->user_pos;
             view->had_news = view_must_come(view) && !view_may_be_behind_dead(view);
             was_paced[i] = view->is_paced;
             view->sound_before = view_sound_pos(view);
@@ -418,8 +419,9 @@ bool wait_by_fd(void) {
     }
     int due = self->is_armed && self->was_woken ? 2 : 0;
     for (unsigned i = 0; i < VIEWS_MAX; i++) {
-        const sim_view *view = &self->views[i];
+        sim_view *view = &self->views[i];
         if (view->ring != NULL && !view->is_removed) {
+            view->user_before = view->user_pos;
             int of_ring = readiness_of(self, view);
             due = of_ring > due ? of_ring : due;
         }

@@ -88,7 +88,7 @@ bool view_must_come(const sim_view *self) {
         return false;
     }
     /* Into a copy it must fit, beside what was not given back. */
-    return !view_is_copy(self) || end_of_item(&ring->items[next]) - self->user_pos <= ring->size;
+    return !view_is_copy(self) || end_of_item(&ring->items[next]) - self->user_before <= ring->size;
 }
 
 static bool is_dead_at(const sim_ring *ring, size_t at) {
@@ -122,7 +122,7 @@ static size_t first_dead(const sim_view *self) {
         at++;
     }
     bool fits = !view_is_copy(self) || is_overtaken ||
-                end_of_item(&ring->items[at]) - self->user_pos <= ring->size;
+                end_of_item(&ring->items[at]) - self->user_before <= ring->size;
     return fits ? at : NOTHING;
 }
 
@@ -142,7 +142,7 @@ bool view_has_news_behind_dead(const sim_view *self) {
     }
     bool is_there = at < ring->count && ring->items[at].state == SUBMITTED;
     return is_there && (!view_is_copy(self) || view_is_overtaken(self) ||
-                        end_of_item(&ring->items[at]) - self->user_pos <= ring->size);
+                        end_of_item(&ring->items[at]) - self->user_before <= ring->size);
 }
 
 /* ---- What came ---- */
@@ -413,7 +413,7 @@ void view_open(sim_view *self, unsigned index, const rbcore_source *source) {
     self->is_tap = source->flags & RBCORE_SOURCE_TAP;
     self->cookie = source->cookie;
     self->start_pos = self->is_tap ? ring_consumer_pos(ring) : ring->left_at;
-    self->read_pos = self->user_pos = self->start_pos;
+    self->read_pos = self->user_pos = self->user_before = self->start_pos;
     self->sound_before = view_sound_pos(self);
     self->at = ring_find(ring, self->start_pos);
     self->is_fresh = true;

@@ -30,7 +30,7 @@ operation create_ring, drop_ring, open_producer, free_producer, reserve, finish,
 sim_producer *any_producer(void);
 rbcore_source memory_source(const sim_ring *ring);
 uint32_t random_size(const sim_ring *ring);
-uint32_t random_wakeup(void);
+uint32_t random_wakeup(const sim_ring *ring);
 extern const uint32_t wakeups[4];
 
 /* batches.c */
