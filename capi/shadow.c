@@ -198,7 +198,7 @@ bool rbc_shadow_wakes(rbc_ring *ring) {
 }
 
 bool rbc_shadow_waits_for_releases(const rbc_ring *ring) {
-    return ring->shadow->is_overtaken;
+    return ring->shadow->is_overtaken && !atomic_load_explicit(&ring->broken, memory_order_relaxed);
 }
 
 bool rbc_shadow_is_overtaken(const rbc_ring *ring) {

@@ -151,6 +151,32 @@ START_TEST(beside_a_broken_ring) {
 }
 END_TEST
 
+/* Nor is one whose copy was overtaken, and could not go on at an impossible position. */
+START_TEST(beside_a_broken_ring_that_was_overtaken) {
+    fixture f = open_mode(0), broken = {0};
+    rbcore_record record;
+    void *data;
+    ok(rbcore_memory_ring_create(&broken.memory_fd, &broken.event_fd, page_size(),
+                                 RBCORE_MEMORY_RING_OVERWRITE));
+    broken.producer = producer_on(broken.memory_fd, broken.event_fd);
+    rbcore_source source = memory_source(broken.memory_fd, broken.event_fd);
+    source.flags = RBCORE_SOURCE_OVERWRITE;
+    ck_assert_int_eq(rbcore_reader_add(f.reader, &source), 1);
+    produce_values(&broken, 0, page_size() / 8);
+    image raw = image_map(broken.memory_fd);
+    uint64_t *overwrite_pos = raw.producer_pos + 2;
+    image_store(overwrite_pos, image_load(overwrite_pos) + 4);
+    ck_assert_int_eq(rbcore_reader_read(f.reader, &record, 1), -EBADMSG);
+    produce(&f, 0);
+    ok(rbcore_producer_reserve(f.producer, &data, 8));
+    ok(rbcore_reader_flush(f.reader));
+    ck_assert_uint_eq(read_flushed(&f, 0, true), 1);
+    image_unmap(&raw);
+    fixture_drop(&broken);
+    fixture_close(&f);
+}
+END_TEST
+
 /* "-EAGAIN ... records that dead producers left unfinished were skipped: call again" */
 START_TEST(records_that_dead_producers_left_unfinished_were_skipped) {
     fixture f = open_mode(0);
@@ -170,6 +196,7 @@ int main(void) {
         {not_behind_a_record_that_is_still_being_written, MODES},
         {nor_what_a_copy_has_no_room_for_while_records_are_held, 1},
         {beside_a_broken_ring, 1},
+        {beside_a_broken_ring_that_was_overtaken, 1},
         {records_that_dead_producers_left_unfinished_were_skipped, 1},
         {NULL, 0},
     };
