@@ -61,6 +61,7 @@ typedef struct rbc_ring {
     unsigned doubts;               /* how often it was asked whether that record's producer lives */
     atomic_bool broken;            /* its content is impossible */
     uint64_t flush_pos;            /* a flush is complete when read_pos gets here */
+    uint64_t flush_found;          /* bytes that had been found when it began */
 
     /* Release mode only; see give_back.c. */
     _Atomic uint64_t *held;     /* a bit for each 8 bytes: a record that starts here is held */

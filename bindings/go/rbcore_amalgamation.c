@@ -1380,6 +1380,7 @@ typedef struct rbc_ring {
     unsigned doubts;               /* how often it was asked whether that record's producer lives */
     atomic_bool broken;            /* its content is impossible */
     uint64_t flush_pos;            /* a flush is complete when read_pos gets here */
+    uint64_t flush_found;          /* bytes that had been found when it began */
 
     /* Release mode only; see give_back.c. */
     _Atomic uint64_t *held;     /* a bit for each 8 bytes: a record that starts here is held */
@@ -5290,26 +5291,41 @@ static int scan_rings(rbcore_reader *self, rbc_look *what) {
     return result_of(self, &pass);
 }
 
+/* The bytes of all that was passed so far and not lost. */
+static uint64_t bytes_found(const rbc_ring *ring) {
+    uint64_t lost = ring->shadow != NULL ? rbc_get(&ring->shadow->lost_bytes) : 0;
+    return rbc_get(&ring->read_pos) - lost;
+}
+
 static void begin_flush(rbcore_reader *self) {
     self->is_flushing = true;
     for (unsigned i = 0; i < self->ring_count; i++) {
         rbc_ring *ring = self->rings[i];
+        /* Acquire: as load_producer_pos (ring.c), whose counterpart is the producer's release. */
         ring->flush_pos = atomic_load_explicit(ring->producer_pos, memory_order_acquire);
+        ring->flush_found = bytes_found(ring);
         ring->doubts = 0; /* it is asked most closely once more whether a producer died */
     }
 }
 
-/* Whether all that was there when the flush began was handed out. */
+/*
+ * Whether all that was there when the flush began was handed out. That is never more than the ring
+ * has room for, and the copy through which it is read; a hostile producer's position can say
+ * anything.
+ */
+static bool ring_is_flushed(const rbc_ring *ring) {
+    int64_t left = (int64_t)(ring->flush_pos - rbc_get(&ring->read_pos));
+    uint64_t most = ring->mapping.data_size * (ring->shadow != NULL ? 2 : 1);
+    bool is_broken = atomic_load_explicit(&ring->broken, memory_order_relaxed);
+    return left <= 0 || bytes_found(ring) - ring->flush_found >= most || is_broken;
+}
+
 static bool flush_is_complete(const rbcore_reader *self) {
-    for (unsigned i = 0; i < self->ring_count; i++) {
-        const rbc_ring *ring = self->rings[i];
-        int64_t left = (int64_t)(ring->flush_pos - rbc_get(&ring->read_pos));
-        bool is_broken = atomic_load_explicit(&ring->broken, memory_order_relaxed);
-        if (left > 0 && !is_broken) {
-            return false;
-        }
+    unsigned i = 0;
+    while (i < self->ring_count && ring_is_flushed(self->rings[i])) {
+        i++;
     }
-    return true;
+    return i == self->ring_count;
 }
 
 static int end_flush(rbcore_reader *self) {

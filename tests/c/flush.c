@@ -177,6 +177,42 @@ START_TEST(beside_a_broken_ring_that_was_overtaken) {
 }
 END_TEST
 
+/*
+ * A hostile producer shows a position far away for a moment, when the flush is noticed, and the ring
+ * is never empty from then on: the flush is complete all the same.
+ */
+START_TEST(a_position_that_was_there_for_a_moment) {
+    fixture f = open_mode(0), hostile = {.reader = f.reader};
+    ok(rbcore_memory_ring_create(&hostile.memory_fd, &hostile.event_fd, page_size(), 0));
+    rbcore_source source = memory_source(hostile.memory_fd, hostile.event_fd);
+    source.flags = _i == 0 ? 0 : RBCORE_SOURCE_TAP;
+    ck_assert_int_eq(rbcore_reader_add(f.reader, &source), 1);
+    hostile.producer = producer_on(hostile.memory_fd, hostile.event_fd);
+    image raw = image_map(hostile.memory_fd);
+    rbcore_record record;
+    const uint64_t most = 2 * page_size() / 16 + 2;
+    produce(&f, 0);
+    ok(rbcore_reader_flush(f.reader));
+    image_store(raw.producer_pos, (uint64_t)1 << 40);
+    ck_assert_int_eq(rbcore_reader_read(f.reader, &record, 1), 1);
+    image_store(raw.producer_pos, 0);
+    produce(&hostile, 0);
+    int n = 1;
+    for (uint64_t i = 0; i < most && n == 1; i++) {
+        produce(&hostile, i);
+        n = rbcore_reader_read(f.reader, &record, 1);
+        ok(rbcore_reader_commit(f.reader, NULL, 0));
+        if (_i != 0) { /* in place of the ring's own reader */
+            image_store(raw.consumer_pos, image_load(raw.producer_pos));
+        }
+    }
+    ck_assert_int_eq(n, -ENODATA);
+    image_unmap(&raw);
+    fixture_drop(&hostile);
+    fixture_close(&f);
+}
+END_TEST
+
 /* "-EAGAIN ... records that dead producers left unfinished were skipped: call again" */
 START_TEST(records_that_dead_producers_left_unfinished_were_skipped) {
     fixture f = open_mode(0);
@@ -196,6 +232,7 @@ int main(void) {
         {not_behind_a_record_that_is_still_being_written, MODES},
         {nor_what_a_copy_has_no_room_for_while_records_are_held, 1},
         {beside_a_broken_ring, 1},
+        {a_position_that_was_there_for_a_moment, 2},
         {beside_a_broken_ring_that_was_overtaken, 1},
         {records_that_dead_producers_left_unfinished_were_skipped, 1},
         {NULL, 0},
