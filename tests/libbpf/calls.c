@@ -73,8 +73,9 @@ END_TEST
 
 static const int results[] = {-1, -7, -EINTR, -EAGAIN, -4095, INT32_MIN, 1, INT32_MAX};
 
-START_TEST(callback_errors) {
-    struct produce *ring = load_ring(pages(1));
+/* In a ring so small that each record is given back by itself, and in a large one. */
+static void callback_errors_in(size_t size) {
+    struct produce *ring = load_ring(size);
     for (size_t i = 0; i < sizeof(results) / sizeof(*results); i++) {
         for (int fail_at = 1; fail_at <= 4; fail_at++) {
             struct sink a = {.name = "a", .fail_at = fail_at, .result = results[i]};
@@ -91,6 +92,11 @@ START_TEST(callback_errors) {
         }
     }
     produce__destroy(ring);
+}
+
+START_TEST(callback_errors) {
+    callback_errors_in(pages(1));
+    callback_errors_in(pages(64));
 }
 END_TEST
 
