@@ -169,8 +169,8 @@ void live(const void *argument) {
     rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
     options.flags = way->reader_flags;
     options.max_latency_ns = way->is_busy ? 10000000 : options.max_latency_ns;
-    self.ring = way->kind->open(&self.source, way->is_busy ? (size_t)1 << 20 : page_size(),
-                                way->overwrites);
+    self.ring =
+        way->kind->open(&self.source, way->is_busy ? BUSY_RING_SIZE : page_size(), way->overwrites);
     self.source.flags |= way->source_flags;
     if (way->without_loss_map) {
         self.source.loss_fd = -1;

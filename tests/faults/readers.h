@@ -23,6 +23,9 @@ typedef struct life {
     bool is_busy; /* for a time, so that it becomes paced, and then armed again */
 } life;
 
+/* Large enough for a ring to become paced. */
+#define BUSY_RING_SIZE ((size_t)1 << 20)
+
 /* For each_fault_in; the argument is a life. */
 void live(const void *argument);
 void live_with_two(const void *argument);

@@ -8,8 +8,8 @@
 
 /*
  * Runs the scenario without a fault, then once for each call of the library that can fail and for
- * each error of that call, then all that again with faults that stay. After each nothing may be left
- * over: memory, mappings or descriptors. Prints how many faults there were.
+ * each error of that call, and where no result told of it again with an error that stays. After each
+ * nothing may be left over: memory, mappings or descriptors. Prints how many faults there were.
  */
 void each_fault_in(const char *name, void (*scenario)(const void *), const void *argument);
 
