@@ -4,6 +4,7 @@
 #include "listed.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 
 /* What errno is before each call: "errno itself is left alone". */
@@ -98,6 +99,11 @@ static bool run_with(void (*scenario)(const void *), const void *argument, fault
 }
 
 void each_fault_in(const char *name, void (*scenario)(const void *), const void *argument) {
+    first_faults_in(name, scenario, argument, UINT_MAX);
+}
+
+void first_faults_in(const char *name, void (*scenario)(const void *), const void *argument,
+                     unsigned calls) {
     uint64_t begin = now_ns();
     rbcore_reader *first;
     memset(&now, 0, sizeof(now));
@@ -105,7 +111,8 @@ void each_fault_in(const char *name, void (*scenario)(const void *), const void 
     ok(rbcore_reader_open(&first, NULL));
     rbcore_reader_free(first);
     run(scenario, argument, (fault_plan){0});
-    for (fault_plan plan = {.call = 1}; run_with(scenario, argument, plan); plan.call++) {
+    for (fault_plan plan = {.call = 1}; plan.call <= calls && run_with(scenario, argument, plan);
+         plan.call++) {
         for (plan.error = 1; run_with(scenario, argument, plan); plan.error++) {
         }
         plan.error = 0;

@@ -13,6 +13,10 @@
  */
 void each_fault_in(const char *name, void (*scenario)(const void *), const void *argument);
 
+/* The same of the first calls alone: for a scenario that does one thing again and again. */
+void first_faults_in(const char *name, void (*scenario)(const void *), const void *argument,
+                     unsigned calls);
+
 void call_begins(void);
 void call_ends(void);
 
