@@ -21,7 +21,9 @@
 #endif
 /* BY_FD:  rbcore_reader_read and an event loop over rbcore_reader_fd; otherwise rbcore_reader_next
  * PACING: the reader may change between armed and paced
- * SIGNAL: INTERRUPT, FLUSH (then the producers never wake) or SHUTDOWN, by another thread */
+ * SIGNAL: INTERRUPT, FLUSH (then the producers never wake) or SHUTDOWN, by another thread
+ * OVERTAKEN: the ring is read through a copy, and overwritten behind the last record: the reader can go on
+ *         only when all is given back, with no worker at work */
 #define INTERRUPT 1
 #define FLUSH 2
 #define SHUTDOWN 4
@@ -72,7 +74,15 @@ bool woken; /* set by who wakes, after the edge */
 #else
 #define user_holds_some (user_pos != read_pos)
 #endif
-#define timer_helps (paced || user_holds_some)
+#define timer_helps (paced || user_holds_some || waits_for_releases)
+
+/* The copy was overtaken, and the reader has seen that, or has gone on since. */
+#ifdef OVERTAKEN
+bool overtaken, waits_for_releases, has_jumped;
+#else
+#define waits_for_releases false
+#define has_jumped true
+#endif
 
 /* The reading thread's own view of what it writes. */
 byte read_pos, user_pos, published; /* published: consumer_pos */
@@ -112,7 +122,11 @@ end:
 }
 
 /* epoll asks a descriptor whether it is ready before it reports an edge, and when it is added. */
+#ifdef OVERTAKEN
+#define ring_is_ready (producer_pos != memory[CONSUMER_POS] || overtaken)
+#else
 #define ring_is_ready (producer_pos != memory[CONSUMER_POS])
+#endif
 #define is_ready (ring_edge && ring_is_ready || wake_edge || timer_edge)
 inline fetch_events() {
     d_step { ring_edge = false; wake_edge = false; timer_edge = false }
@@ -160,14 +174,27 @@ proctype Producer() {
         fi
         d_step { at = 0; consumer = 0 }
     :: else -> break
-    od
+    od;
+#ifdef OVERTAKEN
+    overtaken = true; /* by a record behind the last one, which wakes like others */
+    consumer = memory[CONSUMER_POS];
+    if
+    :: consumer == RECORDS -> atomic { if :: !silenced -> ring_edge = true :: else fi }
+    :: else
+    fi;
+#endif
     producing--
 }
 
 /* ---- give_back.c ---------------------------------------------------------------------------- */
 
 /* rbc_ring_has_news(); `read` is what the thread takes for read_pos. */
-#define has_news(read) (producer_pos > (read) && (complete >> (read) & 1))
+#ifdef OVERTAKEN
+#define can_jump(read) (overtaken && !has_jumped && (read) == RECORDS && memory[USER_POS] == (read))
+#else
+#define can_jump(read) false
+#endif
+#define has_news(read) (producer_pos > (read) && (complete >> (read) & 1) || can_jump(read))
 
 /* publish(position_to_publish()): a paced ring may hold back the last record, if that is small. */
 inline publish(me, user, is_paced, read) {
@@ -344,6 +371,39 @@ inline publish_rest() {
 #endif
 }
 
+/* resume_at(), rbc_ring_stop_releases(), rbc_ring_jump(): does not wait for a worker that is at work. */
+inline jump() {
+#ifdef OVERTAKEN
+    if
+    :: overtaken && !has_jumped && read_pos == RECORDS ->
+        waits_for_releases = true;
+        if
+        :: memory[USER_POS] == read_pos ->
+            atomic {
+                full_fence(READER);
+                if
+                :: advancing == 0 -> advancing = 1; has_jumped = true
+                :: else
+                fi
+            };
+            if
+            :: has_jumped ->
+                assert(held == 0);
+                waits_for_releases = false;
+                result = FOUND;
+                count = 0;
+                locked(READER, advancing = 0)
+            :: else
+            fi
+        :: else
+        fi
+    :: else
+    fi
+#else
+    skip
+#endif
+}
+
 /* rbc_ring_scan(), rbc_ring_handed_out() */
 inline scan() {
     limit = producer_pos; /* and after it the headers */
@@ -367,7 +427,8 @@ inline scan() {
         result = FOUND
     :: else
     fi
-    limit = 0
+    limit = 0;
+    jump()
 }
 
 inline set_parked(yes) {
@@ -455,7 +516,11 @@ inline look_parked(is_moderated) {
 #endif
 }
 
+#ifdef OVERTAKEN_WITHOUT_TIMER
 #define must_look_by_itself (paced || user_holds_some)
+#else
+#define must_look_by_itself (paced || user_holds_some || waits_for_releases)
+#endif
 
 /* Whoever will start the timer anew and listens to nothing else has nothing to fetch. */
 inline empty_fd() {
@@ -540,7 +605,7 @@ active proctype Reader() {
     byte old, seen, user, end, read;
     bool is_flushing, timed, is_moderated, has_published;
     do
-    :: result == ENDED || (SIGNAL != SHUTDOWN && read_pos == RECORDS &&
+    :: result == ENDED || (SIGNAL != SHUTDOWN && read_pos == RECORDS && has_jumped &&
                            (answers == 1 || SIGNAL == 0)) -> break
     :: else ->
 #ifdef BY_FD
