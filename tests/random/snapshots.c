@@ -100,7 +100,9 @@ static void consume(sim_snapshot *self, sim_view *view, uint64_t end) {
     } else if (lost > 0) {
         view->loss = LOSS_UNTOLD; /* the next record that the reader hands out has it */
     } else if (view->loss != NONE_LOST) {
+        /* It begins before what comes after the loss: which of the two says so is left open. */
         view->loss = LOSS_MAY_BE_TOLD;
+        self->records[0].may_have = RBCORE_RECORD_LOST_BEFORE;
     }
 }
 
