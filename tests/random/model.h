@@ -106,7 +106,7 @@ typedef struct sim_view {
     uint64_t read_before, user_before; /* read_pos and user_pos before it */
     uint64_t records, bytes, discards, abandoned, skipped;
     size_t held;
-    enum { NONE_LOST, LOSS_UNTOLD, LOSS_MAY_BE_TOLD } loss;
+    bool is_loss_untold; /* the next record must say that some before it were lost */
     bool is_paced;       /* as its statistics said after the last call */
     unsigned overtaken;  /* views that had a turn since this one had data: a bit each */
     bool had_news;       /* before the call that runs */

@@ -82,6 +82,16 @@ static void check_info(sim_snapshot *self, const sim_view *view, uint64_t end) {
     self->info = info;
 }
 
+/* The next record after a loss says so: in the snapshot, or else the one that the reader reads. */
+static void tell_loss(sim_snapshot *self, sim_view *view, uint64_t position) {
+    for (size_t i = 0; i < self->count && view->is_loss_untold; i++) {
+        if ((int64_t)(self->records[i].position - position) >= 0) {
+            self->records[i].flags |= RBCORE_RECORD_LOST_BEFORE;
+            view->is_loss_untold = false;
+        }
+    }
+}
+
 /* What the reader goes on with is behind the snapshot now. */
 static void consume(sim_snapshot *self, sim_view *view, uint64_t end) {
     uint64_t first = oldest_of(view);
@@ -89,21 +99,12 @@ static void consume(sim_snapshot *self, sim_view *view, uint64_t end) {
         return;
     }
     uint64_t lost = (int64_t)(first - view->read_pos) > 0 ? first - view->read_pos : 0;
-    bool is_first = lost > 0 || (view->loss == LOSS_UNTOLD && first == view->read_pos);
+    view->is_loss_untold |= lost > 0;
+    tell_loss(self, view, view->read_pos + lost);
     view->lost += lost;
     view->passed += end - view->read_pos - lost;
     view->read_pos = end;
     view->at = ring_find(view->ring, end);
-    if (is_first && self->count > 0) {
-        self->records[0].flags |= RBCORE_RECORD_LOST_BEFORE;
-        view->loss = NONE_LOST;
-    } else if (lost > 0) {
-        view->loss = LOSS_UNTOLD; /* the next record that the reader hands out has it */
-    } else if (view->loss != NONE_LOST) {
-        /* It begins before what comes after the loss: which of the two says so is left open. */
-        view->loss = LOSS_MAY_BE_TOLD;
-        self->records[0].may_have = RBCORE_RECORD_LOST_BEFORE;
-    }
 }
 
 static int expected_result(const sim_view *view, unsigned flags) {

@@ -188,7 +188,7 @@ static bool jump_gap(sim_view *self, sim_gap *gap) {
     self->lost += gap->bytes;
     self->read_pos += gap->bytes;
     self->at = ring_find(self->ring, self->read_pos);
-    self->loss = LOSS_UNTOLD;
+    self->is_loss_untold = true;
     gap->bytes = 0;
     return true;
 }
@@ -226,11 +226,10 @@ static void check_record(sim_view *self, const rbcore_record *record) {
            "ring %d: other data than was produced at %" PRIu64, self->ring->number,
            record->position);
     uint16_t flags = view_is_copy(self) ? RBCORE_RECORD_COPIED : 0;
-    flags |= self->loss == LOSS_UNTOLD ? RBCORE_RECORD_LOST_BEFORE : 0;
-    uint16_t optional = self->loss == LOSS_MAY_BE_TOLD ? RBCORE_RECORD_LOST_BEFORE : 0;
-    demand((record->flags & ~optional) == flags, "ring %d: flags %u at %" PRIu64 ", not %u",
-           self->ring->number, record->flags, record->position, flags);
-    self->loss = NONE_LOST;
+    flags |= self->is_loss_untold ? RBCORE_RECORD_LOST_BEFORE : 0;
+    demand(record->flags == flags, "ring %d: flags %u at %" PRIu64 ", not %u", self->ring->number,
+           record->flags, record->position, flags);
+    self->is_loss_untold = false;
 }
 
 static void hold(sim_view *self, const rbcore_record *record) {
