@@ -2,6 +2,7 @@
 #include "batch.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 
 void rbcore_py_shape_of(const rbcore_span *spans, size_t n, rbcore_py_shape *shape) {
     uint64_t low = UINT64_MAX;
@@ -27,6 +28,14 @@ int rbcore_py_next(rbcore_reader *reader, int commit, rbcore_span *spans, size_t
         n = rbcore_reader_next_spans(reader, spans, max_spans, max_records, timeout_ns);
     if (n > 0)
         rbcore_py_shape_of(spans, (size_t)n, shape);
+    return n;
+}
+
+int rbcore_py_next_records(rbcore_reader *reader, rbcore_record *records, size_t max,
+                           int64_t timeout_ns, int *found) {
+    int n = rbcore_reader_next(reader, records, max, timeout_ns);
+
+    *found = n > 0 ? n : 0;
     return n;
 }
 
@@ -89,4 +98,90 @@ void rbcore_py_cut(const rbcore_span *spans, size_t n, uint64_t base, uint64_t *
             *ends++ = begin + spans[i].size;
         }
     }
+}
+
+/* What is done later: one of these, with what it needs. */
+typedef struct late {
+    struct late *next;
+    rbcore_reader *reader;
+    rbcore_producer *producer;
+    rbcore_snapshot *snapshot;
+    rbcore_record
+        record; /* of the reader: released, if it has data; otherwise the reader is freed */
+    void *data; /* of the producer: likewise, discarded */
+} late;
+
+static _Thread_local bool collects;
+static _Thread_local late *uses, *frees;
+
+static bool frees_nothing(const late *what) {
+    return what->record.data != NULL || what->data != NULL;
+}
+
+static void do_it(const late *what) {
+    if (what->record.data != NULL)
+        rbcore_reader_release(what->reader, &what->record, 1);
+    else if (what->data != NULL)
+        rbcore_producer_discard(what->producer, what->data, 0);
+    else {
+        rbcore_reader_free(what->reader);
+        rbcore_producer_free(what->producer);
+        rbcore_snapshot_free(what->snapshot);
+    }
+}
+
+/* Without memory it is done at once: better early than never. */
+static void do_late(const late *what) {
+    late *copy = collects ? malloc(sizeof(*copy)) : NULL;
+
+    if (copy == NULL) {
+        do_it(what);
+        return;
+    }
+    late **list = frees_nothing(what) ? &uses : &frees;
+
+    *copy = *what;
+    copy->next = *list;
+    *list = copy;
+}
+
+static void do_all(late **list) {
+    while (*list != NULL) {
+        late *what = *list;
+
+        *list = what->next;
+        do_it(what);
+        free(what);
+    }
+}
+
+void rbcore_py_collects(int begins) {
+    collects = begins != 0;
+    if (!collects) {
+        do_all(&uses);
+        do_all(&frees);
+    }
+}
+
+void rbcore_py_free_reader(rbcore_reader *self) {
+    do_late(&(late){.reader = self});
+}
+
+void rbcore_py_free_producer(rbcore_producer *self) {
+    do_late(&(late){.producer = self});
+}
+
+void rbcore_py_free_snapshot(rbcore_snapshot *self) {
+    do_late(&(late){.snapshot = self});
+}
+
+void rbcore_py_release(rbcore_reader *self, const rbcore_record *record, void *data) {
+    (void)data;
+    do_late(&(late){.reader = self, .record = *record});
+}
+
+void rbcore_py_discard(rbcore_producer *self, void **data) {
+    if (*data != NULL)
+        do_late(&(late){.producer = self, .data = *data});
+    *data = NULL;
 }

@@ -224,7 +224,7 @@ def test_one_thread_at_a_time(ring: Ring) -> None:
     with rbcore.Reader(ring.source) as reader:
         thread = threading.Thread(target=lambda: list(reader), daemon=True)
         thread.start()
-        while reader._thread is None:
+        while not reader._turns:
             time.sleep(0.001)
         with pytest.raises(RuntimeError, match="in use"):
             reader.next(0)

@@ -5,23 +5,30 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from threading import get_ident
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ._abi import ReaderStats, RingFlags, RingStats
 from ._errors import Closed, Flushed, Interrupted, check, error_of
+from ._owned import owned_reader
 from ._rbcore import ffi, lib
 from ._records import Keep
 from ._snapshot import Snapshot, take
 from ._source import HasFileno, Source, fill_source
+from ._tasks import Tasks, running_loop
 from ._wait import LONGEST_WAIT, SECOND
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # noqa: UP035 -- typing has it from 3.11 on
 
 T = TypeVar("T")
+R = TypeVar("R")
+
+#: How often the thread that closes looks whether the one that reads has gone, in seconds.
+CLOSING_LOOK = 0.0005
 
 ENDS = (Flushed, Interrupted, Closed)
 
@@ -67,11 +74,11 @@ class ReaderBase(Generic[T]):
             options.max_latency_ns = round(max_latency * SECOND)
         out = ffi.new("rbcore_reader **")
         check(lib.rbcore_reader_open(out, options), "rbcore_reader_open")
-        self._open: Any = ffi.gc(out[0], lib.rbcore_reader_free)
+        self._open: Any = owned_reader(out[0])
         self._keep = Keep(self._open)
-        self._lock = threading.Lock()  # whoever reads has it
-        self._thread: int | None = None  # that has it
+        self._turns: dict[int, list[int]] = {}  # the one use that runs: [its thread]; see _alone()
         self._closing = False
+        self._tasks: dict[asyncio.AbstractEventLoop, Tasks] = {}  # that wait, by their loop
         self._prepare()
         try:
             for source in sources:
@@ -120,23 +127,13 @@ class ReaderBase(Generic[T]):
             cookie=cookie,
             loss_map=loss_map,
         )
-        self._begin()
-        try:
-            result = lib.rbcore_reader_add(self._open, c)
-            del keep
-            return check(result, "rbcore_reader_add", self._message(result))
-        finally:
-            self._end()
+        result: int = self._alone(self._add, c)
+        del keep
+        return result
 
     def remove(self, ring: int) -> None:
         """Removes a ring; what was not read stays in it. Busy if records of it are still held."""
-        self._begin()
-        try:
-            self._give_back()
-            result = lib.rbcore_reader_remove(self._open, ring)
-            check(result, "rbcore_reader_remove", self._message(result))
-        finally:
-            self._end()
+        self._alone(self._remove, ring)
 
     def snapshot(
         self, ring: int = 0, *, consume: bool = False, reuse: Snapshot | None = None
@@ -147,14 +144,7 @@ class ReaderBase(Generic[T]):
         behind the snapshot. reuse: a snapshot that is not needed any more, for its memory;
         BufferError if a view of it lives.
         """
-        self._begin()
-        try:
-            self._give_back()
-            result, handle = take(self._open, ring, consume, reuse)
-            check(result, "rbcore_reader_snapshot")
-            return Snapshot(handle)
-        finally:
-            self._end()
+        return self._alone(self._snapshot, ring, consume, reuse)
 
     # ---- Reading
 
@@ -202,18 +192,14 @@ class ReaderBase(Generic[T]):
 
     async def _readable(self) -> None:
         loop = asyncio.get_running_loop()
-        ready: asyncio.Future[None] = loop.create_future()
-        fd = self.fileno()
-
-        def wake() -> None:
-            if not ready.done():
-                ready.set_result(None)
-
-        loop.add_reader(fd, wake)
+        tasks = self._tasks.get(loop)
+        if tasks is None or not tasks.wait:
+            tasks = self._tasks[loop] = Tasks(loop, self._handle())
         try:
-            await ready
+            await tasks.readable()
         finally:
-            loop.remove_reader(fd)
+            if not tasks.wait and self._tasks.get(loop) is tasks:
+                del self._tasks[loop]
 
     def fileno(self) -> int:
         """For select, poll and event loops: when it is readable, call next(0) until it is empty."""
@@ -242,17 +228,44 @@ class ReaderBase(Generic[T]):
         handle = self._open
         if handle is None:
             return
-        lib.rbcore_reader_shutdown(handle)  # fails only in a child of who opened it
-        del handle
+        try:
+            result = lib.rbcore_reader_shutdown(handle)
+        finally:
+            del handle
         self._closing = True
-        if self._thread == threading.get_ident():
-            return  # called by a signal handler within next(), which will close
-        with self._lock:
+        if result == -errno.ECHILD:  # after fork(): the threads and loops that use it are elsewhere
             self._close()
+            return
+        self._wake_tasks()
+        self._finish()
+
+    def _finish(self) -> None:
+        """Closes when nobody reads any more. A use that this call interrupts, from a signal handler
+        or a destructor, must not be waited for: it runs in this thread, and closes when it ends."""
+        turn = [get_ident()]
+        turns = self._turns
+        try:
+            while (holder := turns.setdefault(0, turn)) is not turn:
+                if holder[0] == turn[0]:
+                    return
+                time.sleep(CLOSING_LOOK)
+            self._close()
+        finally:
+            if 0 in turns and turns[0] is turn:
+                del turns[0]
+
+    def _wake_tasks(self) -> None:
+        """The descriptor must leave the event loops before it is closed, or nothing wakes them."""
+        here = running_loop()
+        for loop, tasks in list(self._tasks.items()):
+            if loop is here:
+                tasks.wake()
+            else:
+                tasks.wake_soon()
 
     def _close(self) -> None:
-        self._open = None
         self._keep = Keep(None)
+        self._open = None
 
     def __enter__(self) -> Self:
         return self
@@ -293,22 +306,48 @@ class ReaderBase(Generic[T]):
             return ""
         return str(ffi.string(lib.rbcore_reader_message(self._open)).decode(errors="replace"))
 
-    def _begin(self) -> None:
-        """For whoever reads, the one thread that may. Until _end() the handle is in self._open, and
-        shall be in no variable: the frames of an exception that somebody keeps would keep the ring
-        taken after close()."""
-        if not self._lock.acquire(False):
-            raise RuntimeError("the reader is in use, by another thread or the caller")
-        self._thread = threading.get_ident()
-        if self._open is None:
-            self._end()
-            self._handle()
+    def _alone(self, work: Callable[..., R], *args: Any) -> R:
+        """What one thread at a time may do.
 
-    def _end(self) -> None:
-        self._thread = None
-        if self._closing:
-            self._close()
-        self._lock.release()
+        The handle is in self._open then, and in no variable of a frame that an exception keeps: it
+        would keep the ring taken after close().
+
+        A signal handler may run between any two steps of this, and may raise, read or close. So the
+        turn is taken by one call of C, which also says whose it is, and given back by what no
+        handler can come between: a lock that was taken would be waited for by its own thread.
+        """
+        turn = [get_ident()]
+        turns = self._turns
+        try:
+            if turns.setdefault(0, turn) is not turn:
+                raise RuntimeError("the reader is in use, by another thread or the caller")
+            if self._open is None:
+                self._handle()
+            result = work(*args)
+            return result  # and not at once: what a handler raises behind the call is raised in here
+        except BaseException as error:
+            clear_frames(error.__traceback__)
+            raise
+        finally:
+            if 0 in turns and turns[0] is turn:
+                del turns[0]
+            if self._closing and self._open is not None:
+                self._finish()  # was called meanwhile, by what this has interrupted
+
+    def _add(self, source: Any) -> int:
+        result = lib.rbcore_reader_add(self._open, source)
+        return check(result, "rbcore_reader_add", self._message(result))
+
+    def _remove(self, ring: int) -> None:
+        self._give_back()
+        result = lib.rbcore_reader_remove(self._open, ring)
+        check(result, "rbcore_reader_remove", self._message(result))
+
+    def _snapshot(self, ring: int, consume: bool, reuse: Snapshot | None) -> Snapshot:
+        self._give_back()
+        result, handle = take(self._open, ring, consume, reuse)
+        check(result, "rbcore_reader_snapshot")
+        return Snapshot(handle)
 
     def _give_back(self) -> None:
         """What nobody holds any more, before anything else is handed out."""
@@ -336,12 +375,25 @@ class ReaderBase(Generic[T]):
                 raise error_of(-errno.ESHUTDOWN, "", "the reader is closed")
             if deadline is not None and n != -errno.EAGAIN:  # many were discarded, others wait
                 left = deadline - time.monotonic_ns()
-                if left <= 0:
+                if left <= 0 and n == 0:
                     return 0
+                left = max(left, 0)  # a wait that was interrupted has not armed the next wakeup
 
     def _cause(self, result: int) -> str:
         """The message belongs to the error only where the content is at fault."""
         return self._message(result) if result == -errno.EBADMSG else ""
+
+
+def clear_frames(traceback: TracebackType | None) -> None:
+    """Clears our own frames of an exception: of nobody else's that it may have come through."""
+    while traceback is not None:
+        frame = traceback.tb_frame
+        if frame.f_globals.get("__package__") == __package__:
+            try:
+                frame.clear()
+            except RuntimeError:
+                pass  # it runs
+        traceback = traceback.tb_next
 
 
 def known(value: int) -> Any:

@@ -8,21 +8,9 @@ from typing import Any
 
 from ._base import ReaderBase
 from ._batch import identity_of
+from ._owned import owned_record
 from ._rbcore import ffi, lib
 from ._source import Identity
-
-
-class _Return:
-    """Gives a record back when the last view of it is gone."""
-
-    __slots__ = ("handle", "record")
-
-    def __init__(self, handle: Any, record: Any) -> None:
-        self.handle = handle
-        self.record = record
-
-    def __call__(self, _: object) -> None:
-        lib.rbcore_reader_release(self.handle, self.record, 1)
 
 
 class Lease:
@@ -32,11 +20,13 @@ class Lease:
     by release().
     """
 
-    __slots__ = ("_export", "_return", "_view")
+    __slots__ = ("_export", "_handle", "_record", "_view")
 
     def __init__(self, handle: Any, record: Any) -> None:
-        self._return = _Return(handle, ffi.new("rbcore_record *", record))
-        export = ffi.buffer(ffi.gc(record.data, self._return), record.size)
+        self._record = ffi.new("rbcore_record *", record)
+        # The record keeps the reader open until it is back; a lease that was released does not.
+        self._handle = weakref.ref(handle)
+        export = ffi.buffer(owned_record(handle, self._record), record.size)
         self._export = weakref.ref(export)
         self._view: memoryview | None = memoryview(export).toreadonly()
 
@@ -51,16 +41,19 @@ class Lease:
     @property
     def position(self) -> int:
         """The position of the record in its ring: its identity among the ring's records."""
-        return int(self._return.record.position)
+        return int(self._record.position)
 
     @property
     def ring(self) -> int:
         """The index of the ring that it comes from."""
-        return int(self._return.record.ring)
+        return int(self._record.ring)
 
     def identity(self) -> Identity:
-        """What names the record among all records of all machines."""
-        return identity_of(self._return.handle, self._return.record)
+        """What names it among all records of all machines; ValueError if the reader is gone."""
+        handle = self._handle()
+        if handle is None:
+            raise ValueError("the record was given back to the ring")
+        return identity_of(handle, self._record)
 
     def release(self) -> None:
         """Gives the record back, once; BufferError if a view of it is still in use."""
@@ -74,7 +67,7 @@ class Lease:
             raise BufferError("a view of the record is still in use")
 
     def __len__(self) -> int:
-        return int(self._return.record.size)
+        return int(self._record.size)
 
     def __enter__(self) -> memoryview:
         return self.view
@@ -96,14 +89,31 @@ class LeaseReader(ReaderBase["list[Lease]"]):
 
     def _prepare(self) -> None:
         self._records = ffi.new("rbcore_record[]", self._max)  # what was found last
+        self._found = ffi.new("int *")  # how many of them are nobody's yet
 
     def next(self, timeout: float | None = None) -> list[Lease]:
-        self._begin()
+        return self._alone(self._next, timeout)
+
+    # ---- Within
+
+    def _next(self, timeout: float | None) -> list[Lease]:
+        leases: list[Lease] = []
+        found = self._found
         try:
-            count = self._fill(timeout)
-            return [Lease(self._open, self._records[i]) for i in range(count)]
+            self._fill(timeout)
+            for i in range(found[0]):
+                leases.append(Lease(self._open, self._records[i]))
+            found[0] = 0
+            return leases
         finally:
-            self._end()
+            if found[0]:
+                # A signal handler has raised: what has no lease yet nobody would ever give back.
+                rest, count = self._records + len(leases), found[0] - len(leases)
+                leases.clear()
+                found[0] = 0
+                lib.rbcore_reader_release(self._open, rest, count)
 
     def _wait(self, timeout_ns: int) -> int:
-        return lib.rbcore_reader_next(self._open, self._records, self._max, timeout_ns)
+        return lib.rbcore_py_next_records(
+            self._open, self._records, self._max, timeout_ns, self._found
+        )

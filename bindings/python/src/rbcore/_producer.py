@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Union
 
 from ._errors import check, error_of
+from ._owned import owned_producer, owned_reservation
 from ._rbcore import ffi, lib
 from ._records import Keep
 from ._source import Source, fill_source
@@ -37,7 +38,7 @@ class Producer:
         out = ffi.new("rbcore_producer **")
         check(lib.rbcore_producer_open(out, source), "rbcore_producer_open")
         del keep
-        self._open: Any = ffi.gc(out[0], lib.rbcore_producer_free)
+        self._open: Any = owned_producer(out[0])
 
     def output(self, data: Buffer, *, wake: bool | None = None) -> None:
         """Copies data into a record. Raises Full if there is no room: then it is lost and counted."""
@@ -70,10 +71,10 @@ class Producer:
         with producer.reserve(8) as view:   # discarded if an exception ends it, else submitted
             view[:] = ...
         """
-        return Reservation(self._handle(), size, timeout)
+        return Reservation(self, size, timeout)
 
     def close(self) -> None:
-        """What is reserved and not submitted is abandoned: the reader skips and counts it."""
+        """Whatever waits for room raises Closed, within a second. Reservations stay valid."""
         self._open = None
 
     def __enter__(self) -> Self:
@@ -94,20 +95,23 @@ class Reservation:
 
     __slots__ = ("_data", "_export", "_handle", "_view")
 
-    def __init__(self, handle: Any, size: int, timeout: float | None) -> None:
-        self._data: Any = None
-        out = ffi.new("void **")
-        reserve_wait(handle, out, size, timeout)
-        self._handle = handle
-        self._data = out[0]
-        export = ffi.buffer(ffi.gc(self._data, Keep(handle)), size)
+    def __init__(self, producer: Producer, size: int, timeout: float | None) -> None:
+        self._handle = producer._handle()
+        self._view: memoryview | None = None
+        # What is forgotten is discarded when no view lives: the reader would wait for it as long as
+        # the producer lives.
+        self._data: Any = owned_reservation(self._handle)
+        reserve_wait(producer, self._data, size, timeout)
+        export = ffi.buffer(ffi.gc(self._data[0], Keep(self._data)), size)
         self._export = weakref.ref(export)
         self._view = memoryview(export)
 
     @property
     def view(self) -> memoryview:
         """Where the content goes, in the ring itself; not cleared."""
-        return self._view
+        view = self._view
+        assert view is not None
+        return view
 
     def submit(self, *, wake: bool | None = None) -> None:
         """Hands the record to the reader. Raises BufferError if a slice of the view is in use."""
@@ -118,35 +122,29 @@ class Reservation:
         self._finish(lib.rbcore_producer_discard, "rbcore_producer_discard", wake)
 
     def _finish(self, finish: Any, name: str, wake: bool | None) -> None:
-        if self._data is None:
+        if not self._data[0]:
             raise ValueError("the record was submitted or discarded already")
-        self._view.release()
-        if self._export() is not None:
-            raise BufferError("a slice of the record's view is still in use")
-        check(finish(self._handle, self._data, wakeup_flags(wake)), name)
-        self._data = None
+        if self._view is not None:
+            self._view.release()
+            if self._export() is not None:
+                raise BufferError("a slice of the record's view is still in use")
+        data, flags = self._data[0], wakeup_flags(wake)
+        self._data[0] = ffi.NULL  # before: or a signal handler that raises has it finished twice
+        check(finish(self._handle, data, flags), name)
 
     def __enter__(self) -> memoryview:
-        return self._view
+        return self.view
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if self._data is not None:
+        if self._data[0]:
             if kind is None:
                 self.submit()
             else:
                 self.discard()
 
-    def __del__(self) -> None:
-        # Forgotten: the reader would wait for it as long as the producer lives.
-        if self._data is not None:
-            try:
-                self.discard()
-            except BufferError:
-                pass  # somebody still writes: abandoned when the producer closes
 
-
-def reserve_wait(handle: Any, out: Any, size: int, timeout: float | None) -> None:
-    """In parts, as a reader waits: for Ctrl-C."""
+def reserve_wait(producer: Producer, out: Any, size: int, timeout: float | None) -> None:
+    """In parts, as a reader waits: for Ctrl-C, and for close()."""
     left = LONGEST_WAIT
     deadline = None
     if timeout is not None:
@@ -155,14 +153,16 @@ def reserve_wait(handle: Any, out: Any, size: int, timeout: float | None) -> Non
         left = round(timeout * SECOND)
         deadline = time.monotonic_ns() + left
     while left > 0:
-        result = lib.rbcore_producer_reserve_wait(handle, out, size, min(left, LONGEST_WAIT))
+        result = lib.rbcore_producer_reserve_wait(
+            producer._handle(), out, size, min(left, LONGEST_WAIT)
+        )
         if result not in (-errno.EINTR, -errno.EAGAIN):
             check(result, "rbcore_producer_reserve_wait")
             return
         if deadline is not None:
             left = deadline - time.monotonic_ns()
     # The time is up: now a record that does not fit is lost, and counted.
-    check(lib.rbcore_producer_reserve(handle, out, size), "rbcore_producer_reserve")
+    check(lib.rbcore_producer_reserve(producer._handle(), out, size), "rbcore_producer_reserve")
 
 
 def wakeup_flags(wake: bool | None) -> int:

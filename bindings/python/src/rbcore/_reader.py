@@ -42,11 +42,7 @@ class Reader(ReaderBase[Batch]):
         self._records: Any = None  # for read()
 
     def next(self, timeout: float | None = None) -> Batch:
-        self._begin()
-        try:
-            return self._hand_out(self._fill(timeout))
-        finally:
-            self._end()
+        return self._alone(self._next, timeout)
 
     def read(self, limit: int | None = None) -> Batch:
         """What is there, without waiting; unlike next(0) also what is not due yet.
@@ -65,16 +61,12 @@ class Reader(ReaderBase[Batch]):
 
         now: tells the kernel at once, also while the ring is busy.
         """
-        self._begin()
-        try:
-            if self._held:
-                self._commit_batches(self._held[-1], len(self._held[-1]), now)
-            elif now:
-                self._commit(ffi.NULL, lib.RBCORE_COMMIT_NOW)
-        finally:
-            self._end()
+        self._alone(self._commit_all, now)
 
     # ---- Within
+
+    def _next(self, timeout: float | None) -> Batch:
+        return self._hand_out(self._fill(timeout))
 
     def _wait(self, timeout_ns: int) -> int:
         most, free = self._max, self._let_go()
@@ -83,21 +75,20 @@ class Reader(ReaderBase[Batch]):
         )
 
     def _read_at_once(self, name: str, function: Any, limit: int | None) -> Batch:
-        self._begin()
-        try:
-            self._give_back()
-            if self._records is None:
-                self._records = ffi.new("rbcore_record[]", self._max)
-            most = self._max if limit is None else min(limit, self._max)
-            n = -errno.EAGAIN
-            while n == -errno.EAGAIN:  # many were discarded; there may be more
-                n = function(self._open, self._records, most)
-            check(n, name, self._cause(n))
-            spans = lib.rbcore_py_spans_of(self._records, n, self._spans)
-            lib.rbcore_py_shape_of(self._spans, spans, self._shape)
-            return self._hand_out(spans)
-        finally:
-            self._end()
+        return self._alone(self._find, name, function, limit)
+
+    def _find(self, name: str, function: Any, limit: int | None) -> Batch:
+        self._give_back()
+        if self._records is None:
+            self._records = ffi.new("rbcore_record[]", self._max)
+        most = self._max if limit is None else min(limit, self._max)
+        n = -errno.EAGAIN
+        while n == -errno.EAGAIN:  # many were discarded; there may be more
+            n = function(self._open, self._records, most)
+        check(n, name, self._cause(n))
+        spans = lib.rbcore_py_spans_of(self._records, n, self._spans)
+        lib.rbcore_py_shape_of(self._spans, spans, self._shape)
+        return self._hand_out(spans)
 
     def _hand_out(self, spans: int) -> Batch:
         if not spans:
@@ -126,11 +117,13 @@ class Reader(ReaderBase[Batch]):
             self._commit_first(free, 0)
 
     def _commit_up_to(self, batch: Batch, count: int, now: bool) -> None:
-        self._begin()
-        try:
-            self._commit_batches(batch, count, now)
-        finally:
-            self._end()
+        self._alone(self._commit_batches, batch, count, now)
+
+    def _commit_all(self, now: bool) -> None:
+        if self._held:
+            self._commit_batches(self._held[-1], len(self._held[-1]), now)
+        elif now:
+            self._commit(ffi.NULL, lib.RBCORE_COMMIT_NOW)
 
     def _commit_batches(self, batch: Batch, count: int, now: bool) -> None:
         if not 0 <= count <= len(batch):
@@ -168,8 +161,8 @@ class Reader(ReaderBase[Batch]):
 
     def _close(self) -> None:
         """Batches without views end here; a view keeps its own, and the mapping, until it dies."""
-        super()._close()
         for batch in self._held:
+            batch._spans = None  # first: whatever interrupts this, none is made of what is closed
             batch._is_held()
-            batch._spans = None
         self._held.clear()
+        super()._close()

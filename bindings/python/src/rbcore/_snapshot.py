@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 from ._abi import SnapshotInfo
 from ._errors import check
+from ._owned import owned_snapshot
 from ._rbcore import ffi, lib
 from ._records import SHAPE, SPAN, Keep, Records
 from ._source import HasFileno, Identity, fd_of
@@ -58,7 +59,7 @@ class Snapshot(Records):
         out = ffi.new("rbcore_snapshot **")
         with descriptor_of(file, os.O_RDONLY) as fd:
             check(lib.rbcore_snapshot_load(out, fd), "rbcore_snapshot_load")
-        return cls(ffi.gc(out[0], lib.rbcore_snapshot_free))
+        return cls(owned_snapshot(out[0]))
 
     def save(self, file: File) -> None:
         """Writes the snapshot: to a new file at a path, or from the position of one that is open."""
@@ -120,7 +121,7 @@ def take(reader: Any, ring: int, consume: bool, reuse: Snapshot | None) -> tuple
     flags = lib.RBCORE_SNAPSHOT_CONSUME if consume else 0
     result = lib.rbcore_reader_snapshot(reader, ring, out, flags)
     if reuse is None and result == 0:
-        old = ffi.gc(out[0], lib.rbcore_snapshot_free)
+        old = owned_snapshot(out[0])
     return result, old
 
 

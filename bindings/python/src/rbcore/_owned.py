@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""What belongs to the C library, and is given back when nobody has it any more.
+
+The destructors are functions of C, or made of them: in one that is written in Python a signal
+handler may raise, and nobody would do again what it left undone.
+"""
+
+from __future__ import annotations
+
+import gc
+from functools import partial
+from typing import Any
+
+from ._rbcore import ffi, lib
+
+
+def _watch(phase: str, _: dict[str, int]) -> None:
+    lib.rbcore_py_collects(phase == "start")
+
+
+gc.callbacks.append(_watch)  # see batch.h
+
+
+def owned_reader(handle: Any) -> Any:
+    return ffi.gc(handle, lib.rbcore_py_free_reader)
+
+
+def owned_producer(handle: Any) -> Any:
+    return ffi.gc(handle, lib.rbcore_py_free_producer)
+
+
+def owned_snapshot(handle: Any) -> Any:
+    return ffi.gc(handle, lib.rbcore_py_free_snapshot)
+
+
+def owned_record(handle: Any, record: Any) -> Any:
+    """The data of a record of a reader: released in the end."""
+    return ffi.gc(record.data, partial(lib.rbcore_py_release, handle, record))
+
+
+def owned_reservation(handle: Any) -> Any:
+    """Where rbcore_producer_reserve puts the data: what is there in the end is discarded."""
+    return ffi.gc(ffi.new("void **"), partial(lib.rbcore_py_discard, handle))
