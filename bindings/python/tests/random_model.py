@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: MIT
+"""What must come out of rings and readers, for test_random.py: the slow way, record by record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import rbcore
+
+COPIED_MAX = 4096  # the last record of a batch is a copy if it is not larger
+
+
+def content(number: int, size: int) -> bytes:
+    word = (number * 0x9E3779B97F4A7C15 & (1 << 64) - 1).to_bytes(8, "little")
+    return (word * (size // 8 + 1))[:size]
+
+
+@dataclass(eq=False)
+class Entry:
+    """A record of a ring."""
+
+    ring: RingModel
+    number: int
+    size: int
+    position: int
+    state: str = "there"  # or "open" as long as it is written, or "discarded"
+    is_back: bool = False
+
+    @property
+    def end(self) -> int:
+        return self.position + (self.size + 15 & ~7)
+
+
+class RingModel:
+    """A ring and all that was written into it."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.memory = rbcore.MemoryRing(size)
+        self.producer = rbcore.Producer(self.memory)
+        self.entries: list[Entry] = []
+        self.index: dict[int, int] = {}  # by position
+        self.read = 0  # all before this one were handed out or passed
+
+    def close(self) -> None:
+        self.producer.close()
+        self.memory.close()
+
+    # ---- Written
+
+    @property
+    def end(self) -> int:
+        return self.entries[-1].end if self.entries else 0
+
+    def wrote(self, number: int, size: int) -> Entry:
+        entry = Entry(self, number, size, self.end)
+        self.index[entry.position] = len(self.entries)
+        self.entries.append(entry)
+        return entry
+
+    def refused(self, size: int) -> None:
+        """Only a ring that is full refuses. (The last one given back may still take its place.)"""
+        back = self.entries[: self.first()]
+        taken_from = back[-1].position if back else 0
+        # A discarded one that follows goes with it, or with the next.
+        while back and back[-1].state == "discarded":
+            taken_from = back.pop().position
+        taken_from = back[-1].position if back else taken_from
+        assert self.end + (size + 15 & ~7) - taken_from >= self.size
+
+    def at(self, position: int) -> Entry:
+        return self.entries[self.index[position]]
+
+    # ---- Read and given back
+
+    def first(self) -> int:
+        """The index of the first one that is not back."""
+        i = 0
+        while i < self.read and (self.entries[i].is_back or self.entries[i].state == "discarded"):
+            i += 1
+        return i
+
+    def until_open(self, begin: int) -> list[Entry]:
+        found = []
+        for entry in self.entries[begin:]:
+            if entry.state == "open":
+                break
+            found.append(entry)
+        return found
+
+    def visible(self) -> list[Entry]:
+        return [entry for entry in self.until_open(self.read) if entry.state == "there"]
+
+    def not_given_back(self) -> list[Entry]:
+        return [entry for entry in self.until_open(self.first()) if entry.state == "there"]
+
+    def is_held(self) -> bool:
+        return self.first() < self.read
+
+    def pass_discarded(self) -> None:
+        while self.read < len(self.entries) and self.entries[self.read].state == "discarded":
+            self.read += 1
+
+    def has_news(self) -> bool:
+        return self.read < len(self.entries) and self.entries[self.read].state != "open"
+
+    def given_between(self) -> tuple[int, int]:
+        """Where user_pos can be: discarded records go with those before them, or later."""
+        first = self.first()
+        back = [entry.end for entry in self.entries[:first] if entry.state == "there"]
+        while first < len(self.entries) and self.entries[first].state == "discarded":
+            first += 1
+        high = self.entries[first].position if first < len(self.entries) else self.end
+        return back[-1] if back else 0, high
+
+    def left_for_the_next(self) -> list[Entry]:
+        return [entry for entry in self.entries[self.first() :] if entry.state == "there"]
+
+
+@dataclass(eq=False)
+class Handed:
+    """A batch that was not given back as a whole."""
+
+    batch: Any
+    entries: list[Entry]
+    first: int = 0  # the ones before it were
+
+
+@dataclass(eq=False)
+class ReaderModel:
+    batch_size: int = 0
+    rings: dict[int, RingModel] = field(default_factory=dict)
+    taken: list[RingModel] = field(default_factory=list)  # by it or by what it gave out
+    batches: list[Handed] = field(default_factory=list)
+    is_closed: bool = False
+    is_shut: bool = False
+    is_interrupted: bool = False
+    is_flush_asked: bool = False
+    is_flushing: bool = False
+    flush_ends: dict[RingModel, int] = field(default_factory=dict)
+    is_armed: bool = False
+
+    # ---- Rings
+
+    def add(self, index: int, ring: RingModel) -> None:
+        self.rings[index] = ring
+        self.taken.append(ring)
+        self.flush_ends.pop(ring, None)
+        self.is_armed = True  # add makes the descriptor readable, so that whoever waits looks
+
+    def index_of(self, ring: RingModel) -> int:
+        return next(index for index, each in self.rings.items() if each is ring)
+
+    def remove(self, index: int) -> None:
+        del self.rings[index]
+
+    def close(self) -> None:
+        self.rings.clear()
+        self.batches.clear()
+        self.is_closed = True
+
+    def settle(self, held: list[Holder]) -> None:
+        """Lets go of rings that nothing keeps."""
+        if self.is_closed:
+            if not any(holder.reader is self and holder.holds for holder in held):
+                for ring in self.taken:
+                    ring.read = ring.first()
+                self.taken.clear()
+            return
+        for ring in list(self.taken):
+            if ring not in self.rings.values() and not ring.is_held():
+                ring.read = ring.first()
+                self.taken.remove(ring)
+
+    # ---- What others ask
+
+    def ask(self, what: str) -> None:
+        if what == "interrupt":
+            self.is_interrupted = True
+        elif what == "flush":
+            self.is_flush_asked = True
+        else:
+            self.is_shut = True
+        self.is_armed = True
+
+    def answer(self) -> type[rbcore.Error] | None:
+        """What a read says before it looks for records, or when it finds none."""
+        if self.is_shut:
+            return rbcore.Closed
+        if self.is_interrupted:
+            self.is_interrupted = False
+            return rbcore.Interrupted
+        if self.is_flush_asked:
+            self.is_flush_asked, self.is_flushing = False, True
+            self.flush_ends = {ring: len(ring.entries) for ring in self.rings.values()}
+        if not self.visible():
+            for ring in self.rings.values():
+                ring.pass_discarded()
+        if self.is_flushing and not any(
+            ring.read < self.flush_ends.get(ring, 0) and ring.has_news()
+            for ring in self.rings.values()
+        ):
+            self.is_flushing = False
+            return rbcore.Flushed
+        return None
+
+    # ---- Records
+
+    def visible(self) -> list[Entry]:
+        return [entry for ring in self.rings.values() for entry in ring.visible()]
+
+    def handed(self, batch: Any, entries: list[Entry], arms: bool) -> None:
+        for entry in entries:
+            entry.ring.read = entry.ring.index[entry.position] + 1
+        if entries:
+            self.is_armed = False
+        elif arms:
+            self.is_armed = True
+        if entries and isinstance(batch, rbcore.Batch):
+            self.batches.append(Handed(batch, entries))
+
+    def holds(self, handed: Handed, held: list[Holder]) -> bool:
+        return any(holder.handed is handed and holder.holds for holder in held)
+
+    def let_go(self, held: list[Holder]) -> None:
+        """What each call does first: the batches that nobody holds go back, in order."""
+        while self.batches and not self.holds(self.batches[0], held):
+            self.commit(0, None)
+
+    def commit(self, which: int, count: int | None) -> None:
+        """Batches before this one, and so many records of it; None: all."""
+        for handed in self.batches[: which + 1]:
+            whole = handed is not self.batches[which] or count is None
+            end = len(handed.entries) if whole or count is None else count
+            for entry in handed.entries[:end]:
+                entry.is_back = True
+            handed.first = max(handed.first, end)
+        done = self.batches[which].first == len(self.batches[which].entries)
+        del self.batches[: which + done]
+
+    def consumed(self, ring: RingModel) -> None:
+        entries = ring.until_open(ring.read)
+        for entry in entries:
+            entry.is_back = True
+        ring.read += len(entries)
+
+
+@dataclass(eq=False)
+class Holder:
+    """Something that the program keeps, and what it must show as long as it lives."""
+
+    thing: Any
+    entry: Entry
+    holds: bool = False  # the batch, and the ring
+    reader: ReaderModel | None = None
+    handed: Handed | None = None
+    lease: rbcore.Lease | None = None
+    how: str = "view"
+
+    @classmethod
+    def of_batch(cls, reader: ReaderModel, handed: Handed, how: str, i: int) -> Holder:
+        batch, entry = handed.batch, handed.entries[i]
+        is_copy = i == len(handed.entries) - 1 and entry.size <= COPIED_MAX
+        if how == "array" and handed.entries[0].size > 0:
+            return cls(next(batch.arrays("u1")), handed.entries[0], True, reader, handed, how=how)
+        if how == "iterator":
+            holds = len(handed.entries) > 1 or handed.entries[0].size > COPIED_MAX
+            return cls(iter(batch), handed.entries[0], holds, reader, handed, how=how)
+        thing = batch[i][:4] if how == "slice" else batch[i]
+        return cls(thing, entry, not is_copy, reader, handed)
+
+    @classmethod
+    def of_lease(cls, reader: ReaderModel, lease: rbcore.Lease, entry: Entry) -> Holder:
+        return cls(lease.view, entry, True, reader, lease=lease)
+
+    def check(self) -> None:
+        wanted = content(self.entry.number, self.entry.size)
+        if self.how == "iterator":
+            return  # shown by what it yields, when it is dropped
+        if self.how == "array":
+            assert self.thing[0] == wanted[0]
+        else:
+            assert bytes(self.thing) == wanted[: len(self.thing)]
+            assert len(self.thing) == len(wanted) or len(self.thing) == 4
+
+    def drop(self) -> None:
+        """In whatever order its parts go."""
+        if self.how == "iterator":
+            assert bytes(next(self.thing)) == content(self.entry.number, self.entry.size)
+        self.thing = None
+        if self.lease is not None:
+            self.lease = None
+            self.entry.is_back = True
+
+    def release(self, how: str) -> bool:
+        """Whether the lease is back."""
+        lease = self.lease
+        assert lease is not None
+        if how == "slice":
+            self.thing = lease.view[: len(self.thing)]
+        elif how == "busy":
+            try:
+                lease.release()
+            except BufferError:
+                return False
+            raise AssertionError("released although a view lives")
+        elif how == "with":
+            self.thing = None
+            with lease as view:
+                assert bytes(view) == content(self.entry.number, self.entry.size)
+            del view
+        else:
+            self.thing = None
+            lease.release()
+            lease.release()
+        if how == "slice":
+            return False
+        self.entry.is_back = True
+        return True
