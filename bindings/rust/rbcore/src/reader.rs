@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::ptr::{NonNull, null, null_mut};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use rbcore_sys as sys;
@@ -20,8 +20,8 @@ pub enum InOrder {}
 #[derive(Debug)]
 pub enum Leased {}
 
-/// The library's handle; dropped, it closes the reader.
-#[derive(Debug)]
+/// The library's handle.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Raw(NonNull<sys::rbcore_reader>);
 
 // SAFETY: a handle may be used by any thread, by one at a time. What needs that is only called by
@@ -36,10 +36,24 @@ impl Raw {
     }
 }
 
-impl Drop for Raw {
+/// What [`Handle`]s may use, as long as there is a reader; they have the lock while they do.
+type Shared = RwLock<Option<Raw>>;
+
+/// The reader's own; dropped, it closes the reader at once. A handle that is used at this moment is
+/// waited for: if that closed it instead, the ring would still be taken when the drop is over.
+#[derive(Debug)]
+struct Owned {
+    raw: Raw,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Owned {
     fn drop(&mut self) {
+        let mut shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);
+        *shared = None;
+        drop(shared);
         // SAFETY: the last use; leases have the library's word that they may be released after it.
-        unsafe { sys::rbcore_reader_free(self.as_ptr()) };
+        unsafe { sys::rbcore_reader_free(self.raw.as_ptr()) };
     }
 }
 
@@ -105,7 +119,10 @@ impl ReaderBuilder {
         let fd = unsafe { sys::rbcore_reader_fd(raw.as_ptr()) };
         check(fd)?;
         Ok(Reader {
-            raw: Arc::new(raw),
+            owned: Owned {
+                raw,
+                shared: Arc::new(RwLock::new(Some(raw))),
+            },
             fd,
             records: vec![NO_RECORD; self.batch_size],
             count: 0,
@@ -134,7 +151,7 @@ pub(crate) fn nanoseconds(duration: Duration) -> i64 {
 
 /// Reads one or more rings. The crate's documentation tells the two modes apart.
 pub struct Reader<M = InOrder> {
-    raw: Arc<Raw>,
+    owned: Owned,
     fd: RawFd,
     /// Room for a batch; the first `count` are of the last one.
     pub(crate) records: Vec<sys::rbcore_record>,
@@ -183,7 +200,7 @@ impl Reader {
     pub fn look(&mut self) -> Result<Batch<'_>> {
         let (records, max) = (self.records.as_mut_ptr(), self.records.len());
         // SAFETY: as in fetch.
-        let result = unsafe { sys::rbcore_reader_look(self.raw.as_ptr(), records, max) };
+        let result = unsafe { sys::rbcore_reader_look(self.owned.raw.as_ptr(), records, max) };
         self.fetched(result)?;
         Ok(self.last_batch())
     }
@@ -196,8 +213,9 @@ impl Reader {
         let (spans, room) = (self.spans.as_mut_ptr(), self.spans.len());
         let timeout = timeout.map_or(i64::from(sys::RBCORE_FOREVER), nanoseconds);
         // SAFETY: the handle is live, and the array has room for as many spans.
-        let result =
-            unsafe { sys::rbcore_reader_next_spans(self.raw.as_ptr(), spans, room, max, timeout) };
+        let result = unsafe {
+            sys::rbcore_reader_next_spans(self.owned.raw.as_ptr(), spans, room, max, timeout)
+        };
         self.span_count = self.check(result)?.min(room);
         let spans = &mut self.spans[..self.span_count];
         // SAFETY: the spans were just handed out.
@@ -245,7 +263,7 @@ impl Reader {
         });
         let last = last.as_ref().map_or(null(), |last| last as *const _);
         // SAFETY: the handle is live; last is NULL or a copy of a record.
-        let result = unsafe { sys::rbcore_reader_commit(self.raw.as_ptr(), last, flags) };
+        let result = unsafe { sys::rbcore_reader_commit(self.owned.raw.as_ptr(), last, flags) };
         self.check(result)?;
         Ok(())
     }
@@ -331,7 +349,7 @@ impl<M> Reader<M> {
     pub fn add(&mut self, source: &Source<'_>) -> Result<u16> {
         let raw = source.to_raw()?;
         // SAFETY: the handle is live, and so is what the source points to.
-        let result = unsafe { sys::rbcore_reader_add(self.raw.as_ptr(), &raw.raw) };
+        let result = unsafe { sys::rbcore_reader_add(self.owned.raw.as_ptr(), &raw.raw) };
         let index = self.check(result)?;
         if self.is_copied.len() <= index {
             self.is_copied.resize(index + 1, false);
@@ -344,7 +362,7 @@ impl<M> Reader<M> {
     /// of it are not committed; those of leases stay valid.
     pub fn remove(&mut self, ring: u16) -> Result<()> {
         // SAFETY: the handle is live.
-        let result = unsafe { sys::rbcore_reader_remove(self.raw.as_ptr(), ring.into()) };
+        let result = unsafe { sys::rbcore_reader_remove(self.owned.raw.as_ptr(), ring.into()) };
         self.check(result)?;
         Ok(())
     }
@@ -362,27 +380,27 @@ impl<M> Reader<M> {
     /// For other threads; there can be any number of them.
     pub fn handle(&self) -> Handle {
         Handle {
-            raw: Arc::downgrade(&self.raw),
+            shared: Arc::clone(&self.owned.shared),
         }
     }
 
     /// Figures of the reader.
     pub fn stats(&self) -> Result<ReaderStats> {
-        stats::of_reader(&self.raw)
+        stats::of_reader(&self.owned.raw)
     }
 
     /// Figures of one ring.
     pub fn ring_stats(&self, ring: u16) -> Result<RingStats> {
-        stats::of_ring(&self.raw, ring)
+        stats::of_ring(&self.owned.raw, ring)
     }
 
     /// What names the record at a position of a ring among all records of all machines.
     pub fn identity(&self, ring: u16, position: u64) -> Result<Identity> {
-        stats::identity(&self.raw, ring, position)
+        stats::identity(&self.owned.raw, ring, position)
     }
 
     pub(crate) fn raw(&self) -> NonNull<sys::rbcore_reader> {
-        self.raw.0
+        self.owned.raw.0
     }
 
     pub(crate) fn is_copied(&self, ring: u16) -> bool {
@@ -393,7 +411,7 @@ impl<M> Reader<M> {
     pub(crate) fn fetch(&mut self) -> Result<usize> {
         let (records, max) = (self.records.as_mut_ptr(), self.records.len());
         // SAFETY: the handle is live, and the array has room for max records.
-        let result = unsafe { sys::rbcore_reader_read(self.raw.as_ptr(), records, max) };
+        let result = unsafe { sys::rbcore_reader_read(self.owned.raw.as_ptr(), records, max) };
         self.fetched(result)
     }
 
@@ -402,7 +420,8 @@ impl<M> Reader<M> {
         let timeout = timeout.map_or(i64::from(sys::RBCORE_FOREVER), nanoseconds);
         let (records, max) = (self.records.as_mut_ptr(), self.records.len());
         // SAFETY: as in fetch.
-        let result = unsafe { sys::rbcore_reader_next(self.raw.as_ptr(), records, max, timeout) };
+        let result =
+            unsafe { sys::rbcore_reader_next(self.owned.raw.as_ptr(), records, max, timeout) };
         self.fetched(result)
     }
 
@@ -419,7 +438,8 @@ impl<M> Reader<M> {
                 return Error::new(result, ""); // the message is of an error before the fork
             }
             // SAFETY: the handle is live; the string is until the next call, and we have it by &mut.
-            let message = unsafe { CStr::from_ptr(sys::rbcore_reader_message(self.raw.as_ptr())) };
+            let message =
+                unsafe { CStr::from_ptr(sys::rbcore_reader_message(self.owned.raw.as_ptr())) };
             Error::new(result, &message.to_string_lossy())
         })
     }
@@ -472,7 +492,7 @@ impl<M> fmt::Debug for Reader<M> {
 /// says is [`Error::Shutdown`].
 #[derive(Clone, Debug)]
 pub struct Handle {
-    raw: Weak<Raw>,
+    shared: Arc<Shared>,
 }
 
 impl Handle {
@@ -494,22 +514,23 @@ impl Handle {
 
     /// Figures of the reader.
     pub fn stats(&self) -> Result<ReaderStats> {
-        stats::of_reader(&*self.upgrade()?)
+        self.with(stats::of_reader)
     }
 
     /// Figures of one ring.
     pub fn ring_stats(&self, ring: u16) -> Result<RingStats> {
-        stats::of_ring(&*self.upgrade()?, ring)
+        self.with(|raw| stats::of_ring(raw, ring))
     }
 
-    fn upgrade(&self) -> Result<Arc<Raw>> {
-        self.raw.upgrade().ok_or(Error::Shutdown)
+    /// Uses the reader, if there is one; it is not closed meanwhile.
+    fn with<T>(&self, use_it: impl FnOnce(&Raw) -> Result<T>) -> Result<T> {
+        let shared = self.shared.read().unwrap_or_else(PoisonError::into_inner);
+        use_it(shared.as_ref().ok_or(Error::Shutdown)?)
     }
 
     fn ask(&self, what: unsafe extern "C" fn(*mut sys::rbcore_reader) -> c_int) -> Result<()> {
-        let raw = self.upgrade()?;
         // SAFETY: the handle is live, and these are for any thread.
-        check(unsafe { what(raw.as_ptr()) })?;
+        self.with(|raw| check(unsafe { what(raw.as_ptr()) }))?;
         Ok(())
     }
 }
