@@ -470,3 +470,72 @@ fn batches_and_waiting_for_room() {
         waiter.join().unwrap().unwrap();
     });
 }
+
+/// While the last record that keeps it mapped goes back in another thread.
+#[test]
+fn snapshots_and_figures_of_a_removed_ring() {
+    for _ in 0..50 {
+        let ring = MemoryRing::create(1 << 20).unwrap();
+        let producer = Producer::open(&ring).unwrap();
+        for _ in 0..100 {
+            producer.output(&[7; 8000]).unwrap();
+        }
+        let builder = Reader::builder().batch_size(1);
+        let mut reader = builder.open_leasing().unwrap();
+        let index = reader.add(&Source::memory(&ring)).unwrap();
+        let lease = reader.read().unwrap().next().unwrap();
+        let handle = reader.handle();
+        reader.remove(index).unwrap();
+        assert_eq!(errno(reader.snapshot(index)), libc::EINVAL);
+        let elsewhere = std::thread::spawn(move || drop(lease));
+        while !elsewhere.is_finished() {
+            assert_eq!(errno(reader.snapshot(index)), libc::EINVAL);
+            assert_eq!(errno(reader.drain_to_snapshot(index)), libc::EINVAL);
+            let _ = handle.ring_stats(index); // of what is left, or none
+            let _ = reader.identity(index, 0);
+        }
+        elsewhere.join().unwrap();
+        assert_eq!(errno(reader.remove(index)), libc::EINVAL);
+        assert_eq!(errno(handle.ring_stats(index)), libc::EINVAL);
+    }
+}
+
+/// Records of a ring that was added, before the first read and after one that found nothing: what woke
+/// somebody before wakes nobody again.
+#[test]
+fn adding_makes_the_descriptor_readable() {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use std::os::fd::AsFd;
+
+    let mut reader = Reader::open().unwrap();
+    for turn in 0..2 {
+        let ring = MemoryRing::create(4096).unwrap();
+        Producer::open(&ring).unwrap().output(b"record").unwrap();
+        let mut before = open(&ring);
+        assert_eq!(before.read().unwrap().len(), 1);
+        assert!(before.read().unwrap().is_empty());
+        drop(before);
+        assert_eq!(reader.add(&Source::memory(&ring)).unwrap(), turn);
+        let timeout = PollTimeout::try_from(Duration::from_secs(20)).unwrap();
+        let fd = PollFd::new(reader.as_fd(), PollFlags::POLLIN);
+        assert_eq!(poll(&mut [fd], timeout).unwrap(), 1);
+        reader.next(Some(Duration::ZERO)).unwrap().commit().unwrap();
+        assert!(reader.next(Some(Duration::ZERO)).unwrap().is_empty());
+    }
+    reader.remove(1).unwrap(); // the one that was served last
+    assert!(reader.read().unwrap().is_empty());
+}
+
+/// Also while another thread uses a handle of it.
+#[test]
+fn a_dropped_reader_has_let_go_of_its_ring() {
+    let ring = MemoryRing::create(4096).unwrap();
+    for _ in 0..1000 {
+        let reader = open(&ring);
+        let handle = reader.handle();
+        let elsewhere = std::thread::spawn(move || while handle.stats().is_ok() {});
+        drop(reader);
+        drop(open(&ring));
+        elsewhere.join().unwrap();
+    }
+}

@@ -3,6 +3,7 @@
 #![allow(dead_code)] // each test uses its part
 
 pub(crate) mod kernel;
+pub(crate) mod model;
 
 use std::time::Duration;
 
