@@ -10,9 +10,11 @@ package ringbuf
 import "C"
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -76,9 +78,13 @@ func (m *MemoryRing) Close() error {
 // A Producer writes records into a memory ring, or into a user ring (BPF_MAP_TYPE_USER_RINGBUF), which
 // a BPF program drains. Its methods may be called by any goroutine, several at once.
 type Producer struct {
-	life  sync.RWMutex
-	owned *ownedProducer
+	life   sync.RWMutex
+	owned  *ownedProducer
+	closes atomic.Bool // ReserveWait ends, which has life
 }
+
+// How long ReserveWait may not see that the producer is closed.
+const longestReserve = 50 * time.Millisecond
 
 // What is to be given back when nobody has the producer any more.
 type ownedProducer struct {
@@ -155,18 +161,21 @@ func (p *Producer) Reserve(size int) ([]byte, error) {
 }
 
 // ReserveWait is Reserve, but waits for room in a full ring, at most for timeout; without end if
-// that is negative. The wait takes a thread, and Close waits for it.
+// that is negative. The wait takes a thread. Close ends it, with [ErrClosed].
 func (p *Producer) ReserveWait(size int, timeout time.Duration) ([]byte, error) {
 	deadline := time.Now().Add(timeout)
 	return p.reserve("rbcore_producer_reserve_wait", size, func(core *C.rbcore_producer) C.ringbuf_reserved {
 		for {
-			left := C.int64_t(C.RBCORE_FOREVER)
-			if timeout >= 0 {
-				left = C.int64_t(max(time.Until(deadline), 0))
+			if p.closes.Load() {
+				return C.ringbuf_reserved{result: -C.ESHUTDOWN}
 			}
-			reserved := C.ringbuf_reserve_wait(core, C.size_t(size), left)
+			left, isLast := longestReserve, false
+			if timeout >= 0 && time.Until(deadline) <= left {
+				left, isLast = max(time.Until(deadline), 0), true
+			}
+			reserved := C.ringbuf_reserve_wait(core, C.size_t(size), C.int64_t(left))
 			// The runtime itself sends signals to its threads.
-			if reserved.result != -C.EINTR {
+			if reserved.result != -C.EINTR && (isLast || reserved.result != -C.EAGAIN) {
 				return reserved
 			}
 		}
@@ -185,6 +194,9 @@ func (p *Producer) reserve(function string, size int, call func(*C.rbcore_produc
 		}
 		return reserved.result
 	})
+	if errors.Is(err, syscall.ESHUTDOWN) {
+		err = ErrClosed
+	}
 	return data, err
 }
 
@@ -248,6 +260,8 @@ func (p *Producer) OutputBatch(records [][]byte, flags uint32) (int, error) {
 // Close closes the producer. Records that are reserved and neither submitted nor discarded are
 // skipped by the reader. Closing twice is no error.
 func (p *Producer) Close() error {
+	// Whoever waits for life keeps others out, such as the Submit without which there is no room.
+	p.closes.Store(true)
 	p.life.Lock()
 	defer p.life.Unlock()
 	if p.owned.core != nil {

@@ -58,6 +58,13 @@ func TestMemoryRing(t *testing.T) {
 	behaviour.Run(t, newMemorySource)
 }
 
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func wants(t *testing.T, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {
@@ -504,5 +511,90 @@ func TestBrokenRing(t *testing.T) {
 	stats, err := reader.Stats()
 	if err != nil || !stats.Broken {
 		t.Fatalf("broken: %v, %v", stats.Broken, err)
+	}
+}
+
+func TestSpansOfAReleasingReader(t *testing.T) {
+	ring, producer := newRing(t)
+	for range 3 {
+		must(t, producer.Output([]byte("record"), 0))
+	}
+	reader, err := ringbuf.NewReader(ring, ringbuf.WithRelease())
+	must(t, err)
+	span, err := reader.ReadSpan(3)
+	must(t, err)
+	for i := range span.Count {
+		must(t, reader.Release(span.Record(i)))
+	}
+	must(t, reader.Close())
+	next, err := ringbuf.NewReader(ring) // nothing is held that was not handed out
+	must(t, err)
+	record, err := next.Read()
+	must(t, err)
+	if record.Position() != uint64(span.Count)*16 {
+		t.Fatalf("the next record is at %d", record.Position())
+	}
+	must(t, next.Close())
+}
+
+func TestLoopsOverASnapshot(t *testing.T) {
+	ring, producer := newRing(t)
+	for i := range 20 {
+		must(t, producer.Output([]byte{byte(i)}, 0))
+	}
+	reader, err := ringbuf.NewReader(ring)
+	must(t, err)
+	defer reader.Close()
+	snapshot, err := reader.Snapshot()
+	must(t, err)
+	pairs := 0
+	for outer := range snapshot.Records() {
+		if outer.RawSample[0] != byte(pairs/20) {
+			t.Fatalf("record %d of the outer loop is %d", pairs/20, outer.RawSample[0])
+		}
+		for range snapshot.Records() {
+			pairs++
+		}
+	}
+	if pairs != 400 {
+		t.Fatalf("%d pairs of 20 records", pairs)
+	}
+	seen := 0
+	for range snapshot.Records() {
+		seen++
+		must(t, reader.SnapshotInto(snapshot)) // what follows would be read from freed memory
+	}
+	if seen != 1 {
+		t.Fatalf("%d records of a snapshot that was taken anew", seen)
+	}
+}
+
+// Close comes between a wait for room and the Submit that would make some.
+func TestCloseEndsReserveWait(t *testing.T) {
+	ring, producer := newRing(t)
+	_ = ring
+	reserved, err := producer.Reserve(1000)
+	must(t, err)
+	for err == nil {
+		err = producer.Output(make([]byte, 100), 0)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := producer.ReserveWait(2000, -1)
+		ended <- err
+	}()
+	time.Sleep(10 * time.Millisecond) // most likely it waits by now; if not, the outcome is the same
+	closed := make(chan error, 1)
+	go func() { closed <- producer.Close() }()
+	producer.Submit(reserved, 0) // closed, or not yet
+	for _, result := range []chan error{ended, closed} {
+		select {
+		case err := <-result:
+			if result == ended {
+				wants(t, err, ringbuf.ErrClosed)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("Close waits for a wait without end")
+		}
 	}
 }

@@ -662,6 +662,9 @@ func (r *Reader) ReadSpan(most int) (Span, error) {
 	if most <= 0 {
 		return Span{}, fmt.Errorf("ringbuf: read: a span of %d records: %w", most, syscall.EINVAL)
 	}
+	if r.isRelease {
+		most = 1 // there are no longer spans, and what is fetched along with it is held for good
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.fill(nil, most); err != nil {

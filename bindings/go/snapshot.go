@@ -28,6 +28,8 @@ import (
 type Snapshot struct {
 	owned *ownedSnapshot
 	lost  error // why the last loop ended early
+	taken int   // how often it was taken anew or closed
+	loops int   // over Records that have begun: each reads from the beginning
 }
 
 // What is to be given back when nobody has the snapshot any more.
@@ -92,6 +94,7 @@ func (r *Reader) snapshot(s *Snapshot, flags C.uint32_t) error {
 		}
 	}
 	o := s.own()
+	s.taken++
 	if result := C.rbcore_reader_snapshot(r.core, 0, &o.core, flags); result < 0 {
 		return r.failure("snapshot", result)
 	}
@@ -100,7 +103,7 @@ func (r *Reader) snapshot(s *Snapshot, flags C.uint32_t) error {
 
 // Records is a loop over the records, oldest first, from the first one each time. Their RawSample is
 // memory of the snapshot: it must not be written, and is valid until the snapshot is taken anew or
-// closed, and while it is reachable (runtime.KeepAlive).
+// closed, which ends the loop, and while it is reachable (runtime.KeepAlive). Loops may be nested.
 func (s *Snapshot) Records() iter.Seq[Record] {
 	return func(yield func(Record) bool) {
 		o := s.own()
@@ -113,7 +116,7 @@ func (s *Snapshot) Records() iter.Seq[Record] {
 			s.lost = err
 			return
 		}
-		C.rbcore_snapshot_rewind(o.core)
+		taken, loop, seen := s.taken, s.begin(0), 0
 		for {
 			count := C.rbcore_snapshot_read(o.core, &o.records[0], batchMax)
 			if count < 0 {
@@ -122,14 +125,32 @@ func (s *Snapshot) Records() iter.Seq[Record] {
 			if count <= 0 {
 				return
 			}
-			for i := range o.records[:count] {
+			for i := range int(count) {
 				rec := recordOf(&o.records[i], info.EndPos)
-				if !yield(rec) || o.core == nil {
+				seen++
+				if !yield(rec) || s.taken != taken {
 					return
+				}
+				if s.loops != loop {
+					s.lost = nil
+					loop = s.begin(seen)
+					break
 				}
 			}
 		}
 	}
+}
+
+// begin has the records read from this one on, for a loop whose number it returns.
+func (s *Snapshot) begin(first int) int {
+	o := s.owned
+	C.rbcore_snapshot_rewind(o.core)
+	for first > 0 {
+		count := C.rbcore_snapshot_read(o.core, &o.records[0], C.size_t(min(first, batchMax)))
+		first -= max(int(count), 1)
+	}
+	s.loops++
+	return s.loops
 }
 
 // recordOf is a record of a snapshot that ends there.
@@ -164,6 +185,7 @@ func (s *Snapshot) Info() (SnapshotInfo, error) {
 // Close frees the snapshot's memory, which otherwise happens when it is not reachable any more. It is
 // empty then.
 func (s *Snapshot) Close() error {
+	s.taken++
 	s.own().free()
 	return nil
 }
