@@ -102,9 +102,6 @@ class RingModel:
         while self.read < len(self.entries) and self.entries[self.read].state == "discarded":
             self.read += 1
 
-    def has_news(self) -> bool:
-        return self.read < len(self.entries) and self.entries[self.read].state != "open"
-
     def given_between(self) -> tuple[int, int]:
         """Where user_pos can be: discarded records go with those before them, or later."""
         first = self.first()
@@ -197,13 +194,18 @@ class ReaderModel:
         if not self.visible():
             for ring in self.rings.values():
                 ring.pass_discarded()
-        if self.is_flushing and not any(
-            ring.read < self.flush_ends.get(ring, 0) and ring.has_news()
-            for ring in self.rings.values()
-        ):
+        if self.is_flushing and not self.visible():
             self.is_flushing = False
             return rbcore.Flushed
         return None
+
+    def can_be_flushed(self) -> bool:
+        """Nothing of what was flushed is left but discarded ones, passed with others or not."""
+        left = (ring.visible() for ring in self.rings.values())
+        return self.is_flushing and not any(
+            rest and rest[0].ring.index[rest[0].position] < self.flush_ends.get(rest[0].ring, 0)
+            for rest in left
+        )
 
     # ---- Records
 

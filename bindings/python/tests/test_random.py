@@ -249,7 +249,12 @@ class Rings(RuleBasedStateMachine):
             self.fails(error, self.call(way, limit))
             return error
         wanted = self.model.visible()
-        batch = self.call("next" if way == "wait" and not wanted else way, limit)()
+        try:
+            batch = self.call("next" if way == "wait" and not wanted else way, limit)()
+        except rbcore.Flushed:
+            assert self.model.can_be_flushed()
+            self.model.is_flushing = self.model.is_armed = False
+            return rbcore.Flushed
         found = [self.take(batch, i) for i in range(len(batch))]
         self.expect(found, wanted)
         if way in ("read", "look"):
