@@ -147,6 +147,33 @@ START_TEST(an_abandoned_record_waits_for_room) {
 }
 END_TEST
 
+/* It is not at the head: a complete one stands there, of a producer that is gone. */
+START_TEST(an_unfinished_record_behind_one_without_room) {
+    fixture f = open_overwriting();
+    rbcore_record records[2], record;
+    const size_t size = page_size() / 2 - HEADER_SIZE;
+    char *content = calloc(1, size);
+    void *data;
+    ck_assert_ptr_nonnull(content);
+    for (int i = 0; i < 2; i++) {
+        ok(rbcore_producer_output(f.producer, content, size, 0));
+        ck_assert_int_eq(rbcore_reader_read(f.reader, &records[i], 1), 1);
+    }
+    rbcore_producer *other = producer_on(f.memory_fd, f.event_fd);
+    ok(rbcore_producer_output(other, content, 8, 0));
+    rbcore_producer_free(other);
+    ok(rbcore_producer_reserve(f.producer, &data, 8));
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(rbcore_reader_read(f.reader, &record, 1), 0);
+    }
+    ok(rbcore_reader_commit(f.reader, NULL, 0));
+    ck_assert_int_eq(rbcore_reader_read(f.reader, &record, 1), 1);
+    ck_assert_uint_eq(ring_stats(&f).abandoned, 0);
+    free(content);
+    fixture_close(&f);
+}
+END_TEST
+
 /* Nobody can give it back: the record before it does. */
 START_TEST(an_abandoned_record_is_given_back_with_the_one_before) {
     fixture f = open_overwriting();
@@ -353,6 +380,7 @@ int main(void) {
                                   a_flush_does_not_wait_for_what_has_no_room,
                                   a_flush_does_not_wait_for_what_is_unfinished,
                                   an_abandoned_record_waits_for_room,
+                                  an_unfinished_record_behind_one_without_room,
                                   an_abandoned_record_is_given_back_with_the_one_before,
                                   an_oldest_record_that_cannot_be,
                                   a_length_that_cannot_be,
