@@ -147,6 +147,51 @@ START_TEST(an_abandoned_record_waits_for_room) {
 }
 END_TEST
 
+typedef struct releasing {
+    rbcore_reader *reader;
+    rbcore_record record;
+} releasing;
+
+static void *release_it(void *argument) {
+    releasing *self = argument;
+    ok(rbcore_reader_release(self->reader, &self->record, 1));
+    return NULL;
+}
+
+/* Nothing is held any more, and what the ring has is delivered before the flush ends. */
+START_TEST(a_flush_while_the_last_release_is_about_to_return) {
+    for (int round = 0; round < 200; round++) {
+        fixture f = open_overwriting();
+        pthread_t thread;
+        rbcore_record records[ROOM];
+        rbcore_reader_free(f.reader);
+        f.reader = reader_on(&f, RBCORE_READER_RELEASE, RBCORE_SOURCE_OVERWRITE);
+        releasing it = {.reader = f.reader};
+        produce(&f, 0);
+        ck_assert_int_eq(rbcore_reader_read(f.reader, &it.record, 1), 1);
+        for (uint64_t i = 0; i < page_size() / 8; i++) {
+            produce(&f, i);
+        }
+        int n = rbcore_reader_read(f.reader, records, ROOM);
+        ck_assert_int_ge(n, 0);
+        if (n > 0) {
+            ok(rbcore_reader_release(f.reader, records, (size_t)n));
+        }
+        ok(pthread_create(&thread, NULL, release_it, &it));
+        while (ring_stats(&f).user_pos != ring_stats(&f).read_pos) {
+        }
+        ok(rbcore_reader_flush(f.reader));
+        do {
+            n = rbcore_reader_read(f.reader, records, ROOM);
+        } while (n == 0);
+        ck_assert_int_gt(n, 0);
+        ok(rbcore_reader_release(f.reader, records, (size_t)n));
+        ok(pthread_join(thread, NULL));
+        fixture_close(&f);
+    }
+}
+END_TEST
+
 /* It is not at the head: a complete one stands there, of a producer that is gone. */
 START_TEST(an_unfinished_record_behind_one_without_room) {
     fixture f = open_overwriting();
@@ -380,6 +425,7 @@ int main(void) {
                                   a_flush_does_not_wait_for_what_has_no_room,
                                   a_flush_does_not_wait_for_what_is_unfinished,
                                   an_abandoned_record_waits_for_room,
+                                  a_flush_while_the_last_release_is_about_to_return,
                                   an_unfinished_record_behind_one_without_room,
                                   an_abandoned_record_is_given_back_with_the_one_before,
                                   an_oldest_record_that_cannot_be,

@@ -11,7 +11,7 @@ import subprocess
 import threading
 from pathlib import Path
 
-from mutations import ROOT, Edit, apply
+from mutations import ROOT, Change, apply
 
 SOURCES = ("capi", "bindings/libbpf")
 SHARED = "capi/librbcore.so."
@@ -124,21 +124,20 @@ class Builder:
             run(command, self.build_directory)
         return replaced
 
-    def build(
-        self, file: str, edits: list[tuple[Edit, ...]], commands: list[list[str]], work: Path
-    ) -> None:
-        """Builds in `work` all that the tests' commands name and that has the changed source in it."""
+    def build(self, changes: list[Change], commands: list[list[str]], work: Path) -> None:
+        """Builds in `work` all that the tests' commands name and that has a changed source in it."""
         for folder in SOURCES:
             shutil.copytree(ROOT / folder, work / folder, ignore=shutil.ignore_patterns("abi"))
-        for some in edits:
-            changed = apply(work / file, some)
-            (work / file).write_text(changed)
+        for change in changes:
+            changed = apply(work / change.file, change.edits)
+            (work / change.file).write_text(changed)
         objects: dict[str, Path] = {}
-        for source in self.sources_of(file):
+        for source in {s for change in changes for s in self.sources_of(change.file)}:
             objects |= self.compile(source, work)
         linked = [target for target in self.targets(commands) if self.link(target, objects, work)]
         if not linked:
-            raise BuildFailed(f"nothing that the tests run has {file} in it")
+            files = ", ".join(change.file for change in changes)
+            raise BuildFailed(f"nothing that the tests run has {files} in it")
         shared = work / Path(self.shared_library()).name
         if shared.exists():
             (work / "librbcore.so.0").symlink_to(shared.name)

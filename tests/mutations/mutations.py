@@ -25,12 +25,20 @@ class Edit:
 
 
 @dataclass(frozen=True)
+class Change:
+    """What is changed in one file."""
+
+    file: str
+    edits: tuple[Edit, ...]
+
+
+@dataclass(frozen=True)
 class Mutation:
     name: str
     file: str
     edits: tuple[Edit, ...]
     tests: tuple[str, ...]
-    stretch: tuple[Edit, ...] | None  # makes the moment longer in which it matters
+    stretch: Change | None  # makes the moment longer in which it matters
     machine: str  # the only kind on which it matters, or ""
     meets: bool  # two threads have to run into each other: it may take some attempts
     alone: bool  # nothing else is to run meanwhile
@@ -59,7 +67,10 @@ KNOWN = {
 
 def load(path: Path) -> list[Mutation]:
     content = tomllib.loads(path.read_text())
-    stretches = {s["name"]: edits_of(s, f"{path.name}: {s['name']}") for s in content.get("stretch", [])}
+    stretches = {
+        s["name"]: Change(s.get("file", content["file"]), edits_of(s, f"{path.name}: {s['name']}"))
+        for s in content.get("stretch", [])
+    }
     mutations = []
     for table in content.get("mutation", []):
         where = f"{path.name}: {table.get('name', 'a mutation without a name')}"
