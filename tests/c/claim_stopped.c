@@ -6,7 +6,7 @@
  *
  * Tried are the begin and end of each system call, and every third instruction while the reader
  * writes its name. With RBCORE_EVERY_INSTRUCTION=1 CK_TIMEOUT_MULTIPLIER=20 it is each one from the
- * lock on, some 7,000, which takes a quarter of an hour.
+ * lock on, some 7,000; on a busy machine that takes longer than half an hour.
  */
 #include "support.h"
 #include "tracing.h"
