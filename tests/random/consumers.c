@@ -51,6 +51,7 @@ static void check_sums(const thr_consumer *self, thr_reading *reading) {
     demand(reading->may_lose || stats.lost_bytes == 0, "lost %" PRIu64 " bytes", stats.lost_bytes);
     demand(!(stats.flags & RBCORE_RING_BROKEN), "a ring is broken");
     reading->start_pos = stats.read_pos;
+    reading->losses += stats.lost_bytes > 0; /* no record may have come since, to tell it */
     reading->discards += stats.discards;
     reading->abandoned += stats.abandoned;
 }
