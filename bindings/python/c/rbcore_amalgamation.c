@@ -580,7 +580,8 @@ RBCORE_API int rbcore_ring_stats_init(rbcore_ring_stats *out, size_t size);
 /*
  * Fills *out for one ring, as far as out->size goes. Any thread; each figure is exact as of some
  * moment during the call. Returns 0.
- *   -EINVAL  no ring of this index, or out->size is absurd.
+ *   -EINVAL  no ring of this index (one that was removed is there until the records held of it were
+ *            released), or out->size is absurd.
  */
 RBCORE_API int rbcore_reader_ring_stats(rbcore_reader *self, unsigned int ring,
                                         rbcore_ring_stats *out);

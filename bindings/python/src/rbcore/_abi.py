@@ -179,7 +179,7 @@ CAUSES: dict[tuple[str, int], str] = {
     ("rbcore_reader_commit", errno.EINVAL): "the reader was opened with RBCORE_READER_RELEASE; *last is not a record that is handed out and not committed (then nothing was committed); a flag is unknown. A *last that was made up, not handed out, may pass for one; and one of a memory ring whose header a hostile producer changed meanwhile does not (last == NULL always works)",
     ("rbcore_reader_release", errno.EINVAL): "the reader was not opened with RBCORE_READER_RELEASE; or some of the records are not held: released before, or not from this reader. The others were released",
     ("rbcore_reader_stats_get", errno.EINVAL): "out->size is absurd",
-    ("rbcore_reader_ring_stats", errno.EINVAL): "no ring of this index, or out->size is absurd",
+    ("rbcore_reader_ring_stats", errno.EINVAL): "no ring of this index (one that was removed is there until the records held of it were released), or out->size is absurd",
     ("rbcore_reader_identity", errno.EINVAL): "no ring of the record's index, or out->size is absurd",
     ("rbcore_reader_snapshot", errno.EINVAL): "no ring of this index (one that was removed is none, though records of it are held), or a flag is unknown",
     ("rbcore_reader_snapshot", errno.EBUSY): "RBCORE_SNAPSHOT_CONSUME, and records of the ring are handed out and not given back, or the release of one has not returned yet",

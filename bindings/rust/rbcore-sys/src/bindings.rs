@@ -774,7 +774,8 @@ unsafe extern "C" {
 unsafe extern "C" {
     /** Fills *out for one ring, as far as out->size goes. Any thread; each figure is exact as of some
  moment during the call. Returns 0.
-   -EINVAL  no ring of this index, or out->size is absurd.*/
+   -EINVAL  no ring of this index (one that was removed is there until the records held of it were
+            released), or out->size is absurd.*/
     pub fn rbcore_reader_ring_stats(
         self_: *mut rbcore_reader,
         ring: ::core::ffi::c_uint,
