@@ -133,6 +133,28 @@ START_TEST(nor_what_a_copy_has_no_room_for_while_records_are_held) {
 }
 END_TEST
 
+/* The copy is full of what was not read, and the ring is full of what came after it. */
+START_TEST(a_full_copy_and_a_full_ring) {
+    fixture f = open_mode(_i == 0 ? 4 : 6);
+    rbcore_record record;
+    const uint64_t fits = page_size() / 16 - 1;
+    produce_values(&f, 0, fits);
+    ck_assert_int_eq(rbcore_reader_read(f.reader, &record, 1), 1);
+    ok(rbcore_reader_commit(f.reader, NULL, 0));
+    produce_values(&f, fits, fits);
+    ok(rbcore_reader_flush(f.reader));
+    uint64_t value = 1;
+    int n;
+    while ((n = rbcore_reader_read(f.reader, &record, 1)) == 1) {
+        ck_assert_uint_eq(value_of(&record), value++);
+        ok(rbcore_reader_commit(f.reader, NULL, 0));
+    }
+    ck_assert_int_eq(n, -ENODATA);
+    ck_assert_uint_eq(value, 2 * fits);
+    fixture_close(&f);
+}
+END_TEST
+
 /* One ring whose content is impossible is no reason not to deliver, and end, the rest. */
 START_TEST(beside_a_broken_ring) {
     fixture f = open_mode(0), broken = fixture_add(f.reader, page_size());
@@ -231,6 +253,7 @@ int main(void) {
         {a_flush_asks_closely_who_died, 1},
         {not_behind_a_record_that_is_still_being_written, MODES},
         {nor_what_a_copy_has_no_room_for_while_records_are_held, 1},
+        {a_full_copy_and_a_full_ring, 2},
         {beside_a_broken_ring, 1},
         {a_position_that_was_there_for_a_moment, 2},
         {beside_a_broken_ring_that_was_overtaken, 1},
