@@ -166,11 +166,32 @@ static int contain_one_that_tries(void *argument) {
     return contain(argument, try_to_read_there);
 }
 
-static int try_in_container(const fixture *ring) {
-    container c = container_open(ring, contain_one_that_tries);
+/* The same, where a process of another namespace is seen, which is not the dead reader's. */
+static int try_above_another(container *self) {
+    pid_t pid = unshare(CLONE_NEWPID) == 0 ? fork() : -1;
+    while (pid == 0) {
+        pause();
+    }
+    if (pid < 0) {
+        say(self, EXIT_FAILURE);
+        return EXIT_FAILURE;
+    }
+    return try_to_read_there(self);
+}
+
+static int contain_one_above_another(void *argument) {
+    return contain(argument, try_above_another);
+}
+
+static int try_in(const fixture *ring, int (*body)(void *)) {
+    container c = container_open(ring, body);
     int result = hear(&c);
     container_close(&c);
     return result;
+}
+
+static int try_in_container(const fixture *ring) {
+    return try_in(ring, contain_one_that_tries);
 }
 
 static fixture ring_open(void) {
@@ -235,6 +256,7 @@ START_TEST(killed_in_a_namespace_that_is_not_seen) {
     tell(&c);
     ck_assert_int_eq(hear(&c), SIGKILL);
     ck_assert_int_eq(try_in_container(&f), -EBUSY);
+    ck_assert_int_eq(try_in(&f, contain_one_above_another), -EBUSY);
     container_close(&c);
     ck_assert_int_eq(try_in_container(&f), 0);
     fixture_drop(&f);

@@ -43,7 +43,6 @@ class Mutation:
     meets: bool  # two threads have to run into each other: it may take some attempts
     alone: bool  # nothing else is to run meanwhile
     equivalent: str  # why no test can notice, or ""
-    awaits: str  # whose test will notice, where that is still to come, or ""
 
 
 # ---- Reading -------------------------------------------------------------------------
@@ -61,7 +60,7 @@ def edits_of(table: dict[str, Any], where: str) -> tuple[Edit, ...]:
 
 KNOWN = {
     "name", "in", "before", "after", "also", "tests", "stretch", "machine", "meets", "alone",
-    "equivalent", "awaits",
+    "equivalent",
 }  # fmt: skip
 
 
@@ -92,7 +91,6 @@ def load(path: Path) -> list[Mutation]:
                 meets=meets,
                 alone=table.get("alone", meets),
                 equivalent=" ".join(table.get("equivalent", "").split()),
-                awaits=table.get("awaits", ""),
             )
         )
     return mutations
