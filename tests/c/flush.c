@@ -60,6 +60,9 @@ static uint64_t read_flushed(const fixture *self, uint64_t first, bool by_next) 
         for (int i = 0; i < n; i++) {
             ck_assert_uint_eq(value_of(&records[i]), first + count++);
         }
+        if (n > 0 && rbcore_reader_release(self->reader, records, (size_t)n) != 0) {
+            ok(rbcore_reader_commit(self->reader, NULL, 0)); /* it is not a reader for release */
+        }
     }
 }
 
