@@ -2395,7 +2395,7 @@ int rbcore_supports(uint32_t feature) {
  */
 #define GUARD_PART 4
 
-#if defined(__x86_64__) && !defined(RBCORE_WEAK_ORDER)
+#if (defined(__x86_64__) || defined(__i386__)) && !defined(RBCORE_WEAK_ORDER)
 #define STORES_IN_ORDER 1
 #else
 #define STORES_IN_ORDER 0 /* RBCORE_WEAK_ORDER: for tests of that on x86 */

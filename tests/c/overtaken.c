@@ -85,7 +85,7 @@ static uint64_t read_values(following *self, uint64_t first) {
 
 /* ---- The guard of a tap ---- */
 
-#if defined(__x86_64__) && !defined(RBCORE_WEAK_ORDER)
+#if (defined(__x86_64__) || defined(__i386__)) && !defined(RBCORE_WEAK_ORDER)
 #define GUARD(size) HEADER_SIZE
 #else
 #define GUARD(size) ((size) / 4)
