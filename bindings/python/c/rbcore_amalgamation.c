@@ -5461,7 +5461,8 @@ static int look_parked(rbcore_reader *self, rbc_look *what) {
 /*
  * Whether records can come for which nobody wakes us: producers wake only for the record at
  * consumer_pos, so not while the user holds some, nor for a tap while the consumer lags, and may be
- * too late for one of a map; not at all if they die; nor if we do not listen. A ring that has the timer is looked at by that.
+ * too late for one of a map; not at all if they die; nor if we do not listen. A ring that has the
+ * timer is looked at by that.
  */
 static bool is_deaf(rbc_ring *ring) {
     if (ring->is_tap && !rbc_shadow_wakes(ring)) {
