@@ -105,8 +105,9 @@ type world struct {
 	isRelease bool
 	read      int // all before this one were handed out or passed
 	lent      []held
-	leases    []held // of readers WithRelease, closed ones among them
-	isFlushed bool   // Flush was called, and not answered
+	leases    []held   // of readers WithRelease, closed ones among them
+	copied    []*entry // by Read: back now or with the rest of what was fetched with them
+	isFlushed bool     // Flush was called, and not answered
 	flushEnd  int
 	snapshots []snapshot
 	tap       *ringbuf.Reader
@@ -171,7 +172,9 @@ func (w *world) refused(t *rapid.T, err error, size int) {
 			from = e.position
 		}
 	}
-	// What was fetched along with others and not handed out is given back later, too.
+	if len(w.copied) > 0 {
+		from = min(from, w.copied[0].position)
+	}
 	if w.end()+span(size)-from < ringSize {
 		t.Fatalf("refused %d bytes of %d", size, ringSize-(w.end()-from))
 	}
@@ -294,7 +297,7 @@ func (w *world) Close(t *rapid.T) {
 	wants(t, w.reader.Flush(), ringbuf.ErrClosed)
 	_, err = w.reader.Snapshot()
 	wants(t, err, ringbuf.ErrClosed)
-	w.lent, w.reader, w.isFlushed = nil, nil, false
+	w.lent, w.copied, w.reader, w.isFlushed = nil, nil, nil, false
 	if len(w.leases) == 0 {
 		w.read = w.first()
 	}
@@ -322,6 +325,7 @@ func (w *world) next(t *rapid.T, position uint64) *entry {
 // none is a read that gave an error: none of those that must come.
 func (w *world) none(t *rapid.T, err error) {
 	left := w.visible(w.read)
+	w.copied = nil
 	switch {
 	case errors.Is(err, ringbuf.ErrFlushed):
 		if !w.isFlushed || len(left) > 0 && w.byPos[left[0].position] < w.flushEnd {
@@ -358,9 +362,16 @@ func (w *world) Read(t *rapid.T) {
 		}
 		e := w.next(t, record.Position())
 		e.is(t, record.RawSample)
-		if w.isRelease || len(w.lent) == 0 {
-			e.isBack = true // now, or with the rest of its batch
-		} else {
+		switch {
+		case w.isRelease:
+			e.isBack = true
+		case len(w.lent) == 0:
+			e.isBack = true // nothing reads it again
+			w.copied = append(w.copied, e)
+			if e.end()-w.copied[0].position >= ringSize/8 {
+				w.copied = nil
+			}
+		default:
 			w.lent = append(w.lent, held{entry: e})
 		}
 	case "ReadZeroCopy":
@@ -388,6 +399,7 @@ func (w *world) borrowed(t *rapid.T, records []ringbuf.Record, err error) {
 		w.none(t, err)
 		return
 	}
+	w.copied = nil // what was copied before goes back by itself
 	for _, record := range records {
 		e := w.next(t, record.Position())
 		e.is(t, record.RawSample)
@@ -431,7 +443,7 @@ func (w *world) givenBack() {
 	for _, h := range w.lent {
 		h.entry.isBack = true
 	}
-	w.lent = nil
+	w.lent, w.copied = nil, nil
 }
 
 func (w *world) Commit(t *rapid.T) {
@@ -570,6 +582,23 @@ func (w *world) Check(t *rapid.T) {
 	}
 }
 
+// close lets go of what a run that failed has open.
+func (w *world) close() {
+	for _, h := range w.leases {
+		h.reader.Release(h.record)
+	}
+	for _, reader := range []*ringbuf.Reader{w.reader, w.tap} {
+		if reader != nil {
+			reader.Close()
+		}
+	}
+	for _, s := range w.snapshots {
+		s.Close()
+	}
+	w.producer.Close()
+	w.ring.Close()
+}
+
 // finish: each record comes once, to somebody; the rest to a last reader, and nothing keeps the ring.
 func (w *world) finish(t *rapid.T) {
 	for _, e := range w.entries {
@@ -622,6 +651,7 @@ func TestRandomCalls(t *testing.T) {
 		producer, err := ringbuf.NewProducer(ring)
 		must(t, err)
 		w := &world{ring: ring, producer: producer, byPos: map[uint64]int{}}
+		t.Cleanup(w.close) // a run that fails is run a thousand times, to be made shorter
 		t.Repeat(map[string]func(*rapid.T){
 			"Output": w.Output, "OutputBatch": w.OutputBatch, "Reserve": w.Reserve, "Finish": w.Finish,
 			"Open": w.Open, "Close": w.Close, "Flush": w.Flush, "Read": w.Read, "ReadMore": w.Read,
