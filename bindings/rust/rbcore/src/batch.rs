@@ -57,6 +57,23 @@ impl<'r> Batch<'r> {
 
     /// Gives back the first `count` records (and those of batches that were dropped before); the batch
     /// begins behind them from now on.
+    ///
+    /// ```
+    /// # use rbcore::{MemoryRing, Producer, Reader, Source};
+    /// # fn main() -> rbcore::Result<()> {
+    /// # let ring = MemoryRing::create(65536)?;
+    /// # let mut reader = Reader::open()?;
+    /// # reader.add(&Source::memory(&ring))?;
+    /// # let producer = Producer::open(&ring)?;
+    /// producer.output(b"first")?;
+    /// producer.output(b"second")?;
+    ///
+    /// let mut batch = reader.read()?;
+    /// batch.commit_first(1)?; // the next reader, after a crash, begins with the second
+    /// assert_eq!(batch.get(0).unwrap().data(), b"second");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn commit_first(&mut self, count: usize) -> Result<()> {
         if count > self.len() {
             return Err(Error::invalid("the batch has less records than that"));

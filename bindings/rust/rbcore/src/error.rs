@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 use std::ffi::{CStr, c_int};
-use std::io;
+use std::{fmt, io};
 
 use rbcore_sys as sys;
 
@@ -8,35 +8,35 @@ use rbcore_sys as sys;
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// What can go wrong, and what others ask of a reader.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+///
+/// Three are no faults, but answers to this program's own [`Handle`](crate::Handle):
+/// [`Flushed`](Self::Flushed), [`Interrupted`](Self::Interrupted) and [`Shutdown`](Self::Shutdown). A
+/// loop sees them only if the program calls that, and it then knows what to do with each.
+/// [`Signal`](Self::Signal) is only for those that ask for it. So all else that `?` hands on is a fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
     /// Once, when everything that was there at [`Handle::flush`](crate::Handle::flush) has been read.
-    #[error("flushed: all that was there has been delivered")]
     Flushed,
     /// Once, after [`Handle::interrupt`](crate::Handle::interrupt).
-    #[error("interrupted by another thread")]
     Interrupted,
     /// After [`Handle::shutdown`](crate::Handle::shutdown).
-    #[error("the reader was shut down")]
     Shutdown,
-    /// A signal was caught during the wait; nothing was lost.
-    #[error("a signal was caught")]
+    /// A signal was caught during the wait, or the process was stopped and continued; nothing was lost.
+    /// Only from [`next_interruptible`](crate::Reader::next_interruptible) and its twins.
     Signal,
-    /// No record yet, but very many discarded ones were passed: call again.
-    #[error("discarded records were passed and more may wait: call again")]
+    /// Call again: very many discarded records were passed, and none found yet (only from
+    /// [`next_interruptible`](crate::Reader::next_interruptible) and its twins); or a snapshot's records
+    /// were overwritten while they were copied.
     Again,
     /// The ring is full: the record is lost, and counted as such.
-    #[error("the ring is full")]
     Full,
     /// Another reader has the ring, or records of the ring are not committed.
-    #[error("{0}")]
     Busy(String),
     /// The ring's content is impossible: something overwrote it.
-    #[error("{0}")]
     Corrupt(String),
-    /// Any other error, by its number in errno(3).
-    #[error("{message}")]
+    /// Any other error, by its number in errno(3). `ENOBUFS`, from a reader of several rings: batches
+    /// were dropped, and the records not committed are too many to be told apart: commit first.
     Os {
         /// The number, positive.
         errno: i32,
@@ -85,6 +85,23 @@ impl Error {
         Self::new(-libc::EINVAL, message)
     }
 }
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Error::Flushed => "flushed: all that was there has been delivered",
+            Error::Interrupted => "interrupted by another thread",
+            Error::Shutdown => "the reader was shut down",
+            Error::Signal => "a signal was caught",
+            Error::Again => "no record could be delivered yet: call again",
+            Error::Full => "the ring is full",
+            Error::Busy(message) | Error::Corrupt(message) => message,
+            Error::Os { message, .. } => message,
+        })
+    }
+}
+
+impl std::error::Error for Error {}
 
 /// The same number and words as an [`io::Error`]: its kind is that of the number, and the error
 /// itself is inside.

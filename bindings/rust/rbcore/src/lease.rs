@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 use std::fmt;
 use std::ops::Deref;
-use std::ptr::NonNull;
 use std::time::Duration;
 
 use rbcore_sys as sys;
 
 use crate::Reader;
+use crate::copies::shared_words;
 use crate::error::Result;
-use crate::reader::{Leased, shared_words};
+use crate::handle::Raw;
+use crate::reader::Leased;
 
 /// A reader whose records are given back one by one, in any order, from any thread. Opened by
 /// [`ReaderBuilder::open_leasing`](crate::ReaderBuilder::open_leasing).
@@ -22,9 +23,35 @@ impl Reader<Leased> {
     }
 
     /// Waits until records are due, at most for the timeout (`None`: without end), then reads. Nothing
-    /// comes if the time is up.
+    /// comes if the time is up. Signals do not end the wait: see [`Reader::next`].
+    ///
+    /// ```
+    /// use rbcore::{MemoryRing, Producer, Reader, Source};
+    ///
+    /// # fn main() -> rbcore::Result<()> {
+    /// let ring = MemoryRing::create(65536)?;
+    /// Producer::open(&ring)?.output(b"hello")?;
+    /// let mut reader = Reader::builder().open_leasing()?;
+    /// reader.add(&Source::memory(&ring))?;
+    ///
+    /// for lease in reader.next(None)? {
+    ///     let worker = std::thread::spawn(move || {
+    ///         assert_eq!(lease.data(), b"hello");
+    ///     }); // dropped there: the record is given back
+    ///     worker.join().unwrap();
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn next(&mut self, timeout: Option<Duration>) -> Result<Leases<'_>> {
         self.fetch_due(timeout)?;
+        Ok(Leases::new(self))
+    }
+
+    /// Like [`next`](Self::next), but returns early: see
+    /// [`Reader::next_interruptible`](Reader::next_interruptible).
+    pub fn next_interruptible(&mut self, timeout: Option<Duration>) -> Result<Leases<'_>> {
+        self.fetch_due_once(timeout)?;
         Ok(Leases::new(self))
     }
 }
@@ -37,7 +64,7 @@ pub struct Leases<'r> {
 }
 
 impl<'r> Leases<'r> {
-    fn new(reader: &'r mut LeaseReader) -> Self {
+    pub(crate) fn new(reader: &'r mut LeaseReader) -> Self {
         Self { reader, first: 0 }
     }
 }
@@ -52,7 +79,7 @@ impl LeaseReader {
         });
         Some(Lease {
             record,
-            reader: self.raw(),
+            reader: *self.raw(),
             copy,
         })
     }
@@ -98,7 +125,7 @@ impl Drop for Leases<'_> {
 #[must_use = "a lease that is dropped gives the record back"]
 pub struct Lease {
     record: sys::rbcore_record,
-    reader: NonNull<sys::rbcore_reader>,
+    reader: Raw,
     copy: Option<Box<[u64]>>,
 }
 

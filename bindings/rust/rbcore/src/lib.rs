@@ -40,10 +40,14 @@
 //! # Waiting
 //! [`Reader::next`] waits; in an event loop the reader is a descriptor ([`AsFd`](std::os::fd::AsFd)),
 //! and with the feature `tokio` there is `AsyncReader`. [`Reader::handle`] interrupts, flushes or
-//! shuts down from any thread.
+//! shuts down from any thread. Signals end no wait, nor do a stop and continue of the process;
+//! [`Reader::next_interruptible`] tells of them.
 
 mod batch;
+mod builder;
+mod copies;
 mod error;
+mod handle;
 mod lease;
 mod memory_ring;
 mod producer;
@@ -54,13 +58,16 @@ mod spans;
 mod stats;
 #[cfg(feature = "tokio")]
 mod tokio;
+mod wait;
 
 pub use batch::{Batch, Record, Records};
+pub use builder::ReaderBuilder;
 pub use error::{Error, Result};
+pub use handle::Handle;
 pub use lease::{Lease, LeaseReader, Leases};
 pub use memory_ring::MemoryRing;
 pub use producer::{Producer, Reservation, Wakeup};
-pub use reader::{Handle, InOrder, Leased, Reader, ReaderBuilder};
+pub use reader::{InOrder, Leased, Reader};
 pub use snapshot::{Snapshot, SnapshotInfo, SnapshotRecords};
 pub use source::Source;
 pub use spans::{Span, Spans};

@@ -10,6 +10,18 @@ use crate::error::{Result, check};
 ///
 /// It is two descriptors, which can be passed to other processes. Readers and producers keep
 /// descriptors of their own.
+///
+/// ```
+/// use rbcore::MemoryRing;
+///
+/// # fn main() -> rbcore::Result<()> {
+/// let ring = MemoryRing::create(65536)?;
+/// let (memory, event) = ring.into_fds(); // over a socket, say, to another process
+/// let same = MemoryRing::from_fds(memory, event);
+/// # drop(same);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct MemoryRing {
     memory: OwnedFd,

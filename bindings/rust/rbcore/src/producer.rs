@@ -8,7 +8,7 @@ use std::time::Duration;
 use rbcore_sys as sys;
 
 use crate::error::{Error, Result, check};
-use crate::reader::nanoseconds;
+use crate::wait::{go_on, raw_timeout};
 use crate::{MemoryRing, Source};
 
 /// Whether a record wakes the reader.
@@ -68,6 +68,19 @@ impl Producer {
 
     /// Reserves a record of `size` bytes, to be filled, and then submitted or discarded. Until then
     /// the reader stops before it. [`Error::Full`] if there is no room.
+    ///
+    /// ```
+    /// use std::io::Write;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let ring = rbcore::MemoryRing::create(4096)?;
+    /// # let producer = rbcore::Producer::open(&ring)?;
+    /// let mut reservation = producer.reserve(16)?;
+    /// write!(reservation, "number {}", 7)?;
+    /// reservation.submit()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn reserve(&self, size: usize) -> Result<Reservation<'_>> {
         let mut data = std::ptr::null_mut();
         // SAFETY: the handle lives as long as self.
@@ -77,10 +90,34 @@ impl Producer {
     }
 
     /// The same, but waits for room if the ring is full: at most for `timeout`, or without end if that
-    /// is None. In a user ring a drain ends the wait. [`Error::Signal`] if a signal was caught.
+    /// is None. In a user ring a drain ends the wait. Signals do not end it: see
+    /// [`Reader::next`](crate::Reader::next). [`Error::Full`]: the time is up; the record does not count
+    /// as lost.
+    ///
+    /// ```
+    /// # fn main() -> rbcore::Result<()> {
+    /// # let ring = rbcore::MemoryRing::create(4096)?;
+    /// # let producer = rbcore::Producer::open(&ring)?;
+    /// let mut reservation = producer.reserve_wait(16, None)?;
+    /// reservation.put(0, b"hello")?;
+    /// reservation.submit()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn reserve_wait(&self, size: usize, timeout: Option<Duration>) -> Result<Reservation<'_>> {
+        go_on(timeout, |left| self.reserve_wait_interruptible(size, left))
+    }
+
+    /// Like [`reserve_wait`](Self::reserve_wait), but returns [`Error::Signal`] when this thread caught a
+    /// signal, or the process was stopped and continued, while it slept. Nothing was reserved then: call
+    /// again. (A signal that comes between two looks at the ring goes unnoticed: use short timeouts.)
+    pub fn reserve_wait_interruptible(
+        &self,
+        size: usize,
+        timeout: Option<Duration>,
+    ) -> Result<Reservation<'_>> {
         let mut data = std::ptr::null_mut();
-        let timeout = timeout.map_or(i64::from(sys::RBCORE_FOREVER), nanoseconds);
+        let timeout = raw_timeout(timeout);
         // SAFETY: the handle lives as long as self.
         let result = unsafe {
             sys::rbcore_producer_reserve_wait(self.raw.as_ptr(), &mut data, size, timeout)
@@ -102,6 +139,22 @@ impl Producer {
     }
 
     /// Writes a whole record. [`Error::Full`] if there is no room.
+    ///
+    /// ```
+    /// use rbcore::{Error, MemoryRing, Producer};
+    ///
+    /// # fn main() -> rbcore::Result<()> {
+    /// let ring = MemoryRing::create(4096)?;
+    /// let producer = Producer::open(&ring)?;
+    /// let mut written = 0;
+    /// while producer.output(b"hello").is_ok() {
+    ///     written += 1;
+    /// }
+    /// assert_eq!(written, 255); // 16 bytes each, with their headers; a byte is always left
+    /// assert_eq!(producer.output(b"hello"), Err(Error::Full));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn output(&self, data: &[u8]) -> Result<()> {
         self.output_with(data, Wakeup::Adaptive)
     }
@@ -125,6 +178,18 @@ impl Producer {
     /// at most once. That costs less than as many calls of [`output`](Self::output). Returns how many
     /// were written, from the first on: fewer if the next one did not fit or is at fault. None of the
     /// others is lost. An error if none was written.
+    ///
+    /// ```
+    /// use std::io::IoSlice;
+    ///
+    /// # fn main() -> rbcore::Result<()> {
+    /// # let ring = rbcore::MemoryRing::create(4096)?;
+    /// # let producer = rbcore::Producer::open(&ring)?;
+    /// let records = [IoSlice::new(b"hello"), IoSlice::new(b"world")];
+    /// assert_eq!(producer.output_batch(&records)?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn output_batch(&self, records: &[IoSlice<'_>]) -> Result<usize> {
         self.output_batch_with(records, Wakeup::Adaptive)
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr::{NonNull, null_mut};
 
@@ -74,6 +75,33 @@ impl Snapshot {
 
     /// Writes it to a file, pipe or socket, at its current position. Errors are those of write(2):
     /// what was written so far is no snapshot then. Does not sync.
+    ///
+    /// ```
+    /// # use rbcore::{MemoryRing, Reader, Source};
+    /// use std::io::{Seek, SeekFrom};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let ring = MemoryRing::create(4096)?;
+    /// # let mut reader = Reader::open()?;
+    /// # let index = reader.add(&Source::memory(&ring))?;
+    /// # let path = std::env::temp_dir().join(format!("rbcore-doc-{}", std::process::id()));
+    /// # let options = std::fs::OpenOptions::new().read(true).write(true).create(true).clone();
+    /// let mut file = options.open(&path)?;
+    /// reader.snapshot(index)?.save(&file)?;
+    ///
+    /// file.seek(SeekFrom::Start(0))?;
+    /// let mut snapshots = 0;
+    /// while let Some(mut snapshot) = rbcore::Snapshot::load(&file)? {
+    ///     for record in snapshot.records() {
+    ///         println!("{} bytes", record?.data().len());
+    ///     }
+    ///     snapshots += 1;
+    /// }
+    /// assert_eq!(snapshots, 1);
+    /// # std::fs::remove_file(path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn save(&self, file: impl AsFd) -> Result<()> {
         // SAFETY: the handle and the descriptor are live.
         check(unsafe { sys::rbcore_snapshot_save(self.0.as_ptr(), file.as_fd().as_raw_fd()) })?;
@@ -133,6 +161,25 @@ impl<M> Reader<M> {
     /// not overwritten in a ring in overwrite mode, what is not given back in another. Changes
     /// nothing: records come by [`read`](Reader::read) and [`next`](Reader::next) all the same.
     ///
+    /// ```
+    /// use rbcore::{MemoryRing, Producer, Reader, Source};
+    ///
+    /// # fn main() -> rbcore::Result<()> {
+    /// let ring = MemoryRing::create_overwriting(4096)?;
+    /// let producer = Producer::open(&ring)?;
+    /// for number in 0..1000u64 {
+    ///     producer.output(&number.to_ne_bytes())?; // the oldest make room
+    /// }
+    ///
+    /// let mut reader = Reader::open()?;
+    /// let index = reader.add(&Source::memory(&ring).overwrite())?;
+    /// let mut snapshot = reader.snapshot(index)?;
+    /// let newest = snapshot.records().last().unwrap()?;
+    /// assert_eq!(newest.data(), 999u64.to_ne_bytes());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// [`Error::Again`]: producers overwrote the ring faster than it was copied, in 16 attempts.
     /// [`Error::Corrupt`]: the ring's content is impossible. `EINVAL`: no ring of this index.
     pub fn snapshot(&mut self, ring: u16) -> Result<Snapshot> {
@@ -156,9 +203,9 @@ impl<M> Reader<M> {
 
     fn take(&mut self, ring: u16, out: &mut *mut sys::rbcore_snapshot, flags: u32) -> Result<()> {
         // SAFETY: the handle is live; *out is NULL or a live snapshot that nobody else uses.
-        check(unsafe {
-            sys::rbcore_reader_snapshot(self.raw().as_ptr(), ring.into(), out, flags)
-        })?;
+        let result =
+            unsafe { sys::rbcore_reader_snapshot(self.raw().as_ptr(), ring.into(), out, flags) };
+        self.check(result)?;
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 use std::ffi::CString;
 use std::marker::PhantomData;
+use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -12,6 +13,15 @@ use crate::error::{Error, Result};
 
 /// A ring to be added to a reader, or opened for a producer: what it is, and how to begin. They keep
 /// descriptors of their own: the source's can be closed after [`Reader::add`](crate::Reader::add).
+///
+/// ```
+/// use rbcore::Source;
+///
+/// let pinned = Source::path("/sys/fs/bpf/events").cookie(7);
+/// let recorder = Source::path("/sys/fs/bpf/flight").overwrite();
+/// let beside = Source::path("/sys/fs/bpf/events").tap().latest();
+/// # let _ = (pinned, recorder, beside);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Source<'a> {
     kind: u32,

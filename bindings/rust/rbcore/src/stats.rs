@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
+use std::mem::size_of;
+
 use rbcore_sys as sys;
 
 use crate::error::{Result, check};
-use crate::reader::Raw;
+use crate::handle::Raw;
 
 /// Since the reader was opened, over all its rings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

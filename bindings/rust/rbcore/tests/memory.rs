@@ -536,3 +536,36 @@ fn a_dropped_reader_has_let_go_of_its_ring() {
         elsewhere.join().unwrap();
     }
 }
+
+/// More than a call of the library passes: the next call is the reader's own affair, also where it may
+/// not wait.
+#[test]
+fn discarded_records_end_no_loop() {
+    const MANY: u32 = 3 * 65536;
+    let ring = MemoryRing::create(1 << 22).unwrap();
+    let producer = Producer::open(&ring).unwrap();
+    let discard_many = || {
+        for _ in 0..MANY {
+            producer.reserve(8).unwrap().discard().unwrap();
+        }
+        producer.output(b"at last").unwrap();
+    };
+    let mut reader = Reader::open().unwrap();
+    reader.add(&Source::memory(&ring)).unwrap();
+    type Way = fn(&mut Reader) -> rbcore::Result<usize>;
+    let ways: [Way; 4] = [
+        |reader| Ok(reader.read()?.len()),
+        |reader| Ok(reader.look()?.len()),
+        |reader| Ok(reader.next(Some(Duration::ZERO))?.len()),
+        |reader| Ok(reader.next_spans(1, Some(Duration::ZERO))?.len()),
+    ];
+    for way in ways {
+        discard_many();
+        assert_eq!(way(&mut reader), Ok(1));
+        reader.commit().unwrap();
+    }
+    discard_many();
+    let result = reader.next_interruptible(Some(Duration::ZERO));
+    assert_eq!(result.unwrap_err(), Error::Again);
+    assert_eq!(reader.next_interruptible(None).unwrap().len(), 1);
+}

@@ -29,6 +29,8 @@ enum Way {
     Look,
     Spans,
     Next,
+    /// As next, but tells of signals, which do not come here.
+    Interruptible,
     /// Until there is something, if there must be.
     Wait,
     /// By the descriptor, if it must become readable.
@@ -84,6 +86,7 @@ fn call() -> impl Strategy<Value = Call> {
         Just(Way::Look),
         Just(Way::Spans),
         Just(Way::Next),
+        Just(Way::Interruptible),
         Just(Way::Wait),
         Just(Way::Poll)
     ];
@@ -442,6 +445,7 @@ impl World {
         let mut batch = match way {
             Way::Read => reader.read()?,
             Way::Look => reader.look()?,
+            Way::Interruptible => reader.next_interruptible(timeout)?,
             _ => reader.next(timeout)?,
         };
         let found = batch
@@ -490,6 +494,7 @@ impl World {
     ) -> Result<usize, Error> {
         let mut leases = match way {
             Way::Read | Way::Look => reader.read()?,
+            Way::Interruptible => reader.next_interruptible(timeout)?,
             _ => reader.next(timeout)?,
         };
         let count = leases.len();

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+use std::mem::size_of;
+use std::ptr::{NonNull, null_mut};
+use std::time::Duration;
+
+use rbcore_sys as sys;
+
+use crate::error::{Error, Result, check};
+use crate::handle::Raw;
+use crate::reader::Leased;
+use crate::wait::nanoseconds;
+use crate::{LeaseReader, Reader};
+
+/// The options of a reader that is to be opened. Made by [`Reader::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder opens nothing by itself"]
+pub struct ReaderBuilder {
+    max_latency: Duration,
+    polls: bool,
+    batch_size: usize,
+}
+
+impl ReaderBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            max_latency: Duration::from_nanos(u64::from(sys::RBCORE_MAX_LATENCY)),
+            polls: false,
+            batch_size: 256,
+        }
+    }
+
+    /// How long records of a busy ring may wait to be read together; zero: every record wakes an
+    /// idle reader. The default is 100 microseconds; below 50, rings are never taken for busy.
+    pub fn max_latency(mut self, latency: Duration) -> Self {
+        self.max_latency = latency;
+        self
+    }
+
+    /// Looks by a timer alone, every [`max_latency`](Self::max_latency): for BPF programs that never
+    /// wake their reader (`BPF_RB_NO_WAKEUP`).
+    pub fn polling(mut self) -> Self {
+        self.polls = true;
+        self
+    }
+
+    /// The most records that a batch has; 256 by default. 128 to 512 are fastest.
+    pub fn batch_size(mut self, records: usize) -> Self {
+        self.batch_size = records;
+        self
+    }
+
+    /// Opens a reader whose records are given back in order.
+    pub fn open(self) -> Result<Reader> {
+        self.open_as(0)
+    }
+
+    /// Opens a reader whose records are given back one by one, in any order, from any thread.
+    pub fn open_leasing(self) -> Result<LeaseReader> {
+        self.open_as::<Leased>(sys::RBCORE_READER_RELEASE)
+    }
+
+    fn open_as<M>(self, mode: u32) -> Result<Reader<M>> {
+        if self.batch_size == 0 {
+            return Err(Error::invalid("a batch has no room for records"));
+        }
+        let polls = if self.polls {
+            sys::RBCORE_READER_POLL
+        } else {
+            0
+        };
+        let options = sys::rbcore_reader_options {
+            size: size_of::<sys::rbcore_reader_options>(),
+            flags: u64::from(mode | polls),
+            max_latency_ns: nanoseconds(self.max_latency),
+        };
+        let mut raw = null_mut();
+        // SAFETY: both pointers are live.
+        check(unsafe { sys::rbcore_reader_open(&mut raw, &options) })?;
+        let raw = Raw::new(NonNull::new(raw).ok_or_else(|| Error::invalid(""))?);
+        Reader::from_raw(raw, self.batch_size)
+    }
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+//! Copies of records that another process may write: only a copy can be lent as `&[u8]`.
+
+use std::ffi::c_void;
+
+use rbcore_sys as sys;
+
+/// What is lent in one piece.
+pub(crate) trait Piece {
+    fn ring(&self) -> u16;
+    /// Where it begins, and its bytes.
+    fn extent(&mut self) -> (&mut *const c_void, u32);
+}
+
+impl Piece for sys::rbcore_record {
+    fn ring(&self) -> u16 {
+        self.ring
+    }
+
+    fn extent(&mut self) -> (&mut *const c_void, u32) {
+        (&mut self.data, self.size)
+    }
+}
+
+/// With the headers in it: spans are committed as a whole, by nobody's address.
+impl Piece for sys::rbcore_span {
+    fn ring(&self) -> u16 {
+        self.ring
+    }
+
+    fn extent(&mut self) -> (&mut *const c_void, u32) {
+        (&mut self.data, (self.count - 1) * self.stride + self.size)
+    }
+}
+
+/// Copies the pieces that another process may write, so that they can be lent as `&[u8]`.
+///
+/// # Safety
+/// The pieces are handed out and were not given back.
+pub(crate) unsafe fn copy_shared<P: Piece>(
+    pieces: &mut [P],
+    is_copied: &[bool],
+    copies: &mut Vec<u64>,
+) {
+    let is_shared = |piece: &&mut P| is_set(is_copied, piece.ring());
+    copies.clear();
+    for piece in pieces.iter_mut().filter(is_shared) {
+        let (data, size) = piece.extent();
+        // SAFETY: as the caller says.
+        copies.extend(unsafe { shared_words(*data, size) });
+    }
+    let mut copy = copies.as_slice();
+    for piece in pieces.iter_mut().filter(is_shared) {
+        let (data, size) = piece.extent();
+        let (words, rest) = copy.split_at(word_count(size));
+        *data = words.as_ptr().cast();
+        copy = rest;
+    }
+}
+
+pub(crate) fn is_set(bits: &[bool], index: u16) -> bool {
+    bits.get(usize::from(index)).copied().unwrap_or(false)
+}
+
+fn word_count(size: u32) -> usize {
+    (size as usize).div_ceil(8)
+}
+
+/// The words of data that another process may write at this moment, each read once.
+///
+/// # Safety
+/// The data is that of a record or span that is handed out and was not given back, and its size.
+pub(crate) unsafe fn shared_words(data: *const c_void, size: u32) -> impl Iterator<Item = u64> {
+    let data: *const u64 = data.cast();
+    // SAFETY: data is aligned to 8 bytes, and a record takes whole words. Volatile: the compiler must
+    // not believe that what it reads stays the same.
+    (0..word_count(size)).map(move |i| unsafe { data.add(i).read_volatile() })
+}
