@@ -71,7 +71,7 @@ impl<'r> Leases<'r> {
 
 impl LeaseReader {
     /// The lease of a record of the last fetch. To be called once for each.
-    pub(crate) fn lease(&self, index: usize) -> Option<Lease> {
+    fn lease(&self, index: usize) -> Option<Lease> {
         let record = *self.records[..self.count].get(index)?;
         let copy = self.is_copied(record.ring).then(|| {
             // SAFETY: the record was handed out, and only its lease gives it back.
@@ -83,11 +83,9 @@ impl LeaseReader {
             copy,
         })
     }
-}
 
-impl<M> Reader<M> {
     /// Gives back what was fetched and not leased, from this index on.
-    pub(crate) fn release_from(&mut self, first: usize) {
+    fn release_from(&mut self, first: usize) {
         let rest = &self.records[first..self.count];
         if !rest.is_empty() {
             // SAFETY: records that were handed out, and of which there is no lease.

@@ -43,6 +43,8 @@
 //! shuts down from any thread. Signals end no wait, nor do a stop and continue of the process;
 //! [`Reader::next_interruptible`] tells of them.
 
+#[cfg(feature = "tokio")]
+mod async_reader;
 mod batch;
 mod builder;
 mod copies;
@@ -56,10 +58,10 @@ mod snapshot;
 mod source;
 mod spans;
 mod stats;
-#[cfg(feature = "tokio")]
-mod tokio;
 mod wait;
 
+#[cfg(feature = "tokio")]
+pub use async_reader::{AsyncReader, LeaseStream, ReaderMut};
 pub use batch::{Batch, Record, Records};
 pub use builder::ReaderBuilder;
 pub use error::{Error, Result};
@@ -72,8 +74,6 @@ pub use snapshot::{Snapshot, SnapshotInfo, SnapshotRecords};
 pub use source::Source;
 pub use spans::{Span, Spans};
 pub use stats::{Identity, ReaderStats, RingId, RingStats};
-#[cfg(feature = "tokio")]
-pub use tokio::AsyncReader;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::future::Future;
 use std::time::{Duration, Instant};
 
 use common::kernel::InKernel;
@@ -176,7 +177,7 @@ fn stream_of_leases() {
         std::thread::scope(|scope| {
             let producing = scope.spawn(|| produce(ring, 0));
             runtime().block_on(async {
-                let mut stream = AsyncReader::new(reader).unwrap();
+                let mut stream = AsyncReader::new(reader).unwrap().into_stream();
                 let mut held: Vec<Lease> = Vec::new();
                 for _ in 0..50 {
                     held.push(soon(stream.next()).await.unwrap().unwrap());
@@ -221,7 +222,7 @@ fn leases_that_a_stream_did_not_give_out_go_back() {
         reader.add(&ring.source()).unwrap();
         ring.produce_some(0, 10);
         runtime().block_on(async {
-            let mut stream = AsyncReader::new(reader).unwrap();
+            let mut stream = AsyncReader::new(reader).unwrap().into_stream();
             let lease = soon(stream.next()).await;
             drop(stream);
             assert_eq!(sequence(&lease.unwrap().unwrap()), 0);
@@ -230,4 +231,129 @@ fn leases_that_a_stream_did_not_give_out_go_back() {
         next.add(&ring.source()).unwrap();
         assert!(next.read().unwrap().is_empty());
     });
+}
+
+#[test]
+fn batches_of_leases() {
+    on_both(|ring| {
+        let mut reader = Reader::builder().batch_size(16).open_leasing().unwrap();
+        reader.add(&ring.source()).unwrap();
+        runtime().block_on(async {
+            let mut reader = AsyncReader::new(reader).unwrap();
+            ring.produce_some(0, 10);
+            let mut leases = soon(reader.next()).await.unwrap();
+            assert_eq!(leases.len(), 10);
+            let held = leases.next().unwrap();
+            drop(leases); // the other nine go back
+            ring.produce_some(10, 1);
+            let next: Vec<Lease> = soon(reader.next()).await.unwrap().collect();
+            let numbers: Vec<u64> = next.iter().map(|lease| sequence(lease)).collect();
+            assert_eq!((sequence(&held), numbers), (0, vec![10]));
+            drop((held, next));
+            let stats = reader.get_ref().ring_stats(0).unwrap();
+            assert_eq!(stats.user_pos, stats.producer_pos);
+        });
+    });
+}
+
+/// What a reader can do without waiting, in the runtime: rings come and go while it waits for others.
+#[test]
+fn rings_and_snapshots_in_the_runtime() {
+    on_both(|ring| {
+        let other = InMemory::create();
+        runtime().block_on(async {
+            let mut reader = AsyncReader::new(Reader::open().unwrap()).unwrap();
+            let first = reader.get_mut().add(&ring.source()).unwrap();
+            ring.produce_some(0, 3);
+            assert_eq!(soon(reader.next()).await.unwrap().len(), 3);
+            let mut snapshot = reader.get_mut().snapshot(first).unwrap();
+            assert_eq!(snapshot.records().count(), 3);
+            assert!(matches!(
+                reader.get_mut().remove(first),
+                Err(Error::Busy(_))
+            ));
+            reader.commit().unwrap();
+
+            ring.produce_some(3, 2);
+            reader
+                .get_mut()
+                .snapshot_into(first, &mut snapshot)
+                .unwrap();
+            assert_eq!(snapshot.records().count(), 2);
+            let mut drained = reader.get_mut().drain_to_snapshot(first).unwrap();
+            assert_eq!(drained.records().count(), 2);
+            reader.get_mut().remove(first).unwrap();
+
+            let second = reader.get_mut().add(&other.source()).unwrap();
+            reader.get_mut().set_batch_size(1).unwrap();
+            let late = async {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                other.produce_some(0, 2);
+            };
+            let (found, ()) =
+                tokio::join!(async { soon(reader.next()).await.unwrap().len() }, late);
+            assert_eq!(found, 1);
+            reader.get_mut().commit_now().unwrap();
+            assert_eq!(reader.get_mut().ring_stats(second).unwrap().user_pos, 24);
+        });
+    });
+}
+
+/// A reader leaves the runtime as it was, and may come back: the runtime forgot its descriptor.
+#[test]
+fn out_of_the_runtime() {
+    on_both(|ring| {
+        let mut reader = Reader::open().unwrap();
+        reader.add(&ring.source()).unwrap();
+        runtime().block_on(async {
+            let mut reader = AsyncReader::new(reader).unwrap();
+            ring.produce_some(0, 1);
+            assert_eq!(soon(reader.next()).await.unwrap().len(), 1);
+            let mut reader = reader.into_inner();
+            assert!(reader.read().unwrap().is_empty());
+            reader.commit().unwrap();
+            ring.produce_some(1, 1);
+            let mut reader = AsyncReader::new(reader).unwrap();
+            assert_eq!(soon(reader.next()).await.unwrap().len(), 1);
+        });
+    });
+}
+
+/// A ring that is removed and its index used again: the leases that the stream holds keep their bytes.
+#[test]
+fn a_stream_while_its_rings_change() {
+    on_both(|ring| {
+        let other = InMemory::create();
+        let mut reader = Reader::builder().open_leasing().unwrap();
+        reader.add(&ring.source()).unwrap();
+        ring.produce_some(0, 5);
+        runtime().block_on(async {
+            let mut stream = AsyncReader::new(reader).unwrap().into_stream();
+            assert_eq!(sequence(&soon(stream.next()).await.unwrap().unwrap()), 0);
+            stream.get_mut().remove(0).unwrap();
+            stream.get_mut().add(&other.source()).unwrap();
+            stream.get_mut().set_batch_size(1).unwrap();
+            other.produce_some(100, 1);
+            for number in [1, 2, 3, 4, 100] {
+                assert_eq!(
+                    sequence(&soon(stream.next()).await.unwrap().unwrap()),
+                    number
+                );
+            }
+            assert_eq!(stream.get_ref().stats().unwrap().rings, 1);
+        });
+        let mut next = Reader::open().unwrap();
+        next.add(&ring.source()).unwrap();
+        assert!(next.read().unwrap().is_empty(), "all went back");
+    });
+}
+
+#[test]
+#[should_panic(expected = "IO is disabled")]
+fn runtime_without_io() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let reader = Reader::open().unwrap();
+    let _ = runtime
+        .unwrap()
+        .block_on(async { AsyncReader::new(reader) });
 }
