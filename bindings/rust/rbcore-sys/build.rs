@@ -2,7 +2,7 @@
 //! Finds the library: compiled from `c/` (feature `vendored`), or the installed one.
 
 fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=build.rs");
     // No ring buffer elsewhere; and documentation needs no library.
     if std::env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("linux")
         || std::env::var_os("DOCS_RS").is_some()
@@ -14,7 +14,7 @@ fn main() {
 
 #[cfg(feature = "vendored")]
 fn link() {
-    println!("cargo::rerun-if-changed=c");
+    println!("cargo:rerun-if-changed=c");
     cc::Build::new()
         .file("c/rbcore_amalgamation.c")
         .include("c")
@@ -30,8 +30,7 @@ fn link() {
         .atleast_version(env!("CARGO_PKG_VERSION"))
         .probe("rbcore")
     {
-        println!(
-            "cargo::error=librbcore is not installed, and the feature `vendored` is off: {error}"
-        );
+        eprintln!("librbcore is not installed, and the feature `vendored` is off: {error}");
+        std::process::exit(1);
     }
 }

@@ -19,6 +19,8 @@ fn declarations(header: &Path) -> Result<String, bindgen::BindgenError> {
         .blocklist_item("RBCORE_.*_INIT") // initializers of structs: the functions do that
         .raw_line(LICENSE)
         .use_core()
+        .rust_target(bindgen::RustTarget::stable(75, 0).expect("a Rust that bindgen knows"))
+        .rust_edition(bindgen::RustEdition::Edition2021)
         .layout_tests(true)
         .derive_default(true)
         .prepend_enum_name(false)

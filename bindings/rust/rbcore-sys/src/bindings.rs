@@ -31,23 +31,23 @@ pub const RBCORE_SNAPSHOT_CONSUME: u32 = 1;
 pub const RBCORE_PRODUCERS_MAX: u32 = 64;
 pub const RBCORE_NO_WAKEUP: u32 = 1;
 pub const RBCORE_FORCE_WAKEUP: u32 = 2;
-unsafe extern "C" {
+extern "C" {
     /// The version of the library at run time, in the form of RBCORE_VERSION. Any thread.
     pub fn rbcore_version() -> u32;
 }
-unsafe extern "C" {
+extern "C" {
     /** Tells whether this library on this kernel has a feature. Any thread.
  Returns 1 for yes and 0 for no, also for a feature that this library has never heard of.
    -EPERM   the process may not ask the kernel (it needs CAP_BPF);
    -EMFILE, -ENFILE, -ENOMEM  no file descriptor or memory for the attempt.*/
     pub fn rbcore_supports(feature: u32) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /** What an error means here, as an English sentence, for people. Takes the negative value a function
  returned (or its absolute value). Never NULL; the string is static. Any thread.*/
     pub fn rbcore_strerror(error: ::core::ffi::c_int) -> *const ::core::ffi::c_char;
 }
-unsafe extern "C" {
+extern "C" {
     /** Creates a memory ring: a memfd laid out like the kernel's ring (consumer page, producer page,
  data) and sealed against a change of its size, and the eventfd that wakes its reader. ring_size
  is a power of two and a multiple of the page size. The caller owns both file descriptors
@@ -107,38 +107,66 @@ pub struct rbcore_source {
     /// the caller's own, handed back by rbcore_reader_ring_stats; default 0
     pub cookie: u64,
 }
-#[allow(clippy::unnecessary_operation, clippy::identity_op)]
-const _: () = {
-    ["Size of rbcore_source"][::core::mem::size_of::<rbcore_source>() - 48usize];
-    ["Alignment of rbcore_source"][::core::mem::align_of::<rbcore_source>() - 8usize];
-    [
+#[test]
+fn bindgen_test_layout_rbcore_source() {
+    const UNINIT: ::core::mem::MaybeUninit<rbcore_source> = ::core::mem::MaybeUninit::uninit();
+    let ptr = UNINIT.as_ptr();
+    assert_eq!(
+        ::core::mem::size_of::<rbcore_source>(),
+        48usize,
+        "Size of rbcore_source",
+    );
+    assert_eq!(
+        ::core::mem::align_of::<rbcore_source>(),
+        8usize,
+        "Alignment of rbcore_source",
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).size) as usize - ptr as usize },
+        0usize,
         "Offset of field: rbcore_source::size",
-    ][::core::mem::offset_of!(rbcore_source, size) - 0usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).kind) as usize - ptr as usize },
+        8usize,
         "Offset of field: rbcore_source::kind",
-    ][::core::mem::offset_of!(rbcore_source, kind) - 8usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).flags) as usize - ptr as usize },
+        12usize,
         "Offset of field: rbcore_source::flags",
-    ][::core::mem::offset_of!(rbcore_source, flags) - 12usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).fd) as usize - ptr as usize },
+        16usize,
         "Offset of field: rbcore_source::fd",
-    ][::core::mem::offset_of!(rbcore_source, fd) - 16usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).event_fd) as usize - ptr as usize },
+        20usize,
         "Offset of field: rbcore_source::event_fd",
-    ][::core::mem::offset_of!(rbcore_source, event_fd) - 20usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).map_id) as usize - ptr as usize },
+        24usize,
         "Offset of field: rbcore_source::map_id",
-    ][::core::mem::offset_of!(rbcore_source, map_id) - 24usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).loss_fd) as usize - ptr as usize },
+        28usize,
         "Offset of field: rbcore_source::loss_fd",
-    ][::core::mem::offset_of!(rbcore_source, loss_fd) - 28usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).path) as usize - ptr as usize },
+        32usize,
         "Offset of field: rbcore_source::path",
-    ][::core::mem::offset_of!(rbcore_source, path) - 32usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).cookie) as usize - ptr as usize },
+        40usize,
         "Offset of field: rbcore_source::cookie",
-    ][::core::mem::offset_of!(rbcore_source, cookie) - 40usize];
-};
+    );
+}
 impl Default for rbcore_source {
     fn default() -> Self {
         let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
@@ -148,7 +176,7 @@ impl Default for rbcore_source {
         }
     }
 }
-unsafe extern "C" {
+extern "C" {
     /** RBCORE_SOURCE_INIT for callers without macros: fills the first size bytes of *out, size being the
  caller's sizeof(rbcore_source). Any thread.
    -EINVAL  size is below sizeof(size_t) or above 4096.*/
@@ -172,25 +200,37 @@ pub struct rbcore_reader_options {
     /// see rbcore_reader_next; 0: every record wakes an idle reader
     pub max_latency_ns: i64,
 }
-#[allow(clippy::unnecessary_operation, clippy::identity_op)]
-const _: () = {
-    [
+#[test]
+fn bindgen_test_layout_rbcore_reader_options() {
+    const UNINIT: ::core::mem::MaybeUninit<rbcore_reader_options> = ::core::mem::MaybeUninit::uninit();
+    let ptr = UNINIT.as_ptr();
+    assert_eq!(
+        ::core::mem::size_of::<rbcore_reader_options>(),
+        24usize,
         "Size of rbcore_reader_options",
-    ][::core::mem::size_of::<rbcore_reader_options>() - 24usize];
-    [
+    );
+    assert_eq!(
+        ::core::mem::align_of::<rbcore_reader_options>(),
+        8usize,
         "Alignment of rbcore_reader_options",
-    ][::core::mem::align_of::<rbcore_reader_options>() - 8usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).size) as usize - ptr as usize },
+        0usize,
         "Offset of field: rbcore_reader_options::size",
-    ][::core::mem::offset_of!(rbcore_reader_options, size) - 0usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).flags) as usize - ptr as usize },
+        8usize,
         "Offset of field: rbcore_reader_options::flags",
-    ][::core::mem::offset_of!(rbcore_reader_options, flags) - 8usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).max_latency_ns) as usize - ptr as usize },
+        16usize,
         "Offset of field: rbcore_reader_options::max_latency_ns",
-    ][::core::mem::offset_of!(rbcore_reader_options, max_latency_ns) - 16usize];
-};
-unsafe extern "C" {
+    );
+}
+extern "C" {
     /// RBCORE_READER_OPTIONS_INIT as a function; like rbcore_source_init. Any thread.
     pub fn rbcore_reader_options_init(
         out: *mut rbcore_reader_options,
@@ -214,26 +254,46 @@ pub struct rbcore_record {
     /// RBCORE_RECORD_COPIED, ...
     pub flags: u16,
 }
-#[allow(clippy::unnecessary_operation, clippy::identity_op)]
-const _: () = {
-    ["Size of rbcore_record"][::core::mem::size_of::<rbcore_record>() - 24usize];
-    ["Alignment of rbcore_record"][::core::mem::align_of::<rbcore_record>() - 8usize];
-    [
+#[test]
+fn bindgen_test_layout_rbcore_record() {
+    const UNINIT: ::core::mem::MaybeUninit<rbcore_record> = ::core::mem::MaybeUninit::uninit();
+    let ptr = UNINIT.as_ptr();
+    assert_eq!(
+        ::core::mem::size_of::<rbcore_record>(),
+        24usize,
+        "Size of rbcore_record",
+    );
+    assert_eq!(
+        ::core::mem::align_of::<rbcore_record>(),
+        8usize,
+        "Alignment of rbcore_record",
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).data) as usize - ptr as usize },
+        0usize,
         "Offset of field: rbcore_record::data",
-    ][::core::mem::offset_of!(rbcore_record, data) - 0usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).position) as usize - ptr as usize },
+        8usize,
         "Offset of field: rbcore_record::position",
-    ][::core::mem::offset_of!(rbcore_record, position) - 8usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).size) as usize - ptr as usize },
+        16usize,
         "Offset of field: rbcore_record::size",
-    ][::core::mem::offset_of!(rbcore_record, size) - 16usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).ring) as usize - ptr as usize },
+        20usize,
         "Offset of field: rbcore_record::ring",
-    ][::core::mem::offset_of!(rbcore_record, ring) - 20usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).flags) as usize - ptr as usize },
+        22usize,
         "Offset of field: rbcore_record::flags",
-    ][::core::mem::offset_of!(rbcore_record, flags) - 22usize];
-};
+    );
+}
 impl Default for rbcore_record {
     fn default() -> Self {
         let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
@@ -243,7 +303,7 @@ impl Default for rbcore_record {
         }
     }
 }
-unsafe extern "C" {
+extern "C" {
     /** Opens a reader without rings. options is optional. The caller gives it back by
  rbcore_reader_free.
    -EINVAL  options->size is absurd, a flag is unknown, max_latency_ns is negative, or 0 with
@@ -256,12 +316,12 @@ unsafe extern "C" {
         options: *const rbcore_reader_options,
     ) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /** Takes another reference to the reader, to be dropped by rbcore_reader_free: for garbage collected
  languages, whose views of a record can outlive the reader's owner. Any thread. Returns 0.*/
     pub fn rbcore_reader_ref(self_: *mut rbcore_reader) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /** Drops a reference; NULL is allowed. With the last one the reader is closed: records that were
  handed out and not committed stay in the ring for the next reader, and their data becomes
  invalid. With RBCORE_READER_RELEASE the mapping lives on, and rbcore_reader_release may be
@@ -269,7 +329,7 @@ unsafe extern "C" {
  until then. Any thread, but not while another uses this reference.*/
     pub fn rbcore_reader_free(self_: *mut rbcore_reader);
 }
-unsafe extern "C" {
+extern "C" {
     /** Adds a ring. Its records are read from where the last reader stopped, or with
  RBCORE_SOURCE_LATEST from the first record that is not complete at this moment (what was skipped
  is counted). Returns the ring's index, from 0 to RBCORE_RINGS_MAX - 1, which stays its own until
@@ -343,7 +403,7 @@ unsafe extern "C" {
         source: *const rbcore_source,
     ) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /** Removes a ring: no record of it is read any more. What was not read stays in it for the next
  reader. With RBCORE_READER_RELEASE held records stay valid, and the ring's index and the ring
  itself taken, until they were released.
@@ -354,7 +414,7 @@ unsafe extern "C" {
         ring: ::core::ffi::c_uint,
     ) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /** Reads up to max records without waiting, and returns how many. Records of one ring come in its
  order. Rings are served in turn: in one call each ring has at most one turn, of at most the
  records still free in the array, and the next call goes on with the ring after the one served
@@ -386,7 +446,7 @@ unsafe extern "C" {
         max: usize,
     ) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /** Reads like rbcore_reader_read, but arms nothing: a look that finds none makes no system call (but
  for the one of memory rings) and leaves rbcore_reader_fd as it is. For loops that do not wait, or
  that wait by rbcore_reader_next, and want what has come meanwhile. Returns and errors are those
@@ -397,7 +457,7 @@ unsafe extern "C" {
         max: usize,
     ) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /** Waits until records are due, at most timeout_ns nanoseconds (0: not at all; RBCORE_FOREVER), then
  reads like rbcore_reader_read.
 
@@ -453,32 +513,52 @@ pub struct rbcore_span {
     /// as in rbcore_record
     pub flags: u16,
 }
-#[allow(clippy::unnecessary_operation, clippy::identity_op)]
-const _: () = {
-    ["Size of rbcore_span"][::core::mem::size_of::<rbcore_span>() - 32usize];
-    ["Alignment of rbcore_span"][::core::mem::align_of::<rbcore_span>() - 8usize];
-    [
+#[test]
+fn bindgen_test_layout_rbcore_span() {
+    const UNINIT: ::core::mem::MaybeUninit<rbcore_span> = ::core::mem::MaybeUninit::uninit();
+    let ptr = UNINIT.as_ptr();
+    assert_eq!(::core::mem::size_of::<rbcore_span>(), 32usize, "Size of rbcore_span");
+    assert_eq!(
+        ::core::mem::align_of::<rbcore_span>(),
+        8usize,
+        "Alignment of rbcore_span",
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).data) as usize - ptr as usize },
+        0usize,
         "Offset of field: rbcore_span::data",
-    ][::core::mem::offset_of!(rbcore_span, data) - 0usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).position) as usize - ptr as usize },
+        8usize,
         "Offset of field: rbcore_span::position",
-    ][::core::mem::offset_of!(rbcore_span, position) - 8usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).stride) as usize - ptr as usize },
+        16usize,
         "Offset of field: rbcore_span::stride",
-    ][::core::mem::offset_of!(rbcore_span, stride) - 16usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).size) as usize - ptr as usize },
+        20usize,
         "Offset of field: rbcore_span::size",
-    ][::core::mem::offset_of!(rbcore_span, size) - 20usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).count) as usize - ptr as usize },
+        24usize,
         "Offset of field: rbcore_span::count",
-    ][::core::mem::offset_of!(rbcore_span, count) - 24usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).ring) as usize - ptr as usize },
+        28usize,
         "Offset of field: rbcore_span::ring",
-    ][::core::mem::offset_of!(rbcore_span, ring) - 28usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).flags) as usize - ptr as usize },
+        30usize,
         "Offset of field: rbcore_span::flags",
-    ][::core::mem::offset_of!(rbcore_span, flags) - 30usize];
-};
+    );
+}
 impl Default for rbcore_span {
     fn default() -> Self {
         let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
@@ -488,7 +568,7 @@ impl Default for rbcore_span {
         }
     }
 }
-unsafe extern "C" {
+extern "C" {
     /** As rbcore_reader_next, but tells of records by runs: up to max_spans of them, with up to
  max_records records. Returns the number of spans. For records of one size it is the cheapest way
  to read, as nothing is written for the single record; where each has another size it is not.
@@ -505,7 +585,7 @@ unsafe extern "C" {
         timeout_ns: i64,
     ) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /** Gives back records in the order in which they were handed out: all up to and with *last, those of
  other rings included, or with last == NULL all. Their data becomes invalid, their space is free
  for producers. Nothing but this call and rbcore_reader_release gives records back. (Discarded
@@ -525,7 +605,7 @@ unsafe extern "C" {
         flags: u32,
     ) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /** Gives back count single records, in any order. A ring's space becomes free as far as all records
  before are back, too. Any thread, several at once. Returns 0. (A record must not be released
  twice at the same time, nor while the last records of a removed ring or freed reader are: that
@@ -538,7 +618,7 @@ unsafe extern "C" {
         count: usize,
     ) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /** A file descriptor for poll(2), epoll(7) and event loops. When it is readable, call
  rbcore_reader_next with timeout_ns 0 (or rbcore_reader_read) until it returns 0; only then wait
  for it again. The first wait needs no call before it. (An error arms nothing: -ECANCELED, -ENODATA
@@ -546,12 +626,12 @@ unsafe extern "C" {
  close it. Any thread.*/
     pub fn rbcore_reader_fd(self_: *const rbcore_reader) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /** Makes the read or next that is running, or else the next one, return -ECANCELED, once, however
  often it was called. Any thread, and async-signal-safe. Returns 0.*/
     pub fn rbcore_reader_interrupt(self_: *mut rbcore_reader) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /** Delivers what is there even if no wakeup came for it (BPF_RB_NO_WAKEUP): makes read and next look
  at all rings, and return -ENODATA, once, when everything that had been produced when they noticed
  the flush was delivered, as far as it can be read: not behind a record that is still being
@@ -560,12 +640,12 @@ unsafe extern "C" {
  and async-signal-safe. Returns 0.*/
     pub fn rbcore_reader_flush(self_: *mut rbcore_reader) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /** Ends reading: from now on read, next and add return -ESHUTDOWN, a wait that is running included.
  Records can still be given back. Any thread, and async-signal-safe. Returns 0.*/
     pub fn rbcore_reader_shutdown(self_: *mut rbcore_reader) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /** The cause of the last error of rbcore_reader_add, _remove, _read, _look, _next, _next_spans,
  _commit or _snapshot, in more words than rbcore_strerror has: "map 12 is of type 1, not
  BPF_MAP_TYPE_RINGBUF". Never NULL; empty if there was none. Valid until the next call on this
@@ -595,47 +675,69 @@ pub struct rbcore_reader_stats {
     /// rings now
     pub rings: u64,
 }
-#[allow(clippy::unnecessary_operation, clippy::identity_op)]
-const _: () = {
-    [
+#[test]
+fn bindgen_test_layout_rbcore_reader_stats() {
+    const UNINIT: ::core::mem::MaybeUninit<rbcore_reader_stats> = ::core::mem::MaybeUninit::uninit();
+    let ptr = UNINIT.as_ptr();
+    assert_eq!(
+        ::core::mem::size_of::<rbcore_reader_stats>(),
+        64usize,
         "Size of rbcore_reader_stats",
-    ][::core::mem::size_of::<rbcore_reader_stats>() - 64usize];
-    [
+    );
+    assert_eq!(
+        ::core::mem::align_of::<rbcore_reader_stats>(),
+        8usize,
         "Alignment of rbcore_reader_stats",
-    ][::core::mem::align_of::<rbcore_reader_stats>() - 8usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).size) as usize - ptr as usize },
+        0usize,
         "Offset of field: rbcore_reader_stats::size",
-    ][::core::mem::offset_of!(rbcore_reader_stats, size) - 0usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).records) as usize - ptr as usize },
+        8usize,
         "Offset of field: rbcore_reader_stats::records",
-    ][::core::mem::offset_of!(rbcore_reader_stats, records) - 8usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).bytes) as usize - ptr as usize },
+        16usize,
         "Offset of field: rbcore_reader_stats::bytes",
-    ][::core::mem::offset_of!(rbcore_reader_stats, bytes) - 16usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).discards) as usize - ptr as usize },
+        24usize,
         "Offset of field: rbcore_reader_stats::discards",
-    ][::core::mem::offset_of!(rbcore_reader_stats, discards) - 24usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).batches) as usize - ptr as usize },
+        32usize,
         "Offset of field: rbcore_reader_stats::batches",
-    ][::core::mem::offset_of!(rbcore_reader_stats, batches) - 32usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).commits) as usize - ptr as usize },
+        40usize,
         "Offset of field: rbcore_reader_stats::commits",
-    ][::core::mem::offset_of!(rbcore_reader_stats, commits) - 40usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).wakeups) as usize - ptr as usize },
+        48usize,
         "Offset of field: rbcore_reader_stats::wakeups",
-    ][::core::mem::offset_of!(rbcore_reader_stats, wakeups) - 48usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).rings) as usize - ptr as usize },
+        56usize,
         "Offset of field: rbcore_reader_stats::rings",
-    ][::core::mem::offset_of!(rbcore_reader_stats, rings) - 56usize];
-};
-unsafe extern "C" {
+    );
+}
+extern "C" {
     /// RBCORE_READER_STATS_INIT as a function; like rbcore_source_init. Any thread.
     pub fn rbcore_reader_stats_init(
         out: *mut rbcore_reader_stats,
         size: usize,
     ) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /** Fills *out, as far as out->size goes. Any thread; each figure is exact as of some moment during
  the call. Returns 0.
    -EINVAL  out->size is absurd.*/
@@ -695,83 +797,129 @@ freed by the consumer and reused (tap); with the spans of the records
 handed out: start_pos + handed out + passed + lost = read_pos*/
     pub lost_bytes: u64,
 }
-#[allow(clippy::unnecessary_operation, clippy::identity_op)]
-const _: () = {
-    [
+#[test]
+fn bindgen_test_layout_rbcore_ring_stats() {
+    const UNINIT: ::core::mem::MaybeUninit<rbcore_ring_stats> = ::core::mem::MaybeUninit::uninit();
+    let ptr = UNINIT.as_ptr();
+    assert_eq!(
+        ::core::mem::size_of::<rbcore_ring_stats>(),
+        160usize,
         "Size of rbcore_ring_stats",
-    ][::core::mem::size_of::<rbcore_ring_stats>() - 160usize];
-    [
+    );
+    assert_eq!(
+        ::core::mem::align_of::<rbcore_ring_stats>(),
+        8usize,
         "Alignment of rbcore_ring_stats",
-    ][::core::mem::align_of::<rbcore_ring_stats>() - 8usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).size) as usize - ptr as usize },
+        0usize,
         "Offset of field: rbcore_ring_stats::size",
-    ][::core::mem::offset_of!(rbcore_ring_stats, size) - 0usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).cookie) as usize - ptr as usize },
+        8usize,
         "Offset of field: rbcore_ring_stats::cookie",
-    ][::core::mem::offset_of!(rbcore_ring_stats, cookie) - 8usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).flags) as usize - ptr as usize },
+        16usize,
         "Offset of field: rbcore_ring_stats::flags",
-    ][::core::mem::offset_of!(rbcore_ring_stats, flags) - 16usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).map_id) as usize - ptr as usize },
+        24usize,
         "Offset of field: rbcore_ring_stats::map_id",
-    ][::core::mem::offset_of!(rbcore_ring_stats, map_id) - 24usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).ring_size) as usize - ptr as usize },
+        32usize,
         "Offset of field: rbcore_ring_stats::ring_size",
-    ][::core::mem::offset_of!(rbcore_ring_stats, ring_size) - 32usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).bytes_waiting) as usize - ptr as usize },
+        40usize,
         "Offset of field: rbcore_ring_stats::bytes_waiting",
-    ][::core::mem::offset_of!(rbcore_ring_stats, bytes_waiting) - 40usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).high_water) as usize - ptr as usize },
+        48usize,
         "Offset of field: rbcore_ring_stats::high_water",
-    ][::core::mem::offset_of!(rbcore_ring_stats, high_water) - 48usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).records) as usize - ptr as usize },
+        56usize,
         "Offset of field: rbcore_ring_stats::records",
-    ][::core::mem::offset_of!(rbcore_ring_stats, records) - 56usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).bytes) as usize - ptr as usize },
+        64usize,
         "Offset of field: rbcore_ring_stats::bytes",
-    ][::core::mem::offset_of!(rbcore_ring_stats, bytes) - 64usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).discards) as usize - ptr as usize },
+        72usize,
         "Offset of field: rbcore_ring_stats::discards",
-    ][::core::mem::offset_of!(rbcore_ring_stats, discards) - 72usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).abandoned) as usize - ptr as usize },
+        80usize,
         "Offset of field: rbcore_ring_stats::abandoned",
-    ][::core::mem::offset_of!(rbcore_ring_stats, abandoned) - 80usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).skipped) as usize - ptr as usize },
+        88usize,
         "Offset of field: rbcore_ring_stats::skipped",
-    ][::core::mem::offset_of!(rbcore_ring_stats, skipped) - 88usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).lost) as usize - ptr as usize },
+        96usize,
         "Offset of field: rbcore_ring_stats::lost",
-    ][::core::mem::offset_of!(rbcore_ring_stats, lost) - 96usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).producer_pos) as usize - ptr as usize },
+        104usize,
         "Offset of field: rbcore_ring_stats::producer_pos",
-    ][::core::mem::offset_of!(rbcore_ring_stats, producer_pos) - 104usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).read_pos) as usize - ptr as usize },
+        112usize,
         "Offset of field: rbcore_ring_stats::read_pos",
-    ][::core::mem::offset_of!(rbcore_ring_stats, read_pos) - 112usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).user_pos) as usize - ptr as usize },
+        120usize,
         "Offset of field: rbcore_ring_stats::user_pos",
-    ][::core::mem::offset_of!(rbcore_ring_stats, user_pos) - 120usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).consumer_pos) as usize - ptr as usize },
+        128usize,
         "Offset of field: rbcore_ring_stats::consumer_pos",
-    ][::core::mem::offset_of!(rbcore_ring_stats, consumer_pos) - 128usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).start_pos) as usize - ptr as usize },
+        136usize,
         "Offset of field: rbcore_ring_stats::start_pos",
-    ][::core::mem::offset_of!(rbcore_ring_stats, start_pos) - 136usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).passed_bytes) as usize - ptr as usize },
+        144usize,
         "Offset of field: rbcore_ring_stats::passed_bytes",
-    ][::core::mem::offset_of!(rbcore_ring_stats, passed_bytes) - 144usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).lost_bytes) as usize - ptr as usize },
+        152usize,
         "Offset of field: rbcore_ring_stats::lost_bytes",
-    ][::core::mem::offset_of!(rbcore_ring_stats, lost_bytes) - 152usize];
-};
-unsafe extern "C" {
+    );
+}
+extern "C" {
     /// RBCORE_RING_STATS_INIT as a function; like rbcore_source_init. Any thread.
     pub fn rbcore_ring_stats_init(
         out: *mut rbcore_ring_stats,
         size: usize,
     ) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /** Fills *out for one ring, as far as out->size goes. Any thread; each figure is exact as of some
  moment during the call. Returns 0.
    -EINVAL  no ring of this index (one that was removed is there until the records held of it were
@@ -798,36 +946,54 @@ pub struct rbcore_identity {
     /// of the record's header
     pub position: u64,
 }
-#[allow(clippy::unnecessary_operation, clippy::identity_op)]
-const _: () = {
-    ["Size of rbcore_identity"][::core::mem::size_of::<rbcore_identity>() - 48usize];
-    [
+#[test]
+fn bindgen_test_layout_rbcore_identity() {
+    const UNINIT: ::core::mem::MaybeUninit<rbcore_identity> = ::core::mem::MaybeUninit::uninit();
+    let ptr = UNINIT.as_ptr();
+    assert_eq!(
+        ::core::mem::size_of::<rbcore_identity>(),
+        48usize,
+        "Size of rbcore_identity",
+    );
+    assert_eq!(
+        ::core::mem::align_of::<rbcore_identity>(),
+        8usize,
         "Alignment of rbcore_identity",
-    ][::core::mem::align_of::<rbcore_identity>() - 8usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).size) as usize - ptr as usize },
+        0usize,
         "Offset of field: rbcore_identity::size",
-    ][::core::mem::offset_of!(rbcore_identity, size) - 0usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).boot_id) as usize - ptr as usize },
+        8usize,
         "Offset of field: rbcore_identity::boot_id",
-    ][::core::mem::offset_of!(rbcore_identity, boot_id) - 8usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).kind) as usize - ptr as usize },
+        24usize,
         "Offset of field: rbcore_identity::kind",
-    ][::core::mem::offset_of!(rbcore_identity, kind) - 24usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).ring_id) as usize - ptr as usize },
+        32usize,
         "Offset of field: rbcore_identity::ring_id",
-    ][::core::mem::offset_of!(rbcore_identity, ring_id) - 32usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).position) as usize - ptr as usize },
+        40usize,
         "Offset of field: rbcore_identity::position",
-    ][::core::mem::offset_of!(rbcore_identity, position) - 40usize];
-};
-unsafe extern "C" {
+    );
+}
+extern "C" {
     /// RBCORE_IDENTITY_INIT as a function; like rbcore_source_init. Any thread.
     pub fn rbcore_identity_init(
         out: *mut rbcore_identity,
         size: usize,
     ) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /** The identity of a record that was handed out by this reader. Any thread. Returns 0.
    -EINVAL  no ring of the record's index, or out->size is absurd.*/
     pub fn rbcore_reader_identity(
@@ -841,7 +1007,7 @@ unsafe extern "C" {
 pub struct rbcore_snapshot {
     _unused: [u8; 0],
 }
-unsafe extern "C" {
+extern "C" {
     /** Copies all complete records that a ring holds, as of one moment, while producers go on: in
  overwrite mode all that are not overwritten, otherwise all that are not given back (those handed
  out included; with a tap: not given back by the ring's reader). Neither the ring nor the reader's
@@ -867,7 +1033,7 @@ unsafe extern "C" {
         flags: u32,
     ) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /** Reads the next records of a snapshot, at most max, oldest first, and returns how many. Their data
  stays valid until the snapshot is taken anew or freed; nothing is to be given back.
    0        all were read;
@@ -879,7 +1045,7 @@ unsafe extern "C" {
         max: usize,
     ) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /// Makes rbcore_snapshot_read begin with the oldest record again. Returns 0.
     pub fn rbcore_snapshot_rewind(self_: *mut rbcore_snapshot) -> ::core::ffi::c_int;
 }
@@ -909,56 +1075,84 @@ pub struct rbcore_snapshot_info {
     /// likewise: CLOCK_BOOTTIME
     pub boottime_ns: u64,
 }
-#[allow(clippy::unnecessary_operation, clippy::identity_op)]
-const _: () = {
-    [
+#[test]
+fn bindgen_test_layout_rbcore_snapshot_info() {
+    const UNINIT: ::core::mem::MaybeUninit<rbcore_snapshot_info> = ::core::mem::MaybeUninit::uninit();
+    let ptr = UNINIT.as_ptr();
+    assert_eq!(
+        ::core::mem::size_of::<rbcore_snapshot_info>(),
+        96usize,
         "Size of rbcore_snapshot_info",
-    ][::core::mem::size_of::<rbcore_snapshot_info>() - 96usize];
-    [
+    );
+    assert_eq!(
+        ::core::mem::align_of::<rbcore_snapshot_info>(),
+        8usize,
         "Alignment of rbcore_snapshot_info",
-    ][::core::mem::align_of::<rbcore_snapshot_info>() - 8usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).size) as usize - ptr as usize },
+        0usize,
         "Offset of field: rbcore_snapshot_info::size",
-    ][::core::mem::offset_of!(rbcore_snapshot_info, size) - 0usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).boot_id) as usize - ptr as usize },
+        8usize,
         "Offset of field: rbcore_snapshot_info::boot_id",
-    ][::core::mem::offset_of!(rbcore_snapshot_info, boot_id) - 8usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).kind) as usize - ptr as usize },
+        24usize,
         "Offset of field: rbcore_snapshot_info::kind",
-    ][::core::mem::offset_of!(rbcore_snapshot_info, kind) - 24usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).ring_id) as usize - ptr as usize },
+        32usize,
         "Offset of field: rbcore_snapshot_info::ring_id",
-    ][::core::mem::offset_of!(rbcore_snapshot_info, ring_id) - 32usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).ring_size) as usize - ptr as usize },
+        40usize,
         "Offset of field: rbcore_snapshot_info::ring_size",
-    ][::core::mem::offset_of!(rbcore_snapshot_info, ring_size) - 40usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).first_pos) as usize - ptr as usize },
+        48usize,
         "Offset of field: rbcore_snapshot_info::first_pos",
-    ][::core::mem::offset_of!(rbcore_snapshot_info, first_pos) - 48usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).end_pos) as usize - ptr as usize },
+        56usize,
         "Offset of field: rbcore_snapshot_info::end_pos",
-    ][::core::mem::offset_of!(rbcore_snapshot_info, end_pos) - 56usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).producer_pos) as usize - ptr as usize },
+        64usize,
         "Offset of field: rbcore_snapshot_info::producer_pos",
-    ][::core::mem::offset_of!(rbcore_snapshot_info, producer_pos) - 64usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).missed) as usize - ptr as usize },
+        72usize,
         "Offset of field: rbcore_snapshot_info::missed",
-    ][::core::mem::offset_of!(rbcore_snapshot_info, missed) - 72usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).realtime_ns) as usize - ptr as usize },
+        80usize,
         "Offset of field: rbcore_snapshot_info::realtime_ns",
-    ][::core::mem::offset_of!(rbcore_snapshot_info, realtime_ns) - 80usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).boottime_ns) as usize - ptr as usize },
+        88usize,
         "Offset of field: rbcore_snapshot_info::boottime_ns",
-    ][::core::mem::offset_of!(rbcore_snapshot_info, boottime_ns) - 88usize];
-};
-unsafe extern "C" {
+    );
+}
+extern "C" {
     /// RBCORE_SNAPSHOT_INFO_INIT as a function; like rbcore_source_init. Any thread.
     pub fn rbcore_snapshot_info_init(
         out: *mut rbcore_snapshot_info,
         size: usize,
     ) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /** Fills *out, as far as out->size goes. Returns 0.
    -EINVAL  out->size is absurd.*/
     pub fn rbcore_snapshot_info_get(
@@ -966,7 +1160,7 @@ unsafe extern "C" {
         out: *mut rbcore_snapshot_info,
     ) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /** Writes a snapshot to a file, pipe or socket, at its current position: snapshot-format.md beside
  this header describes it. The whole, however little a write takes; waits where fd is non-blocking
  and full. Signals do not end it. Does not sync. Returns 0.
@@ -979,7 +1173,7 @@ unsafe extern "C" {
         fd: ::core::ffi::c_int,
     ) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /** Reads a snapshot that rbcore_snapshot_save wrote, from any machine, and sets *out, which the
  caller gives back by rbcore_snapshot_free. Reads not a byte more: several may follow each other.
  Waits where fd is non-blocking and empty. Signals do not end it. Takes no more memory than twice
@@ -996,7 +1190,7 @@ unsafe extern "C" {
         fd: ::core::ffi::c_int,
     ) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /// Frees a snapshot; NULL is allowed. Its records become invalid.
     pub fn rbcore_snapshot_free(self_: *mut rbcore_snapshot);
 }
@@ -1005,7 +1199,7 @@ unsafe extern "C" {
 pub struct rbcore_producer {
     _unused: [u8; 0],
 }
-unsafe extern "C" {
+extern "C" {
     /** Opens a producer for a memory ring (RBCORE_SOURCE_MEMORY_RING; no flags), or for a user ring: a
  map of type BPF_MAP_TYPE_USER_RINGBUF, which BPF programs drain with bpf_user_ringbuf_drain().
  cookie and loss_fd are not looked at. The caller gives it back by rbcore_producer_free. All
@@ -1031,12 +1225,12 @@ unsafe extern "C" {
         source: *const rbcore_source,
     ) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /** Closes the producer; NULL is allowed. Records that are reserved and neither submitted nor
  discarded are abandoned: the reader skips and counts them, in a user ring they are discarded.*/
     pub fn rbcore_producer_free(self_: *mut rbcore_producer);
 }
-unsafe extern "C" {
+extern "C" {
     /** Reserves a record of size bytes and sets *data to where its content goes (aligned to 8 bytes, in
  the ring itself, not cleared). Until it is submitted or discarded, the reader stops before it.
  Never blocks for the reader, nor do submit, discard and output (what a hostile peer can do about
@@ -1057,7 +1251,7 @@ unsafe extern "C" {
         size: usize,
     ) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /** The same, but waits for room if the ring is full, at most timeout_ns nanoseconds (0: not at all;
  RBCORE_FOREVER). Several threads may wait at once; who gets the room is not said, so a large
  record may wait long while others reserve small ones.
@@ -1081,7 +1275,7 @@ unsafe extern "C" {
         timeout_ns: i64,
     ) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /** Hands a reserved record to the reader. The reader is woken if it had given back all before this
  record, like the kernel does it, or as flags say. data is what reserve set. Returns 0.
    -EINVAL  data is not a record that this producer has reserved, or a flag is unknown.*/
@@ -1091,7 +1285,7 @@ unsafe extern "C" {
         flags: u32,
     ) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /// Gives up a reserved record: the reader skips it. Otherwise as rbcore_producer_submit.
     pub fn rbcore_producer_discard(
         self_: *mut rbcore_producer,
@@ -1099,7 +1293,7 @@ unsafe extern "C" {
         flags: u32,
     ) -> ::core::ffi::c_int;
 }
-unsafe extern "C" {
+extern "C" {
     /** Reserves, copies size bytes from data (optional if size is 0) and submits. Returns 0.
    -EAGAIN, -EMSGSIZE, -EBADMSG  as rbcore_producer_reserve (-EBADMSG: or a hostile peer wrote
             over the record's header meanwhile);
@@ -1120,17 +1314,27 @@ pub struct rbcore_slice {
     /// bytes
     pub size: usize,
 }
-#[allow(clippy::unnecessary_operation, clippy::identity_op)]
-const _: () = {
-    ["Size of rbcore_slice"][::core::mem::size_of::<rbcore_slice>() - 16usize];
-    ["Alignment of rbcore_slice"][::core::mem::align_of::<rbcore_slice>() - 8usize];
-    [
+#[test]
+fn bindgen_test_layout_rbcore_slice() {
+    const UNINIT: ::core::mem::MaybeUninit<rbcore_slice> = ::core::mem::MaybeUninit::uninit();
+    let ptr = UNINIT.as_ptr();
+    assert_eq!(::core::mem::size_of::<rbcore_slice>(), 16usize, "Size of rbcore_slice");
+    assert_eq!(
+        ::core::mem::align_of::<rbcore_slice>(),
+        8usize,
+        "Alignment of rbcore_slice",
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).data) as usize - ptr as usize },
+        0usize,
         "Offset of field: rbcore_slice::data",
-    ][::core::mem::offset_of!(rbcore_slice, data) - 0usize];
-    [
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).size) as usize - ptr as usize },
+        8usize,
         "Offset of field: rbcore_slice::size",
-    ][::core::mem::offset_of!(rbcore_slice, size) - 8usize];
-};
+    );
+}
 impl Default for rbcore_slice {
     fn default() -> Self {
         let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
@@ -1140,7 +1344,7 @@ impl Default for rbcore_slice {
         }
     }
 }
-unsafe extern "C" {
+extern "C" {
     /** Writes count records in a row, slices[0] first: none of another thread's comes between them, and
  the reader gets all at once and is woken at most once. That costs less than as many outputs.
  While the records are copied the reader stops before the first, and other producers go on behind

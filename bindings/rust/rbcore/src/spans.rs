@@ -115,7 +115,7 @@ impl<'b> Span<'b> {
 
     /// The records.
     #[inline]
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Record<'b>> + use<'b> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Record<'b>> {
         let span = *self;
         (0..self.count()).map(move |index| span.record(index))
     }

@@ -281,7 +281,7 @@ fn two_readers(ring: &dyn Ring) {
     );
     assert_eq!(
         std::io::Error::from(error).kind(),
-        std::io::ErrorKind::ResourceBusy
+        std::io::Error::from_raw_os_error(libc::EBUSY).kind()
     );
     drop(first);
     second.add(&ring.source()).unwrap();
