@@ -7,12 +7,12 @@ use rbcore_sys as sys;
 /// The result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What can go wrong, and what others ask of a reader.
+/// What can go wrong, and what a [`Handle`](crate::Handle) asks of a reader.
 ///
-/// Three are no faults, but answers to this program's own [`Handle`](crate::Handle):
-/// [`Flushed`](Self::Flushed), [`Interrupted`](Self::Interrupted) and [`Shutdown`](Self::Shutdown). A
-/// loop sees them only if the program calls that, and it then knows what to do with each.
-/// [`Signal`](Self::Signal) is only for those that ask for it. So all else that `?` hands on is a fault.
+/// [`Flushed`](Self::Flushed), [`Interrupted`](Self::Interrupted) and [`Shutdown`](Self::Shutdown) are not
+/// failures. They answer a call that this program made on a [`Handle`](crate::Handle); a program that
+/// makes no such call never sees them. [`Signal`](Self::Signal) comes only from functions that are named
+/// for it. Everything else that `?` passes on is a failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
@@ -25,9 +25,9 @@ pub enum Error {
     /// A signal was caught during the wait, or the process was stopped and continued; nothing was lost.
     /// Only from [`next_interruptible`](crate::Reader::next_interruptible) and its twins.
     Signal,
-    /// Call again: very many discarded records were passed, and none found yet (only from
-    /// [`next_interruptible`](crate::Reader::next_interruptible) and its twins); or a snapshot's records
-    /// were overwritten while they were copied.
+    /// Call again. From [`next_interruptible`](crate::Reader::next_interruptible) and its twins: many
+    /// discarded records were skipped, and no other was found yet. From
+    /// [`snapshot`](crate::Reader::snapshot): records were overwritten faster than they were copied.
     Again,
     /// The ring is full: the record is lost, and counted as such.
     Full,
@@ -35,8 +35,11 @@ pub enum Error {
     Busy(String),
     /// The ring's content is impossible: something overwrote it.
     Corrupt(String),
-    /// Any other error, by its number in errno(3). `ENOBUFS`, from a reader of several rings: batches
-    /// were dropped, and the records not committed are too many to be told apart: commit first.
+    /// A record is shorter than the requested type, or its data is not aligned as the type requires
+    /// (records are aligned to 8 bytes).
+    Mismatch(String),
+    /// Any other error, by its number in errno(3). `ENOBUFS`: a reader of several rings dropped so many
+    /// batches that it can track no more uncommitted records. Commit first.
     Os {
         /// The number, positive.
         errno: i32,
@@ -56,6 +59,7 @@ impl Error {
             Error::Again | Error::Full => libc::EAGAIN,
             Error::Busy(_) => libc::EBUSY,
             Error::Corrupt(_) => libc::EBADMSG,
+            Error::Mismatch(_) => libc::EINVAL,
             Error::Os { errno, .. } => *errno,
         }
     }
@@ -95,7 +99,7 @@ impl fmt::Display for Error {
             Error::Signal => "a signal was caught",
             Error::Again => "no record could be delivered yet: call again",
             Error::Full => "the ring is full",
-            Error::Busy(message) | Error::Corrupt(message) => message,
+            Error::Busy(message) | Error::Corrupt(message) | Error::Mismatch(message) => message,
             Error::Os { message, .. } => message,
         })
     }

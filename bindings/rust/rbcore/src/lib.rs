@@ -42,6 +42,11 @@
 //! and with the feature `tokio` there is `AsyncReader`. [`Reader::handle`] interrupts, flushes or
 //! shuts down from any thread. Signals end no wait, nor do a stop and continue of the process;
 //! [`Reader::next_interruptible`] tells of them.
+//!
+//! # Features
+//! - `vendored` (default): the C library is compiled into the crate; without, pkg-config finds it.
+//! - `tokio`: `AsyncReader`.
+//! - `zerocopy`: records as values of a type: `Record::data_as`, `Batch::records`.
 
 #[cfg(feature = "tokio")]
 mod async_reader;
@@ -58,6 +63,8 @@ mod snapshot;
 mod source;
 mod spans;
 mod stats;
+#[cfg(feature = "zerocopy")]
+mod typed;
 mod wait;
 
 #[cfg(feature = "tokio")]
