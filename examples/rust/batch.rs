@@ -1,62 +1,56 @@
 // SPDX-License-Identifier: MIT
-//! Batches and deferred commit: records are given back only after they are safe in a file, so that
-//! a reader that dies repeats records, and never loses one.
+//! Batches and deferred commit: records are given back only after they are safe in a file. So a reader
+//! of a pinned ring that dies repeats records, and never loses one.
 //!
-//!     batch FILE
+//!     batch FILE        (as root; Ctrl-C ends it)
 
-use std::error::Error;
 use std::fs::File;
 use std::io::Write;
 
-use rbcore::{MemoryRing, Producer, Reader, Source};
+use events::{EXEC, Event, Failure, Program, flush_on_signal, text};
+use rbcore::{Batch, Reader};
 
-const RECORDS: u32 = 1000;
-
-fn produce(ring: &MemoryRing) -> rbcore::Result<()> {
-    let producer = Producer::open(ring)?;
-    for number in 0..RECORDS {
-        producer.output(&number.to_ne_bytes())?;
+/// Writes a line for each exec, and returns how many.
+fn save(batch: &Batch<'_>, file: &mut File) -> Result<usize, Failure> {
+    let mut lines = String::new();
+    for event in batch.records::<Event>() {
+        let event = event?;
+        if event.kind == EXEC {
+            lines += &format!("{} {} {}\n", event.time_ns, event.pid, text(&event.name));
+        }
     }
-    Ok(())
-}
-
-fn open(ring: &MemoryRing) -> rbcore::Result<Reader> {
-    let mut reader = Reader::builder().batch_size(64).open()?;
-    reader.add(&Source::memory(ring))?;
-    Ok(reader)
-}
-
-/// Saves and commits until the ring is empty or `room` records are saved. Returns their number.
-fn drain(reader: &mut Reader, file: &mut File, room: usize) -> Result<usize, Box<dyn Error>> {
-    let mut total = 0;
-    while total < room {
-        let mut batch = reader.read()?;
-        if batch.is_empty() {
-            break;
-        }
-        let count = batch.len().min(room - total);
-        for record in batch.iter().take(count) {
-            writeln!(file, "{}", u32::from_ne_bytes(record.data().try_into()?))?;
-        }
+    if !lines.is_empty() {
+        file.write_all(lines.as_bytes())?;
         file.sync_data()?;
-        batch.commit_first(count)?;
-        total += count;
     }
-    Ok(total)
+    Ok(lines.lines().count())
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Failure> {
     let path = std::env::args_os().nth(1).ok_or("usage: batch FILE")?;
-    let mut file = File::create(path)?;
-    let ring = MemoryRing::create(65536)?;
-    produce(&ring)?;
+    let mut file = File::options().create(true).append(true).open(path)?;
+    let program = Program::load(false)?;
+    let mut reader = Reader::open()?;
+    let ring = reader.add(&program.source())?;
+    flush_on_signal(reader.handle())?;
+    let _attached = program.attach()?;
 
-    // The first reader has room for 300 records: it stops within a batch, and commits up to there.
-    let saved = drain(&mut open(&ring)?, &mut file, 300)?;
-    println!("the first reader saved {saved} records and stopped within a batch");
-
-    // The second one gets exactly what was not committed.
-    let saved = drain(&mut open(&ring)?, &mut file, RECORDS as usize)?;
-    println!("the second reader saved the other {saved}");
+    let mut saved = 0;
+    loop {
+        match reader.next(None) {
+            Ok(batch) => {
+                saved += save(&batch, &mut file)?;
+                batch.commit()?; // only now may the kernel use their space again
+            }
+            Err(rbcore::Error::Flushed) => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let stats = reader.ring_stats(ring)?;
+    let lost = stats.lost.unwrap_or(0);
+    println!(
+        "{saved} execs saved of {} records, {lost} lost",
+        stats.records
+    );
     Ok(())
 }

@@ -1,50 +1,38 @@
 // SPDX-License-Identifier: MIT
-//! A flight recorder: a ring in overwrite mode always holds the newest records, and nobody has to
-//! keep up with them. When something happens that is worth a look, one call copies the ring, and the
-//! last records before it are printed.
+//! A flight recorder: when something happens that is worth a look, the last records before it are
+//! printed. In a ring in overwrite mode (Linux 6.19) the newest records are always there, nobody has to
+//! keep up with them, and one call copies all. On older kernels a reader holds the newest as leases.
 //!
-//!     flight [-n RECORDS] [PATH]
+//!     flight [-n RECORDS] [NAME]        (as root; Ctrl-C ends it)
+//!     flight [-n RECORDS] --memory      (without BPF)
 //!
-//! PATH: where a ring in overwrite mode is pinned (load -o PATH of the examples in C); what triggers is
-//! the next program that is started. Without it: a memory ring, and a thread that writes into it and
-//! ends with a fault.
+//! What triggers is the next program of that NAME that is started, or the next one at all. --memory: a
+//! memory ring in overwrite mode, and a thread that writes into it and ends with a fault.
 
-use std::error::Error;
+use std::collections::VecDeque;
 use std::thread;
 use std::time::Duration;
 
+use events::{EXEC, Event, Failure, MADE_UP, Program, SWITCH, flush_on_signal, text};
 use nix::time::{ClockId, clock_gettime};
-use rbcore::{MemoryRing, Producer, Reader, Record, Snapshot, Source};
-
-type Failure = Box<dyn Error + Send + Sync>;
+use rbcore::{Lease, MemoryRing, Producer, Reader, Snapshot, Source};
+use zerocopy::IntoBytes;
 
 const RING_SIZE: usize = 65536;
 /// Of 100 records: several times what the ring holds.
 const BURSTS: u32 = 100;
 
-/// The kinds of examples/bpf/events.h.
-const EXEC: u32 = 1;
-const SWITCH: u32 = 2;
-const MADE_UP: u32 = 3;
-
-fn word(data: &[u8], at: usize) -> u32 {
-    u32::from_ne_bytes(data[at..at + 4].try_into().expect("four bytes"))
-}
-
-fn name(data: &[u8]) -> String {
-    let name = data[20..36].split(|&byte| byte == 0).next();
-    String::from_utf8_lossy(name.unwrap_or_default()).into_owned()
-}
-
-/// struct event of examples/bpf/events.h.
-fn event(kind: u32, name: &[u8]) -> nix::Result<[u8; 40]> {
+fn made_up(kind: u32, name: &[u8]) -> nix::Result<Event> {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC)?;
-    let time_ns = now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64;
-    let mut event = [0; 40];
-    event[..8].copy_from_slice(&time_ns.to_ne_bytes());
-    event[8..12].copy_from_slice(&kind.to_ne_bytes());
-    event[16..20].copy_from_slice(&std::process::id().to_ne_bytes());
-    event[20..20 + name.len()].copy_from_slice(name);
+    let mut event = Event {
+        time_ns: now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64,
+        kind,
+        cpu: 0,
+        pid: std::process::id(),
+        name: [0; 16],
+        reserved: 0,
+    };
+    event.name[..name.len()].copy_from_slice(name);
     Ok(event)
 }
 
@@ -53,42 +41,44 @@ fn produce_until_fault(ring: &MemoryRing) -> Result<(), Failure> {
     let producer = Producer::open(ring)?;
     for _ in 0..BURSTS {
         for _ in 0..100 {
-            producer.output(&event(MADE_UP, b"producer")?)?;
+            producer.output(made_up(MADE_UP, b"producer")?.as_bytes())?;
         }
         thread::sleep(Duration::from_millis(1));
     }
-    producer.output(&event(EXEC, b"fault")?)?;
+    producer.output(made_up(EXEC, b"fault")?.as_bytes())?;
     Ok(())
 }
 
-/// Follows the ring, and returns where the trigger is.
-fn wait_for_trigger(reader: &mut Reader) -> rbcore::Result<u64> {
-    loop {
-        let batch = reader.next(None)?;
-        let is_trigger = |record: &Record<'_>| word(record.data(), 8) == EXEC;
-        if let Some(trigger) = batch.iter().find(is_trigger) {
-            return Ok(trigger.position());
-        }
-        batch.commit()?;
-    }
+fn is_trigger(event: &Event, wanted: Option<&str>) -> bool {
+    event.kind == EXEC && wanted.is_none_or(|wanted| text(&event.name) == wanted)
 }
 
-fn print(record: &Record<'_>) {
-    let data = record.data();
-    let time_ns = u64::from_ne_bytes(data[..8].try_into().expect("eight bytes"));
-    let kind = match word(data, 8) {
+fn print(event: &Event, position: u64) {
+    let kind = match event.kind {
         EXEC => "exec",
         SWITCH => "switch",
         _ => "made up",
     };
     println!(
-        "{:14.6}  cpu {:<3} {kind:7} {}[{}] at {}",
-        time_ns as f64 / 1e9,
-        word(data, 12),
-        name(data),
-        word(data, 16),
-        record.position()
+        "{:14.6}  cpu {:<3} {kind:7} {}[{}] at {position}",
+        event.time_ns as f64 / 1e9,
+        event.cpu,
+        text(&event.name),
+        event.pid,
     );
+}
+
+/// Follows the ring, and returns where the trigger is.
+fn wait_for_trigger(reader: &mut Reader, wanted: Option<&str>) -> rbcore::Result<u64> {
+    loop {
+        let batch = reader.next(None)?;
+        for record in &batch {
+            if is_trigger(record.data_as()?, wanted) {
+                return Ok(record.position());
+            }
+        }
+        batch.commit()?;
+    }
 }
 
 /// Prints the last records of the snapshot before the trigger, and the trigger.
@@ -99,32 +89,87 @@ fn print_flight(snapshot: &mut Snapshot, trigger: u64, most: usize) -> Result<()
         .position(|record| record.position() == trigger)
         .ok_or("the trigger was overwritten before it was copied")?;
     let count = before.min(most);
-    records[before - count..before].iter().for_each(print);
+    for record in &records[before - count..before] {
+        print(record.data_as()?, record.position());
+    }
+    let event: &Event = records[before].data_as()?;
     println!(
         "trigger: {} at {trigger}, the last {count} of {before} records before it",
-        name(records[before].data())
+        text(&event.name)
     );
     Ok(())
 }
 
-fn record_flight(source: &Source<'_>, most: usize) -> Result<(), Failure> {
+/// By a ring in overwrite mode. `start` begins what writes into it, and lasts until what it returns is
+/// dropped.
+fn overwritten<T>(
+    source: Source<'_>,
+    wanted: Option<&str>,
+    most: usize,
+    start: impl FnOnce() -> Result<T, Failure>,
+) -> Result<(), Failure> {
     let mut reader = Reader::open()?;
-    let ring = reader.add(&source.clone().overwrite())?;
-    let trigger = wait_for_trigger(&mut reader)?;
+    let ring = reader.add(&source.overwrite())?;
+    flush_on_signal(reader.handle())?;
+    let _started = start()?;
+    let trigger = wait_for_trigger(&mut reader, wanted)?;
     print_flight(&mut reader.snapshot(ring)?, trigger, most)
+}
+
+/// By leases: what is not dropped stays in the ring.
+fn held(program: &Program, wanted: Option<&str>, most: usize) -> Result<(), Failure> {
+    let mut reader = Reader::builder().open_leasing()?;
+    reader.add(&program.source())?;
+    flush_on_signal(reader.handle())?;
+    let _attached = program.attach()?;
+    let mut newest: VecDeque<Lease> = VecDeque::new();
+    loop {
+        for lease in reader.next(None)? {
+            let event: &Event = lease.data_as()?;
+            if is_trigger(event, wanted) {
+                for lease in &newest {
+                    print(lease.data_as()?, lease.position());
+                }
+                let (name, count) = (text(&event.name), newest.len());
+                println!(
+                    "trigger: {name} at {}, the last {count} records before it",
+                    lease.position()
+                );
+                return Ok(());
+            }
+            newest.push_back(lease);
+            if newest.len() > most {
+                newest.pop_front(); // given back
+            }
+        }
+    }
+}
+
+fn in_memory(most: usize) -> Result<(), Failure> {
+    let ring = MemoryRing::create_overwriting(RING_SIZE)?;
+    thread::scope(|threads| {
+        overwritten(Source::memory(&ring), None, most, || {
+            Ok(threads.spawn(|| produce_until_fault(&ring).expect("no record is refused")))
+        })
+    })
+}
+
+fn of_the_kernel(wanted: Option<&str>, most: usize) -> Result<(), Failure> {
+    match Program::load(true) {
+        Ok(program) => overwritten(program.source(), wanted, most, || Ok(program.attach()?)),
+        Err(_) => held(&Program::load(false)?, wanted, most), // before Linux 6.19
+    }
 }
 
 fn main() -> Result<(), Failure> {
     let mut arguments = pico_args::Arguments::from_env();
     let most = arguments.opt_value_from_str("-n")?.unwrap_or(10);
-    if let Some(path) = arguments.opt_free_from_str::<String>()? {
-        return record_flight(&Source::path(path), most);
+    let wanted: Option<String> = match arguments.contains("--memory") {
+        true => return in_memory(most),
+        false => arguments.opt_free_from_str()?,
+    };
+    match of_the_kernel(wanted.as_deref(), most) {
+        Err(error) if error.downcast_ref() == Some(&rbcore::Error::Flushed) => Ok(()), // Ctrl-C
+        result => result,
     }
-    let ring = MemoryRing::create_overwriting(RING_SIZE)?;
-    thread::scope(|threads| {
-        let producer = threads.spawn(|| produce_until_fault(&ring));
-        record_flight(&Source::memory(&ring), most)?;
-        producer.join().expect("the producer does not panic")?;
-        Ok(())
-    })
 }

@@ -1,76 +1,64 @@
 // SPDX-License-Identifier: MIT
-//! The reader in somebody else's event loop: its descriptor beside a timer in one epoll.
+//! The reader in somebody else's event loop: in tokio, beside a timer and signals.
+//!
+//!     wait        (as root; Ctrl-C ends it)
 
-use std::error::Error;
-use std::thread;
 use std::time::Duration;
 
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::time::TimeSpec;
-use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-use rbcore::{MemoryRing, Producer, Reader, Source};
+use events::{Event, Failure, Program, SWITCH};
+use rbcore::{AsyncReader, Batch, Reader};
+use tokio::signal::unix::{SignalKind, signal};
 
-const RECORDS: usize = 200;
-const GIVE_UP: usize = 300; // ticks
-const READER: u64 = 1;
-const TIMER: u64 = 2;
-
-/// Writes a record every other millisecond.
-fn produce(ring: &MemoryRing) -> rbcore::Result<()> {
-    let producer = Producer::open(ring)?;
-    for number in 0..RECORDS {
-        producer.output(&number.to_ne_bytes())?;
-        thread::sleep(Duration::from_millis(2));
-    }
-    Ok(())
+#[derive(Default)]
+struct Counts {
+    switches: u64,
+    others: u64,
 }
 
-/// The rule of the reader's descriptor: when it is readable, read until nothing is due.
-fn read_all(reader: &mut Reader) -> rbcore::Result<usize> {
-    let mut total = 0;
-    loop {
-        let batch = reader.next(Some(Duration::ZERO))?;
-        if batch.is_empty() {
-            return Ok(total);
-        }
-        total += batch.len();
-        batch.commit()?;
-    }
-}
-
-fn run(reader: &mut Reader) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC)?;
-    let tick = TimeSpec::from(Duration::from_millis(100));
-    timer.set(Expiration::Interval(tick), TimerSetTimeFlags::empty())?;
-    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-    epoll.add(&*reader, EpollEvent::new(EpollFlags::EPOLLIN, READER))?;
-    epoll.add(&timer, EpollEvent::new(EpollFlags::EPOLLIN, TIMER))?;
-
-    let (mut records, mut turns, mut ticks) = (0, 0, 0);
-    while records < RECORDS || ticks == 0 {
-        let mut events = [EpollEvent::empty()];
-        epoll.wait(&mut events, EpollTimeout::NONE)?;
-        if events[0].data() == READER {
-            records += read_all(reader)?;
-            turns += 1;
-        } else {
-            timer.wait()?;
-            ticks += 1;
-            if ticks > GIVE_UP {
-                return Err("some records are missing".into());
+impl Counts {
+    fn add(&mut self, batch: &Batch<'_>) -> rbcore::Result<()> {
+        for event in batch.records::<Event>() {
+            match event?.kind {
+                SWITCH => self.switches += 1,
+                _ => self.others += 1,
             }
         }
+        Ok(())
     }
-    println!("{records} records in {turns} turns of the loop, {ticks} ticks of its timer");
-    Ok(())
 }
 
-fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    let ring = MemoryRing::create(65536)?;
-    let mut reader = Reader::open()?;
-    reader.add(&Source::memory(&ring))?;
-    thread::scope(|scope| {
-        scope.spawn(|| produce(&ring));
-        run(&mut reader)
-    })
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Failure> {
+    let program = Program::load(false)?;
+    let mut reader = AsyncReader::new(Reader::open()?)?;
+    let ring = reader.get_mut().add(&program.source())?;
+    let handle = reader.handle();
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut tick = tokio::time::interval(Duration::from_millis(100));
+    let _attached = program.attach()?;
+
+    let (mut counts, mut ticks) = (Counts::default(), 0);
+    loop {
+        tokio::select! {
+            // A branch that loses is cancelled, and no record with it.
+            batch = reader.next() => match batch {
+                Ok(batch) => {
+                    counts.add(&batch)?;
+                    batch.commit()?;
+                }
+                Err(rbcore::Error::Flushed) => break,
+                Err(error) => return Err(error.into()),
+            },
+            _ = tick.tick() => ticks += 1,
+            _ = interrupted.recv() => handle.flush()?,
+            _ = terminated.recv() => handle.flush()?,
+        }
+    }
+    let lost = reader.get_ref().ring_stats(ring)?.lost.unwrap_or(0);
+    println!(
+        "{} switches and {} other records beside {ticks} ticks of a timer, {lost} lost",
+        counts.switches, counts.others
+    );
+    Ok(())
 }

@@ -1,94 +1,85 @@
 // SPDX-License-Identifier: MIT
 //! Records handed to threads: each holds a lease as long as it needs it, and they are given back in
 //! any order. The ring frees its space as the oldest ones come back.
+//!
+//!     workers        (as root; Ctrl-C ends it)
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, mpsc};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
-use std::time::Duration;
 
-use rbcore::{Error, Lease, MemoryRing, Producer, Reader, Source};
+use events::{Event, Failure, Program, flush_on_signal, text};
+use rbcore::{Lease, LeaseReader, Reader};
 
-const RECORDS: u32 = 20_000;
-const RING_SIZE: usize = 65536; // all records together would not fit
 const WORKERS: usize = 4;
-const NAP: Duration = Duration::from_micros(100);
 
-fn produce(ring: &MemoryRing) -> rbcore::Result<()> {
-    let producer = Producer::open(ring)?;
-    for number in 0..RECORDS {
-        // In a real program a full ring loses the record; here it is tried again.
-        while let Err(error) = producer.output(&number.to_ne_bytes()) {
-            match error {
-                Error::Full => thread::sleep(NAP),
-                error => return Err(error),
-            }
-        }
-    }
-    Ok(())
-}
+/// Records by the name of the program that they are about.
+type Counts = HashMap<String, u64>;
 
-#[derive(Default)]
-struct Work {
-    sum: AtomicU64,
-    furthest: AtomicU64, // position that was given back, to see the disorder
-    out_of_order: AtomicU64,
-}
-
-impl Work {
-    fn on(&self, lease: Lease) {
-        let number = lease.data().try_into().map_or(0, u32::from_ne_bytes);
-        if number % 100 == 0 {
-            thread::sleep(NAP); // some records are more work than others
-        }
-        self.sum.fetch_add(number.into(), Ordering::Relaxed);
-        let position = lease.position();
-        if position < self.furthest.fetch_max(position, Ordering::Relaxed) {
-            self.out_of_order.fetch_add(1, Ordering::Relaxed);
-        }
+/// Counts what it gets until the reader is done.
+fn work(queue: Arc<Mutex<mpsc::Receiver<Lease>>>) -> rbcore::Result<Counts> {
+    let mut counts = Counts::new();
+    loop {
+        let lease = match queue.lock().map(|queue| queue.recv()) {
+            Ok(Ok(lease)) => lease,
+            _ => return Ok(counts),
+        };
+        let event: &Event = lease.data_as()?;
+        *counts.entry(text(&event.name).into_owned()).or_default() += 1;
     } // here the lease is dropped: the record is given back
 }
 
-fn main() -> rbcore::Result<()> {
-    let ring = MemoryRing::create(RING_SIZE)?;
-    let mut reader = Reader::builder().batch_size(64).open_leasing()?;
-    let index = reader.add(&Source::memory(&ring))?;
-    let (sender, receiver) = mpsc::sync_channel::<Lease>(256);
-    let receiver = Mutex::new(receiver);
-    let work = Work::default();
-
-    thread::scope(|scope| {
-        let producing = scope.spawn(|| produce(&ring));
-        for _ in 0..WORKERS {
-            scope.spawn(|| {
-                let take = || receiver.lock().ok().and_then(|queue| queue.recv().ok());
-                while let Some(lease) = take() {
-                    work.on(lease);
+/// Hands each record on, until a flush says that this was the last one.
+fn hand_out(reader: &mut LeaseReader, workers: &mpsc::SyncSender<Lease>) -> rbcore::Result<()> {
+    loop {
+        match reader.next(None) {
+            Ok(leases) => {
+                for lease in leases {
+                    if workers.send(lease).is_err() {
+                        return Ok(()); // no worker is left: they say why
+                    }
                 }
-            });
+            }
+            Err(rbcore::Error::Flushed) => return Ok(()),
+            Err(error) => return Err(error),
         }
-        let mut seen = 0;
-        while seen < RECORDS {
-            for lease in reader.next(None)? {
-                seen += 1;
-                let _ = sender.send(lease); // the workers live as long as the sender
+    }
+}
+
+fn main() -> Result<(), Failure> {
+    let program = Program::load(false)?;
+    let mut reader = Reader::builder().open_leasing()?;
+    let ring = reader.add(&program.source())?;
+    flush_on_signal(reader.handle())?;
+    let _attached = program.attach()?;
+
+    let (sender, receiver) = mpsc::sync_channel(1024);
+    let queue = Arc::new(Mutex::new(receiver));
+    let mut all = Counts::new();
+    thread::scope(|scope| {
+        let workers = std::iter::repeat_n(queue, WORKERS).map(|queue| scope.spawn(|| work(queue)));
+        let workers: Vec<_> = workers.collect();
+        let result = hand_out(&mut reader, &sender);
+        drop(sender); // the workers end when the queue is empty
+        for worker in workers {
+            for (name, count) in worker.join().expect("a worker does not panic")? {
+                *all.entry(name).or_default() += count;
             }
         }
-        drop(sender);
-        producing.join().unwrap_or(Ok(()))
+        result
     })?;
 
-    let stats = reader.ring_stats(index)?;
-    let sum = work.sum.into_inner();
-    let given_back = if stats.user_pos == stats.producer_pos {
-        "all"
-    } else {
-        "NOT all"
-    };
+    let mut names: Vec<_> = all.into_iter().collect();
+    names.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    for (name, count) in &names {
+        println!("{count:8} {name}");
+    }
+    let stats = reader.ring_stats(ring)?;
     println!(
-        "{} records by {WORKERS} workers, sum {sum}, {given_back} given back",
-        stats.records
+        "{} records by {WORKERS} workers, {} bytes not given back, {} lost",
+        stats.records,
+        stats.read_pos - stats.user_pos,
+        stats.lost.unwrap_or(0)
     );
-    println!("released out of order: {}", work.out_of_order.into_inner());
     Ok(())
 }
