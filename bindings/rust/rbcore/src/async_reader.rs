@@ -30,7 +30,7 @@ use crate::{Batch, Handle, InOrder, Lease, Leased, Leases, Reader, Snapshot, Sou
 /// let batch = reader.next().await?;
 /// assert_eq!(batch.get(0).unwrap().data(), b"hello");
 /// batch.commit()?;
-/// let snapshot = reader.get_mut().snapshot(index)?; // of what is not given back
+/// let snapshot = reader.get_ref().snapshot(index)?; // of what is not given back
 /// # drop(snapshot);
 /// # Ok(())
 /// # }
@@ -68,12 +68,12 @@ impl<M> AsyncReader<M> {
         }
     }
 
-    /// The reader, for its statistics.
+    /// The reader, for its statistics and snapshots.
     pub fn get_ref(&self) -> &Reader<M> {
         &self.reader
     }
 
-    /// The reader, to add and remove rings and to take snapshots.
+    /// The reader, to add and remove rings.
     pub fn get_mut(&mut self) -> ReaderMut<'_, M> {
         ReaderMut(&mut self.reader)
     }
@@ -175,12 +175,12 @@ pub struct LeaseStream {
 }
 
 impl LeaseStream {
-    /// The reader, for its statistics.
+    /// The reader, for its statistics and snapshots.
     pub fn get_ref(&self) -> &Reader<Leased> {
         self.reader.get_ref()
     }
 
-    /// The reader, to add and remove rings and to take snapshots.
+    /// The reader, to add and remove rings.
     pub fn get_mut(&mut self) -> ReaderMut<'_, Leased> {
         self.reader.get_mut()
     }
@@ -234,16 +234,6 @@ impl<M> ReaderMut<'_, M> {
     /// See [`Reader::set_batch_size`].
     pub fn set_batch_size(&mut self, records: usize) -> Result<()> {
         self.0.set_batch_size(records)
-    }
-
-    /// See [`Reader::snapshot`].
-    pub fn snapshot(&mut self, ring: u16) -> Result<Snapshot> {
-        self.0.snapshot(ring)
-    }
-
-    /// See [`Reader::snapshot_into`].
-    pub fn snapshot_into(&mut self, ring: u16, snapshot: &mut Snapshot) -> Result<()> {
-        self.0.snapshot_into(ring, snapshot)
     }
 
     /// See [`Reader::drain_to_snapshot`].

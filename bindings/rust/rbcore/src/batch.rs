@@ -87,7 +87,7 @@ impl<'r> Batch<'r> {
     }
 
     /// Copies all complete records that a ring holds, these among them: see [`Reader::snapshot`].
-    pub fn snapshot(&mut self, ring: u16) -> Result<Snapshot> {
+    pub fn snapshot(&self, ring: u16) -> Result<Snapshot> {
         self.reader.snapshot(ring)
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::ptr::null;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rbcore_sys as sys;
@@ -59,12 +60,14 @@ pub struct Reader<M = InOrder> {
     copies: Vec<u64>,
     /// Where the data of the last batch's records is in the ring; empty if nothing was copied.
     originals: Vec<*const c_void>,
+    /// Held by what uses the handle like the thread that reads, but has it by &.
+    shared_use: Mutex<()>,
     mode: PhantomData<M>,
 }
 
 // SAFETY: the pointers of the records are into mappings that belong to the handle, or into `copies`.
 unsafe impl<M> Send for Reader<M> {}
-// SAFETY: by & only what any thread may do.
+// SAFETY: by & only what any thread may do, or what locks `shared_use`.
 unsafe impl<M> Sync for Reader<M> {}
 
 impl Reader {
@@ -344,6 +347,7 @@ impl<M> Reader<M> {
             is_copied: Vec::new(),
             copies: Vec::new(),
             originals: Vec::new(),
+            shared_use: Mutex::new(()),
             mode: PhantomData,
         })
     }
@@ -445,13 +449,19 @@ impl<M> Reader<M> {
         Ok(self.count)
     }
 
-    /// A count, or the error with the library's message.
-    pub(crate) fn check(&mut self, result: c_int) -> Result<usize> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, ()> {
+        let lock = self.shared_use.lock();
+        lock.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A count, or the error with the library's message: of a call for which we have the handle by &mut, or
+    /// the lock.
+    pub(crate) fn check(&self, result: c_int) -> Result<usize> {
         usize::try_from(result).map_err(|_| {
             if result == -libc::ECHILD {
                 return Error::new(result, ""); // the message is of an error before the fork
             }
-            // SAFETY: the handle is live; the string is until the next call, and we have it by &mut.
+            // SAFETY: the handle is live, and nobody else makes a call that changes the string.
             let message =
                 unsafe { CStr::from_ptr(sys::rbcore_reader_message(self.raw().as_ptr())) };
             Error::new(result, &message.to_string_lossy())

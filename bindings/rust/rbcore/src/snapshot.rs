@@ -159,7 +159,8 @@ impl fmt::Debug for Snapshot {
 impl<M> Reader<M> {
     /// Copies all complete records that a ring holds, as of one moment, while producers go on: what is
     /// not overwritten in a ring in overwrite mode, what is not given back in another. Changes
-    /// nothing: records come by [`read`](Reader::read) and [`next`](Reader::next) all the same.
+    /// nothing: records come by [`read`](Reader::read) and [`next`](Reader::next) all the same. Threads
+    /// that share the reader may take snapshots at once: they wait for each other.
     ///
     /// ```
     /// use rbcore::{MemoryRing, Producer, Reader, Source};
@@ -182,14 +183,14 @@ impl<M> Reader<M> {
     ///
     /// [`Error::Again`]: producers overwrote the ring faster than it was copied, in 16 attempts.
     /// [`Error::Corrupt`]: the ring's content is impossible. `EINVAL`: no ring of this index.
-    pub fn snapshot(&mut self, ring: u16) -> Result<Snapshot> {
+    pub fn snapshot(&self, ring: u16) -> Result<Snapshot> {
         let mut raw = null_mut();
         self.take(ring, &mut raw, 0)?;
         Snapshot::from_raw(raw)
     }
 
     /// The same, into the memory of a snapshot that was taken before.
-    pub fn snapshot_into(&mut self, ring: u16, snapshot: &mut Snapshot) -> Result<()> {
+    pub fn snapshot_into(&self, ring: u16, snapshot: &mut Snapshot) -> Result<()> {
         self.take(ring, &mut snapshot.0.as_ptr(), 0)
     }
 
@@ -201,8 +202,10 @@ impl<M> Reader<M> {
         Snapshot::from_raw(raw)
     }
 
-    fn take(&mut self, ring: u16, out: &mut *mut sys::rbcore_snapshot, flags: u32) -> Result<()> {
-        // SAFETY: the handle is live; *out is NULL or a live snapshot that nobody else uses.
+    fn take(&self, ring: u16, out: &mut *mut sys::rbcore_snapshot, flags: u32) -> Result<()> {
+        let _one_at_a_time = self.lock();
+        // SAFETY: the handle is live, and while it is borrowed only snapshots use it as the reading
+        // thread would: one at a time. *out is NULL or a live snapshot that nobody else uses.
         let result =
             unsafe { sys::rbcore_reader_snapshot(self.raw().as_ptr(), ring.into(), out, flags) };
         self.check(result)?;

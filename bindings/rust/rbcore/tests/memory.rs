@@ -372,7 +372,7 @@ fn snapshots() {
 #[test]
 fn snapshots_as_files() {
     let ring = MemoryRing::create(65536).unwrap();
-    let mut reader = open(&ring);
+    let reader = open(&ring);
     produce(&Producer::open(&ring).unwrap(), 0, 5);
     let snapshot = reader.snapshot(0).unwrap();
     let path = concat!(env!("CARGO_TARGET_TMPDIR"), "/snapshots");
@@ -568,4 +568,32 @@ fn discarded_records_end_no_loop() {
     let result = reader.next_interruptible(Some(Duration::ZERO));
     assert_eq!(result.unwrap_err(), Error::Again);
     assert_eq!(reader.next_interruptible(None).unwrap().len(), 1);
+}
+
+/// A snapshot takes a shared reference: also from several threads, and while records are lent.
+#[test]
+fn snapshots_by_several_threads() {
+    let ring = MemoryRing::create(65536).unwrap();
+    let producer = Producer::open(&ring).unwrap();
+    for number in 0..100u64 {
+        producer.output(&number.to_ne_bytes()).unwrap();
+    }
+    let mut reader = open(&ring);
+    let batch = reader.read().unwrap();
+    let first = batch.get(0).unwrap();
+    std::thread::scope(|scope| {
+        let snapshots = |missing: u16| {
+            for turn in 0..100_000 {
+                if turn % 1000 == 0 {
+                    assert_eq!(batch.snapshot(0).unwrap().records().count(), 100);
+                }
+                // The words are in the handle: each thread has to get its own.
+                let error = batch.snapshot(missing).unwrap_err().to_string();
+                assert_eq!(error, format!("no ring has the index {missing}"));
+            }
+        };
+        scope.spawn(move || snapshots(10001));
+        scope.spawn(move || snapshots(20002));
+    });
+    assert_eq!(first.data(), 0u64.to_ne_bytes());
 }

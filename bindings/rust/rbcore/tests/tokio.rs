@@ -266,7 +266,7 @@ fn rings_and_snapshots_in_the_runtime() {
             let first = reader.get_mut().add(&ring.source()).unwrap();
             ring.produce_some(0, 3);
             assert_eq!(soon(reader.next()).await.unwrap().len(), 3);
-            let mut snapshot = reader.get_mut().snapshot(first).unwrap();
+            let mut snapshot = reader.get_ref().snapshot(first).unwrap();
             assert_eq!(snapshot.records().count(), 3);
             assert!(matches!(
                 reader.get_mut().remove(first),
