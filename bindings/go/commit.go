@@ -1,0 +1,138 @@
+//go:build linux && cgo
+
+// SPDX-License-Identifier: MIT
+
+package ringbuf
+
+// #include "shim.h"
+import "C"
+
+import (
+	"fmt"
+	"syscall"
+)
+
+// Copied records are given back with the last of a batch, and where the ring is small already when
+// they fill this part of it.
+const partGivenBack = 8
+
+// Commit gives back all records that were handed out, in one step; RawSample of those that were not
+// copied is invalid from then on. Records that were fetched and not handed out stay. With nothing to
+// give back it does nothing.
+func (r *Reader) Commit() error {
+	r.lock()
+	defer r.mu.Unlock()
+	return r.commitInOrder()
+}
+
+// CommitNow is Commit, and frees the space at once. Otherwise that of the last small record of a busy
+// ring is freed with the next read that finds another, which spares producers their wakeups.
+func (r *Reader) CommitNow() error {
+	r.lock()
+	defer r.mu.Unlock()
+	err := r.commitInOrder()
+	if err != nil || r.core == nil || r.run.count > 0 {
+		return err // nothing is held back before records that are still to be given back
+	}
+	if result := C.rbcore_reader_commit(r.core, nil, C.RBCORE_COMMIT_NOW); result < 0 {
+		return r.failure("commit", result)
+	}
+	return nil
+}
+
+func (r *Reader) commitInOrder() error {
+	if r.isRelease {
+		return fmt.Errorf("ringbuf: commit: the reader was opened WithRelease: %w", syscall.EINVAL)
+	}
+	return r.commit()
+}
+
+// CommitTo gives back the records up to and with rec, and leaves those behind it as they are. The
+// error is syscall.EINVAL if rec is not a record of this reader that was not copied and not given
+// back yet.
+func (r *Reader) CommitTo(rec *Record) error {
+	r.lock()
+	defer r.mu.Unlock()
+	end := rec.position + (uint64(rec.size)+15)&^7
+	if r.core == nil || !rec.inRing || r.position-end > r.pending {
+		return fmt.Errorf("ringbuf: commit: no such record: %w", syscall.EINVAL)
+	}
+	if end == r.position && !r.isRelease {
+		return r.commit()
+	}
+	if result := C.ringbuf_commit_to(r.core, r.held(rec.position, rec.size)); result < 0 {
+		return r.failure("commit", result)
+	}
+	r.pending = r.position - end
+	return nil
+}
+
+// commit gives back what was handed out. Called with mu.
+func (r *Reader) commit() error {
+	if r.pending == 0 {
+		r.isBorrowed = false
+		return nil
+	}
+	if r.core == nil {
+		return ErrClosed
+	}
+	var result C.int
+	if r.run.count == 0 {
+		result = C.rbcore_reader_commit(r.core, nil, 0) // looks at no record
+	} else {
+		result = C.ringbuf_commit_to(r.core, r.held(r.lastPosition, r.lastSize))
+	}
+	if result < 0 {
+		return r.failure("commit", result)
+	}
+	r.pending, r.isBorrowed = 0, false
+	return nil
+}
+
+// Release gives back records of a reader opened [WithRelease], in any order and by any goroutine,
+// several at a time. Their RawSample is invalid from then on. It may be called after Close: the ring
+// is free for other readers when all is given back.
+//
+// The error is syscall.EINVAL if some of the records are not held; the others were given back.
+func (r *Reader) Release(records ...Record) error {
+	var chunk [C.RINGBUF_HELD_MAX]C.ringbuf_held
+	var failed error
+	r.life.RLock()
+	for len(records) > 0 {
+		n := min(len(records), len(chunk))
+		for i := range records[:n] {
+			chunk[i] = r.held(records[i].position, records[i].size)
+		}
+		if err := r.release(&chunk[0], n); err != nil {
+			failed = err
+		}
+		records = records[n:]
+	}
+	r.life.RUnlock()
+	if r.closed.Load() {
+		r.mu.Lock()
+		r.freeCore()
+		r.mu.Unlock()
+	}
+	return failed
+}
+
+// held is a record as the library knows it.
+func (r *Reader) held(position uint64, size uint32) C.ringbuf_held {
+	return C.ringbuf_held{
+		position: C.uint64_t(position),
+		data:     C.uintptr_t(r.base + uintptr(position&r.mask)),
+		size:     C.uint32_t(size),
+	}
+}
+
+// release is called with one of the locks that keep the library's reader.
+func (r *Reader) release(records *C.ringbuf_held, count int) error {
+	if r.core == nil {
+		return ErrClosed
+	}
+	if result := C.ringbuf_release(r.core, records, C.size_t(count)); result < 0 {
+		return fmt.Errorf("ringbuf: release: a record is not held: %w", syscall.Errno(-result))
+	}
+	return nil
+}

@@ -1,0 +1,192 @@
+//go:build linux && cgo
+
+// SPDX-License-Identifier: MIT
+
+package ringbuf
+
+/*
+#cgo noescape ringbuf_fetch
+#cgo nocallback ringbuf_fetch
+#include "shim.h"
+*/
+import "C"
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// Records fetched by one call: as many as the library walks over fastest.
+const batchMax = C.RINGBUF_BATCH_MAX
+
+// A run of records of one size that follow each other in the ring.
+type run struct {
+	position uint64 // of the next one's header
+	stride   uint64 // from one to the next
+	size     uint32
+	count    int
+	lost     bool // others before it
+}
+
+// fill sees to it that there is a record to hand out. Called with mu, which it lets go of while it
+// waits.
+func (r *Reader) fill(ctx context.Context, most int) error {
+	if most == 1 && !r.isRelease {
+		// Ahead of those who ask for one. But what a releasing reader has fetched is held, and can only
+		// be released, not left to the next reader.
+		most = batchMax
+	}
+	for r.run.count == 0 {
+		if r.closed.Load() {
+			return ErrClosed
+		}
+		r.mu.Unlock()
+		if err := r.wait(ctx, most); err != nil {
+			return err
+		}
+	}
+	if r.closed.Load() {
+		return ErrClosed
+	}
+	return nil
+}
+
+// fetch gets a batch in place of the one that was handed out, if there is one, and may sleep until
+// there is. Called with mu.
+func (r *Reader) fetch(most int, strict bool, sleep time.Duration) error {
+	if r.closed.Load() {
+		return ErrClosed
+	}
+	how := C.int(0)
+	if r.isRelease {
+		how |= C.RINGBUF_RELEASE
+	} else if !r.isBorrowed && r.pending > 0 {
+		how |= C.RINGBUF_COMMIT
+		r.pending = 0
+	}
+	if strict {
+		how |= C.RINGBUF_STRICT
+	}
+	core, batch := address(unsafe.Pointer(r.core)), address(unsafe.Pointer(r.batch))
+	result := C.ringbuf_fetch(core, batch, C.size_t(most), how, C.int64_t(sleep))
+	switch {
+	case result > 0:
+		r.reserved = r.producerPosition()
+		r.spans = r.batch.spans[:result]
+		last := &r.spans[result-1]
+		r.fetched = uint64(last.position) + uint64(last.count)*uint64(last.stride)
+		if r.base == 0 {
+			if err := r.begin(); err != nil {
+				return err
+			}
+		}
+		r.nextRun()
+		return nil
+	case result == 0:
+		return nil
+	case result == -C.ENODATA:
+		return ErrFlushed
+	case result == -C.ESHUTDOWN:
+		return ErrClosed
+	default:
+		return r.failure("read", result)
+	}
+}
+
+// address is a pointer to memory of C as a number: cgo looks at each pointer for what it points to.
+func address(pointer unsafe.Pointer) C.uintptr_t {
+	return C.uintptr_t(uintptr(pointer))
+}
+
+// begin learns from the first record where the library has them.
+func (r *Reader) begin() error {
+	base := uintptr(r.spans[0].data) - uintptr(uint64(r.spans[0].position)&r.mask)
+	if r.isCopied {
+		o := r.owned
+		result := C.ringbuf_view_copy(o.view, C.size_t(o.page), C.size_t(o.size), C.uintptr_t(base-8))
+		if result < 0 {
+			return fmt.Errorf("ringbuf: map the copy of the ring: %w", syscall.Errno(-result))
+		}
+	}
+	r.base = base
+	return nil
+}
+
+// nextRun begins the next span of the batch.
+func (r *Reader) nextRun() {
+	if len(r.spans) == 0 {
+		return
+	}
+	span := &r.spans[0]
+	r.spans = r.spans[1:]
+	r.run = run{
+		position: uint64(span.position),
+		stride:   uint64(span.stride),
+		size:     uint32(span.size),
+		count:    int(span.count),
+		lost:     span.flags&C.RBCORE_RECORD_LOST_BEFORE != 0,
+	}
+}
+
+func (r *Reader) producerPosition() uint64 {
+	return atomic.LoadUint64((*uint64)(r.owned.view))
+}
+
+// set makes rec the record at a position, whose sample lies in the ring; rest is what was reserved
+// from its header on.
+func (rec *Record) set(sample unsafe.Pointer, position uint64, size uint32, rest, stride uint64) {
+	rec.RawSample = unsafe.Slice((*byte)(sample), int(size))
+	rec.Remaining = int(rest - stride)
+	rec.position, rec.size, rec.inRing, rec.lostBefore = position, size, true, false
+}
+
+// take hands out the next record. There must be one.
+func (r *Reader) take(rec *Record) {
+	run := &r.run
+	sample := unsafe.Add(r.samples, run.position&r.mask)
+	rec.set(sample, run.position, run.size, r.reserved-run.position, run.stride)
+	rec.lostBefore = run.lost
+	r.taken(1)
+}
+
+// takeBatch hands out the next records of the batch, as many as there is room for. Returns how many.
+func (r *Reader) takeBatch(records []Record) int {
+	n := 0
+	for n < len(records) && r.run.count > 0 {
+		some := records[n:min(len(records), n+r.run.count)]
+		r.run.list(some, unsafe.Add(r.samples, r.run.position&r.mask), r.reserved-r.run.position)
+		some[0].lostBefore = r.run.lost
+		r.taken(len(some))
+		n += len(some)
+	}
+	return n
+}
+
+// list sets records of a run. Its samples lie without a gap, for the data is mapped twice.
+//
+//go:noinline
+func (run *run) list(records []Record, sample unsafe.Pointer, rest uint64) {
+	first, stride, size := run.position, run.stride, run.size
+	offset := uint64(0)
+	for i := range records {
+		records[i].set(unsafe.Add(sample, offset), first+offset, size, rest-offset, stride)
+		offset += stride
+	}
+}
+
+// taken notes that so many records of the run were handed out.
+func (r *Reader) taken(count int) {
+	run := &r.run
+	run.lost = false
+	end := run.position + uint64(count)*run.stride
+	r.lastPosition, r.lastSize = end-run.stride, run.size
+	r.pending += end - r.position
+	r.position, run.position = end, end
+	if run.count -= count; run.count == 0 {
+		r.nextRun()
+	}
+}

@@ -1,0 +1,214 @@
+//go:build linux && cgo
+
+// SPDX-License-Identifier: MIT
+
+package ringbuf
+
+// #include "shim.h"
+import "C"
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"syscall"
+	"unsafe"
+)
+
+// Read waits for the next record and returns a copy of it. See [Reader.ReadInto], which can reuse
+// the memory.
+func (r *Reader) Read() (Record, error) {
+	var rec Record
+	err := r.ReadInto(&rec)
+	return rec, err
+}
+
+// ReadInto waits for the next record and copies it into rec, whose RawSample it reuses if that is
+// large enough and not memory of the ring.
+//
+// The space of the record is free with the last record of its batch at the latest, or when an
+// eighth of the ring was read; but while there are records of ReadZeroCopy or ReadBatch that were
+// not committed, with those.
+//
+// The error is os.ErrDeadlineExceeded if the deadline passed and the ring is empty, [ErrFlushed]
+// once after [Reader.Flush], and [ErrClosed] after [Reader.Close].
+func (r *Reader) ReadInto(rec *Record) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.fill(nil, 1); err != nil {
+		return err
+	}
+	into := rec.RawSample[:0]
+	if rec.inRing {
+		into = nil
+	}
+	r.take(rec)
+	if into == nil {
+		into = make([]byte, 0, len(rec.RawSample))
+	}
+	rec.RawSample = append(into, rec.RawSample...)
+	rec.inRing = false
+	if r.isRelease {
+		last := r.held(rec.position, rec.size)
+		return r.release(&last, 1)
+	}
+	if !r.isBorrowed && (r.run.count == 0 || r.pending >= r.owned.size/partGivenBack) {
+		return r.commit()
+	}
+	return nil
+}
+
+// ReadZeroCopy waits for the next record and hands it out as it lies in the ring: rec.RawSample is
+// valid until [Reader.Commit], and must not be written. The ring's space is taken until then.
+//
+// After Close RawSample can still be read without a fault for as long as the Reader is reachable
+// (runtime.KeepAlive), but shows whatever the ring holds by then.
+//
+// Errors are those of [Reader.ReadInto].
+func (r *Reader) ReadZeroCopy(rec *Record) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.fill(nil, 1); err != nil {
+		return err
+	}
+	if err := r.borrow(); err != nil {
+		return err
+	}
+	r.take(rec)
+	return nil
+}
+
+// ReadBatch waits until there are records and hands out what there is, at most len(records), as
+// ReadZeroCopy does one. Returns how many: 0 only with an error, or for no records asked for. There
+// may be more at once: 128 to 512 records are fastest to read.
+func (r *Reader) ReadBatch(records []Record) (int, error) {
+	if len(records) == 0 {
+		return 0, nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.fill(nil, len(records)); err != nil {
+		return 0, err
+	}
+	if err := r.borrow(); err != nil {
+		return 0, err
+	}
+	return r.takeBatch(records), nil
+}
+
+// ReadSpan waits until there are records and hands out the next of them that have one size and lie
+// together, at most so many, as ReadZeroCopy does one. Where records have one size it is the fastest
+// way to read, for nothing is written for the single one.
+func (r *Reader) ReadSpan(most int) (Span, error) {
+	if most <= 0 {
+		return Span{}, fmt.Errorf("ringbuf: read: a span of %d records: %w", most, syscall.EINVAL)
+	}
+	if r.isRelease {
+		most = 1 // there are no longer spans, and what is fetched along with it is held for good
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.fill(nil, most); err != nil {
+		return Span{}, err
+	}
+	if err := r.borrow(); err != nil {
+		return Span{}, err
+	}
+	count := min(most, r.run.count)
+	span := Span{Size: int(r.run.size), Stride: int(r.run.stride), Count: count, position: r.run.position}
+	span.LostBefore = r.run.lost
+	sample := unsafe.Add(r.samples, r.run.position&r.mask)
+	span.Data = unsafe.Slice((*byte)(sample), (count-1)*span.Stride+span.Size)
+	r.taken(count)
+	return span, nil
+}
+
+// borrow prepares for a record that is not copied: those copied before are given back by themselves,
+// so that they do not come again if it is never committed.
+func (r *Reader) borrow() error {
+	if r.isRelease || r.isBorrowed {
+		return nil
+	}
+	err := r.commit()
+	r.isBorrowed = err == nil
+	return err
+}
+
+// Records is a loop over the ring's records:
+//
+//	for record := range reader.Records(ctx) {
+//
+// Each is as ReadZeroCopy hands it out, and valid until the loop goes on or is left: then the loop
+// gives it back, in batches, and with it all that was read without a copy before. Of a reader opened
+// [WithRelease] the records are valid until Release.
+//
+// The loop ends when ctx is done, and by each error of a read; [Reader.Err] tells which.
+func (r *Reader) Records(ctx context.Context) iter.Seq[Record] {
+	return func(yield func(Record) bool) {
+		stop := context.AfterFunc(ctx, r.interrupt)
+		defer stop()
+		r.setErr(nil)
+		for {
+			var rec Record
+			if err := r.nextOf(ctx, &rec); err != nil {
+				r.setErr(err)
+				return
+			}
+			if !yield(rec) {
+				r.lock()
+				r.endLoop()
+				r.mu.Unlock()
+				return
+			}
+		}
+	}
+}
+
+// Err tells why the last loop over [Reader.Records] ended: context.Cause of its context, ErrClosed,
+// ErrFlushed, os.ErrDeadlineExceeded or another error of a read; nil if the program left it.
+func (r *Reader) Err() error {
+	r.lock()
+	defer r.mu.Unlock()
+	return r.lost
+}
+
+func (r *Reader) setErr(err error) {
+	r.lock()
+	r.lost = err
+	r.mu.Unlock()
+}
+
+// nextOf hands out the next record of a loop, whose records before that were seen.
+func (r *Reader) nextOf(ctx context.Context, rec *Record) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if ctx.Err() != nil {
+		r.endLoop()
+		return context.Cause(ctx)
+	}
+	if !r.isRelease {
+		// With the next batch, in the same call.
+		r.isBorrowed = false
+		if r.run.count != 0 && r.pending >= r.owned.size/partGivenBack {
+			if err := r.commit(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := r.fill(ctx, 1); err != nil {
+		r.endLoop()
+		return err
+	}
+	if !r.isRelease {
+		r.isBorrowed = true
+	}
+	r.take(rec)
+	return nil
+}
+
+// endLoop gives back what a loop has seen.
+func (r *Reader) endLoop() {
+	if !r.isRelease && r.core != nil {
+		r.commit()
+	}
+}

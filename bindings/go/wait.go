@@ -1,0 +1,196 @@
+//go:build linux && cgo
+
+// SPDX-License-Identifier: MIT
+
+package ringbuf
+
+// #include "shim.h"
+import "C"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"runtime"
+	"time"
+)
+
+// How long a reader may sleep in the library, at once and until others had their turn: what can be due
+// on its thread meanwhile, such as the timer of another goroutine, comes no later than that. With a
+// larger latency what a wait costs matters less.
+const longestSleep = time.Millisecond
+
+var epoch = time.Now()
+
+// lookFor fetches for the one who waits. Returns true, and still has mu, if the wait is over.
+func (r *Reader) lookFor(uintptr) bool {
+	r.mu.Lock()
+	r.waitResult = nil
+	if r.run.count == 0 {
+		r.waitResult = r.fetch(r.waitMax, false, r.sleep())
+		r.sleeps.Store(false)
+	}
+	if r.run.count == 0 && r.waitResult == nil && r.waitContext != nil {
+		r.waitResult = context.Cause(r.waitContext)
+	}
+	if r.run.count != 0 || r.waitResult != nil {
+		return true
+	}
+	r.mu.Unlock()
+	return false
+}
+
+// sleep is how long a fetch may take: as long as records come by the timer a wait is nothing but a
+// sleep until that, which is cheaper in the library than by way of the runtime's netpoller, and for
+// too short a time to be missed by other goroutines.
+func (r *Reader) sleep() time.Duration {
+	if !r.maySleep() {
+		return 0
+	}
+	// First, so that whoever wants something from now on ends the sleep.
+	r.sleeps.Store(true)
+	if r.wanted.Load() != 0 {
+		return 0
+	}
+	deadline := r.deadline.Load()
+	if deadline == math.MaxInt64 {
+		return r.longestSleep
+	}
+	return max(min(r.longestSleep, time.Duration(deadline)-time.Since(epoch)), 0)
+}
+
+// lock gets mu for one who does not wait for records.
+func (r *Reader) lock() {
+	if r.mu.TryLock() {
+		return
+	}
+	r.wanted.Add(1)
+	r.wake()
+	r.mu.Lock()
+	r.wanted.Add(-1)
+}
+
+// wake ends the sleep of whoever sleeps in the library. He waits in the runtime then.
+func (r *Reader) wake() {
+	if r.sleeps.Load() {
+		r.interrupt()
+	}
+}
+
+// wait waits until there is a batch, and has mu then.
+func (r *Reader) wait(ctx context.Context, most int) error {
+	if !r.takeTurn(ctx) {
+		r.lock()
+		return context.Cause(ctx)
+	}
+	r.waitContext, r.waitMax = ctx, most
+	// Where there will be records no time is lost by preparing for the runtime's wait.
+	var err error
+	if !r.expectsRecords() || !r.lookFor(0) {
+		err = r.conn.Read(r.look)
+	}
+	if err == nil {
+		err = r.waitResult
+	} else {
+		r.mu.Lock()
+		err = r.notWaited(most, err)
+	}
+	r.waitContext, r.waitResult = nil, nil
+	<-r.turn
+	return err
+}
+
+// takeTurn waits for the turn to wait. Returns false if the context was done before.
+func (r *Reader) takeTurn(ctx context.Context) bool {
+	if ctx == nil || ctx.Done() == nil {
+		r.turn <- struct{}{}
+		return true
+	}
+	select {
+	case r.turn <- struct{}{}:
+		return true
+	default:
+	}
+	select {
+	case r.turn <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// expectsRecords tells whether a look will find records: the last one left some, or it may sleep.
+func (r *Reader) expectsRecords() bool {
+	if r.batch.is_full != 0 && r.producerPosition() != r.fetched {
+		return true
+	}
+	if !r.maySleep() {
+		return false
+	}
+	// And the runtime's monitor takes a goroutine that is never scheduled for one that keeps others from
+	// running: it would disturb each call of the library.
+	if r.slept += r.longestSleep; r.slept >= longestSleep {
+		r.slept = 0
+		runtime.Gosched()
+	}
+	return true
+}
+
+func (r *Reader) maySleep() bool {
+	return r.batch.is_paced != 0 && r.longestSleep != 0
+}
+
+// notWaited says what it means that the runtime did not wait.
+func (r *Reader) notWaited(most int, err error) error {
+	switch {
+	case r.closed.Load():
+		return ErrClosed
+	case r.run.count != 0:
+		return nil
+	case !errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("ringbuf: wait: %w", err)
+	}
+	// The deadline ends the wait, but all that is there comes before it, due or not.
+	if failed := r.fetch(most, true, 0); failed != nil || r.run.count != 0 {
+		return failed
+	}
+	return err
+}
+
+// interrupt wakes whoever waits, to look at its context.
+func (r *Reader) interrupt() {
+	r.life.RLock()
+	defer r.life.RUnlock()
+	if r.core != nil {
+		C.rbcore_reader_interrupt(r.core)
+	}
+}
+
+// SetDeadline sets when reads stop waiting, those included that wait already. With the zero time
+// they never do.
+func (r *Reader) SetDeadline(t time.Time) {
+	deadline := int64(math.MaxInt64)
+	if !t.IsZero() {
+		deadline = int64(t.Sub(epoch))
+	}
+	r.deadline.Store(deadline)
+	// The error says that the reader is closed, which all reads will say.
+	_ = r.file.SetReadDeadline(t)
+	r.wake()
+}
+
+// Flush makes reads return all that is in the ring by now, also records that nobody was woken for,
+// and then, once, [ErrFlushed].
+func (r *Reader) Flush() error {
+	r.life.RLock()
+	defer r.life.RUnlock()
+	if r.closed.Load() {
+		return ErrClosed
+	}
+	if result := C.rbcore_reader_flush(r.core); result < 0 {
+		return failure("rbcore_reader_flush", result)
+	}
+	return nil
+}
