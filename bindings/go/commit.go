@@ -20,6 +20,9 @@ const partGivenBack = 8
 // copied is invalid from then on. Records that were fetched and not handed out stay. With nothing to
 // give back it does nothing.
 func (r *Reader) Commit() error {
+	if !r.isMade() {
+		return errNoReader
+	}
 	r.lock()
 	defer r.mu.Unlock()
 	return r.commitInOrder()
@@ -28,6 +31,9 @@ func (r *Reader) Commit() error {
 // CommitNow is Commit, and frees the space at once. Otherwise that of the last small record of a busy
 // ring is freed with the next read that finds another, which spares producers their wakeups.
 func (r *Reader) CommitNow() error {
+	if !r.isMade() {
+		return errNoReader
+	}
 	r.lock()
 	defer r.mu.Unlock()
 	err := r.commitInOrder()
@@ -42,7 +48,7 @@ func (r *Reader) CommitNow() error {
 
 func (r *Reader) commitInOrder() error {
 	if r.isRelease {
-		return fmt.Errorf("ringbuf: commit: the reader was opened WithRelease: %w", syscall.EINVAL)
+		return invalid("commit: the reader was opened WithRelease")
 	}
 	return r.commit()
 }
@@ -51,11 +57,17 @@ func (r *Reader) commitInOrder() error {
 // error is syscall.EINVAL if rec is not a record of this reader that was not copied and not given
 // back yet.
 func (r *Reader) CommitTo(rec *Record) error {
+	if !r.isMade() {
+		return errNoReader
+	}
+	if rec == nil {
+		return errNotHeld
+	}
 	r.lock()
 	defer r.mu.Unlock()
 	end := rec.position + (uint64(rec.size)+15)&^7
 	if r.core == nil || !rec.inRing || r.position-end > r.pending {
-		return fmt.Errorf("ringbuf: commit: no such record: %w", syscall.EINVAL)
+		return errNotHeld
 	}
 	if end == r.position && !r.isRelease {
 		return r.commit()
@@ -95,6 +107,9 @@ func (r *Reader) commit() error {
 //
 // The error is syscall.EINVAL if some of the records are not held; the others were given back.
 func (r *Reader) Release(records ...Record) error {
+	if !r.isMade() {
+		return errNoReader
+	}
 	var chunk [C.RINGBUF_HELD_MAX]C.ringbuf_held
 	var failed error
 	r.life.RLock()
@@ -132,7 +147,7 @@ func (r *Reader) release(records *C.ringbuf_held, count int) error {
 		return ErrClosed
 	}
 	if result := C.ringbuf_release(r.core, records, C.size_t(count)); result < 0 {
-		return fmt.Errorf("ringbuf: release: a record is not held: %w", syscall.Errno(-result))
+		return fmt.Errorf("ringbuf: release: a record is not held (%w)", syscall.Errno(-result))
 	}
 	return nil
 }

@@ -30,6 +30,12 @@
 // it sleeps in a call of C, which takes a thread for as long, and costs half the processor time.
 // Close, Flush, SetDeadline and a context that is done end that sleep as they end the other.
 //
+// # Errors
+//
+// An error is one sentence; errors.Is tells its cause, which the description of each function names. A
+// method of a nil pointer or of a zero [Reader], [Producer] or [MemoryRing], and a nil ring, option or
+// record, is an error for which errors.Is(err, syscall.EINVAL) holds, and no panic.
+//
 // # Platforms
 //
 // Linux 5.8 or newer, with cgo; a 32-bit program reads memory rings and the rings of a 64-bit kernel.

@@ -9,9 +9,51 @@ import "C"
 
 import (
 	"fmt"
-	"strings"
 	"syscall"
 )
+
+var (
+	errNoReader     = invalid("the reader was not opened by NewReader")
+	errNoProducer   = invalid("the producer was not opened by NewProducer")
+	errNoMemoryRing = invalid("the memory ring was not made by NewMemoryRing")
+	errNoSnapshot   = invalid("the snapshot is nil")
+	errNoRecord     = invalid("read: the record is nil")
+	errNoRing       = invalid("the ring is nil")
+	errNilOption    = invalid("an option is nil")
+	errNotHeld      = invalid("commit: the record is not one that was read without a copy and not given back")
+	errEmpty        = fmt.Errorf("ringbuf: an empty snapshot (%w)", syscall.ENODATA)
+)
+
+// What the library's functions are for, where an error does not come from a reader.
+var operations = map[string]string{
+	"rbcore_memory_ring_create":    "create a memory ring",
+	"rbcore_producer_discard":      "discard",
+	"rbcore_producer_open":         "open a producer",
+	"rbcore_producer_output":       "output",
+	"rbcore_producer_output_batch": "output a batch",
+	"rbcore_producer_reserve":      "reserve",
+	"rbcore_producer_reserve_wait": "reserve",
+	"rbcore_producer_submit":       "submit",
+	"rbcore_reader_fd":             "open",
+	"rbcore_reader_flush":          "flush",
+	"rbcore_reader_open":           "open",
+	"rbcore_reader_ring_stats":     "statistics",
+	"rbcore_reader_stats_get":      "statistics",
+	"rbcore_snapshot_info_get":     "snapshot",
+	"rbcore_snapshot_load":         "read a snapshot",
+	"rbcore_snapshot_read":         "snapshot",
+	"rbcore_snapshot_save":         "write a snapshot",
+	"rbcore_supports":              "ask for a feature",
+}
+
+// isMade tells a reader from a nil pointer and a zero Reader, whose methods return errors.
+func (r *Reader) isMade() bool {
+	return r != nil && r.owned != nil
+}
+
+func invalid(text string) error {
+	return fmt.Errorf("ringbuf: %s (%w)", text, syscall.EINVAL)
+}
 
 // failure is an error of one of the library's functions; errors.Is knows it by its errno.
 func failure(function string, result C.int) error {
@@ -22,12 +64,11 @@ func failure(function string, result C.int) error {
 			text = cause.text
 		}
 	}
-	what := strings.ReplaceAll(strings.TrimPrefix(function, "rbcore_"), "_", " ")
-	return fmt.Errorf("ringbuf: %s: %s (%w)", what, text, errno)
+	return fmt.Errorf("ringbuf: %s: %s (%w)", operations[function], text, errno)
 }
 
 // The same in the words that the reader has for it.
 func (r *Reader) failure(what string, result C.int) error {
-	message := C.GoString(C.rbcore_reader_message(r.core))
+	message := words.Replace(C.GoString(C.rbcore_reader_message(r.core)))
 	return fmt.Errorf("ringbuf: %s: %s (%w)", what, message, syscall.Errno(-result))
 }

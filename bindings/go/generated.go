@@ -5,17 +5,17 @@
 package ringbuf
 
 const (
-	// FeatureKernelRing: BPF_MAP_TYPE_RINGBUF (Linux 5.8)
+	// FeatureKernelRing: rings of BPF programs, BPF_MAP_TYPE_RINGBUF (Linux 5.8)
 	FeatureKernelRing = 1
-	// FeatureMemoryRing: NewMemoryRing
+	// FeatureMemoryRing: rings in memory, see NewMemoryRing
 	FeatureMemoryRing = 2
 	// FeatureOverwrite: BPF maps in overwrite mode (Linux 6.19)
 	FeatureOverwrite = 4
 	// FeatureUserRing: BPF_MAP_TYPE_USER_RINGBUF (Linux 6.1)
 	FeatureUserRing = 8
-	// SourceMapID: map_id: of a BPF map (needs CAP_SYS_ADMIN)
+	// SourceMapID: SnapshotInfo.Kind of a ring of BPF programs
 	SourceMapID = 3
-	// SourceMemoryRing: fd and event_fd: of a memory ring
+	// SourceMemoryRing: SnapshotInfo.Kind of a memory ring
 	SourceMemoryRing = 4
 	// Unknown: the value of a statistic that is not known, also of one that the library is too old
 	// to know.
@@ -32,17 +32,17 @@ const (
 // Stats says what a reader did and how its ring stands. Records count as handed
 // out when they were fetched, a batch at a time.
 type Stats struct {
-	// handed out
+	// records that were handed out
 	Records uint64
-	// of their data
+	// bytes of their samples
 	Bytes uint64
 	// records that their producer discarded, skipped
 	Discards uint64
-	// calls of read and next that returned records
+	// fetches that brought records
 	Batches uint64
-	// advances of a ring's consumer position
+	// how often space was given back to producers
 	Commits uint64
-	// waits of next that an event ended, and events emptied by read
+	// waits that an event ended, and events that a read found
 	Wakeups uint64
 	// BPF map id; Unknown for a memory ring
 	MapID uint64
@@ -69,14 +69,14 @@ type Stats struct {
 	ConsumerPos uint64
 	// where reading began
 	StartPos uint64
-	// of records that were not handed out, with headers: discarded ones, abandoned, skipped, and
-	// those consumed by a snapshot
+	// bytes of records that were not handed out, with headers: discarded ones, abandoned, skipped,
+	// and those consumed by a snapshot
 	PassedBytes uint64
-	// overwritten before they were read, with headers (overwrite mode), or freed by the consumer
-	// and reused (tap); with the spans of the records handed out: start_pos + handed out + passed
-	// + lost = read_pos
+	// bytes overwritten before they were read, with headers (overwrite mode), or freed by the
+	// ring's reader and used again (tap). StartPos, the records handed out with their headers,
+	// PassedBytes and LostBytes add up to ReadPos.
 	LostBytes uint64
-	// Flags of Stats: its content is impossible (-EBADMSG).
+	// The ring's content is impossible: reads return syscall.EBADMSG.
 	Broken bool
 	// Opened although another reader has the ring (WithInsist), or without its lock, which
 	// somebody has that is no living reader: later readers may not notice this one.
@@ -87,17 +87,18 @@ type Stats struct {
 
 // SnapshotInfo says of what ring a snapshot is, what it holds, and when it was taken.
 type SnapshotInfo struct {
-	// with kind and ring_id what rbcore_identity has
+	// the boot of the machine that the ring is of; with Kind and RingID it tells the ring from all
+	// others
 	BootID [16]byte
 	// SourceMapID or SourceMemoryRing
 	Kind uint64
-	// see the C header
+	// the map's id, or the inode of the memory ring
 	RingID uint64
 	// bytes of the ring's data area
 	RingSize uint64
 	// of the oldest record in it
 	FirstPos uint64
-	// end of the newest: with headers it has end_pos - first_pos bytes
+	// of the newest: with their headers the records have EndPos - FirstPos bytes
 	EndPos uint64
 	// end of the last record reserved, complete or not
 	ProducerPos uint64

@@ -26,6 +26,7 @@ import (
 // only Read and ReadInto keep the data from changing under the eyes of its user.
 type MemoryRing struct {
 	memory, event int
+	isOpen        bool
 }
 
 // NewMemoryRing creates a ring of size bytes: a power of two and a multiple of the page size.
@@ -44,34 +45,43 @@ func newMemoryRing(size int, flags C.uint32_t) (*MemoryRing, error) {
 	if result := C.rbcore_memory_ring_create(&memory, &event, C.size_t(size), flags); result < 0 {
 		return nil, failure("rbcore_memory_ring_create", result)
 	}
-	return &MemoryRing{memory: int(memory), event: int(event)}, nil
+	return MemoryRingFromFDs(int(memory), int(event)), nil
 }
 
 // MemoryRingFromFDs is a ring that was created elsewhere. The descriptors belong to it from now on.
 func MemoryRingFromFDs(fd, eventFD int) *MemoryRing {
-	return &MemoryRing{memory: fd, event: eventFD}
+	return &MemoryRing{memory: fd, event: eventFD, isOpen: fd >= 0}
 }
 
-// FD is the descriptor of the ring's memory.
+// FD is the descriptor of the ring's memory, or -1 if the ring was closed.
 func (m *MemoryRing) FD() int {
+	if m == nil || !m.isOpen {
+		return -1
+	}
 	return m.memory
 }
 
-// EventFD is the descriptor that wakes the ring's reader.
+// EventFD is the descriptor that wakes the ring's reader, or -1 if the ring was closed.
 func (m *MemoryRing) EventFD() int {
+	if m == nil || !m.isOpen {
+		return -1
+	}
 	return m.event
 }
 
-// Close closes both descriptors. Readers and producers have their own.
+// Close closes both descriptors. Readers and producers have their own. Closing twice is no error.
 func (m *MemoryRing) Close() error {
-	if m.memory < 0 {
+	if m == nil || *m == (MemoryRing{}) {
+		return errNoMemoryRing
+	}
+	if !m.isOpen {
 		return nil
 	}
 	err := syscall.Close(m.memory)
 	if failed := syscall.Close(m.event); err == nil {
 		err = failed
 	}
-	m.memory, m.event = -1, -1
+	m.memory, m.event, m.isOpen = -1, -1, false
 	return err
 }
 
@@ -113,14 +123,17 @@ func WithProducerInsist() ProducerOption {
 // descriptor of such a map. A user ring has one producer at a time; the error is syscall.EBUSY if
 // there is another one.
 func NewProducer(ring Ring, with ...ProducerOption) (*Producer, error) {
-	if ring == nil {
-		return nil, fmt.Errorf("ringbuf: no ring: %w", syscall.EINVAL)
-	}
 	var o producerOptions
 	for _, option := range with {
+		if option == nil {
+			return nil, errNilOption
+		}
 		option(&o)
 	}
-	source := sourceOf(ring)
+	source, err := sourceOf(ring)
+	if err != nil {
+		return nil, err
+	}
 	if o.insist {
 		source.flags |= C.RBCORE_SOURCE_INSIST
 	}
@@ -137,6 +150,9 @@ func NewProducer(ring Ring, with ...ProducerOption) (*Producer, error) {
 
 // use calls the library, and keeps Close out meanwhile.
 func (p *Producer) use(function string, call func(core *C.rbcore_producer) C.int) error {
+	if p == nil || p.owned == nil {
+		return errNoProducer
+	}
 	p.life.RLock()
 	defer p.life.RUnlock()
 	if p.owned.core == nil {
@@ -184,7 +200,7 @@ func (p *Producer) ReserveWait(size int, timeout time.Duration) ([]byte, error) 
 
 func (p *Producer) reserve(function string, size int, call func(*C.rbcore_producer) C.ringbuf_reserved) ([]byte, error) {
 	if size < 0 {
-		return nil, fmt.Errorf("ringbuf: reserve %d bytes: %w", size, syscall.EINVAL)
+		return nil, invalid(fmt.Sprintf("reserve: a record of %d bytes", size))
 	}
 	var data []byte
 	err := p.use(function, func(core *C.rbcore_producer) C.int {
@@ -231,7 +247,7 @@ func (p *Producer) Output(data []byte, flags uint32) error {
 // [Producer.Reserve].
 func (p *Producer) OutputBatch(records [][]byte, flags uint32) (int, error) {
 	if len(records) == 0 {
-		return 0, nil
+		return 0, p.use("", func(*C.rbcore_producer) C.int { return 0 })
 	}
 	bytes := 0
 	for _, record := range records {
@@ -260,6 +276,9 @@ func (p *Producer) OutputBatch(records [][]byte, flags uint32) (int, error) {
 // Close closes the producer. Records that are reserved and neither submitted nor discarded are
 // skipped by the reader. Closing twice is no error.
 func (p *Producer) Close() error {
+	if p == nil || p.owned == nil {
+		return errNoProducer
+	}
 	// Whoever waits for life keeps others out, such as the Submit without which there is no room.
 	p.closes.Store(true)
 	p.life.Lock()

@@ -113,12 +113,31 @@ func TestSupports(t *testing.T) {
 	}
 }
 
-// Errors say what the header says of them.
-func TestErrorText(t *testing.T) {
-	_, err := ringbuf.NewMemoryRing(1000)
-	want := "ringbuf: memory ring create: ring_size is zero, not a power of two"
-	if err == nil || !strings.HasPrefix(err.Error(), want) {
-		t.Fatalf("got %q instead of %q", err, want)
+// An error is one sentence, in words of Go.
+func TestErrorTexts(t *testing.T) {
+	ring, producer := newRing(t)
+	overwriting, err := ringbuf.NewOverwriteRing(os.Getpagesize())
+	must(t, err)
+	defer overwriting.Close()
+	reader, err := ringbuf.NewReader(ring)
+	must(t, err)
+	defer reader.Close()
+	_, twice := ringbuf.NewReader(ring)
+	_, mode := ringbuf.NewReader(overwriting)
+	_, latency := ringbuf.NewReader(overwriting, ringbuf.WithOverwrite(), ringbuf.WithPolling(), ringbuf.WithMaxLatency(0))
+	_, size := ringbuf.NewMemoryRing(1000)
+	_, large := producer.Reserve(1 << 20)
+	for want, err := range map[string]error{
+		"ringbuf: open: another reader has the ring":                                                                              twice,
+		"ringbuf: open: the memory ring is in overwrite mode: see WithOverwrite (operation not supported)":                        mode,
+		"ringbuf: open: WithPolling needs a latency, and WithMaxLatency(0) is none (invalid argument)":                            latency,
+		"ringbuf: create a memory ring: the size is no power of two, smaller than a page or larger than 1 GiB (invalid argument)": size,
+		"ringbuf: reserve: the record can never fit: size is more than the ring's size - 16 (message too long)":                   large,
+		"ringbuf: submit: data is not a record that this producer has reserved, or a flag is unknown (invalid argument)":          producer.Submit(nil, 0),
+	} {
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("got %q instead of %q", err, want)
+		}
 	}
 }
 

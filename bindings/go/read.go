@@ -11,7 +11,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"syscall"
 	"unsafe"
 )
 
@@ -33,6 +32,9 @@ func (r *Reader) Read() (Record, error) {
 // The error is os.ErrDeadlineExceeded if the deadline passed and the ring is empty, [ErrFlushed]
 // once after [Reader.Flush], and [ErrClosed] after [Reader.Close].
 func (r *Reader) ReadInto(rec *Record) error {
+	if err := r.canRead(rec); err != nil {
+		return err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.fill(nil, 1); err != nil {
@@ -66,6 +68,9 @@ func (r *Reader) ReadInto(rec *Record) error {
 //
 // Errors are those of [Reader.ReadInto].
 func (r *Reader) ReadZeroCopy(rec *Record) error {
+	if err := r.canRead(rec); err != nil {
+		return err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.fill(nil, 1); err != nil {
@@ -82,6 +87,9 @@ func (r *Reader) ReadZeroCopy(rec *Record) error {
 // ReadZeroCopy does one. Returns how many: 0 only with an error, or for no records asked for. There
 // may be more at once: 128 to 512 records are fastest to read.
 func (r *Reader) ReadBatch(records []Record) (int, error) {
+	if !r.isMade() {
+		return 0, errNoReader
+	}
 	if len(records) == 0 {
 		return 0, nil
 	}
@@ -100,8 +108,11 @@ func (r *Reader) ReadBatch(records []Record) (int, error) {
 // together, at most so many, as ReadZeroCopy does one. Where records have one size it is the fastest
 // way to read, for nothing is written for the single one.
 func (r *Reader) ReadSpan(most int) (Span, error) {
+	if !r.isMade() {
+		return Span{}, errNoReader
+	}
 	if most <= 0 {
-		return Span{}, fmt.Errorf("ringbuf: read: a span of %d records: %w", most, syscall.EINVAL)
+		return Span{}, invalid(fmt.Sprintf("read: a span of %d records", most))
 	}
 	if r.isRelease {
 		most = 1 // there are no longer spans, and what is fetched along with it is held for good
@@ -121,6 +132,16 @@ func (r *Reader) ReadSpan(most int) (Span, error) {
 	span.Data = unsafe.Slice((*byte)(sample), (count-1)*span.Stride+span.Size)
 	r.taken(count)
 	return span, nil
+}
+
+func (r *Reader) canRead(rec *Record) error {
+	if !r.isMade() {
+		return errNoReader
+	}
+	if rec == nil {
+		return errNoRecord
+	}
+	return nil
 }
 
 // borrow prepares for a record that is not copied: those copied before are given back by themselves,
@@ -145,6 +166,9 @@ func (r *Reader) borrow() error {
 // The loop ends when ctx is done, and by each error of a read; [Reader.Err] tells which.
 func (r *Reader) Records(ctx context.Context) iter.Seq[Record] {
 	return func(yield func(Record) bool) {
+		if !r.isMade() {
+			return
+		}
 		stop := context.AfterFunc(ctx, r.interrupt)
 		defer stop()
 		r.setErr(nil)
@@ -167,6 +191,9 @@ func (r *Reader) Records(ctx context.Context) iter.Seq[Record] {
 // Err tells why the last loop over [Reader.Records] ended: context.Cause of its context, ErrClosed,
 // ErrFlushed, os.ErrDeadlineExceeded or another error of a read; nil if the program left it.
 func (r *Reader) Err() error {
+	if !r.isMade() {
+		return errNoReader
+	}
 	r.lock()
 	defer r.mu.Unlock()
 	return r.lost

@@ -95,11 +95,11 @@ func (o *owned) free() {
 //
 // A ring has one reader: if it has one already that is known, the error is syscall.EBUSY.
 func NewReader(ring Ring, opts ...Option) (*Reader, error) {
-	if ring == nil {
-		return nil, fmt.Errorf("ringbuf: no ring: %w", syscall.EINVAL)
-	}
 	o := options{maxLatency: -1}
 	for _, option := range opts {
+		if option == nil {
+			return nil, errNilOption
+		}
 		option(&o)
 	}
 	r := &Reader{
@@ -141,7 +141,10 @@ func (r *Reader) open(ring Ring, o *options) error {
 		return failure("rbcore_reader_open", result)
 	}
 	r.core, r.owned.core = core, core
-	source := sourceOf(ring)
+	source, err := sourceOf(ring)
+	if err != nil {
+		return err
+	}
 	if o.latest {
 		source.flags |= C.RBCORE_SOURCE_LATEST
 	}
@@ -154,8 +157,12 @@ func (r *Reader) open(ring Ring, o *options) error {
 	if o.tap {
 		source.flags |= C.RBCORE_SOURCE_TAP
 	}
-	if o.lossMap != nil {
-		source.loss_fd = C.int32_t(o.lossMap.FD())
+	if o.hasLossMap {
+		fd, err := descriptorOf(o.lossMap)
+		if err != nil {
+			return fmt.Errorf("%w of WithLossMap", err)
+		}
+		source.loss_fd = C.int32_t(fd)
 	}
 	if result := C.rbcore_reader_add(r.core, &source); result < 0 {
 		return r.failure("open", result)
@@ -167,7 +174,7 @@ func (r *Reader) open(ring Ring, o *options) error {
 	}
 	r.position = uint64(stats.read_pos)
 	r.reserved = uint64(stats.producer_pos)
-	err := r.owned.allocate(int(source.fd), uint64(stats.ring_size))
+	err = r.owned.allocate(int(source.fd), uint64(stats.ring_size))
 	runtime.KeepAlive(ring)
 	runtime.KeepAlive(o.lossMap)
 	if err != nil {
@@ -183,7 +190,7 @@ func (o *owned) allocate(fd int, size uint64) error {
 	o.size = size
 	view, err := C.ringbuf_view(C.int(fd), C.size_t(o.page), C.size_t(size))
 	if view == nil {
-		return fmt.Errorf("ringbuf: map the ring: %w", err)
+		return fmt.Errorf("ringbuf: the ring cannot be mapped: %w", err)
 	}
 	o.view = view
 	// Memory of C: each call would look through an array of Go, for pointers that it must not have.
@@ -208,22 +215,46 @@ func (r *Reader) poll() error {
 }
 
 // sourceOf is safe to pass on: it holds no pointers.
-func sourceOf(ring Ring) C.rbcore_source {
+func sourceOf(ring Ring) (C.rbcore_source, error) {
 	var source C.rbcore_source
+	fd, err := descriptorOf(ring)
+	if err != nil {
+		return source, err
+	}
 	C.rbcore_source_init(&source, C.sizeof_rbcore_source)
 	source.kind = C.RBCORE_SOURCE_MAP_FD
-	source.fd = C.int32_t(ring.FD())
+	source.fd = C.int32_t(fd)
 	if memory, ok := ring.(interface{ EventFD() int }); ok {
 		source.kind = C.RBCORE_SOURCE_MEMORY_RING
 		source.event_fd = C.int32_t(memory.EventFD())
 	}
-	return source
+	return source, nil
+}
+
+// descriptorOf asks a ring for its descriptor. FD of a nil pointer, such as the *ebpf.Map of a map that
+// could not be loaded, panics: here that is an error.
+func descriptorOf(ring Ring) (fd int, err error) {
+	if ring == nil {
+		return -1, errNoRing
+	}
+	defer func() {
+		if recover() != nil {
+			fd = -1
+		}
+		if fd < 0 {
+			err = invalid(fmt.Sprintf("the %T is nil or was closed", ring))
+		}
+	}()
+	return ring.FD(), nil
 }
 
 // Close ends reading, also for those who wait, from any goroutine. Records that were copied are
 // given back; others that were not committed stay in the ring for its next reader. Closing twice is
 // no error.
 func (r *Reader) Close() error {
+	if !r.isMade() {
+		return errNoReader
+	}
 	if r.closed.Swap(true) {
 		return nil
 	}
@@ -259,12 +290,18 @@ func (r *Reader) freeCore() {
 
 // BufferSize is the size of the ring's data area in bytes.
 func (r *Reader) BufferSize() int {
+	if !r.isMade() {
+		return 0
+	}
 	return int(r.owned.size)
 }
 
 // AvailableBytes is how much of the ring's data was not read yet, headers and records that are still
 // being written included. After Close it is 0.
 func (r *Reader) AvailableBytes() int {
+	if !r.isMade() {
+		return 0
+	}
 	r.lock()
 	defer r.mu.Unlock()
 	if r.core == nil {
@@ -282,6 +319,9 @@ func (r *Reader) AvailableBytes() int {
 
 // Stats tells what the reader did so far.
 func (r *Reader) Stats() (Stats, error) {
+	if !r.isMade() {
+		return Stats{}, errNoReader
+	}
 	r.lock()
 	defer r.mu.Unlock()
 	if r.core == nil {

@@ -100,6 +100,7 @@ type options struct {
 	tap        bool
 	maxLatency time.Duration // negative: the library's default
 	lossMap    Ring
+	hasLossMap bool
 }
 
 // WithRelease opens the reader for records that are given back one by one by [Reader.Release], in
@@ -154,5 +155,5 @@ func WithTap() Option {
 // WithLossMap names the map in which the BPF program counts the records that a full ring refused
 // (see rbcore_bpf.h), so that [Reader.Stats] has them.
 func WithLossMap(lossMap Ring) Option {
-	return func(o *options) { o.lossMap = lossMap }
+	return func(o *options) { o.lossMap, o.hasLossMap = lossMap, true }
 }

@@ -13,7 +13,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"iter"
 	"os"
@@ -83,6 +82,12 @@ func (r *Reader) ConsumeInto(s *Snapshot) error {
 }
 
 func (r *Reader) snapshot(s *Snapshot, flags C.uint32_t) error {
+	if !r.isMade() {
+		return errNoReader
+	}
+	if s == nil {
+		return errNoSnapshot
+	}
 	r.lock()
 	defer r.mu.Unlock()
 	if r.closed.Load() {
@@ -106,6 +111,9 @@ func (r *Reader) snapshot(s *Snapshot, flags C.uint32_t) error {
 // closed, which ends the loop, and while it is reachable (runtime.KeepAlive). Loops may be nested.
 func (s *Snapshot) Records() iter.Seq[Record] {
 	return func(yield func(Record) bool) {
+		if s == nil {
+			return
+		}
 		o := s.own()
 		s.lost = nil
 		if o.core == nil {
@@ -164,15 +172,21 @@ func recordOf(from *C.rbcore_record, end uint64) Record {
 // Err tells why the last loop over Records ended before the last one: syscall.EBADMSG if what follows
 // is impossible, because something hostile wrote it into the ring.
 func (s *Snapshot) Err() error {
+	if s == nil {
+		return errNoSnapshot
+	}
 	return s.lost
 }
 
 // Info tells of what ring the snapshot is, and when it was taken. The error is syscall.ENODATA if it
 // is empty.
 func (s *Snapshot) Info() (SnapshotInfo, error) {
+	if s == nil {
+		return SnapshotInfo{}, errNoSnapshot
+	}
 	o := s.own()
 	if o.core == nil {
-		return SnapshotInfo{}, fmt.Errorf("ringbuf: an empty snapshot: %w", syscall.ENODATA)
+		return SnapshotInfo{}, errEmpty
 	}
 	var info C.rbcore_snapshot_info
 	C.rbcore_snapshot_info_init(&info, C.sizeof_rbcore_snapshot_info)
@@ -185,6 +199,9 @@ func (s *Snapshot) Info() (SnapshotInfo, error) {
 // Close frees the snapshot's memory, which otherwise happens when it is not reachable any more. It is
 // empty then.
 func (s *Snapshot) Close() error {
+	if s == nil {
+		return errNoSnapshot
+	}
 	s.taken++
 	s.own().free()
 	return nil
@@ -192,12 +209,17 @@ func (s *Snapshot) Close() error {
 
 // ---- Files ----
 
-// WriteTo writes the snapshot in the format of snapshot-format.md, which is beside the C header. It
-// is an io.WriterTo.
+// WriteTo writes the snapshot as a file that each language of the project reads. It is an io.WriterTo.
 func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
+	if s == nil {
+		return 0, errNoSnapshot
+	}
+	if w == nil {
+		return 0, invalid("write a snapshot: the writer is nil")
+	}
 	o := s.own()
 	if o.core == nil {
-		return 0, fmt.Errorf("ringbuf: an empty snapshot: %w", syscall.ENODATA)
+		return 0, errEmpty
 	}
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -224,6 +246,9 @@ func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
 // The error is io.EOF at the end; syscall.EBADMSG if it is no snapshot, cut off or damaged; and
 // syscall.E2BIG if it was written by a version too new.
 func ReadSnapshot(r io.Reader) (*Snapshot, error) {
+	if r == nil {
+		return nil, invalid("read a snapshot: the reader is nil")
+	}
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		return nil, err

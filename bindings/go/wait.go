@@ -171,6 +171,9 @@ func (r *Reader) interrupt() {
 // SetDeadline sets when reads stop waiting, those included that wait already. With the zero time
 // they never do.
 func (r *Reader) SetDeadline(t time.Time) {
+	if !r.isMade() {
+		return
+	}
 	deadline := int64(math.MaxInt64)
 	if !t.IsZero() {
 		deadline = int64(t.Sub(epoch))
@@ -184,6 +187,9 @@ func (r *Reader) SetDeadline(t time.Time) {
 // Flush makes reads return all that is in the ring by now, also records that nobody was woken for,
 // and then, once, [ErrFlushed].
 func (r *Reader) Flush() error {
+	if !r.isMade() {
+		return errNoReader
+	}
 	r.life.RLock()
 	defer r.life.RUnlock()
 	if r.closed.Load() {
