@@ -6,6 +6,7 @@ package ringbuf_test
 
 import (
 	"context"
+	"encoding/binary"
 	"testing"
 	"time"
 
@@ -68,6 +69,86 @@ func BenchmarkReadSpan(b *testing.B) {
 			err = reader.Commit()
 		}
 		return span.Count, err
+	})
+}
+
+type words struct{ First, Second, Third uint64 }
+
+func BenchmarkTypedSpan(b *testing.B) {
+	typed, err := ringbuf.TypedOf[words]()
+	if err != nil {
+		b.Fatal(err)
+	}
+	benchmark(b, func(reader *ringbuf.Reader) (int, error) {
+		span, err := reader.ReadSpan(256)
+		if err != nil {
+			return 0, err
+		}
+		values, err := typed.Span(&span)
+		if err != nil {
+			return 0, err
+		}
+		for _, value := range values {
+			sum += byte(value.Second)
+		}
+		return span.Count, reader.Commit()
+	})
+}
+
+// benchmarkSpan has each sample decoded.
+func benchmarkSpan(b *testing.B, decode func(sample []byte) (*words, error)) {
+	benchmark(b, func(reader *ringbuf.Reader) (int, error) {
+		span, err := reader.ReadSpan(256)
+		if err != nil {
+			return 0, err
+		}
+		for i := range span.Count {
+			value, err := decode(span.Sample(i))
+			if err != nil {
+				return 0, err
+			}
+			sum += byte(value.Second)
+		}
+		return span.Count, reader.Commit()
+	})
+}
+
+func BenchmarkTypedAs(b *testing.B) {
+	typed, err := ringbuf.TypedOf[words]()
+	if err != nil {
+		b.Fatal(err)
+	}
+	benchmarkSpan(b, typed.As)
+}
+
+func BenchmarkAs(b *testing.B) {
+	benchmarkSpan(b, ringbuf.As[words])
+}
+
+// What others do for want of that.
+func BenchmarkDecode(b *testing.B) {
+	benchmarkSpan(b, func(sample []byte) (*words, error) {
+		value := new(words)
+		_, err := binary.Decode(sample, binary.NativeEndian, value)
+		return value, err
+	})
+}
+
+func BenchmarkTypedRecords(b *testing.B) {
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	benchmark(b, func(reader *ringbuf.Reader) (int, error) {
+		n := 0
+		for value, err := range ringbuf.Records[words](ctx, reader) {
+			if err != nil {
+				return n, err
+			}
+			sum += byte(value.Second)
+			if n++; n == 1024 || reader.AvailableBytes() == 0 {
+				break
+			}
+		}
+		return n, nil
 	})
 }
 

@@ -132,6 +132,14 @@ func (r *Reader) Release(records ...Record) error {
 	return failed
 }
 
+// releaseSeen releases a record that its user cannot release, if that is how the reader gives back.
+func (r *Reader) releaseSeen(rec *Record) error {
+	if !r.isRelease {
+		return nil
+	}
+	return r.Release(*rec)
+}
+
 // held is a record as the library knows it.
 func (r *Reader) held(position uint64, size uint32) C.ringbuf_held {
 	return C.ringbuf_held{

@@ -21,6 +21,11 @@
 // A reader opened [WithRelease] hands out records that are given back one by one, in any order and
 // by any goroutine, by [Reader.Release].
 //
+// Samples are bytes. [TypedOf] checks once that they can be looked at as values of a struct, and
+// [Typed.As], [Typed.Span] and the loop [Records] do so, without a copy and at the cost of a comparison:
+//
+//	for event, err := range ringbuf.Records[event](ctx, reader) {
+//
 // [WithOverwrite] reads rings in overwrite mode, [WithTap] looks at a ring beside its reader, and a
 // [Snapshot] has what a ring holds at one moment.
 //

@@ -19,6 +19,7 @@ var (
 	errNoSnapshot   = invalid("the snapshot is nil")
 	errNoRecord     = invalid("read: the record is nil")
 	errNoRing       = invalid("the ring is nil")
+	errNoContext    = invalid("the context is nil")
 	errNilOption    = invalid("an option is nil")
 	errNotHeld      = invalid("commit: the record is not one that was read without a copy and not given back")
 	errEmpty        = fmt.Errorf("ringbuf: an empty snapshot (%w)", syscall.ENODATA)
@@ -49,10 +50,6 @@ var operations = map[string]string{
 // isMade tells a reader from a nil pointer and a zero Reader, whose methods return errors.
 func (r *Reader) isMade() bool {
 	return r != nil && r.owned != nil
-}
-
-func invalid(text string) error {
-	return fmt.Errorf("ringbuf: %s (%w)", text, syscall.EINVAL)
 }
 
 // failure is an error of one of the library's functions; errors.Is knows it by its errno.

@@ -46,7 +46,7 @@ func (r *Reader) ReadInto(rec *Record) error {
 	}
 	r.take(rec)
 	if into == nil {
-		into = make([]byte, 0, len(rec.RawSample))
+		into = make([]byte, 0, (len(rec.RawSample)+7)&^7) // so that it is aligned, see [Typed.As]
 	}
 	rec.RawSample = append(into, rec.RawSample...)
 	rec.inRing = false
@@ -169,21 +169,31 @@ func (r *Reader) Records(ctx context.Context) iter.Seq[Record] {
 		if !r.isMade() {
 			return
 		}
-		stop := context.AfterFunc(ctx, r.interrupt)
-		defer stop()
 		r.setErr(nil)
-		for {
-			var rec Record
-			if err := r.nextOf(ctx, &rec); err != nil {
-				r.setErr(err)
-				return
-			}
-			if !yield(rec) {
-				r.lock()
-				r.endLoop()
-				r.mu.Unlock()
-				return
-			}
+		r.setErr(r.each(ctx, func(rec *Record) bool { return yield(*rec) }))
+	}
+}
+
+// each is the loop of [Reader.Records]. It returns why it ended, nil if it was left.
+func (r *Reader) each(ctx context.Context, yield func(*Record) bool) error {
+	if !r.isMade() {
+		return errNoReader
+	}
+	if ctx == nil {
+		return errNoContext
+	}
+	stop := context.AfterFunc(ctx, r.interrupt)
+	defer stop()
+	var rec Record
+	for {
+		if err := r.nextOf(ctx, &rec); err != nil {
+			return err
+		}
+		if !yield(&rec) {
+			r.lock()
+			r.endLoop()
+			r.mu.Unlock()
+			return nil
 		}
 	}
 }

@@ -4,7 +4,9 @@ package ringbuf
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -15,6 +17,10 @@ var (
 	// ErrFlushed is returned once after [Reader.Flush], when all that was in the ring was read.
 	ErrFlushed = errors.New("ringbuf: flushed")
 )
+
+func invalid(text string) error {
+	return fmt.Errorf("ringbuf: %s (%w)", text, syscall.EINVAL)
+}
 
 // Ring is what a reader can read: anything that has the file descriptor of a BPF ring buffer map.
 // The descriptor stays its owner's, and may be closed as soon as the reader is open.

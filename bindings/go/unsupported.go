@@ -43,6 +43,10 @@ func (*Reader) ReadSpan(int) (Span, error) { return Span{}, errUnsupported }
 // Records is empty on this platform.
 func (*Reader) Records(context.Context) iter.Seq[Record] { return func(func(Record) bool) {} }
 
+func (*Reader) each(context.Context, func(*Record) bool) error { return errUnsupported }
+
+func (*Reader) releaseSeen(*Record) error { return errUnsupported }
+
 // Err tells why the last loop over [Reader.Records] ended.
 func (*Reader) Err() error { return errUnsupported }
 
