@@ -18,6 +18,8 @@
 //     ring itself, and stay valid until [Reader.Commit] gives them back.
 //   - [Reader.Records] is a loop over records in the ring, which gives back what the loop has seen.
 //
+// Each that waits has a variant that ends when a context is done, such as [Reader.ReadBatchContext].
+//
 // A reader opened [WithRelease] hands out records that are given back one by one, in any order and
 // by any goroutine, by [Reader.Release].
 //

@@ -32,6 +32,30 @@ type run struct {
 	lost     bool // others before it
 }
 
+// ready sees to it that there is a record to hand out, as long as the context is not done. Called with
+// mu, which it lets go of while it waits.
+func (r *Reader) ready(ctx context.Context, most int) error {
+	if ctx == nil {
+		return errNoContext
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if r.run.count != 0 && !r.closed.Load() {
+		return nil
+	}
+	return r.fillWithin(ctx, most)
+}
+
+// fillWithin is fill, and a context that is done ends its wait.
+func (r *Reader) fillWithin(ctx context.Context, most int) error {
+	if ctx.Done() != nil {
+		stop := context.AfterFunc(ctx, r.interrupt)
+		defer stop()
+	}
+	return r.fill(ctx, most)
+}
+
 // fill sees to it that there is a record to hand out. Called with mu, which it lets go of while it
 // waits.
 func (r *Reader) fill(ctx context.Context, most int) error {

@@ -17,8 +17,13 @@ import (
 // Read waits for the next record and returns a copy of it. See [Reader.ReadInto], which can reuse
 // the memory.
 func (r *Reader) Read() (Record, error) {
+	return r.ReadContext(context.Background())
+}
+
+// ReadContext is Read, and stops waiting when ctx is done. See [Reader.ReadIntoContext].
+func (r *Reader) ReadContext(ctx context.Context) (Record, error) {
 	var rec Record
-	err := r.ReadInto(&rec)
+	err := r.ReadIntoContext(ctx, &rec)
 	return rec, err
 }
 
@@ -32,12 +37,20 @@ func (r *Reader) Read() (Record, error) {
 // The error is os.ErrDeadlineExceeded if the deadline passed and the ring is empty, [ErrFlushed]
 // once after [Reader.Flush], and [ErrClosed] after [Reader.Close].
 func (r *Reader) ReadInto(rec *Record) error {
+	return r.ReadIntoContext(context.Background(), rec)
+}
+
+// ReadIntoContext is ReadInto, and stops waiting when ctx is done: the error is context.Cause of it. A
+// context that is done already ends it before it looks for a record. No record is lost by that: what
+// comes at the same time is there for the next read. A call that need not wait costs no more than
+// ReadInto, and none has a goroutine of its own.
+func (r *Reader) ReadIntoContext(ctx context.Context, rec *Record) error {
 	if err := r.canRead(rec); err != nil {
 		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.fill(nil, 1); err != nil {
+	if err := r.ready(ctx, 1); err != nil {
 		return err
 	}
 	into := rec.RawSample[:0]
@@ -68,12 +81,17 @@ func (r *Reader) ReadInto(rec *Record) error {
 //
 // Errors are those of [Reader.ReadInto].
 func (r *Reader) ReadZeroCopy(rec *Record) error {
+	return r.ReadZeroCopyContext(context.Background(), rec)
+}
+
+// ReadZeroCopyContext is ReadZeroCopy, and stops waiting when ctx is done. See [Reader.ReadIntoContext].
+func (r *Reader) ReadZeroCopyContext(ctx context.Context, rec *Record) error {
 	if err := r.canRead(rec); err != nil {
 		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.fill(nil, 1); err != nil {
+	if err := r.ready(ctx, 1); err != nil {
 		return err
 	}
 	if err := r.borrow(); err != nil {
@@ -87,6 +105,11 @@ func (r *Reader) ReadZeroCopy(rec *Record) error {
 // ReadZeroCopy does one. Returns how many: 0 only with an error, or for no records asked for. There
 // may be more at once: 128 to 512 records are fastest to read.
 func (r *Reader) ReadBatch(records []Record) (int, error) {
+	return r.ReadBatchContext(context.Background(), records)
+}
+
+// ReadBatchContext is ReadBatch, and stops waiting when ctx is done. See [Reader.ReadIntoContext].
+func (r *Reader) ReadBatchContext(ctx context.Context, records []Record) (int, error) {
 	if !r.isMade() {
 		return 0, errNoReader
 	}
@@ -95,7 +118,7 @@ func (r *Reader) ReadBatch(records []Record) (int, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.fill(nil, len(records)); err != nil {
+	if err := r.ready(ctx, len(records)); err != nil {
 		return 0, err
 	}
 	if err := r.borrow(); err != nil {
@@ -108,6 +131,11 @@ func (r *Reader) ReadBatch(records []Record) (int, error) {
 // together, at most so many, as ReadZeroCopy does one. Where records have one size it is the fastest
 // way to read, for nothing is written for the single one.
 func (r *Reader) ReadSpan(most int) (Span, error) {
+	return r.ReadSpanContext(context.Background(), most)
+}
+
+// ReadSpanContext is ReadSpan, and stops waiting when ctx is done. See [Reader.ReadIntoContext].
+func (r *Reader) ReadSpanContext(ctx context.Context, most int) (Span, error) {
 	if !r.isMade() {
 		return Span{}, errNoReader
 	}
@@ -119,7 +147,7 @@ func (r *Reader) ReadSpan(most int) (Span, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.fill(nil, most); err != nil {
+	if err := r.ready(ctx, most); err != nil {
 		return Span{}, err
 	}
 	if err := r.borrow(); err != nil {

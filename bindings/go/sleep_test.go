@@ -116,14 +116,24 @@ func TestSleepUntilDeadline(t *testing.T) {
 }
 
 func TestContextOfSleeper(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	_, _, result := sleeping(t, func(reader *Reader) error {
-		for range reader.Records(ctx) {
-		}
-		return reader.Err()
-	})
-	cancel()
-	ends(t, result, context.Canceled)
+	for name, read := range map[string]func(context.Context, *Reader) error{
+		"Records": func(ctx context.Context, reader *Reader) error {
+			for range reader.Records(ctx) {
+			}
+			return reader.Err()
+		},
+		"ReadContext": func(ctx context.Context, reader *Reader) error {
+			_, err := reader.ReadContext(ctx)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			_, _, result := sleeping(t, func(reader *Reader) error { return read(ctx, reader) })
+			cancel()
+			ends(t, result, context.Canceled)
+		})
+	}
 }
 
 func TestRecordForSleeper(t *testing.T) {

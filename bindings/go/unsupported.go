@@ -28,17 +28,32 @@ func NewReader(Ring, ...Option) (*Reader, error) { return nil, errUnsupported }
 // Read is not supported on this platform.
 func (*Reader) Read() (Record, error) { return Record{}, errUnsupported }
 
+// ReadContext is not supported on this platform.
+func (*Reader) ReadContext(context.Context) (Record, error) { return Record{}, errUnsupported }
+
 // ReadInto is not supported on this platform.
 func (*Reader) ReadInto(*Record) error { return errUnsupported }
+
+// ReadIntoContext is not supported on this platform.
+func (*Reader) ReadIntoContext(context.Context, *Record) error { return errUnsupported }
 
 // ReadZeroCopy is not supported on this platform.
 func (*Reader) ReadZeroCopy(*Record) error { return errUnsupported }
 
+// ReadZeroCopyContext is not supported on this platform.
+func (*Reader) ReadZeroCopyContext(context.Context, *Record) error { return errUnsupported }
+
 // ReadBatch is not supported on this platform.
 func (*Reader) ReadBatch([]Record) (int, error) { return 0, errUnsupported }
 
+// ReadBatchContext is not supported on this platform.
+func (*Reader) ReadBatchContext(context.Context, []Record) (int, error) { return 0, errUnsupported }
+
 // ReadSpan is not supported on this platform.
 func (*Reader) ReadSpan(int) (Span, error) { return Span{}, errUnsupported }
+
+// ReadSpanContext is not supported on this platform.
+func (*Reader) ReadSpanContext(context.Context, int) (Span, error) { return Span{}, errUnsupported }
 
 // Records is empty on this platform.
 func (*Reader) Records(context.Context) iter.Seq[Record] { return func(func(Record) bool) {} }

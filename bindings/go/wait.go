@@ -32,7 +32,7 @@ func (r *Reader) lookFor(uintptr) bool {
 		r.waitResult = r.fetch(r.waitMax, false, r.sleep())
 		r.sleeps.Store(false)
 	}
-	if r.run.count == 0 && r.waitResult == nil && r.waitContext != nil {
+	if r.run.count == 0 && r.waitResult == nil {
 		r.waitResult = context.Cause(r.waitContext)
 	}
 	if r.run.count != 0 || r.waitResult != nil {
@@ -104,7 +104,7 @@ func (r *Reader) wait(ctx context.Context, most int) error {
 
 // takeTurn waits for the turn to wait. Returns false if the context was done before.
 func (r *Reader) takeTurn(ctx context.Context) bool {
-	if ctx == nil || ctx.Done() == nil {
+	if ctx.Done() == nil {
 		r.turn <- struct{}{}
 		return true
 	}
