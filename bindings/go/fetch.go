@@ -13,9 +13,7 @@ import "C"
 
 import (
 	"context"
-	"fmt"
 	"sync/atomic"
-	"syscall"
 	"time"
 	"unsafe"
 )
@@ -99,14 +97,15 @@ func (r *Reader) fetch(most int, strict bool, sleep time.Duration) error {
 	result := C.ringbuf_fetch(core, batch, C.size_t(most), how, C.int64_t(sleep))
 	switch {
 	case result > 0:
+		r.isShown = false
 		r.reserved = r.producerPosition()
 		r.spans = r.batch.spans[:result]
 		last := &r.spans[result-1]
 		r.fetched = uint64(last.position) + uint64(last.count)*uint64(last.stride)
 		if r.base == 0 {
-			if err := r.begin(); err != nil {
-				return err
-			}
+			offset := uintptr(uint64(r.spans[0].position) & r.mask)
+			r.inCore = unsafe.Add(r.spans[0].data, -int(offset))
+			r.base = uintptr(r.inCore)
 		}
 		r.nextRun()
 		return nil
@@ -126,20 +125,6 @@ func address(pointer unsafe.Pointer) C.uintptr_t {
 	return C.uintptr_t(uintptr(pointer))
 }
 
-// begin learns from the first record where the library has them.
-func (r *Reader) begin() error {
-	base := uintptr(r.spans[0].data) - uintptr(uint64(r.spans[0].position)&r.mask)
-	if r.isCopied {
-		o := r.owned
-		result := C.ringbuf_view_copy(o.view, C.size_t(o.page), C.size_t(o.size), C.uintptr_t(base-8))
-		if result < 0 {
-			return fmt.Errorf("ringbuf: map the copy of the ring: %w", syscall.Errno(-result))
-		}
-	}
-	r.base = base
-	return nil
-}
-
 // nextRun begins the next span of the batch.
 func (r *Reader) nextRun() {
 	if len(r.spans) == 0 {
@@ -157,7 +142,7 @@ func (r *Reader) nextRun() {
 }
 
 func (r *Reader) producerPosition() uint64 {
-	return atomic.LoadUint64((*uint64)(r.owned.view))
+	return atomic.LoadUint64((*uint64)(r.owned.producer))
 }
 
 // set makes rec the record at a position, whose sample lies in the ring; rest is what was reserved
@@ -168,10 +153,10 @@ func (rec *Record) set(sample unsafe.Pointer, position uint64, size uint32, rest
 	rec.position, rec.size, rec.inRing, rec.lostBefore = position, size, true, false
 }
 
-// take hands out the next record. There must be one.
-func (r *Reader) take(rec *Record) {
+// take hands out the next record, out of samples. There must be one.
+func (r *Reader) take(rec *Record, samples unsafe.Pointer) {
 	run := &r.run
-	sample := unsafe.Add(r.samples, run.position&r.mask)
+	sample := unsafe.Add(samples, run.position&r.mask)
 	rec.set(sample, run.position, run.size, r.reserved-run.position, run.stride)
 	rec.lostBefore = run.lost
 	r.taken(1)

@@ -5,6 +5,7 @@
 package ringbuf_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"os"
@@ -286,6 +287,25 @@ func TestCommitNow(t *testing.T) {
 	}
 	if err := errors.Join(reader.Close(), reader.CommitNow()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Records that go on beyond the ring's end, by ever more.
+func TestLargeRecordsWrap(t *testing.T) {
+	const size = 4 << 20
+	source := newMemorySource(t, size).(*memorySource)
+	reader, err := ringbuf.NewReader(source)
+	must(t, err)
+	defer reader.Close()
+	for i := 1; i < 40; i++ {
+		data := bytes.Repeat([]byte{byte(i)}, i*100000%(size-16))
+		must(t, source.producer.Output(data, 0))
+		var record ringbuf.Record
+		must(t, reader.ReadZeroCopy(&record))
+		if !bytes.Equal(record.RawSample, data) {
+			t.Fatalf("record %d of %d bytes is another", i, len(data))
+		}
+		must(t, reader.Commit())
 	}
 }
 

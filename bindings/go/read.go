@@ -57,7 +57,7 @@ func (r *Reader) ReadIntoContext(ctx context.Context, rec *Record) error {
 	if rec.inRing {
 		into = nil
 	}
-	r.take(rec)
+	r.take(rec, r.inCore)
 	if into == nil {
 		into = make([]byte, 0, (len(rec.RawSample)+7)&^7) // so that it is aligned, see [Typed.As]
 	}
@@ -67,7 +67,7 @@ func (r *Reader) ReadIntoContext(ctx context.Context, rec *Record) error {
 		last := r.held(rec.position, rec.size)
 		return r.release(&last, 1)
 	}
-	if !r.isBorrowed && (r.run.count == 0 || r.pending >= r.owned.size/partGivenBack) {
+	if !r.isBorrowed && (r.run.count == 0 || r.pending >= uint64(r.owned.size)/partGivenBack) {
 		return r.commit()
 	}
 	return nil
@@ -97,7 +97,7 @@ func (r *Reader) ReadZeroCopyContext(ctx context.Context, rec *Record) error {
 	if err := r.borrow(); err != nil {
 		return err
 	}
-	r.take(rec)
+	r.take(rec, r.samples)
 	return nil
 }
 
@@ -175,6 +175,11 @@ func (r *Reader) canRead(rec *Record) error {
 // borrow prepares for a record that is not copied: those copied before are given back by themselves,
 // so that they do not come again if it is never committed.
 func (r *Reader) borrow() error {
+	if !r.isShown {
+		if err := r.show(); err != nil {
+			return err
+		}
+	}
 	if r.isRelease || r.isBorrowed {
 		return nil
 	}
@@ -254,20 +259,24 @@ func (r *Reader) nextOf(ctx context.Context, rec *Record) error {
 	if !r.isRelease {
 		// With the next batch, in the same call.
 		r.isBorrowed = false
-		if r.run.count != 0 && r.pending >= r.owned.size/partGivenBack {
+		if r.run.count != 0 && r.pending >= uint64(r.owned.size)/partGivenBack {
 			if err := r.commit(); err != nil {
 				return err
 			}
 		}
 	}
-	if err := r.fill(ctx, 1); err != nil {
+	err := r.fill(ctx, 1)
+	if err == nil && !r.isShown {
+		err = r.show()
+	}
+	if err != nil {
 		r.endLoop()
 		return err
 	}
 	if !r.isRelease {
 		r.isBorrowed = true
 	}
-	r.take(rec)
+	r.take(rec, r.samples)
 	return nil
 }
 

@@ -54,13 +54,17 @@ type Reader struct {
 	lost      error // why the last loop over Records ended
 
 	// mu guards what follows, and that one goroutine at a time is within the library.
-	mu      sync.Mutex
-	samples unsafe.Pointer // of the view: where the sample of a record at position 0 begins
+	mu sync.Mutex
+	// Where the sample of a record at position 0 begins: in the view, once that is there, and where the
+	// library has it, once there was a record.
+	samples unsafe.Pointer
+	inCore  unsafe.Pointer
+	base    uintptr // inCore
 	mask    uint64
-	base    uintptr // where the library has the record at position 0; set by the first one
 	batch   *C.ringbuf_batch
 	spans   []C.rbcore_span // of the batch, behind the run
 	run     run             // fetched and not handed out; empty only if there is nothing more
+	isShown bool            // by the view
 	// What was handed out last, its end, and what the producers had reserved at the last fetch.
 	lastPosition       uint64
 	lastSize           uint32
@@ -71,24 +75,6 @@ type Reader struct {
 	// life is held instead of mu by what any thread may call, so that it need not wait.
 	life sync.RWMutex
 	core *C.rbcore_reader // nil when freed: written under both locks
-}
-
-// What is to be given back when nobody has the reader any more. The view lives as long as the
-// Reader can be reached, and with it each RawSample in the ring, also after Close.
-type owned struct {
-	core  *C.rbcore_reader
-	batch *C.ringbuf_batch
-	view  unsafe.Pointer // producer page and, twice, data
-	page  uintptr
-	size  uint64
-}
-
-func (o *owned) free() {
-	if o.view != nil {
-		C.ringbuf_unview(o.view, C.size_t(o.page), C.size_t(o.size))
-	}
-	C.free(unsafe.Pointer(o.batch))
-	C.rbcore_reader_free(o.core)
 }
 
 // NewReader opens a reader of a BPF ring buffer map, or of a memory ring.
@@ -104,7 +90,7 @@ func NewReader(ring Ring, opts ...Option) (*Reader, error) {
 	}
 	r := &Reader{
 		turn:      make(chan struct{}, 1),
-		owned:     &owned{page: uintptr(os.Getpagesize())},
+		owned:     &owned{page: uintptr(os.Getpagesize()), fd: -1},
 		isRelease: o.release,
 		isCopied:  o.overwrite || o.tap,
 	}
@@ -174,28 +160,15 @@ func (r *Reader) open(ring Ring, o *options) error {
 	}
 	r.position = uint64(stats.read_pos)
 	r.reserved = uint64(stats.producer_pos)
-	err = r.owned.allocate(int(source.fd), uint64(stats.ring_size))
+	err = r.owned.open(C.int(source.fd), uintptr(stats.ring_size))
 	runtime.KeepAlive(ring)
 	runtime.KeepAlive(o.lossMap)
 	if err != nil {
 		return err
 	}
 	r.batch = r.owned.batch
-	r.samples = unsafe.Add(r.owned.view, r.owned.page+8)
-	r.mask = r.owned.size - 1
+	r.mask = uint64(r.owned.size) - 1
 	return r.poll()
-}
-
-func (o *owned) allocate(fd int, size uint64) error {
-	o.size = size
-	view, err := C.ringbuf_view(C.int(fd), C.size_t(o.page), C.size_t(size))
-	if view == nil {
-		return fmt.Errorf("ringbuf: the ring cannot be mapped: %w", err)
-	}
-	o.view = view
-	// Memory of C: each call would look through an array of Go, for pointers that it must not have.
-	o.batch = (*C.ringbuf_batch)(C.calloc(1, C.sizeof_ringbuf_batch))
-	return nil
 }
 
 // poll hands the library's descriptor to the runtime.
@@ -286,6 +259,7 @@ func (r *Reader) freeCore() {
 	}
 	C.rbcore_reader_free(r.core)
 	r.core, r.owned.core = nil, nil
+	r.owned.closeFD()
 }
 
 // BufferSize is the size of the ring's data area in bytes.

@@ -156,33 +156,47 @@ static inline int ringbuf_poll_fd(const rbcore_reader *reader) {
     return copy;
 }
 
+/* Maps the page with the producers' position. Returns NULL and sets errno if that cannot be had. */
+static inline void *ringbuf_map_producer(int fd, size_t page) {
+    void *mapped = mmap(NULL, page, PROT_READ, MAP_SHARED, fd, (off_t)page);
+
+    return mapped == MAP_FAILED ? NULL : mapped;
+}
+
+static inline int ringbuf_duplicate(int fd) {
+    return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
 /*
- * Maps the producer page and, twice, the data: read-only, and for as long as Go may look there,
- * which is longer than the reader lives. Returns NULL and sets errno if that cannot be had.
+ * Reserves the addresses of a view: the data, twice, read-only, and for as long as Go may look there,
+ * which is longer than the reader lives. Returns NULL and sets errno if they cannot be had.
  */
-static inline void *ringbuf_view(int fd, size_t page, size_t size) {
-    char *base = mmap(NULL, page + 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    int flags = MAP_SHARED | MAP_FIXED;
+static inline void *ringbuf_reserve_view(size_t size) {
+    void *view = mmap(NULL, 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-    if (base == MAP_FAILED)
-        return NULL;
-    if (mmap(base, page + size, PROT_READ, flags, fd, (off_t)page) == MAP_FAILED ||
-        mmap(base + page + size, size, PROT_READ, flags, fd, (off_t)(2 * page)) == MAP_FAILED) {
-        int error = errno;
+    return view == MAP_FAILED ? NULL : view;
+}
 
-        munmap(base, page + 2 * size);
-        errno = error;
-        return NULL;
-    }
-    return base;
+/*
+ * Maps a part of the ring into its view: from and to are offsets there, both in the first copy of the
+ * data or both in the second. Returns 0 or a negative errno.
+ */
+static inline int ringbuf_view_part(void *view, int fd, size_t page, size_t size, size_t from,
+                                    size_t to) {
+    off_t offset = (off_t)(2 * page + from % size);
+
+    return mmap((char *)view + from, to - from, PROT_READ, MAP_SHARED | MAP_FIXED, fd, offset) ==
+                   MAP_FAILED
+               ? -errno
+               : 0;
 }
 
 /*
  * Puts a copy that the reader has of the data, mapped twice at base, into the view: one more mapping
  * of its pages (old size 0), which lives as long as the view. Returns 0 or a negative errno.
  */
-static inline int ringbuf_view_copy(void *view, size_t page, size_t size, uintptr_t base) {
-    char *data = (char *)view + page;
+static inline int ringbuf_view_copy(void *view, size_t size, uintptr_t base) {
+    char *data = view;
     int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
 
     if (mremap((void *)base, 0, size, flags, data) == MAP_FAILED ||
@@ -192,8 +206,8 @@ static inline int ringbuf_view_copy(void *view, size_t page, size_t size, uintpt
     return 0;
 }
 
-static inline void ringbuf_unview(void *base, size_t page, size_t size) {
-    munmap(base, page + 2 * size);
+static inline void ringbuf_unmap(void *base, size_t size) {
+    munmap(base, size);
 }
 
 typedef struct ringbuf_reserved {

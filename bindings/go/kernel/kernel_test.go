@@ -158,6 +158,10 @@ func TestKernelRing(t *testing.T) {
 	behaviour.Run(t, newKernelSource)
 }
 
+func TestResident(t *testing.T) {
+	behaviour.Resident(t, newKernelSource, "bpf-map")
+}
+
 func TestOtherMap(t *testing.T) {
 	array := newMap(t, ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1})
 	_, err := ringbuf.NewReader(array)

@@ -63,6 +63,8 @@ func Run(t *testing.T, newSource Maker) {
 		{"CommitTo", commitTo},
 		{"Mixed", mixed},
 		{"ViewOutlivesClose", viewOutlivesClose},
+		{"WriteIsFault", writeIsFault},
+		{"BigRing", bigRing},
 		{"Deadline", deadline},
 		{"DeadlineOfBlockedRead", deadlineOfBlockedRead},
 		{"DeadlineIsTakenBack", deadlineIsTakenBack},
