@@ -11,6 +11,7 @@ bindings/python/src/rbcore/_rbcore.pyi  their types
 bindings/python/src/rbcore/_abi.py      statistics, and what the header says of each error
 bindings/go/generated.go                constants and statistics, on each platform
 bindings/go/generated_cgo.go            statistics out of C's, and what the header says of each error
+bindings/go/bpfheader/include/rbcore/rbcore_bpf.h  a copy of the header for BPF programs
 
 The other declarations Go and Rust take from the header by cgo and bindgen.
 
@@ -35,6 +36,7 @@ except ImportError:
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = ROOT / "include" / "rbcore" / "rbcore.h"
+BPF_HEADER = ROOT / "include" / "rbcore" / "rbcore_bpf.h"
 BINDINGS = ROOT / "bindings"
 
 # Where a binding's own sources are, and how they use a function; comments do not count.
@@ -552,13 +554,14 @@ def main() -> int:
         "python/src/rbcore/_abi.py": write_python(header),
         "go/generated.go": write_go(header),
         "go/generated_cgo.go": write_go_cgo(header),
+        "go/bpfheader/include/rbcore/rbcore_bpf.h": BPF_HEADER.read_text(),
     }
     failed = 0
     for name, text in results.items():
         path = BINDINGS / name
         if check:
             if not path.exists() or path.read_text() != text:
-                print(f"bindings/{name} is not what bindings/generate.py makes of the header")
+                print(f"bindings/{name} is not what bindings/generate.py makes")
                 failed = 1
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
