@@ -1,87 +1,96 @@
 // SPDX-License-Identifier: MIT
 
-// Batches and deferred commit: records are given back only after they are safe in a file, so that a
-// reader that dies repeats records, and never loses one.
+// Saves the machine's execs and scheduler switches to a file, until it is interrupted. Records are given
+// back only after they are safe there: until then they stay in the ring, and if this program died the
+// next reader of the ring would have them again.
 //
-//	go run ./batch FILE
+//	go generate ./... && go build ./batch && sudo ./batch FILE
 package main
 
 import (
-	"encoding/binary"
+	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"log"
 	"os"
-	"time"
+	"os/signal"
+	"syscall"
 
 	ringbuf "github.com/rbcore/rbcore/bindings/go"
+	"rbcore.example/go/events"
 )
-
-const (
-	records   = 1000
-	batchSize = 64
-)
-
-func must(err error) {
-	if err != nil {
-		log.Fatal("batch: ", err)
-	}
-}
-
-func produce(ring *ringbuf.MemoryRing) {
-	producer, err := ringbuf.NewProducer(ring)
-	must(err)
-	defer producer.Close()
-	for number := range uint32(records) {
-		must(producer.Output(binary.NativeEndian.AppendUint32(nil, number), 0))
-	}
-}
 
 // save makes records safe.
-func save(file *os.File, records []ringbuf.Record) {
+func save(file *os.File, records []ringbuf.Record) error {
+	out := bufio.NewWriter(file)
 	for i := range records {
-		_, err := fmt.Fprintln(file, binary.NativeEndian.Uint32(records[i].RawSample))
-		must(err)
+		event, err := ringbuf.As[events.Event](records[i].RawSample)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(out, records[i].Position(), event.TimeNS, event.Kind, event.PID, events.Text(event.Name[:]))
 	}
-	must(file.Sync())
+	return errors.Join(out.Flush(), file.Sync())
 }
 
-// drain saves and commits until the ring is empty or room records are saved. Returns their number.
-func drain(ring *ringbuf.MemoryRing, file *os.File, room int) int {
-	reader, err := ringbuf.NewReader(ring)
-	must(err)
-	defer reader.Close()
-	reader.SetDeadline(time.Now()) // what is there, and no wait for more
-	var batch [batchSize]ringbuf.Record
-	total := 0
-	for total < room {
-		n, err := reader.ReadBatch(batch[:])
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			break
+// drain saves and commits, until a flush of the reader has brought all that there was.
+func drain(reader *ringbuf.Reader, file *os.File) error {
+	records := make([]ringbuf.Record, 512)
+	for {
+		n, err := reader.ReadBatch(records)
+		if errors.Is(err, ringbuf.ErrFlushed) {
+			return nil
 		}
-		must(err)
-		saved := min(n, room-total)
-		save(file, batch[:saved])
-		must(reader.CommitTo(&batch[saved-1]))
-		total += saved
+		if err == nil {
+			err = save(file, records[:n])
+		}
+		if err == nil {
+			err = reader.Commit() // or CommitTo, where only some are safe
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return total
+}
+
+func run(ctx context.Context, path string) error {
+	program, err := events.Load(nil)
+	if err != nil {
+		return err
+	}
+	defer program.Close()
+	reader, err := ringbuf.NewReader(program.Ring, ringbuf.WithLossMap(program.Lost))
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	context.AfterFunc(ctx, func() {
+		program.Detach()
+		reader.Flush()
+	})
+	if err := errors.Join(drain(reader, file), file.Close()); err != nil {
+		return err
+	}
+	stats, err := reader.Stats()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d records saved in %d batches, %d lost\n", stats.Records, stats.Batches, stats.Lost)
+	return nil
 }
 
 func main() {
 	if len(os.Args) != 2 {
 		log.Fatal("usage: batch FILE")
 	}
-	file, err := os.Create(os.Args[1])
-	must(err)
-	ring, err := ringbuf.NewMemoryRing(65536)
-	must(err)
-	defer ring.Close()
-	produce(ring)
-
-	// The first reader has room for 300 records: it stops within a batch, and commits up to there.
-	fmt.Printf("the first reader saved %d records and stopped within a batch\n", drain(ring, file, 300))
-	// The second one gets exactly what was not committed.
-	fmt.Printf("the second reader saved the other %d\n", drain(ring, file, records))
-	must(file.Close())
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1]); err != nil {
+		log.Fatal("batch: ", err)
+	}
 }

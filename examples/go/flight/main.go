@@ -1,180 +1,160 @@
 // SPDX-License-Identifier: MIT
 
-// A flight recorder: a ring in overwrite mode always holds the newest records, and nobody has to keep
-// up with them. When something happens that is worth a look, one call copies the ring, and the last
-// records before it are printed.
+// A flight recorder: when a program is started whose name is given, prints the last events of the machine
+// before that. The ring keeps them. In overwrite mode (Linux 6.19) it always has the newest, and one call
+// copies them; before, the reader gives a record back only when it is far behind.
 //
-//	go run ./flight [-n RECORDS] [PATH]
-//
-// PATH: where a ring in overwrite mode is pinned (load -o PATH of the examples in C); what triggers is
-// the next program that is started. Without it: a memory ring, and a process that writes into it and
-// ends with a fault.
+//	go generate ./... && go build ./flight && sudo ./flight [-n RECORDS] NAME
 package main
 
 import (
-	"bytes"
-	"encoding/binary"
+	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
 	"os"
-	"os/exec"
+	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 
 	ringbuf "github.com/rbcore/rbcore/bindings/go"
+	"rbcore.example/go/events"
 )
 
-// The records of ../bpf/events.h.
-type event struct {
-	TimeNS   uint64
-	Kind     uint32
-	CPU      uint32
-	PID      uint32
-	Name     [16]byte
-	Reserved uint32
+const mapOverwrites = 1 << 19 // BPF_F_RB_OVERWRITE
+
+// A recorder follows the ring, and leaves in it what may be asked for.
+type recorder struct {
+	reader     *ringbuf.Reader
+	overwrites bool
+	kept       []ringbuf.Record // the last of each batch that is not given back
 }
 
-const (
-	execed = 1
-	swap   = 2
-	madeUp = 3
-)
-
-var kinds = map[uint32]string{execed: "exec", swap: "switch", madeUp: "made up"}
-
-const (
-	ringSize = 65536
-	bursts   = 100 // of 100 records: several times what the ring holds
-)
-
-func must(err error) {
-	if err != nil {
-		log.Fatal("flight: ", err)
+// keep gives back what is needed no more: where producers do not overwrite it, half of the ring is enough.
+func (r *recorder) keep(last ringbuf.Record) error {
+	if r.overwrites {
+		return r.reader.Commit()
 	}
-}
-
-func eventOf(record *ringbuf.Record) event {
-	var e event
-	_, err := binary.Decode(record.RawSample, binary.NativeEndian, &e)
-	must(err)
-	return e
-}
-
-func (e *event) name() string {
-	name, _, _ := bytes.Cut(e.Name[:], []byte{0})
-	return string(name)
-}
-
-func output(producer *ringbuf.Producer, kind uint32, name string) {
-	var now unix.Timespec
-	must(unix.ClockGettime(unix.CLOCK_MONOTONIC, &now))
-	e := event{TimeNS: uint64(now.Nano()), Kind: kind, PID: uint32(os.Getpid())}
-	copy(e.Name[:], name)
-	data, err := binary.Append(nil, binary.NativeEndian, &e)
-	must(err)
-	must(producer.Output(data, 0))
-}
-
-// produceUntilFault is the producing process: in overwrite mode no record is refused, the oldest make
-// room.
-func produceUntilFault(ring *ringbuf.MemoryRing) {
-	producer, err := ringbuf.NewProducer(ring)
-	must(err)
-	defer producer.Close()
-	for range bursts {
-		for range 100 {
-			output(producer, madeUp, "producer")
+	r.kept = append(r.kept, last)
+	old := -1
+	for i := range r.kept {
+		if last.Position()-r.kept[i].Position() > uint64(r.reader.BufferSize()/2) {
+			old = i
 		}
-		time.Sleep(time.Millisecond)
 	}
-	output(producer, execed, "fault")
+	if old < 0 {
+		return nil
+	}
+	err := r.reader.CommitTo(&r.kept[old])
+	r.kept = r.kept[old+1:]
+	return err
 }
 
-// start runs this program as the producer, with the ring's descriptors as its third and fourth.
-func start(ring *ringbuf.MemoryRing) *exec.Cmd {
-	self, err := os.Executable()
-	must(err)
-	command := exec.Command(self, "producer")
-	command.Stderr = os.Stderr
-	for _, fd := range []int{ring.FD(), ring.EventFD()} {
-		copied, err := syscall.Dup(fd)
-		must(err)
-		command.ExtraFiles = append(command.ExtraFiles, os.NewFile(uintptr(copied), "ring"))
-	}
-	must(command.Start())
-	return command
-}
-
-// waitForTrigger follows the ring, and returns where the trigger is.
-func waitForTrigger(reader *ringbuf.Reader) uint64 {
+// waitFor reads until a program of that name is started, and returns where that record is.
+func (r *recorder) waitFor(ctx context.Context, name string) (uint64, error) {
+	records := make([]ringbuf.Record, 256)
 	for {
-		var record ringbuf.Record
-		must(reader.ReadInto(&record))
-		if e := eventOf(&record); e.Kind == execed {
-			return record.Position()
+		n, err := r.reader.ReadBatchContext(ctx, records)
+		if err != nil {
+			return 0, err
+		}
+		for i := range records[:n] {
+			event, err := ringbuf.As[events.Event](records[i].RawSample)
+			if err != nil {
+				return 0, err
+			}
+			if event.Kind == events.KindExec && events.Text(event.Name[:]) == name {
+				return records[i].Position(), nil
+			}
+		}
+		if err := r.keep(records[n-1]); err != nil {
+			return 0, err
 		}
 	}
 }
 
 // printFlight prints the last records of the snapshot before the trigger, and the trigger.
-func printFlight(snapshot *ringbuf.Snapshot, trigger uint64, most int) {
-	var records []ringbuf.Record
+func printFlight(snapshot *ringbuf.Snapshot, trigger uint64, most int) error {
+	var before []ringbuf.Record
 	for record := range snapshot.Records() {
-		records = append(records, record)
-		if record.Position() == trigger {
+		if record.Position() > trigger {
 			break
 		}
+		before = append(before, record)
 	}
-	must(snapshot.Err())
-	before := len(records) - 1
-	if before < 0 || records[before].Position() != trigger {
-		log.Fatal("flight: the trigger was overwritten before it was copied")
+	if err := snapshot.Err(); err != nil {
+		return err
 	}
-	count := min(before, most)
-	for i := range records[before-count : before] {
-		record := &records[before-count+i]
-		e := eventOf(record)
-		fmt.Printf("%14.6f  cpu %-3d %-7s %s[%d] at %d\n", float64(e.TimeNS)/1e9, e.CPU, kinds[e.Kind], e.name(),
-			e.PID, record.Position())
+	last := len(before) - 1
+	if last < 0 || before[last].Position() != trigger {
+		return errors.New("the trigger was overwritten before it was copied")
 	}
-	e := eventOf(&records[before])
-	fmt.Printf("trigger: %s at %d, the last %d of %d records before it\n", e.name(), trigger, count, before)
+	for _, record := range before[max(last-most, 0):] {
+		event, err := ringbuf.As[events.Event](record.RawSample)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%14.6f  cpu %-3d kind %d %s[%d] at %d\n", float64(event.TimeNS)/1e9, event.CPU, event.Kind,
+			events.Text(event.Name[:]), event.PID, record.Position())
+	}
+	fmt.Printf("the last %d of %d records before the trigger\n", min(last, most), last)
+	return nil
+}
+
+func run(ctx context.Context, name string, most int) error {
+	overwrites, err := ringbuf.Supports(ringbuf.FeatureOverwrite)
+	if err != nil {
+		return err
+	}
+	var options []ringbuf.Option
+	program, err := events.Load(func(spec *ebpf.CollectionSpec) {
+		if overwrites {
+			spec.Maps["events"].Flags |= mapOverwrites
+			options = append(options, ringbuf.WithOverwrite())
+		}
+	})
+	if err != nil {
+		return err
+	}
+	defer program.Close()
+	reader, err := ringbuf.NewReader(program.Ring, append(options, ringbuf.WithLossMap(program.Lost))...)
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+
+	recorder := recorder{reader: reader, overwrites: overwrites}
+	trigger, err := recorder.waitFor(ctx, name)
+	if err != nil {
+		return err
+	}
+	snapshot, err := reader.Snapshot()
+	if err != nil {
+		return err
+	}
+	defer snapshot.Close()
+	if err := printFlight(snapshot, trigger, most); err != nil {
+		return err
+	}
+	stats, err := reader.Stats()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d records read, %d lost\n", stats.Records, stats.Lost)
+	return nil
 }
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == "producer" {
-		produceUntilFault(ringbuf.MemoryRingFromFDs(3, 4))
-		return
-	}
 	most := flag.Int("n", 10, "how many records")
 	flag.Parse()
-
-	var source ringbuf.Ring
-	var producer *exec.Cmd
-	if path := flag.Arg(0); path != "" {
-		pinned, err := ebpf.LoadPinnedMap(path, nil)
-		must(err)
-		defer pinned.Close()
-		source = pinned
-	} else {
-		ring, err := ringbuf.NewOverwriteRing(ringSize)
-		must(err)
-		defer ring.Close()
-		source, producer = ring, start(ring)
+	if flag.NArg() != 1 {
+		log.Fatal("usage: flight [-n RECORDS] NAME")
 	}
-	reader, err := ringbuf.NewReader(source, ringbuf.WithOverwrite())
-	must(err)
-	trigger := waitForTrigger(reader)
-	snapshot, err := reader.Snapshot()
-	must(err)
-	must(reader.Close())
-	printFlight(snapshot, trigger, max(*most, 1))
-	must(snapshot.Close())
-	if producer != nil {
-		must(producer.Wait())
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, flag.Arg(0), max(*most, 1)); err != nil {
+		log.Fatal("flight: ", err)
 	}
 }

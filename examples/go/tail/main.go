@@ -1,181 +1,118 @@
 // SPDX-License-Identifier: MIT
 
-// Prints events as they happen: those of a ring that is pinned, or the records that a goroutine of our
-// own writes into a memory ring. The ring of each exec and scheduler switch of the machine is pinned by
-// load of the examples in C; cilium/ebpf opens it.
+// Prints the machine's execs and scheduler switches as they happen, until it is interrupted. Then it ends
+// the events, prints what is left in the ring, and how many were lost because the ring was full.
 //
-//	go run ./tail [-d SECONDS] [PATH]
+//	go generate ./... && go build ./tail && sudo ./tail
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
-	"flag"
+	"errors"
 	"fmt"
 	"log"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 
-	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
-
 	ringbuf "github.com/rbcore/rbcore/bindings/go"
-)
-
-// The records of ../bpf/events.h.
-type event struct {
-	TimeNS   uint64
-	Kind     uint32
-	CPU      uint32
-	PID      uint32
-	Name     [16]byte
-	Reserved uint32
-}
-
-const (
-	eventSize = 40
-	exec      = 1
-	swap      = 2
-	madeUp    = 3
+	"rbcore.example/go/events"
 )
 
 // Lines printed of each kind in a tenth of a second: a terminal cannot keep up with all.
-var linesMax = [4]int{exec: 4, swap: 1, madeUp: 1}
+var linesMax = map[uint32]int{events.KindExec: 4, events.KindSwitch: 1}
 
-var start uint64 // what the printed times count from
+// A printer prints the first events of each kind in a tenth of a second, and leaves out the rest.
+type printer struct {
+	tenth uint64
+	lines map[uint32]int
+}
 
-func must(err error) {
+func (p *printer) print(sample []byte) error {
+	event, err := ringbuf.As[events.Event](sample)
 	if err != nil {
-		log.Fatal("tail: ", err)
+		return err
 	}
-}
-
-func nowNS() uint64 {
-	var now unix.Timespec
-	must(unix.ClockGettime(unix.CLOCK_MONOTONIC, &now))
-	return uint64(now.Nano())
-}
-
-func text(data []byte) string {
-	name, _, _ := bytes.Cut(data, []byte{0})
-	return string(name)
-}
-
-func print(e *event, record *ringbuf.Record) {
-	more := record.RawSample[eventSize:]
-	fmt.Printf("%9.4f  cpu %-3d", float64(int64(e.TimeNS-start))/1e9, e.CPU)
-	switch e.Kind {
-	case exec:
-		fmt.Printf(" exec    %s[%d] %s\n", text(e.Name[:]), e.PID, text(more))
-	case swap:
-		fmt.Printf(" switch  %s[%d] -> %s[%d]\n", text(e.Name[:]), e.PID, text(more[:16]),
-			binary.NativeEndian.Uint32(more[16:]))
-	default:
-		fmt.Printf(" made up %s[%d] record at %d\n", text(e.Name[:]), e.PID, record.Position())
+	if tenth := event.TimeNS / 1e8; tenth != p.tenth {
+		p.tenth, p.lines = tenth, map[uint32]int{}
 	}
-}
-
-// tail prints the first events of each kind in a tenth of a second, and leaves out the rest.
-func tail(ctx context.Context, reader *ringbuf.Reader) error {
-	var lines [4]int
-	var tenth uint64
-	for record := range reader.Records(ctx) {
-		var e event
-		if _, err := binary.Decode(record.RawSample, binary.NativeEndian, &e); err != nil {
-			return err
-		}
-		if e.TimeNS/1e8 != tenth {
-			tenth = e.TimeNS / 1e8
-			lines = [4]int{}
-		}
-		if lines[e.Kind&3]++; lines[e.Kind&3] <= linesMax[e.Kind&3] {
-			print(&e, &record)
-		}
-	}
-	if ctx.Err() != nil {
+	if p.lines[event.Kind]++; p.lines[event.Kind] > linesMax[event.Kind] {
 		return nil
 	}
-	return reader.Err()
+	from := fmt.Sprintf("%14.6f  cpu %-3d %s[%d]", float64(event.TimeNS)/1e9, event.CPU, events.Text(event.Name[:]), event.PID)
+	switch event.Kind {
+	case events.KindExec:
+		exec, err := ringbuf.As[events.Exec](sample)
+		if err != nil {
+			return err
+		}
+		fmt.Println(from, "runs", events.Text(exec.File[:]))
+	case events.KindSwitch:
+		next, err := ringbuf.As[events.Switch](sample)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%s -> %s[%d]\n", from, events.Text(next.NextName[:]), next.NextPID)
+	}
+	return nil
 }
 
 // report prints what was read in each second.
-func report(reader *ringbuf.Reader) {
+func report(ctx context.Context, reader *ringbuf.Reader) {
 	var before ringbuf.Stats
-	for second := 1; ; second++ {
+	for ctx.Err() == nil {
 		time.Sleep(time.Second)
 		stats, err := reader.Stats()
 		if err != nil {
 			return // closed
 		}
-		fmt.Printf("-- second %d: %d records/s, %d batches/s, %d wakeups/s, %s lost so far\n", second,
-			stats.Records-before.Records, stats.Batches-before.Batches, stats.Wakeups-before.Wakeups, lost(&stats))
+		fmt.Printf("-- %d records/s, %d batches/s, %d wakeups/s, %d lost so far\n", stats.Records-before.Records,
+			stats.Batches-before.Batches, stats.Wakeups-before.Wakeups, stats.Lost)
 		before = stats
 	}
 }
 
-func lost(stats *ringbuf.Stats) string {
-	if stats.Lost == ringbuf.Unknown {
-		return "unknown"
+func run(ctx context.Context) error {
+	program, err := events.Load(nil)
+	if err != nil {
+		return err
 	}
-	return fmt.Sprint(stats.Lost)
-}
+	defer program.Close()
+	reader, err := ringbuf.NewReader(program.Ring, ringbuf.WithLossMap(program.Lost))
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	go report(ctx, reader)
 
-// produce writes bursts of 100 records with pauses between, as long as the program runs.
-func produce(producer *ringbuf.Producer) {
-	name := [16]byte{}
-	copy(name[:], "producer")
-	for ; ; time.Sleep(2 * time.Millisecond) {
-		for range 100 {
-			data, err := producer.Reserve(eventSize)
-			if err != nil {
-				continue // full: the ring counts it
-			}
-			e := event{TimeNS: nowNS(), Kind: madeUp, PID: uint32(os.Getpid()), Name: name}
-			_, err = binary.Encode(data, binary.NativeEndian, &e)
-			must(err)
-			must(producer.Submit(data, 0))
+	// At the end of ctx there are no new events; those that are there still come, and then ErrFlushed.
+	context.AfterFunc(ctx, func() {
+		program.Detach()
+		reader.Flush()
+	})
+	var out printer
+	for record := range reader.Records(context.Background()) {
+		if err := out.print(record.RawSample); err != nil {
+			return err
 		}
 	}
-}
-
-// open opens the ring that is pinned at path, or a memory ring with a producer.
-func open(path string) *ringbuf.Reader {
-	if path == "" {
-		fmt.Println("No path given. Reading a memory ring that a goroutine fills.")
-		ring, err := ringbuf.NewMemoryRing(1 << 20)
-		must(err)
-		producer, err := ringbuf.NewProducer(ring)
-		must(err)
-		reader, err := ringbuf.NewReader(ring)
-		must(err)
-		go produce(producer)
-		return reader
+	if err := reader.Err(); !errors.Is(err, ringbuf.ErrFlushed) {
+		return err
 	}
-	pinned, err := ebpf.LoadPinnedMap(path, nil)
-	must(err)
-	defer pinned.Close()
-	reader, err := ringbuf.NewReader(pinned)
-	must(err)
-	return reader
+	stats, err := reader.Stats()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d records, %d batches, %d commits, %d wakeups, %d lost\n",
+		stats.Records, stats.Batches, stats.Commits, stats.Wakeups, stats.Lost)
+	return nil
 }
 
 func main() {
-	seconds := flag.Float64("d", 5, "how many seconds")
-	flag.Parse()
-	start = nowNS()
-	reader := open(flag.Arg(0))
-	defer reader.Close()
-
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(*seconds*float64(time.Second))+100*time.Millisecond)
-	defer cancel()
-	go report(reader)
-	must(tail(ctx, reader))
-	stats, err := reader.Stats()
-	must(err)
-	fmt.Printf("%d records, %d batches, %d commits, %d wakeups, %s lost\n",
-		stats.Records, stats.Batches, stats.Commits, stats.Wakeups, lost(&stats))
+	if err := run(ctx); err != nil {
+		log.Fatal("tail: ", err)
+	}
 }

@@ -1,79 +1,86 @@
 // SPDX-License-Identifier: MIT
 
-// A reader in a program that has other things to do, too: the runtime waits for all of them, and no
-// thread for any. Here a goroutine loops over the records until its context is done, next to a timer.
+// A reader in a program that has other things to do, too: one goroutine waits for the machine's execs and
+// scheduler switches, another for them, a timer and a signal. The runtime waits for all, and no thread for
+// any.
 //
-//	go run ./wait
+//	go generate ./... && go build ./wait && sudo ./wait
 package main
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	ringbuf "github.com/rbcore/rbcore/bindings/go"
+	"rbcore.example/go/events"
 )
 
-const (
-	records = 200
-	giveUp  = 300 // ticks
-)
-
-func must(err error) {
-	if err != nil {
-		log.Fatal("wait: ", err)
+// receive sends copies of events to the loop, until ctx is done: what lies in the ring is given back when
+// the loop over it goes on.
+func receive(ctx context.Context, reader *ringbuf.Reader, received chan<- events.Event) error {
+	defer close(received)
+	for event, err := range ringbuf.Records[events.Event](ctx, reader) {
+		if err != nil {
+			return err
+		}
+		received <- *event
 	}
+	return nil
 }
 
-// produce writes a record every other millisecond.
-func produce(ring *ringbuf.MemoryRing) {
-	producer, err := ringbuf.NewProducer(ring)
-	must(err)
-	defer producer.Close()
-	for number := range uint32(records) {
-		must(producer.Output(binary.NativeEndian.AppendUint32(nil, number), 0))
-		time.Sleep(2 * time.Millisecond)
+func run(ctx context.Context) error {
+	program, err := events.Load(nil)
+	if err != nil {
+		return err
 	}
+	defer program.Close()
+	reader, err := ringbuf.NewReader(program.Ring, ringbuf.WithLossMap(program.Lost))
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+
+	received, ended := make(chan events.Event, 64), make(chan error, 1)
+	go func() { ended <- receive(ctx, reader, received) }()
+	ticker := time.NewTicker(500 * time.Millisecond)
+	defer ticker.Stop()
+	execs, switches, ticks := 0, 0, 0
+	for isOpen := true; isOpen; {
+		var event events.Event
+		select {
+		case event, isOpen = <-received:
+			switch event.Kind {
+			case events.KindExec:
+				execs++
+			case events.KindSwitch:
+				switches++
+			}
+		case <-ticker.C:
+			ticks++
+			fmt.Printf("tick %d: %d execs, %d switches\n", ticks, execs, switches)
+		}
+	}
+	if err := <-ended; !errors.Is(err, context.Cause(ctx)) {
+		return err
+	}
+	stats, err := reader.Stats()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d execs, %d switches and %d ticks of the timer, %d lost\n", execs, switches, ticks, stats.Lost)
+	return nil
 }
 
 func main() {
-	ring, err := ringbuf.NewMemoryRing(65536)
-	must(err)
-	defer ring.Close()
-	reader, err := ringbuf.NewReader(ring)
-	must(err)
-	defer reader.Close()
-
-	ctx, cancel := context.WithCancel(context.Background())
-	seen := make(chan uint32)
-	ended := make(chan error)
-	go func() {
-		for record := range reader.Records(ctx) {
-			seen <- binary.NativeEndian.Uint32(record.RawSample)
-		}
-		ended <- reader.Err()
-	}()
-	go produce(ring)
-
-	ticker := time.NewTicker(100 * time.Millisecond)
-	defer ticker.Stop()
-	count, ticks := 0, 0
-	for count < records || ticks == 0 {
-		select {
-		case <-seen:
-			count++
-		case <-ticker.C:
-			if ticks++; ticks > giveUp {
-				log.Fatal("wait: some records are missing")
-			}
-		}
-	}
-	cancel()
-	if err := <-ended; !errors.Is(err, context.Canceled) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
 		log.Fatal("wait: ", err)
 	}
-	fmt.Printf("%d records, %d ticks of the timer, and the loop ended with its context\n", count, ticks)
 }

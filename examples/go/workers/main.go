@@ -1,111 +1,123 @@
 // SPDX-License-Identifier: MIT
 
-// Records handed to goroutines, which hold them as long as they like and give them back in any order;
-// nothing is copied.
+// Hands the machine's execs and scheduler switches to goroutines, which hold the records as long as they
+// like and give them back in any order; nothing is copied. When it is interrupted, it ends the events, and
+// prints how often a CPU went from each program to another.
 //
-//	go run ./workers
+//	go generate ./... && go build ./workers && sudo ./workers
 package main
 
 import (
-	"encoding/binary"
+	"context"
 	"errors"
 	"fmt"
 	"log"
+	"os"
+	"os/signal"
 	"sync"
-	"sync/atomic"
 	"syscall"
-	"time"
 
 	ringbuf "github.com/rbcore/rbcore/bindings/go"
+	"rbcore.example/go/events"
 )
 
 const (
-	records  = 20000
-	ringSize = 65536 // all records together would not fit
-	workers  = 4
-	queued   = 16 // batches
+	workers = 4
+	queued  = 16 // batches
 )
 
-func must(err error) {
-	if err != nil {
-		log.Fatal("workers: ", err)
+// Switches away from each program.
+type counts struct {
+	mu    sync.Mutex
+	names map[[16]byte]int
+}
+
+func (c *counts) add(names map[[16]byte]int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for name, count := range names {
+		c.names[name] += count
 	}
 }
 
-func produce(ring *ringbuf.MemoryRing) {
-	producer, err := ringbuf.NewProducer(ring)
-	must(err)
-	defer producer.Close()
-	for number := range uint32(records) {
-		data := binary.NativeEndian.AppendUint32(nil, number)
-		// In a real program a full ring loses the record; here it is tried again.
-		for err = producer.Output(data, 0); errors.Is(err, syscall.EAGAIN); err = producer.Output(data, 0) {
-			time.Sleep(100 * time.Microsecond)
-		}
-		must(err)
-	}
-}
-
-var sum, furthest, outOfOrder atomic.Uint64
-
-func noteOrder(position uint64) {
-	seen := furthest.Load()
-	if position < seen {
-		outOfOrder.Add(1)
-	}
-	for position > seen && !furthest.CompareAndSwap(seen, position) {
-		seen = furthest.Load()
-	}
-}
-
-func work(reader *ringbuf.Reader, queue <-chan []ringbuf.Record) {
+func work(reader *ringbuf.Reader, queue <-chan []ringbuf.Record, total *counts) error {
+	var failed error
+	names := map[[16]byte]int{}
 	for batch := range queue {
 		for i := range batch {
-			number := binary.NativeEndian.Uint32(batch[i].RawSample)
-			if number%100 == 0 {
-				time.Sleep(100 * time.Microsecond) // some records are more work than others
+			if event, err := ringbuf.As[events.Event](batch[i].RawSample); err != nil {
+				failed = err
+			} else if event.Kind == events.KindSwitch {
+				names[event.Name]++
 			}
-			sum.Add(uint64(number))
-			noteOrder(batch[i].Position())
 		}
-		must(reader.Release(batch...))
+		failed = errors.Join(failed, reader.Release(batch...))
 	}
+	total.add(names)
+	return failed
+}
+
+// distribute hands batches to the workers, until a flush of the reader has brought all that there was.
+func distribute(reader *ringbuf.Reader, queue chan<- []ringbuf.Record) error {
+	defer close(queue)
+	for {
+		batch := make([]ringbuf.Record, 64)
+		n, err := reader.ReadBatch(batch)
+		if errors.Is(err, ringbuf.ErrFlushed) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		queue <- batch[:n]
+	}
+}
+
+func run(ctx context.Context) error {
+	program, err := events.Load(nil)
+	if err != nil {
+		return err
+	}
+	defer program.Close()
+	reader, err := ringbuf.NewReader(program.Ring, ringbuf.WithLossMap(program.Lost), ringbuf.WithRelease())
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	context.AfterFunc(ctx, func() {
+		program.Detach()
+		reader.Flush()
+	})
+
+	total := counts{names: map[[16]byte]int{}}
+	queue := make(chan []ringbuf.Record, queued)
+	failed := make(chan error, workers)
+	for range workers {
+		go func() { failed <- work(reader, queue, &total) }()
+	}
+	err = distribute(reader, queue)
+	for range workers {
+		err = errors.Join(err, <-failed)
+	}
+	if err != nil {
+		return err
+	}
+	for name, count := range total.names {
+		fmt.Printf("%7d %s\n", count, events.Text(name[:]))
+	}
+	stats, err := reader.Stats()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d records by %d workers, %d bytes not given back, %d lost\n", stats.Records, workers,
+		stats.ProducerPos-stats.UserPos, stats.Lost)
+	return nil
 }
 
 func main() {
-	ring, err := ringbuf.NewMemoryRing(ringSize)
-	must(err)
-	defer ring.Close()
-	reader, err := ringbuf.NewReader(ring, ringbuf.WithRelease())
-	must(err)
-	defer reader.Close()
-
-	go produce(ring)
-	queue := make(chan []ringbuf.Record, queued)
-	var group sync.WaitGroup
-	for range workers {
-		group.Add(1)
-		go func() {
-			defer group.Done()
-			work(reader, queue)
-		}()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		log.Fatal("workers: ", err)
 	}
-	for seen := 0; seen < records; {
-		batch := make([]ringbuf.Record, 16)
-		n, err := reader.ReadBatch(batch)
-		must(err)
-		queue <- batch[:n]
-		seen += n
-	}
-	close(queue)
-	group.Wait()
-
-	stats, err := reader.Stats()
-	must(err)
-	given := "NOT all"
-	if stats.UserPos == stats.ProducerPos {
-		given = "all"
-	}
-	fmt.Printf("%d records by %d workers, sum %d, %s given back\n", stats.Records, workers, sum.Load(), given)
-	fmt.Printf("released out of order: %d\n", outOfOrder.Load())
 }
