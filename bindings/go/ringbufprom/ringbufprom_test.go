@@ -1,0 +1,141 @@
+//go:build linux && cgo
+
+// SPDX-License-Identifier: MIT
+
+package ringbufprom_test
+
+import (
+	"net/http/httptest"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	ringbuf "github.com/rbcore/rbcore/bindings/go"
+	"github.com/rbcore/rbcore/bindings/go/ringbufprom"
+)
+
+func newReader(t *testing.T, samples int) *ringbuf.Reader {
+	t.Helper()
+	ring, err := ringbuf.NewMemoryRing(os.Getpagesize())
+	must(t, err)
+	defer ring.Close()
+	producer, err := ringbuf.NewProducer(ring)
+	must(t, err)
+	defer producer.Close()
+	for range samples {
+		must(t, producer.Output(make([]byte, 24), 0))
+	}
+	for range 3 { // refused
+		if producer.Output(make([]byte, os.Getpagesize()-16), 0) == nil {
+			t.Fatal("the ring is not full")
+		}
+	}
+	reader, err := ringbuf.NewReader(ring)
+	must(t, err)
+	t.Cleanup(func() { reader.Close() })
+	return reader
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// scrape returns the lines of this ring that Prometheus would get.
+func scrape(t *testing.T, registry *prometheus.Registry, ring string) map[string]string {
+	t.Helper()
+	recorder := httptest.NewRecorder()
+	handler := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	handler.ServeHTTP(recorder, httptest.NewRequest("GET", "/metrics", nil))
+	if recorder.Code != 200 {
+		t.Fatalf("%d: %s", recorder.Code, recorder.Body)
+	}
+	lines := map[string]string{}
+	for _, line := range strings.Split(recorder.Body.String(), "\n") {
+		if name, value, ok := strings.Cut(line, `{ring="`+ring+`"} `); ok {
+			lines[strings.TrimPrefix(name, "rbcore_ring_")] = value
+		}
+	}
+	return lines
+}
+
+func TestCollector(t *testing.T) {
+	collector := ringbufprom.NewCollector()
+	registry := prometheus.NewPedanticRegistry() // compares Describe with Collect
+	must(t, registry.Register(collector))
+	first, second := newReader(t, 5), newReader(t, 1)
+	must(t, collector.Add("first", first))
+	must(t, collector.Add("second", second))
+	records := make([]ringbuf.Record, 3)
+	n, err := first.ReadBatch(records)
+	if n != 3 || err != nil {
+		t.Fatal(n, err)
+	}
+	must(t, first.CommitTo(&records[0]))
+	lines := scrape(t, registry, "first")
+	for name, want := range map[string]string{
+		"records_total": "3", "bytes_total": "72", "lost_records_total": "3", "lost_bytes_total": "0",
+		"discarded_records_total": "0", "abandoned_records_total": "0", "skipped_records_total": "0",
+		"batches_total": "1", "commits_total": "1", "wakeups_total": lines["wakeups_total"],
+		"waiting_bytes": "64", "held_bytes": "64", "high_water_bytes": "160", "broken": "0", "unguarded": "0",
+		"paced": "0", "size_bytes": lines["size_bytes"],
+	} {
+		if lines[name] != want || want == "" {
+			t.Errorf("%s: got %q instead of %q", name, lines[name], want)
+		}
+		delete(lines, name)
+	}
+	if len(lines) != 0 {
+		t.Errorf("unexpected: %v", lines)
+	}
+	if got := scrape(t, registry, "second")["waiting_bytes"]; got != "32" {
+		t.Errorf("the other ring has %q bytes", got)
+	}
+
+	if collector.Add("first", second) == nil || collector.Add("third", nil) == nil {
+		t.Error("a name twice, or no reader, is no error")
+	}
+	must(t, first.Close())
+	if lines := scrape(t, registry, "first"); len(lines) != 0 {
+		t.Errorf("a closed reader has %v", lines)
+	}
+	collector.Remove("first")
+	must(t, collector.Add("first", newReader(t, 2)))
+	if got := scrape(t, registry, "first")["waiting_bytes"]; got != "64" {
+		t.Errorf("the new reader has %q bytes", got)
+	}
+	collector.Remove("second")
+	collector.Remove("second")
+	if lines := scrape(t, registry, "second"); len(lines) != 0 {
+		t.Errorf("a removed reader has %v", lines)
+	}
+}
+
+// What is not known is left out, and what cannot be read is an error.
+func TestUnknown(t *testing.T) {
+	collector := ringbufprom.NewCollector()
+	registry := prometheus.NewRegistry()
+	must(t, registry.Register(collector))
+	must(t, collector.Add("zero", new(ringbuf.Reader)))
+	if _, err := registry.Gather(); err == nil || !strings.Contains(err.Error(), "NewReader") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Each number of the statistics is a metric, but for positions, which count bytes twice.
+func TestCompleteness(t *testing.T) {
+	left := map[string]bool{"MapID": true, "ProducerPos": true, "ReadPos": true, "UserPos": true, "ConsumerPos": true,
+		"StartPos": true, "PassedBytes": true}
+	descriptions := make(chan *prometheus.Desc, 100)
+	ringbufprom.NewCollector().Describe(descriptions)
+	fields := reflect.TypeFor[ringbuf.Stats]().NumField()
+	if len(descriptions) != fields-len(left)+1 { // held_bytes is the difference of two
+		t.Errorf("%d metrics of %d statistics", len(descriptions), fields)
+	}
+}
