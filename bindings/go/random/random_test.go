@@ -353,11 +353,13 @@ func (w *world) Read(t *rapid.T) {
 		deadline = deadline.Add(watchdog)
 	}
 	w.reader.SetDeadline(deadline)
+	ctx, cancel := within(t)
+	defer cancel()
 	switch way {
 	case "Read":
-		record, err := w.reader.Read()
+		record, err := w.reader.ReadContext(ctx)
 		if err != nil {
-			w.none(t, err)
+			w.noneWithin(ctx, t, err)
 			return
 		}
 		e := w.next(t, record.Position())
@@ -376,22 +378,53 @@ func (w *world) Read(t *rapid.T) {
 		}
 	case "ReadZeroCopy":
 		records := make([]ringbuf.Record, 1)
-		err := w.reader.ReadZeroCopy(&records[0])
-		w.borrowed(t, records, err)
+		err := w.reader.ReadZeroCopyContext(ctx, &records[0])
+		w.borrowedWithin(ctx, t, records, err)
 	case "ReadBatch":
 		records := make([]ringbuf.Record, most)
-		n, err := w.reader.ReadBatch(records)
-		w.borrowed(t, records[:n], err)
+		n, err := w.reader.ReadBatchContext(ctx, records)
+		w.borrowedWithin(ctx, t, records[:n], err)
 	case "ReadSpan":
-		span, err := w.reader.ReadSpan(most)
+		span, err := w.reader.ReadSpanContext(ctx, most)
 		var records []ringbuf.Record
 		for i := range span.Count {
 			records = append(records, span.Record(i))
 		}
-		w.borrowed(t, records, err)
+		w.borrowedWithin(ctx, t, records, err)
 	case "Records":
 		w.records(t, most)
 	}
+}
+
+// within is a context: none at all, one that lasts, one that is done soon, or already.
+func within(t *rapid.T) (context.Context, context.CancelFunc) {
+	kind := rapid.SampledFrom([]string{"none", "none", "lasting", "soon", "done"}).Draw(t, "context")
+	if kind == "none" {
+		return context.Background(), func() {}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	switch kind {
+	case "soon":
+		time.AfterFunc(time.Duration(rapid.IntRange(0, 100).Draw(t, "us"))*time.Microsecond, cancel)
+	case "done":
+		cancel()
+	}
+	return ctx, cancel
+}
+
+// noneWithin is none, or a read that its context ended: then all comes with the next.
+func (w *world) noneWithin(ctx context.Context, t *rapid.T, err error) {
+	if ctx.Err() == nil || !errors.Is(err, context.Canceled) {
+		w.none(t, err)
+	}
+}
+
+func (w *world) borrowedWithin(ctx context.Context, t *rapid.T, records []ringbuf.Record, err error) {
+	if err != nil {
+		w.noneWithin(ctx, t, err)
+		return
+	}
+	w.borrowed(t, records, nil)
 }
 
 func (w *world) borrowed(t *rapid.T, records []ringbuf.Record, err error) {
