@@ -8,12 +8,26 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"testing"
 
 	ringbuf "github.com/rbcore/rbcore/bindings/go"
 )
+
+// A use after Close is wrong, but no fault as long as the reader is reachable.
+func viewOutlivesClose(t *testing.T, newSource Maker) {
+	source, reader := both(t, newSource)
+	produce(t, source, 1)
+	var record ringbuf.Record
+	must(t, reader.ReadZeroCopy(&record))
+	must(t, reader.Close())
+	runtime.GC()
+	runtime.GC()
+	is(t, &record, 1)
+	runtime.KeepAlive(reader)
+}
 
 // What lies in the ring cannot be written.
 func writeIsFault(t *testing.T, newSource Maker) {
