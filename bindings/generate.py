@@ -338,6 +338,8 @@ GO_WORDS = {
     "rbcore_memory_ring_create": "NewMemoryRing",
     "RBCORE_MEMORY_RING_OVERWRITE": "NewOverwriteRing",
 }
+# Of its messages alone.
+GO_MESSAGE_WORDS = {"loss_fd": "the loss map, descriptor", "event_fd": "the event descriptor"}
 # What is another thing in Go than in C, in full.
 GO_DOCS = {
     "RBCORE_FEATURE_KERNEL_RING": "rings of BPF programs, BPF_MAP_TYPE_RINGBUF (Linux 5.8)",
@@ -502,7 +504,8 @@ def write_go_cgo(header: Header) -> str:
         lines.append(f"\t{{{quote(function)}, syscall.{name}, {quote(cause)}}},")
     lines += ["}\n", "// The package's words for what the library's messages speak of."]
     lines += ["var words = strings.NewReplacer("]
-    lines += [f"\t{quote(name)}, {quote(word)}," for name, word in GO_WORDS.items() if name.isupper()]
+    spoken = GO_MESSAGE_WORDS | {name: word for name, word in GO_WORDS.items() if name.isupper()}
+    lines += [f"\t{quote(name)}, {quote(word)}," for name, word in spoken.items()]
     return "\n".join(lines + [")"]) + "\n"
 
 

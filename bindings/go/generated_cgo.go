@@ -126,6 +126,8 @@ var causes = []struct {
 
 // The package's words for what the library's messages speak of.
 var words = strings.NewReplacer(
+	"loss_fd", "the loss map, descriptor",
+	"event_fd", "the event descriptor",
 	"RBCORE_READER_RELEASE", "WithRelease",
 	"RBCORE_READER_POLL", "WithPolling",
 	"RBCORE_SOURCE_LATEST", "WithLatest",

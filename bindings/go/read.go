@@ -42,8 +42,10 @@ func (r *Reader) ReadInto(rec *Record) error {
 
 // ReadIntoContext is ReadInto, and stops waiting when ctx is done: the error is context.Cause of it. A
 // context that is done already ends it before it looks for a record. No record is lost by that: what
-// comes at the same time is there for the next read. A call that need not wait costs no more than
-// ReadInto, and none has a goroutine of its own.
+// comes at the same time is there for the next read.
+//
+// A call that need not wait allocates nothing for ctx. One that waits takes no goroutine for it, if ctx
+// is one of package context or has a method AfterFunc as those have.
 func (r *Reader) ReadIntoContext(ctx context.Context, rec *Record) error {
 	if err := r.canRead(rec); err != nil {
 		return err

@@ -79,6 +79,7 @@ func Run(t *testing.T, newSource Maker) {
 		{"RecordsIsLeft", recordsIsLeft},
 		{"RecordsIsCancelled", recordsIsCancelled},
 		{"Contexts", contexts},
+		{"ContextCostsNothing", contextCostsNothing},
 		{"ContextOfOneOfTwo", contextOfOneOfTwo},
 		{"ContextsOfMany", contextsOfMany},
 		{"Release", release},

@@ -119,6 +119,19 @@ func cancelWhileBlocked(t *testing.T, reader *ringbuf.Reader,
 	return time.Since(done)
 }
 
+// Where records were fetched before, nothing is prepared for a wait.
+func contextCostsNothing(t *testing.T, newSource Maker) {
+	source, reader := both(t, newSource)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	fillUp(t, source, 24)
+	var record ringbuf.Record
+	must(t, reader.ReadZeroCopyContext(ctx, &record))
+	equal(t, "allocations", testing.AllocsPerRun(100, func() {
+		must(t, reader.ReadZeroCopyContext(ctx, &record))
+	}), 0)
+}
+
 // Of two that wait the one is ended by its context, and the other goes on.
 func contextOfOneOfTwo(t *testing.T, newSource Maker) {
 	source, reader := both(t, newSource)
