@@ -58,7 +58,7 @@ func (r *Reader) fillWithin(ctx context.Context, most int) error {
 // waits.
 func (r *Reader) fill(ctx context.Context, most int) error {
 	if most == 1 && !r.isRelease {
-		// Ahead of those who ask for one. But what a releasing reader has fetched is held, and can only
+		// Ahead of reads that ask for one. But what a releasing reader has fetched is held, and can only
 		// be released, not left to the next reader.
 		most = batchMax
 	}

@@ -22,8 +22,8 @@ import (
 
 // A MemoryRing is a ring buffer in memory, with the layout of the kernel's: for programs without BPF
 // or root, between goroutines or processes, and for tests. Its two descriptors can be passed to other
-// processes. Whoever has them can write what he likes into the ring: a reader survives that, but
-// only Read and ReadInto keep the data from changing under the eyes of its user.
+// processes. A process that has them can overwrite the ring at any time: a reader survives that, but
+// only Read and ReadInto hand out data that cannot change while it is looked at.
 type MemoryRing struct {
 	memory, event int
 	isOpen        bool
@@ -279,7 +279,7 @@ func (p *Producer) Close() error {
 	if p == nil || p.owned == nil {
 		return errNoProducer
 	}
-	// Whoever waits for life keeps others out, such as the Submit without which there is no room.
+	// A wait for life keeps others out, such as the Submit without which there is no room.
 	p.closes.Store(true)
 	p.life.Lock()
 	defer p.life.Unlock()

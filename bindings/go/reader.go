@@ -29,14 +29,14 @@ import (
 // A Reader reads one ring. Its methods may be called by any goroutine; several that read share the
 // records among them.
 type Reader struct {
-	// Whoever waits has the turn; Close, Flush, Commit and SetDeadline need not wait for it.
+	// The goroutine that waits has the turn; Close, Flush, Commit and SetDeadline need not wait for it.
 	turn chan struct{}
 	// What its owner waits for.
 	waitContext context.Context
 	waitMax     int
 	waitResult  error
 	fetched     uint64 // up to where
-	// While it sleeps in the library it has mu: those who want that count themselves, and wake it.
+	// While it sleeps in the library it has mu: goroutines that want mu count themselves, and wake it.
 	longestSleep time.Duration // 0: never
 	slept        time.Duration // in this way since it was scheduled last, at most
 	sleeps       atomic.Bool
@@ -221,7 +221,7 @@ func descriptorOf(ring Ring) (fd int, err error) {
 	return ring.FD(), nil
 }
 
-// Close ends reading, also for those who wait, from any goroutine. Records that were copied are
+// Close ends reading, also reads that wait, from any goroutine. Records that were copied are
 // given back; others that were not committed stay in the ring for its next reader. Closing twice is
 // no error.
 func (r *Reader) Close() error {

@@ -151,7 +151,7 @@ func WithOverwrite() Option {
 	return func(o *options) { o.overwrite = true }
 }
 
-// WithTap looks at a ring beside its reader, whoever that is, and takes nothing from it: no position
+// WithTap looks at a ring beside its reader, whichever that is, and takes nothing from it: no position
 // of the ring is moved. Records lie in a copy, as with [WithOverwrite], which may be given, too; what
 // the ring's reader gave back and producers used again before it was copied is lost, and counted.
 func WithTap() Option {

@@ -97,9 +97,8 @@ static inline int ringbuf_fetch(uintptr_t reader_address, uintptr_t batch_addres
     if (result < 0)
         return result;
     /*
-     * Only 0 arms the next wakeup. The bound on discarded records is for those who must not be kept
-     * long; and who interrupts means somebody's context, which is looked at before each wait, or
-     * wants the lock.
+     * Only 0 arms the next wakeup. The bound on discarded records is for callers that must not be
+     * kept long; an interrupt is for a context, which is looked at before each wait, or for the lock.
      */
     do {
         result = how & (RINGBUF_RELEASE | RINGBUF_STRICT)

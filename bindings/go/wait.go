@@ -24,7 +24,7 @@ const longestSleep = time.Millisecond
 
 var epoch = time.Now()
 
-// lookFor fetches for the one who waits. Returns true, and still has mu, if the wait is over.
+// lookFor fetches for the read that waits. Returns true, and still has mu, if the wait is over.
 func (r *Reader) lookFor(uintptr) bool {
 	r.mu.Lock()
 	r.waitResult = nil
@@ -49,7 +49,7 @@ func (r *Reader) sleep() time.Duration {
 	if !r.maySleep() {
 		return 0
 	}
-	// First, so that whoever wants something from now on ends the sleep.
+	// First, so that a goroutine that wants something from now on ends the sleep.
 	r.sleeps.Store(true)
 	if r.wanted.Load() != 0 {
 		return 0
@@ -61,7 +61,7 @@ func (r *Reader) sleep() time.Duration {
 	return max(min(r.longestSleep, time.Duration(deadline)-time.Since(epoch)), 0)
 }
 
-// lock gets mu for one who does not wait for records.
+// lock gets mu for a call that does not wait for records.
 func (r *Reader) lock() {
 	if r.mu.TryLock() {
 		return
@@ -72,7 +72,7 @@ func (r *Reader) lock() {
 	r.wanted.Add(-1)
 }
 
-// wake ends the sleep of whoever sleeps in the library. He waits in the runtime then.
+// wake ends the sleep of a read in the library, which then waits in the runtime.
 func (r *Reader) wake() {
 	if r.sleeps.Load() {
 		r.interrupt()
@@ -159,7 +159,7 @@ func (r *Reader) notWaited(most int, err error) error {
 	return err
 }
 
-// interrupt wakes whoever waits, to look at its context.
+// interrupt wakes the read that waits, to look at its context.
 func (r *Reader) interrupt() {
 	r.life.RLock()
 	defer r.life.RUnlock()

@@ -171,7 +171,7 @@ func snapshotAsFile(t *testing.T, newSource Maker) {
 	wants(t, err, syscall.ENODATA)
 }
 
-// Whoever taps sees what the ring's reader sees, and takes nothing from it.
+// A tap sees what the ring's reader sees, and takes nothing from it.
 func tap(t *testing.T, newSource Maker) {
 	source, reader := both(t, newSource)
 	produce(t, source, 0, 1)
