@@ -79,7 +79,17 @@ type Reader struct {
 
 // NewReader opens a reader of a BPF ring buffer map, or of a memory ring.
 //
-// A ring has one reader: if it has one already that is known, the error is syscall.EBUSY.
+// A ring has one reader: if it has one already that is known, the error is syscall.EBUSY, and says which.
+// Other errors are
+//   - syscall.EINVAL: the ring, its loss map or an option is nil, or the ring was closed;
+//   - syscall.EBADF, syscall.EBADFD: the descriptor is not open, or neither that of a BPF map nor that of
+//     a memory ring;
+//   - syscall.EMEDIUMTYPE: the map is of another type, or not in overwrite mode as [WithOverwrite] has it;
+//   - syscall.EOPNOTSUPP: the ring is in overwrite mode, and WithOverwrite is missing;
+//   - syscall.EACCES, syscall.EPERM: the descriptor does not allow reading and writing, or the process
+//     lacks a capability;
+//   - syscall.EBADMSG: the ring's content is impossible;
+//   - syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE: no memory or file descriptors.
 func NewReader(ring Ring, opts ...Option) (*Reader, error) {
 	o := options{maxLatency: -1}
 	for _, option := range opts {

@@ -159,7 +159,7 @@ func WithTap() Option {
 }
 
 // WithLossMap names the map in which the BPF program counts the records that a full ring refused
-// (see rbcore_bpf.h), so that [Reader.Stats] has them.
+// (see rbcore_bpf.h and package bpfheader), so that [Reader.Stats] has them. A nil map is an error.
 func WithLossMap(lossMap Ring) Option {
 	return func(o *options) { o.lossMap, o.hasLossMap = lossMap, true }
 }
