@@ -7,7 +7,6 @@
 #include <rbcore/rbcore.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 /* Errors that mean something narrower here than what errno(3) says of them. */
@@ -58,7 +57,7 @@ uint32_t rbcore_version(void) {
 }
 
 static int probe_memory_ring(void) {
-    int fd = rbc_memfd("rbcore", MFD_ALLOW_SEALING);
+    int fd = rbc_memfd("rbcore", RBC_MFD_ALLOW_SEALING);
     if (fd < 0) {
         return fd == -ENOSYS ? 0 : fd;
     }
@@ -70,13 +69,13 @@ int rbcore_supports(uint32_t feature) {
     RBC_KEEP_ERRNO;
     switch (feature) {
     case RBCORE_FEATURE_KERNEL_RING:
-        return rbc_map_probe_ring(BPF_MAP_TYPE_RINGBUF, 0);
+        return rbc_map_probe_ring(RBC_BPF_MAP_TYPE_RINGBUF, 0);
     case RBCORE_FEATURE_OVERWRITE:
-        return rbc_map_probe_ring(BPF_MAP_TYPE_RINGBUF, RBC_MAP_OVERWRITE);
+        return rbc_map_probe_ring(RBC_BPF_MAP_TYPE_RINGBUF, RBC_BPF_F_RB_OVERWRITE);
     case RBCORE_FEATURE_MEMORY_RING:
         return probe_memory_ring();
     case RBCORE_FEATURE_USER_RING:
-        return rbc_map_probe_ring(RBC_MAP_TYPE_USER_RING, 0);
+        return rbc_map_probe_ring(RBC_BPF_MAP_TYPE_USER_RINGBUF, 0);
     default:
         return 0;
     }

@@ -6,27 +6,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
-static int bpf(enum bpf_cmd command, union bpf_attr *attr) {
-    long result = syscall(SYS_bpf, command, attr, sizeof(*attr));
+static int bpf(int command, rbc_bpf_arguments *arguments) {
+    long result = syscall(RBC_SYS_BPF, command, arguments, sizeof(*arguments));
     return result < 0 ? -errno : (int)result;
 }
 
 int rbc_map_open_path(const char *path) {
-    union bpf_attr attr;
-    memset(&attr, 0, sizeof(attr));
-    attr.pathname = (uintptr_t)path;
-    return bpf(BPF_OBJ_GET, &attr);
+    rbc_bpf_arguments arguments;
+    memset(&arguments, 0, sizeof(arguments));
+    arguments.object.path = (uintptr_t)path;
+    return bpf(RBC_BPF_OBJ_GET, &arguments);
 }
 
 int rbc_map_open_id(uint32_t id) {
-    union bpf_attr attr;
-    memset(&attr, 0, sizeof(attr));
-    attr.map_id = id;
-    return bpf(BPF_MAP_GET_FD_BY_ID, &attr);
+    rbc_bpf_arguments arguments;
+    memset(&arguments, 0, sizeof(arguments));
+    arguments.map_id = id;
+    return bpf(RBC_BPF_MAP_GET_FD_BY_ID, &arguments);
 }
 
 bool rbc_map_positions_are_whole(void) {
@@ -57,20 +56,20 @@ static bool is_something_else(int fd) {
     return n > 0 && strcmp(target, "anon_inode:bpf-map") != 0;
 }
 
-int rbc_map_info(int fd, struct bpf_map_info *info) {
+int rbc_map_get_info(int fd, rbc_map_info *info) {
     if (fcntl(fd, F_GETFD) < 0) {
         return -EBADF;
     }
     if (is_something_else(fd)) {
         return -EBADFD;
     }
-    union bpf_attr attr;
-    memset(&attr, 0, sizeof(attr));
+    rbc_bpf_arguments arguments;
+    memset(&arguments, 0, sizeof(arguments));
     memset(info, 0, sizeof(*info));
-    attr.info.bpf_fd = (uint32_t)fd;
-    attr.info.info_len = sizeof(*info);
-    attr.info.info = (uintptr_t)info;
-    int error = bpf(BPF_OBJ_GET_INFO_BY_FD, &attr);
+    arguments.info.fd = (uint32_t)fd;
+    arguments.info.size = sizeof(*info);
+    arguments.info.info = (uintptr_t)info;
+    int error = bpf(RBC_BPF_OBJ_GET_INFO_BY_FD, &arguments);
     return error == -EINVAL ? -EBADFD : error;
 }
 
@@ -80,8 +79,8 @@ typedef struct losses {
     uint64_t bytes;
 } losses;
 
-bool rbc_map_counts_losses(const struct bpf_map_info *info) {
-    return info->type == BPF_MAP_TYPE_PERCPU_ARRAY && info->key_size == sizeof(uint32_t) &&
+bool rbc_map_counts_losses(const rbc_map_info *info) {
+    return info->type == RBC_BPF_MAP_TYPE_PERCPU_ARRAY && info->key_size == sizeof(uint32_t) &&
            info->value_size == sizeof(losses);
 }
 
@@ -121,12 +120,12 @@ int rbc_map_read_losses(int fd, uint64_t *records) {
         return -ENOMEM;
     }
     uint32_t key = 0;
-    union bpf_attr attr;
-    memset(&attr, 0, sizeof(attr));
-    attr.map_fd = (uint32_t)fd;
-    attr.key = (uintptr_t)&key;
-    attr.value = (uintptr_t)values;
-    int error = bpf(BPF_MAP_LOOKUP_ELEM, &attr);
+    rbc_bpf_arguments arguments;
+    memset(&arguments, 0, sizeof(arguments));
+    arguments.element.map_fd = (uint32_t)fd;
+    arguments.element.key = (uintptr_t)&key;
+    arguments.element.value = (uintptr_t)values;
+    int error = bpf(RBC_BPF_MAP_LOOKUP_ELEM, &arguments);
     *records = 0;
     for (int i = 0; i < cpus; i++) {
         *records += values[i].records;
@@ -136,12 +135,12 @@ int rbc_map_read_losses(int fd, uint64_t *records) {
 }
 
 int rbc_map_probe_ring(uint32_t type, uint32_t flags) {
-    union bpf_attr attr;
-    memset(&attr, 0, sizeof(attr));
-    attr.map_type = type;
-    attr.max_entries = (uint32_t)sysconf(_SC_PAGESIZE);
-    attr.map_flags = flags;
-    int fd = bpf(BPF_MAP_CREATE, &attr);
+    rbc_bpf_arguments arguments;
+    memset(&arguments, 0, sizeof(arguments));
+    arguments.create.map_type = type;
+    arguments.create.max_entries = (uint32_t)sysconf(_SC_PAGESIZE);
+    arguments.create.map_flags = flags;
+    int fd = bpf(RBC_BPF_MAP_CREATE, &arguments);
     if (fd >= 0) {
         close(fd);
         return 1;

@@ -3,12 +3,10 @@
 #ifndef RBC_MAP_H
 #define RBC_MAP_H
 
-#include <linux/bpf.h>
+#include "kernel.h"
+
 #include <stdbool.h>
 #include <stdint.h>
-
-/* Since Linux 6.19; older headers lack it. */
-#define RBC_MAP_OVERWRITE (1U << 19)
 
 int rbc_map_open_path(const char *path);
 int rbc_map_open_id(uint32_t id);
@@ -20,15 +18,13 @@ int rbc_map_open_id(uint32_t id);
 bool rbc_map_positions_are_whole(void);
 
 /* -EBADF: fd is not open; -EBADFD: it is, but it is no BPF map. */
-int rbc_map_info(int fd, struct bpf_map_info *info);
+int rbc_map_get_info(int fd, rbc_map_info *info);
 
 /* Whether the map is one that rbcore_bpf.h declares to count losses. */
-bool rbc_map_counts_losses(const struct bpf_map_info *info);
+bool rbc_map_counts_losses(const rbc_map_info *info);
 
 /* Sums the lost records over all CPUs. */
 int rbc_map_read_losses(int fd, uint64_t *records);
-
-#define RBC_MAP_TYPE_USER_RING 31 /* BPF_MAP_TYPE_USER_RINGBUF: older headers lack it */
 
 /* 1 if the kernel has ring buffers of this map type with these flags, 0 if not. */
 int rbc_map_probe_ring(uint32_t type, uint32_t flags);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "mapping.h"
 
+#include "kernel.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -154,14 +156,14 @@ static int place_twice(const rbc_mapping *self, int fd) {
                       : place(self->data + self->data_size, self->data_size, writable, fd, 0);
 }
 
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 8u /* since Linux 6.3; before, all flags that are not known are EINVAL */
-#endif
+static int create_memfd(const char *name, unsigned flags) {
+    return (int)syscall(RBC_SYS_MEMFD_CREATE, name, flags | RBC_MFD_CLOEXEC);
+}
 
 int rbc_memfd(const char *name, unsigned flags) {
-    int fd = memfd_create(name, flags | MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+    int fd = create_memfd(name, flags | RBC_MFD_NOEXEC_SEAL);
     if (fd < 0 && errno == EINVAL) {
-        fd = memfd_create(name, flags | MFD_CLOEXEC);
+        fd = create_memfd(name, flags);
     }
     return fd < 0 ? -errno : fd;
 }

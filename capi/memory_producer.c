@@ -4,16 +4,14 @@
 
 #include "fence.h"
 #include "keep_errno.h"
+#include "kernel.h"
 #include "owner.h"
 #include "ring.h"
 #include "room.h"
-#include "time64.h"
 #include "wait.h"
 
 #include <errno.h>
-#include <linux/futex.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -137,8 +135,8 @@ static bool try_lock(rbc_memory_producer *self, uint32_t found, uint32_t taken) 
 }
 
 static void sleep_on_lock(rbc_memory_producer *self, uint32_t seen) {
-    struct __kernel_timespec timeout = rbc_timespec(SLEEP_NS);
-    syscall(RBC_SYS_FUTEX, &self->page->lock, FUTEX_WAIT, seen, &timeout, NULL, 0);
+    rbc_kernel_time timeout = rbc_kernel_time_of(SLEEP_NS);
+    syscall(RBC_SYS_FUTEX, &self->page->lock, RBC_FUTEX_WAIT, seen, &timeout, NULL, 0);
 }
 
 /*
@@ -189,7 +187,7 @@ static void unlock(rbc_memory_producer *self) {
     uint32_t word = atomic_exchange_explicit(&self->page->lock, 0, memory_order_release);
     if (word & CONTENDED) {
         RBC_KEEP_ERRNO;
-        syscall(RBC_SYS_FUTEX, &self->page->lock, FUTEX_WAKE, 1, NULL, NULL, 0);
+        syscall(RBC_SYS_FUTEX, &self->page->lock, RBC_FUTEX_WAKE, 1, NULL, NULL, 0);
     }
 }
 

@@ -2,6 +2,7 @@
 #include "memory_ring.h"
 
 #include "keep_errno.h"
+#include "kernel.h"
 #include "owner.h"
 
 #include <errno.h>
@@ -22,7 +23,7 @@
 #define TAG_FLAGS UINT64_C(0x32676e697263626d)
 
 /* Without them a peer could truncate the file, and a load from the mapping would raise SIGBUS. */
-#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+#define SEALS (RBC_F_SEAL_SHRINK | RBC_F_SEAL_GROW | RBC_F_SEAL_SEAL)
 
 /* How often a producer that holds its lock is looked up in /proc. */
 #define ASK_PROC_EVERY 16
@@ -43,7 +44,7 @@ static int lay_out(int fd, size_t data_size, size_t page_size, uint32_t flags) {
         /* ENOSPC: of the file system that memfds are in, which has no limit but memory. */
         return written < 0 && errno != ENOSPC ? -errno : -ENOMEM;
     }
-    return fcntl(fd, F_ADD_SEALS, SEALS) == 0 ? 0 : -errno;
+    return fcntl(fd, RBC_F_ADD_SEALS, SEALS) == 0 ? 0 : -errno;
 }
 
 int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size, uint32_t flags) {
@@ -53,7 +54,7 @@ int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size, u
         !rbc_ring_size_is_valid(ring_size, page_size) || ring_size > RBC_MEMORY_RING_MAX) {
         return -EINVAL;
     }
-    int memory = rbc_memfd("rbcore", MFD_ALLOW_SEALING);
+    int memory = rbc_memfd("rbcore", RBC_MFD_ALLOW_SEALING);
     if (memory < 0) {
         return memory;
     }
@@ -78,7 +79,7 @@ int rbc_memory_ring_check(int fd, size_t *data_size, ino_t *inode) {
     if (mode < 0) {
         return -EBADF;
     }
-    int seals = fcntl(fd, F_GET_SEALS);
+    int seals = fcntl(fd, RBC_F_GET_SEALS);
     struct stat status;
     if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &status) != 0) {
         return -EBADFD;

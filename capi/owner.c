@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "owner.h"
 
+#include "kernel.h"
 #include "process.h"
 
 #include <assert.h>
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -57,17 +57,17 @@ static struct flock lock_of(uint64_t byte, short type) {
 
 bool rbc_lock_byte(int fd, uint64_t byte) {
     struct flock lock = lock_of(byte, F_WRLCK);
-    return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+    return fcntl(fd, RBC_F_OFD_SETLK, &lock) == 0;
 }
 
 void rbc_unlock_byte(int fd, uint64_t byte) {
     struct flock lock = lock_of(byte, F_UNLCK);
-    fcntl(fd, F_OFD_SETLK, &lock);
+    fcntl(fd, RBC_F_OFD_SETLK, &lock);
 }
 
 bool rbc_byte_is_locked(int fd, uint64_t byte) {
     struct flock lock = lock_of(byte, F_WRLCK);
-    return fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
+    return fcntl(fd, RBC_F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }
 
 /* ---- Signing ---- */
@@ -108,7 +108,8 @@ static bool is_unfinished_by_older_version(uint64_t claim) {
 
 static uint64_t new_claim(void) {
     uint64_t claim = 0;
-    if (getrandom(&claim, sizeof(claim), GRND_NONBLOCK) != (ssize_t)sizeof(claim)) {
+    long n = syscall(RBC_SYS_GETRANDOM, &claim, sizeof(claim), RBC_GRND_NONBLOCK);
+    if (n != (long)sizeof(claim)) {
         struct timespec now;
         clock_gettime(CLOCK_MONOTONIC, &now);
         claim = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;

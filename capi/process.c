@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "process.h"
 
+#include "kernel.h"
 #include "mapping.h"
 
 #include <assert.h>
@@ -351,7 +352,7 @@ static int birth_page_get(_Atomic uint64_t **out) {
     if (fresh == MAP_FAILED) {
         return rbc_mapping_error();
     }
-    if (madvise(fresh, size, MADV_WIPEONFORK) != 0) {
+    if (madvise(fresh, size, RBC_MADV_WIPEONFORK) != 0) {
         int error = rbc_mapping_error();
         munmap(fresh, size);
         return error;

@@ -58,7 +58,7 @@ static void change_pace(rbcore_reader *self, rbc_ring *ring, rbc_look *what, boo
         return;
     }
     bool paced = change == RBC_PACE_PACES;
-    self->paced_count += paced ? 1 : -1;
+    self->paced_count = paced ? self->paced_count + 1 : self->paced_count - 1;
     atomic_store_explicit(&ring->is_paced, paced, memory_order_relaxed);
     if (!paced) {
         rbc_ring_publish(ring);

@@ -127,21 +127,21 @@ static int open_map_fd(rbc_ring *ring, rbc_opening *self) {
     }
 }
 
-static int check_map_mode(rbc_opening *self, const struct bpf_map_info *info) {
+static int check_map_mode(rbc_opening *self, const rbc_map_info *info) {
     char name[48];
     snprintf(name, sizeof(name), "map %" PRIu32 " (%s)", info->id, info->name);
-    self->is_overwrite = info->map_flags & RBC_MAP_OVERWRITE;
+    self->is_overwrite = info->map_flags & RBC_BPF_F_RB_OVERWRITE;
     return check_mode(self, name);
 }
 
-static int check_map(const rbc_ring *ring, rbc_opening *self, struct bpf_map_info *info) {
-    int error = rbc_map_info(ring->fd, info);
+static int check_map(const rbc_ring *ring, rbc_opening *self, rbc_map_info *info) {
+    int error = rbc_map_get_info(ring->fd, info);
     if (error != 0) {
         return rbc_reader_fail(self->reader, error,
                                error == -EBADFD ? "not a BPF map" : "the map's info: %s",
                                strerror(-error));
     }
-    if (info->type != BPF_MAP_TYPE_RINGBUF) {
+    if (info->type != RBC_BPF_MAP_TYPE_RINGBUF) {
         return rbc_reader_fail(self->reader, -EMEDIUMTYPE,
                                "map %" PRIu32 " (%s) is of type %" PRIu32
                                ", not BPF_MAP_TYPE_RINGBUF",
@@ -161,7 +161,7 @@ static int check_map(const rbc_ring *ring, rbc_opening *self, struct bpf_map_inf
 }
 
 static int open_map(rbc_ring *ring, rbc_opening *self) {
-    struct bpf_map_info info;
+    rbc_map_info info;
     int error = open_map_fd(ring, self);
     if (error == 0) {
         error = check_map(ring, self, &info);
@@ -245,9 +245,9 @@ static int open_loss_map(rbc_ring *ring, rbc_opening *self) {
     if (fd == -1) {
         return 0;
     }
-    struct bpf_map_info info;
+    rbc_map_info info;
     ring->loss_fd = rbc_duplicate(fd);
-    int error = ring->loss_fd < 0 ? ring->loss_fd : rbc_map_info(ring->loss_fd, &info);
+    int error = ring->loss_fd < 0 ? ring->loss_fd : rbc_map_get_info(ring->loss_fd, &info);
     if (error == 0 && !rbc_map_counts_losses(&info)) {
         error = -EMEDIUMTYPE;
     }

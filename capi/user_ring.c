@@ -211,12 +211,12 @@ static int map_ring(rbc_user_ring *self, const rbcore_source *source, uint32_t *
     if (self->fd < 0) {
         return self->fd;
     }
-    struct bpf_map_info info;
-    int error = rbc_map_info(self->fd, &info);
+    rbc_map_info info;
+    int error = rbc_map_get_info(self->fd, &info);
     if (error != 0) {
         return error;
     }
-    if (info.type != RBC_MAP_TYPE_USER_RING) {
+    if (info.type != RBC_BPF_MAP_TYPE_USER_RINGBUF) {
         return -EMEDIUMTYPE;
     }
     if (!rbc_map_positions_are_whole()) {

@@ -2,8 +2,8 @@
 #include "wait.h"
 
 #include "keep_errno.h"
+#include "kernel.h"
 #include "ring.h"
-#include "time64.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -118,8 +118,8 @@ void rbc_wait_drain_timer(rbc_wait *self, int64_t now) {
 }
 
 static int wait_nanoseconds(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
-    struct __kernel_timespec timeout = rbc_timespec(timeout_ns);
-    return (int)syscall(SYS_epoll_pwait2, epoll_fd, events, max, &timeout, NULL, (size_t)0);
+    rbc_kernel_time timeout = rbc_kernel_time_of(timeout_ns);
+    return (int)syscall(RBC_SYS_EPOLL_PWAIT2, epoll_fd, events, max, &timeout, NULL, (size_t)0);
 }
 
 /* By kernels before 5.11; EPERM: by filters of container runtimes that are older than the call. */

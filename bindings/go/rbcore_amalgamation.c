@@ -847,9 +847,6 @@ RBCORE_API int rbcore_producer_output_batch(rbcore_producer *self, const rbcore_
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <linux/bpf.h>
-#include <linux/futex.h>
-#include <linux/time_types.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -865,7 +862,6 @@ RBCORE_API int rbcore_producer_output_batch(rbcore_producer *self, const rbcore_
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -893,13 +889,148 @@ static inline void rbc_restore_errno(const int *saved) {
 
 #endif
 
+/* ==== capi/kernel.h ==== */
+/*
+ * What the library needs of the kernel's interface and cannot take from a header: musl comes without
+ * linux/, and glibc before 2.27 without memfd_create(2) and its seals, getrandom(2), newer flags and
+ * the newer numbers of system calls. None of it ever changes, and tests/c/kernel_definitions.c
+ * compares each with the kernel's headers.
+ */
+#ifndef RBC_KERNEL_H
+#define RBC_KERNEL_H
+
+/* ---- Numbers of system calls ---- */
+
+/* Of other processors the C library's headers must have them. */
+#if defined(__x86_64__) && defined(__LP64__)
+#define RBC_SYS_MEMFD_CREATE 319
+#define RBC_SYS_GETRANDOM 318
+#define RBC_SYS_BPF 321
+#define RBC_SYS_FUTEX 202
+#define RBC_SYS_EPOLL_PWAIT2 441
+#elif defined(__i386__)
+#define RBC_SYS_MEMFD_CREATE 356
+#define RBC_SYS_GETRANDOM 355
+#define RBC_SYS_BPF 357
+#define RBC_SYS_FUTEX 422 /* futex_time64: its times have 64 bits */
+#define RBC_SYS_EPOLL_PWAIT2 441
+#elif defined(__LP64__) && (defined(__aarch64__) || defined(__riscv) || defined(__loongarch__))
+#define RBC_SYS_MEMFD_CREATE 279
+#define RBC_SYS_GETRANDOM 278
+#define RBC_SYS_BPF 280
+#define RBC_SYS_FUTEX 98
+#define RBC_SYS_EPOLL_PWAIT2 441
+#else
+#define RBC_SYS_MEMFD_CREATE SYS_memfd_create
+#define RBC_SYS_GETRANDOM SYS_getrandom
+#define RBC_SYS_BPF SYS_bpf
+#ifdef SYS_futex_time64
+#define RBC_SYS_FUTEX SYS_futex_time64
+#else
+#define RBC_SYS_FUTEX SYS_futex
+#endif
+#define RBC_SYS_EPOLL_PWAIT2 SYS_epoll_pwait2
+#endif
+
+/* ---- Times ---- */
+
+/* Of 64 bits, also where those of libc have 32. */
+typedef struct rbc_kernel_time {
+    int64_t seconds;
+    long long nanoseconds;
+} rbc_kernel_time;
+
+static inline rbc_kernel_time rbc_kernel_time_of(int64_t ns) {
+    return (rbc_kernel_time){.seconds = ns / 1000000000, .nanoseconds = ns % 1000000000};
+}
+
+/* ---- futex(2) ---- */
+
+#define RBC_FUTEX_WAIT 0
+#define RBC_FUTEX_WAKE 1
+
+/* ---- memfd_create(2), fcntl(2), madvise(2), getrandom(2) ---- */
+
+#define RBC_MFD_CLOEXEC 1u
+#define RBC_MFD_ALLOW_SEALING 2u
+#define RBC_MFD_NOEXEC_SEAL 8u /* since Linux 6.3; earlier kernels answer with EINVAL */
+
+#define RBC_F_ADD_SEALS 1033
+#define RBC_F_GET_SEALS 1034
+#define RBC_F_SEAL_SEAL 1
+#define RBC_F_SEAL_SHRINK 2
+#define RBC_F_SEAL_GROW 4
+
+#define RBC_F_OFD_GETLK 36
+#define RBC_F_OFD_SETLK 37
+
+#define RBC_MADV_WIPEONFORK 18
+
+#define RBC_GRND_NONBLOCK 1u
+
+/* ---- bpf(2) ---- */
+
+#define RBC_BPF_MAP_CREATE 0
+#define RBC_BPF_MAP_LOOKUP_ELEM 1
+#define RBC_BPF_OBJ_GET 7
+#define RBC_BPF_MAP_GET_FD_BY_ID 14
+#define RBC_BPF_OBJ_GET_INFO_BY_FD 15
+
+#define RBC_BPF_MAP_TYPE_PERCPU_ARRAY 6
+#define RBC_BPF_MAP_TYPE_RINGBUF 27
+#define RBC_BPF_MAP_TYPE_USER_RINGBUF 31 /* since Linux 6.1 */
+
+#define RBC_BPF_F_RB_OVERWRITE (1u << 19) /* since Linux 6.19 */
+
+/*
+ * The arguments of those commands: the beginning of the kernel's union bpf_attr. Pointers have 64
+ * bits in every process. The kernel takes what it is not given for zero.
+ */
+typedef union rbc_bpf_arguments {
+    struct {
+        uint32_t map_type;
+        uint32_t key_size;
+        uint32_t value_size;
+        uint32_t max_entries;
+        uint32_t map_flags;
+    } create;
+    struct {
+        uint32_t map_fd;
+        uint32_t padding;
+        uint64_t key;
+        uint64_t value;
+        uint64_t flags;
+    } element;
+    struct {
+        uint64_t path;
+        uint32_t fd;
+        uint32_t flags;
+    } object;
+    uint32_t map_id;
+    struct {
+        uint32_t fd;
+        uint32_t size;
+        uint64_t info;
+    } info;
+} rbc_bpf_arguments;
+
+/* What the kernel tells of a map: the beginning of its struct bpf_map_info. */
+typedef struct rbc_map_info {
+    uint32_t type;
+    uint32_t id;
+    uint32_t key_size;
+    uint32_t value_size;
+    uint32_t max_entries;
+    uint32_t map_flags;
+    char name[16];
+} rbc_map_info;
+
+#endif
+
 /* ==== capi/map.h ==== */
 /* The few bpf(2) calls that a reader needs. Results are 0 or a new fd, or a negative errno. */
 #ifndef RBC_MAP_H
 #define RBC_MAP_H
-
-/* Since Linux 6.19; older headers lack it. */
-#define RBC_MAP_OVERWRITE (1U << 19)
 
 int rbc_map_open_path(const char *path);
 int rbc_map_open_id(uint32_t id);
@@ -911,15 +1042,13 @@ int rbc_map_open_id(uint32_t id);
 bool rbc_map_positions_are_whole(void);
 
 /* -EBADF: fd is not open; -EBADFD: it is, but it is no BPF map. */
-int rbc_map_info(int fd, struct bpf_map_info *info);
+int rbc_map_get_info(int fd, rbc_map_info *info);
 
 /* Whether the map is one that rbcore_bpf.h declares to count losses. */
-bool rbc_map_counts_losses(const struct bpf_map_info *info);
+bool rbc_map_counts_losses(const rbc_map_info *info);
 
 /* Sums the lost records over all CPUs. */
 int rbc_map_read_losses(int fd, uint64_t *records);
-
-#define RBC_MAP_TYPE_USER_RING 31 /* BPF_MAP_TYPE_USER_RINGBUF: older headers lack it */
 
 /* 1 if the kernel has ring buffers of this map type with these flags, 0 if not. */
 int rbc_map_probe_ring(uint32_t type, uint32_t flags);
@@ -1686,23 +1815,6 @@ bool rbc_room_discard_blocker(const rbc_mapping *mapping, uint64_t position, uin
 
 #endif
 
-/* ==== capi/time64.h ==== */
-/* Times of 64 bits for system calls without a wrapper in libc, also where libc's have 32 bits. */
-#ifndef RBC_TIME64_H
-#define RBC_TIME64_H
-
-#ifdef SYS_futex_time64
-#define RBC_SYS_FUTEX SYS_futex_time64
-#else
-#define RBC_SYS_FUTEX SYS_futex
-#endif
-
-static inline struct __kernel_timespec rbc_timespec(int64_t ns) {
-    return (struct __kernel_timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
-}
-
-#endif
-
 /* ==== capi/wait.h ==== */
 /*
  * Waiting: one epoll instance over the wakeups of all rings, an eventfd by which other threads
@@ -2311,7 +2423,7 @@ uint32_t rbcore_version(void) {
 }
 
 static int probe_memory_ring(void) {
-    int fd = rbc_memfd("rbcore", MFD_ALLOW_SEALING);
+    int fd = rbc_memfd("rbcore", RBC_MFD_ALLOW_SEALING);
     if (fd < 0) {
         return fd == -ENOSYS ? 0 : fd;
     }
@@ -2323,13 +2435,13 @@ int rbcore_supports(uint32_t feature) {
     RBC_KEEP_ERRNO;
     switch (feature) {
     case RBCORE_FEATURE_KERNEL_RING:
-        return rbc_map_probe_ring(BPF_MAP_TYPE_RINGBUF, 0);
+        return rbc_map_probe_ring(RBC_BPF_MAP_TYPE_RINGBUF, 0);
     case RBCORE_FEATURE_OVERWRITE:
-        return rbc_map_probe_ring(BPF_MAP_TYPE_RINGBUF, RBC_MAP_OVERWRITE);
+        return rbc_map_probe_ring(RBC_BPF_MAP_TYPE_RINGBUF, RBC_BPF_F_RB_OVERWRITE);
     case RBCORE_FEATURE_MEMORY_RING:
         return probe_memory_ring();
     case RBCORE_FEATURE_USER_RING:
-        return rbc_map_probe_ring(RBC_MAP_TYPE_USER_RING, 0);
+        return rbc_map_probe_ring(RBC_BPF_MAP_TYPE_USER_RINGBUF, 0);
     default:
         return 0;
     }
@@ -2554,23 +2666,23 @@ uint64_t rbc_live_copy(const rbc_live *self, void *to, uint64_t from, size_t byt
 #undef load
 
 /* ==== capi/map.c ==== */
-static int bpf(enum bpf_cmd command, union bpf_attr *attr) {
-    long result = syscall(SYS_bpf, command, attr, sizeof(*attr));
+static int bpf(int command, rbc_bpf_arguments *arguments) {
+    long result = syscall(RBC_SYS_BPF, command, arguments, sizeof(*arguments));
     return result < 0 ? -errno : (int)result;
 }
 
 int rbc_map_open_path(const char *path) {
-    union bpf_attr attr;
-    memset(&attr, 0, sizeof(attr));
-    attr.pathname = (uintptr_t)path;
-    return bpf(BPF_OBJ_GET, &attr);
+    rbc_bpf_arguments arguments;
+    memset(&arguments, 0, sizeof(arguments));
+    arguments.object.path = (uintptr_t)path;
+    return bpf(RBC_BPF_OBJ_GET, &arguments);
 }
 
 int rbc_map_open_id(uint32_t id) {
-    union bpf_attr attr;
-    memset(&attr, 0, sizeof(attr));
-    attr.map_id = id;
-    return bpf(BPF_MAP_GET_FD_BY_ID, &attr);
+    rbc_bpf_arguments arguments;
+    memset(&arguments, 0, sizeof(arguments));
+    arguments.map_id = id;
+    return bpf(RBC_BPF_MAP_GET_FD_BY_ID, &arguments);
 }
 
 bool rbc_map_positions_are_whole(void) {
@@ -2601,20 +2713,20 @@ static bool is_something_else(int fd) {
     return n > 0 && strcmp(target, "anon_inode:bpf-map") != 0;
 }
 
-int rbc_map_info(int fd, struct bpf_map_info *info) {
+int rbc_map_get_info(int fd, rbc_map_info *info) {
     if (fcntl(fd, F_GETFD) < 0) {
         return -EBADF;
     }
     if (is_something_else(fd)) {
         return -EBADFD;
     }
-    union bpf_attr attr;
-    memset(&attr, 0, sizeof(attr));
+    rbc_bpf_arguments arguments;
+    memset(&arguments, 0, sizeof(arguments));
     memset(info, 0, sizeof(*info));
-    attr.info.bpf_fd = (uint32_t)fd;
-    attr.info.info_len = sizeof(*info);
-    attr.info.info = (uintptr_t)info;
-    int error = bpf(BPF_OBJ_GET_INFO_BY_FD, &attr);
+    arguments.info.fd = (uint32_t)fd;
+    arguments.info.size = sizeof(*info);
+    arguments.info.info = (uintptr_t)info;
+    int error = bpf(RBC_BPF_OBJ_GET_INFO_BY_FD, &arguments);
     return error == -EINVAL ? -EBADFD : error;
 }
 
@@ -2624,8 +2736,8 @@ typedef struct losses {
     uint64_t bytes;
 } losses;
 
-bool rbc_map_counts_losses(const struct bpf_map_info *info) {
-    return info->type == BPF_MAP_TYPE_PERCPU_ARRAY && info->key_size == sizeof(uint32_t) &&
+bool rbc_map_counts_losses(const rbc_map_info *info) {
+    return info->type == RBC_BPF_MAP_TYPE_PERCPU_ARRAY && info->key_size == sizeof(uint32_t) &&
            info->value_size == sizeof(losses);
 }
 
@@ -2665,12 +2777,12 @@ int rbc_map_read_losses(int fd, uint64_t *records) {
         return -ENOMEM;
     }
     uint32_t key = 0;
-    union bpf_attr attr;
-    memset(&attr, 0, sizeof(attr));
-    attr.map_fd = (uint32_t)fd;
-    attr.key = (uintptr_t)&key;
-    attr.value = (uintptr_t)values;
-    int error = bpf(BPF_MAP_LOOKUP_ELEM, &attr);
+    rbc_bpf_arguments arguments;
+    memset(&arguments, 0, sizeof(arguments));
+    arguments.element.map_fd = (uint32_t)fd;
+    arguments.element.key = (uintptr_t)&key;
+    arguments.element.value = (uintptr_t)values;
+    int error = bpf(RBC_BPF_MAP_LOOKUP_ELEM, &arguments);
     *records = 0;
     for (int i = 0; i < cpus; i++) {
         *records += values[i].records;
@@ -2680,12 +2792,12 @@ int rbc_map_read_losses(int fd, uint64_t *records) {
 }
 
 int rbc_map_probe_ring(uint32_t type, uint32_t flags) {
-    union bpf_attr attr;
-    memset(&attr, 0, sizeof(attr));
-    attr.map_type = type;
-    attr.max_entries = (uint32_t)sysconf(_SC_PAGESIZE);
-    attr.map_flags = flags;
-    int fd = bpf(BPF_MAP_CREATE, &attr);
+    rbc_bpf_arguments arguments;
+    memset(&arguments, 0, sizeof(arguments));
+    arguments.create.map_type = type;
+    arguments.create.max_entries = (uint32_t)sysconf(_SC_PAGESIZE);
+    arguments.create.map_flags = flags;
+    int fd = bpf(RBC_BPF_MAP_CREATE, &arguments);
     if (fd >= 0) {
         close(fd);
         return 1;
@@ -2839,14 +2951,14 @@ static int place_twice(const rbc_mapping *self, int fd) {
                       : place(self->data + self->data_size, self->data_size, writable, fd, 0);
 }
 
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 8u /* since Linux 6.3; before, all flags that are not known are EINVAL */
-#endif
+static int create_memfd(const char *name, unsigned flags) {
+    return (int)syscall(RBC_SYS_MEMFD_CREATE, name, flags | RBC_MFD_CLOEXEC);
+}
 
 int rbc_memfd(const char *name, unsigned flags) {
-    int fd = memfd_create(name, flags | MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+    int fd = create_memfd(name, flags | RBC_MFD_NOEXEC_SEAL);
     if (fd < 0 && errno == EINVAL) {
-        fd = memfd_create(name, flags | MFD_CLOEXEC);
+        fd = create_memfd(name, flags);
     }
     return fd < 0 ? -errno : fd;
 }
@@ -2960,7 +3072,6 @@ void rbc_mapping_close(rbc_mapping *self) {
     }
     memset(self, 0, sizeof(*self));
 }
-#undef MFD_NOEXEC_SEAL
 #undef reserve
 
 /* ==== capi/memory_producer.c ==== */
@@ -3089,8 +3200,8 @@ static bool try_lock(rbc_memory_producer *self, uint32_t found, uint32_t taken) 
 }
 
 static void sleep_on_lock(rbc_memory_producer *self, uint32_t seen) {
-    struct __kernel_timespec timeout = rbc_timespec(SLEEP_NS);
-    syscall(RBC_SYS_FUTEX, &self->page->lock, FUTEX_WAIT, seen, &timeout, NULL, 0);
+    rbc_kernel_time timeout = rbc_kernel_time_of(SLEEP_NS);
+    syscall(RBC_SYS_FUTEX, &self->page->lock, RBC_FUTEX_WAIT, seen, &timeout, NULL, 0);
 }
 
 /*
@@ -3141,7 +3252,7 @@ static void unlock(rbc_memory_producer *self) {
     uint32_t word = atomic_exchange_explicit(&self->page->lock, 0, memory_order_release);
     if (word & CONTENDED) {
         RBC_KEEP_ERRNO;
-        syscall(RBC_SYS_FUTEX, &self->page->lock, FUTEX_WAKE, 1, NULL, NULL, 0);
+        syscall(RBC_SYS_FUTEX, &self->page->lock, RBC_FUTEX_WAKE, 1, NULL, NULL, 0);
     }
 }
 
@@ -3444,7 +3555,7 @@ int rbc_memory_producer_output_batch(rbc_memory_producer *self, const rbcore_sli
 #define TAG_FLAGS UINT64_C(0x32676e697263626d)
 
 /* Without them a peer could truncate the file, and a load from the mapping would raise SIGBUS. */
-#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+#define SEALS (RBC_F_SEAL_SHRINK | RBC_F_SEAL_GROW | RBC_F_SEAL_SEAL)
 
 /* How often a producer that holds its lock is looked up in /proc. */
 #define ASK_PROC_EVERY 16
@@ -3465,7 +3576,7 @@ static int lay_out(int fd, size_t data_size, size_t page_size, uint32_t flags) {
         /* ENOSPC: of the file system that memfds are in, which has no limit but memory. */
         return written < 0 && errno != ENOSPC ? -errno : -ENOMEM;
     }
-    return fcntl(fd, F_ADD_SEALS, SEALS) == 0 ? 0 : -errno;
+    return fcntl(fd, RBC_F_ADD_SEALS, SEALS) == 0 ? 0 : -errno;
 }
 
 int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size, uint32_t flags) {
@@ -3475,7 +3586,7 @@ int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size, u
         !rbc_ring_size_is_valid(ring_size, page_size) || ring_size > RBC_MEMORY_RING_MAX) {
         return -EINVAL;
     }
-    int memory = rbc_memfd("rbcore", MFD_ALLOW_SEALING);
+    int memory = rbc_memfd("rbcore", RBC_MFD_ALLOW_SEALING);
     if (memory < 0) {
         return memory;
     }
@@ -3500,7 +3611,7 @@ int rbc_memory_ring_check(int fd, size_t *data_size, ino_t *inode) {
     if (mode < 0) {
         return -EBADF;
     }
-    int seals = fcntl(fd, F_GET_SEALS);
+    int seals = fcntl(fd, RBC_F_GET_SEALS);
     struct stat status;
     if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &status) != 0) {
         return -EBADFD;
@@ -3669,17 +3780,17 @@ static struct flock lock_of(uint64_t byte, short type) {
 
 bool rbc_lock_byte(int fd, uint64_t byte) {
     struct flock lock = lock_of(byte, F_WRLCK);
-    return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+    return fcntl(fd, RBC_F_OFD_SETLK, &lock) == 0;
 }
 
 void rbc_unlock_byte(int fd, uint64_t byte) {
     struct flock lock = lock_of(byte, F_UNLCK);
-    fcntl(fd, F_OFD_SETLK, &lock);
+    fcntl(fd, RBC_F_OFD_SETLK, &lock);
 }
 
 bool rbc_byte_is_locked(int fd, uint64_t byte) {
     struct flock lock = lock_of(byte, F_WRLCK);
-    return fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
+    return fcntl(fd, RBC_F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }
 
 /* ---- Signing ---- */
@@ -3720,7 +3831,8 @@ static bool is_unfinished_by_older_version(uint64_t claim) {
 
 static uint64_t new_claim(void) {
     uint64_t claim = 0;
-    if (getrandom(&claim, sizeof(claim), GRND_NONBLOCK) != (ssize_t)sizeof(claim)) {
+    long n = syscall(RBC_SYS_GETRANDOM, &claim, sizeof(claim), RBC_GRND_NONBLOCK);
+    if (n != (long)sizeof(claim)) {
         struct timespec now;
         clock_gettime(CLOCK_MONOTONIC, &now);
         claim = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
@@ -4452,7 +4564,7 @@ static int birth_page_get(_Atomic uint64_t **out) {
     if (fresh == MAP_FAILED) {
         return rbc_mapping_error();
     }
-    if (madvise(fresh, size, MADV_WIPEONFORK) != 0) {
+    if (madvise(fresh, size, RBC_MADV_WIPEONFORK) != 0) {
         int error = rbc_mapping_error();
         munmap(fresh, size);
         return error;
@@ -5190,7 +5302,7 @@ static void change_pace(rbcore_reader *self, rbc_ring *ring, rbc_look *what, boo
         return;
     }
     bool paced = change == RBC_PACE_PACES;
-    self->paced_count += paced ? 1 : -1;
+    self->paced_count = paced ? self->paced_count + 1 : self->paced_count - 1;
     atomic_store_explicit(&ring->is_paced, paced, memory_order_relaxed);
     if (!paced) {
         rbc_ring_publish(ring);
@@ -7613,21 +7725,21 @@ static int open_map_fd(rbc_ring *ring, rbc_opening *self) {
     }
 }
 
-static int check_map_mode(rbc_opening *self, const struct bpf_map_info *info) {
+static int check_map_mode(rbc_opening *self, const rbc_map_info *info) {
     char name[48];
     snprintf(name, sizeof(name), "map %" PRIu32 " (%s)", info->id, info->name);
-    self->is_overwrite = info->map_flags & RBC_MAP_OVERWRITE;
+    self->is_overwrite = info->map_flags & RBC_BPF_F_RB_OVERWRITE;
     return check_mode(self, name);
 }
 
-static int check_map(const rbc_ring *ring, rbc_opening *self, struct bpf_map_info *info) {
-    int error = rbc_map_info(ring->fd, info);
+static int check_map(const rbc_ring *ring, rbc_opening *self, rbc_map_info *info) {
+    int error = rbc_map_get_info(ring->fd, info);
     if (error != 0) {
         return rbc_reader_fail(self->reader, error,
                                error == -EBADFD ? "not a BPF map" : "the map's info: %s",
                                strerror(-error));
     }
-    if (info->type != BPF_MAP_TYPE_RINGBUF) {
+    if (info->type != RBC_BPF_MAP_TYPE_RINGBUF) {
         return rbc_reader_fail(self->reader, -EMEDIUMTYPE,
                                "map %" PRIu32 " (%s) is of type %" PRIu32
                                ", not BPF_MAP_TYPE_RINGBUF",
@@ -7647,7 +7759,7 @@ static int check_map(const rbc_ring *ring, rbc_opening *self, struct bpf_map_inf
 }
 
 static int open_map(rbc_ring *ring, rbc_opening *self) {
-    struct bpf_map_info info;
+    rbc_map_info info;
     int error = open_map_fd(ring, self);
     if (error == 0) {
         error = check_map(ring, self, &info);
@@ -7731,9 +7843,9 @@ static int open_loss_map(rbc_ring *ring, rbc_opening *self) {
     if (fd == -1) {
         return 0;
     }
-    struct bpf_map_info info;
+    rbc_map_info info;
     ring->loss_fd = rbc_duplicate(fd);
-    int error = ring->loss_fd < 0 ? ring->loss_fd : rbc_map_info(ring->loss_fd, &info);
+    int error = ring->loss_fd < 0 ? ring->loss_fd : rbc_map_get_info(ring->loss_fd, &info);
     if (error == 0 && !rbc_map_counts_losses(&info)) {
         error = -EMEDIUMTYPE;
     }
@@ -8203,12 +8315,12 @@ static int map_ring(rbc_user_ring *self, const rbcore_source *source, uint32_t *
     if (self->fd < 0) {
         return self->fd;
     }
-    struct bpf_map_info info;
-    int error = rbc_map_info(self->fd, &info);
+    rbc_map_info info;
+    int error = rbc_map_get_info(self->fd, &info);
     if (error != 0) {
         return error;
     }
-    if (info.type != RBC_MAP_TYPE_USER_RING) {
+    if (info.type != RBC_BPF_MAP_TYPE_USER_RINGBUF) {
         return -EMEDIUMTYPE;
     }
     if (!rbc_map_positions_are_whole()) {
@@ -8394,8 +8506,8 @@ void rbc_wait_drain_timer(rbc_wait *self, int64_t now) {
 }
 
 static int wait_nanoseconds(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
-    struct __kernel_timespec timeout = rbc_timespec(timeout_ns);
-    return (int)syscall(SYS_epoll_pwait2, epoll_fd, events, max, &timeout, NULL, (size_t)0);
+    rbc_kernel_time timeout = rbc_kernel_time_of(timeout_ns);
+    return (int)syscall(RBC_SYS_EPOLL_PWAIT2, epoll_fd, events, max, &timeout, NULL, (size_t)0);
 }
 
 /* By kernels before 5.11; EPERM: by filters of container runtimes that are older than the call. */

@@ -39,11 +39,11 @@ long __wrap_syscall(long number, ...) {
     va_list arguments;
     va_start(arguments, number);
     int command = va_arg(arguments, int);
-    const union bpf_attr *attr = va_arg(arguments, const union bpf_attr *);
+    const rbc_bpf_arguments *lookup = va_arg(arguments, const rbc_bpf_arguments *);
     va_end(arguments);
     ck_assert_int_eq(number, SYS_bpf);
-    ck_assert_int_eq(command, BPF_MAP_LOOKUP_ELEM);
-    value *values = (value *)(uintptr_t)attr->value;
+    ck_assert_int_eq(command, RBC_BPF_MAP_LOOKUP_ELEM);
+    value *values = (value *)(uintptr_t)lookup->element.value;
     ck_assert_uint_ge(malloc_usable_size(values), cpus * sizeof(*values));
     for (size_t i = 0; i < cpus; i++) {
         values[i].records = i + 1;

@@ -222,7 +222,6 @@ int __real_fcntl(int fd, int command, ...);
 int __real_fstat(int fd, struct stat *out);
 int __real_stat(const char *path, struct stat *out);
 ssize_t __real_readlink(const char *path, char *out, size_t size);
-int __real_memfd_create(const char *name, unsigned flags);
 int __real_eventfd(unsigned value, int flags);
 int __real_timerfd_create(int clock, int flags);
 
@@ -315,14 +314,6 @@ int __wrap_stat64(const char *path, struct stat *out) {
 ssize_t __wrap_readlink(const char *path, char *out, size_t size) {
     return fails("readlink", ERRORS(ENOENT, EACCES, ENOMEM)) ? -1
                                                              : __real_readlink(path, out, size);
-}
-
-/* EINVAL: a kernel that does not know the flag MFD_NOEXEC_SEAL. */
-int __wrap_memfd_create(const char *name, unsigned flags) {
-    bool failed = flags & 8u ? fails("memfd_create with the newest flag",
-                                     ERRORS(EMFILE, ENFILE, ENOMEM, ENOSYS, EINVAL))
-                             : fails("memfd_create", ERRORS(EMFILE, ENFILE, ENOMEM, ENOSYS));
-    return failed ? -1 : __real_memfd_create(name, flags);
 }
 
 int __wrap_eventfd(unsigned value, int flags) {

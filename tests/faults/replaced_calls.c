@@ -231,19 +231,9 @@ int __wrap_sigtimedwait(const sigset_t *set, siginfo_t *info, const struct times
     return fails("sigtimedwait", ERRORS(EAGAIN, EINTR)) ? -1 : __real_sigtimedwait(set, info, time);
 }
 
-ssize_t __real_getrandom(void *to, size_t size, unsigned flags);
 int __real_kill(pid_t pid, int signal);
 int __real_uname(struct utsname *out);
 long __real_syscall(long number, ...);
-
-ssize_t __wrap_getrandom(void *to, size_t size, unsigned flags) {
-    int fault = fault_of("getrandom", ERRORS(EAGAIN, EINTR, ENOSYS, FAULT_SHORT));
-    if (fault > 0) {
-        errno = fault;
-        return -1;
-    }
-    return __real_getrandom(to, fault == FAULT_SHORT ? 1 : size, flags);
-}
 
 int __wrap_kill(pid_t pid, int signal) {
     return fails("kill", ERRORS(EPERM)) ? -1 : __real_kill(pid, signal);
@@ -282,8 +272,27 @@ static bool bpf_fails(long command, const union bpf_attr *attr) {
     }
 }
 
+/* EINVAL: a kernel that does not know the flag MFD_NOEXEC_SEAL. */
+static bool memfd_create_fails(long flags) {
+    return flags & 8 ? fails("memfd_create with the newest flag",
+                             ERRORS(EMFILE, ENFILE, ENOMEM, ENOSYS, EINVAL))
+                     : fails("memfd_create", ERRORS(EMFILE, ENFILE, ENOMEM, ENOSYS));
+}
+
+/* How many bytes it is to give; less than none: it fails. */
+static long size_from_getrandom(long size) {
+    int fault = fault_of("getrandom", ERRORS(EAGAIN, EINTR, ENOSYS, FAULT_SHORT));
+    if (fault > 0) {
+        errno = fault;
+        return -1;
+    }
+    return fault == FAULT_SHORT ? 1 : size;
+}
+
 static bool syscall_fails(long number, long first, long second) {
     switch (number) {
+    case SYS_memfd_create:
+        return memfd_create_fails(second);
     case SYS_bpf:
         return bpf_fails(first, (const union bpf_attr *)second);
     case SYS_epoll_pwait2:
@@ -306,7 +315,12 @@ long __wrap_syscall(long number, ...) {
         a[i] = va_arg(arguments, long);
     }
     va_end(arguments);
-    if (fault_state.inside && syscall_fails(number, a[0], a[1])) {
+    if (fault_state.inside && number == SYS_getrandom) {
+        a[1] = size_from_getrandom(a[1]);
+        if (a[1] < 0) {
+            return -1;
+        }
+    } else if (fault_state.inside && syscall_fails(number, a[0], a[1])) {
         return -1;
     }
     return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);

@@ -23,6 +23,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -255,15 +256,26 @@ WRAP(pid_t, getpid, void) {
     return pid;
 }
 
-/* No two of a process are the same. */
-WRAP(ssize_t, getrandom, void *data, size_t size, unsigned int flags) {
+/* getrandom(2): no two of a process are the same. */
+static long random_number(void *to) {
     static uint64_t state = 1;
-    if (size != sizeof(state)) {
-        return __real_getrandom(data, size, flags);
-    }
     state += UINT64_C(0x9e3779b97f4a7c15);
-    memcpy(data, &state, sizeof(state));
+    memcpy(to, &state, sizeof(state));
     return sizeof(state);
+}
+
+WRAP(long, syscall, long number, ...) {
+    va_list arguments;
+    long a[6];
+    va_start(arguments, number);
+    for (int i = 0; i < 6; i++) {
+        a[i] = va_arg(arguments, long);
+    }
+    va_end(arguments);
+    if (number == SYS_getrandom && (size_t)a[1] == sizeof(uint64_t)) {
+        return random_number((void *)a[0]);
+    }
+    return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 /* ---- Mappings ------------------------------------------------------------------------------ */

@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 typedef struct sim_expected {
@@ -279,7 +279,7 @@ bool save_and_load(void) {
     if (saved == NULL || into == saved || the_world.in_a_batch) {
         return false;
     }
-    int file = memfd_create("snapshots", MFD_CLOEXEC);
+    int file = (int)syscall(SYS_memfd_create, "snapshots", 0);
     demand(file >= 0, "memfd_create");
     unsigned copies = 1 + roll(2);
     for (unsigned i = 0; i < copies; i++) {

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <rbcore/rbcore.h>
@@ -249,7 +250,7 @@ static void load_snapshot(run *self, const char *expected) {
 static void expect_saved(run *self) {
     const size_t size = (size_t)(lseek(self->file, 0, SEEK_CUR) - self->loaded_from);
     unsigned char *before = malloc(size), *after = malloc(size + 1);
-    int copy = memfd_create("vectors", MFD_CLOEXEC);
+    int copy = (int)syscall(SYS_memfd_create, "vectors", 0);
     expect_result(self, "0", rbcore_snapshot_save(self->snapshot, copy));
     expect_number(self, size, (uint64_t)pread(self->file, before, size, self->loaded_from));
     expect_number(self, size, (uint64_t)pread(copy, after, size + 1, 0));
@@ -382,7 +383,7 @@ static void carry_out_file(run *self, FILE *file) {
 
 static bool reproduce(const char *path, bool *applies) {
     run self = {.path = path, .applies = true, .source = RBCORE_SOURCE_INIT};
-    self.file = memfd_create("vectors", MFD_CLOEXEC);
+    self.file = (int)syscall(SYS_memfd_create, "vectors", 0);
     FILE *file = fopen(path, "r");
     if (file == NULL) {
         differ(&self, "a file", strerror(errno));
