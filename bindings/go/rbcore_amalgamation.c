@@ -6024,8 +6024,7 @@ int rbcore_reader_shutdown(rbcore_reader *self) {
 
 /* ==== capi/ring.c ==== */
 /* Also in a 32-bit process: the kernel counts in 64 bits, and a lock would be none for it. */
-static_assert(__atomic_always_lock_free(sizeof(uint64_t), 0),
-              "positions are loaded and stored as a whole");
+static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "positions are loaded and stored as a whole");
 
 /*
  * Pairs with smp_store_release(&rb->producer_pos) in the kernel's __bpf_ringbuf_reserve(): whoever
@@ -6278,7 +6277,7 @@ static inline __attribute__((always_inline)) rbc_scan_end walk_over(rbc_ring *se
         }
         uint32_t length = load_length(at.header);
         uint64_t span = rbc_record_span(length);
-        if (__builtin_expect(length & (RBC_BUSY | RBC_DISCARD), 0)) {
+        if (__builtin_expect((length & (RBC_BUSY | RBC_DISCARD)) != 0, 0)) {
             walk copy = at; /* an address of `at` itself would put it into memory */
             why = pass_flagged(self, &copy, length, scan);
             at = copy;

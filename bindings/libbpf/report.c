@@ -38,7 +38,7 @@ static void open_output(void) {
                  ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0) /* programs close stderr as they end */
                  : open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (output < 0) {
-        fprintf(stderr, "rbcore: no statistics: %s: %m\n", name);
+        fprintf(stderr, "rbcore: no statistics: %s: %s\n", name, strerror(errno));
     } else {
         fstat(output, &output_file);
     }

@@ -68,8 +68,8 @@ struct rbcore_loss {
     struct {                                                                                       \
         __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);                                                   \
         __uint(max_entries, 1);                                                                    \
-        __type(key, __u32);                                                                        \
-        __type(value, struct rbcore_loss);                                                         \
+        __u32 *key;                                                                                \
+        struct rbcore_loss *value;                                                                 \
     } name SEC(".maps")
 
 /*
@@ -113,7 +113,7 @@ static __always_inline void *rbcore_reserve_counted(void *ring, void *loss_map, 
  * dynptr itself, and nothing is lost in them.)
  */
 #define rbcore_reserve_dynptr(ring, size, dynptr)                                                  \
-    ({                                                                                             \
+    __extension__({                                                                                \
         __u32 rbcore_size = (size);                                                                \
         long rbcore_error = bpf_ringbuf_reserve_dynptr(&(ring), rbcore_size, 0, dynptr);           \
         if (rbcore_error)                                                                          \
