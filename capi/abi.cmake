@@ -12,7 +12,7 @@ foreach(action check store)
     VERBATIM)
 endforeach()
 
-if(RBCORE_TESTS)
+if(RBCORE_ALL_TESTS)
   if(RBCORE_SANITIZE)
     set(abi_command sh -c "echo 'skipped: a sanitizer build is not what is shipped' && exit 77")
   elseif(CMAKE_CROSSCOMPILING)

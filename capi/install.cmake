@@ -33,3 +33,9 @@ cmake_path(APPEND pc_includedir "\${prefix}" ${CMAKE_INSTALL_INCLUDEDIR})
 configure_file(rbcore.pc.in rbcore.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/rbcore.pc
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+# After all else: whether programs find the library.
+if(NOT CMAKE_CROSSCOMPILING)
+  install(CODE "set(libdir [[${CMAKE_INSTALL_LIBDIR}]])\nset(library $<TARGET_SONAME_FILE_NAME:rbcore>)")
+  install(SCRIPT ldconfig.cmake)
+endif()

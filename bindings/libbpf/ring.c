@@ -168,7 +168,8 @@ static bool init_lock(struct ring *self) {
     pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
     int error = pthread_mutex_init(&self->lock, &attributes);
     pthread_mutexattr_destroy(&attributes);
-    self->calls = self->wanted = 0;
+    self->calls = 0;
+    self->wanted = 0;
     return error == 0;
 }
 

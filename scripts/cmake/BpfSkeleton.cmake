@@ -1,17 +1,19 @@
 # rbcore_bpf_skeleton(NAME SOURCE): compiles the BPF program SOURCE and makes an interface library
 # NAME, to link against: it gives the header NAME.skel.h (bpftool's skeleton) and libbpf.
 #
-# RBCORE_BPF_MISSING names what this machine lacks for it, or is empty.
+# RBCORE_BPF_MISSING names the packages that this machine lacks for it, or is empty.
 find_program(RBCORE_CLANG NAMES clang clang-19 clang-18 clang-17 clang-16 clang-15 clang-14)
 find_program(RBCORE_BPFTOOL NAMES bpftool PATHS /usr/sbin)
 # Of the processor: linux/bpf.h needs it, and clang does not look for it when it compiles for BPF.
 find_path(RBCORE_ASM_INCLUDE asm/types.h)
-find_package(PkgConfig)
+find_package(PkgConfig QUIET)
+set(RBCORE_BPF_MISSING "")
 if(PKG_CONFIG_FOUND)
-  pkg_check_modules(LIBBPF IMPORTED_TARGET libbpf>=1.0)
+  pkg_check_modules(LIBBPF QUIET IMPORTED_TARGET libbpf>=1.0)
+else()
+  list(APPEND RBCORE_BPF_MISSING pkg-config)
 endif()
 
-set(RBCORE_BPF_MISSING "")
 if(NOT RBCORE_CLANG)
   list(APPEND RBCORE_BPF_MISSING clang)
 endif()
@@ -19,7 +21,7 @@ if(NOT RBCORE_BPFTOOL)
   list(APPEND RBCORE_BPF_MISSING bpftool)
 endif()
 if(NOT LIBBPF_FOUND)
-  list(APPEND RBCORE_BPF_MISSING libbpf)
+  list(APPEND RBCORE_BPF_MISSING libbpf-dev)
 endif()
 
 function(rbcore_bpf_skeleton name source)
@@ -31,7 +33,7 @@ function(rbcore_bpf_skeleton name source)
   add_custom_command(
     OUTPUT ${object}
     COMMAND
-      ${RBCORE_CLANG} -target bpf -g -O2 -mcpu=v3 -Wall -Wextra -Werror
+      ${RBCORE_CLANG} -target bpf -g -O2 -mcpu=v3 -Wall -Wextra ${RBCORE_WERROR_OPTION}
       -I${PROJECT_SOURCE_DIR}/include -isystem ${RBCORE_ASM_INCLUDE}
       -MD -MF ${object}.d -c ${source} -o ${object}
     DEPENDS ${source}

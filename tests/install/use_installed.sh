@@ -22,6 +22,7 @@ cd "$work"
 install_prefix() {
     prefix=$work/prefix installed_as=$work/prefix
     "$cmake" --install "$build" --prefix "$prefix" >install.log
+    grep -q "LD_LIBRARY_PATH=$prefix" install.log || fail "it does not say how to run programs"
 }
 install_moved() {
     prefix=$work/moved/to/here installed_as=$work/first
@@ -35,6 +36,7 @@ install_destdir() {
     [ ! -e /opt/rbcore-test ] || fail "the installation went around DESTDIR"
     outside=$(cd "$work/destdir" && find . -type f ! -path './opt/rbcore-test/*')
     [ -z "$outside" ] || fail "outside of the prefix: $outside"
+    ! grep LD_LIBRARY_PATH install.log || fail "it says how to run programs from within DESTDIR"
 }
 install_$case_
 pc=$(find "$prefix" -name rbcore.pc)
