@@ -8,8 +8,8 @@ install(
   DIRECTORY ${PROJECT_SOURCE_DIR}/include/rbcore
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING
-  PATTERN "*.h"
-  PATTERN "*.md")
+  PATTERN "*.h")
+install(FILES snapshot-format.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/rbcore)
 install(EXPORT rbcoreTargets NAMESPACE rbcore:: DESTINATION ${package_dir})

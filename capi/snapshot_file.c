@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Snapshots as files: see include/rbcore/snapshot-format.md. */
+/* Snapshots as files: see snapshot-format.md. */
 #include "keep_errno.h"
 #include "snapshot.h"
 

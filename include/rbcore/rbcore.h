@@ -672,8 +672,8 @@ RBCORE_API int rbcore_snapshot_info_init(rbcore_snapshot_info *out, size_t size)
 RBCORE_API int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snapshot_info *out);
 
 /*
- * Writes a snapshot to a file, pipe or socket, at its current position: snapshot-format.md beside
- * this header describes it. The whole, however little a write takes; waits where fd is non-blocking
+ * Writes a snapshot to a file, pipe or socket, at its current position, in the format of rbcore's
+ * snapshot-format.md (installed as documentation). The whole, however little a write takes; waits where fd is non-blocking
  * and full. Signals do not end it. Does not sync. Returns 0.
  *   -ENODATA the snapshot is empty, because taking it failed for want of memory;
  *   -ENOMEM  no memory for a wait;

@@ -17,7 +17,7 @@
 
 #define HEADER 128
 
-/* include/rbcore/snapshot-format.md, written down here once more. */
+/* capi/snapshot-format.md, written down here once more. */
 enum {
     AT_VERSION = 8,
     AT_HEADER_SIZE = 12,

@@ -45,6 +45,10 @@ libdir=$(dirname "$(dirname "$pc")")
 export PKG_CONFIG_LIBDIR="$libdir/pkgconfig"
 
 diff -r -x README.md "$source/include" "$prefix/include" || fail "the headers are not those of the source"
+# Those that are preloaded are no libraries to link to.
+for library in librbcore-libbpf.so librbcore-libbpf-dlsym.so; do
+    [ "$(find "$prefix" -name $library)" = "$libdir/rbcore/$library" ] || fail "where is $library?"
+done
 
 # -I: debug information may name where it was compiled; files that users read must not.
 for path in "$build" "$source" "$installed_as"; do
@@ -85,6 +89,8 @@ for option in $options; do
     ! needs_rbcore pc_archive || fail "pc_archive is linked to librbcore.so.0"
     run pc_archive
 
+    # shellcheck disable=SC2046,SC2086
+    pkg-config $option --static --libs rbcore | grep -q -e -pthread || fail "no -pthread"
     # shellcheck disable=SC2046,SC2086
     compile pc_static -static $(pkg-config $option --static --cflags --libs rbcore)
     run pc_static

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Vectors of snapshots: what is in one that is taken of a ring, and in files. The files are written
-and read here as include/rbcore/snapshot-format.md says, with zlib's checksum.
+and read here as capi/snapshot-format.md says, with zlib's checksum.
 """
 
 from __future__ import annotations

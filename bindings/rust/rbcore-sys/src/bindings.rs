@@ -1161,8 +1161,8 @@ extern "C" {
     ) -> ::core::ffi::c_int;
 }
 extern "C" {
-    /** Writes a snapshot to a file, pipe or socket, at its current position: snapshot-format.md beside
- this header describes it. The whole, however little a write takes; waits where fd is non-blocking
+    /** Writes a snapshot to a file, pipe or socket, at its current position, in the format of rbcore's
+ snapshot-format.md (installed as documentation). The whole, however little a write takes; waits where fd is non-blocking
  and full. Signals do not end it. Does not sync. Returns 0.
    -ENODATA the snapshot is empty, because taking it failed for want of memory;
    -ENOMEM  no memory for a wait;
