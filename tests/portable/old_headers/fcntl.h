@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* As in glibc 2.17. */
+#include_next <fcntl.h>
+#undef F_ADD_SEALS
+#undef F_GET_SEALS
+#undef F_SEAL_SEAL
+#undef F_SEAL_SHRINK
+#undef F_SEAL_GROW
+#undef F_OFD_GETLK
+#undef F_OFD_SETLK
+#undef F_OFD_SETLKW

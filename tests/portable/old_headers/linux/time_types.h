@@ -1,0 +1,2 @@
+/* SPDX-License-Identifier: MIT */
+#error "no header of the kernel is there"
