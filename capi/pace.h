@@ -46,7 +46,7 @@ typedef struct rbc_pace {
     uint64_t bytes_at;   /* read_pos by then */
     bool always;         /* RBCORE_READER_POLL: its producers never wake us */
     bool drained;        /* the last scan left nothing behind */
-    bool was_half_full;  /* what the last scan that found something found */
+    bool was_half_full;  /* as found by a scan since the ring was drained or judged */
 } rbc_pace;
 
 /* Chooses the ceiling from the reader's max_latency and the ring's size. */

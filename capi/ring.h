@@ -93,7 +93,7 @@ typedef struct rbc_ring {
 /* Why a scan ended. */
 typedef enum rbc_scan_end {
     RBC_SCAN_EMPTY,  /* at producer_pos, or at a BUSY record */
-    RBC_SCAN_FULL,   /* the array of records is full */
+    RBC_SCAN_FULL,   /* the array of records is full, or the turn's part of the ring is taken */
     RBC_SCAN_BOUND,  /* too many discarded records */
     RBC_SCAN_BROKEN, /* at something that no producer writes */
 } rbc_scan_end;

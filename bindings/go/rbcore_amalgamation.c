@@ -340,6 +340,10 @@ RBCORE_API int rbcore_reader_remove(rbcore_reader *self, unsigned int ring);
  * last; so none has a second turn before every other ring with data had one. Discarded records are
  * skipped; a call passes at most 65536 of them.
  *
+ * One call takes at most a quarter of a ring's size from it, headers included, but always one
+ * record, so that large records can be committed while others are written. Call until there is
+ * nothing more: 0 means that, a number of records below max does not.
+ *
  * The array should fit the processor's first-level cache: 128 to 512 records are fastest to fill.
  *
  * A read that finds records makes no system call (but for one in 1024 with a memory ring among
@@ -1419,7 +1423,7 @@ typedef struct rbc_pace {
     uint64_t bytes_at;   /* read_pos by then */
     bool always;         /* RBCORE_READER_POLL: its producers never wake us */
     bool drained;        /* the last scan left nothing behind */
-    bool was_half_full;  /* what the last scan that found something found */
+    bool was_half_full;  /* as found by a scan since the ring was drained or judged */
 } rbc_pace;
 
 /* Chooses the ceiling from the reader's max_latency and the ring's size. */
@@ -1542,7 +1546,7 @@ typedef struct rbc_ring {
 /* Why a scan ended. */
 typedef enum rbc_scan_end {
     RBC_SCAN_EMPTY,  /* at producer_pos, or at a BUSY record */
-    RBC_SCAN_FULL,   /* the array of records is full */
+    RBC_SCAN_FULL,   /* the array of records is full, or the turn's part of the ring is taken */
     RBC_SCAN_BOUND,  /* too many discarded records */
     RBC_SCAN_BROKEN, /* at something that no producer writes */
 } rbc_scan_end;
@@ -6112,6 +6116,7 @@ static bool producer_pos_is_possible(const rbc_ring *self, uint64_t producer, ui
 typedef struct walk {
     unsigned char *header;   /* of the record to look at, in the first copy of the data */
     unsigned char *producer; /* where producer_pos is, perhaps in the second copy */
+    unsigned char *limit;    /* what is handed out ends here at the latest */
     unsigned char *wrap;     /* end of the first copy */
     uint64_t shift;          /* position of a header = shift + its address */
     uint64_t last_span;      /* bytes of the record passed last; 0: none was */
@@ -6121,10 +6126,15 @@ typedef struct walk {
     uint64_t discards;       /* passed */
 } walk;
 
+/* A turn takes at most this part of the ring: producers have the rest while it is handled. */
+#define TURN_PART 4
+
 static walk walk_from(const rbc_ring *self, uint64_t position, uint64_t producer) {
     unsigned char *header = (unsigned char *)rbc_ring_header(self, position);
+    const uint64_t there = producer - position, most = self->mapping.data_size / TURN_PART;
     return (walk){.header = header,
-                  .producer = header + (producer - position),
+                  .producer = header + there,
+                  .limit = header + (there < most ? there : most),
                   .wrap = self->mapping.data + self->mapping.data_size,
                   .shift = position - (uintptr_t)header,
                   .largest = rbc_get(&self->largest_span)};
@@ -6141,6 +6151,7 @@ static inline void walk_to(walk *at, unsigned char *header, uint64_t span, size_
     if (__builtin_expect(header >= at->wrap, false)) {
         at->header -= data_size;
         at->producer -= data_size;
+        at->limit -= data_size;
         at->shift += data_size;
     }
 }
@@ -6168,7 +6179,7 @@ static inline uint64_t rest_without_size(const rbc_ring *ring) {
  * not an ordinary record.
  */
 static inline unsigned char *end_of_ordinary(const walk *at) {
-    unsigned char *end = at->producer < at->wrap ? at->producer : at->wrap;
+    unsigned char *end = at->limit < at->wrap ? at->limit : at->wrap;
     return (uint64_t)(end - at->header) < RBC_DISCARD
                ? end
                : at->header + (RBC_DISCARD - RBC_HEADER_SIZE);
@@ -6217,7 +6228,7 @@ static inline size_t hand_out(const rbc_ring *self, walk *at, uint32_t length,
 static inline size_t hand_out_span(const rbc_ring *self, walk *at, uint32_t length,
                                    rbcore_span *out, size_t max) {
     const uint64_t span = rbc_record_span(length);
-    const unsigned char *const last = at->producer - span;
+    const unsigned char *const last = at->limit - span;
     unsigned char *header = at->header;
     size_t count = 0;
     do {
@@ -6286,9 +6297,16 @@ static inline __attribute__((always_inline)) rbc_scan_end walk_over(rbc_ring *se
             }
             break;
         }
-        if (span > (uint64_t)(at.producer - at.header)) {
-            why = RBC_SCAN_BROKEN;
-            break;
+        /* (Discarded records may have been passed beyond the limit.) */
+        if (__builtin_expect((int64_t)span > at.limit - at.header, 0)) {
+            if (span > (uint64_t)(at.producer - at.header)) {
+                why = RBC_SCAN_BROKEN;
+                break;
+            }
+            if (left < scan->max - scan->count) {
+                break;
+            }
+            at.limit = at.header + span; /* the turn's first record, however large */
         }
         if (by_spans && spans == scan->spans_left) {
             break;
@@ -6359,7 +6377,11 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
     }
     uint64_t filled = producer - rbc_get(&self->user_pos);
     note_high_water(self, filled);
-    self->pace.was_half_full = filled >= self->mapping.data_size / 2;
+    if (filled >= self->mapping.data_size / 2) {
+        self->pace.was_half_full = true;
+    } else if (self->pace.drained) {
+        self->pace.was_half_full = false;
+    }
     walk at = walk_from(self, start, producer);
     rbcore_span *const first_span = scan->spans;
     size_t first = scan->count;
@@ -6510,6 +6532,7 @@ bool rbc_ring_has_news(rbc_ring *self) {
     uint64_t position = atomic_load_explicit(&self->read_pos, memory_order_acquire);
     return load_producer_pos(self) != position && !(peek_length(self, position) & RBC_BUSY);
 }
+#undef TURN_PART
 
 /* ==== capi/shadow.c ==== */
 /*

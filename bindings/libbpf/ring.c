@@ -31,6 +31,12 @@
 #define SMALL_BATCH 24
 #define SMALL_BATCHES 4
 
+/*
+ * A batch ends where the next record would go beyond a quarter of the ring, so that of two in a row
+ * which end there one has this part of it, and is not small, however few its records are.
+ */
+#define SMALL_PART 8
+
 /* ---- Life ---- */
 
 static int open_reader(struct ring *self, uint32_t flags) {
@@ -435,6 +441,11 @@ static int deliver_run(struct ring *self, int64_t most, int64_t *count) {
     return result;
 }
 
+static bool is_small_batch(const struct ring *self) {
+    const rbcore_record *first = &self->records[self->next], *last = &self->records[self->end - 1];
+    return self->end < SMALL_BATCH && end_of(last) - first->position < self->size / SMALL_PART;
+}
+
 /*
  * Delivers the batch, and others until there is nothing, or so many small ones were found. Returns
  * as ring_deliver.
@@ -444,7 +455,7 @@ static int64_t deliver(struct ring *self, int64_t most, int64_t small_batches) {
     for (;;) {
         if (is_empty(self)) {
             int found = small_batches > 0 || is_watched(self) ? fetch(self) : 0;
-            small_batches -= found < SMALL_BATCH;
+            small_batches -= found <= 0 || is_small_batch(self);
             if (found <= 0) {
                 commit(self, 0);
                 atomic_store_explicit(&self->consumer_pos, AT_COMMIT, memory_order_relaxed);

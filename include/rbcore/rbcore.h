@@ -328,6 +328,10 @@ RBCORE_API int rbcore_reader_remove(rbcore_reader *self, unsigned int ring);
  * last; so none has a second turn before every other ring with data had one. Discarded records are
  * skipped; a call passes at most 65536 of them.
  *
+ * One call takes at most a quarter of a ring's size from it, headers included, but always one
+ * record, so that large records can be committed while others are written. Call until there is
+ * nothing more: 0 means that, a number of records below max does not.
+ *
  * The array should fit the processor's first-level cache: 128 to 512 records are fastest to fill.
  *
  * A read that finds records makes no system call (but for one in 1024 with a memory ring among

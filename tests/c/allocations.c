@@ -244,7 +244,7 @@ START_TEST(of_releases_from_threads) {
     for (uint64_t i = 0; i < 200; i++) {
         produce(&f, i);
     }
-    ck_assert_int_eq(rbcore_reader_read(f.reader, records, 200), 200);
+    ck_assert_int_eq(read_to_end(f.reader, records, 200), 200);
     ok(pthread_barrier_init(&barrier, NULL, 3));
     releaser halves[2] = {{&f, &barrier, records, 0}, {&f, &barrier, records + 1, 0}};
     for (int i = 0; i < 2; i++) {

@@ -368,10 +368,10 @@ static void fill(scene *self, uint64_t up_to) {
 static void read_all(scene *self) {
     rbcore_record records[RECORDS_MAX];
     self->released = reader_on(&self->f, RBCORE_READER_RELEASE, 0);
-    self->held_count = rbcore_reader_read(self->released, self->held, RECORDS_MAX);
+    self->held_count = read_to_end(self->released, self->held, RECORDS_MAX);
     ck_assert_int_gt(self->held_count, 0);
     self->committed = reader_on(&self->f, 0, RBCORE_SOURCE_INSIST);
-    ck_assert_int_eq(rbcore_reader_read(self->committed, records, RECORDS_MAX), self->held_count);
+    ck_assert_int_eq(read_to_end(self->committed, records, RECORDS_MAX), self->held_count);
     ok(rbcore_reader_commit(self->committed, NULL, RBCORE_COMMIT_NOW));
 }
 

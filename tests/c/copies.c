@@ -61,9 +61,9 @@ START_TEST(only_the_next_record_says_that_some_were_lost) {
         for (int i = 0; i < fits + 3; i++) {
             produce(&f, (uint64_t)i);
         }
-        /* In three batches, of which one is of those that came after the loss was noticed. */
+        /* In several batches, the last of those that came after the loss was noticed. */
         ck_assert_int_eq(rbcore_reader_read(f.reader, records, 2), 2);
-        ck_assert_int_eq(rbcore_reader_read(f.reader, records + 2, ROOM - 2), fits - 2);
+        ck_assert_int_eq(read_to_end(f.reader, records + 2, ROOM - 2), fits - 2);
         ok(rbcore_reader_commit(f.reader, NULL, 0));
         produce(&f, 1);
         ck_assert_int_eq(rbcore_reader_read(f.reader, records + fits, 2), 1);

@@ -104,6 +104,15 @@ static void give_back(stage *self) {
     self->held = 0;
 }
 
+/* All there is, in as many calls as that takes; what the last of them took is still held. */
+static void take_to_end(stage *self) {
+    ck_assert_int_gt(take(self, ROOM, 0), 0);
+    while (self->delivered != self->produced) {
+        give_back(self);
+        ck_assert_int_gt(take(self, ROOM, 0), 0);
+    }
+}
+
 static bool is_paced(const stage *self) {
     return ring_stats(&self->ring).flags & RBCORE_RING_PACED;
 }
@@ -278,7 +287,7 @@ START_TEST(few_records_that_fill_half_a_ring_do_not_make_it_busy) {
     stage *s = open_stage((size_t)1 << 20, 0, RBCORE_MAX_LATENCY);
     emit_sized(s, (size_t)1 << 19, 0);
     emit(s, 1, 0);
-    ck_assert_int_eq(take(s, ROOM, 0), 2);
+    take_to_end(s);
     give_back(s);
     ck_assert(!is_paced(s));
     expect_all_published(s);
@@ -329,7 +338,7 @@ START_TEST(a_small_ring_that_was_half_full_is_looked_at_until_it_is_idle) {
     stage *s = open_stage(small_ring(), _i ? RBCORE_READER_RELEASE : 0, RBCORE_MAX_LATENCY);
     for (int i = 0; i < 10; i++) {
         emit_half(s, 8);
-        ck_assert_int_gt(take(s, ROOM, 0), 0);
+        take_to_end(s);
         ck_assert(is_paced(s));
         give_back(s);
         expect_held_back(s, 8);
@@ -360,24 +369,24 @@ START_TEST(a_small_ring_is_not_looked_at_all_the_time) {
     stage *s = open_stage(small_ring(), 0, RBCORE_MAX_LATENCY);
     /* That was not half full. */
     emit(s, (unsigned int)(small_ring() / 2 / record_space(8)) - 1, 0);
-    ck_assert_int_gt(take(s, ROOM, 0), 0);
+    take_to_end(s);
     give_back(s);
     ck_assert(!is_paced(s));
     /* Whose records are too large to hold one back: then each look would let the next one wake. */
     const size_t largest = small_ring() / 64 - HEADER_SIZE;
     emit_half(s, largest + 1);
     emit_sized(s, largest + 1, 0);
-    ck_assert_int_gt(take(s, ROOM, 0), 0);
+    take_to_end(s);
     give_back(s);
     ck_assert(!is_paced(s));
     /* For one that is read, and not waited for. */
     emit_half(s, 8);
-    ck_assert_int_gt(taken(s, rbcore_reader_read(s->ring.reader, s->records, ROOM)), 0);
-    give_back(s);
-    ck_assert_int_eq(taken(s, rbcore_reader_read(s->ring.reader, s->records, ROOM)), 0);
+    while (taken(s, rbcore_reader_read(s->ring.reader, s->records, ROOM)) > 0) {
+        give_back(s);
+    }
     ck_assert(!is_paced(s));
     emit_half(s, largest);
-    ck_assert_int_gt(take(s, ROOM, 0), 0);
+    take_to_end(s);
     ck_assert(is_paced(s)); /* but this one */
     give_back(s);
     close_stage(s);

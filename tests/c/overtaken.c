@@ -40,7 +40,7 @@ static void close_following(following *self) {
 
 /* Reads without giving back, and checks what every record must have. */
 static int read_more(following *self, size_t max) {
-    self->count = rbcore_reader_read(self->f.reader, self->records, max);
+    self->count = read_to_end(self->f.reader, self->records, max);
     for (int i = 0; i < self->count; i++) {
         const rbcore_record *record = &self->records[i];
         bool is_copied = record->ring == self->f.ring;

@@ -28,7 +28,7 @@ START_TEST(the_finished_prefix_advances) {
         for (uint32_t i = 0; i < n; i++) {
             produce(&f, i);
         }
-        ck_assert_int_eq(rbcore_reader_read(f.reader, records, BATCH), (int)n);
+        ck_assert_int_eq(read_to_end(f.reader, records, BATCH), (int)n);
         memcpy(order, records, sizeof(order));
         shuffle(order, n, &random);
         const uint64_t start = records[0].position;
@@ -142,7 +142,7 @@ START_TEST(from_several_threads) {
         for (uint64_t i = 0; i < BATCH; i++) {
             produce(i % 3 ? &f : &g, i);
         }
-        ck_assert_int_eq(rbcore_reader_read(f.reader, records, BATCH), BATCH);
+        ck_assert_int_eq(read_to_end(f.reader, records, BATCH), BATCH);
         release_from_threads(f.reader, records, BATCH, &random);
         ck_assert_uint_eq(ring_stats(&f).consumer_pos, ring_stats(&f).producer_pos);
         ck_assert_uint_eq(ring_stats(&g).consumer_pos, ring_stats(&g).producer_pos);
@@ -182,7 +182,7 @@ START_TEST(the_position_never_goes_back) {
         for (uint64_t i = 0; i < BATCH; i++) {
             produce(&f, i);
         }
-        ck_assert_int_eq(rbcore_reader_read(f.reader, records, BATCH), BATCH);
+        ck_assert_int_eq(read_to_end(f.reader, records, BATCH), BATCH);
         release_from_threads(f.reader, records, BATCH, &random);
         ck_assert_uint_eq(image_load(w.raw.consumer_pos), image_load(w.raw.producer_pos));
     }
@@ -274,7 +274,7 @@ START_TEST(the_mapping_outlives_the_reader) {
     for (uint64_t i = 0; i < BATCH; i++) {
         produce(&f, i);
     }
-    ck_assert_int_eq(rbcore_reader_read(f.reader, records, BATCH), BATCH);
+    ck_assert_int_eq(read_to_end(f.reader, records, BATCH), BATCH);
     unsigned int fds = open_fds();
     rbcore_reader_free(f.reader);
     ck_assert_int_eq(add_again(&f), -EBUSY);

@@ -82,7 +82,7 @@ START_TEST(of_a_ring_that_is_consumed) {
     rbcore_ring_stats after = ring_stats(&t.f);
     ck_assert_mem_eq(&before, &after, sizeof(before));
     /* And all comes as it would have come. */
-    ck_assert_int_eq(rbcore_reader_read(t.f.reader, t.records, ROOM), 70);
+    ck_assert_int_eq(read_to_end(t.f.reader, t.records, ROOM), 70);
     ck_assert_uint_eq(value_of(&t.records[0]), 30);
     close_taking(&t);
 }

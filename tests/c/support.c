@@ -128,6 +128,16 @@ void fixture_close(fixture *self) {
     fixture_drop(self);
 }
 
+int read_to_end(rbcore_reader *reader, rbcore_record *records, size_t max) {
+    size_t count = 0;
+    int n = 1;
+    while (n > 0 && count < max) {
+        n = rbcore_reader_read(reader, records + count, max - count);
+        count += n > 0 ? (size_t)n : 0;
+    }
+    return count > 0 ? (int)count : n;
+}
+
 rbcore_reader *reader_on(const fixture *ring, uint64_t reader_flags, uint32_t source_flags) {
     rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
     options.flags = reader_flags;

@@ -73,6 +73,12 @@ void fixture_drop(fixture *self);
 rbcore_reader *reader_on(const fixture *ring, uint64_t reader_flags, uint32_t source_flags);
 rbcore_producer *producer_on(int memory_fd, int event_fd);
 
+/*
+ * As many reads as find something, without giving back: each takes a quarter of a ring at most.
+ * Returns how many records they found together, or the error of the first.
+ */
+int read_to_end(rbcore_reader *reader, rbcore_record *records, size_t max);
+
 /* Produces a record whose 8 bytes are value. */
 void produce(const fixture *self, uint64_t value);
 uint64_t value_of(const rbcore_record *record);

@@ -49,7 +49,7 @@ START_TEST(batches_over_many_laps) {
         if (written == BATCH) {
             continue;
         }
-        int n = rbcore_reader_read(f.reader, records, 1024);
+        int n = read_to_end(f.reader, records, 1024);
         ck_assert_uint_eq(seen + (uint64_t)n, sent); /* filled to the last record that fits */
         assert_batch(records, seen, n);
         seen = sent;
@@ -144,7 +144,7 @@ START_TEST(while_a_batch_is_copied) {
         printf("skipped: while_a_batch_is_copied: ThreadSanitizer wants less in a handler\n");
         return;
     }
-    fixture f = fixture_open(page_size(), 0);
+    fixture f = fixture_open(4 * page_size(), 0);
     rbcore_record records[BATCH];
     batch some;
     fill_batch(&some, 0);
@@ -367,7 +367,7 @@ START_TEST(a_commit_ends_a_wait) {
         start(&waiters[i], &f, i ? RBCORE_FOREVER : WATCHDOG_NS);
     }
     sleep_ms(5);
-    ck_assert_int_gt(rbcore_reader_read(f.reader, records, 1024), 0);
+    ck_assert_int_gt(read_to_end(f.reader, records, 1024), 0);
     sleep_ms(5);
     for (int i = 0; i < 3; i++) {
         ck_assert_int_eq(atomic_load(&waiters[i].result), 1); /* read is not given back */

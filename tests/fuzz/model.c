@@ -110,6 +110,7 @@ int model_read(model *self, model_record *out, int max) {
         return -EBADMSG;
     }
     int n = 0;
+    const uint64_t begin = self->read_pos;
     while (n < max && self->read_pos != producer) {
         header h = header_at(self, self->read_pos);
         if (h.busy) {
@@ -117,6 +118,10 @@ int model_read(model *self, model_record *out, int max) {
         }
         if (h.space > producer - self->read_pos) {
             self->broken = true;
+            break;
+        }
+        /* A call takes a quarter of the ring at most, but always one record. */
+        if (n > 0 && !h.discarded && self->read_pos + h.space - begin > self->ring_size / 4) {
             break;
         }
         if (h.discarded) {

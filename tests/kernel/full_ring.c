@@ -32,7 +32,7 @@ START_TEST(refused_records_are_counted) {
     produce(ring, &args);
     ck_assert_uint_eq(args.lost, 5);
     ck_assert_uint_eq(ring_stats(reader, 0).lost, 8);
-    ck_assert_int_eq(rbcore_reader_read(reader, records, 65536), (int)count);
+    ck_assert_int_eq(read_to_end(reader, records, 65536), (int)count);
     for (unsigned int i = 0; i < count; i++)
         ck_assert(is_pattern(ring, records[i].data, SIZE, i));
     rbcore_ring_stats stats = ring_stats(reader, 0);
@@ -112,7 +112,7 @@ START_TEST(only_commit_makes_room) {
     rbcore_reader *reader = open_ring(ring, 0);
     static rbcore_record records[65536];
     int count = (int)fill(ring);
-    ck_assert_int_eq(rbcore_reader_read(reader, records, 65536), count);
+    ck_assert_int_eq(read_to_end(reader, records, 65536), count);
     ck_assert_int_eq(rbcore_reader_read(reader, records + count, 1), 0);
     ck_assert_int_eq(rbcore_reader_next(reader, records + count, 1, 10 * MILLISECOND), 0);
     ck_assert_int_eq(emit(ring, SIZE, 0, 0), -EAGAIN);
@@ -158,7 +158,7 @@ START_TEST(release_makes_room_up_to_the_first_held) {
     rbcore_reader *reader = open_ring(ring, RBCORE_READER_RELEASE);
     static rbcore_record records[65536];
     int count = (int)fill(ring);
-    ck_assert_int_eq(rbcore_reader_read(reader, records, 65536), count);
+    ck_assert_int_eq(read_to_end(reader, records, 65536), count);
     ck_assert_int_eq(rbcore_reader_release(reader, &records[1], (size_t)count - 1), 0);
     ck_assert_int_eq(emit(ring, SIZE, 0, 0), -EAGAIN);
     ck_assert(is_pattern(ring, records[0].data, SIZE, 0));

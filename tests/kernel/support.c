@@ -146,6 +146,17 @@ rbcore_ring_stats ring_stats(rbcore_reader *reader, unsigned int ring) {
     return stats;
 }
 
+int read_to_end(rbcore_reader *reader, rbcore_record *records, size_t max) {
+    size_t count = 0;
+    int n = 1;
+    while (n > 0 && count < max) {
+        n = rbcore_reader_read(reader, records + count, max - count);
+        count += n > 0 ? (size_t)n : 0;
+    }
+    ck_assert_int_ge(n, 0);
+    return (int)count;
+}
+
 int add_result(const rbcore_source *source) {
     rbcore_reader *reader = open_reader(0);
     int result = rbcore_reader_add(reader, source);

@@ -360,6 +360,31 @@ START_TEST(equal_records) {
 }
 END_TEST
 
+/* Few records fill the ring: one call delivers all of them, however few are taken at once. */
+START_TEST(large_records) {
+    static const uint32_t sizes[][2] = {{500, 500}, {540, 540}, {900, 1}, {1020, 900}, {1990, 8}};
+    struct sink a = {.name = "a"};
+    struct produce *ring = load_ring(pages(1));
+    struct ring_buffer *rb = open_sink(ring, &a);
+    for (size_t i = 0; i < 3 * sizeof(sizes) / sizeof(*sizes); i++) {
+        const uint32_t *two = sizes[i / 3];
+        uint32_t n = 0;
+        while (emit(ring, two[n % 2], 8 * n, 0) == 0)
+            n++;
+        say("%u records", n);
+        if (i % 3 == 0)
+            CALL(ring_buffer__poll(rb, -1));
+        else if (i % 3 == 1)
+            CALL(ring_buffer__poll(rb, 0));
+        else
+            CALL(ring_buffer__consume(rb));
+        CALL(ring_buffer__consume(rb));
+    }
+    ring_buffer__free(rb);
+    produce__destroy(ring);
+}
+END_TEST
+
 /*
  * ---- Waiting ----
  *
@@ -1371,6 +1396,7 @@ static const struct scenario {
     {"add_in_callback", &add_in_callback, 3},
     {"calls_in_callback", &calls_in_callback, 0},
     {"equal_records", &equal_records, 0},
+    {"large_records", &large_records, 0},
     {"timeouts", &timeouts, 0},
     {"consume_beside_a_wait", &consume_beside_a_wait, 0},
     {"cancelled", &cancelled, 0},

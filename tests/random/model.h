@@ -94,6 +94,9 @@ typedef struct sim_producer {
 #define VIEWS_MAX 8
 #define HELD_MAX 8192
 
+/* A call takes at most this part of a ring, or one record. */
+#define TURN_PART 4
+
 typedef struct sim_view {
     struct sim_reader *reader;
     sim_ring *ring; /* NULL: this place is free */
@@ -153,6 +156,8 @@ sim_view *reader_view(sim_reader *self, unsigned index);
  * gives back itself may make room too late for it: so it is room by user_before that counts.
  */
 bool view_must_come(const sim_view *self);
+/* Whether the record that comes next is the next call's: this one took its part of the ring. */
+bool view_must_wait_its_turn(const sim_view *self);
 /*
  * Whether what comes next was left by a dead producer: perhaps, if it is overtaken, for what was
  * copied before is still there; surely; and surely with something to hand out behind it.

@@ -159,7 +159,7 @@ static void check_nothing_left(const sim_reader *self, const sim_look *look, con
         /* Or a copy that has passed discarded records has room, or goes on elsewhere, only now. */
         bool has_turn_behind = view_is_copy(view) && had_turn(view) && !view->was_served;
         bool is_excused = !skips && (view_may_be_behind_dead(view) || has_turn_behind);
-        demand(is_excused || !view_must_come(view),
+        demand(is_excused || !view_must_come(view) || view_must_wait_its_turn(view),
                "the complete record at %" PRIu64 " of ring %d is left",
                view->ring->items[view->at].position, view->ring->number);
         demand(!skips || !view_is_behind_dead(view),

@@ -74,6 +74,12 @@ static size_t first_complete(const sim_ring *ring, size_t at) {
     return at < ring->count && ring->items[at].state == SUBMITTED ? at : NOTHING;
 }
 
+bool view_must_wait_its_turn(const sim_view *self) {
+    size_t next = first_complete(self->ring, self->at);
+    return self->was_served && next != NOTHING &&
+           end_of_item(&self->ring->items[next]) - self->read_before > self->ring->size / TURN_PART;
+}
+
 bool view_must_come(const sim_view *self) {
     const sim_ring *ring = self->ring;
     if (ring == NULL || self->is_removed) {
@@ -239,13 +245,17 @@ static void hold(sim_view *self, const rbcore_record *record) {
     self->held++;
 }
 
-static void take_record(sim_view *self, const rbcore_record *record, sim_gap *gap) {
+/* `first` is the position of the first record of the ring in this call. */
+static void take_record(sim_view *self, const rbcore_record *record, uint64_t first, sim_gap *gap) {
     walk_to(self, record->position, gap);
     demand(self->at < self->ring->count, "ring %d: a record at its end", self->ring->number);
     check_record(self, record);
     hold(self, record);
     const sim_item *item = &self->ring->items[self->at++];
     self->read_pos = end_of_item(item);
+    demand(self->read_pos - first == span_of(item->size) ||
+               self->read_pos - first <= self->ring->size / TURN_PART,
+           "ring %d: %" PRIu64 " bytes in one call", self->ring->number, self->read_pos - first);
     self->handed += span_of(item->size);
     self->records++;
     self->bytes += item->size;
@@ -271,8 +281,9 @@ void reader_took(sim_reader *self, const rbcore_record *records, size_t n) {
         demand(!view->was_served, "a second turn of ring %u in one call", view->index);
         const rbcore_ring_stats stats = view_stats(view);
         sim_gap gap = gap_of(view, &stats);
+        const uint64_t first = records[at].position;
         for (; at < n && records[at].ring == view->index; at++) {
-            take_record(view, &records[at], &gap);
+            take_record(view, &records[at], first, &gap);
         }
         walk_to(view, stats.read_pos, &gap);
         demand(gap.bytes == 0, "%" PRIu64 " bytes lost, but nothing left out", gap.bytes);

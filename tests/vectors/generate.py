@@ -15,6 +15,7 @@ from pathlib import Path
 
 import overwriting
 import snapshots
+import turns
 from model import BUSY, DISCARD, DISCARDS_PER_READ, SMALL, U64, Vector, span
 
 HERE = Path(__file__).resolve().parent
@@ -44,7 +45,7 @@ def plain() -> None:
             Vector("511 records without data: as full as the kernel makes a ring")
             .records(*[0] * (SMALL // 8 - 1))
             .add()
-            .read(600)
+            .read_all(600)
             .commit_all()
             .stats()
         ),
@@ -233,7 +234,7 @@ def many_laps(self: Vector) -> Vector:
     for lap in range(5):
         for size in (1000, 1000, 1000 + lap):
             self.record(size)
-        self.read().commit_all()
+        self.read_all().commit_all()
     return self.stats()
 
 
@@ -736,7 +737,7 @@ def commits() -> None:
             .read()
             .commit(0)
             .records(1900)
-            .read()
+            .read_all()
             .commit_all()
             .stats()
         ),
@@ -788,7 +789,7 @@ def by_chance(seed: int) -> Vector:
 
 for kind in (plain, wrap, resume, discards, busy, hostile, positions, commits, mixed):
     kind()
-for name, made in overwriting.vectors():
+for name, made in (*overwriting.vectors(), *turns.vectors()):
     vector(name, made)
 
 FOLDERS = {

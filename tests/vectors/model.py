@@ -12,6 +12,7 @@ from typing import ClassVar, Self
 BUSY = 1 << 31
 DISCARD = 1 << 30
 HEADER = 8
+PARTS = 4  # rbcore.h: "One call takes at most a quarter of a ring's size from it"
 DISCARDS_PER_READ = 65536  # rbcore.h: "a call passes at most 65536 of them"
 U64 = 1 << 64
 SMALL = 4096
@@ -172,6 +173,7 @@ class Vector:
         """The records of one read, and why it found no more of them."""
         found: list[Found] = []
         discards = 0
+        begin = self.read_pos
         while len(found) < most and self.read_pos != until:
             length = self.word(self.read_pos)
             if length & BUSY:
@@ -182,6 +184,8 @@ class Vector:
             if length & DISCARD and discards == DISCARDS_PER_READ:
                 return found, "EAGAIN"
             end = (self.read_pos + span(size)) % U64
+            if found and not length & DISCARD and (end - begin) % U64 > self.size // PARTS:
+                break
             if length & DISCARD:
                 discards += 1
                 self.counts[2] += 1
@@ -211,6 +215,12 @@ class Vector:
             self.line(f"record {one.position} {one.size} {digest}")
         self.last = found
         self.held += found
+        return self
+
+    def read_all(self, most: int = 64) -> Self:
+        """As many reads as find something, and one that does not."""
+        while self.read(most).last:
+            pass
         return self
 
     def commit(self, index: int) -> Self:
@@ -263,8 +273,8 @@ class Vector:
         return self
 
     def all(self) -> Self:
-        """What most vectors end with: one read, a second that finds nothing more, all back."""
-        return self.read().read().commit_all().stats()
+        """What most vectors end with: reads, the last of which finds nothing more, all back."""
+        return self.read().read_all().commit_all().stats()
 
     def text(self) -> str:
         return "\n".join([f"# {self.about}", *self.lines]) + "\n"

@@ -159,7 +159,7 @@ def laps(about: str, size: int, sizes: list[int], start: int = 0) -> Overwriting
 
 def held_while_overwritten() -> Overwriting:
     self = laps("What was handed out stays as it is, whatever is overwritten", SMALL, [100] * 5)
-    self.add().read().commit(2).records(*[200] * 40).read().commit_all()
+    self.add().read().commit(2).records(*[200] * 40).read_all().commit_all()
     return self.all()
 
 
@@ -171,8 +171,8 @@ def unread_while_overwritten() -> Overwriting:
 
 def copy_full() -> Overwriting:
     self = laps("What has no room in the copy waits for what is held", SMALL, [1000] * 3)
-    self.add().read().commit(0).records(1500, 900).read().commit(0).read().commit_all()
-    self.records(1000, 1000, 1000).read().records(900).read().commit_all()
+    self.add().read().commit(0).records(1500, 900).read().commit(0).read_all().commit_all()
+    self.records(1000, 1000, 1000).read().records(900).read_all().commit_all()
     return self.all()
 
 
@@ -183,7 +183,7 @@ def read_in_pairs() -> Overwriting:
         self.records(*[i * 13 % 300] * 4).read(2)
         if i % 4 == 3:
             self.commit_all().lost()
-    return self.read().commit_all().all()
+    return self.read_all().commit_all().all()
 
 
 def discards() -> Overwriting:
@@ -198,7 +198,7 @@ def busy_head() -> Overwriting:
         "The oldest is being written: nothing can be read, and the newest find no room"
     )
     self.record(1000, BUSY).records(*[500] * 5)
-    self.add().read().finish(0).read().commit_all().records(*[500] * 9)
+    self.add().read_all().finish(0).read_all().commit_all().records(*[500] * 9)
     return self.all()
 
 
@@ -236,7 +236,7 @@ def by_chance(seed: int) -> Overwriting:
             self.commit_all()
     for position in unfinished:
         self.finish(position)
-    return self.commit_all().read(2000).commit_all().read(2000).commit_all().stats().lost()
+    return self.commit_all().read_all(2000).commit_all().read_all(2000).commit_all().stats().lost()
 
 
 def impossible(about: str) -> Overwriting:

@@ -92,6 +92,15 @@ class RingModel:
     def visible(self) -> list[Entry]:
         return [entry for entry in self.until_open(self.read) if entry.state == "there"]
 
+    def takeable(self) -> int:
+        """What one call takes: a quarter of the ring at most, but always one record."""
+        count = 0
+        for entry in self.visible():
+            if count and entry.end - self.entries[self.read].position > self.size // 4:
+                break
+            count += 1
+        return count
+
     def not_given_back(self) -> list[Entry]:
         return [entry for entry in self.until_open(self.first()) if entry.state == "there"]
 
@@ -211,6 +220,9 @@ class ReaderModel:
 
     def visible(self) -> list[Entry]:
         return [entry for ring in self.rings.values() for entry in ring.visible()]
+
+    def takeable(self) -> int:
+        return sum(ring.takeable() for ring in self.rings.values())
 
     def handed(self, batch: Any, entries: list[Entry], arms: bool) -> None:
         for entry in entries:

@@ -120,7 +120,7 @@ def test_a_batch() -> None:
         with pytest.raises(rbcore.Full):
             producer.output_batch([bytes(1000)])
         assert reader.ring_stats().lost == 0
-        assert [len(view) for view in reader.next(10)] == [1000] * 4
+        assert [len(view) for batch in reader.batches(0.05) for view in batch] == [1000] * 4
 
 
 def test_waiting_for_room() -> None:

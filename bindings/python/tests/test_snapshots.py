@@ -73,7 +73,8 @@ def test_arrays(make_ring: Callable[[int], Ring]) -> None:
     ring = make_ring(4096)
     with rbcore.Reader(ring.source) as reader:
         ring.write(*range(200))
-        reader.next(10).commit(now=True)
+        for _ in reader.batches(0.05):
+            reader.commit(now=True)
         ring.write(*range(250))  # passes the end of the ring
         snapshot = reader.snapshot()
     (array,) = snapshot.arrays([("low", "<u4"), ("high", "<u4")])

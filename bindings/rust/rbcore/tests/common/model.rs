@@ -103,6 +103,18 @@ impl RingModel {
             .filter(|entry| entry.state == State::There)
     }
 
+    /// What one call takes: a quarter of the ring at most, but always one record.
+    fn takeable(&self) -> usize {
+        let begin = self
+            .entries
+            .get(self.read)
+            .map_or(0, |entry| entry.position);
+        self.visible()
+            .enumerate()
+            .take_while(|(i, entry)| *i == 0 || entry.end() - begin <= self.size / 4)
+            .count()
+    }
+
     pub(crate) fn not_given_back(&self) -> Vec<(u64, Vec<u8>)> {
         let there = self.until_open(self.first()).iter();
         there
@@ -270,6 +282,13 @@ impl Model {
         self.added
             .values()
             .map(|ring| self.rings[*ring].visible().count())
+            .sum()
+    }
+
+    pub(crate) fn takeable(&self) -> usize {
+        self.added
+            .values()
+            .map(|ring| self.rings[*ring].takeable())
             .sum()
     }
 
