@@ -32,7 +32,8 @@ struct rbc_owner_block {
         has_lock; /* 0: the author could not get the lock, so it says nothing about it */
     /* Up to here records were given back: consumer_pos can trail it by one. */
     _Atomic uint64_t committed;
-    _Atomic uint64_t reserved[4]; /* zero; so that successors can say more without moving these */
+    _Atomic uint64_t is_left; /* not 0: the reader is gone, records that are held keep the ring */
+    _Atomic uint64_t reserved[3]; /* zero; so that successors can say more without moving these */
 };
 
 #define TAG UINT64_C(0x3165726f63627200) /* "\0rbcore1" in memory */
@@ -127,6 +128,7 @@ static void write_fields(rbc_owner_block *block, const rbc_process *process, boo
         atomic_store_explicit(&block->process[i], words[i], memory_order_relaxed);
     }
     atomic_store_explicit(&block->has_lock, has_lock, memory_order_relaxed);
+    atomic_store_explicit(&block->is_left, 0, memory_order_relaxed);
     for (size_t i = 0; i < sizeof(block->reserved) / sizeof(*block->reserved); i++) {
         atomic_store_explicit(&block->reserved[i], 0, memory_order_relaxed);
     }
@@ -159,7 +161,9 @@ typedef struct author {
     uint64_t claim;
     rbc_process process; /* of an unfinished claim only the pid is known */
     rbc_process_state state;
+    uint64_t pid_here; /* what the process is called in our pid namespace; 0: not known */
     bool had_lock;
+    bool is_left;
 } author;
 
 static author author_of(const rbc_owner_block *block, uint64_t claim) {
@@ -176,6 +180,7 @@ static author author_of(const rbc_owner_block *block, uint64_t claim) {
         }
         memcpy(&it.process, words, sizeof(words));
         it.had_lock = atomic_load_explicit(&block->has_lock, memory_order_relaxed) != 0;
+        it.is_left = atomic_load_explicit(&block->is_left, memory_order_relaxed) != 0;
         it.state = rbc_process_state_of(&it.process);
     }
     return it;
@@ -191,12 +196,13 @@ static author find_author(const rbc_owner_block *block) {
             break;
         }
     }
+    it.pid_here = it.state == RBC_PROCESS_UNKNOWN ? 0 : it.process.pid;
     return it;
 }
 
 /* ---- Claiming ---- */
 
-static bool still_owns(const rbc_owner *self, const author *it) {
+static bool still_owns(const rbc_owner *self, author *it) {
     if (it->state == RBC_PROCESS_DEAD) {
         return false; /* whoever holds the lock is no reader: a stranger, or a dead reader's child */
     }
@@ -210,7 +216,7 @@ static bool still_owns(const rbc_owner *self, const author *it) {
     }
     /* The lock may be held by a child alone that a dead author in another namespace had forked. */
     return it->state != RBC_PROCESS_UNKNOWN || !is_signed(it->claim) ||
-           !rbc_process_is_dead_below(&it->process);
+           !rbc_process_is_dead_below(&it->process, &it->pid_here);
 }
 
 /* Lets go of a lock that we got. Through a shared open file it may be another reader's. */
@@ -222,8 +228,9 @@ static void let_lock_go(rbc_owner *self) {
 }
 
 static int refuse(rbc_owner *self, const author *it) {
-    self->other_pid = it->process.pid;
+    self->other_pid = it->pid_here;
     self->other_state = it->state;
+    self->other_is_left = it->is_left;
     let_lock_go(self);
     return -EBUSY;
 }
@@ -296,24 +303,37 @@ void rbc_owner_note_committed(rbc_owner *self, uint64_t position) {
     }
 }
 
-const char *rbc_owner_other(const rbc_owner *self, char *text, size_t size) {
-    char name[RBC_PROCESS_NAME_SIZE];
+void rbc_owner_note_left(rbc_owner *self) {
+    if (self->claim != 0) {
+        atomic_store_explicit(&self->block->is_left, 1, memory_order_relaxed);
+    }
+}
+
+static const char *place_of_other(const rbc_owner *self) {
     switch (self->other_state) {
-    case RBC_PROCESS_DEAD:
-        snprintf(text, size, "%s", ""); /* it is gone already */
-        break;
     case RBC_PROCESS_SELF:
-        snprintf(text, size, "%s", ", in this process");
-        break;
+        return self->other_is_left
+                   ? ", in this process, still held by records that were not released"
+                   : ", in this process";
     case RBC_PROCESS_UNKNOWN:
-        snprintf(text, size, "%s", ", in another pid namespace");
-        break;
+        return ", in another pid namespace";
+    case RBC_PROCESS_DEAD: /* it is gone already */
     case RBC_PROCESS_ALIVE:
-        rbc_process_name(self->other_pid, name);
-        snprintf(text, size, ": process %" PRIu64 "%s%s%s", self->other_pid,
-                 name[0] != '\0' ? " (" : "", name, name[0] != '\0' ? ")" : "");
         break;
     }
+    return "";
+}
+
+const char *rbc_owner_other(const rbc_owner *self, char *text, size_t size) {
+    bool has_pid = self->other_pid != 0 && (self->other_state == RBC_PROCESS_ALIVE ||
+                                            self->other_state == RBC_PROCESS_UNKNOWN);
+    char name[RBC_PROCESS_NAME_SIZE] = "", process[48] = "";
+    if (has_pid) {
+        rbc_process_name(self->other_pid, name);
+        snprintf(process, sizeof(process), ": process %" PRIu64 "%s%s%s", self->other_pid,
+                 name[0] != '\0' ? " (" : "", name, name[0] != '\0' ? ")" : "");
+    }
+    snprintf(text, size, "%s%s", place_of_other(self), process);
     return text;
 }
 

@@ -25,8 +25,10 @@ typedef struct rbc_owner {
     int lock_fd;       /* open on the ring's file */
     bool lock_is_ours; /* lock_fd is an open file of our own, not a duplicate of the caller's */
     bool locked;
-    uint64_t other_pid; /* after a refusal: of the owner that there is */
+    /* After a refusal, of the owner that there is: */
+    uint64_t other_pid; /* in our pid namespace; 0: not known */
     rbc_process_state other_state;
+    bool other_is_left; /* only held records keep the ring */
 } rbc_owner;
 
 /*
@@ -49,8 +51,11 @@ uint64_t rbc_owner_committed(const rbc_owner *self);
 /* Leaves that word for our successor. */
 void rbc_owner_note_committed(rbc_owner *self, uint64_t position);
 
+/* Tells later ones that the reader is gone, and that only records that are held keep the ring. */
+void rbc_owner_note_left(rbc_owner *self);
+
 /* Long enough for rbc_owner_other. */
-#define RBC_OWNER_TEXT_SIZE 64
+#define RBC_OWNER_TEXT_SIZE 96
 
 /*
  * After a refusal: whose the ring is, for messages, to be put behind "another reader has the ring".

@@ -216,10 +216,10 @@ void rbc_process_name(uint64_t pid, char name[RBC_PROCESS_NAME_SIZE]) {
     }
     size_t length = strlen(name);
     if (length > 0 && name[length - 1] == '\n') {
-        name[--length] = '\0'; /* the kernel's; a process may call itself anything */
+        name[--length] = '\0'; /* the kernel's own */
     }
     for (size_t i = 0; i < length; i++) {
-        name[i] = (unsigned char)name[i] < ' ' || name[i] == 0x7f ? '?' : name[i];
+        name[i] = name[i] < ' ' || name[i] > '~' ? '?' : name[i];
     }
 }
 
@@ -233,7 +233,8 @@ void rbc_process_name(uint64_t pid, char name[RBC_PROCESS_NAME_SIZE]) {
 typedef enum finding {
     NOT_THERE, /* of another namespace, or gone */
     THERE,     /* in the namespace, but not the process */
-    FOUND,     /* the process, or what may be it */
+    MAY_BE_IT, /* nothing says that it is not the process */
+    FOUND,     /* the process */
 } finding;
 
 static bool is_gone(int error) {
@@ -286,14 +287,14 @@ static finding compare_with(uint64_t ours, const rbc_process *other) {
     uint64_t pid = 0;
     int error = innermost_pid(ours, &pid);
     if (error != 0) {
-        return is_gone(-error) ? NOT_THERE : FOUND;
+        return is_gone(-error) ? NOT_THERE : MAY_BE_IT;
     }
     if (pid == 0) {
         return NOT_THERE;
     }
     snprintf(path, sizeof(path), "/proc/%" PRIu64 "/ns/pid", ours);
     if (stat(path, &of_namespace) != 0) {
-        return pid == other->pid && !is_gone(errno) ? FOUND : NOT_THERE;
+        return pid == other->pid && !is_gone(errno) ? MAY_BE_IT : NOT_THERE;
     }
     if (of_namespace.st_ino != (uint32_t)other->namespaces) {
         return NOT_THERE;
@@ -319,15 +320,17 @@ static bool proc_shows_all_processes(void) {
     return all;
 }
 
-bool rbc_process_is_dead_below(const rbc_process *process) {
+bool rbc_process_is_dead_below(const rbc_process *process, uint64_t *pid) {
     DIR *processes = proc_shows_all_processes() ? opendir("/proc") : NULL;
     bool is_below = false, is_found = processes == NULL;
     struct dirent *entry;
+    *pid = 0;
     while (!is_found && (errno = 0, entry = readdir(processes)) != NULL) {
-        uint64_t pid = strtoull(entry->d_name, NULL, 10);
-        finding it = pid == 0 ? NOT_THERE : compare_with(pid, process);
+        uint64_t ours = strtoull(entry->d_name, NULL, 10);
+        finding it = ours == 0 ? NOT_THERE : compare_with(ours, process);
         is_below |= it == THERE;
-        is_found = it == FOUND;
+        is_found = it == MAY_BE_IT || it == FOUND;
+        *pid = it == FOUND ? ours : 0;
     }
     is_found |= errno != 0;
     if (processes != NULL) {

@@ -29,9 +29,10 @@ rbc_process_state rbc_process_state_of(const rbc_process *process);
 /*
  * Whether the process, of which rbc_process_state_of knows nothing, is seen to be dead: its pid
  * namespace lies below ours, so that /proc shows all its processes, and this one is none of them.
- * Reads what /proc says of every process.
+ * Sets *pid to what it is called in our namespace if it is seen to live, and else to 0. Reads what
+ * /proc says of every process.
  */
-bool rbc_process_is_dead_below(const rbc_process *process);
+bool rbc_process_is_dead_below(const rbc_process *process, uint64_t *pid);
 
 /*
  * A name that fits a word with other things: the pid, and what tells processes apart that have had
@@ -47,7 +48,10 @@ rbc_process_state rbc_short_name_state_of(uint64_t name);
 /* The kernel's TASK_COMM_LEN. */
 #define RBC_PROCESS_NAME_SIZE 16
 
-/* The name of the program that a process runs, for people; "" if it cannot be had. */
+/*
+ * The name of the program that a process runs, for people; "" if it cannot be had. A process can call
+ * itself anything: what is no printable ASCII becomes '?'.
+ */
 void rbc_process_name(uint64_t pid, char name[RBC_PROCESS_NAME_SIZE]);
 
 /* Reads this boot's id; all zero where /proc is not mounted. */

@@ -131,6 +131,7 @@ void rbcore_reader_free(rbcore_reader *self) {
     /* The epoll goes first: it does not notice by itself that a ring's descriptor was closed. */
     rbc_wait_close_epoll(&self->wait);
     for (unsigned i = 0; i < self->ring_count; i++) {
+        rbc_owner_note_left(&self->rings[i]->owner);
         rbc_ring_put(self->rings[i], 1);
     }
     rbc_reader_put(self);
@@ -242,6 +243,7 @@ int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
     self->next_turn = self->next_turn < self->ring_count ? self->next_turn : 0;
     self->paced_count -= rbc_ring_is_paced(ring);
     self->rings_to_watch -= must_be_watched(ring);
+    rbc_owner_note_left(&ring->owner);
     rbc_ring_put(ring, 1);
     return 0;
 }

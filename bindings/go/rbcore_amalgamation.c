@@ -270,6 +270,12 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  * libraries cannot be detected. RBCORE_SOURCE_INSIST opens all the same: only for a reader known to
  * be dead or hung.
  *
+ * rbcore_reader_message says what has a ring that was refused: "process 812 (agent)", by the pid that
+ * the caller's pid namespace has for it; "in another pid namespace", with pid and name only if the
+ * caller's /proc shows the process; "in this process", and whether only records that were not
+ * released keep the ring. Nothing tells when the ring becomes free: to wait for it, add it again
+ * from time to time while that returns -EBUSY (examples/c/tail.c, --wait).
+ *
  * RBCORE_SOURCE_OVERWRITE: a ring in overwrite mode, whose producers do not wait for the reader but
  * overwrite the oldest records. RBCORE_SOURCE_TAP: a look at a ring beside its reader, whoever that
  * is: nothing of the ring is written, no position and no owner. Both together: a look at a ring in
@@ -1268,9 +1274,10 @@ rbc_process_state rbc_process_state_of(const rbc_process *process);
 /*
  * Whether the process, of which rbc_process_state_of knows nothing, is seen to be dead: its pid
  * namespace lies below ours, so that /proc shows all its processes, and this one is none of them.
- * Reads what /proc says of every process.
+ * Sets *pid to what it is called in our namespace if it is seen to live, and else to 0. Reads what
+ * /proc says of every process.
  */
-bool rbc_process_is_dead_below(const rbc_process *process);
+bool rbc_process_is_dead_below(const rbc_process *process, uint64_t *pid);
 
 /*
  * A name that fits a word with other things: the pid, and what tells processes apart that have had
@@ -1286,7 +1293,10 @@ rbc_process_state rbc_short_name_state_of(uint64_t name);
 /* The kernel's TASK_COMM_LEN. */
 #define RBC_PROCESS_NAME_SIZE 16
 
-/* The name of the program that a process runs, for people; "" if it cannot be had. */
+/*
+ * The name of the program that a process runs, for people; "" if it cannot be had. A process can call
+ * itself anything: what is no printable ASCII becomes '?'.
+ */
 void rbc_process_name(uint64_t pid, char name[RBC_PROCESS_NAME_SIZE]);
 
 /* Reads this boot's id; all zero where /proc is not mounted. */
@@ -1332,8 +1342,10 @@ typedef struct rbc_owner {
     int lock_fd;       /* open on the ring's file */
     bool lock_is_ours; /* lock_fd is an open file of our own, not a duplicate of the caller's */
     bool locked;
-    uint64_t other_pid; /* after a refusal: of the owner that there is */
+    /* After a refusal, of the owner that there is: */
+    uint64_t other_pid; /* in our pid namespace; 0: not known */
     rbc_process_state other_state;
+    bool other_is_left; /* only held records keep the ring */
 } rbc_owner;
 
 /*
@@ -1356,8 +1368,11 @@ uint64_t rbc_owner_committed(const rbc_owner *self);
 /* Leaves that word for our successor. */
 void rbc_owner_note_committed(rbc_owner *self, uint64_t position);
 
+/* Tells later ones that the reader is gone, and that only records that are held keep the ring. */
+void rbc_owner_note_left(rbc_owner *self);
+
 /* Long enough for rbc_owner_other. */
-#define RBC_OWNER_TEXT_SIZE 64
+#define RBC_OWNER_TEXT_SIZE 96
 
 /*
  * After a refusal: whose the ring is, for messages, to be put behind "another reader has the ring".
@@ -3759,7 +3774,8 @@ struct rbc_owner_block {
         has_lock; /* 0: the author could not get the lock, so it says nothing about it */
     /* Up to here records were given back: consumer_pos can trail it by one. */
     _Atomic uint64_t committed;
-    _Atomic uint64_t reserved[4]; /* zero; so that successors can say more without moving these */
+    _Atomic uint64_t is_left; /* not 0: the reader is gone, records that are held keep the ring */
+    _Atomic uint64_t reserved[3]; /* zero; so that successors can say more without moving these */
 };
 
 #define TAG UINT64_C(0x3165726f63627200) /* "\0rbcore1" in memory */
@@ -3854,6 +3870,7 @@ static void write_fields(rbc_owner_block *block, const rbc_process *process, boo
         atomic_store_explicit(&block->process[i], words[i], memory_order_relaxed);
     }
     atomic_store_explicit(&block->has_lock, has_lock, memory_order_relaxed);
+    atomic_store_explicit(&block->is_left, 0, memory_order_relaxed);
     for (size_t i = 0; i < sizeof(block->reserved) / sizeof(*block->reserved); i++) {
         atomic_store_explicit(&block->reserved[i], 0, memory_order_relaxed);
     }
@@ -3886,7 +3903,9 @@ typedef struct author {
     uint64_t claim;
     rbc_process process; /* of an unfinished claim only the pid is known */
     rbc_process_state state;
+    uint64_t pid_here; /* what the process is called in our pid namespace; 0: not known */
     bool had_lock;
+    bool is_left;
 } author;
 
 static author author_of(const rbc_owner_block *block, uint64_t claim) {
@@ -3903,6 +3922,7 @@ static author author_of(const rbc_owner_block *block, uint64_t claim) {
         }
         memcpy(&it.process, words, sizeof(words));
         it.had_lock = atomic_load_explicit(&block->has_lock, memory_order_relaxed) != 0;
+        it.is_left = atomic_load_explicit(&block->is_left, memory_order_relaxed) != 0;
         it.state = rbc_process_state_of(&it.process);
     }
     return it;
@@ -3918,12 +3938,13 @@ static author find_author(const rbc_owner_block *block) {
             break;
         }
     }
+    it.pid_here = it.state == RBC_PROCESS_UNKNOWN ? 0 : it.process.pid;
     return it;
 }
 
 /* ---- Claiming ---- */
 
-static bool still_owns(const rbc_owner *self, const author *it) {
+static bool still_owns(const rbc_owner *self, author *it) {
     if (it->state == RBC_PROCESS_DEAD) {
         return false; /* whoever holds the lock is no reader: a stranger, or a dead reader's child */
     }
@@ -3937,7 +3958,7 @@ static bool still_owns(const rbc_owner *self, const author *it) {
     }
     /* The lock may be held by a child alone that a dead author in another namespace had forked. */
     return it->state != RBC_PROCESS_UNKNOWN || !is_signed(it->claim) ||
-           !rbc_process_is_dead_below(&it->process);
+           !rbc_process_is_dead_below(&it->process, &it->pid_here);
 }
 
 /* Lets go of a lock that we got. Through a shared open file it may be another reader's. */
@@ -3949,8 +3970,9 @@ static void let_lock_go(rbc_owner *self) {
 }
 
 static int refuse(rbc_owner *self, const author *it) {
-    self->other_pid = it->process.pid;
+    self->other_pid = it->pid_here;
     self->other_state = it->state;
+    self->other_is_left = it->is_left;
     let_lock_go(self);
     return -EBUSY;
 }
@@ -4023,24 +4045,37 @@ void rbc_owner_note_committed(rbc_owner *self, uint64_t position) {
     }
 }
 
-const char *rbc_owner_other(const rbc_owner *self, char *text, size_t size) {
-    char name[RBC_PROCESS_NAME_SIZE];
+void rbc_owner_note_left(rbc_owner *self) {
+    if (self->claim != 0) {
+        atomic_store_explicit(&self->block->is_left, 1, memory_order_relaxed);
+    }
+}
+
+static const char *place_of_other(const rbc_owner *self) {
     switch (self->other_state) {
-    case RBC_PROCESS_DEAD:
-        snprintf(text, size, "%s", ""); /* it is gone already */
-        break;
     case RBC_PROCESS_SELF:
-        snprintf(text, size, "%s", ", in this process");
-        break;
+        return self->other_is_left
+                   ? ", in this process, still held by records that were not released"
+                   : ", in this process";
     case RBC_PROCESS_UNKNOWN:
-        snprintf(text, size, "%s", ", in another pid namespace");
-        break;
+        return ", in another pid namespace";
+    case RBC_PROCESS_DEAD: /* it is gone already */
     case RBC_PROCESS_ALIVE:
-        rbc_process_name(self->other_pid, name);
-        snprintf(text, size, ": process %" PRIu64 "%s%s%s", self->other_pid,
-                 name[0] != '\0' ? " (" : "", name, name[0] != '\0' ? ")" : "");
         break;
     }
+    return "";
+}
+
+const char *rbc_owner_other(const rbc_owner *self, char *text, size_t size) {
+    bool has_pid = self->other_pid != 0 && (self->other_state == RBC_PROCESS_ALIVE ||
+                                            self->other_state == RBC_PROCESS_UNKNOWN);
+    char name[RBC_PROCESS_NAME_SIZE] = "", process[48] = "";
+    if (has_pid) {
+        rbc_process_name(self->other_pid, name);
+        snprintf(process, sizeof(process), ": process %" PRIu64 "%s%s%s", self->other_pid,
+                 name[0] != '\0' ? " (" : "", name, name[0] != '\0' ? ")" : "");
+    }
+    snprintf(text, size, "%s%s", place_of_other(self), process);
     return text;
 }
 
@@ -4432,10 +4467,10 @@ void rbc_process_name(uint64_t pid, char name[RBC_PROCESS_NAME_SIZE]) {
     }
     size_t length = strlen(name);
     if (length > 0 && name[length - 1] == '\n') {
-        name[--length] = '\0'; /* the kernel's; a process may call itself anything */
+        name[--length] = '\0'; /* the kernel's own */
     }
     for (size_t i = 0; i < length; i++) {
-        name[i] = (unsigned char)name[i] < ' ' || name[i] == 0x7f ? '?' : name[i];
+        name[i] = name[i] < ' ' || name[i] > '~' ? '?' : name[i];
     }
 }
 
@@ -4449,7 +4484,8 @@ void rbc_process_name(uint64_t pid, char name[RBC_PROCESS_NAME_SIZE]) {
 typedef enum finding {
     NOT_THERE, /* of another namespace, or gone */
     THERE,     /* in the namespace, but not the process */
-    FOUND,     /* the process, or what may be it */
+    MAY_BE_IT, /* nothing says that it is not the process */
+    FOUND,     /* the process */
 } finding;
 
 static bool is_gone(int error) {
@@ -4502,14 +4538,14 @@ static finding compare_with(uint64_t ours, const rbc_process *other) {
     uint64_t pid = 0;
     int error = innermost_pid(ours, &pid);
     if (error != 0) {
-        return is_gone(-error) ? NOT_THERE : FOUND;
+        return is_gone(-error) ? NOT_THERE : MAY_BE_IT;
     }
     if (pid == 0) {
         return NOT_THERE;
     }
     snprintf(path, sizeof(path), "/proc/%" PRIu64 "/ns/pid", ours);
     if (stat(path, &of_namespace) != 0) {
-        return pid == other->pid && !is_gone(errno) ? FOUND : NOT_THERE;
+        return pid == other->pid && !is_gone(errno) ? MAY_BE_IT : NOT_THERE;
     }
     if (of_namespace.st_ino != (uint32_t)other->namespaces) {
         return NOT_THERE;
@@ -4535,15 +4571,17 @@ static bool proc_shows_all_processes(void) {
     return all;
 }
 
-bool rbc_process_is_dead_below(const rbc_process *process) {
+bool rbc_process_is_dead_below(const rbc_process *process, uint64_t *pid) {
     DIR *processes = proc_shows_all_processes() ? opendir("/proc") : NULL;
     bool is_below = false, is_found = processes == NULL;
     struct dirent *entry;
+    *pid = 0;
     while (!is_found && (errno = 0, entry = readdir(processes)) != NULL) {
-        uint64_t pid = strtoull(entry->d_name, NULL, 10);
-        finding it = pid == 0 ? NOT_THERE : compare_with(pid, process);
+        uint64_t ours = strtoull(entry->d_name, NULL, 10);
+        finding it = ours == 0 ? NOT_THERE : compare_with(ours, process);
         is_below |= it == THERE;
-        is_found = it == FOUND;
+        is_found = it == MAY_BE_IT || it == FOUND;
+        *pid = it == FOUND ? ours : 0;
     }
     is_found |= errno != 0;
     if (processes != NULL) {
@@ -5876,6 +5914,7 @@ void rbcore_reader_free(rbcore_reader *self) {
     /* The epoll goes first: it does not notice by itself that a ring's descriptor was closed. */
     rbc_wait_close_epoll(&self->wait);
     for (unsigned i = 0; i < self->ring_count; i++) {
+        rbc_owner_note_left(&self->rings[i]->owner);
         rbc_ring_put(self->rings[i], 1);
     }
     rbc_reader_put(self);
@@ -5987,6 +6026,7 @@ int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
     self->next_turn = self->next_turn < self->ring_count ? self->next_turn : 0;
     self->paced_count -= rbc_ring_is_paced(ring);
     self->rings_to_watch -= must_be_watched(ring);
+    rbc_owner_note_left(&ring->owner);
     rbc_ring_put(ring, 1);
     return 0;
 }

@@ -148,6 +148,7 @@ START_TEST(the_message_tells_which_process) {
     fixture f = free_ring();
     rbcore_reader *reader;
     char expected[128];
+    rbcore_reader_free(reader_on(&f, 0, 0));
     f.reader = reader_on(&f, 0, 0);
     ck_assert_int_eq(add(&f, &reader), -EBUSY);
     ck_assert_str_eq(rbcore_reader_message(reader), "another reader has the ring, in this process");

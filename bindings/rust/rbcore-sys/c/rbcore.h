@@ -258,6 +258,12 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  * libraries cannot be detected. RBCORE_SOURCE_INSIST opens all the same: only for a reader known to
  * be dead or hung.
  *
+ * rbcore_reader_message says what has a ring that was refused: "process 812 (agent)", by the pid that
+ * the caller's pid namespace has for it; "in another pid namespace", with pid and name only if the
+ * caller's /proc shows the process; "in this process", and whether only records that were not
+ * released keep the ring. Nothing tells when the ring becomes free: to wait for it, add it again
+ * from time to time while that returns -EBUSY (examples/c/tail.c, --wait).
+ *
  * RBCORE_SOURCE_OVERWRITE: a ring in overwrite mode, whose producers do not wait for the reader but
  * overwrite the oldest records. RBCORE_SOURCE_TAP: a look at a ring beside its reader, whoever that
  * is: nothing of the ring is written, no position and no owner. Both together: a look at a ring in
