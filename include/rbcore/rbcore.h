@@ -264,6 +264,10 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  * released keep the ring. Nothing tells when the ring becomes free: to wait for it, add it again
  * from time to time while that returns -EBUSY (examples/c/tail.c, --wait).
  *
+ * A map that is pinned is opened with the rights that its file grants: the process must be allowed to
+ * read and write it, and to search its folders. It needs no capability (from Linux 5.19 on).
+ * capi/README.md has the recipe for a reader without any.
+ *
  * RBCORE_SOURCE_OVERWRITE: a ring in overwrite mode, whose producers do not wait for the reader but
  * overwrite the oldest records. RBCORE_SOURCE_TAP: a look at a ring beside its reader, whoever that
  * is: nothing of the ring is written, no position and no owner. Both together: a look at a ring in
@@ -301,9 +305,10 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  *                RBCORE_MEMORY_RING_OVERWRITE), and RBCORE_SOURCE_OVERWRITE is missing; or this is a
  *                32-bit process, and the kernel counts positions in 32 bits, too, or may do so
  *                (before Linux 6.3 that is told by uname(2) alone);
- *   -EACCES, -EPERM  no permission: the fd is read-only or write-only (also for a tap: the kernel
- *                maps neither), or the process lacks the capability that the kernel demands
- *                (CAP_BPF; for map_id CAP_SYS_ADMIN);
+ *   -EACCES, -EPERM  no permission: the fd, or what the mode of path grants, is not both reading and
+ *                writing (also for a tap: the kernel maps nothing else), or the process lacks a
+ *                capability (CAP_SYS_ADMIN for map_id; before Linux 5.19 CAP_BPF for path and fd
+ *                where kernel.unprivileged_bpf_disabled is not 0);
  *   -EBUSY       another reader has the ring, as far as that can be known: see above
  *                (rbcore_reader_message says which process);
  *   -EBADMSG     the ring's positions are impossible;
