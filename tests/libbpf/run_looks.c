@@ -22,7 +22,8 @@
 
 /* What a file is to say; what is 0 is not in it. */
 typedef struct sheet {
-    const char *loader; /* NULL: that of this program; "": none */
+    const char *message; /* among its strings */
+    const char *loader;  /* NULL: that of this program; "": none */
     const char *needs[NAMES_MAX];
     const char *rpath, *runpath;
     uint64_t flags;
@@ -82,6 +83,9 @@ static void put_entries(elf *self, const sheet *said) {
     }
     if (said->flags != 0) {
         put_entry(self, DT_FLAGS_1, said->flags);
+    }
+    if (said->message != NULL) {
+        put_string(self, said->message);
     }
     put_entry(self, DT_STRTAB, offsetof(image_of_file, strings));
     put_entry(self, DT_STRSZ, self->strings_size);
@@ -191,6 +195,87 @@ START_TEST(linked) {
 }
 END_TEST
 
+/* ---- A libbpf inside ---- */
+
+#define MESSAGE "libbpf: ringbuf: failed to get map info for fd=%d: %d\n"
+
+START_TEST(a_libbpf_of_its_own) {
+    ck_assert_int_eq(verdict_of(&(sheet){.message = MESSAGE}), PROGRAM_OWN_LIBBPF);
+    ck_assert_int_eq(verdict_of(&(sheet){.message = MESSAGE, .loader = ""}), PROGRAM_OWN_LIBBPF);
+    /* Linked to a shared one, too: it is helped with that. */
+    ck_assert_int_eq(verdict_of(&(sheet){.message = MESSAGE, .needs = {"libbpf.so.1"}}),
+                     PROGRAM_LINKED);
+    /* One that speaks of libbpf, or that has it without ring buffers. */
+    ck_assert_int_eq(verdict_of(&(sheet){.message = "libbpf: elf: %s\n"}), PROGRAM_NOT_LINKED);
+    ck_assert_int_eq(verdict_of(&(sheet){.message = "libbpf: ringbuf:"}), PROGRAM_NOT_LINKED);
+}
+END_TEST
+
+static enum verdict verdict_of_elf(const elf *self) {
+    write_file(in_folder("program"), &self->it, self->size);
+    return look(in_folder("program")).verdict;
+}
+
+START_TEST(only_in_what_is_loaded_and_not_written) {
+    const sheet said = {.message = MESSAGE};
+    elf *self = make(&said);
+    self->it.segments[1].p_flags = PF_R | PF_W;
+    ck_assert_int_eq(verdict_of_elf(self), PROGRAM_NOT_LINKED);
+    /* Behind what is loaded: as the names and lines for debuggers are. */
+    self = make(&said);
+    self->it.segments[1].p_filesz = self->size - sizeof(MESSAGE);
+    ck_assert_int_eq(verdict_of_elf(self), PROGRAM_NOT_LINKED);
+    /* As far as the file has it. */
+    self = make(&said);
+    self->it.segments[1].p_filesz = (ElfW(Xword)) - 16;
+    ck_assert_int_eq(verdict_of_elf(self), PROGRAM_OWN_LIBBPF);
+}
+END_TEST
+
+/* The message may lie anywhere, also across the pieces in which the file is read. */
+START_TEST(a_libbpf_anywhere_in_a_large_program) {
+    enum { SIZE = 300000, STEP = 11 };
+    const size_t begin = offsetof(image_of_file, strings);
+    const elf *self = make(&(sheet){.loader = ""});
+    static char large[offsetof(image_of_file, strings) + SIZE];
+    for (size_t at = begin + 4096; at < sizeof(large) - sizeof(MESSAGE); at += 8000 + STEP) {
+        for (size_t border = 0; border < 2; border++) {
+            /* Just before 64 KiB from the segment's start, and where it happens to be. */
+            size_t where = border ? at / 65536 * 65536 + 65536 - 5 : at;
+            memset(large, 0, sizeof(large));
+            memcpy(large, &self->it, self->size);
+            ElfW(Phdr) *segments = ((image_of_file *)(void *)large)->segments;
+            segments[1].p_filesz = sizeof(large);
+            where = where < sizeof(large) - sizeof(MESSAGE) ? where : at;
+            memcpy(large + where, MESSAGE, sizeof(MESSAGE));
+            write_file(in_folder("program"), large, sizeof(large));
+            ck_assert_int_eq(look(in_folder("program")).verdict, PROGRAM_OWN_LIBBPF);
+        }
+    }
+}
+END_TEST
+
+/* Thousands of segments, each of a hole of terabytes. */
+START_TEST(a_hole_is_not_read_for_ever) {
+    enum { SEGMENTS = 4096 };
+    static struct {
+        ElfW(Ehdr) header;
+        ElfW(Phdr) segments[SEGMENTS];
+    } it;
+    read_own_header(&it.header);
+    it.header.e_phoff = sizeof(it.header);
+    it.header.e_phentsize = sizeof(ElfW(Phdr));
+    it.header.e_phnum = SEGMENTS;
+    for (size_t i = 0; i < SEGMENTS; i++) {
+        put_segment(&it.segments[i], PT_LOAD, 0, (size_t)1 << 40);
+    }
+    write_file(in_folder("program"), &it, sizeof(it));
+    ok(truncate(in_folder("program"), (off_t)1 << 40));
+    ck_assert_int_eq(look(in_folder("program")).verdict, PROGRAM_STATIC);
+    unlink(in_folder("program"));
+}
+END_TEST
+
 /* The program is linked to libfirst.so, that to libsecond.so, and that to libbpf. */
 static void write_libraries(const char *where) {
     mkdir(in_folder("%s", where), 0755);
@@ -228,7 +313,8 @@ END_TEST
 /* By the cache of the loader: what this program is linked to is found by its name alone. */
 START_TEST(linked_through_a_library_of_the_system) {
     struct program it = look("/proc/self/exe");
-    ck_assert(it.verdict == PROGRAM_NOT_LINKED || it.verdict == PROGRAM_LINKED);
+    /* It has the message that it writes into others. */
+    ck_assert(it.verdict == PROGRAM_OWN_LIBBPF || it.verdict == PROGRAM_LINKED);
     ck_assert_int_eq(verdict_of(&(sheet){.needs = {"libbpf_of_no_system.so.1"}}),
                      PROGRAM_NOT_LINKED);
 }
@@ -409,6 +495,10 @@ int main(void) {
     strcpy(folder, template);
     const TTest *const tests[] = {check_never_executes_anything_of_the_program_that_it_looks_at,
                                   linked,
+                                  a_libbpf_of_its_own,
+                                  only_in_what_is_loaded_and_not_written,
+                                  a_libbpf_anywhere_in_a_large_program,
+                                  a_hole_is_not_read_for_ever,
                                   linked_through_libraries,
                                   linked_through_a_library_of_the_system,
                                   absurd_fields,

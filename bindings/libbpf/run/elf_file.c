@@ -12,6 +12,10 @@
 #define SEGMENTS_MAX 4096
 #define ENTRIES_MAX 65536
 #define NEEDS_MAX 1024
+#define SEARCHED_MAX (UINT64_C(512) << 20)
+
+/* What is searched at once. */
+#define CHUNK 65536
 
 /* Of a list of folders; a name of a library has at most PATH_MAX. */
 #define FOLDERS_LENGTH_MAX 65536
@@ -132,6 +136,46 @@ static bool find_address(const struct elf_file *self, uint64_t address, uint64_t
             *offset = segment->p_offset + inside;
             *size = *size < left ? *size : left;
             return *offset >= inside; /* else the sum has wrapped */
+        }
+    }
+    return false;
+}
+
+/* ---- What it contains ---- */
+
+/* A text that begins in one chunk and ends in the next is found: each begins with the last one's end. */
+static bool is_between(const struct elf_file *self, const char *text, uint64_t from, uint64_t to) {
+    static char chunk[CHUNK];
+    const size_t length = strlen(text);
+    for (uint64_t at = from; to - at >= length; at += CHUNK - length + 1) {
+        const size_t size = to - at < CHUNK ? (size_t)(to - at) : CHUNK;
+        if (!read_at(self, chunk, size, at)) {
+            return false;
+        }
+        if (memmem(chunk, size, text, length) != NULL) {
+            return true;
+        }
+        if (size < CHUNK) {
+            break;
+        }
+    }
+    return false;
+}
+
+bool elf_contains(const struct elf_file *self, const char *text) {
+    uint64_t left = SEARCHED_MAX; /* segments may overlap, and files have holes */
+    for (unsigned i = 0; i < self->header.e_phnum; i++) {
+        const ElfW(Phdr) *segment = &self->segments[i];
+        const uint64_t offset = segment->p_offset;
+        if (segment->p_type != PT_LOAD || segment->p_flags & PF_W || offset >= self->size) {
+            continue;
+        }
+        uint64_t size = segment->p_filesz;
+        size = size < self->size - offset ? size : self->size - offset;
+        size = size < left ? size : left;
+        left -= size;
+        if (is_between(self, text, offset, offset + size)) {
+            return true;
         }
     }
     return false;

@@ -40,6 +40,12 @@ const char *elf_read_segments(struct elf_file *self);
 /* The path of the loader that it asks for; empty: none, it is statically linked. */
 const char *elf_read_loader(const struct elf_file *self, char loader[PATH_MAX]);
 
+/*
+ * Whether text is in what is loaded of it and not written to, as its string literals are. After
+ * elf_read_segments. Of a file that is larger than any program only a part is looked at.
+ */
+bool elf_contains(const struct elf_file *self, const char *text);
+
 /* To be freed also after an error. */
 const char *elf_read_needs(const struct elf_file *self, struct elf_needs *out);
 void elf_free_needs(struct elf_needs *self);

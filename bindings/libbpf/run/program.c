@@ -103,6 +103,9 @@ static bool has_privileges(const char *path) {
     return by_mode || (getuid() != 0 && getxattr(path, "security.capability", NULL, 0) > 0);
 }
 
+/* How the messages of libbpf's ringbuf.c begin, in all of its versions that have one. */
+static const char libbpf_message[] = "libbpf: ringbuf: ";
+
 /* Which libbpf it is linked to. */
 struct linked {
     bool to_one; /* libbpf.so.1 */
@@ -145,7 +148,7 @@ static enum verdict compare_with(struct program *self, const char *path, struct 
         return unreadable(self, "rbcore-run itself cannot be read");
     }
     if (loader[0] == '\0') {
-        return PROGRAM_STATIC;
+        return elf_contains(file, libbpf_message) ? PROGRAM_OWN_LIBBPF : PROGRAM_STATIC;
     }
     if (!is_same_loader(loader, own_loader)) {
         return PROGRAM_OTHER_LIBC;
@@ -155,9 +158,10 @@ static enum verdict compare_with(struct program *self, const char *path, struct 
     if (fault != NULL) {
         return unreadable(self, fault);
     }
-    return linked.to_one     ? PROGRAM_LINKED
-           : linked.to_older ? PROGRAM_OLD_LIBBPF
-                             : PROGRAM_NOT_LINKED;
+    if (linked.to_one || linked.to_older) {
+        return linked.to_one ? PROGRAM_LINKED : PROGRAM_OLD_LIBBPF;
+    }
+    return elf_contains(file, libbpf_message) ? PROGRAM_OWN_LIBBPF : PROGRAM_NOT_LINKED;
 }
 
 static enum verdict look_at(struct program *self, const char *path) {

@@ -10,7 +10,8 @@
 
 enum verdict {
     PROGRAM_LINKED,     /* to libbpf.so.1 */
-    PROGRAM_NOT_LINKED, /* dynamic; it may load libbpf later, or have one built in */
+    PROGRAM_NOT_LINKED, /* dynamic; it may load libbpf later */
+    PROGRAM_OWN_LIBBPF, /* has libbpf's ring buffer built in */
     PROGRAM_OLD_LIBBPF, /* linked to a libbpf before 1.0 */
     PROGRAM_STATIC,     /* has no loader that would load anything */
     PROGRAM_OTHER_ARCH, /* of another architecture, or 32 bits */

@@ -118,6 +118,8 @@ static const char *why_not(const struct program *program) {
     switch (program->verdict) {
     case PROGRAM_STATIC:
         return "is statically linked; only a build with a shared libbpf can be helped";
+    case PROGRAM_OWN_LIBBPF:
+        return "has a libbpf of its own inside; only a build with a shared libbpf can be helped";
     case PROGRAM_PRIVILEGED:
         return "is setuid, setgid or has file capabilities, and so loads no other libraries; run "
                "rbcore-run as the user that it becomes";
