@@ -80,6 +80,8 @@ var causes = []struct {
 	{"rbcore_reader_open", syscall.EMFILE, "no memory or file descriptors"},
 	{"rbcore_reader_open", syscall.ENFILE, "no memory or file descriptors"},
 	{"rbcore_reader_open", syscall.ENOSPC, "the user has the most epoll registrations"},
+	{"rbcore_reader_open", syscall.EPERM, "a filter (seccomp(2)) refuses a call that a reader needs, perhaps by another error: of epoll(7), eventfd(2), timerfd_create(2), timerfd_settime(2) or madvise(2)"},
+	{"rbcore_reader_open", syscall.ENOSYS, "a filter (seccomp(2)) refuses a call that a reader needs, perhaps by another error: of epoll(7), eventfd(2), timerfd_create(2), timerfd_settime(2) or madvise(2)"},
 	{"rbcore_snapshot_read", syscall.EBADMSG, "what follows is impossible: a hostile producer wrote it"},
 	{"rbcore_snapshot_save", syscall.ENODATA, "the snapshot is empty, because taking it failed for want of memory"},
 	{"rbcore_snapshot_save", syscall.ENOMEM, "no memory for a wait"},

@@ -221,7 +221,9 @@ typedef struct rbcore_record {
  *            RBCORE_READER_POLL;
  *   -E2BIG   options are from a newer version and use what this one does not know;
  *   -ENOMEM, -EMFILE, -ENFILE  no memory or file descriptors (a reader has 3, and up to 3 a ring);
- *   -ENOSPC  the user has the most epoll registrations (a reader has 2, and 1 a ring).
+ *   -ENOSPC  the user has the most epoll registrations (a reader has 2, and 1 a ring);
+ *   -EPERM, -ENOSYS  a filter (seccomp(2)) refuses a call that a reader needs, perhaps by another
+ *            error: of epoll(7), eventfd(2), timerfd_create(2), timerfd_settime(2) or madvise(2).
  */
 RBCORE_API int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *options);
 

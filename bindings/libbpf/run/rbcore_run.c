@@ -113,6 +113,11 @@ static struct options parse(int argc, char **argv) {
 
 /* ---- What is to be said of the program ---- */
 
+/* For filters that kill for other calls. rbcore-run.1 has them, too, and a test compares. */
+static const char extra_calls[] =
+    "clock_gettime clock_nanosleep dup3 epoll_pwait2 eventfd2 fcntl fstat getdents64 getpid "
+    "getrandom kill madvise newfstatat openat read readlink timerfd_create timerfd_settime";
+
 /* Why it cannot be helped; NULL: it can, or may. */
 static const char *why_not(const struct program *program) {
     switch (program->verdict) {
@@ -154,6 +159,8 @@ static void tell(const struct options *options, const struct program *program) {
                 program->path, subject, runs);
     } else if (options->check) {
         printf("%s: is helped: %s%s is linked to libbpf.so.1\n", program->path, subject, runs);
+        printf("a filter of system calls has to allow, besides what libbpf makes: %s\n",
+               extra_calls);
     }
 }
 

@@ -140,6 +140,8 @@ CAUSES: dict[tuple[str, int], str] = {
     ("rbcore_reader_open", errno.EMFILE): "no memory or file descriptors (a reader has 3, and up to 3 a ring)",
     ("rbcore_reader_open", errno.ENFILE): "no memory or file descriptors (a reader has 3, and up to 3 a ring)",
     ("rbcore_reader_open", errno.ENOSPC): "the user has the most epoll registrations (a reader has 2, and 1 a ring)",
+    ("rbcore_reader_open", errno.EPERM): "a filter (seccomp(2)) refuses a call that a reader needs, perhaps by another error: of epoll(7), eventfd(2), timerfd_create(2), timerfd_settime(2) or madvise(2)",
+    ("rbcore_reader_open", errno.ENOSYS): "a filter (seccomp(2)) refuses a call that a reader needs, perhaps by another error: of epoll(7), eventfd(2), timerfd_create(2), timerfd_settime(2) or madvise(2)",
     ("rbcore_reader_add", errno.EINVAL): "source->size is absurd, kind or a flag is unknown, or a field that the kind needs is missing",
     ("rbcore_reader_add", errno.E2BIG): "source is from a newer version and uses what this one does not know",
     ("rbcore_reader_add", errno.EBADF): "fd, event_fd or loss_fd is not an open file descriptor",

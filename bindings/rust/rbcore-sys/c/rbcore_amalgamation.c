@@ -231,7 +231,9 @@ typedef struct rbcore_record {
  *            RBCORE_READER_POLL;
  *   -E2BIG   options are from a newer version and use what this one does not know;
  *   -ENOMEM, -EMFILE, -ENFILE  no memory or file descriptors (a reader has 3, and up to 3 a ring);
- *   -ENOSPC  the user has the most epoll registrations (a reader has 2, and 1 a ring).
+ *   -ENOSPC  the user has the most epoll registrations (a reader has 2, and 1 a ring);
+ *   -EPERM, -ENOSYS  a filter (seccomp(2)) refuses a call that a reader needs, perhaps by another
+ *            error: of epoll(7), eventfd(2), timerfd_create(2), timerfd_settime(2) or madvise(2).
  */
 RBCORE_API int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *options);
 
@@ -8474,6 +8476,9 @@ void rbc_user_ring_close(rbc_user_ring *self) {
 
 #define EVENTS_AT_ONCE 64
 
+/* Between two looks where no timer can be started. */
+#define UNTIMED_PAUSE_NS 1000000
+
 #ifdef RBCORE_THREAD_SANITIZER
 extern atomic_int rbc_fence;
 atomic_int rbc_fence;
@@ -8501,6 +8506,12 @@ static void close_fd(int *fd) {
     }
 }
 
+/* One shot, set anew each time: a periodic timer that nobody reads gives no second edge. 0 stops it. */
+static int start_timer(rbc_wait *self, time_t seconds, long nanoseconds) {
+    struct itimerspec when = {.it_value.tv_sec = seconds, .it_value.tv_nsec = nanoseconds};
+    return timerfd_settime(self->timer_fd, 0, &when, NULL);
+}
+
 int rbc_wait_open(rbc_wait *self) {
     RBC_KEEP_ERRNO;
     self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -8508,7 +8519,9 @@ int rbc_wait_open(rbc_wait *self) {
     self->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     rbc_wait_reset_delay(self);
     int error = 0;
-    if (self->epoll_fd < 0 || self->wake_fd < 0 || self->timer_fd < 0) {
+    /* Filters that let a timer be made may still refuse to start it: better to know that now. */
+    if (self->epoll_fd < 0 || self->wake_fd < 0 || self->timer_fd < 0 ||
+        start_timer(self, 0, 0) != 0) {
         error = -errno;
     }
     if (error == 0) {
@@ -8636,14 +8649,17 @@ void rbc_wait_reset_delay(rbc_wait *self) {
 void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns) {
     RBC_KEEP_ERRNO;
     self->timer_due = delay_ns > INT64_MAX - now ? INT64_MAX : now + delay_ns;
-    /* One shot, set anew each time: a periodic timer that nobody reads gives no second edge. And
-     * never 0, which would stop it. */
-    struct itimerspec when = {.it_value.tv_sec = delay_ns / 1000000000,
-                              .it_value.tv_nsec = delay_ns % 1000000000 + (delay_ns == 0)};
-    timerfd_settime(self->timer_fd, 0, &when, NULL);
+    long nanoseconds = (long)(delay_ns % 1000000000) + (delay_ns == 0); /* never 0 */
+    if (start_timer(self, (time_t)(delay_ns / 1000000000), nanoseconds) != 0) {
+        /* A filter that came after the reader refuses it. Then whoever waits looks again at once, but
+         * no more often than so. */
+        nanosleep(&(struct timespec){.tv_nsec = UNTIMED_PAUSE_NS}, NULL);
+        rbc_wait_wake(self);
+    }
 }
 #undef EVENTS_AT_ONCE
 #undef FIRST_DELAY_NS
 #undef LONGEST_DELAY_NS
+#undef UNTIMED_PAUSE_NS
 
 #pragma GCC visibility pop
