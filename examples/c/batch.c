@@ -1,103 +1,128 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Batches and deferred commit: records are given back only after they are safe in a file, so that a
- * reader that dies repeats records, and never loses one.
+ * Batches and deferred commit: events are given back only after they are safe in a file. Whatever
+ * ends this program, the next reader of the ring repeats what was not safe, and none is missing.
  *
- *   batch FILE
+ *   batch [-d SECONDS] [-m] FILE     -m: the memory ring in any case
  *
- * Build: cc -o batch batch.c $(pkg-config --cflags --libs rbcore)
+ * Ends after SECONDS, or by SIGINT or SIGTERM.
+ *
+ * Build: events.skel.h as for tail.c, then
+ *   cc -I. -o batch batch.c events.c events_kernel.c events_memory.c \
+ *       $(pkg-config --cflags --libs rbcore libbpf)
  */
 #include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <rbcore/rbcore.h>
+#include "../bpf/events.h"
+#include "event_sources.h"
 
-#define RECORDS 1000
-#define BATCH 64
+#define BATCH 256
 
-static _Noreturn void fail(const char *what, const char *why) {
-    fprintf(stderr, "batch: %s: %s\n", what, why);
-    exit(1);
+static rbcore_reader *reader;
+
+static void stop(int signal) {
+    (void)signal;
+    rbcore_reader_shutdown(reader);
 }
 
-static int must(int result, const char *what) {
-    if (result < 0)
-        fail(what, rbcore_strerror(result));
+static void write_line(FILE *file, const rbcore_record *record) {
+    const struct event *event = record->data;
+
+    fprintf(file, "%llu %u %.16s %u", (unsigned long long)event->time_ns, event->pid, event->name,
+            event->kind);
+    if (event->kind == EVENT_EXEC)
+        fprintf(file, " %.80s", ((const struct exec_event *)event)->file);
+    else if (event->kind == EVENT_SWITCH)
+        fprintf(file, " %.16s", ((const struct switch_event *)event)->next_name);
+    fputc('\n', file);
+}
+
+/* Makes a batch safe. Returns 0 or a negative errno value. */
+static int save(FILE *file, const rbcore_record *records, int count) {
+    for (int i = 0; i < count; i++)
+        write_line(file, &records[i]);
+    return fflush(file) != 0 || fdatasync(fileno(file)) != 0 ? -errno : 0;
+}
+
+/* Returns the negative errno value that ended it: -ESHUTDOWN is the wanted end. */
+static int save_all(FILE *file) {
+    rbcore_record records[BATCH];
+    int result = 0;
+
+    while (result >= 0 || result == -EINTR || result == -EAGAIN) {
+        result = rbcore_reader_next(reader, records, BATCH, RBCORE_FOREVER);
+        if (result > 0)
+            result = save(file, records, result);
+        if (result == 0)
+            result = rbcore_reader_commit(reader, NULL, 0); /* only now */
+    }
     return result;
 }
 
-static void produce(const rbcore_source *source) {
-    rbcore_producer *producer;
+static void print_summary(unsigned int ring) {
+    rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
 
-    must(rbcore_producer_open(&producer, source), "open the producer");
-    for (unsigned int i = 0; i < RECORDS; i++)
-        must(rbcore_producer_output(producer, &i, sizeof(i), 0), "produce");
-    rbcore_producer_free(producer);
+    rbcore_reader_ring_stats(reader, ring, &stats);
+    printf("%" PRIu64 " records are safe, ", stats.records);
+    if (stats.lost == RBCORE_UNKNOWN)
+        printf("unknown lost\n");
+    else
+        printf("%" PRIu64 " lost\n", stats.lost);
 }
 
-static rbcore_reader *open_reader(const rbcore_source *source) {
-    rbcore_reader *reader;
+static int run(FILE *file, unsigned int seconds, int memory) {
+    rbcore_source source = RBCORE_SOURCE_INIT;
+    int result = events_start(&source, memory);
+    int ring;
 
-    must(rbcore_reader_open(&reader, NULL), "open the reader");
-    must(rbcore_reader_add(reader, source), "add the ring");
-    return reader;
-}
-
-/* Makes the records safe, at most `room` of them, and returns how many that were. */
-static int save(FILE *file, const rbcore_record *records, int count, int room) {
-    int saved = count < room ? count : room;
-
-    for (int i = 0; i < saved; i++)
-        fprintf(file, "%u\n", *(const unsigned int *)records[i].data);
-    if (fflush(file) != 0 || fdatasync(fileno(file)) != 0)
-        fail("save", strerror(errno));
-    return saved;
-}
-
-/* Saves and commits until the ring is empty or `room` records are saved. Returns their number. */
-static int drain(rbcore_reader *reader, FILE *file, int room) {
-    rbcore_record records[BATCH];
-    int total = 0;
-    int count;
-
-    while (total < room && (count = must(rbcore_reader_read(reader, records, BATCH), "read")) > 0) {
-        int saved = save(file, records, count, room - total);
-
-        must(rbcore_reader_commit(reader, &records[saved - 1], 0), "commit");
-        total += saved;
+    if (result == 0)
+        result = rbcore_reader_open(&reader, NULL);
+    if (result < 0)
+        return result;
+    ring = rbcore_reader_add(reader, &source);
+    if (ring < 0) {
+        fprintf(stderr, "batch: %s\n", rbcore_reader_message(reader));
+        return ring;
     }
-    return total;
+    signal(SIGINT, stop);
+    signal(SIGTERM, stop);
+    signal(SIGALRM, stop);
+    alarm(seconds);
+    result = save_all(file);
+    print_summary((unsigned int)ring);
+    return result == -ESHUTDOWN ? 0 : result;
 }
 
 int main(int argc, char **argv) {
-    rbcore_source source = RBCORE_SOURCE_INIT;
-    rbcore_reader *reader;
-    FILE *file = argc == 2 ? fopen(argv[1], "w") : NULL;
+    unsigned int seconds = 0;
+    int memory = 0;
+    int option;
+    int result;
+    FILE *file;
 
+    while ((option = getopt(argc, argv, "d:m")) != -1) {
+        if (option == 'd')
+            seconds = (unsigned int)strtoul(optarg, NULL, 10);
+        else if (option == 'm')
+            memory = 1;
+        else
+            return 2;
+    }
+    file = optind + 1 == argc ? fopen(argv[optind], "w") : NULL;
     if (!file) {
-        fprintf(stderr, "usage: batch FILE\n");
+        fprintf(stderr, "usage: batch [-d SECONDS] [-m] FILE\n");
         return 2;
     }
-    source.kind = RBCORE_SOURCE_MEMORY_RING;
-    must(rbcore_memory_ring_create(&source.fd, &source.event_fd, 65536, 0), "create the ring");
-    produce(&source);
-
-    /* The first reader has room for 300 records: it stops within a batch, and commits up to there.
-     */
-    reader = open_reader(&source);
-    printf("the first reader saved %d records and stopped within a batch\n",
-           drain(reader, file, 300));
+    result = run(file, seconds, memory);
+    if (result < 0)
+        fprintf(stderr, "batch: %s\n", rbcore_strerror(result));
+    events_stop();
     rbcore_reader_free(reader);
-
-    /* The second one gets exactly what was not committed. */
-    reader = open_reader(&source);
-    printf("the second reader saved the other %d\n", drain(reader, file, RECORDS));
-    rbcore_reader_free(reader);
-
-    close(source.fd);
-    close(source.event_fd);
-    return fclose(file) != 0;
+    return fclose(file) != 0 || result < 0;
 }

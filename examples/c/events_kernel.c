@@ -14,6 +14,10 @@
 
 #include "events.skel.h"
 
+#ifndef BPF_F_RB_OVERWRITE
+#define BPF_F_RB_OVERWRITE (1U << 19)
+#endif
+
 static struct events *events;
 
 static int be_quiet(enum libbpf_print_level level, const char *format, va_list arguments) {
@@ -29,13 +33,14 @@ static int fail(int error, const char *what, const char **why) {
     return error;
 }
 
-int events_kernel_start(rbcore_source *source, const char **why) {
+static int start(rbcore_source *source, unsigned int map_flags, const char **why) {
     int error;
 
     libbpf_set_print(be_quiet);
     events = events__open();
     if (!events)
         return fail(-errno, "libbpf cannot open the BPF program", why);
+    bpf_map__set_map_flags(events->maps.events, map_flags);
     events->rodata->reader_pid = getpid();
     error = events__load(events);
     if (error)
@@ -50,6 +55,14 @@ int events_kernel_start(rbcore_source *source, const char **why) {
     return 0;
 }
 
+int events_kernel_start(rbcore_source *source, const char **why) {
+    return start(source, 0, why);
+}
+
+int events_kernel_start_overwriting(rbcore_source *source, const char **why) {
+    return start(source, BPF_F_RB_OVERWRITE, why);
+}
+
 void events_kernel_stop(void) {
     events__destroy(events);
     events = NULL;
@@ -61,6 +74,10 @@ int events_kernel_start(rbcore_source *source, const char **why) {
     (void)source;
     *why = "built without clang, bpftool or libbpf";
     return -ENOSYS;
+}
+
+int events_kernel_start_overwriting(rbcore_source *source, const char **why) {
+    return events_kernel_start(source, why);
 }
 
 void events_kernel_stop(void) {

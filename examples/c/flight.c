@@ -4,16 +4,18 @@
  * keep up with them. When something happens that is worth a look, one call copies the ring, and the
  * last records before it are printed.
  *
- *   flight [-n RECORDS] [PATH]
+ *   flight [-n RECORDS] [-m] [PATH]
  *
- * RECORDS: how many, default 10. PATH: where a ring in overwrite mode is pinned (by load -o); what
- * triggers is the next program that is started. Without it: a memory ring, and a process that
- * writes into it and ends with a fault.
+ * RECORDS: how many, default 10. What triggers is the next program that is started. PATH: where a
+ * ring in overwrite mode is pinned (by load -o). Where the kernel has none (before Linux 6.19), and
+ * with -m: a memory ring, and a process that writes into it and ends with a fault.
  *
- * Build: cc -o flight flight.c $(pkg-config --cflags --libs rbcore)
+ * Build: events.skel.h as for tail.c, then
+ *   cc -I. -o flight flight.c events_kernel.c $(pkg-config --cflags --libs rbcore libbpf)
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,13 +24,19 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <rbcore/rbcore.h>
-
 #include "../bpf/events.h"
+#include "event_sources.h"
 
 #define BATCH 256
 #define RING_SIZE (64 * 1024)
 #define BURSTS 100 /* of 100 records: several times what the ring holds */
+
+static rbcore_reader *reader;
+
+static void stop(int signal) {
+    (void)signal;
+    rbcore_reader_shutdown(reader);
+}
 
 static _Noreturn void fail(const char *what, const char *why) {
     fprintf(stderr, "flight: %s: %s\n", what, why);
@@ -89,17 +97,20 @@ static bool is_trigger(const rbcore_record *record) {
            ((const struct event *)record->data)->kind == EVENT_EXEC;
 }
 
-/* Follows the ring, and returns where the trigger is. */
-static uint64_t wait_for_trigger(rbcore_reader *reader) {
+/* Follows the ring. Returns false if a signal ended it before there was a trigger. */
+static bool wait_for_trigger(uint64_t *position) {
     rbcore_record records[BATCH];
 
     for (;;) {
         int count = rbcore_reader_next(reader, records, BATCH, RBCORE_FOREVER);
 
         for (int i = 0; i < count; i++) {
+            *position = records[i].position;
             if (is_trigger(&records[i]))
-                return records[i].position;
+                return true;
         }
+        if (count == -ESHUTDOWN)
+            return false;
         if (count != -EINTR && count != -EAGAIN)
             must(count, "wait");
         must(rbcore_reader_commit(reader, NULL, 0), "commit");
@@ -138,41 +149,72 @@ static void print_flight(rbcore_snapshot *snapshot, uint64_t trigger, size_t mos
     free(last);
 }
 
+/* The kernel's events, or a memory ring. Returns its producer, or 0. */
+static pid_t start_events(rbcore_source *source, const char *path, bool memory) {
+    const char *why = "asked for by -m";
+
+    if (path) {
+        source->kind = RBCORE_SOURCE_PINNED_PATH;
+        source->path = path;
+        return 0;
+    }
+    if (!memory && events_kernel_start_overwriting(source, &why) == 0) {
+        printf("Reading execs and scheduler switches from the kernel, by BPF.\n");
+        return 0;
+    }
+    printf("No BPF: %s\n", why);
+    fflush(stdout); /* not a second time by the child */
+    return start_producer(source);
+}
+
+/* Copies the ring when the trigger comes, and prints what is in the copy. */
+static void record_flight(unsigned int ring, size_t most) {
+    rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
+    rbcore_snapshot *snapshot = NULL;
+    uint64_t trigger;
+
+    if (!wait_for_trigger(&trigger)) {
+        printf("ended without a trigger\n");
+        return;
+    }
+    must(rbcore_reader_snapshot(reader, ring, &snapshot, 0), "take a snapshot");
+    must(rbcore_reader_ring_stats(reader, ring, &stats), "statistics");
+    print_flight(snapshot, trigger, most);
+    printf("%" PRIu64 " bytes were overwritten before this reader saw them\n", stats.lost_bytes);
+    rbcore_snapshot_free(snapshot);
+}
+
 int main(int argc, char **argv) {
     rbcore_source source = RBCORE_SOURCE_INIT;
-    rbcore_snapshot *snapshot = NULL;
-    rbcore_reader *reader;
-    uint64_t trigger;
     size_t most = 10;
-    pid_t child = 0;
+    bool memory = false;
+    pid_t child;
     int option, ring;
 
-    while ((option = getopt(argc, argv, "n:")) != -1) {
-        if (option != 'n')
+    while ((option = getopt(argc, argv, "n:m")) != -1) {
+        if (option == 'n')
+            most = strtoul(optarg, NULL, 10);
+        else if (option == 'm')
+            memory = true;
+        else
             return 2;
-        most = strtoul(optarg, NULL, 10);
     }
     if (most == 0 || most > RING_SIZE)
         fail("-n", "from 1 to 65536");
-    if (optind < argc) {
-        source.kind = RBCORE_SOURCE_PINNED_PATH;
-        source.path = argv[optind];
-    } else {
-        child = start_producer(&source);
-    }
-
+    child = start_events(&source, argv[optind], memory);
     source.flags = RBCORE_SOURCE_OVERWRITE; /* records are copied, and what was lost is counted */
     must(rbcore_reader_open(&reader, NULL), "open the reader");
     ring = rbcore_reader_add(reader, &source);
     if (ring < 0)
         fail("add the ring", rbcore_reader_message(reader));
-    trigger = wait_for_trigger(reader);
-    must(rbcore_reader_snapshot(reader, (unsigned int)ring, &snapshot, 0), "take a snapshot");
+    signal(SIGINT, stop);
+    signal(SIGTERM, stop);
+    record_flight((unsigned int)ring, most);
     rbcore_reader_free(reader);
-
-    print_flight(snapshot, trigger, most);
-    rbcore_snapshot_free(snapshot);
-    if (child)
+    events_kernel_stop();
+    if (child) {
+        kill(child, SIGKILL);
         waitpid(child, NULL, 0);
+    }
     return 0;
 }

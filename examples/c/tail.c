@@ -3,17 +3,20 @@
  * Prints events as they happen: each exec and each scheduler switch of the machine, or where BPF is
  * not allowed the records that a process of our own writes into a memory ring.
  *
- *   tail [-d SECONDS] [-m] [PATH]    -m: the memory ring in any case. PATH: a ring that is pinned
- *                                    there, by load
+ *   tail [-d SECONDS] [-m] [--wait] [PATH]
+ *
+ * -m: the memory ring in any case. PATH: a ring that is pinned there, by load. --wait: where another
+ * reader has that ring, until it is free.
  *
  * Build:
  *   clang -target bpf -g -O2 -I/usr/include/$(cc -dumpmachine) $(pkg-config --cflags rbcore) \
  *       -c ../bpf/events.bpf.c -o events.bpf.o
  *   bpftool gen skeleton events.bpf.o name events > events.skel.h
- *   cc -I. -o tail tail.c events_kernel.c events_memory.c \
+ *   cc -I. -o tail tail.c events.c events_kernel.c events_memory.c \
  *       $(pkg-config --cflags --libs rbcore libbpf)
  */
 #include <errno.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdint.h>
@@ -36,9 +39,11 @@ static const unsigned int lines_max[4] = {
 
 static rbcore_reader *reader;
 static int64_t start; /* what the printed times count from */
+static volatile sig_atomic_t is_stopped;
 
 static void stop(int signal) {
     (void)signal;
+    is_stopped = 1;
     rbcore_reader_interrupt(reader);
 }
 
@@ -136,29 +141,30 @@ static int tail(unsigned int ring, unsigned int seconds) {
     return 0;
 }
 
-/* The kernel's events or, where they cannot be had, a memory ring. */
 static int start_events(rbcore_source *source, const char *path, int memory) {
-    const char *why = "asked for by -m";
-    int result;
-
-    if (path) {
-        printf("Reading what is pinned at %s.\n", path);
-        source->kind = RBCORE_SOURCE_PINNED_PATH;
-        source->path = path;
-        return 0;
-    }
-    result = memory ? 0 : events_kernel_start(source, &why);
-    if (!memory && result == 0) {
-        printf("Reading execs and scheduler switches from the kernel, by BPF.\n");
-        return 0;
-    }
-    printf("No BPF: %s%s%s.\nReading a memory ring that a producing process fills instead.\n", why,
-           result ? ": " : "", result ? strerror(-result) : "");
-    fflush(stdout); /* not a second time by the child */
-    return events_memory_start(source);
+    if (!path)
+        return events_start(source, memory);
+    printf("Reading what is pinned at %s.\n", path);
+    source->kind = RBCORE_SOURCE_PINNED_PATH;
+    source->path = path;
+    return 0;
 }
 
-static int run(unsigned int seconds, const char *path, int memory) {
+/* Nothing tells when another reader gives a ring up, or is killed: so it is tried again and again. */
+static int add_ring(const rbcore_source *source, int waits) {
+    const struct timespec pause = {.tv_nsec = 100000000};
+    int ring = rbcore_reader_add(reader, source);
+
+    if (ring < 0)
+        fprintf(stderr, "tail: %s\n", rbcore_reader_message(reader));
+    while (ring == -EBUSY && waits && !is_stopped) {
+        nanosleep(&pause, NULL);
+        ring = rbcore_reader_add(reader, source);
+    }
+    return ring;
+}
+
+static int run(unsigned int seconds, const char *path, int memory, int waits) {
     rbcore_source source = RBCORE_SOURCE_INIT;
     int ring;
     int result;
@@ -169,38 +175,39 @@ static int run(unsigned int seconds, const char *path, int memory) {
         result = rbcore_reader_open(&reader, NULL);
     if (result < 0)
         return result;
-    ring = rbcore_reader_add(reader, &source);
-    if (ring < 0) {
-        fprintf(stderr, "tail: %s\n", rbcore_reader_message(reader));
-        return ring;
-    }
     signal(SIGINT, stop);
     signal(SIGTERM, stop);
+    ring = add_ring(&source, waits);
+    if (ring < 0)
+        return ring;
     result = tail((unsigned int)ring, seconds);
     print_summary((unsigned int)ring);
     return result;
 }
 
 int main(int argc, char **argv) {
+    static const struct option options[] = {{"wait", no_argument, NULL, 'w'}, {0}};
     unsigned int seconds = 5;
     int memory = 0;
+    int waits = 0;
     int option;
     int result;
 
-    while ((option = getopt(argc, argv, "d:m")) != -1) {
+    while ((option = getopt_long(argc, argv, "d:m", options, NULL)) != -1) {
         if (option == 'd')
             seconds = (unsigned int)strtoul(optarg, NULL, 10);
         else if (option == 'm')
             memory = 1;
+        else if (option == 'w')
+            waits = 1;
         else
             return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0); /* live, through a pipe too */
-    result = run(seconds, argv[optind], memory);
+    result = run(seconds, argv[optind], memory, waits);
     if (result < 0)
         fprintf(stderr, "tail: %s\n", rbcore_strerror(result));
-    events_memory_stop();
-    events_kernel_stop();
+    events_stop();
     rbcore_reader_free(reader);
     return result < 0;
 }

@@ -1,29 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Records handed to threads, which hold them as long as they like and give them back in any order;
+ * Events handed to threads, which hold them as long as they like and give them back in any order;
  * nothing is copied.
  *
- * Build: cc -pthread -o workers workers.c $(pkg-config --cflags --libs rbcore)
+ *   workers [-d SECONDS] [-m]     -m: the memory ring in any case
+ *
+ * Ends after SECONDS, or by SIGINT or SIGTERM, when the workers are done with what they have.
+ *
+ * Build: events.skel.h as for tail.c, then
+ *   cc -I. -pthread -o workers workers.c events.c events_kernel.c events_memory.c \
+ *       $(pkg-config --cflags --libs rbcore libbpf)
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
-#include <rbcore/rbcore.h>
+#include "../bpf/events.h"
+#include "event_sources.h"
 
-#define RECORDS 20000u
-#define RING_SIZE 65536 /* all records together would not fit */
 #define WORKERS 4
 #define QUEUE 256
+#define BATCH 64
 
-static rbcore_source source = RBCORE_SOURCE_INIT;
 static rbcore_reader *reader;
-static atomic_uint_fast64_t sum;
-static atomic_uint_fast64_t furthest; /* position that was released, to see the disorder */
+static atomic_uint_fast64_t handled;
+static atomic_uint_fast64_t latest_ns; /* of all events that were handled */
+static atomic_uint_fast64_t furthest;  /* position that was released, to see the disorder */
 static atomic_uint out_of_order;
 
 /* The queue between the reader and its workers. */
@@ -39,6 +48,7 @@ static struct {
 static int must(int result, const char *what) {
     if (result < 0) {
         fprintf(stderr, "workers: %s: %s\n", what, rbcore_strerror(result));
+        events_stop();
         exit(1);
     }
     return result;
@@ -89,77 +99,95 @@ static void *work(void *unused) {
     rbcore_record record;
 
     while (pop(&record)) {
-        unsigned int number = *(const unsigned int *)record.data;
+        const struct event *event = record.data;
+        uint_fast64_t seen = atomic_load(&latest_ns);
 
-        if (number % 100 == 0)
-            nanosleep(&nap, NULL); /* some records are more work than others */
-        atomic_fetch_add(&sum, number);
+        if (event->time_ns % 100 == 0)
+            nanosleep(&nap, NULL); /* some events are more work than others */
+        while (event->time_ns > seen &&
+               !atomic_compare_exchange_weak(&latest_ns, &seen, event->time_ns))
+            ;
+        atomic_fetch_add(&handled, 1);
         note_order(record.position);
         must(rbcore_reader_release(reader, &record, 1), "release");
     }
     return unused;
 }
 
-static void *produce(void *unused) {
-    const struct timespec nap = {.tv_nsec = 100000};
-    rbcore_producer *producer;
-
-    must(rbcore_producer_open(&producer, &source), "open the producer");
-    for (unsigned int i = 0; i < RECORDS; i++) {
-        int result;
-
-        /* In a real program a full ring loses the record; here it is tried again. */
-        while ((result = rbcore_producer_output(producer, &i, sizeof(i), 0)) == -EAGAIN)
-            nanosleep(&nap, NULL);
-        must(result, "produce");
-    }
-    rbcore_producer_free(producer);
-    return unused;
+static void stop(int signal) {
+    (void)signal;
+    rbcore_reader_shutdown(reader);
 }
 
+/* Hands out records until the reader is shut down. */
 static void read_all(void) {
-    rbcore_record records[64];
+    rbcore_record records[BATCH];
+    int count = 0;
 
-    for (unsigned int seen = 0; seen < RECORDS;) {
-        int count = must(rbcore_reader_next(reader, records, 64, RBCORE_FOREVER), "next");
-
+    while (count >= 0 || count == -EINTR || count == -EAGAIN) {
+        count = rbcore_reader_next(reader, records, BATCH, RBCORE_FOREVER);
         for (int i = 0; i < count; i++)
             push(&records[i]);
-        seen += (unsigned int)count;
     }
+    if (count != -ESHUTDOWN)
+        must(count, "next");
 }
 
 static void print_result(unsigned int ring) {
     rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
 
     must(rbcore_reader_ring_stats(reader, ring, &stats), "statistics");
-    printf("%" PRIu64 " records by %d workers, sum %" PRIu64 ", %s given back\n", stats.records,
-           WORKERS, (uint64_t)atomic_load(&sum),
-           stats.user_pos == stats.producer_pos ? "all" : "NOT all");
+    printf("%" PRIu64 " events by %d workers, the last at %.6f s, %s given back, ",
+           (uint64_t)atomic_load(&handled), WORKERS, (double)atomic_load(&latest_ns) / 1e9,
+           stats.user_pos == stats.read_pos ? "all" : "NOT all");
+    if (stats.lost == RBCORE_UNKNOWN)
+        printf("unknown lost\n");
+    else
+        printf("%" PRIu64 " lost\n", stats.lost);
     printf("released out of order: %u\n", atomic_load(&out_of_order));
 }
 
-int main(void) {
+static unsigned int open_ring(int memory) {
     rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
-    pthread_t producer;
-    pthread_t workers[WORKERS];
+    rbcore_source source = RBCORE_SOURCE_INIT;
     int ring;
 
-    source.kind = RBCORE_SOURCE_MEMORY_RING;
-    must(rbcore_memory_ring_create(&source.fd, &source.event_fd, RING_SIZE, 0), "create the ring");
+    must(events_start(&source, memory), "start the events");
     options.flags = RBCORE_READER_RELEASE;
     must(rbcore_reader_open(&reader, &options), "open the reader");
-    ring = must(rbcore_reader_add(reader, &source), "add the ring");
+    ring = rbcore_reader_add(reader, &source);
+    if (ring < 0)
+        must(ring, rbcore_reader_message(reader));
+    return (unsigned int)ring;
+}
 
-    pthread_create(&producer, NULL, produce, NULL);
+int main(int argc, char **argv) {
+    pthread_t workers[WORKERS];
+    unsigned int seconds = 0, ring;
+    int memory = 0;
+    int option;
+
+    while ((option = getopt(argc, argv, "d:m")) != -1) {
+        if (option == 'd')
+            seconds = (unsigned int)strtoul(optarg, NULL, 10);
+        else if (option == 'm')
+            memory = 1;
+        else
+            return 2;
+    }
+    ring = open_ring(memory);
+    signal(SIGINT, stop);
+    signal(SIGTERM, stop);
+    signal(SIGALRM, stop);
+    alarm(seconds);
     for (int i = 0; i < WORKERS; i++)
         pthread_create(&workers[i], NULL, work, NULL);
     read_all();
     close_queue();
     for (int i = 0; i < WORKERS; i++)
         pthread_join(workers[i], NULL);
-    pthread_join(producer, NULL);
-    print_result((unsigned int)ring);
+    print_result(ring);
     rbcore_reader_free(reader);
+    events_stop();
     return 0;
 }

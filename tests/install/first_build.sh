@@ -39,4 +39,4 @@ run "$cmake" --install build
 for file in librbcore.so librbcore.a rbcore-run librbcore-libbpf.so librbcore-libbpf-dlsym.so; do
     [ -n "$(find installed -name $file)" ] || fail "$file is not installed"
 done
-build/examples/c/batch batch.txt || fail "an example"
+build/examples/c/batch -d 1 batch.txt || fail "an example"
