@@ -16,8 +16,8 @@ ffi.set_source(
     "rbcore._rbcore",
     '#include "batch.h"',
     # Paths relative to setup.py, as setuptools wants them.
-    sources=["c/rbcore_amalgamation.c", "c/batch.c"],
+    sources=["c/rbcore_amalgamation.c", "c/batch.c", "c/windows.c"],
     include_dirs=["c"],
-    depends=["c/batch.h", "c/rbcore.h"],
+    depends=["c/batch.h", "c/windows.h", "c/rbcore.h"],
     extra_compile_args=["-std=gnu11", "-fvisibility=hidden"],
 )

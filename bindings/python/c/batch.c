@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "batch.h"
+#include "windows.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@ void rbcore_py_shape_of(const rbcore_span *spans, size_t n, rbcore_py_shape *sha
     uint64_t low = UINT64_MAX;
     uint64_t high = 0;
     uint64_t count = 0;
+    uint64_t bytes = 0;
 
     for (size_t i = 0; i < n; i++) {
         uint64_t begin = (uintptr_t)spans[i].data;
@@ -16,18 +18,27 @@ void rbcore_py_shape_of(const rbcore_span *spans, size_t n, rbcore_py_shape *sha
         low = begin < low ? begin : low;
         high = end > high ? end : high;
         count += spans[i].count;
+        bytes += (uint64_t)spans[i].count * spans[i].stride;
     }
-    *shape = (rbcore_py_shape){.count = count, .base = low, .extent = n ? high - low : 0};
+    *shape = (rbcore_py_shape){
+        .count = count,
+        .base = low,
+        .extent = n ? high - low : 0,
+        .bytes = bytes,
+    };
 }
 
 int rbcore_py_next(rbcore_reader *reader, int commit, rbcore_span *spans, size_t max_spans,
-                   size_t max_records, int64_t timeout_ns, rbcore_py_shape *shape) {
+                   size_t max_records, int64_t timeout_ns, rbcore_py_shape *shape,
+                   rbcore_py_windows *windows, const rbcore_py_rings *rings) {
     int n = commit ? rbcore_reader_commit(reader, NULL, 0) : 0;
 
     if (n == 0)
         n = rbcore_reader_next_spans(reader, spans, max_spans, max_records, timeout_ns);
-    if (n > 0)
+    if (n > 0) {
+        rbcore_py_place(windows, rings, spans, (size_t)n);
         rbcore_py_shape_of(spans, (size_t)n, shape);
+    }
     return n;
 }
 
@@ -106,6 +117,7 @@ typedef struct late {
     rbcore_reader *reader;
     rbcore_producer *producer;
     rbcore_snapshot *snapshot;
+    rbcore_py_windows *windows;
     rbcore_record
         record; /* of the reader: released, if it has data; otherwise the reader is freed */
     void *data; /* of the producer: likewise, discarded */
@@ -127,6 +139,7 @@ static void do_it(const late *what) {
         rbcore_reader_free(what->reader);
         rbcore_producer_free(what->producer);
         rbcore_snapshot_free(what->snapshot);
+        rbcore_py_windows_free(what->windows);
     }
 }
 
@@ -173,6 +186,10 @@ void rbcore_py_free_producer(rbcore_producer *self) {
 
 void rbcore_py_free_snapshot(rbcore_snapshot *self) {
     do_late(&(late){.snapshot = self});
+}
+
+void rbcore_py_free_windows(rbcore_py_windows *self) {
+    do_late(&(late){.windows = self});
 }
 
 void rbcore_py_release(rbcore_reader *self, const rbcore_record *record, void *data) {

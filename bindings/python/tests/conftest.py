@@ -31,6 +31,7 @@ class Ring:
 
     def __init__(self, kind: str, size: int, overwrite: bool = False) -> None:
         self.kind = kind
+        self.size = size
         if kind == "memory":
             self.memory = rbcore.MemoryRing(size, overwrite=overwrite)
             self.producer = rbcore.Producer(self.memory)

@@ -8,7 +8,7 @@ from typing import Any
 
 import rbcore
 
-COPIED_MAX = 4096  # the last record of a batch is a copy if it is not larger
+COPIED_MAX = 65536  # the last record of a batch is a copy if it is not larger
 
 
 def content(number: int, size: int) -> bytes:
@@ -131,6 +131,7 @@ class Handed:
     batch: Any
     entries: list[Entry]
     first: int = 0  # the ones before it were
+    loop: list[int] = field(default_factory=lambda: [0])  # what the last loop was handed out
 
 
 @dataclass(eq=False)
@@ -161,10 +162,21 @@ class ReaderModel:
     def remove(self, index: int) -> None:
         del self.rings[index]
 
-    def close(self) -> None:
+    def close(self, held: list[Holder], how: str) -> None:
+        """how: "with" a block that ends well, "close", or "forget"."""
+        if how != "forget" and self.batches:
+            # No loop of these tests is done with a record: it gets one at most.
+            self.commit(len(self.batches) - 1, self.batches[-1].loop[0] if how == "with" else 0)
+            self.moved(held)
         self.rings.clear()
         self.batches.clear()
         self.is_closed = True
+
+    def moved(self, held: list[Holder]) -> None:
+        """What views hold is not in the rings any more."""
+        for holder in held:
+            if holder.reader is self and holder.lease is None:
+                holder.holds = False
 
     def settle(self, held: list[Holder]) -> None:
         """Lets go of rings that nothing keeps."""
@@ -242,6 +254,10 @@ class ReaderModel:
         while self.batches and not self.holds(self.batches[0], held):
             self.commit(0, None)
 
+    def evacuated(self, held: list[Holder]) -> None:
+        self.commit(len(self.batches) - 1, None)
+        self.moved(held)
+
     def commit(self, which: int, count: int | None) -> None:
         """Batches before this one, and so many records of it; None: all."""
         for handed in self.batches[: which + 1]:
@@ -271,16 +287,22 @@ class Holder:
     handed: Handed | None = None
     lease: rbcore.Lease | None = None
     how: str = "view"
+    loop: list[int] = field(default_factory=lambda: [0])  # of an iterator
 
     @classmethod
     def of_batch(cls, reader: ReaderModel, handed: Handed, how: str, i: int) -> Holder:
         batch, entry = handed.batch, handed.entries[i]
         is_copy = i == len(handed.entries) - 1 and entry.size <= COPIED_MAX
         if how == "array" and handed.entries[0].size > 0:
-            return cls(next(batch.arrays("u1")), handed.entries[0], True, reader, handed, how=how)
+            array = next(batch.arrays("u1"))
+            handed.loop = [len(array)]
+            return cls(array, handed.entries[0], True, reader, handed, how=how)
         if how == "iterator":
+            handed.loop = [0]
             holds = len(handed.entries) > 1 or handed.entries[0].size > COPIED_MAX
-            return cls(iter(batch), handed.entries[0], holds, reader, handed, how=how)
+            return cls(
+                iter(batch), handed.entries[0], holds, reader, handed, how=how, loop=handed.loop
+            )
         thing = batch[i][:4] if how == "slice" else batch[i]
         return cls(thing, entry, not is_copy, reader, handed)
 
@@ -301,6 +323,7 @@ class Holder:
     def drop(self) -> None:
         """In whatever order its parts go."""
         if self.how == "iterator":
+            self.loop[0] = 1
             assert bytes(next(self.thing)) == content(self.entry.number, self.entry.size)
         self.thing = None
         if self.lease is not None:

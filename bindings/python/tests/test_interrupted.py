@@ -139,6 +139,45 @@ def interrupted_at(at: int, kind: Any, call: str, handler: str, other: rbcore.Me
     return between.call is not None
 
 
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_views_are_moved_whatever_interrupts_it(
+    handler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They stay as they were, and nothing is lost."""
+    monkeypatch.setattr("rbcore._reader.GRACE", 0)
+    at = 0
+    is_done = False
+    while not is_done:
+        with rbcore.MemoryRing(4096) as memory, rbcore.Producer(memory) as producer:
+            for number in range(5):
+                producer.output(struct.pack("<Q", number))
+            reader = rbcore.Reader(memory, batch_size=5)
+            kept = reader.next(0)[1]
+            producer.output(struct.pack("<Q", 5))
+            other = reader.next(0)
+            between = Between(at, call_of(handler, reader))
+            with between:
+                quietly(lambda reader=reader: reader.next(0))  # type: ignore[misc]
+            quietly(lambda reader=reader: reader.next(0))  # type: ignore[misc]
+            assert reader.held_bytes == 0
+            quietly(lambda other=other: list(other))  # type: ignore[misc]
+            reader.close()
+            with rbcore.Reader(memory) as second:
+                left = [number for batch in second.batches(0) for number in numbers(batch)]
+                assert left in ([], [5])
+                producer.output_batch([bytes(8)] * 250)
+                assert len(second.next(0)) == 250
+            assert bytes(kept) == struct.pack("<Q", 1)
+            del kept, other, reader
+        is_done = between.call is not None
+        at += 1 if at < 60 else 5
+    assert at > 30
+
+
+def call_of(handler: str, reader: rbcore.Reader) -> Callable[[], None]:
+    return lambda: HANDLERS[handler](reader)
+
+
 def test_a_reservation_is_finished_whatever_interrupts_it() -> None:
     at = 0
     is_done = False

@@ -8,6 +8,7 @@ record that it was made of is noticed, whenever that is.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import faulthandler
 import gc
@@ -204,8 +205,8 @@ class Rings(RuleBasedStateMachine):
                 pass
         else:
             self.reader.close()
-        for use in (self.reader.next, self.reader.stats, self.reader.flush):
-            if how != "forget":
+        if how != "forget":  # where no variable may keep the reader
+            for use in (self.reader.next, self.reader.stats, self.reader.flush):
                 self.fails(rbcore.Closed, use)
         for handed in self.model.batches if how != "forget" else []:
             with pytest.raises(ValueError, match="given back"):
@@ -213,7 +214,7 @@ class Rings(RuleBasedStateMachine):
         self.reader = None
         closed, self.model = self.model, ReaderModel()
         self.readers.append(closed)
-        closed.close()
+        closed.close(self.held, how)
         if how == "forget":
             gc.collect()
         self.settle()
@@ -237,12 +238,13 @@ class Rings(RuleBasedStateMachine):
         if way == "look" and (self.model.is_flushing or self.model.is_flush_asked):
             way = "read"
         if way == "select" and self.model.is_armed and self.model.visible():
-            ready, _, _ = select.select([self.reader], [], [], WATCHDOG)
-            assert ready, "nothing made the descriptor readable"
-        self.model.let_go(self.held)
+            poll = select.poll()
+            poll.register(self.reader, select.POLLIN)
+            assert poll.poll(WATCHDOG * 1000), "nothing made the descriptor readable"
         self.read_and_compare(way, limit)
 
     def read_and_compare(self, way: str, limit: int) -> type[rbcore.Error] | None:
+        self.model.let_go(self.held)
         error = self.model.answer()
         if error is not None:
             self.model.is_armed = False
@@ -272,8 +274,21 @@ class Rings(RuleBasedStateMachine):
     def call(self, way: str, limit: int) -> Any:
         reader = self.reader
         if way in ("read", "look"):
-            return lambda: getattr(reader, way)(limit)
-        return lambda: reader.next(WATCHDOG if way == "wait" else 0)
+            return lambda: self.watched(getattr(reader, way), limit)
+        return lambda: self.watched(reader.next, WATCHDOG if way == "wait" else 0)
+
+    def watched(self, call: Any, argument: int) -> Any:
+        """Whether views are moved out of the ring is a matter of time as well."""
+        before = self.moved_bytes()
+        try:
+            return call(argument)
+        finally:
+            if self.moved_bytes() != before:
+                assert self.model.batches
+                self.model.evacuated(self.held)
+
+    def moved_bytes(self) -> int:
+        return getattr(self.reader, "evacuated_bytes", 0)
 
     def take(self, batch: Any, i: int) -> tuple[int, int, bytes]:
         if self.kind is rbcore.LeaseReader:
@@ -288,7 +303,6 @@ class Rings(RuleBasedStateMachine):
         self.model.ask("flush")
         error = None
         while error not in (rbcore.Flushed, rbcore.Closed):
-            self.model.let_go(self.held)
             error = self.read_and_compare("wait", 0)
         assert self.model.is_shut or not self.model.visible()
 
@@ -424,23 +438,30 @@ class Rings(RuleBasedStateMachine):
             assert low <= (stats.user_pos or 0) <= high
 
     def teardown(self) -> None:
+        with contextlib.ExitStack() as stack:  # all of it, whatever fails
+            for ring in self.rings:
+                stack.callback(ring.close)
+            for tap, _, _ in self.taps:
+                stack.callback(tap.close)
+            if self.reader is not None:
+                stack.callback(self.reader.close)
+            self.finish_all()
+
+    def finish_all(self) -> None:
         self.errors.clear()
         while self.reservations:
             self.reservations.pop()[0].state = "discarded"  # as forgotten ones are
-        for holder in self.held:
-            holder.drop()
-        self.held.clear()
-        for tap, _, _ in self.taps:
-            tap.close()
+        while self.held:
+            self.held.pop().drop()
         if self.reader is not None:
             self.reader.close()
+            self.model.close(self.held, "close")
         self.reader = None
         # Each record comes once, to somebody: the rest to a last reader, and nothing keeps a ring.
         for ring in self.rings:
             with rbcore.Reader(ring.memory) as last:
                 found = [batch.position(i) for batch in last.batches(0) for i in range(len(batch))]
             assert found == [entry.position for entry in ring.left_for_the_next()]
-            ring.close()
 
 
 class LeasedRings(Rings):

@@ -26,6 +26,10 @@ def hash_of(data: memoryview) -> str:
     return f"{value:016x}"
 
 
+def never_moves() -> None:
+    """What is held stays in the ring: the vectors tell when it is given back."""
+
+
 class Steps:
     """Carries a vector out, line by line: each word is a method."""
 
@@ -74,6 +78,7 @@ class Steps:
     def add(self, result: str, **options: bool) -> None:
         assert self.ring_ is not None
         self.reader = rbcore.Reader()
+        self.reader._move = never_moves  # type: ignore[method-assign]
         if result == "0":
             assert self.reader.add(self.ring_, **options) == 0
         else:

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import sys
 import time
 from collections.abc import Callable, Iterator
+from enum import Enum
 from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -15,7 +17,6 @@ from ._abi import ReaderStats, RingFlags, RingStats
 from ._errors import Closed, Flushed, Interrupted, check, error_of
 from ._owned import owned_reader
 from ._rbcore import ffi, lib
-from ._records import Keep
 from ._snapshot import Snapshot, take
 from ._source import HasFileno, Source, fill_source
 from ._tasks import Tasks, running_loop
@@ -29,6 +30,15 @@ R = TypeVar("R")
 
 #: How often the thread that closes looks whether the one that reads has gone, in seconds.
 CLOSING_LOOK = 0.0005
+
+
+class End(Enum):
+    """How the use of a reader ends."""
+
+    LEFT = 1  # its with statement, without an exception
+    CLOSED = 2
+    FAILED = 3  # an exception ends the with statement, or is handled by what calls close()
+
 
 ENDS = (Flushed, Interrupted, Closed)
 
@@ -75,9 +85,9 @@ class ReaderBase(Generic[T]):
         out = ffi.new("rbcore_reader **")
         check(lib.rbcore_reader_open(out, options), "rbcore_reader_open")
         self._open: Any = owned_reader(out[0])
-        self._keep = Keep(self._open)
         self._turns: dict[int, list[int]] = {}  # the one use that runs: [its thread]; see _alone()
         self._closing = False
+        self._end = End.CLOSED
         self._tasks: dict[asyncio.AbstractEventLoop, Tasks] = {}  # that wait, by their loop
         self._prepare()
         try:
@@ -220,11 +230,10 @@ class ReaderBase(Generic[T]):
         check(lib.rbcore_reader_shutdown(self._handle()), "rbcore_reader_shutdown")
 
     def close(self) -> None:
-        """Closes the reader, also while another thread waits in next(), which then raises Closed.
+        """Closes the reader, also while another thread waits in next(), which then raises Closed."""
+        self._close_after(End.CLOSED if sys.exc_info()[0] is None else End.FAILED)
 
-        What was not given back stays in the ring for the next reader. Views that still live stay
-        valid, and the ring taken, until the last of them is gone.
-        """
+    def _close_after(self, end: End) -> None:
         handle = self._open
         if handle is None:
             return
@@ -232,6 +241,8 @@ class ReaderBase(Generic[T]):
             result = lib.rbcore_reader_shutdown(handle)
         finally:
             del handle
+        if not self._closing:
+            self._end = end
         self._closing = True
         if result == -errno.ECHILD:  # after fork(): the threads and loops that use it are elsewhere
             self._close()
@@ -264,14 +275,13 @@ class ReaderBase(Generic[T]):
                 tasks.wake_soon()
 
     def _close(self) -> None:
-        self._keep = Keep(None)
         self._open = None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._close_after(End.LEFT if kind is None else End.FAILED)
 
     # ---- Statistics
 
@@ -324,7 +334,9 @@ class ReaderBase(Generic[T]):
             if self._open is None:
                 self._handle()
             result = work(*args)
-            return result  # and not at once: what a handler raises behind the call is raised in here
+            return (
+                result  # and not at once: what a handler raises behind the call is raised in here
+            )
         except BaseException as error:
             clear_frames(error.__traceback__)
             raise

@@ -41,3 +41,17 @@ def owned_record(handle: Any, record: Any) -> Any:
 def owned_reservation(handle: Any) -> Any:
     """Where rbcore_producer_reserve puts the data: what is there in the end is discarded."""
     return ffi.gc(ffi.new("void **"), partial(lib.rbcore_py_discard, handle))
+
+
+def owned_rings(rings: Any) -> Any:
+    return ffi.gc(not_null(rings), lib.rbcore_py_rings_free)
+
+
+def owned_windows(windows: Any) -> Any:
+    return ffi.gc(not_null(windows), lib.rbcore_py_free_windows)
+
+
+def not_null(pointer: Any) -> Any:
+    if pointer == ffi.NULL:
+        raise MemoryError
+    return pointer

@@ -4,18 +4,26 @@
 from __future__ import annotations
 
 import errno
+import sys
+import time
+import warnings
 from collections import deque
 from typing import Any
 
-from ._base import ReaderBase
+from ._base import End, ReaderBase
 from ._batch import Batch
-from ._errors import check, error_of
+from ._errors import Error, check, error_of
 from ._rbcore import ffi, lib
 from ._records import SHAPE, SPAN
+from ._windows import Windows
 
 # Runs of records of one size in a batch, at most: where each has another size, so many records are
 # enough for a batch.
 SPANS_MAX = 1024
+
+# How long the ring may wait for views when nothing else is in it, in nanoseconds. Until then the
+# library looks again and again by itself, so that nothing is lost by it but some looks.
+GRACE = 1_000_000
 
 
 class Reader(ReaderBase[Batch]):
@@ -26,14 +34,24 @@ class Reader(ReaderBase[Batch]):
             for record in batch:
                 ...
 
-    Each next(), and so each turn of the loop, gives back what was handed out before and nobody
-    holds any more; it never raises for what somebody does hold, which stays valid. commit() gives
-    back explicitly.
+    Each next(), read() and look(), and so each turn of the loop, gives back the batches that were
+    handed out before. Views of them stay valid and unchanged. The ring does not wait for them: when
+    views hold a quarter of it, or when nothing has come for a millisecond, the records that they
+    hold are copied to memory of their own, at the same addresses. (If there is no memory for that,
+    the call raises Error with ENOMEM, and nothing is lost.) commit() gives back explicitly.
 
     {ReaderBase.__doc__}"""
 
     def _prepare(self) -> None:
         self._held: deque[Batch] = deque()  # handed out, and not given back as a whole
+        self._held_bytes = 0
+        self._windows: Any = Windows(self._open)  # None: closed
+        self._smallest = 0  # of the rings, its size
+        self._waits_since: int | None = None  # for what is held, to be let go
+        self._moved_bytes = 0
+        # What still lives of it: exporter, bytes, ring, position. None: it has been warned of.
+        self._moved: deque[tuple[Any, int, int, int]] | None = deque()
+        self._max_spans = min(self._max, SPANS_MAX)
         # What was found last, as C has it and as Python.
         self._spans = ffi.new("rbcore_span[]", self._max)
         self._found = memoryview(ffi.buffer(self._spans))
@@ -57,52 +75,122 @@ class Reader(ReaderBase[Batch]):
         return self._read_at_once("rbcore_reader_look", lib.rbcore_reader_look, limit)
 
     def commit(self, *, now: bool = False) -> None:
-        """Gives back all that was handed out; BufferError, and nothing is, if a view lives.
+        """Gives back all that was handed out; BufferError, and nothing is, if a view lives in the ring.
 
         now: tells the kernel at once, also while the ring is busy.
         """
         self._alone(self._commit_all, now)
 
+    def close(self) -> None:
+        """Closes the reader, also while another thread waits in next(), which then raises Closed.
+
+        The ring is free at once, for views that still live are moved out of it. Batches before the
+        last one are given back, and of the last one what loops have gone through, but for the record
+        that they are at; the rest stays in the ring for the next reader. A with statement that ends
+        without an exception gives back the record that the loop is at, too. With one it does not,
+        and if the loop is through the batch is kept as a whole: what was done with its records may
+        be lost with the exception. close() in an except or finally clause does likewise.
+        """
+        super().close()
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the rings, headers included, that were handed out and not given back."""
+        return self._held_bytes if self._held else 0
+
+    @property
+    def evacuated_bytes(self) -> int:
+        """Bytes of records, headers included, that were moved out of the rings since the reader was
+        opened, because views held them. When more than the smallest ring has lives there are as many
+        views as look like a mistake: a ResourceWarning says so, once."""
+        return self._moved_bytes
+
     # ---- Within
+
+    def _add(self, source: Any) -> int:
+        result = lib.rbcore_py_add(self._windows.rings, self._open, source)
+        index = check(result, "rbcore_reader_add", self._message(result))
+        self._smallest = lib.rbcore_py_smallest(self._windows.rings)
+        return index
+
+    def _remove(self, ring: int) -> None:
+        self._give_back()
+        self._windows.renew()  # before: its index may soon be another ring's
+        super()._remove(ring)
+        self._windows.forget(ring)
+        self._smallest = lib.rbcore_py_smallest(self._windows.rings)
 
     def _next(self, timeout: float | None) -> Batch:
         return self._hand_out(self._fill(timeout))
 
     def _wait(self, timeout_ns: int) -> int:
-        most, free = self._max, self._let_go()
+        free = self._let_go()
+        if self._held:
+            return self._wait_beside_views(timeout_ns)
+        return self._wait_in_c(free, timeout_ns)
+
+    def _wait_in_c(self, free: bool, timeout_ns: int) -> int:
+        windows = self._windows
         return lib.rbcore_py_next(
-            self._open, free, self._spans, min(most, SPANS_MAX), most, timeout_ns, self._shape
-        )
+            self._open, free, self._spans, self._max_spans, self._max, timeout_ns, self._shape,
+            windows.keep.windows, windows.rings
+        )  # fmt: skip
+
+    def _wait_beside_views(self, timeout_ns: int) -> int:
+        if not self._is_short_of_space():
+            grace = self._grace_left()
+            n = self._wait_in_c(False, min(timeout_ns, grace))
+            if n or timeout_ns < grace:
+                return n
+        self._move()
+        return self._wait_in_c(False, timeout_ns)
 
     def _read_at_once(self, name: str, function: Any, limit: int | None) -> Batch:
         return self._alone(self._find, name, function, limit)
 
     def _find(self, name: str, function: Any, limit: int | None) -> Batch:
         self._give_back()
+        if self._is_short_of_space():
+            self._move()
         if self._records is None:
             self._records = ffi.new("rbcore_record[]", self._max)
         most = self._max if limit is None else min(limit, self._max)
-        n = -errno.EAGAIN
-        while n == -errno.EAGAIN:  # many were discarded; there may be more
-            n = function(self._open, self._records, most)
+        n = self._look(function, most)
+        if n == 0 and self._held and self._grace_left() == 0:
+            self._move()
+            n = self._look(function, most)
         check(n, name, self._cause(n))
+        windows = self._windows
         spans = lib.rbcore_py_spans_of(self._records, n, self._spans)
+        lib.rbcore_py_place(windows.keep.windows, windows.rings, self._spans, spans)
         lib.rbcore_py_shape_of(self._spans, spans, self._shape)
         return self._hand_out(spans)
 
+    def _look(self, function: Any, most: int) -> int:
+        n: int = -errno.EAGAIN
+        while n == -errno.EAGAIN:  # many were discarded; there may be more
+            n = function(self._open, self._records, most)
+        return n
+
     def _hand_out(self, spans: int) -> Batch:
+        keep = self._windows.keep
         if not spans:
-            return Batch(self, b"", (0, 0, 0))
+            return Batch(self, keep, b"", (0, 0, 0, 0))
         found = self._found[: spans * SPAN.size].tobytes()
-        batch = Batch(self, found, SHAPE.unpack(self._found_shape))
+        batch = Batch(self, keep, found, SHAPE.unpack(self._found_shape))
+        # Where a signal handler has raised it may be too much, as long as something is held.
+        self._held_bytes = batch._bytes + (self._held_bytes if self._held else 0)
         self._held.append(batch)
+        self._waits_since = None
         return batch
+
+    # ---- Giving back
 
     def _let_go(self) -> bool:
         """As _give_back; but where nothing is held, as in most loops, leaves it to who calls."""
         held = self._held
         if len(held) == 1 and not held[0]._is_held():
-            held.pop()._spans = None
+            self._forget(1)
             return True
         self._give_back()
         return False
@@ -129,7 +217,7 @@ class Reader(ReaderBase[Batch]):
         if not 0 <= count <= len(batch):
             raise ValueError(f"the batch has {len(batch)} records, not {count}")
         if batch not in self._held:
-            return  # given back already, or empty
+            return  # given back already, moved, or empty
         n = self._held.index(batch) + 1
         for i in range(n if count else n - 1):
             if self._held[i]._is_held():
@@ -157,12 +245,119 @@ class Reader(ReaderBase[Batch]):
 
     def _forget(self, count: int) -> None:
         for _ in range(count):
-            self._held.popleft()._spans = None
+            batch = self._held.popleft()
+            batch._is_back = True
+            self._held_bytes -= batch._bytes
+
+    # ---- What views hold
+
+    def _is_short_of_space(self) -> bool:
+        return 4 * self.held_bytes > self._smallest
+
+    def _grace_left(self) -> int:
+        now = time.monotonic_ns()
+        if self._waits_since is None:
+            self._waits_since = now
+        return max(0, self._waits_since + GRACE - now)
+
+    def _move(self) -> None:
+        """Moves out of the ring what views hold, and gives all back.
+
+        A signal handler may raise in between: then what was done of it is done again.
+        """
+        held = self._held
+        old = {batch._keep for batch in held}
+        self._windows.renew()
+        views = self._held_batches()
+        self._windows.move(views)
+        self._commit(ffi.NULL, 0)
+        for batch in views:
+            self._moved_bytes += batch._bytes
+            self._note_moved(batch)
+        held.clear()
+        for keep in old:
+            self._windows.retire(keep)
+        self._warn()
+
+    def _held_batches(self) -> list[Batch]:
+        """Those with views; of the others none is made any more."""
+        views: list[Batch] = []
+        for batch in self._held:
+            before, batch._is_back = batch._is_back, True
+            if batch._is_held():
+                batch._is_back = before
+                views.append(batch)
+        return views
+
+    def _note_moved(self, batch: Batch) -> None:
+        if self._moved is not None:
+            _, position, _, ring, _ = batch._locate(0)
+            self._moved.append((batch._export, batch._bytes, ring, position))
+
+    def _warn(self) -> None:
+        if self._moved is None:
+            return
+        self._moved = deque(moved for moved in self._moved if moved[0]() is not None)
+        if sum(size for _, size, _, _ in self._moved) > self._smallest:
+            _, _, ring, position = self._moved[0]
+            self._moved = None
+            warnings.warn(
+                f"views hold more records than the ring has room for, the oldest of them at "
+                f"{position} of ring {ring}: drop views that are not needed any more, or copy them",
+                ResourceWarning,
+                stacklevel=depth(),
+            )
 
     def _close(self) -> None:
-        """Batches without views end here; a view keeps its own, and the mapping, until it dies."""
+        if self._held:
+            try:
+                self._leave()
+                self._windows.owner.handle = None
+            except Error:
+                pass  # no memory: views keep the ring taken, and it is as if nothing was done
+        elif self._windows is not None:
+            self._windows.owner.handle = None
         for batch in self._held:
-            batch._spans = None  # first: whatever interrupts this, none is made of what is closed
+            batch._is_back = True  # first: whatever interrupts this, none is made of what is closed
             batch._is_held()
         self._held.clear()
+        self._windows = None
         super()._close()
+
+    def _leave(self) -> None:
+        last = self._held[-1]
+        count = max(passed(last, self._end), last._first)
+        self._windows.move([batch for batch in self._held if batch._is_held()])
+        c_last = ffi.NULL
+        if count < len(last):
+            before = self._held[-2] if len(self._held) > 1 else None
+            if count > last._first:
+                c_last = last._c_record(count - 1)
+            elif before is not None:
+                c_last = before._c_record(-1)
+            else:
+                return
+        # It may have been done already, before a signal handler raised.
+        lib.rbcore_reader_commit(self._open, c_last, 0)
+
+
+def passed(batch: Batch, end: End) -> int:
+    """How many records of a reader's last batch are given back at its end."""
+    loop = batch._progress
+    if loop is None:
+        return 0
+    if end is End.LEFT:
+        return max(batch._passed, loop.handed_out())
+    if end is End.FAILED and loop.is_through:
+        return 0
+    return max(batch._passed, loop.done())
+
+
+def depth() -> int:
+    """For a warning: how far up the first caller is that is not of this package."""
+    frame = sys._getframe(1)
+    count = 1
+    while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
+        frame = frame.f_back
+        count += 1
+    return count

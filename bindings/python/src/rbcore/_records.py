@@ -12,6 +12,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any, cast, overload
 
 from ._abi import RecordFlags
+from ._progress import Progress
 from ._rbcore import ffi, lib
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 # The records are known by spans: the bytes of an array of rbcore_span.
 SPAN = Struct("PQIIIHH")  # data, position, stride, size, count, ring, flags
-SHAPE = Struct("QQQ")  # count, base, extent: rbcore_py_shape
+SHAPE = Struct("QQQQ")  # count, base, extent, bytes: rbcore_py_shape
 for struct, name in ((SPAN, "rbcore_span"), (SHAPE, "rbcore_py_shape")):
     if struct.size != ffi.sizeof(name):
         raise ImportError(f"{name} is not what it was")
@@ -43,12 +44,16 @@ def slices_for(stride: int, size: int, count: int) -> list[slice]:
 
 
 class Keep:
-    """Keeps a handle of the C library alive as long as what it is the destructor of."""
+    """Keeps a handle, or another one of these, alive as long as what it is the destructor of.
 
-    __slots__ = ("handle",)
+    windows: where the memory lies, likewise.
+    """
 
-    def __init__(self, handle: Any) -> None:
-        self.handle = handle
+    __slots__ = ("handle", "windows")
+
+    def __init__(self, handle: Any, windows: Any = None) -> None:
+        self.handle: Any = handle
+        self.windows: Any = windows
 
     def __call__(self, _: object) -> None:
         pass
@@ -60,13 +65,16 @@ class Records(Sequence[memoryview]):
     # Most batches are read once, by a loop, and cost next to nothing: what they rarely have is here.
     _copied_max = -1  # the last record is a copy, if it is not larger than this
     _first = 0  # all records before it were given back
+    _is_back = False  # all were
+    _passed = 0  # by loops before the one of _progress
+    _progress: Progress | None = None  # of the loop that was begun last
     _view: memoryview | None = None  # that all others are slices of
     _export: weakref.ref[Any] | None = None  # whose
     _starts: list[int] | None = None  # index of the first record of each span
 
-    def __init__(self, spans: bytes, shape: tuple[int, int, int]) -> None:
-        self._spans: bytes | None = spans  # None: given back
-        self._count, self._base, self._extent = shape
+    def __init__(self, spans: bytes, shape: tuple[int, int, int, int]) -> None:
+        self._spans = spans
+        self._count, self._base, self._extent, self._bytes = shape
 
     def __len__(self) -> int:
         return self._count
@@ -75,7 +83,7 @@ class Records(Sequence[memoryview]):
         return self._count != 0
 
     def __repr__(self) -> str:
-        state = "" if self._spans is not None else ", given back"
+        state = ", given back" if self._is_back else ""
         return f"<rbcore.{type(self).__name__} of {self._count} records{state}>"
 
     def __iter__(self) -> Iterator[memoryview]:
@@ -83,13 +91,17 @@ class Records(Sequence[memoryview]):
         if not count:
             return iter(())
         spans = self._held_spans(0)
+        progress = self._begin()
         _, _, _, size, _, _, _ = SPAN.unpack_from(spans, len(spans) - SPAN.size)
         if size > self._copied_max:
-            return map(view_of, repeat(self._root(), count), self._slices())
-        last = (self._copy(count - 1),)
+            return chain(self._views(count, progress), progress.end())
+        last: Any = iter((self._copy(count - 1),))
         if count == 1:  # of a slow ring: no need for more
-            return iter(last)
-        return chain(map(view_of, repeat(self._root(), count - 1), self._slices()), last)
+            progress.follows(last)
+            return chain(last, progress.end())
+        views = self._views(count - 1, progress)
+        progress.follows(last)
+        return chain(views, last, progress.end())
 
     @overload
     def __getitem__(self, index: int) -> memoryview: ...
@@ -110,19 +122,21 @@ class Records(Sequence[memoryview]):
         """The records as read-only numpy arrays of dtype, without copying or touching them.
 
         One array for each run of records of one size: mostly one for all. A record may be larger
-        than dtype, which then is its beginning. An array that lives holds a batch: del it before a
-        wait.
+        than dtype, which then is its beginning; ValueError if one is smaller.
         """
         import numpy
 
         kind = numpy.dtype(dtype)
         if kind.hasobject:
             raise ValueError("records are no Python objects")
+        progress = self._begin()
         for data, _, stride, size, count, _, _ in SPAN.iter_unpack(self._held_spans(0)):
             if size < kind.itemsize:
                 raise ValueError(f"a record of {size} bytes is no {kind!r}")
+            progress.is_at(count)
             root = self._root()
             yield numpy.ndarray((count,), kind, root, data - self._base, (stride,))
+        yield from progress.end()
 
     def position(self, index: int) -> int:
         """The position of a record in its ring: its identity among the ring's records."""
@@ -142,17 +156,21 @@ class Records(Sequence[memoryview]):
 
     def _held_spans(self, index: int) -> bytes:
         """The spans, if they and the record of this index were not given back."""
-        spans = self._spans
-        if spans is None or (index < self._first and self._count):
+        if self._is_back or (index < self._first and self._count):
             raise ValueError("the records were given back")
-        return spans
+        return self._spans
 
     def _record(self, index: int) -> tuple[int, int, int, int, int]:
         """Of a record: address of the data, position, size, ring, flags."""
         at = index + self._count if index < 0 else index
         if not 0 <= at < self._count:
             raise IndexError("no record of this index")
-        spans = self._held_spans(at)
+        self._held_spans(at)
+        return self._locate(at)
+
+    def _locate(self, at: int) -> tuple[int, int, int, int, int]:
+        """As _record, also of one that was given back."""
+        spans = self._spans
         starts = self._starts
         if starts is None:
             counts = (count for _, _, _, _, count, _, _ in SPAN.iter_unpack(spans))
@@ -163,6 +181,19 @@ class Records(Sequence[memoryview]):
         if offset:  # only before the first one some can have been lost
             flags &= ~RecordFlags.LOST_BEFORE
         return data + offset, position + offset, size, ring, flags
+
+    def _begin(self) -> Progress:
+        """A loop over the records begins."""
+        if self._progress is not None:
+            self._passed = max(self._passed, self._progress.done())
+        self._progress = progress = Progress()
+        return progress
+
+    def _views(self, count: int, progress: Progress) -> Iterator[memoryview]:
+        """Of the first count records."""
+        begins, slices = self._slices()
+        progress.follows(begins)
+        return map(view_of, repeat(self._root(), count), slices)
 
     def _root(self) -> memoryview:
         """The view that all others are slices of."""
@@ -179,18 +210,20 @@ class Records(Sequence[memoryview]):
         self._export = weakref.ref(export)
         return export
 
-    def _slices(self) -> Iterable[slice]:
-        """Of the root, a slice for each record."""
-        spans = self._held_spans(0)
+    def _slices(self) -> tuple[Any, Iterable[slice]]:
+        """Of the root, a slice for each record; and before it what counts them."""
+        spans = self._spans
         if len(spans) == SPAN.size:
             _, _, stride, size, count, _, _ = SPAN.unpack(spans)
-            return slices_for(stride, size, count)
+            slices = iter(slices_for(stride, size, count))
+            return slices, slices
         count = self._count
         cut = ffi.new("uint64_t[]", 2 * count)
         array = ffi.from_buffer("rbcore_span[]", spans)
         lib.rbcore_py_cut(array, len(array), self._base, cut, cut + count)
         ends = memoryview(ffi.buffer(cut)).cast("Q").tolist()
-        return map(slice, ends[:count], ends[count:])
+        begins = iter(ends[:count])
+        return begins, map(slice, begins, ends[count:])
 
     def _copy(self, index: int) -> memoryview:
         data, _, size, _, _ = self._record(index)

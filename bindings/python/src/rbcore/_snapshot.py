@@ -98,11 +98,11 @@ class Snapshot(Records):
         if self._is_held():
             raise BufferError("views of the snapshot are still in use")
         self._held_spans(0)
-        handle, self._handle, self._spans = self._handle, None, None
+        handle, self._handle, self._is_back = self._handle, None, True
         return handle
 
 
-def found_in(handle: Any) -> tuple[int, bytes, tuple[int, int, int]]:
+def found_in(handle: Any) -> tuple[int, bytes, tuple[int, int, int, int]]:
     """How a snapshot that was not read yet ends, its spans and their shape."""
     array = ffi.new("rbcore_span[]", SPANS_MAX)
     found = memoryview(ffi.buffer(array))
