@@ -9,14 +9,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, chain, repeat
 from operator import getitem
 from struct import Struct
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from ._abi import RecordFlags
+from ._layout import Layout, counted, layout_of_class, layout_of_format
 from ._progress import Progress
 from ._rbcore import ffi, lib
 
 if TYPE_CHECKING:
     import numpy
+
+T = TypeVar("T")
 
 # The records are known by spans: the bytes of an array of rbcore_span.
 SPAN = Struct("PQIIIHH")  # data, position, stride, size, count, ring, flags
@@ -138,6 +141,32 @@ class Records(Sequence[memoryview]):
             yield numpy.ndarray((count,), kind, root, data - self._base, (stride,))
         yield from progress.end()
 
+    def unpack(self, form: str) -> Iterator[tuple[Any, ...]]:
+        """Of each record a tuple, as struct.unpack makes it, and cheaper.
+
+        form is a format of the module struct. A record may be larger, and then begins with it;
+        ValueError if one is smaller, struct.error if form is none. The tuples hold nothing.
+        """
+        return chain.from_iterable(self._made(layout_of_format(form)))
+
+    def decode(self, cls: type[T]) -> Iterator[T]:
+        """Of each record an object of a class: a ctypes.Structure, or a dataclass.
+
+        Each field of a dataclass has the format of one value, in the way of struct:
+
+        @dataclass
+        class Event:
+            time: Annotated[int, "Q"]
+            pid: Annotated[int, "I"]
+            name: Annotated[bytes, "16s"]
+
+        The fields lie as C lays them out, with the alignment and the byte order of the machine. A
+        record may be larger, and then begins with them; ValueError if one is smaller, TypeError if
+        the class is of another kind. The objects hold nothing: what they have is copied.
+        """
+        kind: Any = cls
+        return chain.from_iterable(self._made(layout_of_class(kind)))
+
     def position(self, index: int) -> int:
         """The position of a record in its ring: its identity among the ring's records."""
         _, position, _, _, _ = self._record(index)
@@ -194,6 +223,21 @@ class Records(Sequence[memoryview]):
         begins, slices = self._slices()
         progress.follows(begins)
         return map(view_of, repeat(self._root(), count), slices)
+
+    def _made(self, layout: Layout) -> Iterator[Iterator[Any]]:
+        """Run by run."""
+        progress = self._begin()
+        for data, _, stride, size, count, _, _ in SPAN.iter_unpack(self._held_spans(0)):
+            if size < layout.size:
+                raise ValueError(f"a record of {size} bytes is too small for {layout.size} bytes")
+            begin = data - self._base
+            view = self._root()[begin : begin + (count - 1) * stride + size]
+            records, counter = counted(layout.many(view, stride, count), count)
+            del view
+            progress.follows(counter)
+            yield records
+            del records
+        yield progress.end()
 
     def _root(self) -> memoryview:
         """The view that all others are slices of."""

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""Records as what they mean: tuples, dataclasses, structures of ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from itertools import chain, compress, repeat, starmap
+from struct import Struct
+from struct import error as struct_error
+from typing import Any, NamedTuple, get_type_hints
+
+
+class Layout(NamedTuple):
+    """What is made of the first size bytes of a record.
+
+    many is for a run of records: given a view from its first byte to its last, by how much each is
+    behind the one before, and their number.
+    """
+
+    size: int
+    many: Callable[[memoryview, int, int], Iterator[Any]]
+
+
+@lru_cache(maxsize=64)
+def padded(form: str, padding: int) -> Struct:
+    return Struct(f"{form}{padding}x")
+
+
+def layout_of_format(form: str) -> Layout:
+    """Tuples. All of a run but the last are read in one go, with the bytes between them."""
+    single = Struct(form)
+
+    def many(view: memoryview, stride: int, count: int) -> Iterator[Any]:
+        last = (count - 1) * stride
+        before = padded(form, stride - single.size).iter_unpack(view[:last])
+        return chain(before, map(single.unpack_from, (view,), (last,)))
+
+    return Layout(single.size, many)
+
+
+@lru_cache(maxsize=64)
+def layout_of_class(cls: Any) -> Layout:
+    if dataclasses.is_dataclass(cls):
+        return layout_of_dataclass(cls)
+    if issubclass(cls, ctypes.Structure):
+        return layout_of_structure(cls)
+    raise TypeError(f"{cls.__name__} is no dataclass, nor a ctypes.Structure")
+
+
+def layout_of_structure(cls: type[ctypes.Structure]) -> Layout:
+    def many(view: memoryview, stride: int, count: int) -> Iterator[Any]:
+        return map(cls.from_buffer_copy, repeat(view), range(0, count * stride, stride))
+
+    return Layout(ctypes.sizeof(cls), many)
+
+
+def layout_of_dataclass(cls: Any) -> Layout:
+    hints = get_type_hints(cls, include_extras=True)
+    tuples = layout_of_format(
+        "".join(format_of(cls, field, hints) for field in dataclasses.fields(cls))
+    )
+
+    def many(view: memoryview, stride: int, count: int) -> Iterator[Any]:
+        return starmap(cls, tuples.many(view, stride, count))
+
+    return Layout(tuples.size, many)
+
+
+def format_of(cls: type, field: Any, hints: dict[str, Any]) -> str:
+    """Of one field, from Annotated[int, "Q"]."""
+    name = f"{cls.__name__}.{field.name}"
+    if not field.init or getattr(field, "kw_only", False):
+        raise TypeError(f"{name} is no positional argument of {cls.__name__}")
+    formats = [each for each in getattr(hints[field.name], "__metadata__", ()) if type(each) is str]
+    if len(formats) != 1:
+        raise TypeError(f'{name} has no format: Annotated[int, "Q"] is one')
+    try:
+        values = len(Struct(formats[0]).unpack(bytes(Struct(formats[0]).size)))
+    except struct_error as error:
+        raise TypeError(f"{name}: {error}") from None
+    if values != 1 or formats[0][0] in "@=<>!":
+        raise TypeError(f"{name}: {formats[0]!r} is not the format of one value")
+    return formats[0]
+
+
+def counted(records: Iterator[Any], count: int) -> tuple[Iterator[Any], Any]:
+    """The same, and what knows how many are left and holds none of them."""
+    ticks = repeat(True, count)
+    return compress(records, ticks), ticks
