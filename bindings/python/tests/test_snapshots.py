@@ -4,11 +4,16 @@
 from __future__ import annotations
 
 import errno
+import functools
+import gzip
+import io
 import os
 import struct
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import rbcore
@@ -143,6 +148,55 @@ def test_files(ring: Ring, reader: rbcore.Reader, tmp_path: Path) -> None:
         rbcore.Snapshot.load(tmp_path / "nothing")
     with pytest.raises(OSError, match="full|space"):
         snapshot.save("/dev/full")
+
+
+OPEN: dict[str, Callable[..., Any]] = {
+    "gzip": gzip.open,
+    "buffered": open,
+    "unbuffered": functools.partial(open, buffering=0),
+}
+
+
+@pytest.mark.parametrize("kind", OPEN)
+def test_any_file_object(ring: Ring, reader: rbcore.Reader, tmp_path: Path, kind: str) -> None:
+    """Several in a row, with something before."""
+    ring.write(*range(3000))
+    snapshot = reader.snapshot()
+    with OPEN[kind](tmp_path / "file", "wb") as file:
+        file.write(b"before")
+        snapshot.save(file)
+        snapshot.save(file)
+        file.write(b"x" * 100)
+    with OPEN[kind](tmp_path / "file", "rb") as file:
+        assert file.read(6) == b"before"  # and more into its buffer, where it has one
+        for _ in range(2):
+            assert numbers_in(rbcore.Snapshot.load(file)) == list(range(3000))
+        with pytest.raises(rbcore.Corrupt):
+            rbcore.Snapshot.load(file)
+
+
+def test_temporary_files(ring: Ring, reader: rbcore.Reader) -> None:
+    ring.write(1, 2)
+    for kind in (tempfile.TemporaryFile, tempfile.NamedTemporaryFile):
+        with kind() as file:
+            file.write(b"before")
+            reader.snapshot().save(file)
+            file.seek(6)
+            assert numbers_in(rbcore.Snapshot.load(file)) == [1, 2]
+
+
+def test_files_in_memory(ring: Ring, reader: rbcore.Reader) -> None:
+    ring.write(1, 2)
+    file = io.BytesIO()
+    reader.snapshot().save(file)
+    file.seek(0)
+    assert numbers_in(rbcore.Snapshot.load(file)) == [1, 2]
+    with pytest.raises(EOFError):
+        rbcore.Snapshot.load(file)
+    with pytest.raises(TypeError):
+        reader.snapshot().save(io.StringIO())
+    with pytest.raises(rbcore.Corrupt):
+        rbcore.Snapshot.load(io.BytesIO(b"something else".ljust(4096)))
 
 
 def test_a_damaged_file(ring: Ring, reader: rbcore.Reader, tmp_path: Path) -> None:

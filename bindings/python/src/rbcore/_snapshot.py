@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Protocol, Union, cast
 
 from ._abi import SnapshotInfo
 from ._errors import check
@@ -20,10 +21,20 @@ if TYPE_CHECKING:
     import numpy
     from typing_extensions import Self  # noqa: UP035 -- typing has it from 3.11 on
 
-#: What a snapshot is saved to and loaded from: a path, a file that is open, or its descriptor.
+
+class Writable(Protocol):
+    def write(self, data: bytes, /) -> Any: ...
+
+
+class Readable(Protocol):
+    def read(self) -> bytes: ...
+
+
+#: A path, a file that is open, or its descriptor.
 File = Union[str, "os.PathLike[str]", HasFileno, int]
 
 SPANS_MAX = 1024  # read at once
+PART = 1 << 16  # bytes, written at once
 
 
 class Snapshot(Records):
@@ -51,20 +62,25 @@ class Snapshot(Records):
     arrays.__doc__ = Records.arrays.__doc__
 
     @classmethod
-    def load(cls, file: File) -> Self:
-        """Reads a snapshot that was saved; from the current position of a file that is open.
+    def load(cls, file: File | Readable) -> Self:
+        """Reads a snapshot that was saved, from the current position of a file that is open.
 
-        Raises Corrupt if the content is none, or was damaged.
+        Any object with read() will do (gzip.open, io.BytesIO): it is read to its end, and goes back to
+        where the snapshot ends, if something follows. Raises Corrupt if the content is none, or was
+        damaged; EndOfFile if there is none.
         """
         out = ffi.new("rbcore_snapshot **")
-        with descriptor_of(file, os.O_RDONLY) as fd:
+        with source_of(file) as fd:
             check(lib.rbcore_snapshot_load(out, fd), "rbcore_snapshot_load")
         return cls(owned_snapshot(out[0]))
 
-    def save(self, file: File) -> None:
-        """Writes the snapshot: to a new file at a path, or from the position of one that is open."""
+    def save(self, file: File | Writable) -> None:
+        """Writes the snapshot: to a new file at a path, or from the position of one that is open.
+
+        Any object with write() will do (gzip.open, io.BytesIO).
+        """
         self._held_spans(0)
-        with descriptor_of(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as fd:
+        with target_of(file) as fd:
             check(lib.rbcore_snapshot_save(self._handle, fd), "rbcore_snapshot_save")
 
     @property
@@ -126,6 +142,58 @@ def take(reader: Any, ring: int, consume: bool, reuse: Snapshot | None) -> tuple
 
 
 @contextmanager
+def source_of(file: File | Readable) -> Generator[int, None, None]:
+    """The descriptor to read from."""
+    if is_by_descriptor(file, "read"):
+        with descriptor_of(cast(File, file), os.O_RDONLY) as fd:
+            yield fd
+        return
+    readable = cast(Any, file)
+    content = readable.read()
+    with copy_in_memory() as fd:
+        write_all(fd, content)
+        os.lseek(fd, 0, os.SEEK_SET)
+        yield fd
+        left = len(content) - os.lseek(fd, 0, os.SEEK_CUR)
+        if left:
+            readable.seek(-left, os.SEEK_CUR)
+
+
+@contextmanager
+def target_of(file: File | Writable) -> Generator[int, None, None]:
+    """The descriptor to write to."""
+    if is_by_descriptor(file, "write"):
+        with descriptor_of(cast(File, file), os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as fd:
+            yield fd
+        return
+    with copy_in_memory() as fd:
+        yield fd
+        os.lseek(fd, 0, os.SEEK_SET)
+        while part := os.read(fd, PART):
+            cast(Any, file).write(part)
+
+
+def is_by_descriptor(file: object, method: str) -> bool:
+    """Whether the file's descriptor is all of it. That of gzip.open is of what is compressed."""
+    raw = getattr(file, "raw", file)
+    return isinstance(raw, io.FileIO) or not hasattr(file, method)
+
+
+@contextmanager
+def copy_in_memory() -> Generator[int, None, None]:
+    fd = os.memfd_create("rbcore snapshot")
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def write_all(fd: int, content: bytes) -> None:
+    while content:
+        content = content[os.write(fd, content) :]
+
+
+@contextmanager
 def descriptor_of(file: File, flags: int) -> Generator[int, None, None]:
     if isinstance(file, (str, os.PathLike)):
         fd = os.open(file, flags | os.O_CLOEXEC, 0o666)
@@ -134,7 +202,14 @@ def descriptor_of(file: File, flags: int) -> Generator[int, None, None]:
         finally:
             os.close(fd)
         return
-    flush = getattr(file, "flush", None)
-    if flush is not None:
-        flush()  # what was written before comes before
-    yield fd_of(file)
+    fd = fd_of(file)
+    is_object = isinstance(file, io.IOBase) or hasattr(file, "raw")
+    opened = cast(Any, file)
+    if is_object:
+        opened.flush()  # what was written before comes before
+        with suppress(OSError):  # it may be a pipe
+            os.lseek(fd, opened.tell(), os.SEEK_SET)  # more may have been read than was asked for
+    yield fd
+    if is_object:
+        with suppress(OSError):
+            opened.seek(os.lseek(fd, 0, os.SEEK_CUR))
