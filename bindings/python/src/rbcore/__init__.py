@@ -29,6 +29,8 @@ from ._reader import Reader
 from ._snapshot import Snapshot
 from ._source import Identity, MapID, MemoryRing, Source
 from ._version import (
+    __version__,
+    include_dir,
     supports_kernel_rings,
     supports_memory_rings,
     supports_overwrite,
@@ -67,6 +69,8 @@ __all__ = [
     "Snapshot",
     "SnapshotInfo",
     "Source",
+    "__version__",
+    "include_dir",
     "supports_kernel_rings",
     "supports_memory_rings",
     "supports_overwrite",

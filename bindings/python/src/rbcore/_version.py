@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
+from pathlib import Path
+
 from ._errors import check
 from ._rbcore import lib
 
@@ -9,6 +11,18 @@ def version() -> tuple[int, int, int]:
     """The version of the C library within: major, minor, patch."""
     value = lib.rbcore_version()
     return value >> 16, value >> 8 & 0xFF, value & 0xFF
+
+
+#: The same, as a string.
+__version__ = ".".join(map(str, version()))
+
+
+def include_dir() -> str:
+    """The folder with rbcore/rbcore_bpf.h, for BPF programs that count the records that they lose.
+
+    clang -target bpf -I $(python3 -c 'import rbcore; print(rbcore.include_dir())') ...
+    """
+    return str(Path(__file__).parent / "include")
 
 
 def supports_kernel_rings() -> bool:

@@ -1,0 +1,1 @@
+../../../../../../include/rbcore/rbcore_bpf.h

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+"""The package itself: versions, the header for BPF programs, what it says of itself."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import rbcore
+
+PROGRAM = """
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <rbcore/rbcore_bpf.h>
+"""
+
+
+def test_versions() -> None:
+    assert rbcore.__version__ == ".".join(map(str, rbcore.version()))
+    assert rbcore.__version__ == importlib.metadata.version("rbcore")
+
+
+def test_metadata() -> None:
+    metadata = importlib.metadata.metadata("rbcore")
+    assert metadata["License-Expression"] == "MIT"
+    assert metadata["License-File"] == "LICENSE"
+    urls = metadata.get_all("Project-URL") or []
+    assert {url.split(",")[0] for url in urls} >= {"Repository", "Documentation", "Issues"}
+
+
+def test_the_header_for_bpf_programs(tmp_path: Path) -> None:
+    header = Path(rbcore.include_dir(), "rbcore", "rbcore_bpf.h")
+    source = Path(__file__).parents[3] / "include" / "rbcore" / "rbcore_bpf.h"
+    assert header.read_bytes() == source.read_bytes()
+    if not shutil.which("clang") or not Path("/usr/include/bpf/bpf_helpers.h").exists():
+        pytest.skip("no clang, or no bpf_helpers.h: BPF programs cannot be compiled")
+    (tmp_path / "program.bpf.c").write_text(PROGRAM)
+    command = ["clang", "-target", "bpf", "-O2", "-g", "-I", rbcore.include_dir()]
+    command += ["-I", f"/usr/include/{triple()}", "-c", "program.bpf.c", "-o", "program.o"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+
+
+def triple() -> str:
+    return subprocess.run(
+        ["cc", "-dumpmachine"], check=True, capture_output=True, text=True
+    ).stdout.strip()
