@@ -88,6 +88,30 @@ def test_a_lease_outlives_the_reader(ring: Ring) -> None:
         assert second.next(0) == []
 
 
+@pytest.mark.parametrize("how", ["release", "with", "with a kept view"])
+def test_a_lease_that_was_released_keeps_nothing(ring: Ring, how: str) -> None:
+    """Whatever objects live: leases, their views, the list that they came in."""
+    ring.write(1, 2, 3)
+    with rbcore.LeaseReader(ring.source) as reader:
+        leases = reader.next(10)
+        views = []
+        for lease in leases:
+            if how == "release":
+                lease.release()
+            else:
+                with lease as view:
+                    if how == "with a kept view":
+                        views.append(view)
+    with rbcore.Reader(ring.source) as second:
+        assert not second.next(0)
+    for lease in leases:
+        with pytest.raises(ValueError, match="given back"):
+            lease.identity()
+    for view in views:
+        with pytest.raises(ValueError, match="released"):
+            view[0]
+
+
 def test_workers(ring: Ring, reader: rbcore.LeaseReader) -> None:
     # Bounded: the ring has room for 4096 records, more than the queue and the workers hold.
     todo: queue.Queue[rbcore.Lease | None] = queue.Queue(500)
