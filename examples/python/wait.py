@@ -1,54 +1,41 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A reader in an event loop, asyncio's here, next to a timer."""
+"""A reader in an event loop, asyncio's here, next to another task: prints each program that the
+machine starts, and once a second how many there were, until Ctrl-C.
+"""
 
 import asyncio
-import os
-import struct
-import time
+import signal
 
 import rbcore
-
-RECORDS = 200
-
-
-def produce(ring: rbcore.MemoryRing) -> None:
-    """Writes a record every other millisecond."""
-    with rbcore.Producer(ring) as producer:
-        for number in range(RECORDS):
-            producer.output(struct.pack("I", number))
-            time.sleep(0.002)
+from execs import Exec, summary
+from libbpf import Program
 
 
-async def read(reader: rbcore.Reader) -> tuple[int, int]:
-    records = turns = 0
+async def report(reader: rbcore.Reader) -> None:
+    while True:
+        await asyncio.sleep(1)
+        print(f"-- {summary(reader)} so far", flush=True)
+
+
+async def read(reader: rbcore.Reader) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, reader.flush)
+    reports = asyncio.create_task(report(reader))
+    print("reading", flush=True)
     async for batch in reader:
-        records += len(batch)
-        turns += 1
-        if records == RECORDS:
-            break
-    return records, turns
-
-
-async def loop(reader: rbcore.Reader) -> None:
-    reading = asyncio.create_task(asyncio.wait_for(read(reader), 30))
-    ticks = 0
-    while not reading.done() or not ticks:
-        await asyncio.sleep(0.1)
-        ticks += 1
-    records, turns = await reading
-    print(f"{records} records in {turns} turns of the loop, {ticks} ticks of its timer")
+        for event in batch.decode(Exec):
+            print(event, flush=True)
+    reports.cancel()
+    print(summary(reader))
 
 
 def main() -> None:
-    with rbcore.MemoryRing(65536) as ring:
-        child = os.fork()
-        if child == 0:
-            produce(ring)
-            os._exit(0)
-        with rbcore.Reader(ring) as reader:
-            asyncio.run(loop(reader))
-        os.waitpid(child, 0)
+    with Program("execs.bpf.c") as bpf:
+        losses = bpf.map_fd("execs_lost")
+        with rbcore.Reader(bpf.map_fd("execs"), loss_map=losses) as reader:
+            asyncio.run(read(reader))
 
 
 if __name__ == "__main__":
