@@ -84,6 +84,8 @@ READERS = (
     Reader("rust-lease", "Rust", ("rbcore/rust-lease",)),
     Reader("python-views", "Python", ("rbcore/python-reader", "views")),
     Reader("python-views-500us", "Python", ("rbcore/python-reader", "views", *LATENCY)),
+    Reader("python-unpack", "Python", ("rbcore/python-reader", "unpack")),
+    Reader("python-unpack-500us", "Python", ("rbcore/python-reader", "unpack", *LATENCY)),
     Reader("python-numpy", "Python", ("rbcore/python-reader", "numpy")),
     Reader("python-numpy-500us", "Python", ("rbcore/python-reader", "numpy", *LATENCY)),
     Reader("ctypes-libbpf", "Python", ("peers/ctypes_libbpf.py",)),

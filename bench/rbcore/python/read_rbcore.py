@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""rbcore in Python: read_rbcore.py views|numpy [--max-latency-us N] and the producer's arguments.
+"""rbcore in Python: read_rbcore.py views|unpack|numpy [--max-latency-us N] and the producer's arguments.
 
-views looks at each record through a memoryview of its own, numpy at a batch at once.
+views looks at each record through a memoryview of its own, unpack at a tuple of each, numpy at a batch
+at once.
 """
 
 import sys
@@ -45,6 +46,23 @@ def read_views(reader: Reader, source: rbcore.Reader) -> None:
                 reader.latencies.append(time.monotonic_ns() - first_word(record, 8)[0])
 
 
+def read_unpack(reader: Reader, source: rbcore.Reader) -> None:
+    has_times = reader.sample_mask < NO_SAMPLES
+    mask = reader.sample_mask
+    expected = reader.expected
+    for batch in source:
+        rows = batch.unpack("QQ") if has_times else ((s, 0) for (s,) in batch.unpack("Q"))
+        for sequence, when in rows:
+            if sequence != expected:
+                reader.expected = expected
+                reader.gap(sequence)
+                if reader.ended:
+                    return
+            expected = sequence + 1
+            if when and not sequence & mask:
+                reader.latencies.append(time.monotonic_ns() - when)
+
+
 def look_at(reader: Reader, records: numpy.ndarray[Any, Any], ramp: Any) -> None:
     """The same for a run of records: one by one only where some are lost, or it is the end."""
     sequences = records["sequence"]
@@ -73,17 +91,19 @@ def read_numpy(reader: Reader, source: rbcore.Reader) -> None:
     for batch in source:
         for records in batch.arrays(kind):
             look_at(reader, records, ramp)
-            del records
         if reader.ended:
             return
 
 
+WAYS = {"views": read_views, "unpack": read_unpack, "numpy": read_numpy}
+
+
 def main() -> None:
-    if sys.argv[1:2] not in (["views"], ["numpy"]):
+    if len(sys.argv) < 2 or sys.argv[1] not in WAYS:
         sys.exit(
-            "usage: read_rbcore.py views|numpy [--max-latency-us N] MAP_FD SAMPLE_EVERY"
+            "usage: read_rbcore.py views|unpack|numpy [--max-latency-us N] MAP_FD SAMPLE_EVERY"
         )
-    read = read_views if sys.argv.pop(1) == "views" else read_numpy
+    read = WAYS[sys.argv.pop(1)]
     latency = None
     if sys.argv[1:2] == ["--max-latency-us"]:
         latency = float(sys.argv[2]) / 1e6
