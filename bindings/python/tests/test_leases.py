@@ -88,6 +88,23 @@ def test_a_lease_outlives_the_reader(ring: Ring) -> None:
         assert second.next(0) == []
 
 
+def test_an_array_over_a_view(ring: Ring, reader: rbcore.LeaseReader) -> None:
+    """numpy refers to what the view is of, and exports no buffer."""
+    numpy = pytest.importorskip("numpy")
+    ring.write(1, 2)
+    first, second = reader.next(10)
+    arrays = [numpy.ndarray((1,), "u8", first.view)]
+    with pytest.raises(BufferError):
+        first.release()
+    with second as view:
+        arrays.append(numpy.ndarray((1,), "u8", view))
+    del first, second
+    assert user_pos(reader) == 0
+    assert [int(array[0]) for array in arrays] == [1, 2]
+    arrays.clear()
+    assert user_pos(reader) == 2 * 16
+
+
 @pytest.mark.parametrize("how", ["release", "with", "with a kept view"])
 def test_a_lease_that_was_released_keeps_nothing(ring: Ring, how: str) -> None:
     """Whatever objects live: leases, their views, the list that they came in."""

@@ -202,7 +202,7 @@ def test_nothing_leaks(ring: Ring) -> None:
             for batch in reader.batches(0):
                 views = list(batch)
                 assert batch._export is not None
-                dead.append(batch._export)
+                dead.append(weakref.ref(batch._export))
                 views += [views[0][2:], views[1].cast("Q")]
                 array = next(batch.arrays("u8"))
                 del views, array

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from typing import Any
 
@@ -10,6 +11,7 @@ from ._base import ReaderBase
 from ._batch import identity_of
 from ._owned import owned_record
 from ._rbcore import ffi, lib
+from ._records import OURS
 from ._source import Identity
 
 
@@ -17,26 +19,26 @@ class Lease:
     """A record of its holder's own, for as long as the holder likes, in any thread.
 
     It is given back when the lease and all views of it are gone, at the end of a with statement, or
-    by release().
+    by release(). Then it keeps nothing, not the ring of a closed reader either, although it lives.
     """
 
-    __slots__ = ("_export", "_handle", "_record", "_view")
+    __slots__ = ("_entered", "_export", "_handle", "_owned", "_record")
 
     def __init__(self, handle: Any, record: Any) -> None:
         self._record = ffi.new("rbcore_record *", record)
         # The record keeps the reader open until it is back; a lease that was released does not.
         self._handle = weakref.ref(handle)
-        export = ffi.buffer(owned_record(handle, self._record), record.size)
-        self._export = weakref.ref(export)
-        self._view: memoryview | None = memoryview(export).toreadonly()
+        self._entered: memoryview | None = None  # by a with statement
+        self._owned: Any = owned_record(handle, self._record)
+        self._export: Any = ffi.buffer(self._owned, record.size)
 
     @property
     def view(self) -> memoryview:
-        """The record: a read-only view of the ring itself."""
-        view = self._view
-        if view is None:
+        """The record: a read-only view of the ring itself, a new one each time."""
+        export = self._export
+        if export is None:
             raise ValueError("the record was given back to the ring")
-        return view
+        return memoryview(export).toreadonly()
 
     @property
     def position(self) -> int:
@@ -57,26 +59,29 @@ class Lease:
 
     def release(self) -> None:
         """Gives the record back, once; BufferError if a view of it is still in use."""
-        view, self._view = self._view, None
-        if view is None:
+        if self._export is None:
             return
-        del view
-        export = self._export()
-        if export is not None:
-            self._view = memoryview(export).toreadonly()
+        if sys.getrefcount(self._export) > OURS:
             raise BufferError("a view of the record is still in use")
+        ffi.release(self._owned)
+        self._export = None
 
     def __len__(self) -> int:
         return int(self._record.size)
 
     def __enter__(self) -> memoryview:
-        return self.view
+        self._entered = self.view
+        return self._entered
 
     def __exit__(self, *_: object) -> None:
         # The variable of the with statement still refers to the view.
-        if self._view is not None:
-            self._view.release()
-            self._view = None
+        if self._entered is not None:
+            self._entered.release()
+            self._entered = None
+        if self._export is None or sys.getrefcount(self._export) > OURS:
+            self._export = self._owned = None  # what was made of the view is the last to have it
+        else:
+            self.release()
 
 
 class LeaseReader(ReaderBase["list[Lease]"]):

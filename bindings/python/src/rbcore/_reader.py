@@ -7,6 +7,7 @@ import errno
 import sys
 import time
 import warnings
+import weakref
 from collections import deque
 from typing import Any
 
@@ -292,7 +293,8 @@ class Reader(ReaderBase[Batch]):
     def _note_moved(self, batch: Batch) -> None:
         if self._moved is not None:
             _, position, _, ring, _ = batch._locate(0)
-            self._moved.append((batch._export, batch._bytes, ring, position))
+            export = weakref.ref(batch._export)
+            self._moved.append((export, batch._bytes, ring, position))
 
     def _warn(self) -> None:
         if self._moved is None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import weakref
+import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, chain, repeat
@@ -46,6 +46,10 @@ def slices_for(stride: int, size: int, count: int) -> list[slice]:
     return found
 
 
+# References to an exporter when nothing is exported: that of its owner, and that of getrefcount().
+OURS = 2
+
+
 class Keep:
     """Keeps a handle, or another one of these, alive as long as what it is the destructor of.
 
@@ -72,7 +76,7 @@ class Records(Sequence[memoryview]):
     _passed = 0  # by loops before the one of _progress
     _progress: Progress | None = None  # of the loop that was begun last
     _view: memoryview | None = None  # that all others are slices of
-    _export: weakref.ref[Any] | None = None  # whose
+    _export: Any = None  # whose
     _starts: list[int] | None = None  # index of the first record of each span
 
     def __init__(self, spans: bytes, shape: tuple[int, int, int, int]) -> None:
@@ -242,17 +246,11 @@ class Records(Sequence[memoryview]):
     def _root(self) -> memoryview:
         """The view that all others are slices of."""
         if self._view is None:
-            export = None if self._export is None else self._export()
-            if export is None:
-                export = self._make_export()
-            self._view = memoryview(export).toreadonly()
+            if self._export is None:
+                pointer = ffi.gc(ffi.cast("void *", self._base), self._keeper())
+                self._export = ffi.buffer(pointer, self._extent)
+            self._view = memoryview(self._export).toreadonly()
         return self._view
-
-    def _make_export(self) -> Any:
-        pointer = ffi.gc(ffi.cast("void *", self._base), self._keeper())
-        export = ffi.buffer(pointer, self._extent)
-        self._export = weakref.ref(export)
-        return export
 
     def _slices(self) -> tuple[Any, Iterable[slice]]:
         """Of the root, a slice for each record; and before it what counts them."""
@@ -274,6 +272,10 @@ class Records(Sequence[memoryview]):
         return memoryview(bytes(ffi.buffer(ffi.cast("void *", data), size)))
 
     def _is_held(self) -> bool:
-        """Whether somebody but this batch has a view of it."""
+        """Whether somebody but this batch has a view of it.
+
+        Each buffer refers to its exporter, and so does what numpy makes of one. References are
+        counted exactly on CPython without the GIL, too, where an object that is gone may live on.
+        """
         self._view = None
-        return self._export is not None and self._export() is not None
+        return self._export is not None and sys.getrefcount(self._export) > OURS

@@ -115,6 +115,7 @@ class Snapshot(Records):
             raise BufferError("views of the snapshot are still in use")
         self._held_spans(0)
         handle, self._handle, self._is_back = self._handle, None, True
+        self._export = None
         return handle
 
 
