@@ -7,15 +7,16 @@ from pathlib import Path
 
 from setuptools import setup
 
-if sysconfig.get_config_var("Py_GIL_DISABLED"):
-    sys.exit("rbcore does not support free-threaded builds of CPython yet (README: Not supported)")
 if not Path(sysconfig.get_path("include"), "Python.h").exists():
     sys.exit(
         "Python.h is missing, without which no extension can be compiled: install python3-dev "
         "(Debian, Ubuntu), python3-devel (Fedora) or what your system calls it"
     )
 
+# CPython without the GIL has no stable ABI.
+is_stable = not sysconfig.get_config_var("Py_GIL_DISABLED")
+
 setup(
     cffi_modules=["build_ffi.py:ffi"],
-    options={"bdist_wheel": {"py_limited_api": "cp39"}},
+    options={"bdist_wheel": {"py_limited_api": "cp39"}} if is_stable else {},
 )

@@ -129,6 +129,34 @@ def test_a_lease_that_was_released_keeps_nothing(ring: Ring, how: str) -> None:
             view[0]
 
 
+@pytest.mark.parametrize("how", ["release", "with"])
+def test_a_worker_gives_back_while_the_reader_waits(
+    ring: Ring, reader: rbcore.LeaseReader, how: str
+) -> None:
+    """At once, although the thread that made the lease does not run."""
+    ring.write(6)
+    leases = reader.next(10)
+    found: list[int] = []
+
+    def work() -> None:
+        lease = leases.pop()
+        if how == "release":
+            assert len(lease.view) == 8
+            lease.release()
+        else:
+            with lease as view:
+                assert len(view) == 8
+        found.append(user_pos(reader))
+        reader.interrupt()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    with pytest.raises(rbcore.Interrupted):
+        reader.next(20)
+    thread.join()
+    assert found == [16]
+
+
 def test_workers(ring: Ring, reader: rbcore.LeaseReader) -> None:
     # Bounded: the ring has room for 4096 records, more than the queue and the workers hold.
     todo: queue.Queue[rbcore.Lease | None] = queue.Queue(500)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -128,15 +127,6 @@ def test_the_library() -> None:
     assert rbcore.version() >= (0, 1, 0)
     assert rbcore.supports_memory_rings()
     assert issubclass(rbcore.Error, OSError)
-
-
-def test_without_the_gil_it_says_that_it_cannot() -> None:
-    script = "import sys; sys._is_gil_enabled = lambda: False; import rbcore"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
-    assert done.stderr.endswith("running without the GIL yet: set PYTHON_GIL=1\n")
 
 
 @pytest.fixture(params=["memory", "kernel"])

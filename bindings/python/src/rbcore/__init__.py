@@ -7,8 +7,6 @@
 ...             print(len(record), "bytes")
 """
 
-import sys
-
 from ._abi import ReaderStats, RecordFlags, RingFlags, RingStats, SnapshotInfo
 from ._batch import Batch
 from ._errors import (
@@ -37,9 +35,6 @@ from ._version import (
     supports_user_rings,
     version,
 )
-
-if not getattr(sys, "_is_gil_enabled", lambda: True)():
-    raise ImportError("rbcore does not support running without the GIL yet: set PYTHON_GIL=1")
 
 __all__ = [
     "Batch",
