@@ -105,7 +105,8 @@ func (r *Reader) ReadZeroCopyContext(ctx context.Context, rec *Record) error {
 
 // ReadBatch waits until there are records and hands out what there is, at most len(records), as
 // ReadZeroCopy does one. Returns how many: 0 only with an error, or for no records asked for. There
-// may be more at once: 128 to 512 records are fastest to read.
+// may be more at once: 128 to 512 records are fastest to read, and one call takes a quarter of the ring
+// at most, but always one record.
 func (r *Reader) ReadBatch(records []Record) (int, error) {
 	return r.ReadBatchContext(context.Background(), records)
 }

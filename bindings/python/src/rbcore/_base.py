@@ -50,8 +50,8 @@ class ReaderBase(Generic[T]):
     or MemoryRings; more can be added. max_latency is the longest, in seconds, that a record of a
     busy ring waits for others, to be delivered together; 0: every record wakes an idle reader.
     poll: look by a timer alone, for BPF programs that never wake. batch_size is the most records at
-    once: by default 4096 of a batch, or 512 leases. The other options are those of add(), for all
-    sources.
+    once: by default 4096 of a batch, or 512 leases. A batch takes a quarter of each ring at most,
+    but always one record. The other options are those of add(), for all sources.
 
     One thread at a time may read; interrupt(), flush(), shutdown(), close(), stats() and fileno()
     may be called by any. Times are seconds.

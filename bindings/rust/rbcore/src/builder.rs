@@ -43,7 +43,8 @@ impl ReaderBuilder {
         self
     }
 
-    /// The most records that a batch has; 256 by default. 128 to 512 are fastest.
+    /// The most records that a batch has; 256 by default. 128 to 512 are fastest. A batch takes a
+    /// quarter of each ring at most, but always one record.
     pub fn batch_size(mut self, records: usize) -> Self {
         self.batch_size = records;
         self
