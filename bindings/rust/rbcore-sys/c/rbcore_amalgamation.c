@@ -8588,9 +8588,9 @@ static int wait_nanoseconds(int epoll_fd, struct epoll_event *events, int max, i
     return (int)syscall(RBC_SYS_EPOLL_PWAIT2, epoll_fd, events, max, &timeout, NULL, (size_t)0);
 }
 
-/* By kernels before 5.11; EPERM: by filters of container runtimes that are older than the call. */
+/* By kernels before 5.11, or by a filter that does not know the call, with an error of its choice. */
 static bool was_refused(int n) {
-    return n < 0 && (errno == ENOSYS || errno == EPERM);
+    return n < 0 && errno != EINTR;
 }
 
 int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
