@@ -24,7 +24,8 @@ typedef struct owner_block {
     uint64_t pid;
     uint64_t has_lock;
     uint64_t committed;
-    uint64_t reserved[4];
+    uint64_t is_left;
+    uint64_t reserved[3];
 } owner_block;
 
 static owner_block *block_of(const image *raw) {
@@ -270,6 +271,7 @@ START_TEST(a_reader_that_goes_leaves_anothers_claim) {
     image_store(&block_of(&raw)->claim, others);
     rbcore_reader_free(reader);
     ck_assert_uint_eq(block_of(&raw)->claim, others);
+    ck_assert_uint_eq(block_of(&raw)->is_left, 0);
     drop_ring(&f, &raw);
 }
 END_TEST

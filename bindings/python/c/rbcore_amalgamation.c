@@ -4051,7 +4051,9 @@ void rbc_owner_note_committed(rbc_owner *self, uint64_t position) {
 }
 
 void rbc_owner_note_left(rbc_owner *self) {
-    if (self->claim != 0) {
+    /* Unless somebody else has signed since: then the block is its. */
+    if (self->claim != 0 &&
+        atomic_load_explicit(&self->block->claim, memory_order_relaxed) == self->claim) {
         atomic_store_explicit(&self->block->is_left, 1, memory_order_relaxed);
     }
 }
