@@ -166,8 +166,11 @@ static void tell(const struct options *options, const struct program *program) {
 
 /* ---- Setting up ---- */
 
-static bool find_beside(char *out, const char *folder, const char *below, const char *library) {
-    snprintf(out, PATH_MAX, "%s/%s%s", folder, below, library);
+/* In a folder, which is below another unless its path is absolute. */
+static bool find_in(char *out, const char *above, const char *folder, const char *library) {
+    const bool is_absolute = folder[0] == '/';
+    snprintf(out, PATH_MAX, "%s%s%s/%s", is_absolute ? "" : above, is_absolute ? "" : "/", folder,
+             library);
     return access(out, R_OK) == 0;
 }
 
@@ -178,8 +181,8 @@ static void find_library(char *out, const char *library) {
         die("/proc/self/exe", strerror(errno));
     }
     const char *folder = dirname(own);
-    if (!find_beside(out, folder, "", library) &&
-        !find_beside(out, folder, RBCORE_RUN_LIBRARIES "/", library)) {
+    if (!find_in(out, folder, ".", library) &&
+        !find_in(out, folder, RBCORE_RUN_LIBRARIES, library)) {
         die("not found", out);
     }
     char *resolved = realpath(out, NULL);
