@@ -4,7 +4,7 @@
  * that it is told: what becomes of the records?
  *
  *   filtered ANSWER WHEN RINGS [CALL]...
- *     ANSWER   of the filter to other calls: kill, or an error (EPERM, ENOSYS)
+ *     ANSWER   of the filter to other calls: kill, or an error (EPERM, ENOSYS, EACCES)
  *     WHEN     it is installed: before the rings are opened, or after
  *     CALL     a system call that is allowed besides
  *
@@ -82,6 +82,7 @@ static void allow(int call) {
 static uint32_t answer_of(const char *name) {
     return strcmp(name, "kill") == 0     ? SECCOMP_RET_KILL_PROCESS
            : strcmp(name, "ENOSYS") == 0 ? SECCOMP_RET_ERRNO | ENOSYS
+           : strcmp(name, "EACCES") == 0 ? SECCOMP_RET_ERRNO | EACCES
                                          : SECCOMP_RET_ERRNO | EPERM;
 }
 
@@ -182,7 +183,9 @@ int main(int argc, char **argv) {
         while (!all_seen(count, burst * BURST))
             if (ring_buffer__poll(reader, 10000) <= 0)
                 _exit(1);
-        ring_buffer__poll(reader, burst % 8 == 0 ? 3 : 0);
+        /* And one that finds nothing has no error, whether it waits or not. */
+        if (ring_buffer__poll(reader, burst % 8 == 0 ? 3 : 0) != 0)
+            _exit(1);
     }
     bool all = all_seen(count, BURSTS * BURST) && ring_buffer__consume(reader) == 0;
     ring_buffer__free(reader);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define LIBRARY "librbcore-libbpf.so"
@@ -116,7 +117,13 @@ static struct options parse(int argc, char **argv) {
 /* For filters that kill for other calls. rbcore-run.1 has them, too, and a test compares. */
 static const char extra_calls[] =
     "clock_gettime clock_nanosleep dup3 epoll_pwait2 eventfd2 fcntl fstat getdents64 getpid "
-    "getrandom kill madvise newfstatat openat read readlink timerfd_create timerfd_settime";
+    "getrandom kill madvise newfstatat openat read "
+#ifdef SYS_readlink
+    "readlink "
+#else
+    "readlinkat "
+#endif
+    "timerfd_create timerfd_settime";
 
 /* Why it cannot be helped; NULL: it can, or may. */
 static const char *why_not(const struct program *program) {
