@@ -16,7 +16,7 @@ static const struct {
 } meanings[] = {
     {0, "success"},
     {E2BIG, "the struct or file is from a newer version and uses what this one does not know"},
-    {EACCES, "the descriptor does not allow both reading and writing"},
+    {EACCES, "the descriptor, or the mode of the path, does not grant both reading and writing"},
     {EAGAIN, "try again: discarded records were passed and more may wait, or the ring is full"},
     {EBADF, "not an open file descriptor"},
     {EBADFD, "the descriptor is not of a BPF map, or not of a sealed memory ring"},
@@ -36,7 +36,7 @@ static const struct {
     {ENOMEM, "out of memory"},
     {ENOSPC, "no room: the reader has the most rings it can have, or a device or limit is full"},
     {EOPNOTSUPP, "not supported by this version for this kind of ring"},
-    {EPERM, "the kernel does not permit it: see CAP_BPF and CAP_SYS_ADMIN"},
+    {EPERM, "not permitted, for want of CAP_BPF or CAP_SYS_ADMIN, or by a filter (seccomp(2))"},
     {ESHUTDOWN, "the reader was shut down"},
     {EUSERS, "the memory ring has the most producers it can have"},
 };

@@ -748,8 +748,8 @@ typedef struct rbcore_producer rbcore_producer;
  *   -EOPNOTSUPP  user ring: this is a 32-bit process, as rbcore_reader_add;
  *   -EBUSY       another producer has the user ring;
  *   -EBADMSG     the ring's positions are impossible;
- *   -EACCES, -EPERM  no permission: the descriptor does not allow both reading and writing, or the
- *                process lacks the capability that the kernel demands (as rbcore_reader_add);
+ *   -EACCES, -EPERM  no permission: the fd, or what the mode of path grants, is not both reading and
+ *                writing, or the process lacks a capability (as rbcore_reader_add);
  *   -EUSERS      the memory ring has RBCORE_PRODUCERS_MAX producers;
  *   other errors as open(2) gives them for path.
  */

@@ -243,6 +243,9 @@ START_TEST(errors_in_words) {
             ck_assert_str_ne(rbcore_strerror(known[i]), rbcore_strerror(known[k]));
         }
     }
+    /* Whatever it was that refused. */
+    ck_assert_ptr_nonnull(strstr(rbcore_strerror(-EACCES), "mode of the path"));
+    ck_assert_ptr_nonnull(strstr(rbcore_strerror(-EPERM), "seccomp"));
     fixture_close(&f);
 }
 END_TEST

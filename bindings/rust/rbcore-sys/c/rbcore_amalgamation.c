@@ -758,8 +758,8 @@ typedef struct rbcore_producer rbcore_producer;
  *   -EOPNOTSUPP  user ring: this is a 32-bit process, as rbcore_reader_add;
  *   -EBUSY       another producer has the user ring;
  *   -EBADMSG     the ring's positions are impossible;
- *   -EACCES, -EPERM  no permission: the descriptor does not allow both reading and writing, or the
- *                process lacks the capability that the kernel demands (as rbcore_reader_add);
+ *   -EACCES, -EPERM  no permission: the fd, or what the mode of path grants, is not both reading and
+ *                writing, or the process lacks a capability (as rbcore_reader_add);
  *   -EUSERS      the memory ring has RBCORE_PRODUCERS_MAX producers;
  *   other errors as open(2) gives them for path.
  */
@@ -2406,7 +2406,7 @@ static const struct {
 } meanings[] = {
     {0, "success"},
     {E2BIG, "the struct or file is from a newer version and uses what this one does not know"},
-    {EACCES, "the descriptor does not allow both reading and writing"},
+    {EACCES, "the descriptor, or the mode of the path, does not grant both reading and writing"},
     {EAGAIN, "try again: discarded records were passed and more may wait, or the ring is full"},
     {EBADF, "not an open file descriptor"},
     {EBADFD, "the descriptor is not of a BPF map, or not of a sealed memory ring"},
@@ -2426,7 +2426,7 @@ static const struct {
     {ENOMEM, "out of memory"},
     {ENOSPC, "no room: the reader has the most rings it can have, or a device or limit is full"},
     {EOPNOTSUPP, "not supported by this version for this kind of ring"},
-    {EPERM, "the kernel does not permit it: see CAP_BPF and CAP_SYS_ADMIN"},
+    {EPERM, "not permitted, for want of CAP_BPF or CAP_SYS_ADMIN, or by a filter (seccomp(2))"},
     {ESHUTDOWN, "the reader was shut down"},
     {EUSERS, "the memory ring has the most producers it can have"},
 };
