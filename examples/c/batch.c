@@ -5,7 +5,7 @@
  *
  *   batch [-d SECONDS] [-m] FILE     -m: the memory ring in any case
  *
- * Ends after SECONDS, or by SIGINT or SIGTERM.
+ * Ends after SECONDS, or by SIGINT or SIGTERM, when what is in the ring by then is safe.
  *
  * Build: events.skel.h as for tail.c, then
  *   cc -I. -o batch batch.c events.c events_kernel.c events_memory.c \
@@ -26,9 +26,10 @@
 
 static rbcore_reader *reader;
 
+/* What is in the ring by now is still handled: -ENODATA comes after it. */
 static void stop(int signal) {
     (void)signal;
-    rbcore_reader_shutdown(reader);
+    rbcore_reader_flush(reader);
 }
 
 static void write_line(FILE *file, const rbcore_record *record) {
@@ -50,7 +51,7 @@ static int save(FILE *file, const rbcore_record *records, int count) {
     return fflush(file) != 0 || fdatasync(fileno(file)) != 0 ? -errno : 0;
 }
 
-/* Returns the negative errno value that ended it: -ESHUTDOWN is the wanted end. */
+/* Returns the negative errno value that ended it: -ENODATA is the wanted end. */
 static int save_all(FILE *file) {
     rbcore_record records[BATCH];
     int result = 0;
@@ -96,7 +97,7 @@ static int run(FILE *file, unsigned int seconds, int memory) {
     alarm(seconds);
     result = save_all(file);
     print_summary((unsigned int)ring);
-    return result == -ESHUTDOWN ? 0 : result;
+    return result == -ENODATA ? 0 : result;
 }
 
 int main(int argc, char **argv) {

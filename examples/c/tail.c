@@ -41,10 +41,11 @@ static rbcore_reader *reader;
 static int64_t start; /* what the printed times count from */
 static volatile sig_atomic_t is_stopped;
 
+/* What is in the ring by now still comes, and then -ENODATA. */
 static void stop(int signal) {
     (void)signal;
     is_stopped = 1;
-    rbcore_reader_interrupt(reader);
+    rbcore_reader_flush(reader);
 }
 
 static int64_t now_ns(void) {
@@ -130,7 +131,7 @@ static int tail(unsigned int ring, unsigned int seconds) {
         int count = left > 0 ? rbcore_reader_next(reader, records, BATCH, left) : 0;
 
         if (count < 0 && count != -EINTR && count != -EAGAIN)
-            return count == -ECANCELED ? 0 : count;
+            return count == -ENODATA ? 0 : count;
         if (count > 0) {
             print_batch(records, count);
             rbcore_reader_commit(reader, NULL, 0);

@@ -5,7 +5,8 @@
  *
  *   workers [-d SECONDS] [-m]     -m: the memory ring in any case
  *
- * Ends after SECONDS, or by SIGINT or SIGTERM, when the workers are done with what they have.
+ * Ends after SECONDS, or by SIGINT or SIGTERM, when the workers are done with what is in the ring by
+ * then.
  *
  * Build: events.skel.h as for tail.c, then
  *   cc -I. -pthread -o workers workers.c events.c events_kernel.c events_memory.c \
@@ -114,12 +115,13 @@ static void *work(void *unused) {
     return unused;
 }
 
+/* What is in the ring by now is still handled: -ENODATA comes after it. */
 static void stop(int signal) {
     (void)signal;
-    rbcore_reader_shutdown(reader);
+    rbcore_reader_flush(reader);
 }
 
-/* Hands out records until the reader is shut down. */
+/* Hands out records until a flush has brought all that there was. */
 static void read_all(void) {
     rbcore_record records[BATCH];
     int count = 0;
@@ -129,7 +131,7 @@ static void read_all(void) {
         for (int i = 0; i < count; i++)
             push(&records[i]);
     }
-    if (count != -ESHUTDOWN)
+    if (count != -ENODATA)
         must(count, "next");
 }
 
