@@ -25,6 +25,7 @@
 #define BATCH 256
 
 static rbcore_reader *reader;
+static uint64_t safe; /* records */
 
 /* What is in the ring by now is still handled: -ENODATA comes after it. */
 static void stop(int signal) {
@@ -54,23 +55,28 @@ static int save(FILE *file, const rbcore_record *records, int count) {
 /* Returns the negative errno value that ended it: -ENODATA is the wanted end. */
 static int save_all(FILE *file) {
     rbcore_record records[BATCH];
-    int result = 0;
+    int count = 0;
 
-    while (result >= 0 || result == -EINTR || result == -EAGAIN) {
-        result = rbcore_reader_next(reader, records, BATCH, RBCORE_FOREVER);
-        if (result > 0)
-            result = save(file, records, result);
-        if (result == 0)
-            result = rbcore_reader_commit(reader, NULL, 0); /* only now */
+    while (count >= 0 || count == -EINTR || count == -EAGAIN) {
+        count = rbcore_reader_next(reader, records, BATCH, RBCORE_FOREVER);
+        if (count > 0) {
+            int error = save(file, records, count);
+
+            /* Whatever it is, EINTR too: the batch is not safe. */
+            if (error < 0)
+                return error;
+            rbcore_reader_commit(reader, NULL, 0); /* only now */
+            safe += (uint64_t)count;
+        }
     }
-    return result;
+    return count;
 }
 
 static void print_summary(unsigned int ring) {
     rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
 
     rbcore_reader_ring_stats(reader, ring, &stats);
-    printf("%" PRIu64 " records are safe, ", stats.records);
+    printf("%" PRIu64 " records are safe, ", safe);
     if (stats.lost == RBCORE_UNKNOWN)
         printf("unknown lost\n");
     else
