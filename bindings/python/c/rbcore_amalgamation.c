@@ -935,6 +935,24 @@ static inline void rbc_restore_errno(const int *saved) {
 #define RBC_SYS_BPF 280
 #define RBC_SYS_FUTEX 98
 #define RBC_SYS_EPOLL_PWAIT2 441
+#elif defined(__arm__) && defined(__ARM_EABI__)
+#define RBC_SYS_MEMFD_CREATE 385
+#define RBC_SYS_GETRANDOM 384
+#define RBC_SYS_BPF 386
+#define RBC_SYS_FUTEX 422 /* as on i386 */
+#define RBC_SYS_EPOLL_PWAIT2 441
+#elif defined(__powerpc64__)
+#define RBC_SYS_MEMFD_CREATE 360
+#define RBC_SYS_GETRANDOM 359
+#define RBC_SYS_BPF 361
+#define RBC_SYS_FUTEX 221
+#define RBC_SYS_EPOLL_PWAIT2 441
+#elif defined(__s390x__)
+#define RBC_SYS_MEMFD_CREATE 350
+#define RBC_SYS_GETRANDOM 349
+#define RBC_SYS_BPF 351
+#define RBC_SYS_FUTEX 238
+#define RBC_SYS_EPOLL_PWAIT2 441
 #else
 #define RBC_SYS_MEMFD_CREATE SYS_memfd_create
 #define RBC_SYS_GETRANDOM SYS_getrandom
