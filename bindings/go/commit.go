@@ -101,6 +101,18 @@ func (r *Reader) commit() error {
 	return nil
 }
 
+// commitSeen gives back what a loop went past. Called with mu.
+func (r *Reader) commitSeen() error {
+	if r.core == nil || r.position-r.seenEnd >= r.pending {
+		return nil // given back already
+	}
+	if result := C.ringbuf_commit_to(r.core, r.held(r.seenPosition, r.seenSize)); result < 0 {
+		return r.failure("commit", result)
+	}
+	r.pending = r.position - r.seenEnd
+	return nil
+}
+
 // Release gives back records of a reader opened [WithRelease], in any order and by any goroutine,
 // several at a time. Their RawSample is invalid from then on. It may be called after Close: the ring
 // is free for other readers when all is given back.

@@ -279,6 +279,7 @@ func (r *Reader) nextOf(ctx context.Context, rec *Record) error {
 	if !r.isRelease {
 		r.isBorrowed = true
 	}
+	r.seenPosition, r.seenSize, r.seenEnd = r.lastPosition, r.lastSize, r.position
 	r.take(rec, r.samples)
 	return nil
 }

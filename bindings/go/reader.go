@@ -71,6 +71,9 @@ type Reader struct {
 	position, reserved uint64
 	pending            uint64 // bytes handed out and not given back
 	isBorrowed         bool   // some of them without being copied: only Commit gives them back
+	// What a loop went past: the last record's position and size, and its end.
+	seenPosition, seenEnd uint64
+	seenSize              uint32
 
 	// life is held instead of mu by what any thread may call, so that it need not wait.
 	life sync.RWMutex
@@ -231,9 +234,9 @@ func descriptorOf(ring Ring) (fd int, err error) {
 	return ring.FD(), nil
 }
 
-// Close ends reading, also reads that wait, from any goroutine. Records that were copied are
-// given back; others that were not committed stay in the ring for its next reader. Closing twice is
-// no error.
+// Close ends reading, also reads that wait, from any goroutine. Records that were copied are given back,
+// and those that a loop over [Reader.Records] went past. Others that were not committed stay in the ring
+// for its next reader, that at which a loop is among them. Closing twice is no error.
 func (r *Reader) Close() error {
 	if !r.isMade() {
 		return errNoReader
@@ -247,8 +250,12 @@ func (r *Reader) Close() error {
 	err := r.file.Close() // waits until nobody waits
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.isRelease && !r.isBorrowed {
-		err = errors.Join(err, r.commit())
+	if !r.isRelease {
+		if r.isBorrowed {
+			err = errors.Join(err, r.commitSeen())
+		} else {
+			err = errors.Join(err, r.commit())
+		}
 	}
 	r.freeCore()
 	return err

@@ -77,6 +77,7 @@ func Run(t *testing.T, newSource Maker) {
 		{"SpansOfMany", spansOfMany},
 		{"Records", records},
 		{"RecordsIsLeft", recordsIsLeft},
+		{"RecordsIsClosed", recordsIsClosed},
 		{"RecordsIsCancelled", recordsIsCancelled},
 		{"Contexts", contexts},
 		{"ContextCostsNothing", contextCostsNothing},

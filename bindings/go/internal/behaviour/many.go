@@ -247,6 +247,38 @@ func recordsIsLeft(t *testing.T, newSource Maker) {
 	readIs(t, open(t, source), 2, 3)
 }
 
+// Close within a loop, as a goroutine that waits for a signal calls it: what the loop went past is given
+// back, and the record that it is at comes again, with those that were read in the body.
+func recordsIsClosed(t *testing.T, newSource Maker) {
+	source := newSource(t, ringSize)
+	produce(t, source, 0, 1)
+	must(t, source.Discard())
+	produce(t, source, 2, 3, 4)
+	reader := open(t, source)
+	for record := range reader.Records(t.Context()) {
+		if is(t, &record, record.Position()/32); record.Position() == 32 {
+			must(t, reader.Close())
+		}
+	}
+	wants(t, reader.Err(), ringbuf.ErrClosed)
+	reader = open(t, source)
+	viewIs(t, reader, 1)
+	for range reader.Records(t.Context()) {
+		viewIs(t, reader, 3)
+		must(t, reader.Close())
+	}
+	reader = open(t, source)
+	for range reader.Records(t.Context()) {
+		must(t, reader.CommitNow())
+		viewIs(t, reader, 3)
+		must(t, reader.Close())
+	}
+	reader = open(t, source)
+	viewIs(t, reader, 3)
+	must(t, reader.Close())
+	readIs(t, open(t, source), 3, 4)
+}
+
 func recordsIsCancelled(t *testing.T, newSource Maker) {
 	source, reader := both(t, newSource)
 	why := errors.New("a reason")
