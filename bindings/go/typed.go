@@ -69,7 +69,8 @@ func (t Typed[T]) Span(s *Span) (iter.Seq2[int, *T], error) {
 		return nil, errNoSpan
 	}
 	size, stride, count := s.Size, s.Stride, s.Count
-	if count <= 0 || size < 0 || stride < size || stride%8 != 0 || (count-1)*stride+size > len(s.Data) {
+	if count <= 0 || size < 0 || stride < max(size, 8) || stride%8 != 0 || size > len(s.Data) ||
+		count-1 > (len(s.Data)-size)/stride {
 		return nil, errNoSpan
 	}
 	if _, err := t.As(s.Data[:size]); err != nil {
@@ -167,6 +168,10 @@ func checkFields(kind reflect.Type, name string) error {
 				name, field.Name, padding))
 		}
 		end += field.Type.Size()
+	}
+	if n := kind.NumField(); n > 0 && end > 0 && kind.Field(n-1).Type.Size() == 0 {
+		return invalid(fmt.Sprintf("%s.%s has no bytes, and Go lays padding behind it at the end: leave it out",
+			name, kind.Field(n-1).Name))
 	}
 	if padding := max(-end%alignment(kind), kind.Size()-end); padding != 0 {
 		return invalid(fmt.Sprintf("%s has padding at its end, which must be a field: _ [%d]byte", name, padding))
