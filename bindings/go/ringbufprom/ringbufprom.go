@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -84,7 +85,7 @@ var metrics = []metric{
 }
 
 // A Collector collects the statistics of readers, with the label "ring". Its methods may be called by any
-// goroutine.
+// goroutine. The zero Collector has no readers.
 type Collector struct {
 	mu      sync.Mutex
 	readers map[string]*ringbuf.Reader
@@ -92,19 +93,26 @@ type Collector struct {
 
 // NewCollector makes a collector without readers, to be registered once.
 func NewCollector() *Collector {
-	return &Collector{readers: map[string]*ringbuf.Reader{}}
+	return new(Collector)
 }
 
 // Add has a reader's statistics collected under the name of its ring, until Remove; those of one that was
-// closed are left out. The error says that another reader has the name, or that the reader is nil.
+// closed are left out. The error says that another reader has the name, that the name is not UTF-8, or that
+// the reader is nil.
 func (c *Collector) Add(ring string, reader *ringbuf.Reader) error {
 	if reader == nil {
 		return fmt.Errorf("ringbufprom: the reader of %q is nil", ring)
+	}
+	if !utf8.ValidString(ring) {
+		return fmt.Errorf("ringbufprom: the name %q is not UTF-8", ring)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, ok := c.readers[ring]; ok {
 		return fmt.Errorf("ringbufprom: there is a reader of %q already", ring)
+	}
+	if c.readers == nil {
+		c.readers = map[string]*ringbuf.Reader{}
 	}
 	c.readers[ring] = reader
 	return nil

@@ -117,6 +117,23 @@ func TestCollector(t *testing.T) {
 	}
 }
 
+// A collector that NewCollector did not make works, and a name that Prometheus refuses is an error here:
+// there it would be a panic of each scrape.
+func TestZeroCollector(t *testing.T) {
+	var collector ringbufprom.Collector
+	registry := prometheus.NewRegistry()
+	must(t, registry.Register(&collector))
+	must(t, collector.Add("a \"name\" of é", newReader(t, 1)))
+	if collector.Add("\xff", newReader(t, 1)) == nil {
+		t.Error("a name that is no text is no error")
+	}
+	families, err := registry.Gather()
+	must(t, err)
+	if len(families) == 0 {
+		t.Error("no metrics")
+	}
+}
+
 // What is not known is left out, and what cannot be read is an error.
 func TestUnknown(t *testing.T) {
 	collector := ringbufprom.NewCollector()
