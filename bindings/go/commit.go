@@ -126,11 +126,18 @@ func (r *Reader) Release(records ...Record) error {
 	var failed error
 	r.life.RLock()
 	for len(records) > 0 {
-		n := min(len(records), len(chunk))
+		n, held := min(len(records), len(chunk)), 0
 		for i := range records[:n] {
-			chunk[i] = r.held(records[i].position, records[i].size)
+			if records[i].inRing { // the zero Record has a position, too, and so has a copy
+				chunk[held] = r.held(records[i].position, records[i].size)
+				held++
+			}
 		}
-		if err := r.release(&chunk[0], n); err != nil {
+		err := r.release(&chunk[0], held)
+		if err == nil && held < n {
+			err = errNotLent
+		}
+		if err != nil {
 			failed = err
 		}
 		records = records[n:]

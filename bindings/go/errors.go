@@ -22,6 +22,7 @@ var (
 	errNoContext    = invalid("the context is nil")
 	errNilOption    = invalid("an option is nil")
 	errNotHeld      = invalid("commit: the record is not one that was read without a copy and not given back")
+	errNotLent      = invalid("release: a record is not held")
 	errEmpty        = fmt.Errorf("ringbuf: an empty snapshot (%w)", syscall.ENODATA)
 )
 

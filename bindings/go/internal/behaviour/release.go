@@ -99,6 +99,10 @@ func releaseOfNothing(t *testing.T, newSource Maker) {
 	produce(t, source, 1)
 	var record ringbuf.Record
 	must(t, reader.ReadZeroCopy(&record))
+	// Nor is the record held that has the position of the zero one, or of a copy.
+	copied := ringbuf.Record{RawSample: record.RawSample}
+	wants(t, reader.Release(ringbuf.Record{}, copied), syscall.EINVAL)
+	is(t, &record, 1)
 	must(t, reader.Release(record))
 	wants(t, reader.Release(record), syscall.EINVAL)
 	_, plain := both(t, newSource)
