@@ -9,7 +9,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"os"
+	"os/exec"
 	"runtime"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -49,7 +51,7 @@ func newSleeper(t *testing.T) (*Reader, *Producer) {
 }
 
 // sleeping is one that does so by now; what its read returned comes through the channel.
-func sleeping(t *testing.T, read func(*Reader) error) (*Reader, *Producer, <-chan error) {
+func sleeping(t *testing.T, read func(*Reader) error) (*Reader, *Producer, chan error) {
 	t.Helper()
 	reader, producer := newSleeper(t)
 	result := make(chan error, 1)
@@ -138,6 +140,32 @@ func TestContextOfSleeper(t *testing.T) {
 
 func TestRecordForSleeper(t *testing.T) {
 	_, producer, result := sleeping(t, readOne)
+	if err := producer.Output(nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	ends(t, result, nil)
+}
+
+// Stopped and continued, as by Ctrl-Z and fg, it reads on: asleep in the library, and in the runtime.
+func TestStopAndContinue(t *testing.T) {
+	stopAndContinue := func() {
+		t.Helper()
+		script := "kill -STOP $0; sleep 0.05; kill -CONT $0"
+		if err := exec.Command("sh", "-c", script, strconv.Itoa(os.Getpid())).Run(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, producer, result := sleeping(t, readOne)
+	stopAndContinue()
+	if err := producer.Output(nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	ends(t, result, nil)
+
+	reader, producer := newSleepRing(t)
+	go func() { result <- readOne(reader) }()
+	time.Sleep(10 * time.Millisecond)
+	stopAndContinue()
 	if err := producer.Output(nil, 0); err != nil {
 		t.Fatal(err)
 	}
