@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import struct
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -337,6 +338,19 @@ def test_close_in_a_signal_handler(ring: Ring) -> None:
         signal.signal(signal.SIGUSR1, before)
     with rbcore.Reader(ring.source) as second:  # the first one is gone
         assert not second.next(0)
+
+
+def test_a_stop_and_continue_end_no_wait(ring: Ring, reader: rbcore.Reader) -> None:
+    script = "sleep 0.05; kill -STOP $0; sleep 0.05; kill -CONT $0"
+    before = signal.signal(signal.SIGCONT, lambda *_: None)  # a handler that returns: the same
+    try:
+        with subprocess.Popen(["sh", "-c", script, str(os.getpid())]):
+            timer = threading.Timer(0.3, ring.write, [1])
+            timer.start()
+            assert numbers(reader.next(10)) == [1]
+            timer.join()
+    finally:
+        signal.signal(signal.SIGCONT, before)
 
 
 def test_other_threads_run_during_a_wait(ring: Ring, reader: rbcore.Reader) -> None:
