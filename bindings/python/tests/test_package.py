@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.metadata
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,21 @@ def test_metadata() -> None:
     assert metadata["License-File"] == "LICENSE"
     urls = metadata.get_all("Project-URL") or []
     assert {url.split(",")[0] for url in urls} >= {"Repository", "Documentation", "Issues"}
+
+
+def test_missing_headers_are_named() -> None:
+    program = """if True:
+        import runpy, sys, sysconfig, types
+        sys.modules["setuptools"] = types.SimpleNamespace(setup=None)
+        sysconfig.get_path = lambda name: "/nowhere"
+        runpy.run_path(sys.argv[1])
+    """
+    setup = Path(__file__).parents[1] / "setup.py"
+    command = [sys.executable, "-c", program, str(setup)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "install python3-dev (Debian" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_the_header_for_bpf_programs(tmp_path: Path) -> None:
