@@ -25,6 +25,10 @@ impl Reader<Leased> {
     /// Waits until records are due, at most for the timeout (`None`: without end), then reads. Nothing
     /// comes if the time is up. Signals do not end the wait: see [`Reader::next`].
     ///
+    /// A loop that is left early loses the rest of its batch: leases that are not taken from the iterator
+    /// are given back when it is dropped. Take them all, or have batches of one record by
+    /// [`batch_size`](crate::ReaderBuilder::batch_size).
+    ///
     /// ```
     /// use rbcore::{MemoryRing, Producer, Reader, Source};
     ///
