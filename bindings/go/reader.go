@@ -271,6 +271,7 @@ func (r *Reader) freeCore() {
 	if r.isRelease {
 		stats, err := r.ringStats()
 		if err == nil && stats.user_pos != stats.read_pos {
+			C.rbcore_reader_remove(r.core, 0) // who wants the ring is told that records keep it
 			return
 		}
 	}
@@ -295,7 +296,7 @@ func (r *Reader) AvailableBytes() int {
 	}
 	r.lock()
 	defer r.mu.Unlock()
-	if r.core == nil {
+	if r.closed.Load() {
 		return 0
 	}
 	if r.run.count != 0 {

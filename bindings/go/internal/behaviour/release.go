@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -82,10 +83,15 @@ func releaseAfterClose(t *testing.T, newSource Maker) {
 	must(t, reader.Close())
 	_, err = reader.Read()
 	wants(t, err, ringbuf.ErrClosed)
+	equal(t, "available", reader.AvailableBytes(), 0)
 	is(t, &records[0], 0)
 	must(t, reader.Release(records[1]))
 	_, err = ringbuf.NewReader(source)
 	wants(t, err, syscall.EBUSY)
+	if !strings.Contains(err.Error(), "in this process, still held by records that were not released") {
+		t.Errorf("what has the ring: %v", err)
+	}
+	wants(t, reader.Release(records[1]), syscall.EINVAL)
 	is(t, &records[0], 0)
 	must(t, reader.Release(records[0]))
 	wants(t, reader.Release(records[0]), ringbuf.ErrClosed)
