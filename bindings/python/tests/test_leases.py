@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import random
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import rbcore
@@ -80,12 +81,55 @@ def test_a_lease_outlives_the_reader(ring: Ring) -> None:
     reader.close()
     del reader
     assert bytes(lease.view) == struct.pack("<Q", 6)
-    with pytest.raises(rbcore.Busy):
+    with pytest.raises(rbcore.Busy, match="still held by records that were not released"):
         rbcore.LeaseReader(ring.source)
+    assert lease.identity().position == 0
     lease.release()
     del lease
     with rbcore.LeaseReader(ring.source) as second:
         assert second.next(0) == []
+
+
+def test_each_ring_of_a_closed_reader_is_held_by_its_records(
+    make_ring: Callable[[int], Ring],
+) -> None:
+    rings = [make_ring(4096) for _ in range(4)]
+    reader = rbcore.LeaseReader(*(ring.source for ring in rings))
+    reader.remove(1)
+    rings[2].write(7)
+    (lease,) = reader.next(10)
+    reader.close()
+    reader.close()
+    for ring in rings:
+        if ring is rings[2]:
+            with pytest.raises(rbcore.Busy, match="still held by records"):
+                rbcore.Reader(ring.source)
+        else:
+            rbcore.Reader(ring.source).close()
+    assert bytes(lease.view) == struct.pack("<Q", 7)
+    lease.release()
+    rbcore.Reader(rings[2].source).close()
+
+
+def test_a_reader_closed_in_a_child_is_still_the_parents(
+    ring: Ring, reader: rbcore.LeaseReader
+) -> None:
+    ring.write(1)
+    (lease,) = reader.next(10)
+    child = os.fork()
+    if child == 0:
+        try:
+            reader.close()
+            lease.release()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    ring.write(2)
+    (second,) = reader.next(10)
+    assert (bytes(lease.view), bytes(second.view)) == (struct.pack("<Q", 1), struct.pack("<Q", 2))
+    with pytest.raises(rbcore.Busy):
+        rbcore.Reader(ring.source)
 
 
 def test_an_array_over_a_view(ring: Ring, reader: rbcore.LeaseReader) -> None:

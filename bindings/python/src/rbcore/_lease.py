@@ -101,6 +101,20 @@ class LeaseReader(ReaderBase["list[Lease]"]):
 
     # ---- Within
 
+    def _close(self) -> None:
+        """Leaves the rings to what is not released: whoever wants one is told that it is held so."""
+        out = ffi.new("rbcore_reader_stats *")
+        lib.rbcore_reader_stats_init(out, ffi.sizeof("rbcore_reader_stats"))
+        try:
+            # After fork() it fails: they are the parent's.
+            if self._open is not None and lib.rbcore_reader_stats_get(self._open, out) == 0:
+                left, index = out.rings, 0
+                while left:
+                    left -= lib.rbcore_reader_remove(self._open, index) == 0
+                    index += 1
+        finally:
+            super()._close()
+
     def _next(self, timeout: float | None) -> list[Lease]:
         leases: list[Lease] = []
         found = self._found
