@@ -339,6 +339,27 @@ def test_closing_ends_a_task_that_waits(ring: Ring, where: str) -> None:
     assert [[]] * (2 if where == "two tasks" else 1) == asyncio.run(run())
 
 
+def test_a_read_while_another_thread_closes(
+    ring: Ring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told that the reader is closed, and not that it is in use: a task ends by that."""
+    reader = rbcore.Reader(ring.source)
+    is_closing, close = threading.Event(), reader._close
+
+    def close_slowly() -> None:
+        is_closing.set()
+        time.sleep(0.05)
+        close()
+
+    monkeypatch.setattr(reader, "_close", close_slowly)
+    thread = threading.Thread(target=reader.close)
+    thread.start()
+    assert is_closing.wait(WATCHDOG)
+    with pytest.raises(rbcore.Closed):
+        reader.next(0)
+    thread.join()
+
+
 def test_two_tasks_share_a_reader(ring: Ring, reader: rbcore.Reader) -> None:
     """Each record goes to one of them, and neither waits for ever."""
     seen: list[int] = []

@@ -330,6 +330,8 @@ class ReaderBase(Generic[T]):
         turns = self._turns
         try:
             if turns.setdefault(0, turn) is not turn:
+                if self._closing:
+                    raise error_of(-errno.ESHUTDOWN, "", "the reader is closed")
                 raise RuntimeError("the reader is in use, by another thread or the caller")
             if self._open is None:
                 self._handle()
