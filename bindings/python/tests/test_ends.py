@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+"""What was handled does not come again, and what was not does: how readers end."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import pytest
+import rbcore
+from conftest import Ring, numbers
+
+
+def number_of(record: memoryview) -> int:
+    return int(struct.unpack_from("<Q", record)[0])
+
+
+def left_for_the_next(ring: Ring) -> list[int]:
+    with rbcore.Reader(ring.source) as reader:
+        return [number for batch in reader.batches(0) for number in numbers(batch)]
+
+
+def take(ring: Ring, count: int) -> Iterator[int]:
+    with rbcore.Reader(ring.source) as reader:
+        seen = 0
+        for batch in reader:
+            for record in batch:
+                yield number_of(record)
+                seen += 1
+            if seen >= count:
+                break
+
+
+def test_a_tool_that_takes_some_and_ends(ring: Ring) -> None:
+    seen: list[int] = []
+    for number in range(0, 15, 3):
+        ring.write(number, number + 1, number + 2)
+        seen += take(ring, 3)
+    assert seen == list(range(15))
+    assert left_for_the_next(ring) == []
+
+
+def test_break_within_a_batch_is_with_the_record_at_hand(ring: Ring) -> None:
+    ring.write(*range(10))
+    with rbcore.Reader(ring.source) as reader:
+        for record in reader.next(10):
+            if number_of(record) == 3:
+                break
+    assert left_for_the_next(ring) == [4, 5, 6, 7, 8, 9]
+
+
+def test_return_is_as_break(ring: Ring) -> None:
+    def first(wanted: int) -> int:
+        with rbcore.Reader(ring.source) as reader:
+            for batch in reader:
+                for record in batch:
+                    if number_of(record) == wanted:
+                        return wanted
+        return -1
+
+    ring.write(*range(10))
+    assert first(3) == 3
+    assert left_for_the_next(ring) == [4, 5, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize("at", [0, 3, 9])
+def test_an_exception_leaves_the_record_at_hand(ring: Ring, at: int) -> None:
+    ring.write(*range(10))
+    with pytest.raises(KeyError), rbcore.Reader(ring.source) as reader:
+        for batch in reader:
+            for record in batch:
+                if number_of(record) == at:
+                    raise KeyError
+    assert left_for_the_next(ring) == list(range(at, 10))
+
+
+def test_an_exception_behind_the_loop_leaves_the_batch(ring: Ring) -> None:
+    """What was made of its records may be lost: a transaction that was not committed."""
+    for make in (list, lambda batch: [number_of(record) for record in batch]):
+        ring.write(*range(10))
+        with pytest.raises(KeyError), rbcore.Reader(ring.source) as reader:
+            rows = make(reader.next(10))
+            raise KeyError(len(rows))
+        assert left_for_the_next(ring) == list(range(10))
+
+
+def test_close_leaves_the_record_at_hand(ring: Ring) -> None:
+    ring.write(*range(10))
+    reader = rbcore.Reader(ring.source)
+    records = iter(reader.next(10))
+    for _ in range(4):
+        next(records)
+    reader.close()
+    assert left_for_the_next(ring) == list(range(3, 10))
+
+
+def test_close_behind_the_loop(ring: Ring) -> None:
+    ring.write(*range(10))
+    reader = rbcore.Reader(ring.source)
+    assert len(list(reader.next(10))) == 10
+    reader.close()
+    assert left_for_the_next(ring) == []
+
+
+def test_close_in_finally_knows_of_the_exception(ring: Ring) -> None:
+    ring.write(*range(10))
+    reader = rbcore.Reader(ring.source)
+    with pytest.raises(KeyError):
+        try:
+            raise KeyError(len(list(reader.next(10))))
+        finally:
+            reader.close()
+    assert left_for_the_next(ring) == list(range(10))
+
+
+def test_what_no_loop_went_through_stays(ring: Ring) -> None:
+    ring.write(1, 2)
+    with rbcore.Reader(ring.source) as reader:
+        assert number_of(reader.next(10)[0]) == 1  # an index is no loop
+    assert left_for_the_next(ring) == [1, 2]
+
+
+def test_batches_before_the_last_are_done_with(ring: Ring) -> None:
+    ring.write(1, 2)
+    with rbcore.Reader(ring.source) as reader:
+        kept = reader.next(10)[0]
+        ring.write(3, 4)
+        reader.next(10)
+    assert number_of(kept) == 1
+    assert left_for_the_next(ring) == [3, 4]
+
+
+def test_loops_in_turn(ring: Ring) -> None:
+    """The one that got farthest counts."""
+    ring.write(*range(10))
+    with rbcore.Reader(ring.source) as reader:
+        batch = reader.next(10)
+        for record in batch:
+            if number_of(record) == 5:
+                break
+        assert number_of(next(iter(batch))) == 0
+    assert left_for_the_next(ring) == [5, 6, 7, 8, 9]
+
+
+def test_runs_of_several_sizes() -> None:
+    with rbcore.MemoryRing(65536) as memory, rbcore.Producer(memory) as producer:
+        for number in range(12):
+            producer.output(struct.pack("<Q", number).ljust(8 + number // 4 * 8, b"x"))
+        with rbcore.Reader(memory) as reader:
+            batch = reader.next(10)
+            for record in batch:
+                if number_of(record) == 5:
+                    break
+        with rbcore.Reader(memory) as reader:
+            arrays = reader.next(10).arrays("<u8")
+            assert next(arrays).tolist() == [6, 7]
+            assert next(arrays).tolist() == [8, 9, 10, 11]
+            del arrays
+        with rbcore.Reader(memory) as reader:
+            assert not reader.next(0)
