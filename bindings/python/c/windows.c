@@ -24,6 +24,7 @@ typedef struct run {
 typedef struct window {
     uintptr_t base;  /* of the ring's data, which is there twice in a row */
     uint64_t size;   /* of the ring; 0: there is no window yet */
+    uint64_t ring;   /* which one: indexes are used again */
     int64_t shift;   /* from the library's addresses to ours */
     int fd;          /* from which it is mapped; -1: from the library's mapping */
     bool is_missing; /* for want of memory: the library's mapping stands in, and nothing moves */
@@ -34,6 +35,8 @@ typedef struct window {
 struct rbcore_py_rings {
     int fds[RBCORE_RINGS_MAX];
     uint64_t sizes[RBCORE_RINGS_MAX];
+    uint64_t numbers[RBCORE_RINGS_MAX]; /* no two rings of a reader have the same */
+    uint64_t last_number;
 };
 
 struct rbcore_py_windows {
@@ -60,6 +63,7 @@ void rbcore_py_forget(rbcore_py_rings *self, unsigned int index) {
         close(self->fds[index]);
     self->fds[index] = -1;
     self->sizes[index] = 0;
+    self->numbers[index] = 0;
 }
 
 void rbcore_py_rings_free(rbcore_py_rings *self) {
@@ -118,6 +122,7 @@ int rbcore_py_add(rbcore_py_rings *self, rbcore_reader *reader, const rbcore_sou
     rbcore_reader_ring_stats(reader, (unsigned int)index, &stats);
     self->fds[index] = fd;
     self->sizes[index] = stats.ring_size;
+    self->numbers[index] = ++self->last_number;
     return index;
 }
 
@@ -141,6 +146,13 @@ static void close_window(window *self) {
     if (self->size != 0 && !self->is_missing)
         munmap((void *)self->base, 2 * self->size);
     free(self->moved);
+    *self = (window){0};
+}
+
+/* Windows outlive their rings, and nothing refers to one where its index is used again. */
+static void close_stale(window *self, const rbcore_py_rings *rings, size_t index) {
+    if (self->size != 0 && self->ring != rings->numbers[index])
+        close_window(self);
 }
 
 void rbcore_py_windows_free(rbcore_py_windows *self) {
@@ -198,8 +210,10 @@ static window *window_of(rbcore_py_windows *self, const rbcore_py_rings *rings,
     window *found = &self->of[span->ring];
     uintptr_t mapped;
 
+    close_stale(found, rings, span->ring);
     if (found->size != 0)
         return found;
+    found->ring = rings->numbers[span->ring];
     found->size = rings->sizes[span->ring];
     found->fd = span->flags & RBCORE_RECORD_COPIED ? -1 : rings->fds[span->ring];
     mapped = (uintptr_t)span->data - sizeof(uint64_t) - (span->position & (found->size - 1));
@@ -289,9 +303,8 @@ int rbcore_py_move(rbcore_py_windows *self, const rbcore_span *spans, size_t n) 
     return 0;
 }
 
-static int restore_window(window *self, const rbcore_py_rings *rings, size_t ring) {
-    if (self->fd >= 0)
-        self->fd = rings->fds[ring];
+static int restore_window(window *self, const rbcore_py_rings *rings, size_t index) {
+    close_stale(self, rings, index);
     for (; self->moved_count > 0; self->moved_count--) {
         if (!map_run(self, self->moved[self->moved_count - 1]))
             return -errno;
