@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import pytest
 import rbcore
@@ -158,3 +160,82 @@ def test_runs_of_several_sizes() -> None:
             del arrays
         with rbcore.Reader(memory) as reader:
             assert not reader.next(0)
+
+
+# ---- Loops beside each other
+
+BEFORE: dict[str, Callable[[rbcore.Batch], Any]] = {
+    "all": lambda batch: list(batch),
+    "some": lambda batch: any(number_of(record) == 8 for record in batch),
+    "tuples": lambda batch: sum(number for (number,) in batch.unpack("<Q")),
+}
+
+
+@pytest.mark.parametrize("before", BEFORE)
+@pytest.mark.parametrize("where", ["before", "within"])
+def test_an_exception_in_one_of_several_loops(ring: Ring, where: str, before: str) -> None:
+    """What another loop has seen is not handled by this one."""
+    ring.write(*range(10))
+    with pytest.raises(KeyError), rbcore.Reader(ring.source) as reader:
+        for batch in reader:
+            if where == "before":
+                BEFORE[before](batch)
+            for record in batch:
+                if where == "within":
+                    BEFORE[before](batch)
+                if number_of(record) == 3:
+                    raise KeyError
+    assert left_for_the_next(ring) == list(range(3, 10))
+
+
+def test_a_loop_within_another(ring: Ring) -> None:
+    """The outer one goes on, and is what counts."""
+    ring.write(*range(10))
+    with rbcore.Reader(ring.source) as reader:
+        batch = reader.next(10)
+        for record in batch:
+            if number_of(record) == 2:
+                next(iter(batch))
+    assert left_for_the_next(ring) == []
+
+
+def test_two_loops_at_once(ring: Ring) -> None:
+    ring.write(*range(10))
+    reader = rbcore.Reader(ring.source)
+    batch = reader.next(10)
+    assert [number for _, (number,) in zip(batch, batch.unpack("<Q"))] == list(range(10))
+    reader.close()
+    assert left_for_the_next(ring) == []
+
+
+# ---- Exceptions of the loop itself
+
+
+@dataclass
+class Picky:
+    number: Annotated[int, "Q"]
+
+    def __post_init__(self) -> None:
+        if self.number == 3:
+            raise KeyError
+
+
+def test_a_class_that_refuses_a_record(ring: Ring) -> None:
+    """It is the one that the loop is at; those before are done with."""
+    ring.write(*range(10))
+    with pytest.raises(KeyError), rbcore.Reader(ring.source) as reader:
+        for _ in reader.next(10).decode(Picky):
+            pass
+    assert left_for_the_next(ring) == list(range(3, 10))
+
+
+@pytest.mark.parametrize("way", ["arrays", "unpack"])
+def test_a_record_that_is_too_small(way: str) -> None:
+    with rbcore.MemoryRing(65536) as memory, rbcore.Producer(memory) as producer:
+        for number in range(10):
+            producer.output(struct.pack("<Q", number).ljust(16 if number < 4 else 8, b"x"))
+        with pytest.raises(ValueError, match="8 bytes"), rbcore.Reader(memory) as reader:
+            for _ in getattr(reader.next(10), way)("<QQ" if way == "unpack" else "<u8,<u8"):
+                pass
+        with rbcore.Reader(memory) as reader:
+            assert [number_of(record) for record in reader.next(10)] == list(range(4, 10))

@@ -12,16 +12,19 @@ from struct import Struct
 from struct import error as struct_error
 from typing import Any, NamedTuple, get_type_hints
 
+from ._progress import Counter
+
 
 class Layout(NamedTuple):
     """What is made of the first size bytes of a record.
 
     many is for a run of records: given a view from its first byte to its last, by how much each is
-    behind the one before, and their number.
+    behind the one before, and their number. Beside the iterator comes what knows how many are left,
+    and holds none of them.
     """
 
     size: int
-    many: Callable[[memoryview, int, int], Iterator[Any]]
+    many: Callable[[memoryview, int, int], tuple[Iterator[Any], Counter]]
 
 
 @lru_cache(maxsize=64)
@@ -33,10 +36,11 @@ def layout_of_format(form: str) -> Layout:
     """Tuples. All of a run but the last are read in one go, with the bytes between them."""
     single = Struct(form)
 
-    def many(view: memoryview, stride: int, count: int) -> Iterator[Any]:
+    def many(view: memoryview, stride: int, count: int) -> tuple[Iterator[Any], Counter]:
         last = (count - 1) * stride
         before = padded(form, stride - single.size).iter_unpack(view[:last])
-        return chain(before, map(single.unpack_from, (view,), (last,)))
+        ticks: Any = repeat(True, count)
+        return compress(chain(before, map(single.unpack_from, (view,), (last,))), ticks), ticks
 
     return Layout(single.size, many)
 
@@ -51,8 +55,9 @@ def layout_of_class(cls: Any) -> Layout:
 
 
 def layout_of_structure(cls: type[ctypes.Structure]) -> Layout:
-    def many(view: memoryview, stride: int, count: int) -> Iterator[Any]:
-        return map(cls.from_buffer_copy, repeat(view), range(0, count * stride, stride))
+    def many(view: memoryview, stride: int, count: int) -> tuple[Iterator[Any], Counter]:
+        offsets: Any = iter(range(0, count * stride, stride))
+        return map(cls.from_buffer_copy, repeat(view), offsets), offsets
 
     return Layout(ctypes.sizeof(cls), many)
 
@@ -63,8 +68,9 @@ def layout_of_dataclass(cls: Any) -> Layout:
         "".join(format_of(cls, field, hints) for field in dataclasses.fields(cls))
     )
 
-    def many(view: memoryview, stride: int, count: int) -> Iterator[Any]:
-        return starmap(cls, tuples.many(view, stride, count))
+    def many(view: memoryview, stride: int, count: int) -> tuple[Iterator[Any], Counter]:
+        each, ticks = tuples.many(view, stride, count)
+        return starmap(cls, each), ticks  # one that cls refuses is what the loop is at
 
     return Layout(tuples.size, many)
 
@@ -84,9 +90,3 @@ def format_of(cls: type, field: Any, hints: dict[str, Any]) -> str:
     if values != 1 or formats[0][0] in "@=<>!":
         raise TypeError(f"{name}: {formats[0]!r} is not the format of one value")
     return formats[0]
-
-
-def counted(records: Iterator[Any], count: int) -> tuple[Iterator[Any], Any]:
-    """The same, and what knows how many are left and holds none of them."""
-    ticks = repeat(True, count)
-    return compress(records, ticks), ticks

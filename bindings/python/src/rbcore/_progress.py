@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from itertools import repeat
 from typing import Any, Protocol
@@ -37,9 +38,19 @@ class Progress:
         """One item, of count records, is handed out now."""
         self._parts.append((NOTHING, 1, count))
 
+    def is_asked(self) -> None:
+        """For the next item, which there is not: the loop is done with those before."""
+        self._parts.append((NOTHING, 1, 0))
+
     def end(self) -> Iterator[Any]:
-        """The last part of the iterator, an empty one: who asks it is through."""
+        """The last part of the iterator, an empty one: who asks it is through. The iterator has it
+        from the beginning."""
         return filter(None, self._end)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the iterator is: then nobody but this one has its end."""
+        return sys.getrefcount(self._end) <= 2
 
     @property
     def is_through(self) -> bool:

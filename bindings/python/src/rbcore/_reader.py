@@ -344,15 +344,18 @@ class Reader(ReaderBase[Batch]):
 
 
 def passed(batch: Batch, end: End) -> int:
-    """How many records of a reader's last batch are given back at its end."""
-    loop = batch._progress
-    if loop is None:
+    """How many records of a reader's last batch are given back at its end.
+
+    Of several loops the one that got farthest counts, but an exception is one in the last of them, or
+    in the outermost where they are one in the other.
+    """
+    loops = batch._loops
+    if loops is None:
         return 0
-    if end is End.LEFT:
-        return max(batch._passed, loop.handed_out())
-    if end is End.FAILED and loop.is_through:
-        return 0
-    return max(batch._passed, loop.done())
+    if end is End.FAILED:
+        return 0 if loops[0].is_through else loops[0].done()
+    last = loops[-1].handed_out() if end is End.LEFT else 0
+    return max(batch._passed, last, *(loop.done() for loop in loops))
 
 
 def depth() -> int:

@@ -12,7 +12,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from ._abi import RecordFlags
-from ._layout import Layout, counted, layout_of_class, layout_of_format
+from ._layout import Layout, layout_of_class, layout_of_format
 from ._progress import Progress
 from ._rbcore import ffi, lib
 
@@ -73,8 +73,8 @@ class Records(Sequence[memoryview]):
     _copied_max = -1  # the last record is a copy, if it is not larger than this
     _first = 0  # all records before it were given back
     _is_back = False  # all were
-    _passed = 0  # by loops before the one of _progress
-    _progress: Progress | None = None  # of the loop that was begun last
+    _passed = 0  # by loops that ended before those of _loops began
+    _loops: list[Progress] | None = None  # the last one, and those that were begun within it
     _view: memoryview | None = None  # that all others are slices of
     _export: Any = None  # whose
     _starts: list[int] | None = None  # index of the first record of each span
@@ -137,13 +137,15 @@ class Records(Sequence[memoryview]):
         if kind.hasobject:
             raise ValueError("records are no Python objects")
         progress = self._begin()
+        end = progress.end()
         for data, _, stride, size, count, _, _ in SPAN.iter_unpack(self._held_spans(0)):
             if size < kind.itemsize:
+                progress.is_asked()
                 raise ValueError(f"a record of {size} bytes is no {kind!r}")
             progress.is_at(count)
             root = self._root()
             yield numpy.ndarray((count,), kind, root, data - self._base, (stride,))
-        yield from progress.end()
+        yield from end
 
     def unpack(self, form: str) -> Iterator[tuple[Any, ...]]:
         """Of each record a tuple, as struct.unpack makes it, and cheaper.
@@ -217,9 +219,15 @@ class Records(Sequence[memoryview]):
 
     def _begin(self) -> Progress:
         """A loop over the records begins."""
-        if self._progress is not None:
-            self._passed = max(self._passed, self._progress.done())
-        self._progress = progress = Progress()
+        progress = Progress()
+        loops = self._loops
+        if loops is None:
+            self._loops = [progress]
+            return progress
+        while loops and loops[-1].is_gone:
+            self._passed = max(self._passed, loops[-1].done())
+            loops.pop()
+        loops.append(progress)
         return progress
 
     def _views(self, count: int, progress: Progress) -> Iterator[memoryview]:
@@ -231,17 +239,19 @@ class Records(Sequence[memoryview]):
     def _made(self, layout: Layout) -> Iterator[Iterator[Any]]:
         """Run by run."""
         progress = self._begin()
+        end = progress.end()
         for data, _, stride, size, count, _, _ in SPAN.iter_unpack(self._held_spans(0)):
             if size < layout.size:
+                progress.is_asked()
                 raise ValueError(f"a record of {size} bytes is too small for {layout.size} bytes")
             begin = data - self._base
             view = self._root()[begin : begin + (count - 1) * stride + size]
-            records, counter = counted(layout.many(view, stride, count), count)
+            records, counter = layout.many(view, stride, count)
             del view
             progress.follows(counter)
             yield records
             del records
-        yield progress.end()
+        yield end
 
     def _root(self) -> memoryview:
         """The view that all others are slices of."""
