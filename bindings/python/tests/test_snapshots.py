@@ -199,6 +199,33 @@ def test_files_in_memory(ring: Ring, reader: rbcore.Reader) -> None:
         rbcore.Snapshot.load(io.BytesIO(b"something else".ljust(4096)))
 
 
+class Raw(io.RawIOBase):
+    """Takes some bytes at a time, and none when it is full."""
+
+    def __init__(self, room: int) -> None:
+        self.content = b""
+        self.room = room
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int | None:
+        part = bytes(data)[: min(7, self.room - len(self.content))]
+        self.content += part
+        return len(part) or None
+
+
+def test_a_raw_file(ring: Ring, reader: rbcore.Reader) -> None:
+    ring.write(1, 2)
+    snapshot, whole = reader.snapshot(), io.BytesIO()
+    snapshot.save(whole)
+    raw = Raw(1 << 20)
+    snapshot.save(raw)
+    assert raw.content == whole.getvalue()
+    with pytest.raises(BlockingIOError):
+        snapshot.save(Raw(20))
+
+
 def test_a_damaged_file(ring: Ring, reader: rbcore.Reader, tmp_path: Path) -> None:
     ring.write(*range(100))
     path = tmp_path / "snapshot"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from collections.abc import Generator, Iterator
@@ -171,7 +172,7 @@ def target_of(file: File | Writable) -> Generator[int, None, None]:
         yield fd
         os.lseek(fd, 0, os.SEEK_SET)
         while part := os.read(fd, PART):
-            cast(Any, file).write(part)
+            write_part(cast(Any, file), part)
 
 
 def is_by_descriptor(file: object, method: str) -> bool:
@@ -192,6 +193,17 @@ def copy_in_memory() -> Generator[int, None, None]:
 def write_all(fd: int, content: bytes) -> None:
     while content:
         content = content[os.write(fd, content) :]
+
+
+def write_part(file: Any, part: bytes) -> None:
+    if not isinstance(file, io.RawIOBase):
+        file.write(part)
+        return
+    while part:  # it may take less than it is given
+        written = file.write(part)
+        if written is None:
+            raise BlockingIOError(errno.EAGAIN, "the file takes no more now")
+        part = part[written:]
 
 
 @contextmanager
