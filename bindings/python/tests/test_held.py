@@ -151,6 +151,18 @@ def test_a_batch_that_was_moved_is_still_there(ring: Ring, reader: rbcore.Reader
     assert number_of(kept) == 1
 
 
+def test_what_is_held_of_a_batch(ring: Ring, reader: rbcore.Reader) -> None:
+    ring.write(*range(10))
+    batch = reader.next(10)
+    for count in (3, 3, 7):
+        batch.commit(count)
+        assert reader.held_bytes == (10 - count) * 16
+    kept = batch[7]
+    reader.next(0.05)
+    assert (reader.held_bytes, reader.evacuated_bytes) == (0, 3 * 16)
+    assert number_of(kept) == 7
+
+
 @pytest.mark.parametrize("way", ["read", "look"])
 def test_read_and_look_move_as_well(make_ring: Callable[[int], Ring], way: str) -> None:
     ring = make_ring(4096)

@@ -229,7 +229,10 @@ class Reader(ReaderBase[Batch]):
         elif count > batch._first:
             self._commit(batch._c_record(count - 1), flags)
             self._forget(n - 1)
+            given = batch._bytes_before(count) - batch._bytes_before(batch._first)
             batch._first = count
+            batch._bytes -= given
+            self._held_bytes -= given
         elif n > 1:
             self._commit_first(n - 1, flags)
 

@@ -217,6 +217,14 @@ class Records(Sequence[memoryview]):
             flags &= ~RecordFlags.LOST_BEFORE
         return data + offset, position + offset, size, ring, flags
 
+    def _bytes_before(self, at: int) -> int:
+        """Of the records before this one, in their rings."""
+        total = 0
+        for _, _, stride, _, count, _, _ in SPAN.iter_unpack(self._spans):
+            total += min(at, count) * stride
+            at -= min(at, count)
+        return total
+
     def _begin(self) -> Progress:
         """A loop over the records begins."""
         progress = Progress()
