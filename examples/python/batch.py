@@ -23,10 +23,12 @@ def main() -> None:
             end_on_signals(reader)
             print("reading", flush=True)
             for batch in reader:
-                for event in batch.decode(Exec):
-                    print(event, file=file)
+                # The loop over the batch is through before anything is written: whatever fails from
+                # here on, the whole batch comes again.
+                lines = [f"{event}\n" for event in batch.decode(Exec)]
+                file.writelines(lines)
                 file.flush()
-                os.fdatasync(file.fileno())  # if this fails, the batch comes again
+                os.fdatasync(file.fileno())
                 batch.commit()
             print(summary(reader))
 

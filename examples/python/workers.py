@@ -26,7 +26,9 @@ def work(leases: queue.Queue[rbcore.Lease | None], started: Counter[bytes]) -> N
 def main() -> None:
     leases: queue.Queue[rbcore.Lease | None] = queue.Queue(256)  # full: the reader waits, too
     counters: list[Counter[bytes]] = [Counter() for _ in range(WORKERS)]
-    workers = [threading.Thread(target=work, args=(leases, counter)) for counter in counters]
+    workers = [  # daemons: or they would wait for leases after an exception, too
+        threading.Thread(target=work, args=(leases, counter), daemon=True) for counter in counters
+    ]
     for worker in workers:
         worker.start()
     with Program("execs.bpf.c") as bpf:
