@@ -122,6 +122,25 @@ def test_what_no_loop_went_through_stays(ring: Ring) -> None:
     assert left_for_the_next(ring) == [1, 2]
 
 
+def test_reversed_is_no_loop(ring: Ring) -> None:
+    ring.write(1, 2)
+    with rbcore.Reader(ring.source) as reader:
+        assert [number_of(record) for record in reversed(reader.next(10))] == [2, 1]
+    assert left_for_the_next(ring) == [1, 2]
+
+
+@pytest.mark.parametrize("way", ["records", "tuples"])
+def test_commit_is_for_behind_a_loop(ring: Ring, way: str) -> None:
+    ring.write(1, 2, 3)
+    with rbcore.Reader(ring.source) as reader:
+        batch = reader.next(10)
+        for _ in batch if way == "records" else batch.unpack("<Q"):
+            with pytest.raises(BufferError):
+                batch.commit()
+        batch.commit()
+    assert left_for_the_next(ring) == []
+
+
 def test_batches_before_the_last_are_done_with(ring: Ring) -> None:
     ring.write(1, 2)
     with rbcore.Reader(ring.source) as reader:

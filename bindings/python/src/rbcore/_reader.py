@@ -37,9 +37,9 @@ class Reader(ReaderBase[Batch]):
 
     Each next(), read() and look(), and so each turn of the loop, gives back the batches that were
     handed out before. Views of them stay valid and unchanged. The ring does not wait for them: when
-    views hold a quarter of it, or when nothing has come for a millisecond, the records that they
-    hold are copied to memory of their own, at the same addresses. (If there is no memory for that,
-    the call raises Error with ENOMEM, and nothing is lost.) commit() gives back explicitly.
+    views hold more than a quarter of it, or when nothing has come for a millisecond, the records
+    that they hold are copied to memory of their own, at the same addresses. (If there is no memory
+    for that, the call raises Error with ENOMEM, and nothing is lost.) commit() gives back explicitly.
 
     {ReaderBase.__doc__}"""
 
