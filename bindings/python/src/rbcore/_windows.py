@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from ._errors import check
 from ._owned import owned_rings, owned_windows
 from ._rbcore import ffi, lib
-from ._records import Keep
+from ._records import OURS, Keep
 
 
 class Placed(Protocol):
@@ -35,14 +35,16 @@ class Windows:
 
     def renew(self) -> None:
         """The records that follow lie in others."""
-        spare, self._spare = self._spare, None
-        self.keep = self._restored(spare) or self._fresh()
+        self.keep = self._restored() or self._fresh()
 
-    def _restored(self, spare: Any) -> Keep | None:
+    def _restored(self) -> Keep | None:
         """A map of BPF is mapped page by page: to use a window again is cheaper."""
-        if spare is None:
+        if self._spare is None:
             return None
-        if sys.getrefcount(spare) > 3:  # the caller's, ours, and that of the call
+        # Of an attribute: how often a variable counts depends on the version of Python.
+        is_free = sys.getrefcount(self._spare) <= OURS
+        spare, self._spare = self._spare, None
+        if not is_free:
             lib.rbcore_py_trim(spare)
             return None
         return Keep(self.owner, spare) if not lib.rbcore_py_restore(spare, self.rings) else None
