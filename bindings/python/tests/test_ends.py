@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -94,6 +96,23 @@ def test_close_leaves_the_record_at_hand(ring: Ring) -> None:
         next(records)
     reader.close()
     assert left_for_the_next(ring) == list(range(3, 10))
+
+
+@pytest.mark.parametrize("way", ["records", "tuples"])
+def test_close_by_a_signal_handler_in_the_midst_of_a_loop(ring: Ring, way: str) -> None:
+    """The loop goes on, within its with statement, and then all was handled."""
+    ring.write(*range(10))
+    seen = 0
+    before = signal.signal(signal.SIGUSR1, lambda *_: reader.close())
+    with rbcore.Reader(ring.source) as reader:
+        for batch in reader:
+            for _ in batch if way == "records" else batch.unpack("<Q"):
+                seen += 1
+                if seen == 4:
+                    os.kill(os.getpid(), signal.SIGUSR1)
+    signal.signal(signal.SIGUSR1, before)
+    assert seen == 10
+    assert left_for_the_next(ring) == []
 
 
 def test_close_behind_the_loop(ring: Ring) -> None:

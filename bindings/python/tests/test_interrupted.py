@@ -12,7 +12,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
 from typing import Any
 
@@ -137,6 +137,43 @@ def interrupted_at(at: int, kind: Any, call: str, handler: str, other: rbcore.Me
         if kind is rbcore.Reader and call in ("stats", "add", "close") and handler != "next":
             assert len(left) == 5
     return between.call is not None
+
+
+LOOPS: dict[str, Callable[[rbcore.Batch], Iterator[int]]] = {
+    "records": lambda batch: (int.from_bytes(record[:8], "little") for record in batch),
+    "tuples": lambda batch: (number for (number,) in batch.unpack("<Q")),
+    "indexes": lambda batch: (int.from_bytes(batch[i][:8], "little") for i in range(len(batch))),
+}
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("handler", ["close", "raise"])
+def test_a_signal_handler_anywhere_in_a_loop(handler: str, loop: str) -> None:
+    """Within a with statement nothing is lost; nor handled twice, unless an exception ends it."""
+    at = 0
+    is_done = False
+    while not is_done:
+        with rbcore.MemoryRing(4096) as memory, rbcore.Producer(memory) as producer:
+            for number in range(6):
+                producer.output(struct.pack("<Q", number).ljust(8 + number // 3 * 8))
+            seen: list[int] = []
+            reader = rbcore.Reader(memory, batch_size=4)
+            between = Between(at, call_of(handler, reader))
+            try:
+                with reader, between:
+                    for batch in reader.batches(0):
+                        seen.extend(LOOPS[loop](batch))
+            except KeyboardInterrupt:
+                pass
+            with rbcore.Reader(memory) as second:
+                left = [number for batch in second.batches(0) for number in LOOPS["records"](batch)]
+        if loop == "indexes":  # is no loop: the last batch comes again
+            left = [number for number in left if number not in seen]
+        assert sorted({*seen, *left}) == list(range(6))
+        assert handler == "raise" or len(seen) + len(left) == 6
+        is_done = between.call is not None
+        at += 1 if at < 60 else 3  # records are all alike
+    assert at > 30
 
 
 @pytest.mark.parametrize("handler", HANDLERS)

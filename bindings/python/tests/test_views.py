@@ -144,7 +144,11 @@ def test_what_was_given_back_is_not_readable(ring: Ring, reader: rbcore.Reader) 
     ):
         with pytest.raises(ValueError, match="given back"):
             use()
+
+
+def test_what_a_closed_reader_had_is_not_readable(ring: Ring) -> None:
     ring.write(3)
+    reader = rbcore.Reader(ring.source)
     batch = reader.next(10)
     reader.close()
     with pytest.raises(ValueError, match="given back"):

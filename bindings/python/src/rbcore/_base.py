@@ -87,6 +87,7 @@ class ReaderBase(Generic[T]):
         self._open: Any = owned_reader(out[0])
         self._turns: dict[int, list[int]] = {}  # the one use that runs: [its thread]; see _alone()
         self._closing = False
+        self._entered = False  # a with statement
         self._end = End.CLOSED
         self._tasks: dict[asyncio.AbstractEventLoop, Tasks] = {}  # that wait, by their loop
         self._prepare()
@@ -241,6 +242,8 @@ class ReaderBase(Generic[T]):
             result = lib.rbcore_reader_shutdown(handle)
         finally:
             del handle
+        if end is End.CLOSED and result == 0 and self._entered and self._is_in_use():
+            return  # by what goes on, so that the with statement closes
         if not self._closing:
             self._end = end
         self._closing = True
@@ -278,9 +281,11 @@ class ReaderBase(Generic[T]):
         self._open = None
 
     def __enter__(self) -> Self:
+        self._entered = True
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
+        self._entered = False
         self._close_after(End.LEFT if kind is None else End.FAILED)
 
     # ---- Statistics
@@ -304,6 +309,10 @@ class ReaderBase(Generic[T]):
 
     def _prepare(self) -> None:
         """What else a reader has, before its rings."""
+
+    def _is_in_use(self) -> bool:
+        """Whether somebody has, or is about to get, what would end with the reader."""
+        return False
 
     def _handle(self) -> Any:
         handle = self._open

@@ -91,6 +91,10 @@ class Reader(ReaderBase[Batch]):
         without an exception gives back the record that the loop is at, too. With one it does not,
         and if the loop is through the batch is kept as a whole: what was done with its records may
         be lost with the exception. close() in an except or finally clause does likewise.
+
+        Within a with statement it is shutdown() as long as a batch is handed out, or a call runs: for
+        signal handlers and other threads. The loop goes on with the batch, and the with statement
+        closes.
         """
         super().close()
 
@@ -120,6 +124,9 @@ class Reader(ReaderBase[Batch]):
         super()._remove(ring)
         self._windows.forget(ring)
         self._smallest = lib.rbcore_py_smallest(self._windows.rings)
+
+    def _is_in_use(self) -> bool:
+        return bool(self._held or self._turns)
 
     def _next(self, timeout: float | None) -> Batch:
         return self._hand_out(self._fill(timeout))
