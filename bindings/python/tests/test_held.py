@@ -337,7 +337,7 @@ def test_without_memory_for_it(
     """It is said, nothing is lost, and a later call does it."""
     ring.write(1, 2)
     kept = reader.next(10)[0]
-    monkeypatch.setattr(reader._windows, "move", no_memory)
+    monkeypatch.setattr("rbcore._windows.Windows.move", no_memory)
     with pytest.raises(rbcore.Error) as caught:
         reader.next(0.05)
     assert isinstance(caught.value, OSError)
@@ -349,7 +349,7 @@ def test_without_memory_for_it(
     assert number_of(kept) == 1
 
 
-def no_memory(_: object) -> None:
+def no_memory(*_: object) -> None:
     raise rbcore.Error(12, "no memory")
 
 
@@ -358,7 +358,7 @@ def test_closing_without_memory_for_it(ring: Ring, monkeypatch: pytest.MonkeyPat
     ring.write(1, 2)
     reader = rbcore.Reader(ring.source)
     kept = reader.next(10)[0]
-    monkeypatch.setattr(reader._windows, "move", no_memory)
+    monkeypatch.setattr("rbcore._windows.Windows.move", no_memory)
     reader.close()
     monkeypatch.undo()
     with pytest.raises(rbcore.Busy):
