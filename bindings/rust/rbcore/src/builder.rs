@@ -44,7 +44,8 @@ impl ReaderBuilder {
     }
 
     /// The most records that a batch has; 256 by default. 128 to 512 are fastest. A batch takes a
-    /// quarter of each ring at most, but always one record.
+    /// quarter of each ring at most, but always one record. Opening fails by `EINVAL` where this is 0,
+    /// and by `ENOMEM` where there is no memory for so many.
     pub fn batch_size(mut self, records: usize) -> Self {
         self.batch_size = records;
         self
@@ -61,9 +62,6 @@ impl ReaderBuilder {
     }
 
     fn open_as<M>(self, mode: u32) -> Result<Reader<M>> {
-        if self.batch_size == 0 {
-            return Err(Error::invalid("a batch has no room for records"));
-        }
         let polls = if self.polls {
             sys::RBCORE_READER_POLL
         } else {

@@ -330,6 +330,18 @@ impl Reader {
     }
 }
 
+/// Room for the records of a batch.
+fn room_for(records: usize) -> Result<Vec<sys::rbcore_record>> {
+    if records == 0 {
+        return Err(Error::invalid("a batch has no room for records"));
+    }
+    let mut room = Vec::new();
+    room.try_reserve_exact(records)
+        .map_err(|_| Error::new(-libc::ENOMEM, "no memory for so large a batch"))?;
+    room.resize(records, NO_RECORD);
+    Ok(room)
+}
+
 impl<M> Reader<M> {
     /// Takes an open reader.
     pub(crate) fn from_raw(raw: Raw, batch_size: usize) -> Result<Self> {
@@ -340,7 +352,7 @@ impl<M> Reader<M> {
         Ok(Self {
             owned,
             fd,
-            records: vec![NO_RECORD; batch_size],
+            records: room_for(batch_size)?,
             count: 0,
             spans: Vec::new(),
             span_count: 0,
@@ -377,13 +389,11 @@ impl<M> Reader<M> {
         Ok(())
     }
 
-    /// Changes the most records that a batch has.
+    /// Changes the most records that a batch has. `EINVAL`: to 0; `ENOMEM`: to more than there is memory
+    /// for.
     pub fn set_batch_size(&mut self, records: usize) -> Result<()> {
-        if records == 0 {
-            return Err(Error::invalid("a batch has no room for records"));
-        }
+        self.records = room_for(records)?;
         self.count = 0;
-        self.records.resize(records, NO_RECORD);
         Ok(())
     }
 

@@ -204,6 +204,14 @@ fn bad_input() {
     }
     assert_eq!(errno(Reader::builder().batch_size(0).open()), libc::EINVAL);
     assert_eq!(
+        errno(Reader::builder().batch_size(usize::MAX).open()),
+        libc::ENOMEM
+    );
+    let mut reader = Reader::open().unwrap();
+    for (size, refusal) in [(0, libc::EINVAL), (usize::MAX, libc::ENOMEM)] {
+        assert_eq!(errno(reader.set_batch_size(size)), refusal);
+    }
+    assert_eq!(
         errno(
             Reader::builder()
                 .polling()
