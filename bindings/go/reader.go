@@ -89,8 +89,8 @@ type Reader struct {
 //     a memory ring;
 //   - syscall.EMEDIUMTYPE: the map is of another type, or not in overwrite mode as [WithOverwrite] has it;
 //   - syscall.EOPNOTSUPP: the ring is in overwrite mode, and WithOverwrite is missing;
-//   - syscall.EACCES, syscall.EPERM: the descriptor does not allow reading and writing, or the process
-//     lacks a capability;
+//   - syscall.EACCES, syscall.EPERM: the descriptor does not allow reading and writing, the process lacks
+//     a capability, or a filter of system calls refuses;
 //   - syscall.EBADMSG: the ring's content is impossible;
 //   - syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE: no memory or file descriptors.
 func NewReader(ring Ring, opts ...Option) (*Reader, error) {
