@@ -7,10 +7,12 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mutations import Malformed
 
@@ -40,13 +42,22 @@ class Result:
     seconds: float
 
 
-class Tests:
-    def __init__(self, build: Path) -> None:
+def listed(build: Path) -> dict[str, Any]:
+    """The tests of a build, from a folder beside it: in the build, ctest would begin the log anew of the
+    run that this is a test of.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "CTestTestfile.cmake").write_text(f'subdirs("{build.resolve()}")\n')
         listing = subprocess.run(
-            ["ctest", "--test-dir", str(build), "--show-only=json-v1"],
+            ["ctest", "--test-dir", folder, "--show-only=json-v1"],
             check=True, text=True, capture_output=True,
         )  # fmt: skip
-        self.entries = {e["name"]: e for e in json.loads(listing.stdout)["tests"]}
+    return {e["name"]: e for e in json.loads(listing.stdout)["tests"]}
+
+
+class Tests:
+    def __init__(self, build: Path) -> None:
+        self.entries = listed(build)
         self.results: dict[Test, Result] = {}
         self.locks: dict[Test, threading.Lock] = {}
         self.lock = threading.Lock()
