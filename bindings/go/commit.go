@@ -72,11 +72,7 @@ func (r *Reader) CommitTo(rec *Record) error {
 	if end == r.position && !r.isRelease {
 		return r.commit()
 	}
-	if result := C.ringbuf_commit_to(r.core, r.held(rec.position, rec.size)); result < 0 {
-		return r.failure("commit", result)
-	}
-	r.pending = r.position - end
-	return nil
+	return r.commitUpTo(rec.position, rec.size, end)
 }
 
 // commit gives back what was handed out. Called with mu.
@@ -88,16 +84,23 @@ func (r *Reader) commit() error {
 	if r.core == nil {
 		return ErrClosed
 	}
-	var result C.int
-	if r.run.count == 0 {
-		result = C.rbcore_reader_commit(r.core, nil, 0) // looks at no record
-	} else {
-		result = C.ringbuf_commit_to(r.core, r.held(r.lastPosition, r.lastSize))
-	}
-	if result < 0 {
+	if r.run.count != 0 {
+		if err := r.commitUpTo(r.lastPosition, r.lastSize, r.position); err != nil {
+			return err
+		}
+	} else if result := C.rbcore_reader_commit(r.core, nil, 0); result < 0 { // looks at no record
 		return r.failure("commit", result)
 	}
 	r.pending, r.isBorrowed = 0, false
+	return nil
+}
+
+// commitUpTo gives back the records up to and with this one, which has this end. Called with mu.
+func (r *Reader) commitUpTo(position uint64, size uint32, end uint64) error {
+	if result := C.ringbuf_commit_to(r.core, r.held(position, size)); result < 0 {
+		return r.failure("commit", result)
+	}
+	r.pending = r.position - end
 	return nil
 }
 
@@ -106,11 +109,7 @@ func (r *Reader) commitSeen() error {
 	if r.core == nil || r.position-r.seenEnd >= r.pending {
 		return nil // given back already
 	}
-	if result := C.ringbuf_commit_to(r.core, r.held(r.seenPosition, r.seenSize)); result < 0 {
-		return r.failure("commit", result)
-	}
-	r.pending = r.position - r.seenEnd
-	return nil
+	return r.commitUpTo(r.seenPosition, r.seenSize, r.seenEnd)
 }
 
 // Release gives back records of a reader opened [WithRelease], in any order and by any goroutine,

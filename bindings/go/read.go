@@ -178,10 +178,8 @@ func (r *Reader) canRead(rec *Record) error {
 // borrow prepares for a record that is not copied: those copied before are given back by themselves,
 // so that they do not come again if it is never committed.
 func (r *Reader) borrow() error {
-	if !r.isShown {
-		if err := r.show(); err != nil {
-			return err
-		}
+	if err := r.show(); err != nil {
+		return err
 	}
 	if r.isRelease || r.isBorrowed {
 		return nil
@@ -269,7 +267,7 @@ func (r *Reader) nextOf(ctx context.Context, rec *Record) error {
 		}
 	}
 	err := r.fill(ctx, 1)
-	if err == nil && !r.isShown {
+	if err == nil {
 		err = r.show()
 	}
 	if err != nil {

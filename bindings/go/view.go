@@ -115,8 +115,16 @@ func (o *owned) reach(bytes uintptr) error {
 	return nil
 }
 
-// show has the view show what was fetched and not handed out. Called with mu.
+// show has the view show what was fetched and not handed out. Called with mu, for each record.
 func (r *Reader) show() error {
+	if r.isShown {
+		return nil
+	}
+	return r.extendView()
+}
+
+// extendView maps what the view lacks for that.
+func (r *Reader) extendView() error {
 	o := r.owned
 	if o.view == nil {
 		if err := o.openView(r.isCopied, r.base-8); err != nil {
