@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-/* Of enum bpf_cmd. (<linux/bpf.h> is not everywhere where a C compiler is.) */
-enum { MAP_BY_PATH = 7, MAP_BY_ID = 14 };
+/* Of the library, which is compiled into the same module (capi/map.h). */
+int rbc_map_open_path(const char *path);
+int rbc_map_open_id(uint32_t id);
 
 /* From begin up to end, both at the beginning of a page. */
 typedef struct run {
@@ -72,15 +72,6 @@ void rbcore_py_rings_free(rbcore_py_rings *self) {
     free(self);
 }
 
-static int bpf(int command, uint64_t path, uint32_t id) {
-    /* union bpf_attr of the two commands: the path is its first member, or the id. */
-    uint64_t attr[16] = {path};
-
-    if (path == 0)
-        memcpy(attr, &id, sizeof(id));
-    return (int)syscall(SYS_bpf, command, attr, sizeof(attr));
-}
-
 /* A descriptor of the source's map that is our own; negative where there is none. */
 static int open_map(const rbcore_source *source) {
     if (source->flags & (RBCORE_SOURCE_OVERWRITE | RBCORE_SOURCE_TAP))
@@ -89,9 +80,9 @@ static int open_map(const rbcore_source *source) {
     case RBCORE_SOURCE_MAP_FD:
         return fcntl(source->fd, F_DUPFD_CLOEXEC, 3);
     case RBCORE_SOURCE_PINNED_PATH:
-        return bpf(MAP_BY_PATH, (uintptr_t)source->path, 0);
+        return rbc_map_open_path(source->path);
     case RBCORE_SOURCE_MAP_ID:
-        return bpf(MAP_BY_ID, 0, source->map_id);
+        return rbc_map_open_id(source->map_id);
     default:
         return -1;
     }
