@@ -148,17 +148,37 @@ static void let_go(size_t i) {
     memmove(&t.held[i], &t.held[i + 1], (t.model.held_count - i) * sizeof(*t.held));
 }
 
+static uint64_t end_of(const rbcore_record *record) {
+    return record->position + (record->size + UINT64_C(15)) / 8 * 8;
+}
+
+/* Whether a commit that passes discarded records from a position, by the lengths that stand there
+ * now, comes to another. What was handed out ends at handed_end; all that follows was discarded. */
+static bool passes(uint64_t from, uint64_t to, uint64_t handed_end) {
+    while (from != to && from != handed_end) {
+        uint32_t length = model_length(&t.model, from);
+        uint64_t space = ((length & 0x3fffffff) + UINT64_C(15)) / 8 * 8;
+        if (length >> 30 != 1 || space > handed_end - from) {
+            return false;
+        }
+        from += space;
+    }
+    return from == to || to == t.model.read_pos;
+}
+
 /*
- * What is held and was made a discarded record by whoever else writes here is passed like one, by the
- * length that it now has: rbcore_reader_commit says that such a record does not count as held. Where
- * that length was short, the rest goes with what is given back next.
+ * A commit passes the discarded records that follow. Their headers, and those of held records, are
+ * the other writer's as well: it can make a held record a discarded one, which then does not count
+ * as held (rbcore_reader_commit says so), and can lead with a false length over records that are
+ * held and sound, or into the middle of one. What is left of that one goes with the next commit.
  */
-static void forget_discarded(uint64_t user_pos) {
-    bool is_passed =
-        !t.releases && t.model.held_count && model_length(&t.model, t.held[0].position) >> 30 & 1;
+static void forget_passed(uint64_t from, uint64_t handed_end) {
+    rbcore_ring_stats s = RBCORE_RING_STATS_INIT;
+    EXPECT(rbcore_reader_ring_stats(t.reader, t.ring, &s) == 0);
+    bool is_passed = passes(from, s.user_pos, handed_end);
     while (is_passed && t.model.held_count &&
-           t.held[0].position - t.model.user_pos < user_pos - t.model.user_pos) {
-        t.forgotten_end = t.held[0].position + (t.held[0].size + UINT64_C(15)) / 8 * 8;
+           t.held[0].position - t.model.user_pos < s.user_pos - t.model.user_pos) {
+        t.forgotten_end = end_of(&t.held[0]);
         let_go(0);
     }
 }
@@ -175,7 +195,6 @@ static bool nothing_is_held(void) {
 static void expect_positions(uint64_t consumer_before, bool settled) {
     rbcore_ring_stats s = RBCORE_RING_STATS_INIT;
     EXPECT(rbcore_reader_ring_stats(t.reader, t.ring, &s) == 0);
-    forget_discarded(s.user_pos);
     const uint64_t most = model_first_held(&t.model) - t.model.user_pos;
     const uint64_t moved = s.user_pos - t.model.user_pos;
     EXPECT(moved % 8 == 0);
@@ -274,6 +293,7 @@ static void expect_read(way *read, int max) {
 
 static void commit_upto(size_t i) {
     rbcore_record last = t.held[i];
+    uint64_t handed_end = end_of(&t.held[t.model.held_count - 1]);
     uint64_t consumer = model_consumer_pos(&t.model);
     bool header_stands = model_length(&t.model, last.position) == last.size;
     int result = rbcore_reader_commit(t.reader, &last, 0);
@@ -282,6 +302,7 @@ static void commit_upto(size_t i) {
     for (size_t k = 0; !result && k <= i; k++) {
         let_go(0);
     }
+    forget_passed(end_of(&last), handed_end);
     uint64_t user_pos = t.model.user_pos;
     expect_positions(consumer, result == 0);
     if (result) {
