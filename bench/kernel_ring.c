@@ -46,15 +46,17 @@ void kernel_ring_open(struct kernel_ring *self, uint32_t record_size, uint32_t r
     libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
     libbpf_print_fn_t print = libbpf_set_print(ignore_message);
     skeleton = bench_produce__open();
-    if (!skeleton)
+    if (!skeleton) {
         fail("opening the BPF object", -errno);
+    }
     skeleton->rodata->record_size = record_size;
     skeleton->rodata->submit_flags = submit_flags;
     bpf_map__set_max_entries(skeleton->maps.ring, ring_size);
     bpf_program__set_autoload(skeleton->progs.produce_perf, is_perf_buffer);
     error = bench_produce__load(skeleton);
-    if (error)
+    if (error) {
         fail("loading the BPF program", error);
+    }
     libbpf_set_print(print);
     *self = (struct kernel_ring){
         .skeleton = skeleton,
@@ -79,8 +81,9 @@ static void wait_until_freed(uint32_t map_id) {
     for (int i = 0; i < FREED_WITHIN_MS; i++) {
         int fd = bpf_map_get_fd_by_id(map_id);
 
-        if (fd < 0)
+        if (fd < 0) {
             break;
+        }
         close(fd);
         usleep(1000);
     }
@@ -93,8 +96,9 @@ void kernel_ring_close(struct kernel_ring *self) {
     uint32_t map_id = id_of(bpf_map__fd(ring));
 
     bench_produce__destroy(self->skeleton);
-    if (is_large)
+    if (is_large) {
         wait_until_freed(map_id);
+    }
 }
 
 static int run(struct kernel_ring *self, struct burst burst) {
@@ -102,8 +106,9 @@ static int run(struct kernel_ring *self, struct burst burst) {
     uint64_t before = clock_ns(CLOCK_THREAD_CPUTIME_ID);
     int error = bpf_prog_test_run_opts(self->program_fd, &options);
 
-    if (error)
+    if (error) {
         fail("running the BPF program", error);
+    }
     self->cpu_ns += clock_ns(CLOCK_THREAD_CPUTIME_ID) - before;
     self->runs++;
     return (int)options.retval;
@@ -124,8 +129,9 @@ uint64_t kernel_ring_empty_run_ns(struct kernel_ring *self) {
     for (int i = 0; i < 1000; i++) {
         copy.cpu_ns = 0;
         run(&copy, (struct burst){0});
-        if (copy.cpu_ns < least)
+        if (copy.cpu_ns < least) {
             least = copy.cpu_ns;
+        }
     }
     return least;
 }
@@ -161,8 +167,9 @@ static cpu_set_t only_cpu(int cpu) {
 void pin_to_cpu(int cpu) {
     cpu_set_t set = only_cpu(cpu);
 
-    if (sched_setaffinity(0, sizeof(set), &set))
+    if (sched_setaffinity(0, sizeof(set), &set)) {
         skip_without_cpu(cpu, errno);
+    }
 }
 
 pthread_t start_on_cpu(int cpu, void *(*work)(void *context), void *context) {
@@ -175,7 +182,8 @@ pthread_t start_on_cpu(int cpu, void *(*work)(void *context), void *context) {
     pthread_attr_setaffinity_np(&attributes, sizeof(set), &set);
     error = pthread_create(&thread, &attributes, work, context);
     pthread_attr_destroy(&attributes);
-    if (error)
+    if (error) {
         skip_without_cpu(cpu, error);
+    }
     return thread;
 }

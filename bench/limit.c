@@ -60,14 +60,16 @@ static void map_ring(struct limit *self) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     char *shown;
 
-    if (bpf_obj_get_info_by_fd(self->reader.fd, &info, &length))
+    if (bpf_obj_get_info_by_fd(self->reader.fd, &info, &length)) {
         die("the map does not tell its size");
+    }
     self->ring_size = info.max_entries;
     self->consumer_pos = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, self->reader.fd, 0);
     shown =
         mmap(NULL, page + 2 * self->ring_size, PROT_READ, MAP_SHARED, self->reader.fd, (off_t)page);
-    if (self->consumer_pos == MAP_FAILED || shown == MAP_FAILED)
+    if (self->consumer_pos == MAP_FAILED || shown == MAP_FAILED) {
         die("the ring cannot be mapped");
+    }
     self->producer_pos = (const uint64_t *)shown;
     self->data = shown + page;
 }
@@ -85,8 +87,9 @@ static uint64_t records_before(const struct limit *self, uint64_t position, uint
 static void touch(const struct limit *self, uint64_t from, uint64_t to) {
     uint64_t words = 0;
 
-    for (uint64_t at = from & ~(uint64_t)(CACHE_LINE - 1); at < to; at += CACHE_LINE)
+    for (uint64_t at = from & ~(uint64_t)(CACHE_LINE - 1); at < to; at += CACHE_LINE) {
         words += *(const volatile uint64_t *)(self->data + (at & (self->ring_size - 1)));
+    }
     sum += words;
 }
 
@@ -97,12 +100,15 @@ static bool pass(struct limit *self) {
     uint64_t records = records_before(self, produced, &rest), to = position;
     bool ended = rest != 0;
 
-    if (ended)
+    if (ended) {
         records = records_before(self, produced - span_of(SMALLEST_TIMED), &rest);
-    if (records > KEPT_BACK)
+    }
+    if (records > KEPT_BACK) {
         to = self->first_span + (records - 1 - KEPT_BACK) * self->span;
-    if (self->touches)
+    }
+    if (self->touches) {
         touch(self, position, to);
+    }
     __atomic_store_n(self->consumer_pos, to, __ATOMIC_RELEASE);
     position = to;
     self->reader.expected = records;
@@ -122,24 +128,28 @@ static uint64_t read_end(const struct limit *self) {
 static void read_to_end(struct limit *self) {
     const struct timespec interval = {.tv_nsec = INTERVAL_NS};
 
-    while (!pass(self))
+    while (!pass(self)) {
         nanosleep(&interval, NULL);
+    }
     reader_gap(&self->reader, read_end(self));
-    if (!self->reader.ended)
+    if (!self->reader.ended) {
         die("the end is no end");
+    }
 }
 
 int main(int argc, char **argv) {
     struct limit limit = {0};
     uint64_t size;
 
-    if (argc != 5)
+    if (argc != 5) {
         die("call it by the producer: null|linear RECORD_SIZE MAP_FD SAMPLE_EVERY");
+    }
     reader_open(&limit.reader, 3, argv + 2);
     limit.touches = strcmp(argv[1], "linear") == 0;
     size = strtoull(argv[2], NULL, 10);
-    if (size < sizeof(uint64_t) || span_of(size) == span_of(SMALLEST_TIMED))
+    if (size < sizeof(uint64_t) || span_of(size) == span_of(SMALLEST_TIMED)) {
         die("the end has to be of another size than the records");
+    }
     limit.span = span_of(size);
     limit.first_span = span_of(size < SMALLEST_TIMED ? SMALLEST_TIMED : size);
     map_ring(&limit);

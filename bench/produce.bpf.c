@@ -36,8 +36,9 @@ struct {
 static long submit_bare(__u64 sequence) {
     __u64 *record = bpf_ringbuf_reserve(&ring, sizeof(sequence), 0);
 
-    if (!record)
+    if (!record) {
         return -1;
+    }
     *record = sequence;
     bpf_ringbuf_submit(record, submit_flags);
     return 0;
@@ -46,8 +47,9 @@ static long submit_bare(__u64 sequence) {
 static long submit_timed(__u64 sequence, __u32 size) {
     struct record *record = bpf_ringbuf_reserve(&ring, size, 0);
 
-    if (!record)
+    if (!record) {
         return -1;
+    }
     record->sequence = sequence;
     record->time = bpf_ktime_get_ns();
     bpf_ringbuf_submit(record, submit_flags);
@@ -55,10 +57,12 @@ static long submit_timed(__u64 sequence, __u32 size) {
 }
 
 static long submit_fixed(__u64 sequence) {
-    if (record_size >= sizeof(struct record))
+    if (record_size >= sizeof(struct record)) {
         return submit_timed(sequence, record_size);
-    if (sequence & ~RECORD_SECOND)
+    }
+    if (sequence & ~RECORD_SECOND) {
         return submit_bare(sequence);
+    }
     return submit_timed(sequence, sizeof(struct record));
 }
 
@@ -70,8 +74,9 @@ static long submit_one(__u32 index, void *producer) {
         record_size == RECORD_SIZE_MIXED ? submit_mixed(stream, sequence) : submit_fixed(sequence);
 
     (void)index;
-    if (error)
+    if (error) {
         stream->refused++;
+    }
     stream->sequence++;
     return 0;
 }
@@ -80,8 +85,9 @@ static long submit_one(__u32 index, void *producer) {
 static int submit_end(void) {
     struct record *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
 
-    if (!record)
+    if (!record) {
         return 1;
+    }
     record->sequence = (streams[0].sequence + streams[1].sequence) | RECORD_END;
     record->time = bpf_ktime_get_ns();
     /* Without wakeups a reader may sleep for long; its pauses were measured before. */
@@ -94,8 +100,9 @@ int produce(struct burst *burst) {
     __u32 count = burst->count;
     __u64 producer = burst->producer;
 
-    if (count)
+    if (count) {
         bpf_loop(count, submit_one, &producer, 0);
+    }
     return burst->end ? submit_end() : 0;
 }
 
@@ -114,8 +121,9 @@ static long output_one(__u32 index, void *argument) {
     struct stream *stream = &streams[second];
 
     (void)index;
-    if (output(burst, stream, stream->sequence | (second ? RECORD_SECOND : 0), record_size))
+    if (output(burst, stream, stream->sequence | (second ? RECORD_SECOND : 0), record_size)) {
         stream->refused++;
+    }
     stream->sequence++;
     return 0;
 }
@@ -125,10 +133,12 @@ int produce_perf(struct bpf_raw_tracepoint_args *burst) {
     __u32 count = burst->args[0];
     void *context = burst;
 
-    if (count)
+    if (count) {
         bpf_loop(count, output_one, &context, 0);
-    if (!burst->args[2])
+    }
+    if (!burst->args[2]) {
         return 0;
+    }
     return output(burst, &streams[0], (streams[0].sequence + streams[1].sequence) | RECORD_END,
                   sizeof(struct record)) != 0;
 }

@@ -74,12 +74,15 @@ static void die(const char *what) {
 }
 
 static uint64_t parse_flags(const char *name) {
-    if (!strcmp(name, "default"))
+    if (!strcmp(name, "default")) {
         return 0;
-    if (!strcmp(name, "no-wakeup"))
+    }
+    if (!strcmp(name, "no-wakeup")) {
         return BPF_RB_NO_WAKEUP;
-    if (!strcmp(name, "force-wakeup"))
+    }
+    if (!strcmp(name, "force-wakeup")) {
         return BPF_RB_FORCE_WAKEUP;
+    }
     die("unknown flags");
     return 0;
 }
@@ -142,10 +145,12 @@ static struct options parse(int argc, char **argv) {
             exit(EXIT_FAILURE);
         }
     }
-    if (optind == argc)
+    if (optind == argc) {
         die("no reader given");
-    if (options.producers < 1 || options.producers > PRODUCERS_MAX)
+    }
+    if (options.producers < 1 || options.producers > PRODUCERS_MAX) {
         die("there can be 1 or 2 producers");
+    }
     options.reader = argv + optind;
     return options;
 }
@@ -175,11 +180,13 @@ static struct reader start_reader(const struct options *options, int map_fd) {
     struct reader reader;
     int ends[2];
 
-    if (pipe(ends))
+    if (pipe(ends)) {
         die("no pipe");
+    }
     reader.pid = fork();
-    if (reader.pid < 0)
+    if (reader.pid < 0) {
         die("no process for the reader");
+    }
     if (reader.pid == 0) {
         dup2(ends[1], STDOUT_FILENO);
         close(ends[0]);
@@ -195,10 +202,12 @@ static struct reader start_reader(const struct options *options, int map_fd) {
 static void read_line(struct reader *reader, char *line, int size) {
     struct pollfd readable = {.fd = fileno(reader->output), .events = POLLIN};
 
-    if (poll(&readable, 1, PATIENCE_MS) != 1)
+    if (poll(&readable, 1, PATIENCE_MS) != 1) {
         die("the reader hangs");
-    if (!fgets(line, size, reader->output))
+    }
+    if (!fgets(line, size, reader->output)) {
         die("the reader ended without a result");
+    }
     line[strcspn(line, "\n")] = 0;
 }
 
@@ -218,8 +227,9 @@ static void produce_paced(struct kernel_ring *ring, uint64_t rate, uint64_t star
 }
 
 static void produce_unpaced(struct kernel_ring *ring, uint64_t start_ns, uint64_t duration_ns) {
-    while (clock_ns(CLOCK_MONOTONIC) - start_ns < duration_ns)
+    while (clock_ns(CLOCK_MONOTONIC) - start_ns < duration_ns) {
         kernel_ring_produce(ring, BURST_MAX);
+    }
 }
 
 static void produce_bursts(struct kernel_ring *ring, const struct options *options,
@@ -237,13 +247,14 @@ static void *work(void *argument) {
     uint64_t duration_ns = (uint64_t)(options->seconds * 1e9);
 
     pin_to_cpu(self->cpu);
-    if (options->burst)
+    if (options->burst) {
         produce_bursts(&self->ring, options, self->start_ns, duration_ns);
-    else if (options->rate)
+    } else if (options->rate) {
         produce_paced(&self->ring, options->rate / (uint64_t)options->producers, self->start_ns,
                       duration_ns);
-    else
+    } else {
         produce_unpaced(&self->ring, self->start_ns, duration_ns);
+    }
     return NULL;
 }
 
@@ -257,18 +268,23 @@ static struct production produce(struct kernel_ring *ring, const struct options 
         workers[i] = (struct worker){
             .cpu = cpus[i], .options = options, .ring = *ring, .start_ns = production.start_ns};
         workers[i].ring.producer = (uint64_t)i;
-        if (i > 0 && pthread_create(&workers[i].thread, NULL, work, &workers[i]))
+        if (i > 0 && pthread_create(&workers[i].thread, NULL, work, &workers[i])) {
             die("no thread for the second producer");
+        }
     }
     work(&workers[0]);
-    for (int i = 1; i < options->producers; i++)
+    for (int i = 1; i < options->producers; i++) {
         pthread_join(workers[i].thread, NULL);
+    }
     production.end_ns = clock_ns(CLOCK_MONOTONIC);
-    for (int i = 0; i < options->producers; i++)
+    for (int i = 0; i < options->producers; i++) {
         production.cpu_ns += kernel_ring_cpu_ns(&workers[i].ring, empty_run_ns);
-    while (!kernel_ring_end(ring))
-        if (clock_ns(CLOCK_MONOTONIC) - production.end_ns > PATIENCE_MS * UINT64_C(1000000))
+    }
+    while (!kernel_ring_end(ring)) {
+        if (clock_ns(CLOCK_MONOTONIC) - production.end_ns > PATIENCE_MS * UINT64_C(1000000)) {
             die("the ring stays full: the reader hangs");
+        }
+    }
     return production;
 }
 
@@ -287,12 +303,14 @@ int main(int argc, char **argv) {
                      options.is_perf_buffer);
     reader = start_reader(&options, ring.fd);
     read_line(&reader, line, sizeof(line));
-    if (strcmp(line, "ready") != 0)
+    if (strcmp(line, "ready") != 0) {
         die("the reader did not get ready");
+    }
     production = produce(&ring, &options);
     read_line(&reader, line, sizeof(line));
-    if (wait4(reader.pid, &status, 0, &usage) < 0 || status != 0)
+    if (wait4(reader.pid, &status, 0, &usage) < 0 || status != 0) {
         die("the reader failed");
+    }
     printf("{\"produced\": %" PRIu64 ", \"refused\": %" PRIu64 ", \"start_ns\": %" PRIu64
            ", \"end_ns\": %" PRIu64 ", \"cpu_ns\": %" PRIu64
            ", \"peak_rss_bytes\": %ld, \"reader\": %s}\n",

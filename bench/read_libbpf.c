@@ -28,8 +28,9 @@ int main(int argc, char **argv) {
     while (!reader.ended) {
         int records = ring_buffer__poll(ring, -1);
 
-        if (records < 0 && records != -EINTR)
+        if (records < 0 && records != -EINTR) {
             return 1;
+        }
         wakeups += records > 0;
     }
     ring_buffer__free(ring);

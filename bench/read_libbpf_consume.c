@@ -23,9 +23,11 @@ int main(int argc, char **argv) {
         return 1;
     }
     reader_ready(&reader);
-    while (!reader.ended)
-        if (ring_buffer__consume(ring) < 0)
+    while (!reader.ended) {
+        if (ring_buffer__consume(ring) < 0) {
             return 1;
+        }
+    }
     ring_buffer__free(ring);
     return reader_report(&reader, 0);
 }

@@ -36,13 +36,15 @@ static enum bpf_perf_event_ret handle(void *context, int cpu, struct perf_event_
     struct record record; /* data is aligned to 4 bytes only */
 
     (void)cpu;
-    if (event->type != PERF_RECORD_SAMPLE)
+    if (event->type != PERF_RECORD_SAMPLE) {
         return LIBBPF_PERF_EVENT_CONT; /* how many were lost: the sequences tell, too */
+    }
     memcpy(&record, ((struct sample *)event)->data, sizeof(record));
-    if (record.sequence & RECORD_END)
+    if (record.sequence & RECORD_END) {
         self->end = record;
-    else
+    } else {
         reader_record(&self->reader, &record);
+    }
     return LIBBPF_PERF_EVENT_CONT;
 }
 
@@ -56,8 +58,9 @@ int main(int argc, char **argv) {
     uint64_t wakeups = 0;
     size_t pages;
 
-    if (argc != 5)
+    if (argc != 5) {
         return 1;
+    }
     event.wakeup_events = (uint32_t)atoi(argv[2]);
     pages = strtoul(argv[1], NULL, 10) / (size_t)sysconf(_SC_PAGESIZE);
     reader_open(&self.reader, argc - 2, argv + 2);
@@ -71,10 +74,12 @@ int main(int argc, char **argv) {
         uint64_t before = self.reader.expected;
         int result = perf_buffer__poll(buffer, event.wakeup_events > 1 ? 1 : -1);
 
-        if (result < 0 && result != -EINTR)
+        if (result < 0 && result != -EINTR) {
             return 1;
-        if (result == 0)
+        }
+        if (result == 0) {
             perf_buffer__consume(buffer);
+        }
         wakeups += self.reader.expected != before;
     }
     perf_buffer__consume(buffer); /* what other CPUs had before the end */

@@ -46,8 +46,9 @@ static int read_records(struct reader *reader, rbcore_reader *source, size_t bat
     int count = rbcore_reader_next(source, records, batch, timeout);
     uint64_t expected = reader->expected;
 
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         expected = reader_follow(reader, expected, records[i].data);
+    }
     reader->expected = expected;
     return count;
 }
@@ -60,8 +61,9 @@ static int read_spans(struct reader *reader, rbcore_reader *source, size_t batch
     for (int i = 0; i < count; i++) {
         const char *data = spans[i].data;
 
-        for (uint32_t j = 0; j < spans[i].count; j++, data += spans[i].stride)
+        for (uint32_t j = 0; j < spans[i].count; j++, data += spans[i].stride) {
             expected = reader_follow(reader, expected, data);
+        }
     }
     reader->expected = expected;
     return count;
@@ -79,21 +81,24 @@ static struct options parse(int argc, char **argv) {
     int option;
 
     while ((option = getopt_long(argc, argv, "+", known, NULL)) != -1) {
-        if (option == 'l')
+        if (option == 'l') {
             options.reader.max_latency_ns = atoll(optarg) * 1000;
-        else if (option == 'p')
+        } else if (option == 'p') {
             options.reader.flags |= RBCORE_READER_POLL;
-        else if (option == 'f')
+        } else if (option == 'f') {
             options.by_fd = true;
-        else if (option == 'b')
+        } else if (option == 'b') {
             options.batch = strtoul(optarg, NULL, 10);
-        else if (option == 's')
+        } else if (option == 's') {
             options.read = read_spans;
-        else
+        } else {
             exit(EXIT_FAILURE);
+        }
     }
-    if (options.batch == 0 || options.batch > (options.read == read_spans ? SPANS_MAX : BATCH_MAX))
+    if (options.batch == 0 ||
+        options.batch > (options.read == read_spans ? SPANS_MAX : BATCH_MAX)) {
         exit(fail("--batch", -EINVAL));
+    }
     return options;
 }
 
@@ -101,8 +106,9 @@ static int read_batch(struct reader *reader, rbcore_reader *source, const struct
                       int64_t timeout) {
     int count = options->read(reader, source, options->batch, timeout);
 
-    if (count > 0)
+    if (count > 0) {
         rbcore_reader_commit(source, NULL, 0);
+    }
     return count;
 }
 
@@ -126,11 +132,12 @@ static int read_by_fd(struct reader *reader, rbcore_reader *source, const struct
     while (!reader->ended && result >= 0) {
         uint64_t before = reader->expected;
 
-        if (epoll_wait(epoll, &event, 1, -1) < 0 && errno != EINTR)
+        if (epoll_wait(epoll, &event, 1, -1) < 0 && errno != EINTR) {
             return -errno;
-        do
+        }
+        do {
             result = read_batch(reader, source, options, 0);
-        while (!reader->ended && (result > 0 || result == -EAGAIN));
+        } while (!reader->ended && (result > 0 || result == -EAGAIN));
         *wakeups += reader->expected != before;
     }
     close(epoll);
@@ -149,15 +156,18 @@ int main(int argc, char **argv) {
     ring.kind = RBCORE_SOURCE_MAP_FD;
     ring.fd = reader.fd;
     result = rbcore_reader_open(&source, &options.reader);
-    if (result < 0)
+    if (result < 0) {
         return fail("rbcore_reader_open", result);
+    }
     result = rbcore_reader_add(source, &ring);
-    if (result < 0)
+    if (result < 0) {
         return fail("rbcore_reader_add", result);
+    }
     reader_ready(&reader);
     result = (options.by_fd ? read_by_fd : read_waiting)(&reader, source, &options, &wakeups);
-    if (result < 0)
+    if (result < 0) {
         return fail("reading", result);
+    }
     rbcore_reader_free(source);
     return reader_report(&reader, wakeups);
 }

@@ -13,16 +13,19 @@ static void die(const char *what) {
 void reader_open(struct reader *self, int argc, char **argv) {
     uint64_t sample_every;
 
-    if (argc != 3)
+    if (argc != 3) {
         die("call it by the producer: ... MAP_FD SAMPLE_EVERY");
+    }
     sample_every = strtoull(argv[2], NULL, 10);
-    if (sample_every == 0 || (sample_every & (sample_every - 1)) != 0)
+    if (sample_every == 0 || (sample_every & (sample_every - 1)) != 0) {
         die("SAMPLE_EVERY has to be a power of two");
+    }
     *self = (struct reader){
         .fd = atoi(argv[1]), .sample_mask = sample_every - 1, .other = RECORD_SECOND};
     self->latencies = malloc(LATENCIES_MAX * sizeof(*self->latencies));
-    if (!self->latencies)
+    if (!self->latencies) {
         die("no memory");
+    }
 }
 
 void reader_ready(struct reader *self) {
@@ -45,15 +48,17 @@ void reader_gap(struct reader *self, uint64_t sequence) {
         self->expected = self->other;
         self->other = expected;
     }
-    if (sequence < self->expected)
+    if (sequence < self->expected) {
         die("a record came twice or out of order");
+    }
     self->lost += sequence - self->expected;
 }
 
 void reader_disorder(struct reader *self, uint64_t older_ns) {
     self->out_of_order++;
-    if (older_ns > self->disorder_ns)
+    if (older_ns > self->disorder_ns) {
         self->disorder_ns = older_ns;
+    }
 }
 
 void reader_end(struct reader *self) {

@@ -46,12 +46,14 @@ void reader_disorder(struct reader *self, uint64_t older_ns);
 static inline void reader_sample(struct reader *self, const struct record *record) {
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
-    if (self->latency_count < LATENCIES_MAX)
+    if (self->latency_count < LATENCIES_MAX) {
         self->latencies[self->latency_count++] = now - record->time;
-    if (record->time >= self->newest_time)
+    }
+    if (record->time >= self->newest_time) {
         self->newest_time = record->time;
-    else
+    } else {
         reader_disorder(self, self->newest_time - record->time);
+    }
 }
 
 /* The work on each record, equal for all readers: one word, and of a sample the second, too. */
@@ -61,20 +63,23 @@ static inline void reader_record(struct reader *self, const void *data) {
 
     if (sequence != self->expected) {
         reader_gap(self, sequence);
-        if (self->ended)
+        if (self->ended) {
             return;
+        }
     }
     self->expected = sequence + 1;
-    if ((sequence & self->sample_mask) == 0)
+    if ((sequence & self->sample_mask) == 0) {
         reader_sample(self, record);
+    }
 }
 
 /* The same for who has a batch, and can keep the expected sequence in a register. Returns it. */
 static inline uint64_t reader_follow(struct reader *self, uint64_t expected, const void *data) {
     const struct record *record = data;
 
-    if (record->sequence == expected && (expected & self->sample_mask) != 0)
+    if (record->sequence == expected && (expected & self->sample_mask) != 0) {
         return expected + 1;
+    }
     self->expected = expected;
     reader_record(self, data);
     return self->expected;

@@ -82,8 +82,9 @@ static rbcore_reader *open_rbcore(int fd) {
 static uint64_t touch_batch(const rbcore_record *records, int length) {
     uint64_t words = 0;
 
-    for (int i = 0; i < length; i++)
+    for (int i = 0; i < length; i++) {
         words += *(const uint64_t *)records[i].data;
+    }
     return words;
 }
 
@@ -97,8 +98,9 @@ static uint64_t scan_rbcore(int fd, bool touch) {
 
         check(length > 0, "rbcore_reader_next failed");
         count += (uint64_t)length;
-        if (touch)
+        if (touch) {
             sum += touch_batch(records, length);
+        }
         rbcore_reader_commit(reader, NULL, 0);
     }
     start = clock_ns(CLOCK_MONOTONIC) - start;
@@ -110,8 +112,9 @@ static uint64_t touch_span(const rbcore_span *span) {
     const char *data = span->data;
     uint64_t words = 0;
 
-    for (uint32_t i = 0; i < span->count; i++)
+    for (uint32_t i = 0; i < span->count; i++) {
         words += *(const uint64_t *)(data + (size_t)i * span->stride);
+    }
     return words;
 }
 
@@ -126,8 +129,9 @@ static uint64_t scan_spans(int fd, bool touch) {
         check(length > 0, "rbcore_reader_next_spans failed");
         for (int i = 0; i < length; i++) {
             count += spans[i].count;
-            if (touch)
+            if (touch) {
                 sum += touch_span(&spans[i]);
+            }
         }
         rbcore_reader_commit(reader, NULL, 0);
     }
@@ -151,8 +155,9 @@ static const struct {
 static uint64_t fill(struct kernel_ring *ring) {
     uint64_t refused = kernel_ring_refused(ring), before = kernel_ring_sequence(ring);
 
-    while (kernel_ring_refused(ring) == refused)
+    while (kernel_ring_refused(ring) == refused) {
         kernel_ring_produce(ring, FILL_BURST);
+    }
     return kernel_ring_sequence(ring) - before - (kernel_ring_refused(ring) - refused);
 }
 
@@ -181,17 +186,22 @@ int main(int argc, char **argv) {
     pin_to_cpu(0);
     kernel_ring_open(&ring, (uint32_t)atoi(argv[1]), (uint32_t)strtoul(argv[2], NULL, 10), 0,
                      false);
-    for (int round = 0; round < rounds; round++)
-        for (size_t way = 0; way < WAYS; way++)
-            if (!only || !strcmp(only, ways[way].name))
+    for (int round = 0; round < rounds; round++) {
+        for (size_t way = 0; way < WAYS; way++) {
+            if (!only || !strcmp(only, ways[way].name)) {
                 times[way][round] = measure(&ring, way, touch);
+            }
+        }
+    }
     for (size_t way = 0; way < WAYS; way++) {
-        if (times[way][0] == 0)
+        if (times[way][0] == 0) {
             continue; /* not wanted */
+        }
         printf("%s\"%s\": [", separator, ways[way].name);
         separator = ", ";
-        for (int round = 0; round < rounds; round++)
+        for (int round = 0; round < rounds; round++) {
             printf("%s%.3f", round ? ", " : "", times[way][round]);
+        }
         putchar(']');
     }
     puts("}");

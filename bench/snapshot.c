@@ -60,8 +60,9 @@ static struct ring open_ring(uint32_t ring_flags, uint32_t source_flags) {
 static void fill(const struct ring *ring) {
     uint64_t record[RECORD_SIZE / 8] = {0};
 
-    for (size_t space = 0; space < 2 * ring_size; space += RECORD_SIZE + 8)
+    for (size_t space = 0; space < 2 * ring_size; space += RECORD_SIZE + 8) {
         rbcore_producer_output(ring->producer, record, sizeof(record), 0);
+    }
 }
 
 static void take(struct ring *ring) {
@@ -87,10 +88,11 @@ static void measure_cost(size_t rounds, double figures[WAYS][ROUNDS_MAX]) {
     for (size_t round = 0; round <= rounds; round++) { /* one more: the first touches pages */
         for (int way = 0; way < WAYS; way++) {
             uint64_t begin = clock_ns(CLOCK_MONOTONIC);
-            if (way == MEMCPY)
+            if (way == MEMCPY) {
                 memcpy(to, from, ring_size);
-            else
+            } else {
                 take(&rings[way]);
+            }
             __asm__ volatile("" ::"r"(to) : "memory");
             double ns = (double)(clock_ns(CLOCK_MONOTONIC) - begin);
             figures[way][round > 0 ? round - 1 : 0] = ns / ((double)ring_size / 1024);
@@ -114,8 +116,9 @@ static double produce(const struct ring *ring) {
     uint64_t record[RECORD_SIZE / 8] = {0}, count = 0, begin = clock_ns(CLOCK_MONOTONIC), passed;
 
     do {
-        for (int i = 0; i < 1000; i++, count++)
+        for (int i = 0; i < 1000; i++, count++) {
             rbcore_producer_output(ring->producer, record, sizeof(record), RBCORE_NO_WAKEUP);
+        }
         passed = clock_ns(CLOCK_MONOTONIC) - begin;
     } while (passed < PRODUCE_NS);
     return (double)passed / (double)count;
@@ -140,8 +143,9 @@ static void print(const char *const *names, int ways, size_t rounds,
                   double figures[WAYS][ROUNDS_MAX]) {
     for (int way = 0; way < ways; way++) {
         printf("%s\"%s\": [", way ? ", " : "{", names[way]);
-        for (size_t round = 0; round < rounds; round++)
+        for (size_t round = 0; round < rounds; round++) {
             printf("%s%.2f", round ? ", " : "", figures[way][round]);
+        }
         printf("]");
     }
     printf("}\n");
@@ -155,10 +159,11 @@ int main(int argc, char **argv) {
     bool is_meanwhile = atoi(argv[2]);
     size_t rounds = strtoul(argv[3], NULL, 10);
     check(rounds > 0 && rounds <= ROUNDS_MAX, "1 to 1000 rounds");
-    if (is_meanwhile)
+    if (is_meanwhile) {
         measure_producer(rounds, figures);
-    else
+    } else {
         measure_cost(rounds, figures);
+    }
     print(is_meanwhile ? meanwhile_names : way_names, is_meanwhile ? 2 : WAYS, rounds, figures);
     return 0;
 }

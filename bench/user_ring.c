@@ -55,10 +55,12 @@ static uint64_t write_libbpf(uint64_t count, bool wait) {
 
     for (; done < count; done++) {
         data = user_ring_buffer__reserve(libbpf, record_size);
-        while (!data && wait) /* libbpf 1.1 returns early where a little is free */
+        while (!data && wait) { /* libbpf 1.1 returns early where a little is free */
             data = user_ring_buffer__reserve_blocking(libbpf, record_size, -1);
-        if (!data)
+        }
+        if (!data) {
             break;
+        }
         fill(data, done);
         user_ring_buffer__submit(libbpf, data);
     }
@@ -72,10 +74,12 @@ static uint64_t write_rbcore(uint64_t count, bool wait) {
 
     for (; done < count; done++) {
         error = rbcore_producer_reserve(producer, &data, record_size);
-        if (error && wait)
+        if (error && wait) {
             error = rbcore_producer_reserve_wait(producer, &data, record_size, RBCORE_FOREVER);
-        if (error)
+        }
+        if (error) {
             break;
+        }
         fill(data, done);
         rbcore_producer_submit(producer, data, 0);
     }
@@ -85,8 +89,9 @@ static uint64_t write_rbcore(uint64_t count, bool wait) {
 static bool write_one(uint64_t sequence) {
     void *data;
 
-    if (rbcore_producer_reserve_wait(producer, &data, record_size, RBCORE_FOREVER) != 0)
+    if (rbcore_producer_reserve_wait(producer, &data, record_size, RBCORE_FOREVER) != 0) {
         return false;
+    }
     fill(data, sequence);
     return rbcore_producer_submit(producer, data, 0) == 0;
 }
@@ -98,8 +103,9 @@ static uint64_t write_output(uint64_t count, bool wait) {
     for (; done < count; done++) {
         fill(record, done);
         if (rbcore_producer_output(producer, record, record_size, 0) != 0 &&
-            !(wait && write_one(done)))
+            !(wait && write_one(done))) {
             break;
+        }
     }
     return done;
 }
@@ -118,10 +124,12 @@ static uint64_t write_batches(uint64_t count, bool wait) {
             slices[i] = (rbcore_slice){records[0] + i * record_size, record_size};
         }
         written = rbcore_producer_output_batch(producer, slices, some, 0);
-        if (written <= 0 && wait && write_one(done))
+        if (written <= 0 && wait && write_one(done)) {
             written = 1;
-        if (written <= 0)
+        }
+        if (written <= 0) {
             break;
+        }
         done += (uint64_t)written;
     }
     return done;
@@ -155,15 +163,17 @@ static uint64_t drained(void) {
 }
 
 static void drain_until(uint64_t end) {
-    while (drained() < end)
+    while (drained() < end) {
         drain();
+    }
 }
 
 static atomic_bool is_over;
 
 static void *drain_meanwhile(void *unused) {
-    while (!atomic_load(&is_over))
+    while (!atomic_load(&is_over)) {
         drain();
+    }
     return unused;
 }
 
@@ -175,11 +185,13 @@ static double measure(size_t way, uint64_t count, bool meanwhile) {
     uint64_t time = clock_ns(CLOCK_MONOTONIC) - start;
 
     check(done == count, meanwhile ? "waiting ended early" : "the ring was not empty");
-    if (meanwhile)
-        while (drained() < before + count)
+    if (meanwhile) {
+        while (drained() < before + count) {
             sched_yield();
-    else
+        }
+    } else {
         drain_until(before + count);
+    }
     check(drained() == before + count, "records were lost or invented");
     return (double)time / (double)count;
 }
@@ -205,8 +217,9 @@ static void open_ring(uint32_t ring_size) {
 static void print(int rounds) {
     for (size_t way = 0; way < WAYS; way++) {
         printf("%s\"%s\": [", way ? ", " : "{", ways[way].name);
-        for (int round = 0; round < rounds; round++)
+        for (int round = 0; round < rounds; round++) {
             printf("%s%.3f", round ? ", " : "", times[way][round]);
+        }
         printf("]");
     }
     printf("}\n");
@@ -229,15 +242,19 @@ int main(int argc, char **argv) {
     pin_to_cpu(0);
     open_ring(ring_size);
     count = ring_size / ((record_size + 15) / 8 * 8) * (meanwhile ? 4 : 1);
-    if (meanwhile) /* not by a thread that has to get away first: libbpf's waiting may spin */
+    if (meanwhile) { /* not by a thread that has to get away first: libbpf's waiting may spin */
         thread = start_on_cpu(1, drain_meanwhile, NULL);
+    }
     measure(0, count, meanwhile); /* touches each page for the first time */
-    for (int round = 0; round < rounds; round++)
-        for (size_t way = 0; way < WAYS; way++)
+    for (int round = 0; round < rounds; round++) {
+        for (size_t way = 0; way < WAYS; way++) {
             times[way][round] = measure(way, count, meanwhile);
+        }
+    }
     atomic_store(&is_over, true);
-    if (meanwhile)
+    if (meanwhile) {
         pthread_join(thread, NULL);
+    }
     print(rounds);
     rbcore_producer_free(producer);
     user_ring_buffer__free(libbpf);

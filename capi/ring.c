@@ -504,8 +504,7 @@ bool rbc_ring_skip_abandoned(rbc_ring *self) {
 #ifdef RBCORE_THREAD_SANITIZER
 __attribute__((no_sanitize("thread"), noinline))
 #endif
-static uint32_t
-peek_length(const rbc_ring *self, uint64_t position) {
+static uint32_t peek_length(const rbc_ring *self, uint64_t position) {
     return atomic_load_explicit(&rbc_ring_header(self, position)->length, memory_order_acquire);
 }
 

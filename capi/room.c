@@ -52,8 +52,9 @@ bool rbc_room_is_possible(const rbc_mapping *mapping, bool overwrites) {
  * records of a full ring: each step is 8 bytes or more, and none goes past the producer_pos that
  * was checked.
  */
-static inline __attribute__((always_inline)) uint64_t
-update_pending(const rbc_mapping *mapping, positions at, bool *is_broken) {
+static inline __attribute__((always_inline)) uint64_t update_pending(const rbc_mapping *mapping,
+                                                                     positions at,
+                                                                     bool *is_broken) {
     rbc_producer_page *page = rbc_producer_page_of(mapping);
     const uint64_t before = atomic_load_explicit(&page->pending_pos, memory_order_relaxed);
     bool is_in_place = before - at.oldest <= at.producer - at.oldest && before % 8 == 0;

@@ -152,8 +152,7 @@ typedef struct rbcore_source {
     uint64_t cookie;  /* the caller's own, handed back by rbcore_reader_ring_stats; default 0 */
 } rbcore_source;
 
-#define RBCORE_SOURCE_INIT                                                                         \
-    { sizeof(rbcore_source), 0, 0, -1, -1, 0, -1, NULL, 0 }
+#define RBCORE_SOURCE_INIT {sizeof(rbcore_source), 0, 0, -1, -1, 0, -1, NULL, 0}
 
 /*
  * RBCORE_SOURCE_INIT for callers without macros: fills the first size bytes of *out, size being the
@@ -198,8 +197,7 @@ typedef struct rbcore_reader_options {
     int64_t max_latency_ns; /* see rbcore_reader_next; 0: every record wakes an idle reader */
 } rbcore_reader_options;
 
-#define RBCORE_READER_OPTIONS_INIT                                                                 \
-    { sizeof(rbcore_reader_options), 0, RBCORE_MAX_LATENCY }
+#define RBCORE_READER_OPTIONS_INIT {sizeof(rbcore_reader_options), 0, RBCORE_MAX_LATENCY}
 
 /* RBCORE_READER_OPTIONS_INIT as a function; like rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_reader_options_init(rbcore_reader_options *out, size_t size);
@@ -537,8 +535,7 @@ typedef struct rbcore_reader_stats {
     uint64_t rings;    /* rings now */
 } rbcore_reader_stats;
 
-#define RBCORE_READER_STATS_INIT                                                                   \
-    { sizeof(rbcore_reader_stats), 0, 0, 0, 0, 0, 0, 0 }
+#define RBCORE_READER_STATS_INIT {sizeof(rbcore_reader_stats), 0, 0, 0, 0, 0, 0, 0}
 
 /* RBCORE_READER_STATS_INIT as a function; like rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_reader_stats_init(rbcore_reader_stats *out, size_t size);
@@ -591,7 +588,7 @@ typedef struct rbcore_ring_stats {
 } rbcore_ring_stats;
 
 #define RBCORE_RING_STATS_INIT                                                                     \
-    { sizeof(rbcore_ring_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    {sizeof(rbcore_ring_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* RBCORE_RING_STATS_INIT as a function; like rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_ring_stats_init(rbcore_ring_stats *out, size_t size);
@@ -617,8 +614,7 @@ typedef struct rbcore_identity {
     uint64_t position;   /* of the record's header */
 } rbcore_identity;
 
-#define RBCORE_IDENTITY_INIT                                                                       \
-    { sizeof(rbcore_identity), {0}, 0, 0, 0 }
+#define RBCORE_IDENTITY_INIT {sizeof(rbcore_identity), {0}, 0, 0, 0}
 
 /* RBCORE_IDENTITY_INIT as a function; like rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_identity_init(rbcore_identity *out, size_t size);
@@ -688,8 +684,7 @@ typedef struct rbcore_snapshot_info {
     uint64_t boottime_ns;  /* likewise: CLOCK_BOOTTIME */
 } rbcore_snapshot_info;
 
-#define RBCORE_SNAPSHOT_INFO_INIT                                                                  \
-    { sizeof(rbcore_snapshot_info), {0}, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define RBCORE_SNAPSHOT_INFO_INIT {sizeof(rbcore_snapshot_info), {0}, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* RBCORE_SNAPSHOT_INFO_INIT as a function; like rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_snapshot_info_init(rbcore_snapshot_info *out, size_t size);
@@ -6587,8 +6582,7 @@ bool rbc_ring_skip_abandoned(rbc_ring *self) {
 #ifdef RBCORE_THREAD_SANITIZER
 __attribute__((no_sanitize("thread"), noinline))
 #endif
-static uint32_t
-peek_length(const rbc_ring *self, uint64_t position) {
+static uint32_t peek_length(const rbc_ring *self, uint64_t position) {
     return atomic_load_explicit(&rbc_ring_header(self, position)->length, memory_order_acquire);
 }
 
@@ -6883,8 +6877,9 @@ bool rbc_room_is_possible(const rbc_mapping *mapping, bool overwrites) {
  * records of a full ring: each step is 8 bytes or more, and none goes past the producer_pos that
  * was checked.
  */
-static inline __attribute__((always_inline)) uint64_t
-update_pending(const rbc_mapping *mapping, positions at, bool *is_broken) {
+static inline __attribute__((always_inline)) uint64_t update_pending(const rbc_mapping *mapping,
+                                                                     positions at,
+                                                                     bool *is_broken) {
     rbc_producer_page *page = rbc_producer_page_of(mapping);
     const uint64_t before = atomic_load_explicit(&page->pending_pos, memory_order_relaxed);
     bool is_in_place = before - at.oldest <= at.producer - at.oldest && before % 8 == 0;

@@ -53,10 +53,11 @@ static inline int ringbuf_read_records(rbcore_reader *reader, ringbuf_batch *bat
     int count, i;
 
     max = max < RINGBUF_BATCH_MAX ? max : RINGBUF_BATCH_MAX;
-    if (how & RINGBUF_STRICT)
+    if (how & RINGBUF_STRICT) {
         count = rbcore_reader_read(reader, batch->records, max);
-    else
+    } else {
         count = rbcore_reader_next(reader, batch->records, max, timeout_ns);
+    }
     for (i = 0; i < count; i++, record++) {
         uint32_t stride = (record->size + 15) & ~(uint32_t)7;
         rbcore_span span = {record->data, record->position, stride, record->size, 1,
@@ -71,10 +72,12 @@ static inline int ringbuf_is_full(const ringbuf_batch *batch, int count, size_t 
     size_t records = 0;
     int i;
 
-    if (count == RINGBUF_BATCH_MAX)
+    if (count == RINGBUF_BATCH_MAX) {
         return 1;
-    for (i = 0; i < count; i++)
+    }
+    for (i = 0; i < count; i++) {
         records += batch->spans[i].count;
+    }
     return records >= max;
 }
 
@@ -94,8 +97,9 @@ static inline int ringbuf_fetch(uintptr_t reader_address, uintptr_t batch_addres
     ringbuf_batch *batch = (ringbuf_batch *)batch_address;
     int result = how & RINGBUF_COMMIT ? rbcore_reader_commit(reader, NULL, 0) : 0;
 
-    if (result < 0)
+    if (result < 0) {
         return result;
+    }
     /*
      * Only 0 arms the next wakeup. The bound on discarded records is for callers that must not be
      * kept long; an interrupt is for a context, which is looked at before each wait, or for the lock.
@@ -109,8 +113,9 @@ static inline int ringbuf_fetch(uintptr_t reader_address, uintptr_t batch_addres
     } while (result == -EAGAIN || result == -ECANCELED || result == -EINTR);
     /* A ring that is idle has the runtime wait, whatever its pace: one look in vain tells. */
     batch->is_full = ringbuf_is_full(batch, result, max);
-    if (!batch->is_full)
+    if (!batch->is_full) {
         batch->is_paced = result > 0 && ringbuf_is_paced(reader);
+    }
     return result;
 }
 
@@ -130,8 +135,9 @@ static inline int ringbuf_release(rbcore_reader *reader, const ringbuf_held *hel
     rbcore_record records[RINGBUF_HELD_MAX];
     size_t i;
 
-    for (i = 0; i < count; i++)
+    for (i = 0; i < count; i++) {
         records[i] = ringbuf_record(&held[i]);
+    }
     return rbcore_reader_release(reader, records, count);
 }
 
@@ -143,13 +149,15 @@ static inline int ringbuf_poll_fd(const rbcore_reader *reader) {
     int fd = rbcore_reader_fd(reader);
     int copy = fd < 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
-    if (fd < 0)
+    if (fd < 0) {
         return fd;
+    }
     if (copy < 0 || fcntl(copy, F_SETFL, fcntl(copy, F_GETFL) | O_NONBLOCK) < 0) {
         int error = -errno;
 
-        if (copy >= 0)
+        if (copy >= 0) {
             close(copy);
+        }
         return error;
     }
     return copy;
@@ -200,8 +208,9 @@ static inline int ringbuf_view_copy(void *view, size_t size, uintptr_t base) {
 
     if (mremap((void *)base, 0, size, flags, data) == MAP_FAILED ||
         mremap((void *)base, 0, size, flags, data + size) == MAP_FAILED ||
-        mprotect(data, 2 * size, PROT_READ) != 0)
+        mprotect(data, 2 * size, PROT_READ) != 0) {
         return -errno;
+    }
     return 0;
 }
 

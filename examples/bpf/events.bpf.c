@@ -46,8 +46,9 @@ SEC("tracepoint/sched/sched_process_exec")
 int on_exec(struct sched_process_exec *context) {
     struct exec_event *record = rbcore_reserve(events, sizeof(*record));
 
-    if (!record)
+    if (!record) {
         return 0;
+    }
     fill(&record->event, EVENT_EXEC, context->pid);
     bpf_get_current_comm(record->event.name, sizeof(record->event.name));
     bpf_probe_read_kernel_str(record->file, sizeof(record->file),
@@ -60,11 +61,13 @@ SEC("tracepoint/sched/sched_switch")
 int on_switch(struct sched_switch *context) {
     struct switch_event *record;
 
-    if (context->prev_pid == reader_pid || context->next_pid == reader_pid)
+    if (context->prev_pid == reader_pid || context->next_pid == reader_pid) {
         return 0;
+    }
     record = rbcore_reserve(events, sizeof(*record));
-    if (!record)
+    if (!record) {
         return 0;
+    }
     fill(&record->event, EVENT_SWITCH, context->prev_pid);
     __builtin_memcpy(record->event.name, context->prev_name, sizeof(record->event.name));
     __builtin_memcpy(record->next_name, context->next_name, sizeof(record->next_name));

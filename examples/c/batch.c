@@ -38,17 +38,19 @@ static void write_line(FILE *file, const rbcore_record *record) {
 
     fprintf(file, "%llu %u %.16s %u", (unsigned long long)event->time_ns, event->pid, event->name,
             event->kind);
-    if (event->kind == EVENT_EXEC)
+    if (event->kind == EVENT_EXEC) {
         fprintf(file, " %.80s", ((const struct exec_event *)event)->file);
-    else if (event->kind == EVENT_SWITCH)
+    } else if (event->kind == EVENT_SWITCH) {
         fprintf(file, " %.16s", ((const struct switch_event *)event)->next_name);
+    }
     fputc('\n', file);
 }
 
 /* Makes a batch safe. Returns 0 or a negative errno value. */
 static int save(FILE *file, const rbcore_record *records, int count) {
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         write_line(file, &records[i]);
+    }
     return fflush(file) != 0 || fdatasync(fileno(file)) != 0 ? -errno : 0;
 }
 
@@ -63,8 +65,9 @@ static int save_all(FILE *file) {
             int error = save(file, records, count);
 
             /* Whatever it is, EINTR too: the batch is not safe. */
-            if (error < 0)
+            if (error < 0) {
                 return error;
+            }
             rbcore_reader_commit(reader, NULL, 0); /* only now */
             safe += (uint64_t)count;
         }
@@ -77,10 +80,11 @@ static void print_summary(unsigned int ring) {
 
     rbcore_reader_ring_stats(reader, ring, &stats);
     printf("%" PRIu64 " records are safe, ", safe);
-    if (stats.lost == RBCORE_UNKNOWN)
+    if (stats.lost == RBCORE_UNKNOWN) {
         printf("unknown lost\n");
-    else
+    } else {
         printf("%" PRIu64 " lost\n", stats.lost);
+    }
 }
 
 static int run(FILE *file, unsigned int seconds, int memory) {
@@ -88,10 +92,12 @@ static int run(FILE *file, unsigned int seconds, int memory) {
     int result = events_start(&source, memory);
     int ring;
 
-    if (result == 0)
+    if (result == 0) {
         result = rbcore_reader_open(&reader, NULL);
-    if (result < 0)
+    }
+    if (result < 0) {
         return result;
+    }
     ring = rbcore_reader_add(reader, &source);
     if (ring < 0) {
         fprintf(stderr, "batch: %s\n", rbcore_reader_message(reader));
@@ -114,12 +120,13 @@ int main(int argc, char **argv) {
     FILE *file;
 
     while ((option = getopt(argc, argv, "d:m")) != -1) {
-        if (option == 'd')
+        if (option == 'd') {
             seconds = (unsigned int)strtoul(optarg, NULL, 10);
-        else if (option == 'm')
+        } else if (option == 'm') {
             memory = 1;
-        else
+        } else {
             return 2;
+        }
     }
     file = optind + 1 == argc ? fopen(argv[optind], "w") : NULL;
     if (!file) {
@@ -127,8 +134,9 @@ int main(int argc, char **argv) {
         return 2;
     }
     result = run(file, seconds, memory);
-    if (result < 0)
+    if (result < 0) {
         fprintf(stderr, "batch: %s\n", rbcore_strerror(result));
+    }
     events_stop();
     rbcore_reader_free(reader);
     return fclose(file) != 0 || result < 0;

@@ -38,16 +38,19 @@ static int start(rbcore_source *source, unsigned int map_flags, const char **why
 
     libbpf_set_print(be_quiet);
     events = events__open();
-    if (!events)
+    if (!events) {
         return fail(-errno, "libbpf cannot open the BPF program", why);
+    }
     bpf_map__set_map_flags(events->maps.events, map_flags);
     events->rodata->reader_pid = getpid();
     error = events__load(events);
-    if (error)
+    if (error) {
         return fail(error, "the kernel refuses to load the BPF program", why);
+    }
     error = events__attach(events);
-    if (error)
+    if (error) {
         return fail(error, "the tracepoints cannot be attached (is tracefs mounted?)", why);
+    }
 
     source->kind = RBCORE_SOURCE_MAP_FD;
     source->fd = bpf_map__fd(events->maps.events);

@@ -31,12 +31,14 @@ static void produce(const rbcore_source *source) {
     rbcore_producer *producer;
     void *data;
 
-    if (rbcore_producer_open(&producer, source) < 0)
+    if (rbcore_producer_open(&producer, source) < 0) {
         _exit(1);
+    }
     for (;;) {
         for (int i = 0; i < 100; i++) {
-            if (rbcore_producer_reserve(producer, &data, sizeof(struct event)) < 0)
+            if (rbcore_producer_reserve(producer, &data, sizeof(struct event)) < 0) {
                 continue; /* full: the ring counts it */
+            }
             make_up(data);
             rbcore_producer_submit(producer, data, 0);
         }
@@ -47,12 +49,14 @@ static void produce(const rbcore_source *source) {
 int events_memory_start(rbcore_source *source) {
     int result = rbcore_memory_ring_create(&source->fd, &source->event_fd, 1024 * 1024, 0);
 
-    if (result < 0)
+    if (result < 0) {
         return result;
+    }
     source->kind = RBCORE_SOURCE_MEMORY_RING;
     child = fork();
-    if (child < 0)
+    if (child < 0) {
         return -errno;
+    }
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         produce(source);
@@ -61,8 +65,9 @@ int events_memory_start(rbcore_source *source) {
 }
 
 void events_memory_stop(void) {
-    if (child < 0)
+    if (child < 0) {
         return;
+    }
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
     child = -1;

@@ -44,8 +44,9 @@ static _Noreturn void fail(const char *what, const char *why) {
 }
 
 static int must(int result, const char *what) {
-    if (result < 0)
+    if (result < 0) {
         fail(what, rbcore_strerror(result));
+    }
     return result;
 }
 
@@ -66,8 +67,9 @@ static void produce_until_fault(const rbcore_source *source) {
 
     must(rbcore_producer_open(&producer, source), "open the producer");
     for (int burst = 0; burst < BURSTS; burst++) {
-        for (int i = 0; i < 100; i++)
+        for (int i = 0; i < 100; i++) {
             produce(producer, EVENT_MADE_UP, "producer");
+        }
         nanosleep(&pause, NULL);
     }
     produce(producer, EVENT_EXEC, "fault");
@@ -83,8 +85,9 @@ static pid_t start_producer(rbcore_source *source) {
                                    RBCORE_MEMORY_RING_OVERWRITE),
          "create the ring");
     child = fork();
-    if (child < 0)
+    if (child < 0) {
         fail("fork", strerror(errno));
+    }
     if (child == 0) {
         produce_until_fault(source);
         _exit(0);
@@ -106,13 +109,16 @@ static bool wait_for_trigger(uint64_t *position) {
 
         for (int i = 0; i < count; i++) {
             *position = records[i].position;
-            if (is_trigger(&records[i]))
+            if (is_trigger(&records[i])) {
                 return true;
+            }
         }
-        if (count == -ESHUTDOWN)
+        if (count == -ESHUTDOWN) {
             return false;
-        if (count != -EINTR && count != -EAGAIN)
+        }
+        if (count != -EINTR && count != -EAGAIN) {
             must(count, "wait");
+        }
         must(rbcore_reader_commit(reader, NULL, 0), "commit");
     }
 }
@@ -133,16 +139,20 @@ static void print_flight(rbcore_snapshot *snapshot, uint64_t trigger, size_t mos
     rbcore_record record = {.position = 0};
     size_t before = 0;
 
-    if (!last)
+    if (!last) {
         fail("memory", strerror(ENOMEM));
+    }
     while (must(rbcore_snapshot_read(snapshot, &record, 1), "read") > 0 &&
-           record.position != trigger)
+           record.position != trigger) {
         last[before++ % most] = record;
-    if (record.position != trigger)
+    }
+    if (record.position != trigger) {
         fail("the trigger", "overwritten before it was copied");
+    }
 
-    for (size_t i = before < most ? 0 : before - most; i < before; i++)
+    for (size_t i = before < most ? 0 : before - most; i < before; i++) {
         print(&last[i % most]);
+    }
     printf("trigger: %.16s at %" PRIu64 ", the last %zu of %zu records before it\n",
            ((const struct event *)record.data)->name, trigger, before < most ? before : most,
            before);
@@ -192,21 +202,24 @@ int main(int argc, char **argv) {
     int option, ring;
 
     while ((option = getopt(argc, argv, "n:m")) != -1) {
-        if (option == 'n')
+        if (option == 'n') {
             most = strtoul(optarg, NULL, 10);
-        else if (option == 'm')
+        } else if (option == 'm') {
             memory = true;
-        else
+        } else {
             return 2;
+        }
     }
-    if (most == 0 || most > RING_SIZE)
+    if (most == 0 || most > RING_SIZE) {
         fail("-n", "from 1 to 65536");
+    }
     child = start_events(&source, argv[optind], memory);
     source.flags = RBCORE_SOURCE_OVERWRITE; /* records are copied, and what was lost is counted */
     must(rbcore_reader_open(&reader, NULL), "open the reader");
     ring = rbcore_reader_add(reader, &source);
-    if (ring < 0)
+    if (ring < 0) {
         fail("add the ring", rbcore_reader_message(reader));
+    }
     signal(SIGINT, stop);
     signal(SIGTERM, stop);
     record_flight((unsigned int)ring, most);

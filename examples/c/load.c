@@ -39,16 +39,20 @@ int main(int argc, char **argv) {
         return 2;
     }
     events = events__open();
-    if (!events)
+    if (!events) {
         return fail("the BPF program cannot be opened", -errno);
-    if (overwrite) /* Linux 6.19 */
+    }
+    if (overwrite) { /* Linux 6.19 */
         bpf_map__set_map_flags(events->maps.events, BPF_F_RB_OVERWRITE);
+    }
     error = events__load(events);
-    if (error)
+    if (error) {
         return fail("the BPF program cannot be loaded", error);
+    }
     error = bpf_map__pin(events->maps.events, path);
-    if (error)
+    if (error) {
         return fail(path, error);
+    }
 
     sigemptyset(&ends);
     sigaddset(&ends, SIGINT);

@@ -25,15 +25,17 @@ static _Noreturn void fail(const char *what, const char *why) {
 }
 
 static int must(int result, const char *what) {
-    if (result < 0)
+    if (result < 0) {
         fail(what, rbcore_strerror(result));
+    }
     return result;
 }
 
 /* The same for a system call, which gives its error in errno. */
 static int must_call(int result, const char *what) {
-    if (result < 0)
+    if (result < 0) {
         fail(what, strerror(errno));
+    }
     return result;
 }
 
@@ -76,8 +78,9 @@ static void receive_ring(int socket, rbcore_source *source) {
     prepare(&message);
     must_call((int)recvmsg(socket, &message.header, MSG_CMSG_CLOEXEC), "receive the ring");
     control = CMSG_FIRSTHDR(&message.header);
-    if (!control || control->cmsg_len != CMSG_LEN(sizeof(fds)))
+    if (!control || control->cmsg_len != CMSG_LEN(sizeof(fds))) {
         fail("receive the ring", "no file descriptors came");
+    }
     memcpy(fds, CMSG_DATA(control), sizeof(fds));
     source->kind = RBCORE_SOURCE_MEMORY_RING;
     source->fd = fds[0];
@@ -95,8 +98,9 @@ static int produce(int socket) {
     for (uint64_t number = 0; number < RECORDS; number++) {
         int result = rbcore_producer_reserve(producer, &data, sizeof(number));
 
-        if (result == -EAGAIN)
+        if (result == -EAGAIN) {
             continue;
+        }
         must(result, "reserve");
         memcpy(data, &number, sizeof(number));
         must(rbcore_producer_submit(producer, data, 0), "submit");
@@ -110,8 +114,9 @@ static uint64_t check(const rbcore_record *records, int count, uint64_t *next) {
     for (int i = 0; i < count; i++) {
         uint64_t number = *(const uint64_t *)records[i].data;
 
-        if (number < *next)
+        if (number < *next) {
             fail("record", "it came twice or out of order");
+        }
         *next = number + 1;
     }
     return (uint64_t)count;
@@ -147,8 +152,9 @@ int main(void) {
 
     must_call(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), "socketpair");
     child = must_call(fork(), "fork");
-    if (child == 0)
+    if (child == 0) {
         return produce(sockets[1]);
+    }
 
     source.kind = RBCORE_SOURCE_MEMORY_RING;
     must(rbcore_memory_ring_create(&source.fd, &source.event_fd, 1 << 20, 0), "create the ring");

@@ -59,16 +59,17 @@ static void print_event(const rbcore_record *record) {
     const struct event *event = record->data;
 
     printf("%9.4f  cpu %-3u", (double)((int64_t)event->time_ns - start) / 1e9, event->cpu);
-    if (event->kind == EVENT_EXEC)
+    if (event->kind == EVENT_EXEC) {
         printf(" exec    %s[%u] %s\n", event->name, event->pid,
                ((const struct exec_event *)event)->file);
-    else if (event->kind == EVENT_SWITCH)
+    } else if (event->kind == EVENT_SWITCH) {
         printf(" switch  %s[%u] -> %s[%u]\n", event->name, event->pid,
                ((const struct switch_event *)event)->next_name,
                ((const struct switch_event *)event)->next_pid);
-    else
+    } else {
         printf(" made up %s[%u] record at %" PRIu64 "\n", event->name, event->pid,
                record->position);
+    }
 }
 
 /* Prints the first events of each kind in a tenth of a second, and leaves out the rest. */
@@ -83,16 +84,18 @@ static void print_batch(const rbcore_record *records, int count) {
             tenth = event->time_ns / (SECOND / 10);
             memset(lines, 0, sizeof(lines));
         }
-        if (lines[event->kind & 3]++ < lines_max[event->kind & 3])
+        if (lines[event->kind & 3]++ < lines_max[event->kind & 3]) {
             print_event(&records[i]);
+        }
     }
 }
 
 static void print_count(uint64_t count, const char *what) {
-    if (count == RBCORE_UNKNOWN)
+    if (count == RBCORE_UNKNOWN) {
         printf("unknown %s", what);
-    else
+    } else {
         printf("%" PRIu64 " %s", count, what);
+    }
 }
 
 static void print_rate(unsigned int second, unsigned int ring, rbcore_reader_stats *before) {
@@ -130,8 +133,9 @@ static int tail(unsigned int ring, unsigned int seconds) {
         int64_t left = begin + second * SECOND - now_ns();
         int count = left > 0 ? rbcore_reader_next(reader, records, BATCH, left) : 0;
 
-        if (count < 0 && count != -EINTR && count != -EAGAIN)
+        if (count < 0 && count != -EINTR && count != -EAGAIN) {
             return count == -ENODATA ? 0 : count;
+        }
         if (count > 0) {
             print_batch(records, count);
             rbcore_reader_commit(reader, NULL, 0);
@@ -143,8 +147,9 @@ static int tail(unsigned int ring, unsigned int seconds) {
 }
 
 static int start_events(rbcore_source *source, const char *path, int memory) {
-    if (!path)
+    if (!path) {
         return events_start(source, memory);
+    }
     printf("Reading what is pinned at %s.\n", path);
     source->kind = RBCORE_SOURCE_PINNED_PATH;
     source->path = path;
@@ -156,8 +161,9 @@ static int add_ring(const rbcore_source *source, int waits) {
     const struct timespec pause = {.tv_nsec = 100000000};
     int ring = rbcore_reader_add(reader, source);
 
-    if (ring < 0)
+    if (ring < 0) {
         fprintf(stderr, "tail: %s\n", rbcore_reader_message(reader));
+    }
     while (ring == -EBUSY && waits && !is_stopped) {
         nanosleep(&pause, NULL);
         ring = rbcore_reader_add(reader, source);
@@ -172,15 +178,18 @@ static int run(unsigned int seconds, const char *path, int memory, int waits) {
 
     start = now_ns();
     result = start_events(&source, path, memory);
-    if (result == 0)
+    if (result == 0) {
         result = rbcore_reader_open(&reader, NULL);
-    if (result < 0)
+    }
+    if (result < 0) {
         return result;
+    }
     signal(SIGINT, stop);
     signal(SIGTERM, stop);
     ring = add_ring(&source, waits);
-    if (ring < 0)
+    if (ring < 0) {
         return ring;
+    }
     result = tail((unsigned int)ring, seconds);
     print_summary((unsigned int)ring);
     return result;
@@ -195,19 +204,21 @@ int main(int argc, char **argv) {
     int result;
 
     while ((option = getopt_long(argc, argv, "d:m", options, NULL)) != -1) {
-        if (option == 'd')
+        if (option == 'd') {
             seconds = (unsigned int)strtoul(optarg, NULL, 10);
-        else if (option == 'm')
+        } else if (option == 'm') {
             memory = 1;
-        else if (option == 'w')
+        } else if (option == 'w') {
             waits = 1;
-        else
+        } else {
             return 2;
+        }
     }
     setvbuf(stdout, NULL, _IOLBF, 0); /* live, through a pipe too */
     result = run(seconds, argv[optind], memory, waits);
-    if (result < 0)
+    if (result < 0) {
         fprintf(stderr, "tail: %s\n", rbcore_strerror(result));
+    }
     events_stop();
     rbcore_reader_free(reader);
     return result < 0;

@@ -36,15 +36,17 @@ static _Noreturn void fail(const char *what, const char *why) {
 }
 
 static int must(int result, const char *what) {
-    if (result < 0)
+    if (result < 0) {
         fail(what, rbcore_strerror(result));
+    }
     return result;
 }
 
 /* The same for a system call, which gives its error in errno. */
 static int must_call(int result, const char *what) {
-    if (result < 0)
+    if (result < 0) {
         fail(what, strerror(errno));
+    }
     return result;
 }
 
@@ -79,13 +81,16 @@ static void read_all(void) {
 
     while (count > 0 || count == -EAGAIN || count == -EINTR) {
         count = rbcore_reader_next(reader, records, BATCH, 0);
-        for (int i = 0; i < count; i++)
+        for (int i = 0; i < count; i++) {
             seen[((const struct event *)records[i].data)->kind % KINDS]++;
-        if (count > 0)
+        }
+        if (count > 0) {
             must(rbcore_reader_commit(reader, NULL, 0), "commit");
+        }
     }
-    if (count != -ENODATA)
+    if (count != -ENODATA) {
         must(count, "next");
+    }
 }
 
 static void print_counts(unsigned int ring) {
@@ -94,10 +99,11 @@ static void print_counts(unsigned int ring) {
     must(rbcore_reader_ring_stats(reader, ring, &stats), "statistics");
     printf("%" PRIu64 " execs, %" PRIu64 " switches, %" PRIu64 " made up, ", seen[EVENT_EXEC],
            seen[EVENT_SWITCH], seen[EVENT_MADE_UP]);
-    if (stats.lost == RBCORE_UNKNOWN)
+    if (stats.lost == RBCORE_UNKNOWN) {
         printf("unknown lost\n");
-    else
+    } else {
         printf("%" PRIu64 " lost\n", stats.lost);
+    }
 }
 
 /* Until a signal ends it, or for so many seconds (0: without end). */
@@ -112,8 +118,9 @@ static void loop(unsigned int ring, uint64_t seconds) {
     watch(epoll, rbcore_reader_fd(reader));
     while (event.data.fd != signals && (seconds == 0 || ticks < seconds)) {
         if (epoll_wait(epoll, &event, 1, -1) < 0) {
-            if (errno != EINTR)
+            if (errno != EINTR) {
                 fail("epoll_wait", strerror(errno));
+            }
             continue; /* stopped and continued */
         }
         if (event.data.fd == timer && read(timer, &expired, sizeof(expired)) > 0) {
@@ -140,19 +147,21 @@ int main(int argc, char **argv) {
     int option, ring;
 
     while ((option = getopt(argc, argv, "d:m")) != -1) {
-        if (option == 'd')
+        if (option == 'd') {
             seconds = strtoul(optarg, NULL, 10);
-        else if (option == 'm')
+        } else if (option == 'm') {
             memory = 1;
-        else
+        } else {
             return 2;
+        }
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
     must(events_start(&source, memory), "start the events");
     must(rbcore_reader_open(&reader, NULL), "open the reader");
     ring = rbcore_reader_add(reader, &source);
-    if (ring < 0)
+    if (ring < 0) {
         fail("add the ring", rbcore_reader_message(reader));
+    }
     loop((unsigned int)ring, seconds);
     rbcore_reader_free(reader);
     events_stop();

@@ -57,8 +57,9 @@ static int must(int result, const char *what) {
 
 static void push(const rbcore_record *record) {
     pthread_mutex_lock(&queue.lock);
-    while (queue.tail - queue.head == QUEUE)
+    while (queue.tail - queue.head == QUEUE) {
         pthread_cond_wait(&queue.changed, &queue.lock);
+    }
     queue.records[queue.tail++ % QUEUE] = *record;
     pthread_cond_broadcast(&queue.changed);
     pthread_mutex_unlock(&queue.lock);
@@ -69,11 +70,13 @@ static int pop(rbcore_record *record) {
     int found;
 
     pthread_mutex_lock(&queue.lock);
-    while (queue.head == queue.tail && !queue.closed)
+    while (queue.head == queue.tail && !queue.closed) {
         pthread_cond_wait(&queue.changed, &queue.lock);
+    }
     found = queue.head != queue.tail;
-    if (found)
+    if (found) {
         *record = queue.records[queue.head++ % QUEUE];
+    }
     pthread_cond_broadcast(&queue.changed);
     pthread_mutex_unlock(&queue.lock);
     return found;
@@ -89,8 +92,9 @@ static void close_queue(void) {
 static void note_order(uint64_t position) {
     uint64_t seen = atomic_load(&furthest);
 
-    if (position < seen)
+    if (position < seen) {
         atomic_fetch_add(&out_of_order, 1);
+    }
     while (position > seen && !atomic_compare_exchange_weak(&furthest, &seen, position))
         ;
 }
@@ -103,8 +107,9 @@ static void *work(void *unused) {
         const struct event *event = record.data;
         uint_fast64_t seen = atomic_load(&latest_ns);
 
-        if (event->time_ns % 100 == 0)
+        if (event->time_ns % 100 == 0) {
             nanosleep(&nap, NULL); /* some events are more work than others */
+        }
         while (event->time_ns > seen &&
                !atomic_compare_exchange_weak(&latest_ns, &seen, event->time_ns))
             ;
@@ -128,11 +133,13 @@ static void read_all(void) {
 
     while (count >= 0 || count == -EINTR || count == -EAGAIN) {
         count = rbcore_reader_next(reader, records, BATCH, RBCORE_FOREVER);
-        for (int i = 0; i < count; i++)
+        for (int i = 0; i < count; i++) {
             push(&records[i]);
+        }
     }
-    if (count != -ENODATA)
+    if (count != -ENODATA) {
         must(count, "next");
+    }
 }
 
 static void print_result(unsigned int ring) {
@@ -142,10 +149,11 @@ static void print_result(unsigned int ring) {
     printf("%" PRIu64 " events by %d workers, the last at %.6f s, %s given back, ",
            (uint64_t)atomic_load(&handled), WORKERS, (double)atomic_load(&latest_ns) / 1e9,
            stats.user_pos == stats.read_pos ? "all" : "NOT all");
-    if (stats.lost == RBCORE_UNKNOWN)
+    if (stats.lost == RBCORE_UNKNOWN) {
         printf("unknown lost\n");
-    else
+    } else {
         printf("%" PRIu64 " lost\n", stats.lost);
+    }
     printf("released out of order: %u\n", atomic_load(&out_of_order));
 }
 
@@ -158,8 +166,9 @@ static unsigned int open_ring(int memory) {
     options.flags = RBCORE_READER_RELEASE;
     must(rbcore_reader_open(&reader, &options), "open the reader");
     ring = rbcore_reader_add(reader, &source);
-    if (ring < 0)
+    if (ring < 0) {
         must(ring, rbcore_reader_message(reader));
+    }
     return (unsigned int)ring;
 }
 
@@ -170,24 +179,27 @@ int main(int argc, char **argv) {
     int option;
 
     while ((option = getopt(argc, argv, "d:m")) != -1) {
-        if (option == 'd')
+        if (option == 'd') {
             seconds = (unsigned int)strtoul(optarg, NULL, 10);
-        else if (option == 'm')
+        } else if (option == 'm') {
             memory = 1;
-        else
+        } else {
             return 2;
+        }
     }
     ring = open_ring(memory);
     signal(SIGINT, stop);
     signal(SIGTERM, stop);
     signal(SIGALRM, stop);
     alarm(seconds);
-    for (int i = 0; i < WORKERS; i++)
+    for (int i = 0; i < WORKERS; i++) {
         pthread_create(&workers[i], NULL, work, NULL);
+    }
     read_all();
     close_queue();
-    for (int i = 0; i < WORKERS; i++)
+    for (int i = 0; i < WORKERS; i++) {
         pthread_join(workers[i], NULL);
+    }
     print_result(ring);
     rbcore_reader_free(reader);
     events_stop();

@@ -29,8 +29,9 @@ SEC("tracepoint/sched/sched_process_exec")
 int on_exec(struct sched_process_exec *context) {
     struct exec *record = rbcore_reserve(execs, sizeof(*record));
 
-    if (!record)
+    if (!record) {
         return 0;
+    }
     record->time_ns = bpf_ktime_get_ns();
     record->pid = context->pid;
     record->uid = bpf_get_current_uid_gid();

@@ -79,8 +79,9 @@ struct rbcore_loss {
 static __always_inline void rbcore_count_loss(void *loss_map, __u64 bytes) {
     __u32 key = 0;
     struct rbcore_loss *loss = bpf_map_lookup_elem(loss_map, &key);
-    if (!loss)
+    if (!loss) {
         return;
+    }
     /* The value is this CPU's, but a program that interrupts this one here counts in it as well. */
     __sync_fetch_and_add(&loss->records, 1);
     __sync_fetch_and_add(&loss->bytes, bytes);
@@ -100,8 +101,9 @@ static __always_inline void rbcore_count_loss(void *loss_map, __u64 bytes) {
 
 static __always_inline void *rbcore_reserve_counted(void *ring, void *loss_map, __u64 size) {
     void *data = bpf_ringbuf_reserve(ring, size, 0);
-    if (!data)
+    if (!data) {
         rbcore_count_loss(loss_map, size);
+    }
     return data;
 }
 
@@ -147,8 +149,9 @@ static __always_inline void rbcore_discard(void *data, __u64 flags) {
 static __always_inline long rbcore_output_counted(void *ring, void *loss_map, const void *data,
                                                   __u64 size, __u64 flags) {
     long error = bpf_ringbuf_output(ring, (void *)data, size, flags);
-    if (error)
+    if (error) {
         rbcore_count_loss(loss_map, size);
+    }
     return error;
 }
 

@@ -21,14 +21,17 @@ int all_of_it(void *ctx) {
     unsigned size = sizeof(event);
     (void)ctx;
     struct event *reserved = rbcore_reserve(events, sizeof(*reserved));
-    if (!reserved)
+    if (!reserved) {
         return 0;
-    if (bpf_get_prandom_u32() & 1)
+    }
+    if (bpf_get_prandom_u32() & 1) {
         rbcore_submit(reserved, 0);
-    else
+    } else {
         rbcore_discard(reserved, BPF_RB_NO_WAKEUP);
-    if (rbcore_reserve_dynptr(events, size, &dynptr))
+    }
+    if (rbcore_reserve_dynptr(events, size, &dynptr)) {
         rbcore_count_loss(&alone, size);
+    }
     bpf_ringbuf_submit_dynptr(&dynptr, 0);
     return rbcore_output(events, &event, sizeof(event), 0) ? 1 : 0;
 }

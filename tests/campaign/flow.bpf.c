@@ -32,7 +32,7 @@ struct tally tallies[FLOW_PRODUCERS_MAX];
             words[i] = flow_word(first, i);                                                        \
         tally->started++;                                                                          \
         tally->done++;                                                                             \
-        rbcore_submit(words, args->is_silent &&random % 64 == 1 ? BPF_RB_NO_WAKEUP : 0);           \
+        rbcore_submit(words, args->is_silent && random % 64 == 1 ? BPF_RB_NO_WAKEUP : 0);          \
     } while (0)
 
 static long produce_one(__u32 index, struct flow_args **context) {

@@ -70,7 +70,9 @@ typedef struct episode {
     uint32_t lives;                /* of producers, so far */
 } episode;
 
-static struct { uint64_t episodes, reader_kills, producer_kills, records, again; } counted;
+static struct {
+    uint64_t episodes, reader_kills, producer_kills, records, again;
+} counted;
 
 static void store(uint64_t *word, uint64_t value) {
     __atomic_store_n(word, value, __ATOMIC_SEQ_CST);

@@ -25,7 +25,9 @@
 #define MILLISECOND INT64_C(1000000)
 #define WATCHDOG (20000 * MILLISECOND)
 
-static struct { uint64_t episodes, records, discarded, refused, commits, releases, spans; } counted;
+static struct {
+    uint64_t episodes, records, discarded, refused, commits, releases, spans;
+} counted;
 
 typedef struct parameters {
     size_t ring_size;

@@ -57,7 +57,7 @@ static int load_program(int map) {
     attr.prog_flags = BPF_F_SLEEPABLE;
     attr.insns = (uintptr_t)code;
     attr.insn_cnt = sizeof(code) / sizeof(*code);
-    attr.license = (uintptr_t) "Dual MIT/GPL";
+    attr.license = (uintptr_t)"Dual MIT/GPL";
     int fd = bpf(BPF_PROG_LOAD, &attr);
     ck_assert_msg(fd >= 0, "the program: %s", strerror(errno));
     return fd;

@@ -41,8 +41,9 @@ static int open_fault_fd(void) {
 static void *run_hold(void *context) {
     struct held *held = context;
     LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &held->args, .ctx_size_in = sizeof(held->args));
-    if (bpf_prog_test_run_opts(bpf_program__fd(held->ring->progs.hold), &opts) || opts.retval)
+    if (bpf_prog_test_run_opts(bpf_program__fd(held->ring->progs.hold), &opts) || opts.retval) {
         abort();
+    }
     return NULL;
 }
 
@@ -155,10 +156,11 @@ static void wait_in_vain(rbcore_reader *reader, int64_t timeout) {
     getrusage(RUSAGE_THREAD, &after);
     ck_assert_int_ge(now() - began, timeout);
     ck_assert_int_lt(now() - began, WATCHDOG);
-    if (is_emulated())
+    if (is_emulated()) {
         printf("skipped: the processor time of a wait: the processor is emulated\n");
-    else
+    } else {
         ck_assert_int_lt(thread_cpu_time() - cpu, timeout / 3);
+    }
     ck_assert_int_lt(after.ru_nvcsw - before.ru_nvcsw, 20 + 10 * timeout / (10 * MILLISECOND));
 }
 
@@ -209,8 +211,9 @@ START_TEST(head_wakes_when_it_is_submitted) {
         struct held held;
         pthread_t thread;
         hold(&held, ring, false);
-        if (i % 2)
+        if (i % 2) {
             ck_assert_int_eq(emit(ring, 8, 0, 0), 0);
+        }
         ck_assert_int_eq(
             pthread_create(&thread, NULL, i % 2 ? let_go_later : emit_and_let_go_later, &held), 0);
         ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, RBCORE_FOREVER), 1);
@@ -236,8 +239,9 @@ START_TEST(foreign_epoll_does_not_spin) {
     ck_assert_int_eq(emit(ring, 8, 0, 0), 0);
     ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), 0);
     for (int64_t end = now() + 400 * MILLISECOND; now() < end;) {
-        if (epoll_wait(epoll_fd, &event, 1, 50) < 1)
+        if (epoll_wait(epoll_fd, &event, 1, 50) < 1) {
             continue;
+        }
         events++;
         ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), 0);
     }
@@ -334,7 +338,8 @@ int main(void) {
     add_test(suite, "latest starts at the head", latest_starts_at_the_head);
     add_test(suite, "other rings go on", other_rings_go_on);
     int fd = open_fault_fd();
-    if (fd >= 0)
+    if (fd >= 0) {
         close(fd);
+    }
     return run_tests(suite, fd < 0 ? "userfaultfd(2) is not permitted" : NULL);
 }

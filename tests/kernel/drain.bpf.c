@@ -27,8 +27,9 @@ static __always_inline void look_at_request(struct bpf_dynptr *record, struct an
     answer->is_whole =
         size == sizeof(*request) || (!bpf_dynptr_read(&last, 1, record, size - 1, 0) &&
                                      last == filler(request->sequence, size));
-    if (!bpf_dynptr_read(&none, 1, record, size, 0))
+    if (!bpf_dynptr_read(&none, 1, record, size, 0)) {
         answer->is_whole = 0; /* there is more */
+    }
 }
 
 static __always_inline void look_at_rest(struct bpf_dynptr *record, struct answer *answer) {
@@ -47,10 +48,11 @@ static __always_inline void answer_to(struct bpf_dynptr *record, struct drain_ar
         return;
     }
     answer->unused = 0;
-    if (!bpf_dynptr_read(&request, sizeof(request), record, 0, 0))
+    if (!bpf_dynptr_read(&request, sizeof(request), record, 0, 0)) {
         look_at_request(record, answer, &request);
-    else
+    } else {
         look_at_rest(record, answer);
+    }
     rbcore_submit(answer, 0);
 }
 

@@ -58,8 +58,9 @@ START_TEST(full_laps_across_the_border) {
     go_to_border(ring, reader, 3 * (uint64_t)RECORD_MAX);
     for (int lap = 0; lap < 3; lap++) {
         uint64_t start = ring_stats(reader, 0).producer_pos;
-        for (uint32_t i = 0; i < 6; i++)
+        for (uint32_t i = 0; i < 6; i++) {
             ck_assert_int_eq(emit(ring, RECORD_MAX - 8, 8 * i, 0), 0);
+        }
         ck_assert_int_eq(rbcore_reader_read(reader, records, 8), 6);
         for (uint32_t i = 0; i < 6; i++) {
             ck_assert_uint_eq(records[i].position, start + i * (uint64_t)RECORD_MAX);
@@ -87,8 +88,9 @@ START_TEST(resumed_behind_the_border) {
     rbcore_reader *reader = open_ring(ring, 0);
     rbcore_record records[2];
     go_to_border(ring, reader, 16);
-    for (uint32_t i = 0; i < 4; i++)
+    for (uint32_t i = 0; i < 4; i++) {
         ck_assert_int_eq(emit(ring, 8, i, 0), 0);
+    }
     ck_assert_int_eq(rbcore_reader_read(reader, records, 2), 2);
     ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
     rbcore_reader_free(reader);

@@ -13,8 +13,9 @@
 /* Fills the ring with records of SIZE bytes; returns how many fit. One more was refused. */
 static unsigned int fill(struct produce *ring) {
     unsigned int count = 0;
-    while (!emit(ring, SIZE, count % RECORD_MAX, 0))
+    while (!emit(ring, SIZE, count % RECORD_MAX, 0)) {
         count++;
+    }
     return count;
 }
 
@@ -33,8 +34,9 @@ START_TEST(refused_records_are_counted) {
     ck_assert_uint_eq(args.lost, 5);
     ck_assert_uint_eq(ring_stats(reader, 0).lost, 8);
     ck_assert_int_eq(read_to_end(reader, records, 65536), (int)count);
-    for (unsigned int i = 0; i < count; i++)
+    for (unsigned int i = 0; i < count; i++) {
         ck_assert(is_pattern(ring, records[i].data, SIZE, i));
+    }
     rbcore_ring_stats stats = ring_stats(reader, 0);
     ck_assert_uint_eq(stats.records, count);
     ck_assert_uint_eq(stats.high_water, count * room_of(SIZE));
@@ -121,8 +123,9 @@ START_TEST(only_commit_makes_room) {
     ck_assert_int_eq(rbcore_reader_commit(reader, &records[1], 0), 0);
     ck_assert_uint_eq(ring_stats(reader, 0).consumer_pos, 2 * room_of(SIZE));
     ck_assert_uint_eq(fill(ring), 2);
-    for (int i = 2; i < count; i++)
+    for (int i = 2; i < count; i++) {
         ck_assert(is_pattern(ring, records[i].data, SIZE, (uint32_t)i));
+    }
 
     ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
     ck_assert_int_eq(rbcore_reader_read(reader, records, 65536), 2);

@@ -37,8 +37,9 @@ struct producer {
 
 static void *run_producer(void *context) {
     struct producer *producer = context;
-    for (int i = 0; i < RUNS; i++)
+    for (int i = 0; i < RUNS; i++) {
         produce(producer->ring, &producer->args);
+    }
     atomic_store(&producer->done, true);
     return NULL;
 }
@@ -60,8 +61,9 @@ static void read_along(rbcore_reader *reader, struct produce *ring) {
         }
         delivered += (uint64_t)count;
         ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
-        if (!count && done)
+        if (!count && done) {
             break;
+        }
     }
     ck_assert_int_eq(pthread_join(producer.thread, NULL), 0);
     ck_assert_uint_eq(delivered + producer.args.lost, COUNT * RUNS);
@@ -118,8 +120,9 @@ START_TEST(busy_then_idle) {
     for (int round = 0; round < 3; round++) {
         make_busy(reader, ring);
         read_along(reader, ring);
-        for (int i = 0; i < 10; i++)
+        for (int i = 0; i < 10; i++) {
             wait_for_one(reader, ring, 0);
+        }
     }
     rbcore_reader_free(reader);
     produce__destroy(ring);
@@ -166,8 +169,9 @@ START_TEST(killed_reader_repeats_nothing) {
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         make_busy(open_moderated(ring), ring);
-        if (write(ready[1], "", 1) == 1)
+        if (write(ready[1], "", 1) == 1) {
             pause();
+        }
         _exit(EXIT_FAILURE);
     }
     close(ready[1]);
@@ -192,8 +196,9 @@ END_TEST
 START_TEST(silent_records_are_found_by_polling) {
     struct produce *ring = load_ring(pages(_i ? 256 : 1));
     rbcore_reader *reader = open_ring(ring, RBCORE_READER_POLL);
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 20; i++) {
         wait_for_one(reader, ring, BPF_RB_NO_WAKEUP);
+    }
     rbcore_reader_free(reader);
     produce__destroy(ring);
 }

@@ -29,8 +29,9 @@ int example(struct example_args *args) {
     char *a, *b, *c, *d, *e;
     int good;
     a = bpf_ringbuf_reserve(&events, RECORD_A - 8, 0);
-    if (!a)
+    if (!a) {
         return -1;
+    }
     producer_page = (__u64)a - 8 - 4096;
     good = note(&args->after[RESERVE_A]);
     b = bpf_ringbuf_reserve(&events, RECORD_B - 8, 0);
@@ -61,8 +62,9 @@ int example(struct example_args *args) {
     e = bpf_ringbuf_reserve(&events, RECORD_E - 8, 0);
     good &= note(&args->after[RESERVE_E]);
     args->refused = !e;
-    if (e)
+    if (e) {
         bpf_ringbuf_discard(e, 0);
+    }
     bpf_ringbuf_submit(c, 0);
     good &= note(&args->after[SUBMIT_C]);
     bpf_ringbuf_submit(d, 0);

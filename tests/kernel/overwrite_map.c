@@ -30,7 +30,8 @@ int main(void) {
     int fd = create_overwrite_map();
     const char *missing =
         fd < 0 && errno == EINVAL ? "this kernel has no overwrite mode (BPF_F_RB_OVERWRITE)" : NULL;
-    if (fd >= 0)
+    if (fd >= 0) {
         close(fd);
+    }
     return run_tests(suite, missing);
 }

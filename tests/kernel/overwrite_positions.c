@@ -202,7 +202,8 @@ int main(void) {
                               ? "this kernel has no overwrite mode (BPF_F_RB_OVERWRITE)"
                           : pages(1) != RING_SIZE ? "the example is made for pages of 4096 bytes"
                                                   : NULL;
-    if (fd >= 0)
+    if (fd >= 0) {
         close(fd);
+    }
     return run_tests(suite, missing);
 }

@@ -82,16 +82,20 @@ static uint64_t records_of_each(void) {
 
 static bool is_intact(const rbcore_record *record, uint32_t *producer, uint64_t *sequence) {
     const uint64_t *words = record->data;
-    if (record->size < sizeof(*words))
+    if (record->size < sizeof(*words)) {
         return false;
+    }
     *producer = (uint32_t)(words[0] >> 56);
     *sequence = words[0] << 8 >> 8;
     uint32_t count = words_in(*producer, *sequence);
-    if (*producer >= PRODUCERS_MAX || record->size != count * sizeof(*words))
+    if (*producer >= PRODUCERS_MAX || record->size != count * sizeof(*words)) {
         return false;
-    for (uint32_t i = 1; i < count; i++)
-        if (words[i] != word_of(words[0], i))
+    }
+    for (uint32_t i = 1; i < count; i++) {
+        if (words[i] != word_of(words[0], i)) {
             return false;
+        }
+    }
     return true;
 }
 
@@ -100,10 +104,11 @@ static void account_for(struct account *account, const rbcore_record *record) {
     uint64_t sequence;
     account->records++;
     account->bytes += room_of(record->size);
-    if (!is_intact(record, &producer, &sequence) || sequence < account->next[producer])
+    if (!is_intact(record, &producer, &sequence) || sequence < account->next[producer]) {
         account->wrong++;
-    else
+    } else {
         account->next[producer] = sequence + 1;
+    }
 }
 
 static void *write_all(void *context) {
@@ -158,9 +163,11 @@ static void start(struct producer *producers, const struct scenario *scenario, s
 }
 
 static bool all_done(struct producer *producers, unsigned int count) {
-    for (unsigned int i = 0; i < count; i++)
-        if (!atomic_load(&producers[i].done))
+    for (unsigned int i = 0; i < count; i++) {
+        if (!atomic_load(&producers[i].done)) {
             return false;
+        }
+    }
     return true;
 }
 
@@ -179,12 +186,15 @@ static void take_snapshot(rbcore_reader *reader, rbcore_snapshot **snapshot,
     struct account account = {0};
     rbcore_snapshot_info info = RBCORE_SNAPSHOT_INFO_INIT;
     int count = rbcore_reader_snapshot(reader, 0, snapshot, 0);
-    if (count == -EAGAIN || (count == -EBADMSG && !IS_CHECKED))
+    if (count == -EAGAIN || (count == -EBADMSG && !IS_CHECKED)) {
         return;
+    }
     ck_assert_int_eq(count, 0);
-    while ((count = rbcore_snapshot_read(*snapshot, records, BATCH)) > 0)
-        for (int i = 0; i < count; i++)
+    while ((count = rbcore_snapshot_read(*snapshot, records, BATCH)) > 0) {
+        for (int i = 0; i < count; i++) {
             account_for(&account, &records[i]);
+        }
+    }
     ck_assert(count == 0 || !IS_CHECKED);
     ck_assert_int_eq(rbcore_snapshot_info_get(*snapshot, &info), 0);
     ck_assert_uint_le(account.bytes, info.end_pos - info.first_pos);
@@ -208,17 +218,22 @@ static void read_all(rbcore_reader *reader, const struct scenario *scenario,
     for (unsigned int round = 0;; round++) {
         int count = read_some(reader, scenario, records);
         ck_assert(count >= 0 || (count == -EBADMSG && !IS_CHECKED));
-        for (int i = 0; i < count; i++)
+        for (int i = 0; i < count; i++) {
             account_for(read, &records[i]);
-        if (count > 0)
+        }
+        if (count > 0) {
             give_back(reader, scenario, records, count);
-        if (scenario->takes_snapshots && round % 8 == 0)
+        }
+        if (scenario->takes_snapshots && round % 8 == 0) {
             take_snapshot(reader, &snapshot, taken);
-        if (count < 0 || (count == 0 && ending))
+        }
+        if (count < 0 || (count == 0 && ending)) {
             break;
+        }
         ending = all_done(producers, scenario->producers);
-        if (scenario->pause_us && !ending)
+        if (scenario->pause_us && !ending) {
             usleep(scenario->pause_us);
+        }
     }
     rbcore_snapshot_free(snapshot);
 }
@@ -227,8 +242,9 @@ static uint64_t torn; /* in all scenarios; only counted where it is expected */
 
 START_TEST(nothing_torn_and_all_counted) {
     const struct scenario *scenario = &scenarios[_i % SCENARIOS];
-    if (torn)
+    if (torn) {
         return; /* that is all that there is to show */
+    }
     struct producer producers[PRODUCERS_MAX];
     struct account read = {0}, taken = {0};
     struct words *ring = load_words(scenario);

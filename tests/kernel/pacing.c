@@ -95,11 +95,13 @@ static int taken(struct stage *self, int result) {
     self->held = result > 0 ? (size_t)result : 0;
     for (size_t i = 0; i < self->held; i++) {
         const struct event *event = self->records[i].data;
-        if (self->records[i].ring != 0)
+        if (self->records[i].ring != 0) {
             continue;
-        if (event->sequence < self->next)
+        }
+        if (event->sequence < self->next) {
             ck_abort_msg("record %llu comes after %llu", (unsigned long long)event->sequence,
                          (unsigned long long)self->next - 1);
+        }
         self->next = event->sequence + 1;
         atomic_fetch_add(&self->delivered, 1);
     }
@@ -113,8 +115,9 @@ static int take(struct stage *self, size_t max, int64_t timeout) {
 static void give_back(struct stage *self) {
     int error = self->is_release ? rbcore_reader_release(self->reader, self->records, self->held)
                                  : rbcore_reader_commit(self->reader, NULL, 0);
-    if (error)
+    if (error) {
         ck_abort_msg("%d", error);
+    }
 }
 
 static bool is_paced(const struct stage *self) {
@@ -135,8 +138,9 @@ static void take_the_rest(struct stage *self) {
 static void make_paced(struct stage *self) {
     int64_t give_up = now() + WATCHDOG;
     for (bool paced = false; !paced;) {
-        if (now() > give_up)
+        if (now() > give_up) {
             ck_abort_msg("8 records at once do not make the ring paced");
+        }
         take(self, ROOM, 0);
         give_back(self);
         emit_events(self, 8, 0);
@@ -153,8 +157,9 @@ static void let_wait(struct stage *self, uint32_t count, size_t max) {
     for (int i = 0; i < ATTEMPTS; i++) {
         make_paced(self);
         emit_events(self, count, 0);
-        if (take(self, max, 0) == 0 && is_paced(self))
+        if (take(self, max, 0) == 0 && is_paced(self)) {
             return;
+        }
         give_back(self);
         take_the_rest(self);
     }
@@ -190,9 +195,9 @@ static int epoll_on(int fd) {
 static bool poll_once(int epoll_fd, int64_t timeout) {
     struct epoll_event event;
     int n;
-    do
+    do {
         n = epoll_wait(epoll_fd, &event, 1, (int)(timeout / MILLISECOND));
-    while (n < 0 && errno == EINTR);
+    } while (n < 0 && errno == EINTR);
     return n == 1;
 }
 
@@ -276,8 +281,9 @@ END_TEST
 static void expect_never_paced(size_t size, int64_t max_latency) {
     struct stage *s = open_stage(size, 0, max_latency);
     for (int i = 0; i < 300; i++) {
-        if (i % 3 == 0)
+        if (i % 3 == 0) {
             ck_assert_int_eq(take(s, ROOM, i % 2 ? 0 : 100 * MICROSECOND), 0);
+        }
         emit_events(s, 8, 0);
         ck_assert_int_eq(take(s, ROOM, 0), 8);
         give_back(s);
@@ -339,10 +345,11 @@ START_TEST(more_than_half_full) {
         uint32_t size = half - 16 + more - 8;
         ck_assert_int_eq(emit(s->ring, size, 0, 0), 0);
         give_back(s);
-        if (more)
+        if (more) {
             expect_all_published(s);
-        else
+        } else {
             expect_held_back(s, 8);
+        }
         ck_assert_int_eq(rbcore_reader_next(s->reader, s->records, ROOM, WATCHDOG), 1);
         ck_assert_uint_eq(s->records[0].size, size);
         s->held = 1;
@@ -357,8 +364,9 @@ START_TEST(commit_frees_space) {
     const uint32_t half = (uint32_t)size / 2 - 64;
     struct stage *s = open_stage(size, 0, RBCORE_MAX_LATENCY);
     for (int i = 0; i < 30; i++) {
-        if (i % 2 && _i)
+        if (i % 2 && _i) {
             make_paced(s);
+        }
         ck_assert_int_eq(emit(s->ring, half, 0, 0), 0);
         ck_assert_int_eq(emit(s->ring, half, 0, 0), 0);
         ck_assert_int_ne(emit(s->ring, half, 0, 0), 0);
@@ -426,8 +434,9 @@ START_TEST(steady_stream) {
     ck_assert_int_eq(pthread_create(&stream.thread, NULL, emit_steadily, &stream), 0);
     while (s->delivered < 20000) {
         int result = take(s, ROOM, WATCHDOG);
-        if (result <= 0)
+        if (result <= 0) {
             ck_abort_msg("%d", result);
+        }
         count++;
         give_back(s);
     }
@@ -461,8 +470,9 @@ START_TEST(forced_wakeups) {
     }
     ck_assert(poll_once(epoll_fd, WATCHDOG)); /* the timer */
     take_the_rest(s);
-    while (is_paced(s))
+    while (is_paced(s)) {
         ck_assert_int_eq(take(s, ROOM, LONG), 0);
+    }
     ck_assert_int_eq(take(s, ROOM, 0), 0);
     emit_events(s, 1, BPF_RB_FORCE_WAKEUP);
     ck_assert(poll_once(epoll_fd, WATCHDOG));
@@ -505,8 +515,9 @@ START_TEST(latency_is_kept) {
     ck_assert_int_eq(pthread_create(&thread, NULL, emit_timed, s), 0);
     while (s->delivered < TIMED) {
         ck_assert_int_gt(take(s, ROOM, WATCHDOG), 0);
-        for (size_t i = 0; i < s->held; i++)
+        for (size_t i = 0; i < s->held; i++) {
             delays[s->delivered - s->held + i] = now() - made_at[s->delivered - s->held + i];
+        }
         paced += is_paced(s) ? s->held : 0;
         give_back(s);
     }
@@ -581,8 +592,9 @@ START_TEST(forced_wakeups_of_a_stream) {
     ck_assert_int_lt(paced.wakeups, paced.duration / latency + 40);
     ck_assert_int_gt(armed.switches, 10 * paced.switches);
     ck_assert_int_gt(armed.wakeups, 10 * paced.wakeups);
-    while (is_paced(s))
+    while (is_paced(s)) {
         ck_assert_int_eq(take(s, ROOM, latency), 0);
+    }
     const struct sleeps idle = read_along(s, emit_one_forced_later, 1);
     ck_assert_int_eq(idle.wakeups, 1);
     ck_assert_int_lt(idle.switches, 10);
@@ -592,8 +604,9 @@ END_TEST
 
 static void take_what_is_due(struct stage *s) {
     int result;
-    while ((result = take(s, ROOM, 0)) > 0)
+    while ((result = take(s, ROOM, 0)) > 0) {
         give_back(s);
+    }
     ck_assert_int_eq(result, 0);
 }
 
@@ -660,12 +673,14 @@ START_TEST(foreign_event_loop) {
     ck_assert_int_eq(pthread_create(&stream.thread, NULL, emit_bursts, &stream), 0);
     for (bool done;; returns++) {
         done = atomic_load(&stream.done);
-        if (done && !waiting(s))
+        if (done && !waiting(s)) {
             break;
-        if (poll_once(epoll_fd, done ? WATCHDOG : 100 * MILLISECOND))
+        }
+        if (poll_once(epoll_fd, done ? WATCHDOG : 100 * MILLISECOND)) {
             take_what_is_due(s);
-        else if (done)
+        } else if (done) {
             ck_abort_msg("%llu records are stuck", (unsigned long long)waiting(s));
+        }
     }
     int64_t intervals = (now() - begin) / latency;
     ck_assert_int_eq(pthread_join(stream.thread, NULL), 0);
@@ -697,8 +712,9 @@ START_TEST(slow_beside_busy) {
         for (bool found = false; !found;) {
             int result = take(s, ROOM, WATCHDOG);
             ck_assert_int_gt(result, 0);
-            for (int k = 0; k < result; k++)
+            for (int k = 0; k < result; k++) {
                 found |= s->records[k].ring == index;
+            }
             /* The busy ring's records come with it only if they are due by themselves. */
             alone += found && result == 1 && waiting(s) == 3;
             give_back(s);
@@ -746,9 +762,10 @@ static void wait_until_delivered(struct play *self) {
     int64_t begin = now();
     while (waiting(s)) {
         pause_for(20000);
-        if (now() > begin + WATCHDOG)
+        if (now() > begin + WATCHDOG) {
             ck_abort_msg("stuck: %llu of %llu records", (unsigned long long)waiting(s),
                          (unsigned long long)s->produced);
+        }
     }
     self->waits++;
     self->long_waits += now() - begin > LONG_WAIT;
@@ -763,13 +780,16 @@ static void *play_producer(void *context) {
         long gap = rand_r(&seed) % 3 ? 0 : rand_r(&seed) % 40000;
         for (; runs; runs--) {
             emit_events(self->stage, count, self->flags);
-            if (gap)
+            if (gap) {
                 pause_for(gap);
+            }
         }
-        if (rand_r(&seed) % 2)
+        if (rand_r(&seed) % 2) {
             wait_until_delivered(self);
-        if (rand_r(&seed) % 2)
+        }
+        if (rand_r(&seed) % 2) {
             pause_for(rand_r(&seed) % (2 * MILLISECOND));
+        }
     }
     wait_until_delivered(self);
     ck_assert_int_eq(rbcore_reader_shutdown(self->stage->reader), 0);
@@ -790,12 +810,15 @@ static void *play_worker(void *context) {
             self->pool[i] = self->pool[self->pooled];
         }
         pthread_mutex_unlock(&self->lock);
-        if (rand_r(&seed) % 4 == 0 || !taken_now)
+        if (rand_r(&seed) % 4 == 0 || !taken_now) {
             pause_for(rand_r(&seed) % 100000);
-        if (taken_now)
+        }
+        if (taken_now) {
             closed = false;
-        if (rbcore_reader_release(self->stage->reader, records, taken_now))
+        }
+        if (rbcore_reader_release(self->stage->reader, records, taken_now)) {
             ck_abort_msg("a release was refused");
+        }
     }
     return NULL;
 }
@@ -807,20 +830,24 @@ static void hand_over(struct play *self) {
     memcpy(&self->pool[self->pooled], s->records, given * sizeof(*s->records));
     self->pooled += given;
     pthread_mutex_unlock(&self->lock);
-    if (rbcore_reader_release(s->reader, s->records + given, s->held - given))
+    if (rbcore_reader_release(s->reader, s->records + given, s->held - given)) {
         ck_abort_msg("a release was refused");
+    }
 }
 
 /* Commits all, a part, or nothing yet. Returns whether nothing is held. */
 static bool commit_some(struct stage *s, unsigned int *seed) {
     const rbcore_record *last = NULL;
     int choice = rand_r(seed) % 8;
-    if (choice == 0 || (choice == 1 && !s->held))
+    if (choice == 0 || (choice == 1 && !s->held)) {
         return false;
-    if (choice == 1)
+    }
+    if (choice == 1) {
         last = &s->records[(size_t)rand_r(seed) % s->held];
-    if (rbcore_reader_commit(s->reader, last, choice == 2 ? RBCORE_COMMIT_NOW : 0))
+    }
+    if (rbcore_reader_commit(s->reader, last, choice == 2 ? RBCORE_COMMIT_NOW : 0)) {
         ck_abort_msg("a commit was refused");
+    }
     return !last;
 }
 
@@ -828,8 +855,9 @@ static int play_next(struct stage *s, unsigned int *seed, bool may_sleep) {
     static const int64_t limits[] = {0, 30000, 200000, 3000000};
     size_t max = 1 + (size_t)rand_r(seed) % (rand_r(seed) % 4 ? ROOM : 10);
     int choice = rand_r(seed) % 8;
-    if (choice == 0)
+    if (choice == 0) {
         return taken(s, rbcore_reader_read(s->reader, s->records, max));
+    }
     return take(s, max, may_sleep && choice > 3 ? RBCORE_FOREVER : limits[choice % 4]);
 }
 
@@ -846,25 +874,30 @@ static void play_bursts(size_t size, uint64_t reader_flags, int64_t latency, uin
     self.end = now() + stress_time() / 4;
     pthread_mutex_init(&self.lock, NULL);
     ck_assert_int_eq(pthread_create(&producer, NULL, play_producer, &self), 0);
-    for (int i = 0; i < WORKERS && s->is_release; i++)
+    for (int i = 0; i < WORKERS && s->is_release; i++) {
         ck_assert_int_eq(pthread_create(&workers[i], NULL, play_worker, &self), 0);
+    }
     int result;
     for (bool none_held = true; (result = play_next(s, &seed, none_held)) != -ESHUTDOWN;) {
-        if (result < 0)
+        if (result < 0) {
             ck_abort_msg("next: %d", result);
-        if (s->is_release)
+        }
+        if (s->is_release) {
             hand_over(&self);
-        else
+        } else {
             none_held = commit_some(s, &seed);
+        }
         paced += is_paced(s);
         armed += !is_paced(s);
     }
     self.closed = true;
     ck_assert_int_eq(pthread_join(producer, NULL), 0);
-    for (int i = 0; i < WORKERS && s->is_release; i++)
+    for (int i = 0; i < WORKERS && s->is_release; i++) {
         ck_assert_int_eq(pthread_join(workers[i], NULL), 0);
-    if (!s->is_release)
+    }
+    if (!s->is_release) {
         ck_assert_int_eq(rbcore_reader_commit(s->reader, NULL, 0), 0);
+    }
     rbcore_ring_stats stats = ring_stats(s->reader, 0);
     ck_assert_uint_eq(stats.user_pos, stats.producer_pos);
     printf("%zu KiB, flags %u: %llu records, %llu lost, %llu batches paced, %llu armed, "
@@ -875,10 +908,12 @@ static void play_bursts(size_t size, uint64_t reader_flags, int64_t latency, uin
     ck_assert_uint_le(self.long_waits, self.waits / 4 + 3); /* the machine may be busy */
     ck_assert_uint_eq(stats.lost, s->lost);
     /* A machine may be too slow for the others: 4 records in 50 or 100 microseconds. */
-    if (latency > RBCORE_MAX_LATENCY)
+    if (latency > RBCORE_MAX_LATENCY) {
         ck_assert_uint_gt(paced, 0);
-    if (!(reader_flags & RBCORE_READER_POLL))
+    }
+    if (!(reader_flags & RBCORE_READER_POLL)) {
         ck_assert_uint_gt(armed, 0);
+    }
     pthread_mutex_destroy(&self.lock);
     close_stage(s);
 }
@@ -923,12 +958,14 @@ static void read_until_killed(const struct produce *ring, struct notes *notes, u
             const rbcore_record *given = last == count - 1 ? NULL : &records[last];
             notes->failed |= rbcore_reader_commit(reader, given, 0) != 0;
             notes->done = notes->begun;
-            if (last == count - 1)
+            if (last == count - 1) {
                 break;
+            }
             last = count - 1;
         }
-        if (ring_stats(reader, 0).flags & RBCORE_RING_PACED)
+        if (ring_stats(reader, 0).flags & RBCORE_RING_PACED) {
             notes->was_paced = true;
+        }
     }
 }
 
@@ -936,18 +973,21 @@ static void read_until_killed(const struct produce *ring, struct notes *notes, u
 static void produce_until_paced(struct stage *s, const struct notes *notes, unsigned int *seed) {
     int64_t give_up = now() + WATCHDOG, end = 0;
     while (!end || now() < end) {
-        if (!end && notes->was_paced)
+        if (!end && notes->was_paced) {
             end = now() + rand_r(seed) % (2 * MILLISECOND);
-        if (now() > give_up || notes->failed)
+        }
+        if (now() > give_up || notes->failed) {
             ck_abort_msg("the reader failed, or did not become paced");
+        }
         /* On a loaded machine the reader may not run for long: what is refused is a gap to it. */
         if (s->produced - notes->done > UNREAD_MAX) {
             pause_for(10000);
             continue;
         }
         emit_events(s, (uint32_t)rand_r(seed) % 30, 0);
-        if (rand_r(seed) % 4 == 0)
+        if (rand_r(seed) % 4 == 0) {
             pause_for(rand_r(seed) % 100000);
+        }
     }
     ck_assert_uint_eq(s->lost, 0);
 }
@@ -981,14 +1021,17 @@ static bool succeed(struct stage *s, const struct notes *notes) {
     for (int count; (count = rbcore_reader_read(reader, records, ROOM)) != 0; first = false) {
         ck_assert_int_gt(count, 0);
         next = first ? number_of(&records[0]) : next;
-        if (first && next != notes->done && next != notes->begun)
+        if (first && next != notes->done && next != notes->begun) {
             ck_abort_msg("committed up to %llu (%llu), resumed at %llu",
                          (unsigned long long)notes->done, (unsigned long long)notes->begun,
                          (unsigned long long)next);
-        for (int i = 0; i < count; i++, next++)
-            if (number_of(&records[i]) != next)
+        }
+        for (int i = 0; i < count; i++, next++) {
+            if (number_of(&records[i]) != next) {
                 ck_abort_msg("record %llu comes where %llu was due",
                              (unsigned long long)number_of(&records[i]), (unsigned long long)next);
+            }
+        }
         ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
     }
     ck_assert(!first || notes->done == s->produced || notes->begun == s->produced);

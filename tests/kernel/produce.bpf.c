@@ -21,8 +21,9 @@ SEC("syscall")
 int emit(struct emit_args *args) {
     __u32 size = args->size;
     __u32 offset = args->offset;
-    if (size > RECORD_MAX || offset > PATTERN_SIZE - RECORD_MAX)
+    if (size > RECORD_MAX || offset > PATTERN_SIZE - RECORD_MAX) {
         return -1;
+    }
     return rbcore_output(events, pattern + offset, size, args->flags);
 }
 
@@ -34,16 +35,19 @@ int emit_dynptr(struct emit_args *args) {
     __u32 offset = args->offset;
     long error;
     /* What is discarded may be larger: nobody looks at it. */
-    if (!args->discard && (size > RECORD_MAX || offset > PATTERN_SIZE - RECORD_MAX))
+    if (!args->discard && (size > RECORD_MAX || offset > PATTERN_SIZE - RECORD_MAX)) {
         return -1;
+    }
     error = rbcore_reserve_dynptr(events, size, &record);
     /* (Not with "&& size": a difference is compared then, and Linux 6.1 forgets the bound of size.) */
-    if (!error && size <= RECORD_MAX && offset <= PATTERN_SIZE - RECORD_MAX)
+    if (!error && size <= RECORD_MAX && offset <= PATTERN_SIZE - RECORD_MAX) {
         bpf_dynptr_write(&record, 0, pattern + offset, size, 0);
-    if (args->discard)
+    }
+    if (args->discard) {
         bpf_ringbuf_discard_dynptr(&record, args->flags);
-    else
+    } else {
         bpf_ringbuf_submit_dynptr(&record, args->flags);
+    }
     return error;
 }
 
@@ -51,15 +55,17 @@ int emit_dynptr(struct emit_args *args) {
 SEC("syscall")
 int hold(struct hold_args *args) {
     struct event *event = rbcore_reserve(events, sizeof(*event));
-    if (!event)
+    if (!event) {
         return -1;
+    }
     event->producer = HOLD_PRODUCER;
     event->size = sizeof(*event);
     if (bpf_copy_from_user(&event->sequence, sizeof(event->sequence), (void *)args->page) ||
-        args->discard)
+        args->discard) {
         rbcore_discard(event, args->flags);
-    else
+    } else {
         rbcore_submit(event, args->flags);
+    }
     return 0;
 }
 
@@ -77,8 +83,9 @@ static __always_inline int submit_event(struct produce_args *args, __u32 size) {
         event = rbcore_reserve(events, EVENT_LARGE);
         break;
     }
-    if (!event)
+    if (!event) {
         return -1;
+    }
     event->producer = args->producer;
     event->size = size;
     event->sequence = args->sequence;
@@ -121,8 +128,9 @@ int on_switch(void *context) {
     __u32 cpu = bpf_get_smp_processor_id();
     __u64 sequence;
     (void)context;
-    if (!tracing || cpu >= CPUS_MAX)
+    if (!tracing || cpu >= CPUS_MAX) {
         return 0;
+    }
     sequence = __sync_fetch_and_add(&switches[cpu], 1);
     event = rbcore_reserve(events, EVENT_SMALL);
     if (!event) {

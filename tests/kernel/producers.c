@@ -31,8 +31,9 @@ static void *run_producer(void *context) {
     pin_to_cpu(producer->cpu);
     for (int i = 0; i < producer->runs; i++) {
         produce(producer->ring, &producer->args);
-        if (producer->pause_ms)
+        if (producer->pause_ms) {
             sleep_ms(producer->pause_ms);
+        }
     }
     atomic_store(&producer->done, true);
     return NULL;
@@ -45,8 +46,9 @@ struct account {
 
 static struct account *account_of(struct account *threads, struct account *switches,
                                   uint32_t producer) {
-    if (producer < PRODUCERS)
+    if (producer < PRODUCERS) {
         return &threads[producer];
+    }
     ck_assert_uint_ge(producer, SWITCH_PRODUCER);
     ck_assert_uint_lt(producer, SWITCH_PRODUCER + CPUS_MAX);
     return &switches[producer - SWITCH_PRODUCER];
@@ -99,9 +101,11 @@ static struct producer *start_producers(struct produce *ring, const struct scena
 }
 
 static bool all_done(struct producer *producers) {
-    for (int i = 0; i < PRODUCERS; i++)
-        if (!atomic_load(&producers[i].done))
+    for (int i = 0; i < PRODUCERS; i++) {
+        if (!atomic_load(&producers[i].done)) {
             return false;
+        }
+    }
     return true;
 }
 
@@ -120,15 +124,17 @@ static uint64_t read_all(rbcore_reader *reader, struct produce *ring, struct pro
         }
         total += (uint64_t)count;
         ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
-        if (!count && ending)
+        if (!count && ending) {
             return total;
+        }
         if (!ending && all_done(producers)) {
             ring->bss->tracing = 0;
             ending = true;
             sleep_ms(20); /* for programs that saw the flag still set */
         }
-        if (slow)
+        if (slow) {
             sleep_ms(2);
+        }
     }
 }
 
@@ -179,8 +185,9 @@ END_TEST
 static void *fill(void *context) {
     struct producer *producer = context;
     pin_to_cpu(producer->cpu);
-    while (!producer->args.lost)
+    while (!producer->args.lost) {
         produce(producer->ring, &producer->args);
+    }
     atomic_store(&producer->done, true);
     return NULL;
 }
@@ -205,14 +212,17 @@ START_TEST(same_as_libbpf) {
         static rbcore_record records[BATCH];
         int count;
         filled = atomic_load(&producers[0].done) && atomic_load(&producers[1].done);
-        while ((count = rbcore_reader_next(reader, records, BATCH, MILLISECOND)) > 0)
-            for (int i = 0; i < count; i++)
+        while ((count = rbcore_reader_next(reader, records, BATCH, MILLISECOND)) > 0) {
+            for (int i = 0; i < count; i++) {
                 log_record(&ours, records[i].data, records[i].size);
+            }
+        }
         ck_assert_int_eq(count, 0);
     }
     rbcore_reader_free(reader);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
         ck_assert_int_eq(pthread_join(producers[i].thread, NULL), 0);
+    }
     struct record_log theirs = consume_by_libbpf(ring);
     ck_assert_uint_gt(ours.records, 1000);
     assert_same_log(&ours, &theirs);

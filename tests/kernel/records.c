@@ -108,8 +108,9 @@ static void produce_at_random(struct produce *ring, uint32_t ring_size, struct r
     for (;;) {
         uint32_t size = (uint32_t)rand() % (rand() % 4 ? 64 : 1500);
         uint32_t offset = (uint32_t)rand() % (PATTERN_SIZE - RECORD_MAX);
-        if (room < room_of(size) || rand() % 50 == 0)
+        if (room < room_of(size) || rand() % 50 == 0) {
             return;
+        }
         room -= room_of(size);
         if (rand() % 4 == 0) {
             ck_assert_int_eq(emit_discard(ring, size, 0), 0);
@@ -124,9 +125,11 @@ static void produce_at_random(struct produce *ring, uint32_t ring_size, struct r
 static void log_all(rbcore_reader *reader, struct record_log *log) {
     rbcore_record records[BATCH];
     int count;
-    while ((count = rbcore_reader_read(reader, records, 1 + (size_t)rand() % BATCH)) > 0)
-        for (int i = 0; i < count; i++)
+    while ((count = rbcore_reader_read(reader, records, 1 + (size_t)rand() % BATCH)) > 0) {
+        for (int i = 0; i < count; i++) {
             log_record(log, records[i].data, records[i].size);
+        }
+    }
     ck_assert_int_eq(count, 0);
 }
 
@@ -169,10 +172,12 @@ START_TEST(commits_at_random) {
         int count;
         produce_at_random(ring, (uint32_t)pages(2), &expected, &discards);
         while ((count = rbcore_reader_read(reader, records, 1 + (size_t)rand() % BATCH)) > 0) {
-            for (int i = 0; i < count; i++)
+            for (int i = 0; i < count; i++) {
                 log_record(&ours, records[i].data, records[i].size);
-            if (rand() % 2)
+            }
+            if (rand() % 2) {
                 ck_assert_int_eq(rbcore_reader_commit(reader, &records[rand() % count], 0), 0);
+            }
         }
         ck_assert_int_eq(count, 0);
         assert_same_log(&ours, &expected);

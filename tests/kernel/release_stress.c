@@ -39,8 +39,9 @@ static size_t take(struct pool *pool, unsigned int *seed, rbcore_record *records
                    struct event *events, size_t max) {
     size_t taken = 0;
     pthread_mutex_lock(&pool->lock);
-    while (!pool->count && !pool->closed)
+    while (!pool->count && !pool->closed) {
         pthread_cond_wait(&pool->changed, &pool->lock);
+    }
     for (; taken < max && pool->count; taken++) {
         size_t i = (size_t)rand_r(seed) % pool->count--;
         records[taken] = pool->records[i];
@@ -60,19 +61,23 @@ static void *work(void *context) {
     struct event events[64];
     size_t count;
     while ((count = take(pool, &seed, records, events, 1 + (size_t)rand_r(&seed) % 64))) {
-        for (size_t i = 0; i < count; i++)
-            if (!holds_event(&records[i], &events[i]))
+        for (size_t i = 0; i < count; i++) {
+            if (!holds_event(&records[i], &events[i])) {
                 abort();
-        if (rbcore_reader_release(pool->reader, records, count))
+            }
+        }
+        if (rbcore_reader_release(pool->reader, records, count)) {
             abort();
+        }
     }
     return NULL;
 }
 
 static void put(struct pool *pool, const rbcore_record *records, size_t count) {
     pthread_mutex_lock(&pool->lock);
-    while (pool->count + count > POOL)
+    while (pool->count + count > POOL) {
         pthread_cond_wait(&pool->changed, &pool->lock);
+    }
     for (size_t i = 0; i < count; i++) {
         pool->records[pool->count] = records[i];
         memcpy(&pool->events[pool->count++], records[i].data, sizeof(struct event));
@@ -115,10 +120,12 @@ static uint64_t read_all(rbcore_reader *reader, struct pool *pool, struct produc
         size_t max = 1 + (size_t)rand() % BATCH;
         int count = rbcore_reader_next(reader, records, max, 10 * MILLISECOND);
         ck_assert_int_ge(count, 0);
-        if (!count && done)
+        if (!count && done) {
             return total;
-        for (int i = 0; i < count; i++)
+        }
+        for (int i = 0; i < count; i++) {
             account_for(producers, &records[i]);
+        }
         put(pool, records, (size_t)count);
         total += (uint64_t)count;
     }
@@ -133,8 +140,9 @@ START_TEST(random_release) {
     pthread_t workers[WORKERS];
     uint64_t lost = 0, discarded = 0;
     srand((unsigned int)_i);
-    for (int i = 0; i < WORKERS; i++)
+    for (int i = 0; i < WORKERS; i++) {
         ck_assert_int_eq(pthread_create(&workers[i], NULL, work, &pool), 0);
+    }
     for (uint32_t i = 0; i < PRODUCERS; i++) {
         producers[i].ring = ring;
         producers[i].args =
@@ -148,15 +156,17 @@ START_TEST(random_release) {
     pool.closed = true;
     pthread_cond_broadcast(&pool.changed);
     pthread_mutex_unlock(&pool.lock);
-    for (int i = 0; i < WORKERS; i++)
+    for (int i = 0; i < WORKERS; i++) {
         ck_assert_int_eq(pthread_join(workers[i], NULL), 0);
+    }
 
     for (int i = 0; i < PRODUCERS; i++) {
         const struct produce_args *args = &producers[i].args;
         uint64_t delivered = 0;
         ck_assert_int_eq(pthread_join(producers[i].thread, NULL), 0);
-        for (int j = 0; j < RUNS * COUNT; j++)
+        for (int j = 0; j < RUNS * COUNT; j++) {
             delivered += producers[i].delivered[j];
+        }
         ck_assert_uint_eq(delivered + args->lost + args->discarded, RUNS * COUNT);
         lost += args->lost;
         discarded += args->discarded;

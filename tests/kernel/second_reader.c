@@ -30,8 +30,9 @@ struct process {
 };
 
 static void report(int socket, int result) {
-    if (send(socket, &result, sizeof(result), 0) != sizeof(result))
+    if (send(socket, &result, sizeof(result), 0) != sizeof(result)) {
         _exit(EXIT_FAILURE);
+    }
 }
 
 /* What the other side reported; its death without a word is a failure. */
@@ -44,8 +45,9 @@ static int result_of(const struct process *process) {
 /* Waits for the other side to say or close something. */
 static void wait_for_word(int socket) {
     char word;
-    if (recv(socket, &word, 1, 0) < 0)
+    if (recv(socket, &word, 1, 0) < 0) {
         _exit(EXIT_FAILURE);
+    }
 }
 
 static void say_word(const struct process *process) {
@@ -109,10 +111,12 @@ static void take_at_each_word(int socket, struct produce *ring) {
     while (recv(socket, &word, 1, 0) == 1) {
         rbcore_reader *reader;
         int result = take(ring, 0, &reader);
-        if (send(socket, &result, sizeof(result), 0) != sizeof(result))
+        if (send(socket, &result, sizeof(result), 0) != sizeof(result)) {
             break;
-        if (recv(socket, &word, 1, 0) != 1)
+        }
+        if (recv(socket, &word, 1, 0) != 1) {
             break;
+        }
         rbcore_reader_free(reader);
         report(socket, 0);
     }
@@ -122,8 +126,9 @@ static void take_at_each_word(int socket, struct produce *ring) {
 static void keep_capabilities(const cap_value_t *kept, int count) {
     cap_t caps = cap_init();
     if (cap_set_flag(caps, CAP_PERMITTED, count, kept, CAP_SET) ||
-        cap_set_flag(caps, CAP_EFFECTIVE, count, kept, CAP_SET) || cap_set_proc(caps))
+        cap_set_flag(caps, CAP_EFFECTIVE, count, kept, CAP_SET) || cap_set_proc(caps)) {
         _exit(EXIT_FAILURE);
+    }
     cap_free(caps);
 }
 
@@ -131,8 +136,9 @@ static void keep_capabilities(const cap_value_t *kept, int count) {
 static void drop_all_but_cap_bpf(struct produce *ring) {
     static const cap_value_t kept[] = {CAP_BPF, CAP_PERFMON};
     keep_capabilities(kept, 2);
-    if (bpf_map_get_fd_by_id(map_id(ring_fd(ring))) >= 0 || errno != EPERM)
+    if (bpf_map_get_fd_by_id(map_id(ring_fd(ring))) >= 0 || errno != EPERM) {
         _exit(EXIT_FAILURE);
+    }
 }
 
 static void take_with_cap_bpf(int socket, struct produce *ring) {
@@ -141,8 +147,9 @@ static void take_with_cap_bpf(int socket, struct produce *ring) {
 }
 
 static void become_nobody(void) {
-    if (setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY))
+    if (setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY)) {
         _exit(EXIT_FAILURE);
+    }
 }
 
 static void take_as_nobody(int socket, struct produce *ring) {
@@ -272,11 +279,12 @@ static int use_inherited(rbcore_reader *reader, const rbcore_record *held, struc
         rbcore_reader_ring_stats(reader, 0, &of_ring),
         rbcore_reader_identity(reader, held, &identity),
     };
-    for (size_t i = 0; i < sizeof(results) / sizeof(*results); i++)
+    for (size_t i = 0; i < sizeof(results) / sizeof(*results); i++) {
         if (results[i] != -ECHILD) {
             fprintf(stderr, "function %zu in the child: %d\n", i, results[i]);
             return results[i] < 0 ? results[i] : -EPROTO;
         }
+    }
     rbcore_reader_free(reader);
     return 0;
 }
@@ -347,8 +355,9 @@ static void take_and_fork(int socket, struct produce *ring) {
         _exit(EXIT_SUCCESS);
     }
     /* Only the child listens. */
-    for (;;)
+    for (;;) {
         pause();
+    }
 }
 
 static void take_and_fork_with_cap_bpf(int socket, struct produce *ring) {
@@ -404,8 +413,9 @@ static int receive_fd(int socket) {
                              .msg_control = control,
                              .msg_controllen = sizeof(control)};
     int fd = -1;
-    if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) == 1 && CMSG_FIRSTHDR(&message))
+    if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) == 1 && CMSG_FIRSTHDR(&message)) {
         memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));
+    }
     return fd;
 }
 
@@ -581,8 +591,9 @@ END_TEST
 
 /* Takes the ring as the first process of a new pid namespace. */
 static void take_in_container(int socket, struct produce *ring) {
-    if (unshare(CLONE_NEWPID))
+    if (unshare(CLONE_NEWPID)) {
         _exit(EXIT_FAILURE);
+    }
     pid_t pid = fork();
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -591,8 +602,9 @@ static void take_in_container(int socket, struct produce *ring) {
         _exit(EXIT_SUCCESS);
     }
     int status;
-    if (waitpid(pid, &status, 0) != pid)
+    if (waitpid(pid, &status, 0) != pid) {
         _exit(EXIT_FAILURE);
+    }
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
 }
 
@@ -625,8 +637,9 @@ static void execute_self(int socket, const struct produce *ring, const char *wha
 static void take_and_execute(int socket, struct produce *ring, const char *what) {
     rbcore_reader *reader;
     int result = take(ring, 0, &reader);
-    if (result)
+    if (result) {
         report(socket, result);
+    }
     execute_self(socket, ring, what);
 }
 
@@ -638,9 +651,11 @@ static void reopen_after_execve_with_cap_bpf(int socket, struct produce *ring) {
     drop_all_but_cap_bpf(ring);
     /* execve() as root gives all capabilities back, but not those that are not in the bounding set.
      */
-    for (int i = 0; cap_get_bound(i) >= 0; i++)
-        if (i != CAP_BPF && i != CAP_PERFMON)
+    for (int i = 0; cap_get_bound(i) >= 0; i++) {
+        if (i != CAP_BPF && i != CAP_PERFMON) {
             prctl(PR_CAPBSET_DROP, i);
+        }
+    }
     take_and_execute(socket, ring, "take");
 }
 
@@ -655,8 +670,9 @@ static int executed_anew(const char *what, int fd, int socket) {
     source.kind = RBCORE_SOURCE_MAP_FD;
     source.fd = fd;
     int result = rbcore_reader_open(&reader, NULL);
-    if (!result && strcmp(what, "take") == 0)
+    if (!result && strcmp(what, "take") == 0) {
         result = rbcore_reader_add(reader, &source);
+    }
     report(socket, result);
     wait_for_word(socket);
     rbcore_reader_free(reader);
@@ -704,8 +720,9 @@ START_TEST(race) {
         say_word(&processes[i % 2]);
         say_word(&processes[1 - i % 2]);
         int results[2] = {result_of(&processes[0]), result_of(&processes[1])};
-        for (int j = 0; j < 2; j++)
+        for (int j = 0; j < 2; j++) {
             ck_assert_msg(results[j] == 0 || results[j] == -EBUSY, "%d", results[j]);
+        }
         ck_assert_msg(results[0] || results[1], "both have the ring in round %d", i);
         if (!results[0] || !results[1]) {
             opened++;
@@ -719,8 +736,9 @@ START_TEST(race) {
     ck_assert_int_gt(opened, 0);
     end(&processes[0]);
     end(&processes[1]);
-    if (_i)
+    if (_i) {
         end(&stranger);
+    }
     assert_free(ring);
     produce__destroy(ring);
 }
@@ -734,8 +752,9 @@ static void add_both(Suite *suite, const char *name, const TTest *test) {
 }
 
 int main(int argc, char **argv) {
-    if (argc == 4)
+    if (argc == 4) {
         return executed_anew(argv[1], atoi(argv[2]), atoi(argv[3]));
+    }
     Suite *suite = suite_create("second reader");
     add_test(suite, "same process", same_process);
     add_test(suite, "held records keep it", held_records_keep_it);

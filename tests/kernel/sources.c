@@ -54,13 +54,15 @@ static void assert_records(rbcore_reader *reader, const struct produce *ring, ui
                            uint32_t count) {
     rbcore_record records[BATCH];
     ck_assert_int_eq(read_to_end(reader, records, BATCH), (int)count);
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         ck_assert(is_pattern(ring, records[i].data, records[i].size, first + i));
+    }
 }
 
 static void emit_several(struct produce *ring, uint32_t first, uint32_t count) {
-    for (uint32_t i = first; i < first + count; i++)
+    for (uint32_t i = first; i < first + count; i++) {
         ck_assert_int_eq(emit(ring, 32, i, 0), 0);
+    }
 }
 
 static void read_from(const rbcore_source *source, struct produce *ring) {
@@ -126,10 +128,11 @@ START_TEST(identity_of_a_record) {
     ck_assert_ptr_nonnull(file);
     ck_assert_ptr_nonnull(fgets(expected, sizeof(expected), file));
     fclose(file);
-    for (size_t i = 0, n = 0; i < 16; i++)
+    for (size_t i = 0, n = 0; i < 16; i++) {
         n +=
             (size_t)snprintf(text + n, sizeof(text) - n, "%s%02x",
                              i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", identity.boot_id[i]);
+    }
     expected[strcspn(expected, "\n")] = 0;
     ck_assert_str_eq(text, expected);
     rbcore_reader_free(reader);
@@ -170,8 +173,9 @@ START_TEST(resume_on_an_advanced_pinned_map) {
         ck_assert_int_eq(rbcore_reader_add(reader, &source), 0);
         emit_several(ring, first + (lap ? 20 : 0), lap ? 30 : 50);
         ck_assert_int_eq(read_to_end(reader, records, BATCH), 50);
-        for (uint32_t i = 0; i < 50; i++)
+        for (uint32_t i = 0; i < 50; i++) {
             ck_assert(is_pattern(ring, records[i].data, 32, first + i));
+        }
         ck_assert_int_eq(rbcore_reader_commit(reader, &records[29], 0), 0);
         rbcore_reader_free(reader);
         first += 30;
@@ -211,18 +215,21 @@ START_TEST(several_rings_take_turns) {
         rbcore_record records[7];
         int count = rbcore_reader_read(reader, records, 7);
         ck_assert_int_ge(count, 0);
-        if (!count)
+        if (!count) {
             break;
+        }
         for (int i = 0; i < count; i++) {
             unsigned int ring = records[i].ring;
             ck_assert_uint_lt(ring, RINGS);
             ck_assert(is_pattern(rings[ring], records[i].data, 32, seen[ring]++));
-            if (i && records[i - 1].ring == ring)
+            if (i && records[i - 1].ring == ring) {
                 continue;
-            for (unsigned int other = 0; other < RINGS; other++)
+            }
+            for (unsigned int other = 0; other < RINGS; other++) {
                 ck_assert_msg(!turn[ring] || other == ring || turn[other] > turn[ring] ||
                                   seen[other] == backlog[other],
                               "ring %u has a second turn before ring %u", ring, other);
+            }
             turn[ring] = ++turns;
             passed++;
         }
@@ -237,8 +244,9 @@ START_TEST(several_rings_take_turns) {
         ck_assert_uint_eq(stats.consumer_pos, stats.producer_pos);
     }
     rbcore_reader_free(reader);
-    for (int i = 0; i < RINGS; i++)
+    for (int i = 0; i < RINGS; i++) {
         produce__destroy(rings[i]);
+    }
 }
 END_TEST
 
@@ -259,8 +267,9 @@ START_TEST(any_of_several_rings_wakes) {
         ck_assert_int_eq(rbcore_reader_commit(reader, &record, 0), 0);
     }
     rbcore_reader_free(reader);
-    for (int i = 0; i < RINGS; i++)
+    for (int i = 0; i < RINGS; i++) {
         produce__destroy(rings[i]);
+    }
 }
 END_TEST
 
@@ -362,8 +371,9 @@ START_TEST(names_of_nothing) {
     produce__destroy(ring);
     rbcore_source source = id_source(id);
     /* The kernel frees a map some time after its last descriptor was closed. */
-    for (int i = 0; i < 200 && add_result(&source) != -ENOENT; i++)
+    for (int i = 0; i < 200 && add_result(&source) != -ENOENT; i++) {
         sleep_ms(50);
+    }
     ck_assert_int_eq(add_result(&source), -ENOENT);
     source = path_source("/nowhere/at/all");
     ck_assert_int_eq(add_result(&source), -ENOENT);
@@ -395,8 +405,9 @@ START_TEST(maps_without_permission) {
     rbcore_source by_path = path_source(pin), by_id = id_source(map_id(ring_fd(ring)));
     pid_t pid = fork();
     if (pid == 0) {
-        if (setresuid(65534, 65534, 65534))
+        if (setresuid(65534, 65534, 65534)) {
             _exit(1);
+        }
         int path_result = add_result(&by_path), id_result = add_result(&by_id);
         _exit(path_result != -EACCES && path_result != -EPERM ? 2 : id_result != -EPERM ? 3 : 0);
     }
@@ -434,8 +445,9 @@ END_TEST
 
 static unsigned int open_fds(void) {
     unsigned int count = 0;
-    for (int fd = 0; fd < 1024; fd++)
+    for (int fd = 0; fd < 1024; fd++) {
         count += fcntl(fd, F_GETFD) >= 0;
+    }
     return count;
 }
 
@@ -455,8 +467,9 @@ END_TEST
 static int can_create(enum bpf_map_type type, uint32_t flags) {
     LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = flags);
     int fd = bpf_map_create(type, "probe", 0, 0, (uint32_t)pages(1), &opts);
-    if (fd >= 0)
+    if (fd >= 0) {
         close(fd);
+    }
     return fd >= 0;
 }
 

@@ -12,8 +12,9 @@
 
 static bool bpf_is_permitted(void) {
     int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "probe", 0, 0, (uint32_t)getpagesize(), NULL);
-    if (fd < 0)
+    if (fd < 0) {
         return false;
+    }
     close(fd);
     return true;
 }
@@ -194,8 +195,9 @@ struct record_log consume_by_libbpf(const struct produce *ring) {
 void assert_same_log(const struct record_log *ours, const struct record_log *theirs) {
     ck_assert_uint_eq(ours->records, theirs->records);
     ck_assert_uint_eq(ours->length, theirs->length);
-    if (ours->length)
+    if (ours->length) {
         ck_assert_mem_eq(ours->bytes, theirs->bytes, ours->length);
+    }
 }
 
 static int64_t read_clock(clockid_t clock) {

@@ -46,8 +46,9 @@ START_TEST(nothing_is_written) {
     const unsigned char *page = consumer_page(ring);
     memcpy(before, page, sizeof(before));
     rbcore_reader *tap = open_tap(ring, 0), *other = open_tap(ring, RBCORE_READER_RELEASE);
-    for (uint32_t i = 0; i < 10; i++)
+    for (uint32_t i = 0; i < 10; i++) {
         ck_assert_int_eq(emit(ring, 16 + i, i, 0), 0);
+    }
     ck_assert_int_eq(rbcore_reader_read(tap, records, BATCH), 10);
     for (uint32_t i = 0; i < 10; i++) {
         ck_assert_uint_eq(records[i].size, 16 + i);
@@ -77,8 +78,9 @@ static unsigned int writable_mappings(void) {
     char line[512];
     unsigned int count = 0;
     ck_assert_ptr_nonnull(file);
-    while (fgets(line, sizeof(line), file))
+    while (fgets(line, sizeof(line), file)) {
         count += strstr(line, "bpf-map") != NULL && strstr(line, " rw") != NULL;
+    }
     fclose(file);
     return count;
 }
@@ -132,8 +134,9 @@ static void *consume(void *context) {
     struct consumer *self = context;
     struct ring_buffer *reader = ring_buffer__new(ring_fd(self->ring), consume_event, self, NULL);
     ck_assert_ptr_nonnull(reader);
-    while (!atomic_load(&self->stop))
+    while (!atomic_load(&self->stop)) {
         ck_assert_int_ge(ring_buffer__poll(reader, 10), 0);
+    }
     while (ring_buffer__consume(reader) > 0)
         ;
     ring_buffer__free(reader);
@@ -176,11 +179,13 @@ static uint64_t look_on(rbcore_reader *tap, struct producer *producer, unsigned 
         }
         seen += (uint64_t)count;
         ck_assert_int_eq(rbcore_reader_commit(tap, NULL, 0), 0);
-        if (count == 0 && ending)
+        if (count == 0 && ending) {
             return seen;
+        }
         ending = atomic_load(&producer->done);
-        if (pause_ms && !ending)
+        if (pause_ms && !ending) {
             sleep_ms(pause_ms);
+        }
     }
 }
 

@@ -63,8 +63,9 @@ static bool has_capabilities(void) {
     unsigned long long effective = 1;
     FILE *status = fopen("/proc/self/status", "re");
     ck_assert_ptr_nonnull(status);
-    while (fgets(line, sizeof(line), status) != NULL)
+    while (fgets(line, sizeof(line), status) != NULL) {
         sscanf(line, "CapEff: %llx", &effective);
+    }
     fclose(status);
     return effective != 0;
 }
@@ -79,8 +80,9 @@ static void become_nobody(void) {
 
 static uint64_t fill(struct produce *ring) {
     uint64_t count = 0;
-    while (emit(ring, 32, 0, 0) == 0)
+    while (emit(ring, 32, 0, 0) == 0) {
         count++;
+    }
     return count;
 }
 
@@ -176,8 +178,9 @@ static bool bpf_is_for_everybody(void) {
     FILE *file = fopen("/proc/sys/kernel/unprivileged_bpf_disabled", "re");
     int value = 0;
     bool is_known = file != NULL && fscanf(file, "%d", &value) == 1;
-    if (file != NULL)
+    if (file != NULL) {
         fclose(file);
+    }
     return is_known && value == 0;
 }
 
@@ -185,9 +188,10 @@ int main(void) {
     Suite *suite = suite_create("unprivileged");
     add_test(suite, "reads, commits and counts losses", reads_commits_and_counts_losses);
     add_test(suite, "must be allowed to read and to write", must_be_allowed_to_read_and_to_write);
-    if (!bpf_is_for_everybody())
+    if (!bpf_is_for_everybody()) {
         add_test(suite, "cannot open by id or ask what the kernel has",
                  cannot_open_by_id_or_ask_what_the_kernel_has);
+    }
     add_test(suite, "reads what it was given", reads_what_it_was_given);
     return run_tests(suite, geteuid() != 0 ? "it is not run by root, to become nobody" : NULL);
 }

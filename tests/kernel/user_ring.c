@@ -17,11 +17,13 @@
 START_TEST(what_is_submitted_is_drained_in_order) {
     struct user user = open_user(pages(1), pages(1));
     ck_assert_int_eq(drain(&user), 0);
-    for (uint32_t i = 0; i < 10; i++)
+    for (uint32_t i = 0; i < 10; i++) {
         ck_assert_int_eq(send_request(&user, 7, i, SMALL + 3 * i), 0);
+    }
     ck_assert_int_eq(drain(&user), 10);
-    for (uint32_t i = 0; i < 10; i++)
+    for (uint32_t i = 0; i < 10; i++) {
         assert_answer(&user, 7, i, SMALL + 3 * i);
+    }
     assert_no_answer(&user);
     ck_assert_int_eq(drain(&user), 0);
     close_user(&user);
@@ -75,16 +77,18 @@ START_TEST(outputs_of_each_size) {
     ck_assert_int_eq(mprotect(page + pages(1), pages(1), PROT_NONE), 0);
     for (uint32_t size = 0; size < 80; size++) {
         unsigned char *bytes = page + pages(1) - size;
-        for (uint32_t i = 0; i < size; i++)
+        for (uint32_t i = 0; i < size; i++) {
             bytes[i] = (unsigned char)(size + i);
+        }
         rbcore_slice slice = {.data = bytes, .size = size};
         for (int batch = 0; batch < 2; batch++) {
             uint64_t offset = pages(1) + *at.producer % pages(1);
             uint32_t length;
-            if (batch)
+            if (batch) {
                 ck_assert_int_eq(rbcore_producer_output_batch(user.producer, &slice, 1, 0), 1);
-            else
+            } else {
                 ck_assert_int_eq(rbcore_producer_output(user.producer, bytes, size, 0), 0);
+            }
             memcpy(&length, ring + offset, sizeof(length));
             ck_assert_uint_eq(length, size);
             ck_assert_mem_eq(ring + offset + 8, bytes, size);
@@ -103,13 +107,15 @@ END_TEST
 START_TEST(empty_and_tiny_records) {
     struct user user = open_user(pages(1), pages(1));
     const unsigned char bytes[SMALL] = {200, 201};
-    for (uint32_t size = 0; size < SMALL; size++)
+    for (uint32_t size = 0; size < SMALL; size++) {
         ck_assert_int_eq(rbcore_producer_output(user.producer, bytes, size, 0), 0);
+    }
     ck_assert_int_eq(rbcore_producer_output(user.producer, NULL, 0, 0), 0);
     ck_assert_int_eq(drain(&user), SMALL + 1);
     assert_answer(&user, NO_PRODUCER, 0, 0);
-    for (uint32_t size = 1; size < SMALL; size++)
+    for (uint32_t size = 1; size < SMALL; size++) {
         assert_answer(&user, NO_PRODUCER, 200, 1);
+    }
     assert_answer(&user, NO_PRODUCER, 0, 0);
     close_user(&user);
 }
@@ -122,17 +128,20 @@ START_TEST(a_full_ring) {
     const uint32_t rest = (uint32_t)(pages(1) % room_of(SMALL));
     void *data;
     ck_assert_uint_ge(rest, 8);
-    for (uint64_t i = 0; i < fit; i++)
+    for (uint64_t i = 0; i < fit; i++) {
         ck_assert_int_eq(send_request(&user, 1, i, SMALL), 0);
+    }
     ck_assert_int_eq(send_request(&user, 1, fit, SMALL), -EAGAIN);
     ck_assert_int_eq(rbcore_producer_output(user.producer, NULL, 0, 0), 0);
-    for (uint32_t left = rest - 8; left > 0; left -= 8)
+    for (uint32_t left = rest - 8; left > 0; left -= 8) {
         ck_assert_int_eq(rbcore_producer_output(user.producer, NULL, 0, 0), 0);
+    }
     ck_assert_int_eq(rbcore_producer_reserve(user.producer, &data, 0), -EAGAIN);
     ck_assert_int_eq(rbcore_producer_output(user.producer, NULL, 0, 0), -EAGAIN);
     ck_assert_int_eq(drain(&user), (int64_t)(fit + rest / 8));
-    for (uint64_t i = 0; i < fit; i++)
+    for (uint64_t i = 0; i < fit; i++) {
         assert_answer(&user, 1, i, SMALL);
+    }
     ck_assert_int_eq(send_request(&user, 1, fit, SMALL), 0);
     close_user(&user);
 }
@@ -145,8 +154,9 @@ START_TEST(the_largest_record_of_a_small_ring) {
     void *data;
     ck_assert_int_eq(rbcore_producer_reserve(user.producer, &data, largest + 1), -EMSGSIZE);
     ck_assert_int_eq(rbcore_producer_output(user.producer, "", largest + 1, 0), -EMSGSIZE);
-    for (size_t i = 0; i < sizeof(absurd) / sizeof(*absurd); i++)
+    for (size_t i = 0; i < sizeof(absurd) / sizeof(*absurd); i++) {
         ck_assert_int_eq(rbcore_producer_reserve(user.producer, &data, absurd[i]), -EMSGSIZE);
+    }
     for (uint64_t i = 0; i < 3; i++) {
         ck_assert_int_eq(send_request(&user, 1, i, largest), 0);
         ck_assert_int_eq(send_request(&user, 1, i, SMALL), -EAGAIN);
@@ -197,13 +207,15 @@ END_TEST
 
 START_TEST(a_drain_that_stops_early) {
     struct user user = open_user(pages(1), 4 * pages(1));
-    for (uint64_t i = 0; i < 10; i++)
+    for (uint64_t i = 0; i < 10; i++) {
         ck_assert_int_eq(send_request(&user, 1, i, SMALL), 0);
+    }
     struct drain_args args = {.stop_after = 3};
     drain_with(&user, &args);
     ck_assert_int_eq(args.result, 3);
-    for (uint64_t i = 0; i < 3; i++)
+    for (uint64_t i = 0; i < 3; i++) {
         assert_answer(&user, 1, i, SMALL);
+    }
     assert_no_answer(&user);
     /* Their space is free already. */
     while (send_request(&user, 2, 0, SMALL) == 0)
@@ -211,8 +223,9 @@ START_TEST(a_drain_that_stops_early) {
     args = (struct drain_args){.stop_after = 7};
     drain_with(&user, &args);
     ck_assert_int_eq(args.result, 7);
-    for (uint64_t i = 3; i < 10; i++)
+    for (uint64_t i = 3; i < 10; i++) {
         assert_answer(&user, 1, i, SMALL);
+    }
     ck_assert_int_gt(drain(&user), 0);
     assert_answer(&user, 2, 0, SMALL);
     close_user(&user);
@@ -225,14 +238,17 @@ START_TEST(wrapping) {
     uint32_t size = SMALL;
     for (uint64_t i = 0; i < 5000; i++) {
         ck_assert_int_eq(send_request(&user, 3, i, size), 0);
-        if (i % 3 != 2)
+        if (i % 3 != 2) {
             continue;
-        if (drain(&user) != 3)
+        }
+        if (drain(&user) != 3) {
             ck_abort_msg("not 3 records at %lu", (unsigned long)i);
+        }
         for (uint64_t j = i - 2; j <= i; j++) {
             struct answer answer = next_answer(&user);
-            if (answer.sequence != j || !answer.is_whole || answer.producer != 3)
+            if (answer.sequence != j || !answer.is_whole || answer.producer != 3) {
                 ck_abort_msg("record %lu is wrong", (unsigned long)j);
+            }
         }
         size = SMALL + (uint32_t)(i * 7 % 1200);
     }
@@ -264,16 +280,20 @@ START_TEST(batches) {
     while (sent < 20000) {
         fill_batch(&batch, sent);
         int written = rbcore_producer_output_batch(user.producer, batch.slices, BATCH, 0);
-        if (written < 0)
+        if (written < 0) {
             ck_assert_int_eq(written, -EAGAIN);
+        }
         sent += written > 0 ? (uint64_t)written : 0;
-        if (written == BATCH)
+        if (written == BATCH) {
             continue;
+        }
         int64_t drained = drain(&user);
         ck_assert_int_gt(drained, BATCH);
-        for (; drained > 0; drained--, seen++)
-            if (next_answer(&user).sequence != seen)
+        for (; drained > 0; drained--, seen++) {
+            if (next_answer(&user).sequence != seen) {
                 ck_abort_msg("record %lu is wrong", (unsigned long)seen);
+            }
+        }
         ck_assert_uint_eq(seen, sent);
     }
     close_user(&user);
@@ -511,10 +531,12 @@ static void be_a_producer(const struct user *user, int ready) {
     if (rbcore_producer_open(&self.producer, &source) ||
         rbcore_producer_output(self.producer, "", 1, 0) ||
         rbcore_producer_reserve(self.producer, &data, SMALL) ||
-        rbcore_producer_output(self.producer, "", 1, 0) || write(ready, "", 1) != 1)
+        rbcore_producer_output(self.producer, "", 1, 0) || write(ready, "", 1) != 1) {
         _exit(1);
-    for (;;)
+    }
+    for (;;) {
         pause();
+    }
 }
 
 START_TEST(a_producer_that_is_killed) {
@@ -525,8 +547,9 @@ START_TEST(a_producer_that_is_killed) {
     rbcore_producer_free(user.producer);
     ck_assert_int_eq(pipe(ready), 0);
     pid_t pid = fork();
-    if (pid == 0)
+    if (pid == 0) {
         be_a_producer(&user, ready[1]);
+    }
     close(ready[1]);
     ck_assert_int_eq(read(ready[0], &byte, 1), 1);
     ck_assert_int_eq(open_result(&source), -EBUSY);
@@ -648,8 +671,9 @@ END_TEST
 
 static unsigned int open_fds(void) {
     unsigned int count = 0;
-    for (int fd = 0; fd < 1024; fd++)
+    for (int fd = 0; fd < 1024; fd++) {
         count += fcntl(fd, F_GETFD) >= 0;
+    }
     return count;
 }
 

@@ -18,8 +18,9 @@
 /* Returns how many records that takes. */
 static int fill_ring(const struct user *user) {
     int error, count = 0;
-    while ((error = send_request(user, 1, 0, SMALL)) == 0)
+    while ((error = send_request(user, 1, 0, SMALL)) == 0) {
         count++;
+    }
     ck_assert_int_eq(error, -EAGAIN);
     return count;
 }
@@ -135,11 +136,13 @@ START_TEST(a_drain_wakes) {
         int64_t begin = now();
         ck_assert_int_gt(drain(&user), 0);
         ck_assert_int_eq(join(&waiter), 0);
-        if (waiter.ended - begin < shortest)
+        if (waiter.ended - begin < shortest) {
             shortest = waiter.ended - begin;
+        }
         rbcore_record records[256];
-        while (rbcore_reader_read(user.reader, records, 256) > 0)
+        while (rbcore_reader_read(user.reader, records, 256) > 0) {
             rbcore_reader_commit(user.reader, NULL, 0);
+        }
     }
     ck_assert_int_lt(shortest, 2 * MILLISECOND);
     close_user(&user);
@@ -185,8 +188,9 @@ END_TEST
 
 static unsigned int open_fds(void) {
     unsigned int count = 0;
-    for (int fd = 0; fd < 1024; fd++)
+    for (int fd = 0; fd < 1024; fd++) {
         count += fcntl(fd, F_GETFD) >= 0;
+    }
     return count;
 }
 
@@ -198,16 +202,19 @@ START_TEST(several_wait) {
         struct waiter large, small[3];
         fill_ring(&user);
         start(&large, &user, (uint32_t)pages(1) - 8 - 256, WATCHDOG);
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < 3; i++) {
             start(&small[i], &user, SMALL, WATCHDOG);
+        }
         sleep_ms(2);
         struct drain_args args = {.stop_after = 4};
         drain_with(&user, &args);
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < 3; i++) {
             ck_assert_int_eq(join(&small[i]), 0);
+        }
         ck_assert_int_eq(atomic_load(&large.result), 1);
-        while (atomic_load(&large.result) == 1)
+        while (atomic_load(&large.result) == 1) {
             drain_with(&user, &args);
+        }
         ck_assert_int_eq(join(&large), 0);
         args = (struct drain_args){0};
         drain_with(&user, &args);
@@ -259,8 +266,9 @@ static void *send_one_by_one(void *argument) {
         void *data;
         self->error =
             rbcore_producer_reserve_wait(self->user->producer, &data, size, RBCORE_FOREVER);
-        if (self->error)
+        if (self->error) {
             break;
+        }
         fill_request(data, discard ? NO_PRODUCER : self->id, sequence, size);
         self->error = discard ? rbcore_producer_discard(self->user->producer, data, 0)
                               : rbcore_producer_submit(self->user->producer, data, 0);
@@ -293,8 +301,9 @@ static void *send_in_batches(void *argument) {
                           ? rbcore_producer_reserve_wait(self->user->producer, &room,
                                                          slices[0].size, RBCORE_FOREVER)
                           : written;
-        if (self->error)
+        if (self->error) {
             break;
+        }
         memcpy(room, data[0], slices[0].size);
         self->error = rbcore_producer_submit(self->user->producer, room, 0);
         sequence++;
@@ -311,15 +320,17 @@ static void account_for(const struct user *user, uint64_t total, uint64_t *expec
         struct drain_args args = {.stop_after = 1000}; /* for as many is room among the answers */
         int n;
         drain_with(user, &args);
-        if (args.refused || args.result < 0)
+        if (args.refused || args.result < 0) {
             ck_abort_msg("drain: %ld, %lu refused", (long)args.result, (unsigned long)args.refused);
+        }
         while ((n = rbcore_reader_read(user->reader, records, 512)) > 0) {
             for (int i = 0; i < n; i++) {
                 const struct answer *answer = records[i].data;
                 if (answer->producer >= senders || !answer->is_whole ||
-                    answer->sequence != expected[answer->producer]++)
+                    answer->sequence != expected[answer->producer]++) {
                     ck_abort_msg("after %lu: record %lu of %u", (unsigned long)seen,
                                  (unsigned long)answer->sequence, answer->producer);
+                }
                 seen++;
             }
             rbcore_reader_commit(user->reader, NULL, 0);

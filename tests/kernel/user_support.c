@@ -59,8 +59,9 @@ int open_result(const rbcore_source *source) {
 void drain_with(const struct user *user, struct drain_args *args) {
     LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = args, .ctx_size_in = sizeof(*args));
     int error = bpf_prog_test_run_opts(bpf_program__fd(user->bpf->progs.drain), &opts);
-    if (error)
+    if (error) {
         ck_abort_msg("the program did not run: %d", error);
+    }
 }
 
 int64_t drain(const struct user *user) {
@@ -73,15 +74,17 @@ int64_t drain(const struct user *user) {
 void fill_request(void *data, uint32_t producer, uint64_t sequence, uint32_t size) {
     struct request *request = data;
     *request = (struct request){.producer = producer, .size = size, .sequence = sequence};
-    if (size > sizeof(*request))
+    if (size > sizeof(*request)) {
         ((unsigned char *)data)[size - 1] = filler(sequence, size);
+    }
 }
 
 int send_request(const struct user *user, uint32_t producer, uint64_t sequence, uint32_t size) {
     void *data;
     int error = rbcore_producer_reserve(user->producer, &data, size);
-    if (error)
+    if (error) {
         return error;
+    }
     fill_request(data, producer, sequence, size);
     ck_assert_int_eq(rbcore_producer_submit(user->producer, data, 0), 0);
     return 0;

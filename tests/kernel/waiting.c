@@ -100,15 +100,17 @@ END_TEST
 static void *release_later(void *context) {
     struct helper *helper = context;
     sleep_ms(20);
-    if (rbcore_reader_release(helper->reader, &helper->record, 1))
+    if (rbcore_reader_release(helper->reader, &helper->record, 1)) {
         abort();
+    }
     return NULL;
 }
 
 static void *release_now(void *context) {
     struct helper *helper = context;
-    if (rbcore_reader_release(helper->reader, &helper->record, 1))
+    if (rbcore_reader_release(helper->reader, &helper->record, 1)) {
         abort();
+    }
     return NULL;
 }
 
@@ -200,9 +202,11 @@ END_TEST
 
 static void *emit_many(void *context) {
     struct helper *helper = context;
-    for (int i = 0; i < 20000; i++)
-        while (emit(helper->ring, 8, 0, 0))
+    for (int i = 0; i < 20000; i++) {
+        while (emit(helper->ring, 8, 0, 0)) {
             sched_yield();
+        }
+    }
     return NULL;
 }
 
@@ -217,10 +221,11 @@ START_TEST(no_arrival_is_missed) {
         int count = rbcore_reader_next(reader, records, 3, WATCHDOG);
         ck_assert_int_gt(count, 0);
         total += count;
-        if (total % 2)
+        if (total % 2) {
             ck_assert_int_ge(count = rbcore_reader_read(reader, records, 1), 0);
-        else
+        } else {
             count = 0;
+        }
         total += count;
         ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
     }
@@ -270,8 +275,9 @@ START_TEST(wait_in_vain_with_uncommitted_records) {
     wait_in_vain(reader, 500 * MILLISECOND, 8 + 50);
     read_none(reader);
     wait_in_vain(reader, 500 * MILLISECOND, 8 + 50);
-    if (_i) /* else the reader would live until it is back */
+    if (_i) { /* else the reader would live until it is back */
         ck_assert_int_eq(rbcore_reader_release(reader, &record, 1), 0);
+    }
     rbcore_reader_free(reader);
     produce__destroy(ring);
 }
@@ -301,8 +307,9 @@ static int events_of_foreign_epoll(rbcore_reader *reader) {
     ck_assert_int_eq(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, rbcore_reader_fd(reader), &event), 0);
     while (now() < end) {
         rbcore_record record;
-        if (epoll_wait(epoll_fd, &event, 1, 50) < 1)
+        if (epoll_wait(epoll_fd, &event, 1, 50) < 1) {
             continue;
+        }
         events++;
         ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), 0);
     }
@@ -345,8 +352,9 @@ START_TEST(foreign_epoll_gets_every_record) {
         ck_assert_int_eq(epoll_wait(epoll_fd, &event, 1, (int)(WATCHDOG / MILLISECOND)), 1);
         while ((count = rbcore_reader_read(reader, records, 5)) > 0) {
             total += count;
-            if (total % 3)
+            if (total % 3) {
                 ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
+            }
         }
         ck_assert_int_eq(count, 0);
         ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
@@ -361,8 +369,9 @@ END_TEST
 static void *flush_later(void *context) {
     struct helper *helper = context;
     sleep_ms(100);
-    if (rbcore_reader_flush(helper->reader))
+    if (rbcore_reader_flush(helper->reader)) {
         abort();
+    }
     return NULL;
 }
 
@@ -429,8 +438,9 @@ START_TEST(forced_wakeup_behind_a_silent_record) {
     start(&helper, emit_forced_later);
     int count = rbcore_reader_next(reader, records, 2, RBCORE_FOREVER);
     finish(&helper);
-    if (count == 1) /* it came to look between the two */
+    if (count == 1) { /* it came to look between the two */
         count += rbcore_reader_next(reader, &records[1], 1, WATCHDOG);
+    }
     ck_assert_int_eq(count, 2);
     rbcore_reader_free(reader);
     produce__destroy(helper.ring);
@@ -440,16 +450,18 @@ END_TEST
 static void *interrupt_later(void *context) {
     struct helper *helper = context;
     sleep_ms(50);
-    if (rbcore_reader_interrupt(helper->reader))
+    if (rbcore_reader_interrupt(helper->reader)) {
         abort();
+    }
     return NULL;
 }
 
 static void *shutdown_later(void *context) {
     struct helper *helper = context;
     sleep_ms(50);
-    if (rbcore_reader_shutdown(helper->reader))
+    if (rbcore_reader_shutdown(helper->reader)) {
         abort();
+    }
     return NULL;
 }
 

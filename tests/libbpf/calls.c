@@ -57,12 +57,14 @@ START_TEST(order) {
     a.is_silent = true;
     for (int i = 0; i < 2000; i++) {
         int made = emit_some(ring, 1 + i % 20), got = 0;
-        for (int result = 0; result >= 0 && got < made; got += result)
+        for (int result = 0; result >= 0 && got < made; got += result) {
             result = i % 3 == 0   ? ring_buffer__poll(rb, -1)
                      : i % 3 == 1 ? ring_buffer__poll(rb, 0)
                                   : ring_buffer__consume(rb);
-        if (got != made)
+        }
+        if (got != made) {
             say("lap %d: made %d, got %d", i, made, got);
+        }
     }
     say("seen %d", a.seen);
     ring_buffer__free(rb);
@@ -81,10 +83,11 @@ static void callback_errors_in(size_t size) {
             struct sink a = {.name = "a", .fail_at = fail_at, .result = results[i]};
             struct ring_buffer *rb = open_sink(ring, &a);
             emit_some(ring, 4);
-            if (fail_at % 2)
+            if (fail_at % 2) {
                 CALL(ring_buffer__poll(rb, 100));
-            else
+            } else {
                 CALL(ring_buffer__consume(rb));
+            }
             emit_some(ring, 1);
             CALL(ring_buffer__poll(rb, 100));
             CALL(ring_buffer__poll(rb, 0));
@@ -146,8 +149,9 @@ START_TEST(discards) {
     /* Nothing to deliver, but it returns: a hang, if not. */
     emit_discard(ring, 8, 0);
     CALL(ring_buffer__poll(rb, -1));
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 20; i++) {
         emit_discard(ring, 100, 0);
+    }
     CALL(ring_buffer__consume(rb));
     /* The space of discarded records is free again: all of the ring. */
     say("a large one: %d", emit(ring, (uint32_t)pages(1) - 16, 0, 0));
@@ -202,8 +206,9 @@ START_TEST(space) {
     struct produce *ring = load_ring(pages(1));
     struct ring_buffer *rb = open_sink(ring, &a);
     int fitted = 0;
-    while (emit(ring, 40, 0, 0) == 0)
+    while (emit(ring, 40, 0, 0) == 0) {
         fitted++;
+    }
     say("fitted %d", fitted);
     a.fail_at = 2 * fitted;
     a.result = -1;
@@ -225,23 +230,27 @@ END_TEST
 START_TEST(several) {
     struct sink sinks[] = {{.name = "a"}, {.name = "b"}, {.name = "c"}};
     struct produce *rings[3];
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         rings[i] = load_ring(pages(1));
+    }
     struct ring_buffer *rb = open_sink(rings[0], &sinks[0]);
-    for (int i = 1; i < 3; i++)
+    for (int i = 1; i < 3; i++) {
         CALL(ring_buffer__add(rb, ring_fd(rings[i]), on_record, &sinks[i]));
+    }
     CALL_FOR(20, ring_buffer__poll(rb, 20));
     /* consume goes from ring to ring in the order of add. */
-    for (int i = 2; i >= 0; i--)
+    for (int i = 2; i >= 0; i--) {
         emit_some(rings[i], 3);
+    }
     CALL(ring_buffer__consume(rb));
     for (int i = 0; i < 3; i++) {
         emit_some(rings[i], 2);
         CALL(ring_buffer__poll(rb, -1));
     }
     /* An error in the second keeps the third from its turn. */
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         emit_some(rings[i], 3);
+    }
     sinks[1].fail_at = sinks[1].seen + 2;
     sinks[1].result = -5;
     CALL(ring_buffer__consume(rb));
@@ -251,8 +260,9 @@ START_TEST(several) {
     CALL(ring_buffer__add(rb, -1, on_record, &sinks[0]));
     CALL(ring_buffer__consume(rb));
     ring_buffer__free(rb);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         produce__destroy(rings[i]);
+    }
 }
 END_TEST
 
@@ -271,10 +281,11 @@ START_TEST(add_in_callback) {
         struct ring_buffer *rb = open_sink(ring, &a);
         emit_some(ring, 3);
         emit_some(ring_to_add, 2);
-        if (by_poll)
+        if (by_poll) {
             CALL(ring_buffer__poll(rb, -1));
-        else
+        } else {
             CALL(ring_buffer__consume(rb));
+        }
         CALL(ring_buffer__poll(rb, 10));
         emit_some(ring_to_add, 1);
         emit_some(ring, 1);
@@ -330,8 +341,9 @@ START_TEST(calls_in_callback) {
 END_TEST
 
 static void emit_equal(struct produce *ring, int n) {
-    for (uint32_t i = 0; i < (uint32_t)n; i++)
+    for (uint32_t i = 0; i < (uint32_t)n; i++) {
         ck_assert_int_eq(emit(ring, 24, i * 8, 0), 0);
+    }
 }
 
 /* Records of one size, which a reader may take as one run: a callback in the middle of it. */
@@ -369,15 +381,17 @@ START_TEST(large_records) {
     for (size_t i = 0; i < 3 * sizeof(sizes) / sizeof(*sizes); i++) {
         const uint32_t *two = sizes[i / 3];
         uint32_t n = 0;
-        while (emit(ring, two[n % 2], 8 * n, 0) == 0)
+        while (emit(ring, two[n % 2], 8 * n, 0) == 0) {
             n++;
+        }
         say("%u records", n);
-        if (i % 3 == 0)
+        if (i % 3 == 0) {
             CALL(ring_buffer__poll(rb, -1));
-        else if (i % 3 == 1)
+        } else if (i % 3 == 1) {
             CALL(ring_buffer__poll(rb, 0));
-        else
+        } else {
             CALL(ring_buffer__consume(rb));
+        }
         CALL(ring_buffer__consume(rb));
     }
     ring_buffer__free(rb);
@@ -495,17 +509,19 @@ START_TEST(cancelled) {
         struct sink a = {.name = "a"}, b = {.name = "b"};
         struct produce *ring = load_ring(pages(64)), *other = load_ring(pages(64));
         struct ring_buffer *rb = open_sink(ring, &a);
-        if (count == 2)
+        if (count == 2) {
             CALL(ring_buffer__add(rb, ring_fd(other), on_record, &b));
+        }
         for (int i = 0; i < 4; i++) {
             cancel(rb, i % 2 ? poll_once : poll_forever, false);
             emit_some(ring, 2);
             CALL(ring_buffer__poll(rb, -1));
             emit_discard(ring, 8, 0);
-            if (i % 2)
+            if (i % 2) {
                 emit_some(ring, 3);
-            else
+            } else {
                 emit_equal(ring, 3);
+            }
             a.act = block;
             a.act_at = a.seen + 2;
             cancel(rb, poll_once, true);
@@ -591,8 +607,9 @@ START_TEST(interrupted) {
     setitimer(ITIMER_REAL, &often, NULL);
     for (int i = 0; i < 1000; i++) {
         int made = emit_some(ring, 8), got = ring_buffer__poll(rb, 1000);
-        if (made != got)
+        if (made != got) {
             say("turn %d: made %d, got %d", i, made, got);
+        }
     }
     ring_in(0);
     ring_buffer__free(rb);
@@ -625,8 +642,9 @@ static void *produce_bursts(void *argument) {
     struct produce_args args = {.sizes = 1, .count = 50};
     for (int i = 0; i < 400; i++) {
         produce(ring, &args);
-        if (i % 4 == 0)
+        if (i % 4 == 0) {
             sleep_ms(1);
+        }
     }
     return NULL;
 }
@@ -641,8 +659,9 @@ static int check_event(void *context, void *data, size_t size) {
     const struct event *event = data;
     self->errors += size != EVENT_SMALL || event->sequence != self->expected;
     self->expected = event->sequence + 1;
-    if (self->sleep_each && event->sequence % (uint64_t)self->sleep_each == 0)
+    if (self->sleep_each && event->sequence % (uint64_t)self->sleep_each == 0) {
         sleep_ms(1);
+    }
     return 0;
 }
 
@@ -679,8 +698,9 @@ static int is_readable(int epoll, int ms) {
 /* A loop may find the descriptor readable for nothing now and then; it must come to rest. */
 static void come_to_rest(int epoll, struct ring_buffer *rb) {
     int turns = 0;
-    while (is_readable(epoll, 50) > 0 && ++turns < 10)
+    while (is_readable(epoll, 50) > 0 && ++turns < 10) {
         ck_assert_int_eq(ring_buffer__consume(rb), 0);
+    }
     say("at rest: %s", turns < 10 ? "yes" : "no, it spins");
 }
 
@@ -736,15 +756,18 @@ START_TEST(event_loop_turns) {
     CALL(add_to_epoll(epoll, rb, EPOLLIN));
     for (int i = 0, got = 0, made = 0; i < 500; i++) {
         made += emit_some(ring, 1 + i % 10);
-        while (got < made && is_readable(epoll, 10000) > 0)
+        while (got < made && is_readable(epoll, 10000) > 0) {
             got += i % 2 ? ring_buffer__consume(rb) : ring_buffer__poll(rb, 0);
-        if (got != made)
+        }
+        if (got != made) {
             say("turn %d: made %d, got %d", i, made, got);
+        }
     }
     for (int i = 0; i < 100; i++) { /* at once, whenever it is asked */
         emit_some(ring, 10);
-        if (ring_buffer__poll(rb, i % 2) != 10)
+        if (ring_buffer__poll(rb, i % 2) != 10) {
             say("not 10 at once");
+        }
     }
     come_to_rest(epoll, rb);
     emit_some(ring, 1);
@@ -771,8 +794,9 @@ START_TEST(event_loop_late) {
     int epoll = epoll_create1(0), seen = 0;
     pthread_t thread;
     pthread_create(&thread, NULL, produce_later, ring);
-    while (a.seen < 2)
+    while (a.seen < 2) {
         seen = ring_buffer__poll(rb, -1);
+    }
     say("the last poll: %d", seen);
     pthread_join(thread, NULL);
     CALL(add_to_epoll(epoll, rb, EPOLLIN));
@@ -793,20 +817,23 @@ START_TEST(event_loop_under_load) {
         struct sink other = {.name = "other"};
         struct produce *ring = load_ring(pages(256)), *idle = load_ring(pages(1));
         struct ring_buffer *rb = ring_buffer__new(ring_fd(ring), check_event, &check, NULL);
-        if (several_rings)
+        if (several_rings) {
             CALL(ring_buffer__add(rb, ring_fd(idle), on_record, &other));
+        }
         int epoll = epoll_create1(0), total = 0;
         CALL(add_to_epoll(epoll, rb, EPOLLIN));
         pthread_t thread;
         pthread_create(&thread, NULL, produce_bursts, ring);
-        while (total < 20000 && is_readable(epoll, 10000) > 0)
+        while (total < 20000 && is_readable(epoll, 10000) > 0) {
             total += ring_buffer__consume(rb);
+        }
         pthread_join(thread, NULL);
         say("records %d, errors %d", total, check.errors);
         come_to_rest(epoll, rb);
         emit_some(idle, 2);
-        if (several_rings)
+        if (several_rings) {
             CALL(is_readable(epoll, 10000));
+        }
         CALL(ring_buffer__poll(rb, 0));
         close(epoll);
         ring_buffer__free(rb);
@@ -833,8 +860,9 @@ START_TEST(own_epoll) {
     a.seen = 0;
     for (int i = 0, made = 0; i < 500; i++) {
         made += emit_some(ring, 1 + i % 10);
-        while (a.seen < made && is_readable(epoll, 10000) > 0)
+        while (a.seen < made && is_readable(epoll, 10000) > 0) {
             ring_buffer__consume(rb);
+        }
         turns += is_readable(epoll, 0);
     }
     say("seen %d, readable for nothing %d times", a.seen, turns);
@@ -930,8 +958,9 @@ static void open_until_the_end(struct produce *ring, int opened, int end) {
     struct sink a = {.name = "a"};
     char byte = 0;
     struct ring_buffer *rb = open_sink(ring, &a);
-    if (write(opened, &byte, 1) == 1)
+    if (write(opened, &byte, 1) == 1) {
         (void)!read(end, &byte, 1);
+    }
     ring_buffer__free(rb);
 }
 
@@ -1037,10 +1066,12 @@ END_TEST
 /* Closes all descriptors that it does not know, and opens files that get their numbers. */
 static void be_a_daemon(void) {
     struct sink a = {.name = "a"};
-    for (int fd = STDERR_FILENO + 1; fd < 1000; fd++)
+    for (int fd = STDERR_FILENO + 1; fd < 1000; fd++) {
         close(fd);
-    for (int i = 0; i < 8; i++)
+    }
+    for (int i = 0; i < 8; i++) {
         open("data", O_CREAT | O_WRONLY | O_APPEND, 0600);
+    }
     struct produce *ring = load_ring(pages(1));
     struct ring_buffer *rb = open_sink(ring, &a);
     emit_some(ring, 2);
@@ -1073,8 +1104,9 @@ END_TEST
 static void loop_in_orphan(struct produce *ring, struct ring_buffer *rb, int fd, pid_t parent) {
     struct epoll_event event = {.events = EPOLLIN};
     int epoll = epoll_create1(0);
-    while (getppid() == parent)
+    while (getppid() == parent) {
         sleep_ms(1);
+    }
     CALL(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
     for (int i = 0; i < 3; i++) {
         CALL(is_readable(epoll, 0));
@@ -1140,8 +1172,9 @@ START_TEST(in_child_of_threads) {
         }
         waitpid(child, &status, 0);
         ended += status == 0;
-        if (status != 0)
+        if (status != 0) {
             break;
+        }
     }
     is_over = true;
     pthread_join(thread, NULL);
@@ -1238,12 +1271,13 @@ START_TEST(positions) {
         say_positions(rb);
         a.fail_at = i == 2 ? a.seen + 3 : 0;
         a.result = -1;
-        if (i == 0)
+        if (i == 0) {
             CALL(newer.consume(r));
-        else if (i == 1)
+        } else if (i == 1) {
             CALL(ring_buffer__poll(rb, -1));
-        else
+        } else {
             CALL(ring_buffer__consume(rb));
+        }
         say_positions(rb);
     }
     emit_discard(ring, 40, 0);
@@ -1336,8 +1370,9 @@ START_TEST(event_loop_with_limits) {
     CALL(add_to_epoll(epoll, rb, EPOLLIN));
     for (int i = 0; i < 3; i++) {
         emit_some(ring, 5);
-        while (is_readable(epoll, 0) > 0)
+        while (is_readable(epoll, 0) > 0) {
             CALL(newer.consume_all_n(rb, 2));
+        }
     }
     emit_some(ring, 2);
     CALL(newer.consume_all_n(rb, 2));
@@ -1370,8 +1405,9 @@ START_TEST(thread_for_each_ring) {
         pthread_create(&threads[i], NULL, consume_ring, newer.ring(rb, i));
         pthread_create(&threads[2 + i], NULL, produce_bursts, rings[i]);
     }
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; i++) {
         pthread_join(threads[i], NULL);
+    }
     say("errors %d %d", checks[0].errors, checks[1].errors);
     ring_buffer__free(rb);
     produce__destroy(rings[0]);
@@ -1428,8 +1464,9 @@ static const struct scenario {
 };
 
 static int run(const struct scenario *self, bool always) {
-    if (!always && libbpf_major_version() == 1 && libbpf_minor_version() < self->libbpf_minor)
+    if (!always && libbpf_major_version() == 1 && libbpf_minor_version() < self->libbpf_minor) {
         return TOO_OLD;
+    }
     Suite *suite = suite_create("calls");
     add_test(suite, self->name, *self->test);
     return run_tests(suite, NULL);
@@ -1438,8 +1475,9 @@ static int run(const struct scenario *self, bool always) {
 int main(int argc, char **argv) {
     libbpf_set_print(NULL);
     for (size_t i = 0; argc >= 2 && i < sizeof(scenarios) / sizeof(*scenarios); i++) {
-        if (strcmp(argv[1], scenarios[i].name) == 0)
+        if (strcmp(argv[1], scenarios[i].name) == 0) {
             return run(&scenarios[i], argc > 2);
+        }
     }
     fprintf(stderr, "usage: calls SCENARIO [always]\n");
     return 2;

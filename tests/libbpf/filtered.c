@@ -44,8 +44,7 @@ static const int base[] = {SYS_bpf,         SYS_epoll_create1, SYS_epoll_ctl,
                            SYS_mprotect,    SYS_brk,           SYS_close,
                            SYS_write,       SYS_futex,         SYS_exit_group};
 
-#define CALL(name)                                                                                 \
-    { #name, SYS_##name }
+#define CALL(name) {#name, SYS_##name}
 static const struct {
     const char *name;
     int number;
@@ -59,9 +58,11 @@ static const struct {
              CALL(readlinkat),    CALL(timerfd_create),  CALL(timerfd_settime)};
 
 static int number_of(const char *name) {
-    for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
-        if (strcmp(known[i].name, name) == 0)
+    for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+        if (strcmp(known[i].name, name) == 0) {
             return known[i].number;
+        }
+    }
     return NO_CALL;
 }
 
@@ -90,8 +91,9 @@ static uint32_t answer_of(const char *name) {
 static bool prepare_filter(const char *answer, char **calls, int count) {
     add_rule(
         (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)));
-    for (size_t i = 0; i < sizeof(base) / sizeof(*base); i++)
+    for (size_t i = 0; i < sizeof(base) / sizeof(*base); i++) {
         allow(base[i]);
+    }
     for (int i = 0; i < count && i < RULES_MAX - (int)(sizeof(base) / sizeof(*base)); i++) {
         if (number_of(calls[i]) == NO_CALL) {
             printf("no call that this test knows: %s\n", calls[i]);
@@ -120,8 +122,9 @@ static int on_record(void *context, void *data, size_t size) {
     unsigned *next = context;
     uint32_t offset = *next % 100;
     (void)size;
-    if (memcmp(data, &offset, sizeof(offset)) != 0)
+    if (memcmp(data, &offset, sizeof(offset)) != 0) {
         _exit(1);
+    }
     (*next)++;
     return 0;
 }
@@ -133,8 +136,9 @@ static struct produce *open_ring(void) {
         printf("skipped: the BPF programs cannot be loaded: %m\n");
         exit(SKIPPED);
     }
-    for (uint32_t i = 0; i < 100; i++)
+    for (uint32_t i = 0; i < 100; i++) {
         memcpy(ring->bss->pattern + 4 * i, &i, sizeof(i));
+    }
     return ring;
 }
 
@@ -145,47 +149,61 @@ static int fd_of(const struct produce *ring) {
 static void emit(const struct produce *ring, unsigned number) {
     struct emit_args args = {.size = 32, .offset = 4 * (number % 100)};
     LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &args, .ctx_size_in = sizeof(args));
-    if (bpf_prog_test_run_opts(bpf_program__fd(ring->progs.emit), &opts) || opts.retval)
+    if (bpf_prog_test_run_opts(bpf_program__fd(ring->progs.emit), &opts) || opts.retval) {
         _exit(3);
+    }
 }
 
 static bool all_seen(int count, unsigned wanted) {
     bool all = true;
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         all &= seen[i] == wanted;
+    }
     return all;
 }
 
 int main(int argc, char **argv) {
     struct produce *rings[RINGS_MAX];
-    if (argc < 4 || !prepare_filter(argv[1], argv + 4, argc - 4))
+    if (argc < 4 || !prepare_filter(argv[1], argv + 4, argc - 4)) {
         return 2;
+    }
     bool before = strcmp(argv[2], "before") == 0;
     int count = atoi(argv[3]);
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         rings[i] = open_ring();
+    }
     setvbuf(stdout, NULL, _IONBF, 0);
-    if (before)
+    if (before) {
         install_filter();
+    }
     struct ring_buffer *reader = ring_buffer__new(fd_of(rings[0]), on_record, &seen[0], NULL);
-    for (int i = 1; reader && i < count; i++)
-        if (ring_buffer__add(reader, fd_of(rings[i]), on_record, &seen[i]))
+    for (int i = 1; reader && i < count; i++) {
+        if (ring_buffer__add(reader, fd_of(rings[i]), on_record, &seen[i])) {
             return 1;
-    if (!reader)
+        }
+    }
+    if (!reader) {
         return 1;
-    if (!before)
+    }
+    if (!before) {
         install_filter();
+    }
     for (unsigned burst = 1; burst <= BURSTS; burst++) {
-        for (int i = 0; i < count; i++)
-            for (unsigned k = 0; k < BURST; k++)
+        for (int i = 0; i < count; i++) {
+            for (unsigned k = 0; k < BURST; k++) {
                 emit(rings[i], (burst - 1) * BURST + k);
+            }
+        }
         /* A poll that comes to nothing would hang for good without its timeout. */
-        while (!all_seen(count, burst * BURST))
-            if (ring_buffer__poll(reader, 10000) <= 0)
+        while (!all_seen(count, burst * BURST)) {
+            if (ring_buffer__poll(reader, 10000) <= 0) {
                 _exit(1);
+            }
+        }
         /* And one that finds nothing has no error, whether it waits or not. */
-        if (ring_buffer__poll(reader, burst % 8 == 0 ? 3 : 0) != 0)
+        if (ring_buffer__poll(reader, burst % 8 == 0 ? 3 : 0) != 0) {
             _exit(1);
+        }
     }
     bool all = all_seen(count, BURSTS * BURST) && ring_buffer__consume(reader) == 0;
     ring_buffer__free(reader);

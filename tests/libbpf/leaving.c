@@ -127,7 +127,7 @@ static _Unwind_Reason_Code stop_at_place(int version, _Unwind_Action actions,
 static _Thread_local char *thrown_to;
 
 /* Unwinds as an exception of C++ does, which runs what the frames between have to clean up. */
-static void throw(struct sink * sink) {
+static void throw(struct sink *sink) {
     static _Thread_local struct _Unwind_Exception exception;
     (void)sink;
     memset(&exception, 0, sizeof(exception));
@@ -155,14 +155,17 @@ static void leave_calls(void (*leave)(struct sink *), bool two) {
     struct sink a = {.name = "a"}, b = {.name = "b"};
     struct produce *ring = load_ring(pages(64)), *other = load_ring(pages(64));
     struct ring_buffer *rb = open_sink(ring, &a);
-    if (two)
+    if (two) {
         CALL(ring_buffer__add(rb, ring_fd(other), on_record, &b));
+    }
     for (int i = 0; i < 6; i++) {
-        if (i % 2)
+        if (i % 2) {
             emit_some(ring, 4);
-        else
-            for (uint32_t j = 0; j < 4; j++)
+        } else {
+            for (uint32_t j = 0; j < 4; j++) {
                 ck_assert_int_eq(emit(ring, 24, j * 8, 0), 0);
+            }
+        }
         a.act = leave;
         a.act_at = a.seen + 2;
         call("call", i % 3 ? poll_now : ring_buffer__consume, rb);
@@ -173,8 +176,9 @@ static void leave_calls(void (*leave)(struct sink *), bool two) {
         call("call", poll_now, rb);
         emit_some(ring, 1);
         call("call", poll_now, rb);
-        if (emit_some(other, two) > 0)
+        if (emit_some(other, two) > 0) {
             call("call", poll_now, rb);
+        }
         call("call", ring_buffer__consume, rb);
     }
     ring_buffer__free(rb);

@@ -15,35 +15,40 @@ void say(const char *format, ...) {
 }
 
 int tell_result(const char *call, int result) {
-    if (result < 0)
+    if (result < 0) {
         say("%s: %d, errno %d", call, result, errno);
-    else
+    } else {
         say("%s: %d", call, result);
+    }
     return result;
 }
 
 void *tell_pointer(const char *call, void *result) {
-    if (result)
+    if (result) {
         say("%s: ok", call);
-    else
+    } else {
         say("%s: NULL, errno %d", call, errno);
+    }
     return result;
 }
 
 static unsigned int checksum(const unsigned char *data, size_t size) {
     unsigned int sum = 2166136261;
-    for (size_t i = 0; i < size; i++)
+    for (size_t i = 0; i < size; i++) {
         sum = (sum ^ data[i]) * 16777619;
+    }
     return sum;
 }
 
 int on_record(void *context, void *data, size_t size) {
     struct sink *sink = context;
     sink->seen++;
-    if (!sink->is_silent)
+    if (!sink->is_silent) {
         say("  %s: record %d, %zu bytes, %08x", sink->name, sink->seen, size, checksum(data, size));
-    if (sink->act && (sink->act_at < 0 || sink->act_at == sink->seen))
+    }
+    if (sink->act && (sink->act_at < 0 || sink->act_at == sink->seen)) {
         sink->act(sink);
+    }
     return sink->fail_at == sink->seen ? sink->result : 0;
 }
 

@@ -40,7 +40,7 @@ int emit_some(struct produce *ring, int n);
     do {                                                                                           \
         int64_t start_ = now();                                                                    \
         CALL(call);                                                                                \
-        say("  not before %d ms: %s", ms, now() - start_ >= (ms)*MILLISECOND ? "yes" : "no");      \
+        say("  not before %d ms: %s", ms, now() - start_ >= (ms) * MILLISECOND ? "yes" : "no");    \
     } while (0)
 
 #endif

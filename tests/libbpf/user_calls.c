@@ -37,12 +37,13 @@ static int on_answer(void *context, void *data, size_t size) {
     struct rings *rings = context;
     const struct answer *answer = data;
     rings->seen++;
-    if (rings->is_silent)
+    if (rings->is_silent) {
         rings->wrong += answer->sequence != rings->expected++ || !answer->is_whole;
-    else
+    } else {
         say("  answer %d, %zu bytes: producer %u, size %u, sequence %llu, whole %u", rings->seen,
             size, answer->producer, answer->size, (unsigned long long)answer->sequence,
             answer->is_whole);
+    }
     return 0;
 }
 
@@ -74,8 +75,9 @@ static int64_t drain_some(struct rings *rings, uint64_t stop_after) {
     struct drain_args args = {.stop_after = stop_after};
     LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &args, .ctx_size_in = sizeof(args));
     ck_assert_int_eq(bpf_prog_test_run_opts(bpf_program__fd(rings->bpf->progs.drain), &opts), 0);
-    if (!rings->is_silent)
+    if (!rings->is_silent) {
         say("drained %lld, %llu refused", (long long)args.result, (unsigned long long)args.refused);
+    }
     ring_buffer__consume(rings->answers);
     return args.result;
 }
@@ -83,14 +85,16 @@ static int64_t drain_some(struct rings *rings, uint64_t stop_after) {
 static void fill(void *data, uint64_t sequence, uint32_t size) {
     struct request request = {.producer = 1, .size = size, .sequence = sequence};
     memcpy(data, &request, sizeof(request));
-    if (size > sizeof(request))
+    if (size > sizeof(request)) {
         ((unsigned char *)data)[size - 1] = filler(sequence, size);
+    }
 }
 
 static bool send_one(struct rings *rings, uint64_t sequence, uint32_t size) {
     void *data = user_ring_buffer__reserve(rings->user, size);
-    if (!data)
+    if (!data) {
         return false;
+    }
     fill(data, sequence, size);
     user_ring_buffer__submit(rings->user, data);
     return true;
@@ -100,8 +104,9 @@ START_TEST(user_records) {
     struct rings rings;
     open_rings(&rings, pages(1), pages(4));
     drain_some(&rings, 0);
-    for (uint32_t i = 0; i < 6; i++)
+    for (uint32_t i = 0; i < 6; i++) {
         send_one(&rings, i, SMALL + i * 7);
+    }
     void *first = OPEN(user_ring_buffer__reserve(rings.user, SMALL));
     void *second = OPEN(user_ring_buffer__reserve(rings.user, 40));
     void *third = OPEN(user_ring_buffer__reserve(rings.user, 0));
@@ -116,10 +121,12 @@ START_TEST(user_records) {
     drain_some(&rings, 0);
     rings.is_silent = true;
     for (uint64_t i = 0; i < 20000; i++) {
-        if (!send_one(&rings, i, SMALL + (uint32_t)(i % 300)))
+        if (!send_one(&rings, i, SMALL + (uint32_t)(i % 300))) {
             say("record %llu: errno %d", (unsigned long long)i, errno);
-        if (i % 9 == 8 && drain_some(&rings, 0) != 9)
+        }
+        if (i % 9 == 8 && drain_some(&rings, 0) != 9) {
             say("not 9 at %llu", (unsigned long long)i);
+        }
     }
     drain_some(&rings, 0);
     say("seen %d, wrong %d", rings.seen, rings.wrong);
@@ -143,8 +150,9 @@ START_TEST(user_full) {
     OPEN(user_ring_buffer__reserve(rings.user, 0));
     drain_some(&rings, 0);
     int fitted = 0;
-    while (send_one(&rings, (uint64_t)fitted, SMALL))
+    while (send_one(&rings, (uint64_t)fitted, SMALL)) {
         fitted++;
+    }
     say("fitted %d, errno %d", fitted, errno);
     OPEN(user_ring_buffer__reserve_blocking(rings.user, SMALL, 0));
     drain_some(&rings, 3);
@@ -158,15 +166,17 @@ static void fill_to_the_last_byte(struct rings *rings) {
     void *data;
     while (send_one(rings, 0, SMALL))
         ;
-    while ((data = user_ring_buffer__reserve(rings->user, 0)))
+    while ((data = user_ring_buffer__reserve(rings->user, 0))) {
         user_ring_buffer__discard(rings->user, data);
+    }
 }
 
 static void *send_blocking(void *context) {
     struct rings *rings = context;
     void *data = user_ring_buffer__reserve_blocking(rings->user, SMALL, -1);
-    if (!data)
+    if (!data) {
         return NULL;
+    }
     fill(data, 555, SMALL);
     user_ring_buffer__submit(rings->user, data);
     return data;
@@ -324,8 +334,9 @@ static const char *missing(void) {
 /* On stderr: not part of the transcript. */
 static void tell_whose(void) {
     Dl_info whose;
-    if (dladdr((const void *)(uintptr_t)user_ring_buffer__reserve, &whose))
+    if (dladdr((const void *)(uintptr_t)user_ring_buffer__reserve, &whose)) {
         fprintf(stderr, "user_ring_buffer__reserve of %s\n", whose.dli_fname);
+    }
 }
 
 int main(int argc, char **argv) {

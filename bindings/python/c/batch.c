@@ -33,8 +33,9 @@ int rbcore_py_next(rbcore_reader *reader, int commit, rbcore_span *spans, size_t
                    rbcore_py_windows *windows, const rbcore_py_rings *rings) {
     int n = commit ? rbcore_reader_commit(reader, NULL, 0) : 0;
 
-    if (n == 0)
+    if (n == 0) {
         n = rbcore_reader_next_spans(reader, spans, max_spans, max_records, timeout_ns);
+    }
     if (n > 0) {
         rbcore_py_place(windows, rings, spans, (size_t)n);
         rbcore_py_shape_of(spans, (size_t)n, shape);
@@ -55,10 +56,12 @@ static uint64_t distance(const rbcore_span *span, const rbcore_record *record) {
 }
 
 static bool belongs_to(const rbcore_record *record, const rbcore_span *span) {
-    if (record->ring != span->ring || record->size != span->size)
+    if (record->ring != span->ring || record->size != span->size) {
         return false;
-    if (record->flags != (span->flags & ~RBCORE_RECORD_LOST_BEFORE))
+    }
+    if (record->flags != (span->flags & ~RBCORE_RECORD_LOST_BEFORE)) {
         return false;
+    }
     return distance(span, record) == (uint64_t)span->count * span->stride &&
            record->position - span->position == distance(span, record);
 }
@@ -84,8 +87,9 @@ static int add(const rbcore_record *record, rbcore_span *spans, int n) {
 int rbcore_py_spans_of(const rbcore_record *records, int count, rbcore_span *spans) {
     int n = 0;
 
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         n = add(&records[i], spans, n);
+    }
     return n;
 }
 
@@ -94,8 +98,9 @@ int rbcore_py_snapshot_spans(rbcore_snapshot *snapshot, rbcore_span *spans, int 
     int result = 0;
     int n = 0;
 
-    while (n < max && (result = rbcore_snapshot_read(snapshot, &record, 1)) > 0)
+    while (n < max && (result = rbcore_snapshot_read(snapshot, &record, 1)) > 0) {
         n = add(&record, spans, n);
+    }
     return n > 0 ? n : result;
 }
 
@@ -131,11 +136,11 @@ static bool frees_nothing(const late *what) {
 }
 
 static void do_it(const late *what) {
-    if (what->record.data != NULL)
+    if (what->record.data != NULL) {
         rbcore_reader_release(what->reader, &what->record, 1);
-    else if (what->data != NULL)
+    } else if (what->data != NULL) {
         rbcore_producer_discard(what->producer, what->data, 0);
-    else {
+    } else {
         rbcore_reader_free(what->reader);
         rbcore_producer_free(what->producer);
         rbcore_snapshot_free(what->snapshot);
@@ -198,7 +203,8 @@ void rbcore_py_release(rbcore_reader *self, const rbcore_record *record, void *d
 }
 
 void rbcore_py_discard(rbcore_producer *self, void **data) {
-    if (*data != NULL)
+    if (*data != NULL) {
         do_late(&(late){.producer = self, .data = *data});
+    }
     *data = NULL;
 }

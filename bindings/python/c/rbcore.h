@@ -140,8 +140,7 @@ typedef struct rbcore_source {
     uint64_t cookie;  /* the caller's own, handed back by rbcore_reader_ring_stats; default 0 */
 } rbcore_source;
 
-#define RBCORE_SOURCE_INIT                                                                         \
-    { sizeof(rbcore_source), 0, 0, -1, -1, 0, -1, NULL, 0 }
+#define RBCORE_SOURCE_INIT {sizeof(rbcore_source), 0, 0, -1, -1, 0, -1, NULL, 0}
 
 /*
  * RBCORE_SOURCE_INIT for callers without macros: fills the first size bytes of *out, size being the
@@ -186,8 +185,7 @@ typedef struct rbcore_reader_options {
     int64_t max_latency_ns; /* see rbcore_reader_next; 0: every record wakes an idle reader */
 } rbcore_reader_options;
 
-#define RBCORE_READER_OPTIONS_INIT                                                                 \
-    { sizeof(rbcore_reader_options), 0, RBCORE_MAX_LATENCY }
+#define RBCORE_READER_OPTIONS_INIT {sizeof(rbcore_reader_options), 0, RBCORE_MAX_LATENCY}
 
 /* RBCORE_READER_OPTIONS_INIT as a function; like rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_reader_options_init(rbcore_reader_options *out, size_t size);
@@ -525,8 +523,7 @@ typedef struct rbcore_reader_stats {
     uint64_t rings;    /* rings now */
 } rbcore_reader_stats;
 
-#define RBCORE_READER_STATS_INIT                                                                   \
-    { sizeof(rbcore_reader_stats), 0, 0, 0, 0, 0, 0, 0 }
+#define RBCORE_READER_STATS_INIT {sizeof(rbcore_reader_stats), 0, 0, 0, 0, 0, 0, 0}
 
 /* RBCORE_READER_STATS_INIT as a function; like rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_reader_stats_init(rbcore_reader_stats *out, size_t size);
@@ -579,7 +576,7 @@ typedef struct rbcore_ring_stats {
 } rbcore_ring_stats;
 
 #define RBCORE_RING_STATS_INIT                                                                     \
-    { sizeof(rbcore_ring_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    {sizeof(rbcore_ring_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* RBCORE_RING_STATS_INIT as a function; like rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_ring_stats_init(rbcore_ring_stats *out, size_t size);
@@ -605,8 +602,7 @@ typedef struct rbcore_identity {
     uint64_t position;   /* of the record's header */
 } rbcore_identity;
 
-#define RBCORE_IDENTITY_INIT                                                                       \
-    { sizeof(rbcore_identity), {0}, 0, 0, 0 }
+#define RBCORE_IDENTITY_INIT {sizeof(rbcore_identity), {0}, 0, 0, 0}
 
 /* RBCORE_IDENTITY_INIT as a function; like rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_identity_init(rbcore_identity *out, size_t size);
@@ -676,8 +672,7 @@ typedef struct rbcore_snapshot_info {
     uint64_t boottime_ns;  /* likewise: CLOCK_BOOTTIME */
 } rbcore_snapshot_info;
 
-#define RBCORE_SNAPSHOT_INFO_INIT                                                                  \
-    { sizeof(rbcore_snapshot_info), {0}, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define RBCORE_SNAPSHOT_INFO_INIT {sizeof(rbcore_snapshot_info), {0}, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* RBCORE_SNAPSHOT_INFO_INIT as a function; like rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_snapshot_info_init(rbcore_snapshot_info *out, size_t size);

@@ -53,29 +53,33 @@ static uintptr_t page_size(void) {
 rbcore_py_rings *rbcore_py_rings_new(void) {
     rbcore_py_rings *self = calloc(1, sizeof(*self));
 
-    for (size_t i = 0; self != NULL && i < RBCORE_RINGS_MAX; i++)
+    for (size_t i = 0; self != NULL && i < RBCORE_RINGS_MAX; i++) {
         self->fds[i] = -1;
+    }
     return self;
 }
 
 void rbcore_py_forget(rbcore_py_rings *self, unsigned int index) {
-    if (self->fds[index] >= 0)
+    if (self->fds[index] >= 0) {
         close(self->fds[index]);
+    }
     self->fds[index] = -1;
     self->sizes[index] = 0;
     self->numbers[index] = 0;
 }
 
 void rbcore_py_rings_free(rbcore_py_rings *self) {
-    for (unsigned int i = 0; self != NULL && i < RBCORE_RINGS_MAX; i++)
+    for (unsigned int i = 0; self != NULL && i < RBCORE_RINGS_MAX; i++) {
         rbcore_py_forget(self, i);
+    }
     free(self);
 }
 
 /* A descriptor of the source's map that is our own; negative where there is none. */
 static int open_map(const rbcore_source *source) {
-    if (source->flags & (RBCORE_SOURCE_OVERWRITE | RBCORE_SOURCE_TAP))
+    if (source->flags & (RBCORE_SOURCE_OVERWRITE | RBCORE_SOURCE_TAP)) {
         return -1; /* its records lie in the reader's copy */
+    }
     switch (source->kind) {
     case RBCORE_SOURCE_MAP_FD:
         return fcntl(source->fd, F_DUPFD_CLOEXEC, 3);
@@ -92,8 +96,9 @@ static int open_map(const rbcore_source *source) {
 static int add(rbcore_reader *reader, const rbcore_source *source, int fd) {
     rbcore_source by_fd = *source;
 
-    if (fd < 0) /* the library tells why */
+    if (fd < 0) { /* the library tells why */
         return rbcore_reader_add(reader, source);
+    }
     by_fd.kind = RBCORE_SOURCE_MAP_FD;
     by_fd.fd = fd;
     return rbcore_reader_add(reader, &by_fd);
@@ -105,8 +110,9 @@ int rbcore_py_add(rbcore_py_rings *self, rbcore_reader *reader, const rbcore_sou
     int index = add(reader, source, fd);
 
     if (index < 0) {
-        if (fd >= 0)
+        if (fd >= 0) {
             close(fd);
+        }
         return index;
     }
     rbcore_py_forget(self, (unsigned int)index);
@@ -121,8 +127,9 @@ uint64_t rbcore_py_smallest(const rbcore_py_rings *self) {
     uint64_t smallest = UINT64_MAX;
 
     for (size_t i = 0; i < RBCORE_RINGS_MAX; i++) {
-        if (self->sizes[i] != 0 && self->sizes[i] < smallest)
+        if (self->sizes[i] != 0 && self->sizes[i] < smallest) {
             smallest = self->sizes[i];
+        }
     }
     return smallest;
 }
@@ -134,21 +141,24 @@ rbcore_py_windows *rbcore_py_windows_new(void) {
 }
 
 static void close_window(window *self) {
-    if (self->size != 0 && !self->is_missing)
+    if (self->size != 0 && !self->is_missing) {
         munmap((void *)self->base, 2 * self->size);
+    }
     free(self->moved);
     *self = (window){0};
 }
 
 /* Windows outlive their rings, and nothing refers to one where its index is used again. */
 static void close_stale(window *self, const rbcore_py_rings *rings, size_t index) {
-    if (self->size != 0 && self->ring != rings->numbers[index])
+    if (self->size != 0 && self->ring != rings->numbers[index]) {
         close_window(self);
+    }
 }
 
 void rbcore_py_windows_free(rbcore_py_windows *self) {
-    for (size_t i = 0; self != NULL && i < self->count; i++)
+    for (size_t i = 0; self != NULL && i < self->count; i++) {
         close_window(&self->of[i]);
+    }
     free(self);
 }
 
@@ -165,10 +175,12 @@ static bool map_again(uintptr_t at, uint64_t size, uintptr_t mapped) {
 
 /* A part of the ring's data, from begin up to end, which is within one of the two. */
 static bool map_part(const window *self, uintptr_t begin, uintptr_t end) {
-    if (begin >= end)
+    if (begin >= end) {
         return true;
-    if (self->fd >= 0)
+    }
+    if (self->fd >= 0) {
         return map_fd(begin, end - begin, self->fd, begin - self->base);
+    }
     return map_again(begin, end - begin, (uintptr_t)((int64_t)begin - self->shift));
 }
 
@@ -185,12 +197,14 @@ static bool open_window(window *self, uintptr_t mapped) {
     void *range =
         mmap(NULL, 2 * self->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-    if (range == MAP_FAILED)
+    if (range == MAP_FAILED) {
         return false;
+    }
     self->base = (uintptr_t)range;
     self->shift = (int64_t)self->base - (int64_t)mapped;
-    if (map_run(self, (run){self->base, self->base + 2 * self->size}))
+    if (map_run(self, (run){self->base, self->base + 2 * self->size})) {
         return true;
+    }
     munmap(range, 2 * self->size);
     return false;
 }
@@ -202,8 +216,9 @@ static window *window_of(rbcore_py_windows *self, const rbcore_py_rings *rings,
     uintptr_t mapped;
 
     close_stale(found, rings, span->ring);
-    if (found->size != 0)
+    if (found->size != 0) {
         return found;
+    }
     found->ring = rings->numbers[span->ring];
     found->size = rings->sizes[span->ring];
     found->fd = span->flags & RBCORE_RECORD_COPIED ? -1 : rings->fds[span->ring];
@@ -212,8 +227,9 @@ static window *window_of(rbcore_py_windows *self, const rbcore_py_rings *rings,
         found->is_missing = true;
         found->shift = 0;
     }
-    if (self->count <= span->ring)
+    if (self->count <= span->ring) {
         self->count = (size_t)span->ring + 1;
+    }
     return found;
 }
 
@@ -236,8 +252,9 @@ static bool remember(window *self, run what) {
     size_t size = (self->moved_count + 1) * sizeof(*self->moved);
     run *moved = realloc(self->moved, size);
 
-    if (moved == NULL)
+    if (moved == NULL) {
         return false;
+    }
     self->moved = moved;
     moved[self->moved_count++] = what;
     return true;
@@ -248,17 +265,21 @@ static int move_run(window *self, run what) {
     size_t size = what.end - what.begin;
     void *copy;
 
-    if (size == 0)
+    if (size == 0) {
         return 0;
-    if (self->is_missing || !remember(self, what))
+    }
+    if (self->is_missing || !remember(self, what)) {
         return -ENOMEM;
+    }
     copy = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (copy == MAP_FAILED)
+    if (copy == MAP_FAILED) {
         return -ENOMEM;
+    }
     memcpy(copy, (const void *)what.begin, size);
     mprotect(copy, size, PROT_READ);
-    if (mremap(copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)what.begin) != MAP_FAILED)
+    if (mremap(copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)what.begin) != MAP_FAILED) {
         return 0;
+    }
     munmap(copy, size);
     return -ENOMEM;
 }
@@ -283,13 +304,15 @@ int rbcore_py_move(rbcore_py_windows *self, const rbcore_span *spans, size_t n) 
         for (i++; i < n && &self->of[spans[i].ring] == from; i++) {
             run following = run_of(&spans[i]);
 
-            if (following.begin < what.begin || following.begin > what.end)
+            if (following.begin < what.begin || following.begin > what.end) {
                 break;
+            }
             what.end = following.end > what.end ? following.end : what.end;
         }
         error = move_run(from, what);
-        if (error != 0)
+        if (error != 0) {
             return error;
+        }
     }
     return 0;
 }
@@ -297,8 +320,9 @@ int rbcore_py_move(rbcore_py_windows *self, const rbcore_span *spans, size_t n) 
 static int restore_window(window *self, const rbcore_py_rings *rings, size_t index) {
     close_stale(self, rings, index);
     for (; self->moved_count > 0; self->moved_count--) {
-        if (!map_run(self, self->moved[self->moved_count - 1]))
+        if (!map_run(self, self->moved[self->moved_count - 1])) {
             return -errno;
+        }
     }
     return 0;
 }
@@ -306,8 +330,9 @@ static int restore_window(window *self, const rbcore_py_rings *rings, size_t ind
 int rbcore_py_restore(rbcore_py_windows *self, const rbcore_py_rings *rings) {
     int error = 0;
 
-    for (size_t i = 0; i < self->count && error == 0; i++)
+    for (size_t i = 0; i < self->count && error == 0; i++) {
         error = restore_window(&self->of[i], rings, i);
+    }
     return error;
 }
 
@@ -321,8 +346,9 @@ static int by_begin(const void *one, const void *other) {
 static void drop(uintptr_t begin, uintptr_t end) {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
 
-    if (begin < end)
+    if (begin < end) {
         (void)mmap((void *)begin, end - begin, PROT_READ, flags, -1, 0);
+    }
 }
 
 static void trim_window(window *self) {
@@ -338,7 +364,8 @@ static void trim_window(window *self) {
 
 void rbcore_py_trim(rbcore_py_windows *self) {
     for (size_t i = 0; i < self->count; i++) {
-        if (self->of[i].size != 0 && !self->of[i].is_missing)
+        if (self->of[i].size != 0 && !self->of[i].is_missing) {
             trim_window(&self->of[i]);
+        }
     }
 }

@@ -16,7 +16,8 @@ int on_exec(void *context) {
     char name[16];
     (void)context;
     bpf_get_current_comm(name, sizeof(name));
-    if (name[0] == 'r' && name[1] == 'b' && name[2] == 'w')
+    if (name[0] == 'r' && name[1] == 'b' && name[2] == 'w') {
         bpf_ringbuf_output(&events, name, sizeof(name), 0);
+    }
     return 0;
 }

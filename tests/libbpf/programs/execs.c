@@ -26,15 +26,18 @@ int main(int argc, char **argv) {
     int wanted = error ? 0 : atoi(argv[1]);
     struct ring_buffer *rings = NULL;
 
-    if (!error)
+    if (!error) {
         rings = ring_buffer__new(bpf_map__fd(skeleton->maps.events), on_event, argv[2], NULL);
-    if (!rings)
+    }
+    if (!rings) {
         return 1;
+    }
     puts("ready");
     fflush(stdout);
     while (seen < wanted && (error = ring_buffer__poll(rings, 20000)) != 0) {
-        if (error < 0 && error != -EINTR)
+        if (error < 0 && error != -EINTR) {
             return 1;
+        }
     }
     ring_buffer__free(rings);
     execs__destroy(skeleton);
