@@ -2,7 +2,7 @@
 #include "live.h"
 
 #include "fence.h"
-#include "ring.h"
+#include "layout.h"
 
 #include <string.h>
 

@@ -5,8 +5,8 @@
 #include "fence.h"
 #include "keep_errno.h"
 #include "kernel.h"
+#include "layout.h"
 #include "owner.h"
-#include "ring.h"
 #include "room.h"
 #include "wait.h"
 
@@ -450,7 +450,7 @@ static void write_batch(const rbc_memory_producer *self, const batch *to,
         at += rbc_record_span(size);
     }
     /* Release: whoever sees this header without BUSY sees all that follow it, and the data. Pairs
-     * with load_length (ring.c), rbc_live_length, and the load in update_pending (room.c). */
+     * with rbc_load_length (layout.h), rbc_live_length, and the load in update_pending (room.c). */
     atomic_store_explicit(&to->header->length, (uint32_t)slices[0].size, memory_order_release);
 }
 

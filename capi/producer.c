@@ -3,7 +3,6 @@
 #include "keep_errno.h"
 #include "memory_producer.h"
 #include "process.h"
-#include "ring.h"
 #include "sized.h"
 #include "source.h"
 #include "user_ring.h"

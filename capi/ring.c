@@ -27,19 +27,11 @@ static uint64_t find_end(rbc_ring *self) {
     return self->shadow == NULL ? load_producer_pos(self) : rbc_shadow_refill(self);
 }
 
-/*
- * Pairs with the xchg() of the header in the kernel's bpf_ringbuf_commit(): whoever sees a header
- * without BUSY sees the record's data.
- */
-static uint32_t load_length(void *header) {
-    return atomic_load_explicit(&((rbc_header *)header)->length, memory_order_acquire);
-}
-
 /* Whether a reader could have stopped at `position`: a boundary between complete records. */
 static bool is_reachable(const rbc_ring *self, uint64_t from, uint64_t position,
                          uint64_t producer) {
     while (from != position) {
-        uint32_t length = load_length(rbc_ring_header(self, from));
+        uint32_t length = rbc_load_length(rbc_ring_header(self, from));
         uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
         if ((length & RBC_BUSY) || span > position - from || span > producer - from) {
             return false;
@@ -197,11 +189,11 @@ static inline size_t hand_out(const rbc_ring *self, walk *at, uint32_t length,
             at->bytes += length;
             record++;
             header += span;
-        } while (record != full && header <= last && load_length(header) == length);
+        } while (record != full && header <= last && rbc_load_length(header) == length);
         if (record == full || header >= end) {
             break;
         }
-        length = load_length(header);
+        length = rbc_load_length(header);
         next = rbc_record_span(length);
     } while (next <= (uint64_t)(end - header));
     walk_to(at, header, span, self->mapping.data_size);
@@ -218,7 +210,7 @@ static inline size_t hand_out_span(const rbc_ring *self, walk *at, uint32_t leng
     do {
         count++;
         header += span;
-    } while (count != max && header <= last && load_length(header) == length);
+    } while (count != max && header <= last && rbc_load_length(header) == length);
     *out = (rbcore_span){.data = at->header + RBC_HEADER_SIZE,
                          .position = walk_position(at),
                          .stride = (uint32_t)span,
@@ -270,7 +262,7 @@ static inline __attribute__((always_inline)) rbc_scan_end walk_over(rbc_ring *se
             why = RBC_SCAN_EMPTY;
             break;
         }
-        uint32_t length = load_length(at.header);
+        uint32_t length = rbc_load_length(at.header);
         uint64_t span = rbc_record_span(length);
         if (__builtin_expect((length & (RBC_BUSY | RBC_DISCARD)) != 0, 0)) {
             walk copy = at; /* an address of `at` itself would put it into memory */
@@ -406,7 +398,7 @@ void rbc_ring_skip_to_latest(rbc_ring *self) {
         return; /* the first scan will say so */
     }
     while (position != producer) {
-        uint32_t length = load_length(rbc_ring_header(self, position));
+        uint32_t length = rbc_load_length(rbc_ring_header(self, position));
         uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
         /* A record that is being written must stay: its producer still needs the space. What is
          * impossible is left for the first scan to report. */
@@ -454,7 +446,7 @@ static uint32_t owner_of_head(const rbc_ring *self, uint64_t position) {
 
 static uint32_t length_of_head(const rbc_ring *self, uint64_t position) {
     return self->shadow != NULL ? rbc_live_length(&self->shadow->live, position)
-                                : load_length(rbc_ring_header(self, position));
+                                : rbc_load_length(rbc_ring_header(self, position));
 }
 
 bool rbc_ring_skip_abandoned(rbc_ring *self) {

@@ -12,6 +12,8 @@
 #ifndef RBC_RING_H
 #define RBC_RING_H
 
+#include "counter.h"
+#include "layout.h"
 #include "mapping.h"
 #include "owner.h"
 #include "pace.h"
@@ -21,21 +23,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
-
-/* The header of a record: see BPF_RINGBUF_BUSY_BIT and its neighbours in linux/bpf.h. */
-typedef struct rbc_header {
-    _Atomic uint32_t length; /* of the data, with the two bits below */
-    _Atomic uint32_t owner;  /* memory ring: the producer's token; the kernel's own otherwise */
-} rbc_header;
-
-#define RBC_BUSY (UINT32_C(1) << 31)
-#define RBC_DISCARD (UINT32_C(1) << 30)
-#define RBC_HEADER_SIZE 8
-
-/* The bytes that a record takes, its header included. */
-static inline uint64_t rbc_record_span(uint32_t size) {
-    return ((uint64_t)size + RBC_HEADER_SIZE + 7) & ~UINT64_C(7);
-}
 
 typedef struct rbc_ring {
     rbcore_reader *reader;
@@ -140,11 +127,6 @@ static inline bool rbc_ring_is_paced(const rbc_ring *self) {
     return atomic_load_explicit(&self->is_paced, memory_order_relaxed);
 }
 
-static inline rbc_header *rbc_header_at(const rbc_mapping *mapping, uint64_t position) {
-    uint64_t offset = position & (mapping->data_size - 1);
-    return (rbc_header *)(void *)(mapping->data + offset);
-}
-
 /* Whether data is that of the record at `position`, in either copy of the ring. */
 bool rbc_ring_is_data_of(const rbc_ring *self, const void *data, uint64_t position);
 
@@ -155,16 +137,6 @@ static inline rbc_header *rbc_ring_header(const rbc_ring *self, uint64_t positio
 /* The length of a record that was passed by the scan before. */
 static inline uint32_t rbc_get_length(const rbc_ring *self, uint64_t position) {
     return atomic_load_explicit(&rbc_ring_header(self, position)->length, memory_order_relaxed);
-}
-
-/* For a figure with a single writer, which others may read at any time. */
-static inline void rbc_count(_Atomic uint64_t *figure, uint64_t amount) {
-    uint64_t old = atomic_load_explicit(figure, memory_order_relaxed);
-    atomic_store_explicit(figure, old + amount, memory_order_relaxed);
-}
-
-static inline uint64_t rbc_get(const _Atomic uint64_t *figure) {
-    return atomic_load_explicit(figure, memory_order_relaxed);
 }
 
 #endif

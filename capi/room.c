@@ -2,8 +2,8 @@
 #include "room.h"
 
 #include "fence.h"
+#include "layout.h"
 #include "memory_ring.h"
-#include "ring.h"
 
 #include <errno.h>
 

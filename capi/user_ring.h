@@ -12,9 +12,9 @@
 #ifndef RBC_USER_RING_H
 #define RBC_USER_RING_H
 
+#include "layout.h"
 #include "mapping.h"
 #include "owner.h"
-#include "ring.h"
 
 #include <errno.h>
 #include <rbcore/rbcore.h>

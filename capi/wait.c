@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "wait.h"
 
+#include "counter.h"
 #include "keep_errno.h"
 #include "kernel.h"
-#include "ring.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -1265,6 +1265,44 @@ static inline void rbc_relax(void) {
 
 #endif
 
+/* ==== capi/layout.h ==== */
+/*
+ * How a record lies in a ring: a header of 8 bytes, then the data, up to the next multiple of 8
+ * bytes. Memory rings and user rings have the layout of the kernel's ring buffer.
+ */
+#ifndef RBC_LAYOUT_H
+#define RBC_LAYOUT_H
+
+/* The header of a record: see BPF_RINGBUF_BUSY_BIT and its neighbours in linux/bpf.h. */
+typedef struct rbc_header {
+    _Atomic uint32_t length; /* of the data, with the two bits below */
+    _Atomic uint32_t owner;  /* memory ring: the producer's token; the kernel's own otherwise */
+} rbc_header;
+
+#define RBC_BUSY (UINT32_C(1) << 31)
+#define RBC_DISCARD (UINT32_C(1) << 30)
+#define RBC_HEADER_SIZE 8
+
+/* The bytes that a record takes, its header included. */
+static inline uint64_t rbc_record_span(uint32_t size) {
+    return ((uint64_t)size + RBC_HEADER_SIZE + 7) & ~UINT64_C(7);
+}
+
+static inline rbc_header *rbc_header_at(const rbc_mapping *mapping, uint64_t position) {
+    uint64_t offset = position & (mapping->data_size - 1);
+    return (rbc_header *)(void *)(mapping->data + offset);
+}
+
+/*
+ * Pairs with the xchg() of the header in the kernel's bpf_ringbuf_commit(): whoever sees a header
+ * without BUSY sees the record's data.
+ */
+static inline uint32_t rbc_load_length(const void *header) {
+    return atomic_load_explicit(&((const rbc_header *)header)->length, memory_order_acquire);
+}
+
+#endif
+
 /* ==== capi/process.h ==== */
 /* What a process is, whether it still lives, and whether we are its forked child. */
 #ifndef RBC_PROCESS_H
@@ -1335,322 +1373,6 @@ int rbc_birthplace_init(rbc_birthplace *self);
 /* Each call of the ABI asks this: no function call for it. */
 static inline bool rbc_birthplace_is_here(const rbc_birthplace *self) {
     return atomic_load_explicit(self->word, memory_order_relaxed) == self->token;
-}
-
-#endif
-
-/* ==== capi/owner.h ==== */
-/*
- * Who owns user space's end of a ring: its consumer, or the producer of a user ring. There is one;
- * two wedge the ring for good. The owner leaves its name in the spare room at the end of the page
- * with its position, and holds a lock on the ring's file. Each alone can be fooled: the block is
- * stale after a kill and survives execve(), the lock can be taken by any stranger (all BPF maps
- * share one inode), is kept by forked children, and does not tell readers apart that share an open
- * file. Together they decide; see rbc_owner_claim.
- */
-#ifndef RBC_OWNER_H
-#define RBC_OWNER_H
-
-typedef struct rbc_owner_block rbc_owner_block;
-
-typedef struct rbc_owner {
-    rbc_owner_block *block;
-    uint64_t claim; /* what we wrote into the block; 0: nothing */
-    uint64_t lock_byte;
-    int lock_fd;       /* open on the ring's file */
-    bool lock_is_ours; /* lock_fd is an open file of our own, not a duplicate of the caller's */
-    bool locked;
-    /* After a refusal, of the owner that there is: */
-    uint64_t other_pid; /* in our pid namespace; 0: not known */
-    rbc_process_state other_state;
-    bool other_is_left; /* only held records keep the ring */
-} rbc_owner;
-
-/*
- * Claims the ring whose consumer page (of a user ring: producer page) this is for this process.
- * lock_fd stays the caller's. *guarded tells whether later owners will notice us. Returns 0, or
- * -EBUSY if another owner lives (never with insist).
- */
-int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size, int lock_fd,
-                    bool lock_is_ours, uint64_t lock_byte, bool insist, bool *guarded);
-
-/*
- * A descriptor for the lock on a BPF map: an open file of our own, or where that cannot be had
- * map_fd itself.
- */
-int rbc_owner_lock_fd(int map_fd, bool *lock_is_ours);
-
-/* Where the last reader says that it committed to; 0 if none said anything. */
-uint64_t rbc_owner_committed(const rbc_owner *self);
-
-/* Leaves that word for our successor. */
-void rbc_owner_note_committed(rbc_owner *self, uint64_t position);
-
-/* Tells later ones that the reader is gone, and that only records that are held keep the ring. */
-void rbc_owner_note_left(rbc_owner *self);
-
-/* Long enough for rbc_owner_other. */
-#define RBC_OWNER_TEXT_SIZE 96
-
-/*
- * After a refusal: whose the ring is, for messages, to be put behind "another reader has the ring".
- * Returns text.
- */
-const char *rbc_owner_other(const rbc_owner *self, char *text, size_t size);
-
-/* Gives the ring up. Not to be called in a forked child: the claim is the parent's. */
-void rbc_owner_yield(rbc_owner *self);
-
-/* Locks a byte of a file for fd's open file. Returns whether it has the lock now. */
-bool rbc_lock_byte(int fd, uint64_t byte);
-
-void rbc_unlock_byte(int fd, uint64_t byte);
-
-/* Whether an open file other than fd's holds the byte's lock. */
-bool rbc_byte_is_locked(int fd, uint64_t byte);
-
-#endif
-
-/* ==== capi/pace.h ==== */
-/*
- * When a ring is read: moderation of its wakeups.
- *
- * The kernel wakes the consumer only if the record just committed is the one at consumer_pos. So
- * the consumer owns the rate of wakeups. A ring is either
- *   armed: all that was given back is published, and the next record wakes the reader; or
- *   paced: the last record that was given back stays unpublished, so no producer pays for a wakeup,
- *          and the reader looks by a timer.
- * A wakeup per record is best for a slow ring; a look per interval, which costs 20 to 24 us of
- * processor time however much it finds, for a busy one.
- *
- * A ring that would be full before any sleep is over cannot be paced by a timer. If it was found
- * half full it is *hot* for a moment: paced, but looked at again and again until nothing came for
- * as long as the shortest sleep. A reader in that loop keeps up with producers, a woken one does
- * not.
- */
-#ifndef RBC_PACE_H
-#define RBC_PACE_H
-
-struct rbc_ring;
-
-/*
- * A cycle of sleeping and looking costs what 2.5 wakeups cost. From 4 records in an interval on
- * pacing pays; below 2 it does not. Between the two a ring stays what it is.
- */
-#define RBC_PACE_ENTER 4
-#define RBC_PACE_LEAVE 2
-
-/*
- * No shorter sleep is worth it: the kernel's own slack for timers of ordinary threads.
- */
-#define RBC_PACE_SHORTEST_NS INT64_C(50000)
-
-/* A record larger than this part of the ring is never held back: it takes room. */
-#define RBC_HELD_BACK_PART 64
-
-typedef struct rbc_pace {
-    int64_t ceiling_ns;  /* the longest interval for this ring; 0: too small for a timer */
-    int64_t interval_ns; /* the current one; 0: hot */
-    int64_t since_ns;    /* when it began */
-    uint64_t passed_at;  /* records and discards passed by then */
-    uint64_t bytes_at;   /* read_pos by then */
-    bool always;         /* RBCORE_READER_POLL: its producers never wake us */
-    bool drained;        /* the last scan left nothing behind */
-    bool was_half_full;  /* as found by a scan since the ring was drained or judged */
-} rbc_pace;
-
-/* Chooses the ceiling from the reader's max_latency and the ring's size. */
-void rbc_pace_init(struct rbc_ring *ring, int64_t max_latency_ns, bool always);
-
-/* Whether a moderated read may leave what is there: if the ring is paced, and was found empty. */
-bool rbc_pace_can_wait(const struct rbc_ring *ring);
-
-/* If so: whether it takes what is there now all the same, having room for max records. */
-bool rbc_pace_is_due(const struct rbc_ring *ring, int64_t now_ns, uint64_t max);
-
-/* Whether the interval of a ring that is paced is over, and found enough to be worth another. */
-bool rbc_pace_is_worth_it(const struct rbc_ring *ring, int64_t now_ns);
-
-/* When the ring is due at the latest; INT64_MAX if it is armed. */
-int64_t rbc_pace_deadline(const struct rbc_ring *ring);
-
-/* Whether the ring is paced by the timer, not hot. */
-bool rbc_pace_has_timer(const struct rbc_ring *ring);
-
-/*
- * Whether rbc_pace_judge could come to anything. An armed ring in which too little was found stays
- * armed whatever the time: its reader, who was woken out of an idle processor, is spared the clock,
- * whose code and data are cold.
- */
-bool rbc_pace_can_change(const struct rbc_ring *ring);
-
-typedef enum rbc_pace_change { RBC_PACE_STAYS, RBC_PACE_PACES, RBC_PACE_ARMS } rbc_pace_change;
-
-/*
- * After a scan: what the ring should become, by what the scans since the last time found. A ring is
- * hot only for moderated reads, whose callers come back at once.
- */
-rbc_pace_change rbc_pace_judge(struct rbc_ring *ring, int64_t now_ns, bool is_moderated);
-
-#endif
-
-/* ==== capi/ring.h ==== */
-/*
- * One ring of a reader: its layout, its positions and the scan over its records.
- *
- *   consumer_pos <= user_pos <= read_pos <= producer_pos,   producer_pos - user_pos <= size
- *
- * read_pos:     up to here records were handed out (or were discarded ones, skipped).
- * user_pos:     up to here they were given back.
- * consumer_pos: up to here the kernel knows it. The same as user_pos, a moment later; or, while the
- *               ring is paced, the start of the last record before it (see pace.h).
- */
-#ifndef RBC_RING_H
-#define RBC_RING_H
-
-/* The header of a record: see BPF_RINGBUF_BUSY_BIT and its neighbours in linux/bpf.h. */
-typedef struct rbc_header {
-    _Atomic uint32_t length; /* of the data, with the two bits below */
-    _Atomic uint32_t owner;  /* memory ring: the producer's token; the kernel's own otherwise */
-} rbc_header;
-
-#define RBC_BUSY (UINT32_C(1) << 31)
-#define RBC_DISCARD (UINT32_C(1) << 30)
-#define RBC_HEADER_SIZE 8
-
-/* The bytes that a record takes, its header included. */
-static inline uint64_t rbc_record_span(uint32_t size) {
-    return ((uint64_t)size + RBC_HEADER_SIZE + 7) & ~UINT64_C(7);
-}
-
-typedef struct rbc_ring {
-    rbcore_reader *reader;
-    rbc_mapping mapping;            /* its data may be the shadow's */
-    struct rbc_shadow *shadow;      /* NULL: the ring is read in place */
-    _Atomic uint64_t *consumer_pos; /* in the consumer page */
-    _Atomic uint64_t *producer_pos; /* in the producer page */
-
-    _Atomic uint64_t read_pos; /* written by the reading thread */
-    _Atomic uint64_t user_pos; /* written by the committing thread, or by whoever is `advancing` */
-    _Atomic uint64_t last_pos; /* of the last record (or discarded one) before read_pos */
-    uint64_t published_pos;    /* what we stored into consumer_pos; as user_pos */
-    uint64_t handed_end;       /* end of the last record handed out; commit mode only */
-    uint64_t usual_span;       /* of the last record handed out */
-    _Atomic uint64_t largest_span; /* of all that were passed */
-    rbc_pace pace;                 /* of the reading thread */
-    atomic_bool is_paced;          /* written by the reading thread */
-    bool is_silent;                /* the wait does not listen to its wakeups */
-    uint16_t index;                /* in the reader's slots */
-    bool head_is_busy;             /* the last scan ended at a record that is being written */
-    unsigned busy_scans;           /* scans in a row that got nowhere because of that */
-    uint16_t record_flags;         /* of all its records */
-    unsigned doubts;               /* how often it was asked whether that record's producer lives */
-    atomic_bool broken;            /* its content is impossible */
-    uint64_t flush_pos;            /* a flush is complete when read_pos gets here */
-    uint64_t flush_found;          /* bytes that had been found when it began */
-
-    /* Release mode only; see give_back.c. */
-    _Atomic uint64_t *held;     /* a bit for each 8 bytes: a record that starts here is held */
-    _Atomic uint32_t advancing; /* releases that the thread at work has not seen yet */
-
-    _Atomic uint64_t refs; /* the reader's, and one for each held record */
-
-    /* Statistics: each has one writer at a time. */
-    _Atomic uint64_t records, bytes, discards, abandoned, high_water;
-    _Atomic uint64_t skipped;
-    _Atomic uint64_t passed_bytes; /* of what was neither handed out nor lost */
-    uint64_t start_pos;            /* where reading began */
-
-    /* What never changes after it was added. */
-    uint64_t cookie;
-    uint64_t map_id; /* RBCORE_UNKNOWN: a memory ring */
-    ino_t inode;     /* of a memory ring */
-    bool is_memory;
-    bool is_tap;      /* RBCORE_SOURCE_TAP: another reader may consume it */
-    bool from_latest; /* RBCORE_SOURCE_LATEST */
-    bool is_guarded;
-    int fd;      /* of the map, or of the memory */
-    int wake_fd; /* what the kernel or the producer makes readable: the map's fd, or the eventfd */
-    int lock_fd; /* the same file as fd; an open file of our own where possible */
-    int loss_fd; /* of the loss map, or -1 */
-    rbc_owner owner;
-} rbc_ring;
-
-/* Why a scan ended. */
-typedef enum rbc_scan_end {
-    RBC_SCAN_EMPTY,  /* at producer_pos, or at a BUSY record */
-    RBC_SCAN_FULL,   /* the array of records is full, or the turn's part of the ring is taken */
-    RBC_SCAN_BOUND,  /* too many discarded records */
-    RBC_SCAN_BROKEN, /* at something that no producer writes */
-} rbc_scan_end;
-
-typedef struct rbc_scan {
-    rbcore_record *records; /* where to put what is found; or else ... */
-    rbcore_span *spans;     /* ... here, runs of equal records as one */
-    size_t spans_left;      /* room in it */
-    size_t max;             /* records to find at most */
-    size_t count;           /* found */
-    uint64_t bytes;         /* of data in them */
-    size_t skips_left;      /* the bound on discarded records; counts down */
-} rbc_scan;
-
-/*
- * Starts at the positions found in the ring, or where the last reader says that it committed to if
- * that is possible: the kernel's position trails it while a ring is paced. Returns 0, or -EBADMSG
- * if the positions are impossible.
- */
-int rbc_ring_load_positions(rbc_ring *self, uint64_t committed);
-
-/* The same for a ring with a shadow, whose positions are further apart than its size. */
-int rbc_ring_load_live_positions(rbc_ring *self, uint64_t committed);
-
-/* Whether a scan would find nothing, as nothing was reserved since the last. The reading thread. */
-bool rbc_ring_is_drained(rbc_ring *self);
-
-/* Hands out records from read_pos on: one turn. The reading thread only. */
-rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan);
-
-/* Skips the records that are complete now. For RBCORE_SOURCE_LATEST, before the first scan. */
-void rbc_ring_skip_to_latest(rbc_ring *self);
-
-/*
- * If a producer died and left the record at read_pos unfinished, skips it and returns true. Makes
- * system calls. The reading thread only.
- */
-bool rbc_ring_skip_abandoned(rbc_ring *self);
-
-/* Whether a scan would find a complete record (or a discarded one) at read_pos. Any thread. */
-bool rbc_ring_has_news(rbc_ring *self);
-
-static inline bool rbc_ring_is_paced(const rbc_ring *self) {
-    return atomic_load_explicit(&self->is_paced, memory_order_relaxed);
-}
-
-static inline rbc_header *rbc_header_at(const rbc_mapping *mapping, uint64_t position) {
-    uint64_t offset = position & (mapping->data_size - 1);
-    return (rbc_header *)(void *)(mapping->data + offset);
-}
-
-/* Whether data is that of the record at `position`, in either copy of the ring. */
-bool rbc_ring_is_data_of(const rbc_ring *self, const void *data, uint64_t position);
-
-static inline rbc_header *rbc_ring_header(const rbc_ring *self, uint64_t position) {
-    return rbc_header_at(&self->mapping, position);
-}
-
-/* The length of a record that was passed by the scan before. */
-static inline uint32_t rbc_get_length(const rbc_ring *self, uint64_t position) {
-    return atomic_load_explicit(&rbc_ring_header(self, position)->length, memory_order_relaxed);
-}
-
-/* For a figure with a single writer, which others may read at any time. */
-static inline void rbc_count(_Atomic uint64_t *figure, uint64_t amount) {
-    uint64_t old = atomic_load_explicit(figure, memory_order_relaxed);
-    atomic_store_explicit(figure, old + amount, memory_order_relaxed);
-}
-
-static inline uint64_t rbc_get(const _Atomic uint64_t *figure) {
-    return atomic_load_explicit(figure, memory_order_relaxed);
 }
 
 #endif
@@ -1785,6 +1507,78 @@ int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t f
 
 int rbc_memory_producer_output_batch(rbc_memory_producer *self, const rbcore_slice *slices,
                                      size_t count, uint32_t flags);
+
+#endif
+
+/* ==== capi/owner.h ==== */
+/*
+ * Who owns user space's end of a ring: its consumer, or the producer of a user ring. There is one;
+ * two wedge the ring for good. The owner leaves its name in the spare room at the end of the page
+ * with its position, and holds a lock on the ring's file. Each alone can be fooled: the block is
+ * stale after a kill and survives execve(), the lock can be taken by any stranger (all BPF maps
+ * share one inode), is kept by forked children, and does not tell readers apart that share an open
+ * file. Together they decide; see rbc_owner_claim.
+ */
+#ifndef RBC_OWNER_H
+#define RBC_OWNER_H
+
+typedef struct rbc_owner_block rbc_owner_block;
+
+typedef struct rbc_owner {
+    rbc_owner_block *block;
+    uint64_t claim; /* what we wrote into the block; 0: nothing */
+    uint64_t lock_byte;
+    int lock_fd;       /* open on the ring's file */
+    bool lock_is_ours; /* lock_fd is an open file of our own, not a duplicate of the caller's */
+    bool locked;
+    /* After a refusal, of the owner that there is: */
+    uint64_t other_pid; /* in our pid namespace; 0: not known */
+    rbc_process_state other_state;
+    bool other_is_left; /* only held records keep the ring */
+} rbc_owner;
+
+/*
+ * Claims the ring whose consumer page (of a user ring: producer page) this is for this process.
+ * lock_fd stays the caller's. *guarded tells whether later owners will notice us. Returns 0, or
+ * -EBUSY if another owner lives (never with insist).
+ */
+int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size, int lock_fd,
+                    bool lock_is_ours, uint64_t lock_byte, bool insist, bool *guarded);
+
+/*
+ * A descriptor for the lock on a BPF map: an open file of our own, or where that cannot be had
+ * map_fd itself.
+ */
+int rbc_owner_lock_fd(int map_fd, bool *lock_is_ours);
+
+/* Where the last reader says that it committed to; 0 if none said anything. */
+uint64_t rbc_owner_committed(const rbc_owner *self);
+
+/* Leaves that word for our successor. */
+void rbc_owner_note_committed(rbc_owner *self, uint64_t position);
+
+/* Tells later ones that the reader is gone, and that only records that are held keep the ring. */
+void rbc_owner_note_left(rbc_owner *self);
+
+/* Long enough for rbc_owner_other. */
+#define RBC_OWNER_TEXT_SIZE 96
+
+/*
+ * After a refusal: whose the ring is, for messages, to be put behind "another reader has the ring".
+ * Returns text.
+ */
+const char *rbc_owner_other(const rbc_owner *self, char *text, size_t size);
+
+/* Gives the ring up. Not to be called in a forked child: the claim is the parent's. */
+void rbc_owner_yield(rbc_owner *self);
+
+/* Locks a byte of a file for fd's open file. Returns whether it has the lock now. */
+bool rbc_lock_byte(int fd, uint64_t byte);
+
+void rbc_unlock_byte(int fd, uint64_t byte);
+
+/* Whether an open file other than fd's holds the byte's lock. */
+bool rbc_byte_is_locked(int fd, uint64_t byte);
 
 #endif
 
@@ -1923,6 +1717,237 @@ void rbc_wait_reset_delay(rbc_wait *self);
 
 /* Makes epoll_fd readable after a delay. */
 void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns);
+
+#endif
+
+/* ==== capi/pace.h ==== */
+/*
+ * When a ring is read: moderation of its wakeups.
+ *
+ * The kernel wakes the consumer only if the record just committed is the one at consumer_pos. So
+ * the consumer owns the rate of wakeups. A ring is either
+ *   armed: all that was given back is published, and the next record wakes the reader; or
+ *   paced: the last record that was given back stays unpublished, so no producer pays for a wakeup,
+ *          and the reader looks by a timer.
+ * A wakeup per record is best for a slow ring; a look per interval, which costs 20 to 24 us of
+ * processor time however much it finds, for a busy one.
+ *
+ * A ring that would be full before any sleep is over cannot be paced by a timer. If it was found
+ * half full it is *hot* for a moment: paced, but looked at again and again until nothing came for
+ * as long as the shortest sleep. A reader in that loop keeps up with producers, a woken one does
+ * not.
+ */
+#ifndef RBC_PACE_H
+#define RBC_PACE_H
+
+struct rbc_ring;
+
+/*
+ * A cycle of sleeping and looking costs what 2.5 wakeups cost. From 4 records in an interval on
+ * pacing pays; below 2 it does not. Between the two a ring stays what it is.
+ */
+#define RBC_PACE_ENTER 4
+#define RBC_PACE_LEAVE 2
+
+/*
+ * No shorter sleep is worth it: the kernel's own slack for timers of ordinary threads.
+ */
+#define RBC_PACE_SHORTEST_NS INT64_C(50000)
+
+/* A record larger than this part of the ring is never held back: it takes room. */
+#define RBC_HELD_BACK_PART 64
+
+typedef struct rbc_pace {
+    int64_t ceiling_ns;  /* the longest interval for this ring; 0: too small for a timer */
+    int64_t interval_ns; /* the current one; 0: hot */
+    int64_t since_ns;    /* when it began */
+    uint64_t passed_at;  /* records and discards passed by then */
+    uint64_t bytes_at;   /* read_pos by then */
+    bool always;         /* RBCORE_READER_POLL: its producers never wake us */
+    bool drained;        /* the last scan left nothing behind */
+    bool was_half_full;  /* as found by a scan since the ring was drained or judged */
+} rbc_pace;
+
+/* Chooses the ceiling from the reader's max_latency and the ring's size. */
+void rbc_pace_init(struct rbc_ring *ring, int64_t max_latency_ns, bool always);
+
+/* Whether a moderated read may leave what is there: if the ring is paced, and was found empty. */
+bool rbc_pace_can_wait(const struct rbc_ring *ring);
+
+/* If so: whether it takes what is there now all the same, having room for max records. */
+bool rbc_pace_is_due(const struct rbc_ring *ring, int64_t now_ns, uint64_t max);
+
+/* Whether the interval of a ring that is paced is over, and found enough to be worth another. */
+bool rbc_pace_is_worth_it(const struct rbc_ring *ring, int64_t now_ns);
+
+/* When the ring is due at the latest; INT64_MAX if it is armed. */
+int64_t rbc_pace_deadline(const struct rbc_ring *ring);
+
+/* Whether the ring is paced by the timer, not hot. */
+bool rbc_pace_has_timer(const struct rbc_ring *ring);
+
+/*
+ * Whether rbc_pace_judge could come to anything. An armed ring in which too little was found stays
+ * armed whatever the time: its reader, who was woken out of an idle processor, is spared the clock,
+ * whose code and data are cold.
+ */
+bool rbc_pace_can_change(const struct rbc_ring *ring);
+
+typedef enum rbc_pace_change { RBC_PACE_STAYS, RBC_PACE_PACES, RBC_PACE_ARMS } rbc_pace_change;
+
+/*
+ * After a scan: what the ring should become, by what the scans since the last time found. A ring is
+ * hot only for moderated reads, whose callers come back at once.
+ */
+rbc_pace_change rbc_pace_judge(struct rbc_ring *ring, int64_t now_ns, bool is_moderated);
+
+#endif
+
+/* ==== capi/counter.h ==== */
+/* Figures that one thread writes at a time and any thread may read. No order goes with them. */
+#ifndef RBC_COUNTER_H
+#define RBC_COUNTER_H
+
+/* Adds to a figure. Cheaper than an atomic addition, because there is one writer. */
+static inline void rbc_count(_Atomic uint64_t *figure, uint64_t amount) {
+    uint64_t old = atomic_load_explicit(figure, memory_order_relaxed);
+    atomic_store_explicit(figure, old + amount, memory_order_relaxed);
+}
+
+static inline uint64_t rbc_get(const _Atomic uint64_t *figure) {
+    return atomic_load_explicit(figure, memory_order_relaxed);
+}
+
+#endif
+
+/* ==== capi/ring.h ==== */
+/*
+ * One ring of a reader: its layout, its positions and the scan over its records.
+ *
+ *   consumer_pos <= user_pos <= read_pos <= producer_pos,   producer_pos - user_pos <= size
+ *
+ * read_pos:     up to here records were handed out (or were discarded ones, skipped).
+ * user_pos:     up to here they were given back.
+ * consumer_pos: up to here the kernel knows it. The same as user_pos, a moment later; or, while the
+ *               ring is paced, the start of the last record before it (see pace.h).
+ */
+#ifndef RBC_RING_H
+#define RBC_RING_H
+
+typedef struct rbc_ring {
+    rbcore_reader *reader;
+    rbc_mapping mapping;            /* its data may be the shadow's */
+    struct rbc_shadow *shadow;      /* NULL: the ring is read in place */
+    _Atomic uint64_t *consumer_pos; /* in the consumer page */
+    _Atomic uint64_t *producer_pos; /* in the producer page */
+
+    _Atomic uint64_t read_pos; /* written by the reading thread */
+    _Atomic uint64_t user_pos; /* written by the committing thread, or by whoever is `advancing` */
+    _Atomic uint64_t last_pos; /* of the last record (or discarded one) before read_pos */
+    uint64_t published_pos;    /* what we stored into consumer_pos; as user_pos */
+    uint64_t handed_end;       /* end of the last record handed out; commit mode only */
+    uint64_t usual_span;       /* of the last record handed out */
+    _Atomic uint64_t largest_span; /* of all that were passed */
+    rbc_pace pace;                 /* of the reading thread */
+    atomic_bool is_paced;          /* written by the reading thread */
+    bool is_silent;                /* the wait does not listen to its wakeups */
+    uint16_t index;                /* in the reader's slots */
+    bool head_is_busy;             /* the last scan ended at a record that is being written */
+    unsigned busy_scans;           /* scans in a row that got nowhere because of that */
+    uint16_t record_flags;         /* of all its records */
+    unsigned doubts;               /* how often it was asked whether that record's producer lives */
+    atomic_bool broken;            /* its content is impossible */
+    uint64_t flush_pos;            /* a flush is complete when read_pos gets here */
+    uint64_t flush_found;          /* bytes that had been found when it began */
+
+    /* Release mode only; see give_back.c. */
+    _Atomic uint64_t *held;     /* a bit for each 8 bytes: a record that starts here is held */
+    _Atomic uint32_t advancing; /* releases that the thread at work has not seen yet */
+
+    _Atomic uint64_t refs; /* the reader's, and one for each held record */
+
+    /* Statistics: each has one writer at a time. */
+    _Atomic uint64_t records, bytes, discards, abandoned, high_water;
+    _Atomic uint64_t skipped;
+    _Atomic uint64_t passed_bytes; /* of what was neither handed out nor lost */
+    uint64_t start_pos;            /* where reading began */
+
+    /* What never changes after it was added. */
+    uint64_t cookie;
+    uint64_t map_id; /* RBCORE_UNKNOWN: a memory ring */
+    ino_t inode;     /* of a memory ring */
+    bool is_memory;
+    bool is_tap;      /* RBCORE_SOURCE_TAP: another reader may consume it */
+    bool from_latest; /* RBCORE_SOURCE_LATEST */
+    bool is_guarded;
+    int fd;      /* of the map, or of the memory */
+    int wake_fd; /* what the kernel or the producer makes readable: the map's fd, or the eventfd */
+    int lock_fd; /* the same file as fd; an open file of our own where possible */
+    int loss_fd; /* of the loss map, or -1 */
+    rbc_owner owner;
+} rbc_ring;
+
+/* Why a scan ended. */
+typedef enum rbc_scan_end {
+    RBC_SCAN_EMPTY,  /* at producer_pos, or at a BUSY record */
+    RBC_SCAN_FULL,   /* the array of records is full, or the turn's part of the ring is taken */
+    RBC_SCAN_BOUND,  /* too many discarded records */
+    RBC_SCAN_BROKEN, /* at something that no producer writes */
+} rbc_scan_end;
+
+typedef struct rbc_scan {
+    rbcore_record *records; /* where to put what is found; or else ... */
+    rbcore_span *spans;     /* ... here, runs of equal records as one */
+    size_t spans_left;      /* room in it */
+    size_t max;             /* records to find at most */
+    size_t count;           /* found */
+    uint64_t bytes;         /* of data in them */
+    size_t skips_left;      /* the bound on discarded records; counts down */
+} rbc_scan;
+
+/*
+ * Starts at the positions found in the ring, or where the last reader says that it committed to if
+ * that is possible: the kernel's position trails it while a ring is paced. Returns 0, or -EBADMSG
+ * if the positions are impossible.
+ */
+int rbc_ring_load_positions(rbc_ring *self, uint64_t committed);
+
+/* The same for a ring with a shadow, whose positions are further apart than its size. */
+int rbc_ring_load_live_positions(rbc_ring *self, uint64_t committed);
+
+/* Whether a scan would find nothing, as nothing was reserved since the last. The reading thread. */
+bool rbc_ring_is_drained(rbc_ring *self);
+
+/* Hands out records from read_pos on: one turn. The reading thread only. */
+rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan);
+
+/* Skips the records that are complete now. For RBCORE_SOURCE_LATEST, before the first scan. */
+void rbc_ring_skip_to_latest(rbc_ring *self);
+
+/*
+ * If a producer died and left the record at read_pos unfinished, skips it and returns true. Makes
+ * system calls. The reading thread only.
+ */
+bool rbc_ring_skip_abandoned(rbc_ring *self);
+
+/* Whether a scan would find a complete record (or a discarded one) at read_pos. Any thread. */
+bool rbc_ring_has_news(rbc_ring *self);
+
+static inline bool rbc_ring_is_paced(const rbc_ring *self) {
+    return atomic_load_explicit(&self->is_paced, memory_order_relaxed);
+}
+
+/* Whether data is that of the record at `position`, in either copy of the ring. */
+bool rbc_ring_is_data_of(const rbc_ring *self, const void *data, uint64_t position);
+
+static inline rbc_header *rbc_ring_header(const rbc_ring *self, uint64_t position) {
+    return rbc_header_at(&self->mapping, position);
+}
+
+/* The length of a record that was passed by the scan before. */
+static inline uint32_t rbc_get_length(const rbc_ring *self, uint64_t position) {
+    return atomic_load_explicit(&rbc_ring_header(self, position)->length, memory_order_relaxed);
+}
 
 #endif
 
@@ -3552,7 +3577,7 @@ static void write_batch(const rbc_memory_producer *self, const batch *to,
         at += rbc_record_span(size);
     }
     /* Release: whoever sees this header without BUSY sees all that follow it, and the data. Pairs
-     * with load_length (ring.c), rbc_live_length, and the load in update_pending (room.c). */
+     * with rbc_load_length (layout.h), rbc_live_length, and the load in update_pending (room.c). */
     atomic_store_explicit(&to->header->length, (uint32_t)slices[0].size, memory_order_release);
 }
 
@@ -6103,19 +6128,11 @@ static uint64_t find_end(rbc_ring *self) {
     return self->shadow == NULL ? load_producer_pos(self) : rbc_shadow_refill(self);
 }
 
-/*
- * Pairs with the xchg() of the header in the kernel's bpf_ringbuf_commit(): whoever sees a header
- * without BUSY sees the record's data.
- */
-static uint32_t load_length(void *header) {
-    return atomic_load_explicit(&((rbc_header *)header)->length, memory_order_acquire);
-}
-
 /* Whether a reader could have stopped at `position`: a boundary between complete records. */
 static bool is_reachable(const rbc_ring *self, uint64_t from, uint64_t position,
                          uint64_t producer) {
     while (from != position) {
-        uint32_t length = load_length(rbc_ring_header(self, from));
+        uint32_t length = rbc_load_length(rbc_ring_header(self, from));
         uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
         if ((length & RBC_BUSY) || span > position - from || span > producer - from) {
             return false;
@@ -6273,11 +6290,11 @@ static inline size_t hand_out(const rbc_ring *self, walk *at, uint32_t length,
             at->bytes += length;
             record++;
             header += span;
-        } while (record != full && header <= last && load_length(header) == length);
+        } while (record != full && header <= last && rbc_load_length(header) == length);
         if (record == full || header >= end) {
             break;
         }
-        length = load_length(header);
+        length = rbc_load_length(header);
         next = rbc_record_span(length);
     } while (next <= (uint64_t)(end - header));
     walk_to(at, header, span, self->mapping.data_size);
@@ -6294,7 +6311,7 @@ static inline size_t hand_out_span(const rbc_ring *self, walk *at, uint32_t leng
     do {
         count++;
         header += span;
-    } while (count != max && header <= last && load_length(header) == length);
+    } while (count != max && header <= last && rbc_load_length(header) == length);
     *out = (rbcore_span){.data = at->header + RBC_HEADER_SIZE,
                          .position = walk_position(at),
                          .stride = (uint32_t)span,
@@ -6346,7 +6363,7 @@ static inline __attribute__((always_inline)) rbc_scan_end walk_over(rbc_ring *se
             why = RBC_SCAN_EMPTY;
             break;
         }
-        uint32_t length = load_length(at.header);
+        uint32_t length = rbc_load_length(at.header);
         uint64_t span = rbc_record_span(length);
         if (__builtin_expect((length & (RBC_BUSY | RBC_DISCARD)) != 0, 0)) {
             walk copy = at; /* an address of `at` itself would put it into memory */
@@ -6482,7 +6499,7 @@ void rbc_ring_skip_to_latest(rbc_ring *self) {
         return; /* the first scan will say so */
     }
     while (position != producer) {
-        uint32_t length = load_length(rbc_ring_header(self, position));
+        uint32_t length = rbc_load_length(rbc_ring_header(self, position));
         uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
         /* A record that is being written must stay: its producer still needs the space. What is
          * impossible is left for the first scan to report. */
@@ -6530,7 +6547,7 @@ static uint32_t owner_of_head(const rbc_ring *self, uint64_t position) {
 
 static uint32_t length_of_head(const rbc_ring *self, uint64_t position) {
     return self->shadow != NULL ? rbc_live_length(&self->shadow->live, position)
-                                : load_length(rbc_ring_header(self, position));
+                                : rbc_load_length(rbc_ring_header(self, position));
 }
 
 bool rbc_ring_skip_abandoned(rbc_ring *self) {
