@@ -2,6 +2,7 @@
 #include "give_back.h"
 
 #include "fence.h"
+#include "kind.h"
 #include "reader.h"
 
 #include <errno.h>
@@ -118,7 +119,7 @@ static void look_again(rbc_ring *self) {
     rbc_wait *wait = &self->reader->wait;
     if (self->reader->is_release || is_parked(wait)) {
         rbc_full_fence();
-        if (is_parked(wait) && !rbc_ring_is_paced(self) && rbc_ring_has_news(self)) {
+        if (is_parked(wait) && !rbc_ring_is_paced(self) && rbc_ring_has_record(self)) {
             rbc_wait_wake(wait);
         }
     }

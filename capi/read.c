@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Reading: looks at the rings, at what others ask, and when to wait for what. */
 #include "fence.h"
+#include "kind.h"
 #include "reader.h"
-#include "shadow.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -85,10 +85,15 @@ static bool is_to_judge(const rbc_ring *ring, const rbc_pass *pass) {
            (rbc_pace_has_timer(ring) && rbc_pace_is_worth_it(ring, time_of(pass->what)));
 }
 
+/* Skips a record that its dead producer left at the head of the ring. Returns whether it did. */
+static bool skip_unfinished(rbc_ring *ring) {
+    return ring->kind->skip_abandoned != NULL && ring->kind->skip_abandoned(ring);
+}
+
 /* The turn of one ring. Returns whether it got anywhere. */
 static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
     if (!self->is_release && rbc_turns_is_full_for(&self->turns, ring->index)) {
-        pass->turns_are_full |= rbc_ring_has_news(ring);
+        pass->turns_are_full |= rbc_ring_has_record(ring);
         return false;
     }
     if (pass->is_moderated && rbc_pace_can_wait(ring) &&
@@ -99,7 +104,7 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
     rbc_scan_end end = rbc_ring_scan(ring, &pass->scan);
     if (ring->busy_scans >= BUSY_SCANS_BEFORE_DOUBT) {
         ring->busy_scans = 0;
-        rbc_ring_skip_abandoned(ring);
+        skip_unfinished(ring);
     }
     /*
      * A ring that has more is judged with that. One that gave nothing is judged before we park,
@@ -162,8 +167,7 @@ static int scan_rings(rbcore_reader *self, rbc_look *what) {
 
 /* The bytes of all that was passed so far and not lost. */
 static uint64_t bytes_found(const rbc_ring *ring) {
-    uint64_t lost = ring->shadow != NULL ? rbc_get(&ring->shadow->lost_bytes) : 0;
-    return rbc_get(&ring->read_pos) - lost;
+    return rbc_get(&ring->read_pos) - rbc_get(&ring->lost_bytes);
 }
 
 static void begin_flush(rbcore_reader *self) {
@@ -184,7 +188,7 @@ static void begin_flush(rbcore_reader *self) {
  */
 static bool ring_is_flushed(const rbc_ring *ring) {
     int64_t left = (int64_t)(ring->flush_pos - rbc_get(&ring->read_pos));
-    uint64_t most = ring->mapping.data_size * (ring->shadow != NULL ? 2 : 1);
+    uint64_t most = ring->mapping.data_size * ring->kind->flush_max;
     bool is_broken = atomic_load_explicit(&ring->broken, memory_order_relaxed);
     return left <= 0 || bytes_found(ring) - ring->flush_found >= most || is_broken;
 }
@@ -235,7 +239,7 @@ static bool are_drained(rbcore_reader *self) {
 static bool skip_abandoned(rbcore_reader *self) {
     bool skipped = false;
     for (unsigned i = 0; i < self->ring_count; i++) {
-        skipped |= rbc_ring_skip_abandoned(self->rings[i]);
+        skipped |= skip_unfinished(self->rings[i]);
     }
     return skipped;
 }
@@ -246,7 +250,8 @@ static int has_skipped(rbcore_reader *self) {
 
 /* Whether a ring has more that only another thread keeps from the reader: it is about to let go. */
 static bool has_more_soon(const rbc_ring *ring) {
-    return ring->shadow != NULL && rbc_shadow_waits_for_releases(ring) && !rbc_ring_has_held(ring);
+    return ring->kind->waits_for_releases != NULL && ring->kind->waits_for_releases(ring) &&
+           !rbc_ring_has_held(ring);
 }
 
 /*
@@ -335,19 +340,16 @@ static int look_parked(rbcore_reader *self, rbc_look *what) {
  * timer is looked at by that.
  */
 static bool is_deaf(rbc_ring *ring) {
-    if (ring->is_tap && !rbc_shadow_wakes(ring)) {
-        return true;
-    }
-    /* Asked besides, for the last release may come between the refill and this. */
-    bool waits = ring->shadow != NULL && rbc_shadow_waits_for_releases(ring);
-    return ring->is_silent || waits || rbc_ring_has_held(ring);
+    /* The kind is asked even where nothing is held: the last release may have come only now. */
+    bool is_deaf = ring->kind->is_deaf != NULL && ring->kind->is_deaf(ring);
+    return ring->is_silent || is_deaf || rbc_ring_has_held(ring);
 }
 
 static bool must_look_by_itself(const rbcore_reader *self) {
     for (unsigned i = 0; i < self->ring_count; i++) {
         rbc_ring *ring = self->rings[i];
         if ((is_deaf(ring) && !rbc_pace_has_timer(ring)) ||
-            (ring->is_memory && ring->head_is_busy)) {
+            (ring->kind->is_memory && ring->head_is_busy)) {
             return true;
         }
     }

@@ -2,6 +2,7 @@
 #include "reader.h"
 
 #include "keep_errno.h"
+#include "kind.h"
 #include "sized.h"
 
 #include <errno.h>
@@ -150,10 +151,6 @@ static int find_slot(rbcore_reader *self) {
     return rbc_reader_fail(self, -ENOSPC, "the reader has %d rings", RBCORE_RINGS_MAX);
 }
 
-static bool must_be_watched(const rbc_ring *ring) {
-    return ring->is_memory || ring->is_tap;
-}
-
 /* Makes the ring known to the wait, the slots and the turns. */
 static int install(rbcore_reader *self, rbc_ring *ring, unsigned slot) {
     int error = self->is_release ? 0 : rbc_turns_make_room(&self->turns, self->ring_count + 1);
@@ -172,7 +169,7 @@ static int install(rbcore_reader *self, rbc_ring *ring, unsigned slot) {
     pthread_mutex_unlock(&self->slots_lock);
     self->next_slot = slot + 1;
     self->paced_count += rbc_ring_is_paced(ring);
-    self->rings_to_watch += must_be_watched(ring);
+    self->rings_to_watch += ring->kind->is_watched;
     return (int)slot;
 }
 
@@ -242,7 +239,7 @@ int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
     self->next_turn -= self->next_turn > i;
     self->next_turn = self->next_turn < self->ring_count ? self->next_turn : 0;
     self->paced_count -= rbc_ring_is_paced(ring);
-    self->rings_to_watch -= must_be_watched(ring);
+    self->rings_to_watch -= ring->kind->is_watched;
     rbc_owner_note_left(&ring->owner);
     rbc_ring_put(ring, 1);
     return 0;

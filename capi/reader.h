@@ -28,7 +28,7 @@ struct rbcore_reader {
     bool is_flushing;       /* a flush was noticed and is not complete */
     unsigned ring_count;
     unsigned paced_count;    /* of them */
-    unsigned rings_to_watch; /* of them: memory rings and taps, see LOOK_NOW_AND_THEN_NS */
+    unsigned rings_to_watch; /* of them: see LOOK_NOW_AND_THEN_NS */
     unsigned next_turn; /* which of them comes first in the next read; below ring_count, or 0 */
     rbc_wait wait;
     rbc_turns turns;

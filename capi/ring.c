@@ -2,9 +2,7 @@
 #include "ring.h"
 
 #include "give_back.h"
-#include "keep_errno.h"
-#include "memory_ring.h"
-#include "shadow.h"
+#include "kind.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -13,19 +11,6 @@
 
 /* Also in a 32-bit process: the kernel counts in 64 bits, and a lock would be none for it. */
 static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "positions are loaded and stored as a whole");
-
-/*
- * Pairs with smp_store_release(&rb->producer_pos) in the kernel's __bpf_ringbuf_reserve(): whoever
- * sees the position sees the BUSY header of each record before it.
- */
-static uint64_t load_producer_pos(const rbc_ring *self) {
-    return atomic_load_explicit(self->producer_pos, memory_order_acquire);
-}
-
-/* Up to here there is something to read in place, or in the copy after it was filled up. */
-static uint64_t find_end(rbc_ring *self) {
-    return self->shadow == NULL ? load_producer_pos(self) : rbc_shadow_refill(self);
-}
 
 /* Whether a reader could have stopped at `position`: a boundary between complete records. */
 static bool is_reachable(const rbc_ring *self, uint64_t from, uint64_t position,
@@ -41,7 +26,7 @@ static bool is_reachable(const rbc_ring *self, uint64_t from, uint64_t position,
     return true;
 }
 
-static void start_at(rbc_ring *self, uint64_t start, uint64_t consumer) {
+void rbc_ring_start_at(rbc_ring *self, uint64_t start, uint64_t consumer) {
     atomic_init(&self->read_pos, start);
     atomic_init(&self->user_pos, start);
     atomic_init(&self->last_pos, start);
@@ -53,31 +38,13 @@ static void start_at(rbc_ring *self, uint64_t start, uint64_t consumer) {
 
 int rbc_ring_load_positions(rbc_ring *self, uint64_t committed) {
     uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_relaxed);
-    uint64_t producer = load_producer_pos(self);
+    uint64_t producer = rbc_ring_load_producer_pos(self);
     if (consumer % 8 != 0 || producer % 8 != 0 || producer - consumer > self->mapping.data_size) {
         return -EBADMSG;
     }
     bool goes_on = committed != 0 && committed - consumer <= producer - consumer &&
                    is_reachable(self, consumer, committed, producer);
-    start_at(self, goes_on ? committed : consumer, consumer);
-    return 0;
-}
-
-/*
- * There the producers do not wait for consumer_pos: what they overwrote since is found out by the
- * first refill, and counted as lost.
- */
-int rbc_ring_load_live_positions(rbc_ring *self, uint64_t committed) {
-    const rbc_live *live = &self->shadow->live;
-    uint64_t consumer = atomic_load_explicit(live->consumer_pos, memory_order_relaxed);
-    uint64_t producer = load_producer_pos(self);
-    if (consumer % 8 != 0 || producer % 8 != 0 || rbc_is_after(consumer, producer)) {
-        return -EBADMSG;
-    }
-    bool goes_on =
-        committed != 0 && committed % 8 == 0 && committed - consumer <= producer - consumer;
-    start_at(self, goes_on ? committed : consumer, consumer);
-    rbc_shadow_start(self, self->start_pos);
+    rbc_ring_start_at(self, goes_on ? committed : consumer, consumer);
     return 0;
 }
 
@@ -321,16 +288,9 @@ static void note_high_water(rbc_ring *self, uint64_t filled) {
     }
 }
 
-/* These are the flags of what was just handed out first: whether some before it were lost. */
-static void mark_loss(rbc_ring *self, uint16_t *flags) {
-    if (self->shadow->lost_before_next) {
-        *flags |= RBCORE_RECORD_LOST_BEFORE;
-        self->shadow->lost_before_next = false;
-    }
-}
-
 bool rbc_ring_is_drained(rbc_ring *self) {
-    bool is_at_end = self->shadow == NULL && load_producer_pos(self) == rbc_get(&self->read_pos) &&
+    bool is_at_end = self->kind->is_in_place &&
+                     rbc_ring_load_producer_pos(self) == rbc_get(&self->read_pos) &&
                      !atomic_load_explicit(&self->broken, memory_order_relaxed);
     self->head_is_busy &= !is_at_end;
     self->pace.drained |= is_at_end;
@@ -341,7 +301,7 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
     self->head_is_busy = false;
     /* Its line is another processor's, as that of producer_pos is: ask for both at once. */
     __builtin_prefetch(rbc_ring_header(self, rbc_get(&self->read_pos)));
-    uint64_t producer = find_end(self), start = rbc_get(&self->read_pos);
+    uint64_t producer = self->kind->find_end(self), start = rbc_get(&self->read_pos);
     bool broken = atomic_load_explicit(&self->broken, memory_order_relaxed);
     if (producer == start && !broken) {
         self->pace.drained = true;
@@ -362,15 +322,13 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
     rbcore_span *const first_span = scan->spans;
     size_t first = scan->count;
     rbc_scan_end why = walk_records(self, scan, &at);
-    if (self->shadow != NULL) {
-        why = rbc_shadow_scanned(self, why, walk_position(&at));
+    size_t found = scan->count - first;
+    if (self->kind->end_scan != NULL) {
+        uint16_t *flags = first_span != NULL ? &first_span->flags : &scan->records[first].flags;
+        why = self->kind->end_scan(self, why, walk_position(&at), found > 0 ? flags : NULL);
     }
     if (why == RBC_SCAN_BROKEN) {
         atomic_store_explicit(&self->broken, true, memory_order_relaxed);
-    }
-    size_t found = scan->count - first;
-    if (self->shadow != NULL && found > 0) {
-        mark_loss(self, first_span != NULL ? &first_span->flags : &scan->records[first].flags);
     }
     atomic_store_explicit(&self->largest_span, at.largest, memory_order_relaxed);
     scan->bytes += at.bytes;
@@ -392,7 +350,7 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
 }
 
 void rbc_ring_skip_to_latest(rbc_ring *self) {
-    uint64_t producer = find_end(self), position = rbc_get(&self->read_pos);
+    uint64_t producer = self->kind->find_end(self), position = rbc_get(&self->read_pos);
     uint64_t last = position;
     if (!producer_pos_is_possible(self, producer, position)) {
         return; /* the first scan will say so */
@@ -413,81 +371,6 @@ void rbc_ring_skip_to_latest(rbc_ring *self) {
     rbc_ring_handed_out(self, &(rbc_passed){.last = last, .position = position});
 }
 
-static void pass_abandoned(rbc_ring *self, uint64_t position, uint64_t span) {
-    self->head_is_busy = false; /* as far as is known, until the next scan */
-    rbc_count(&self->abandoned, 1);
-    rbc_count(&self->passed_bytes, span);
-    rbc_ring_handed_out(self, &(rbc_passed){.last = position, .position = position + span});
-}
-
-/*
- * An unfinished record that was copied: the producers themselves had passed it (pending_pos), for
- * its own is dead. Returns false if the record at read_pos is none.
- */
-static bool skip_copied_unfinished(rbc_ring *self, uint64_t position, uint64_t end) {
-    uint32_t length = rbc_get_length(self, position);
-    uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
-    if (!(length & RBC_BUSY) || span > end - position) {
-        return false;
-    }
-    pass_abandoned(self, position, span);
-    return true;
-}
-
-/*
- * Of the record at read_pos, where it stands in the ring itself. If that is read through a copy, the
- * place may be another record's data by now: rbc_shadow_is_overtaken tells, afterwards.
- */
-static uint32_t owner_of_head(const rbc_ring *self, uint64_t position) {
-    return self->shadow != NULL ? rbc_live_owner(&self->shadow->live, position)
-                                : atomic_load_explicit(&rbc_ring_header(self, position)->owner,
-                                                       memory_order_relaxed);
-}
-
-static uint32_t length_of_head(const rbc_ring *self, uint64_t position) {
-    return self->shadow != NULL ? rbc_live_length(&self->shadow->live, position)
-                                : rbc_load_length(rbc_ring_header(self, position));
-}
-
-bool rbc_ring_skip_abandoned(rbc_ring *self) {
-    RBC_KEEP_ERRNO;
-    if (!self->is_memory || !self->head_is_busy) {
-        self->doubts = 0;
-        return false;
-    }
-    uint64_t position = rbc_get(&self->read_pos), producer = load_producer_pos(self);
-    if (self->shadow != NULL && rbc_get(&self->shadow->end) != position) {
-        return skip_copied_unfinished(self, position, rbc_get(&self->shadow->end));
-    }
-    uint32_t owner = owner_of_head(self, position);
-    if (!(owner & RBC_TOKEN_BIT)) {
-        return false; /* not by a producer of this library: who knows what becomes of it */
-    }
-    if (!rbc_producer_is_gone(rbc_producer_page_of(&self->mapping), self->lock_fd, owner,
-                              self->doubts++)) {
-        return false;
-    }
-    /* Loaded after the producer's end was established: it may have finished the record before. */
-    uint32_t length = length_of_head(self, position);
-    uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
-    if (!(length & RBC_BUSY) || (self->shadow != NULL && rbc_shadow_is_overtaken(self))) {
-        /* The scan says what it is. That of a paced ring does when it is due: until then there is
-         * nothing to call again for, and a wait that went on at once would never get there. */
-        self->head_is_busy = false;
-        return !rbc_pace_can_wait(self);
-    }
-    /* (The position was loaded by itself: a hostile peer may have put it anywhere.) */
-    if (span > producer - position || span > self->mapping.data_size) {
-        atomic_store_explicit(&self->broken, true, memory_order_relaxed);
-        return true;
-    }
-    if (self->shadow != NULL && !rbc_shadow_pass(self, span)) {
-        return false;
-    }
-    pass_abandoned(self, position, span);
-    return true;
-}
-
 /*
  * A worker looks when it is done with its releases. By then another may have released what stood at
  * `position`, and a producer may be writing there. Nothing is missed by it: the other looks again,
@@ -500,10 +383,8 @@ static uint32_t peek_length(const rbc_ring *self, uint64_t position) {
     return atomic_load_explicit(&rbc_ring_header(self, position)->length, memory_order_acquire);
 }
 
-bool rbc_ring_has_news(rbc_ring *self) {
-    if (self->shadow != NULL) {
-        return rbc_shadow_has_news(self);
-    }
+bool rbc_ring_has_record_in_place(rbc_ring *self) {
     uint64_t position = atomic_load_explicit(&self->read_pos, memory_order_acquire);
-    return load_producer_pos(self) != position && !(peek_length(self, position) & RBC_BUSY);
+    return rbc_ring_load_producer_pos(self) != position &&
+           !(peek_length(self, position) & RBC_BUSY);
 }

@@ -25,6 +25,7 @@
 #include <sys/types.h>
 
 typedef struct rbc_ring {
+    const struct rbc_kind *kind; /* what differs between kernel rings, memory rings and copies */
     rbcore_reader *reader;
     rbc_mapping mapping;            /* its data may be the shadow's */
     struct rbc_shadow *shadow;      /* NULL: the ring is read in place */
@@ -60,14 +61,13 @@ typedef struct rbc_ring {
     _Atomic uint64_t records, bytes, discards, abandoned, high_water;
     _Atomic uint64_t skipped;
     _Atomic uint64_t passed_bytes; /* of what was neither handed out nor lost */
+    _Atomic uint64_t lost_bytes;   /* overwritten before they were copied */
     uint64_t start_pos;            /* where reading began */
 
     /* What never changes after it was added. */
     uint64_t cookie;
-    uint64_t map_id; /* RBCORE_UNKNOWN: a memory ring */
-    ino_t inode;     /* of a memory ring */
-    bool is_memory;
-    bool is_tap;      /* RBCORE_SOURCE_TAP: another reader may consume it */
+    uint64_t map_id;  /* RBCORE_UNKNOWN: a memory ring */
+    ino_t inode;      /* of a memory ring */
     bool from_latest; /* RBCORE_SOURCE_LATEST */
     bool is_guarded;
     int fd;      /* of the map, or of the memory */
@@ -102,8 +102,8 @@ typedef struct rbc_scan {
  */
 int rbc_ring_load_positions(rbc_ring *self, uint64_t committed);
 
-/* The same for a ring with a shadow, whose positions are further apart than its size. */
-int rbc_ring_load_live_positions(rbc_ring *self, uint64_t committed);
+/* Reads on from `start`, where consumer_pos is `consumer`. */
+void rbc_ring_start_at(rbc_ring *self, uint64_t start, uint64_t consumer);
 
 /* Whether a scan would find nothing, as nothing was reserved since the last. The reading thread. */
 bool rbc_ring_is_drained(rbc_ring *self);
@@ -114,14 +114,8 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan);
 /* Skips the records that are complete now. For RBCORE_SOURCE_LATEST, before the first scan. */
 void rbc_ring_skip_to_latest(rbc_ring *self);
 
-/*
- * If a producer died and left the record at read_pos unfinished, skips it and returns true. Makes
- * system calls. The reading thread only.
- */
-bool rbc_ring_skip_abandoned(rbc_ring *self);
-
-/* Whether a scan would find a complete record (or a discarded one) at read_pos. Any thread. */
-bool rbc_ring_has_news(rbc_ring *self);
+/* rbc_kind's has_record for a ring that is read in place. */
+bool rbc_ring_has_record_in_place(rbc_ring *self);
 
 static inline bool rbc_ring_is_paced(const rbc_ring *self) {
     return atomic_load_explicit(&self->is_paced, memory_order_relaxed);
@@ -132,6 +126,14 @@ bool rbc_ring_is_data_of(const rbc_ring *self, const void *data, uint64_t positi
 
 static inline rbc_header *rbc_ring_header(const rbc_ring *self, uint64_t position) {
     return rbc_header_at(&self->mapping, position);
+}
+
+/*
+ * Pairs with smp_store_release(&rb->producer_pos) in the kernel's __bpf_ringbuf_reserve(): whoever
+ * sees the position sees the BUSY header of each record before it.
+ */
+static inline uint64_t rbc_ring_load_producer_pos(const rbc_ring *self) {
+    return atomic_load_explicit(self->producer_pos, memory_order_acquire);
 }
 
 /* The length of a record that was passed by the scan before. */

@@ -2,6 +2,7 @@
 #include "shadow.h"
 
 #include "give_back.h"
+#include "kind.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -25,10 +26,10 @@ int rbc_shadow_open(rbc_ring *ring, bool is_overwrite) {
         return error;
     }
     self->ring = ring->mapping;
-    self->live = rbc_live_of(&self->ring, is_overwrite, ring->is_memory);
+    self->live = rbc_live_of(&self->ring, is_overwrite, ring->kind->is_memory);
     ring->mapping.data = self->copy.data;
     ring->shadow = self;
-    if (ring->is_tap) {
+    if (ring->kind->is_tap) {
         ring->consumer_pos = &self->consumer_pos;
     }
     return 0;
@@ -41,7 +42,7 @@ void rbc_shadow_close(rbc_ring *ring) {
 }
 
 static void set_end(rbc_shadow *self, uint64_t end) {
-    /* Release: whoever sees the position (rbc_shadow_has_news) sees what was copied before it. */
+    /* Release: whoever sees the position (rbc_shadow_has_record) sees what was copied before it. */
     atomic_store_explicit(&self->end, end, memory_order_release);
 }
 
@@ -54,6 +55,24 @@ void rbc_shadow_start(rbc_ring *ring, uint64_t position) {
 void rbc_shadow_skip_to(rbc_ring *ring, uint64_t position) {
     rbc_shadow_start(ring, position);
     rbc_ring_jump(ring, position);
+}
+
+/*
+ * Here the producers do not wait for consumer_pos: what they overwrote since is found out by the
+ * first refill, and counted as lost.
+ */
+int rbc_shadow_load_positions(rbc_ring *ring, uint64_t committed) {
+    const rbc_live *live = &ring->shadow->live;
+    uint64_t consumer = atomic_load_explicit(live->consumer_pos, memory_order_relaxed);
+    uint64_t producer = rbc_ring_load_producer_pos(ring);
+    if (consumer % 8 != 0 || producer % 8 != 0 || rbc_is_after(consumer, producer)) {
+        return -EBADMSG;
+    }
+    bool goes_on =
+        committed != 0 && committed % 8 == 0 && committed - consumer <= producer - consumer;
+    rbc_ring_start_at(ring, goes_on ? committed : consumer, consumer);
+    rbc_shadow_start(ring, ring->start_pos);
+    return 0;
 }
 
 /* ---- Refilling ---- */
@@ -101,7 +120,7 @@ static bool resume_at(rbc_ring *ring, uint64_t sound) {
     if (!rbc_ring_stop_releases(ring)) {
         return false; /* the last release is about to return: the reader looks by the timer */
     }
-    rbc_count(&self->lost_bytes, sound - end);
+    rbc_count(&ring->lost_bytes, sound - end);
     self->lost_before_next = true;
     rbc_shadow_skip_to(ring, sound);
     return true;
@@ -177,24 +196,31 @@ static bool is_cut(const rbc_ring *ring, uint64_t position) {
            span_at(ring, position) <= ring->mapping.data_size;
 }
 
-rbc_scan_end rbc_shadow_scanned(rbc_ring *ring, rbc_scan_end why, uint64_t position) {
+/* The first record that is handed out after a loss says so. */
+static void mark_loss(rbc_shadow *self, uint16_t *flags) {
+    if (self->lost_before_next) {
+        *flags |= RBCORE_RECORD_LOST_BEFORE;
+        self->lost_before_next = false;
+    }
+}
+
+rbc_scan_end rbc_shadow_end_scan(rbc_ring *ring, rbc_scan_end why, uint64_t position,
+                                 uint16_t *first_flags) {
+    if (first_flags != NULL) {
+        mark_loss(ring->shadow, first_flags);
+    }
     if (why == RBC_SCAN_BROKEN && is_cut(ring, position)) {
         return RBC_SCAN_EMPTY;
     }
     /* A BUSY record before `end`: in a memory ring its dead producer's, elsewhere nobody's. */
-    if (why == RBC_SCAN_EMPTY && position != rbc_get(&ring->shadow->end) && !ring->is_memory) {
-        return RBC_SCAN_BROKEN;
-    }
-    return why;
+    bool is_busy = why == RBC_SCAN_EMPTY && position != rbc_get(&ring->shadow->end);
+    return is_busy && !ring->kind->is_memory ? RBC_SCAN_BROKEN : why;
 }
 
 bool rbc_shadow_wakes(rbc_ring *ring) {
-    if (!ring->is_memory) {
-        return false;
-    }
     /* Acquire: the header is looked at after it. */
     uint64_t consumer = atomic_load_explicit(ring->shadow->live.consumer_pos, memory_order_acquire);
-    return consumer == rbc_get(&ring->read_pos) && !rbc_shadow_has_news(ring);
+    return consumer == rbc_get(&ring->read_pos) && !rbc_shadow_has_record(ring);
 }
 
 bool rbc_shadow_waits_for_releases(const rbc_ring *ring) {
@@ -206,7 +232,7 @@ bool rbc_shadow_is_overtaken(const rbc_ring *ring) {
     return rbc_live_sound(&ring->shadow->live, end) != end;
 }
 
-bool rbc_shadow_has_news(rbc_ring *ring) {
+bool rbc_shadow_has_record(rbc_ring *ring) {
     const rbc_shadow *self = ring->shadow;
     uint64_t position = atomic_load_explicit(&ring->read_pos, memory_order_acquire);
     uint64_t end = atomic_load_explicit(&self->end, memory_order_acquire);

@@ -31,7 +31,6 @@ typedef struct rbc_shadow {
     uint64_t known_end;    /* up to here all is complete: between records */
     bool is_overtaken;     /* the ring was overwritten from `end` on */
     bool lost_before_next; /* no record was handed out since some were lost */
-    _Atomic uint64_t lost_bytes;
 } rbc_shadow;
 
 /*
@@ -43,22 +42,31 @@ int rbc_shadow_open(rbc_ring *ring, bool is_overwrite);
 /* Unmaps the copy and the ring. */
 void rbc_shadow_close(rbc_ring *ring);
 
+/*
+ * Starts at the positions found in the ring, or at `committed` if that is possible: see
+ * rbc_ring_load_positions. The positions of this ring may be further apart than its size.
+ */
+int rbc_shadow_load_positions(rbc_ring *ring, uint64_t committed);
+
 /* Begins at a position, which is between records. */
 void rbc_shadow_start(rbc_ring *ring, uint64_t position);
 
 /* Copies what is complete and fits. Returns the end of the copy. The reading thread only. */
 uint64_t rbc_shadow_refill(rbc_ring *ring);
 
-/* What it means that a scan of the copy ended so at a position. */
-rbc_scan_end rbc_shadow_scanned(rbc_ring *ring, rbc_scan_end why, uint64_t position);
+/*
+ * What it means that a scan of the copy ended so at a position. Marks the first record that it found
+ * (these are its flags, or NULL) if some before it were lost.
+ */
+rbc_scan_end rbc_shadow_end_scan(rbc_ring *ring, rbc_scan_end why, uint64_t position,
+                                 uint16_t *first_flags);
 
 /*
  * Whether the next record wakes a tap, together with the ring's reader. It does if this one has
  * given back just what the tap has read, and the record is not complete after that was seen: then
  * its producer finds consumer_pos there. (Seen the other way round, it may have found it before.)
- * Not so in a map: epoll asks that whether it is ready before it reports a wakeup, and it is not
- * any more where the ring's reader was quicker. An eventfd stays ready, for nobody reads it. The
- * reading thread only.
+ * This is so in a memory ring, whose eventfd stays ready, for nobody reads it. The reading thread
+ * only.
  */
 bool rbc_shadow_wakes(rbc_ring *ring);
 
@@ -72,7 +80,7 @@ bool rbc_shadow_waits_for_releases(const rbc_ring *ring);
 bool rbc_shadow_is_overtaken(const rbc_ring *ring);
 
 /* Whether a refill and a scan would find something. Any thread. */
-bool rbc_shadow_has_news(rbc_ring *ring);
+bool rbc_shadow_has_record(rbc_ring *ring);
 
 /*
  * Passes the record at the end of the copy, which its dead producer left unfinished in the ring.

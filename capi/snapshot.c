@@ -2,6 +2,7 @@
 #include "snapshot.h"
 
 #include "keep_errno.h"
+#include "kind.h"
 #include "live.h"
 #include "reader.h"
 #include "shadow.h"
@@ -123,8 +124,8 @@ static void describe(rbcore_snapshot *self, const rbc_ring *ring, const rbc_live
         self->knows_boot = true;
     }
     memcpy(info->boot_id, self->boot_id, sizeof(info->boot_id));
-    info->kind = ring->is_memory ? RBCORE_SOURCE_MEMORY_RING : RBCORE_SOURCE_MAP_ID;
-    info->ring_id = ring->is_memory ? ring->inode : ring->map_id;
+    info->kind = ring->kind->is_memory ? RBCORE_SOURCE_MEMORY_RING : RBCORE_SOURCE_MAP_ID;
+    info->ring_id = ring->kind->is_memory ? ring->inode : ring->map_id;
     info->ring_size = live->mapping->data_size;
     info->realtime_ns = nanoseconds(CLOCK_REALTIME);
     info->boottime_ns = nanoseconds(CLOCK_BOOTTIME);
@@ -142,7 +143,7 @@ static uint64_t oldest_of(const rbc_ring *ring, const rbc_live *live) {
 static int take(rbcore_snapshot *self, const rbc_ring *ring) {
     const rbc_live live = ring->shadow != NULL
                               ? ring->shadow->live
-                              : rbc_live_of(&ring->mapping, false, ring->is_memory);
+                              : rbc_live_of(&ring->mapping, false, ring->kind->is_memory);
     self->info = defaults;
     self->next = 0;
     self->lost_before = NO_POSITION;
@@ -214,7 +215,7 @@ static void consume(rbc_ring *ring, rbcore_snapshot *snapshot) {
     uint64_t lost = rbc_is_after(first, read_pos) ? first - read_pos : 0;
     rbc_count(&ring->passed_bytes, end - read_pos - lost);
     if (ring->shadow != NULL) {
-        rbc_count(&ring->shadow->lost_bytes, lost);
+        rbc_count(&ring->lost_bytes, lost);
         ring->shadow->lost_before_next |= lost > 0;
         tell_loss(ring->shadow, snapshot, read_pos + lost);
         rbc_shadow_skip_to(ring, end);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* From a source, as the caller names it, to a ring that can be read. */
 #include "source.h"
+#include "kind.h"
 #include "map.h"
 #include "memory_ring.h"
 #include "reader.h"
@@ -219,7 +220,6 @@ static int open_memory_fds(rbc_ring *ring, rbc_opening *self) {
 }
 
 static int open_memory(rbc_ring *ring, rbc_opening *self) {
-    ring->is_memory = true;
     ring->map_id = RBCORE_UNKNOWN;
     self->lock_byte = RBC_CONSUMER_BYTE;
     int error = open_memory_fds(ring, self);
@@ -270,20 +270,15 @@ static int open_shadow(rbc_ring *ring, rbc_opening *self) {
     return 0;
 }
 
-static int load_positions(rbc_ring *ring) {
-    uint64_t committed = ring->is_tap ? 0 : rbc_owner_committed(&ring->owner);
-    return ring->shadow != NULL ? rbc_ring_load_live_positions(ring, committed)
-                                : rbc_ring_load_positions(ring, committed);
-}
-
 static int prepare_reading(rbc_ring *ring, rbc_opening *self) {
     ring->consumer_pos = (_Atomic uint64_t *)(void *)ring->mapping.consumer_page;
     ring->producer_pos = (_Atomic uint64_t *)(void *)ring->mapping.producer_page;
-    int error = self->is_overwrite || ring->is_tap ? open_shadow(ring, self) : 0;
+    int error = ring->kind->is_in_place ? 0 : open_shadow(ring, self);
     if (error != 0) {
         return error;
     }
-    error = load_positions(ring);
+    uint64_t committed = ring->kind->is_tap ? 0 : rbc_owner_committed(&ring->owner);
+    error = ring->kind->load_positions(ring, committed);
     if (error != 0) {
         return rbc_reader_fail(self->reader, error, "the ring's positions are impossible");
     }
@@ -300,7 +295,7 @@ static int prepare_reading(rbc_ring *ring, rbc_opening *self) {
 }
 
 static int claim(rbc_ring *ring, rbc_opening *self) {
-    if (ring->is_tap) {
+    if (ring->kind->is_tap) {
         ring->is_guarded = true; /* it takes nothing that another reader could take from it */
         return 0;
     }
@@ -319,6 +314,7 @@ static int claim(rbc_ring *ring, rbc_opening *self) {
 static int open_ring(rbc_ring *ring, rbc_opening *self) {
     bool is_memory = self->source.kind == RBCORE_SOURCE_MEMORY_RING;
     int error = is_memory ? open_memory(ring, self) : open_map(ring, self);
+    ring->kind = rbc_kind_of(is_memory, self->is_overwrite, is_tap(self));
     if (error == 0) {
         error = open_loss_map(ring, self);
     }
@@ -344,7 +340,6 @@ int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *so
     }
     ring->reader = reader;
     ring->cookie = opening.source.cookie;
-    ring->is_tap = is_tap(&opening);
     ring->fd = ring->wake_fd = ring->lock_fd = ring->loss_fd = -1;
     atomic_init(&ring->refs, 1);
     error = open_ring(ring, &opening);

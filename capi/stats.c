@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "keep_errno.h"
+#include "kind.h"
 #include "map.h"
 #include "memory_ring.h"
 #include "reader.h"
@@ -46,7 +47,7 @@ int rbcore_reader_stats_get(rbcore_reader *self, rbcore_reader_stats *out) {
 }
 
 static uint64_t lost_records(const rbc_ring *ring) {
-    if (ring->is_memory) {
+    if (ring->kind->is_memory) {
         return rbc_get(&rbc_producer_page_of(&ring->mapping)->lost);
     }
     uint64_t lost;
@@ -97,7 +98,7 @@ static rbcore_ring_stats stats_of(const rbc_ring *ring) {
         .consumer_pos = consumer_pos,
         .start_pos = ring->start_pos,
         .passed_bytes = rbc_get(&ring->passed_bytes),
-        .lost_bytes = ring->shadow != NULL ? rbc_get(&ring->shadow->lost_bytes) : 0,
+        .lost_bytes = rbc_get(&ring->lost_bytes),
     };
 }
 
@@ -129,8 +130,8 @@ int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *record, rbc
     error = -EINVAL;
     if (ring != NULL) {
         rbcore_identity identity = {
-            .kind = ring->is_memory ? RBCORE_SOURCE_MEMORY_RING : RBCORE_SOURCE_MAP_ID,
-            .ring_id = ring->is_memory ? ring->inode : ring->map_id,
+            .kind = ring->kind->is_memory ? RBCORE_SOURCE_MEMORY_RING : RBCORE_SOURCE_MAP_ID,
+            .ring_id = ring->kind->is_memory ? ring->inode : ring->map_id,
             .position = record->position,
         };
         rbc_boot_id(identity.boot_id);

@@ -5,6 +5,7 @@
  */
 #include "support.h"
 
+#include "kind.h"
 #include "mapping.h"
 #include "reader.h"
 
@@ -134,6 +135,7 @@ static foreign *foreign_open(size_t page, size_t ring_size) {
     self->fd = make_memory(2 * page + ring_size);
     rbc_ring *ring = &self->ring;
     ok(rbc_mapping_open_memory(&ring->mapping, self->fd, ring_size, page, RBC_CONSUMER_SIDE));
+    ring->kind = rbc_kind_of(false, false, false);
     ring->reader = self->reader;
     ring->consumer_pos = (_Atomic uint64_t *)(void *)ring->mapping.consumer_page;
     ring->producer_pos = (_Atomic uint64_t *)(void *)ring->mapping.producer_page;

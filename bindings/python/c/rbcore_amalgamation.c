@@ -882,6 +882,585 @@ RBCORE_API int rbcore_producer_output_batch(rbcore_producer *self, const rbcore_
 
 #pragma GCC visibility push(hidden)
 
+/* ==== capi/counter.h ==== */
+/* Figures that one thread writes at a time and any thread may read. No order goes with them. */
+#ifndef RBC_COUNTER_H
+#define RBC_COUNTER_H
+
+/* Adds to a figure. Cheaper than an atomic addition, because there is one writer. */
+static inline void rbc_count(_Atomic uint64_t *figure, uint64_t amount) {
+    uint64_t old = atomic_load_explicit(figure, memory_order_relaxed);
+    atomic_store_explicit(figure, old + amount, memory_order_relaxed);
+}
+
+static inline uint64_t rbc_get(const _Atomic uint64_t *figure) {
+    return atomic_load_explicit(figure, memory_order_relaxed);
+}
+
+#endif
+
+/* ==== capi/mapping.h ==== */
+/*
+ * A ring's memory: one page that the consumer writes, one that the producer writes, and the data,
+ * mapped twice in a row so that a record that wraps is contiguous. Pages of PROT_NONE on both sides
+ * turn whatever would run over into a fault instead of a silent read of a neighbour.
+ */
+#ifndef RBC_MAPPING_H
+#define RBC_MAPPING_H
+
+typedef struct rbc_mapping {
+    unsigned char *consumer_page;
+    unsigned char *producer_page;
+    unsigned char *data;
+    size_t data_size; /* of one of the two copies */
+    size_t page_size;
+} rbc_mapping;
+
+/* Who maps a ring. A tap only looks. */
+typedef enum rbc_mapping_side {
+    RBC_CONSUMER_SIDE,
+    RBC_PRODUCER_SIDE,
+    RBC_TAP_SIDE
+} rbc_mapping_side;
+
+/* The page size of this system. */
+size_t rbc_page_size(void);
+
+/* Whether a ring can have this size: a power of two of at least a page. */
+int rbc_ring_size_is_valid(size_t size, size_t page_size);
+
+/*
+ * Maps a BPF_MAP_TYPE_RINGBUF for its consumer or a tap. Returns 0 or a negative errno of mmap(2).
+ */
+int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size, rbc_mapping_side side);
+
+/* The same of a BPF_MAP_TYPE_USER_RINGBUF for its producer. */
+int rbc_mapping_open_user_map(rbc_mapping *out, int fd, size_t data_size);
+
+/*
+ * Maps a memory ring. The consumer may write its own page only, the producer everything. page_size
+ * is a multiple of the system's, so that the layouts of others can be tested.
+ */
+int rbc_mapping_open_memory(rbc_mapping *out, int fd, size_t data_size, size_t page_size,
+                            rbc_mapping_side side);
+
+/*
+ * A memfd, close-on-exec, that can never be executed: where vm.memfd_noexec is 2, Linux 6.3 to 6.5
+ * make no others, later ones none that may be. flags as for memfd_create(2). Returns the descriptor
+ * or a negative errno.
+ */
+int rbc_memfd(const char *name, unsigned flags);
+
+/* Memory of our own that is laid out like a ring's data, in two copies, without its pages. */
+int rbc_mapping_open_copy(rbc_mapping *out, size_t data_size);
+
+/*
+ * ftruncate(2) of a memfd, without SIGXFSZ: by default that ends the process, and nobody expects it
+ * of a call that writes no file. Returns 0 or a negative errno, -EFBIG by RLIMIT_FSIZE.
+ */
+int rbc_set_file_size(int fd, uint64_t size);
+
+/*
+ * The error of an mmap(2), mprotect(2) or madvise(2) that just failed. What the kernel calls EAGAIN,
+ * memory beyond what may be locked (mlockall(2), RLIMIT_MEMLOCK), is -ENOMEM: nobody is to try again.
+ */
+int rbc_mapping_error(void);
+
+/* Unmaps; nothing happens for a mapping that was never opened (all zero). */
+void rbc_mapping_close(rbc_mapping *self);
+
+#endif
+
+/* ==== capi/layout.h ==== */
+/*
+ * How a record lies in a ring: a header of 8 bytes, then the data, up to the next multiple of 8
+ * bytes. Memory rings and user rings have the layout of the kernel's ring buffer.
+ */
+#ifndef RBC_LAYOUT_H
+#define RBC_LAYOUT_H
+
+/* The header of a record: see BPF_RINGBUF_BUSY_BIT and its neighbours in linux/bpf.h. */
+typedef struct rbc_header {
+    _Atomic uint32_t length; /* of the data, with the two bits below */
+    _Atomic uint32_t owner;  /* memory ring: the producer's token; the kernel's own otherwise */
+} rbc_header;
+
+#define RBC_BUSY (UINT32_C(1) << 31)
+#define RBC_DISCARD (UINT32_C(1) << 30)
+#define RBC_HEADER_SIZE 8
+
+/* The bytes that a record takes, its header included. */
+static inline uint64_t rbc_record_span(uint32_t size) {
+    return ((uint64_t)size + RBC_HEADER_SIZE + 7) & ~UINT64_C(7);
+}
+
+static inline rbc_header *rbc_header_at(const rbc_mapping *mapping, uint64_t position) {
+    uint64_t offset = position & (mapping->data_size - 1);
+    return (rbc_header *)(void *)(mapping->data + offset);
+}
+
+/*
+ * Pairs with the xchg() of the header in the kernel's bpf_ringbuf_commit(): whoever sees a header
+ * without BUSY sees the record's data.
+ */
+static inline uint32_t rbc_load_length(const void *header) {
+    return atomic_load_explicit(&((const rbc_header *)header)->length, memory_order_acquire);
+}
+
+#endif
+
+/* ==== capi/process.h ==== */
+/* What a process is, whether it still lives, and whether we are its forked child. */
+#ifndef RBC_PROCESS_H
+#define RBC_PROCESS_H
+
+/* Names a process beyond the reuse of its pid. Lives in shared memory: its layout is fixed. */
+typedef struct rbc_process {
+    uint8_t boot_id[16];
+    uint64_t namespaces; /* in which pid and start_time are meant; 0: not known */
+    uint64_t start_time; /* field 22 of /proc/PID/stat, in clock ticks; 0: not known */
+    uint64_t image;      /* differs between the programs that one pid executes in turn */
+    uint64_t pid;        /* 0: nobody */
+} rbc_process;
+
+typedef enum rbc_process_state {
+    RBC_PROCESS_DEAD,
+    RBC_PROCESS_ALIVE,
+    RBC_PROCESS_SELF,   /* this very program */
+    RBC_PROCESS_UNKNOWN /* in another namespace: nothing can be said */
+} rbc_process_state;
+
+rbc_process rbc_process_self(void);
+rbc_process_state rbc_process_state_of(const rbc_process *process);
+
+/*
+ * Whether the process, of which rbc_process_state_of knows nothing, is seen to be dead: its pid
+ * namespace lies below ours, so that /proc shows all its processes, and this one is none of them.
+ * Sets *pid to what it is called in our namespace if it is seen to live, and else to 0. Reads what
+ * /proc says of every process.
+ */
+bool rbc_process_is_dead_below(const rbc_process *process, uint64_t *pid);
+
+/*
+ * A name that fits a word with other things: the pid, and what tells processes apart that have had
+ * it one after the other (no more than one in 4096 of them are taken for the same). It is 0 for nobody.
+ */
+#define RBC_SHORT_NAME_BITS 50
+
+uint64_t rbc_process_short_name(const rbc_process *process);
+/* Of the lowest bits of name; so is the next one's. */
+uint64_t rbc_short_name_pid(uint64_t name);
+rbc_process_state rbc_short_name_state_of(uint64_t name);
+
+/* The kernel's TASK_COMM_LEN. */
+#define RBC_PROCESS_NAME_SIZE 16
+
+/*
+ * The name of the program that a process runs, for people; "" if it cannot be had. A process can call
+ * itself anything: what is no printable ASCII becomes '?'.
+ */
+void rbc_process_name(uint64_t pid, char name[RBC_PROCESS_NAME_SIZE]);
+
+/* Reads this boot's id; all zero where /proc is not mounted. */
+void rbc_boot_id(uint8_t id[16]);
+
+/*
+ * Remembers the process in which a handle was opened. The word lies in a page that the kernel wipes
+ * in a forked child, so that the check costs a load and not a system call.
+ */
+typedef struct rbc_birthplace {
+    const _Atomic uint64_t *word;
+    uint64_t token;
+} rbc_birthplace;
+
+/* Returns 0 or a negative errno of mmap(2) or madvise(2). */
+int rbc_birthplace_init(rbc_birthplace *self);
+
+/* Each call of the ABI asks this: no function call for it. */
+static inline bool rbc_birthplace_is_here(const rbc_birthplace *self) {
+    return atomic_load_explicit(self->word, memory_order_relaxed) == self->token;
+}
+
+#endif
+
+/* ==== capi/owner.h ==== */
+/*
+ * Who owns user space's end of a ring: its consumer, or the producer of a user ring. There is one;
+ * two wedge the ring for good. The owner leaves its name in the spare room at the end of the page
+ * with its position, and holds a lock on the ring's file. Each alone can be fooled: the block is
+ * stale after a kill and survives execve(), the lock can be taken by any stranger (all BPF maps
+ * share one inode), is kept by forked children, and does not tell readers apart that share an open
+ * file. Together they decide; see rbc_owner_claim.
+ */
+#ifndef RBC_OWNER_H
+#define RBC_OWNER_H
+
+typedef struct rbc_owner_block rbc_owner_block;
+
+typedef struct rbc_owner {
+    rbc_owner_block *block;
+    uint64_t claim; /* what we wrote into the block; 0: nothing */
+    uint64_t lock_byte;
+    int lock_fd;       /* open on the ring's file */
+    bool lock_is_ours; /* lock_fd is an open file of our own, not a duplicate of the caller's */
+    bool locked;
+    /* After a refusal, of the owner that there is: */
+    uint64_t other_pid; /* in our pid namespace; 0: not known */
+    rbc_process_state other_state;
+    bool other_is_left; /* only held records keep the ring */
+} rbc_owner;
+
+/*
+ * Claims the ring whose consumer page (of a user ring: producer page) this is for this process.
+ * lock_fd stays the caller's. *guarded tells whether later owners will notice us. Returns 0, or
+ * -EBUSY if another owner lives (never with insist).
+ */
+int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size, int lock_fd,
+                    bool lock_is_ours, uint64_t lock_byte, bool insist, bool *guarded);
+
+/*
+ * A descriptor for the lock on a BPF map: an open file of our own, or where that cannot be had
+ * map_fd itself.
+ */
+int rbc_owner_lock_fd(int map_fd, bool *lock_is_ours);
+
+/* Where the last reader says that it committed to; 0 if none said anything. */
+uint64_t rbc_owner_committed(const rbc_owner *self);
+
+/* Leaves that word for our successor. */
+void rbc_owner_note_committed(rbc_owner *self, uint64_t position);
+
+/* Tells later ones that the reader is gone, and that only records that are held keep the ring. */
+void rbc_owner_note_left(rbc_owner *self);
+
+/* Long enough for rbc_owner_other. */
+#define RBC_OWNER_TEXT_SIZE 96
+
+/*
+ * After a refusal: whose the ring is, for messages, to be put behind "another reader has the ring".
+ * Returns text.
+ */
+const char *rbc_owner_other(const rbc_owner *self, char *text, size_t size);
+
+/* Gives the ring up. Not to be called in a forked child: the claim is the parent's. */
+void rbc_owner_yield(rbc_owner *self);
+
+/* Locks a byte of a file for fd's open file. Returns whether it has the lock now. */
+bool rbc_lock_byte(int fd, uint64_t byte);
+
+void rbc_unlock_byte(int fd, uint64_t byte);
+
+/* Whether an open file other than fd's holds the byte's lock. */
+bool rbc_byte_is_locked(int fd, uint64_t byte);
+
+#endif
+
+/* ==== capi/pace.h ==== */
+/*
+ * When a ring is read: moderation of its wakeups.
+ *
+ * The kernel wakes the consumer only if the record just committed is the one at consumer_pos. So
+ * the consumer owns the rate of wakeups. A ring is either
+ *   armed: all that was given back is published, and the next record wakes the reader; or
+ *   paced: the last record that was given back stays unpublished, so no producer pays for a wakeup,
+ *          and the reader looks by a timer.
+ * A wakeup per record is best for a slow ring; a look per interval, which costs 20 to 24 us of
+ * processor time however much it finds, for a busy one.
+ *
+ * A ring that would be full before any sleep is over cannot be paced by a timer. If it was found
+ * half full it is *hot* for a moment: paced, but looked at again and again until nothing came for
+ * as long as the shortest sleep. A reader in that loop keeps up with producers, a woken one does
+ * not.
+ */
+#ifndef RBC_PACE_H
+#define RBC_PACE_H
+
+struct rbc_ring;
+
+/*
+ * A cycle of sleeping and looking costs what 2.5 wakeups cost. From 4 records in an interval on
+ * pacing pays; below 2 it does not. Between the two a ring stays what it is.
+ */
+#define RBC_PACE_ENTER 4
+#define RBC_PACE_LEAVE 2
+
+/*
+ * No shorter sleep is worth it: the kernel's own slack for timers of ordinary threads.
+ */
+#define RBC_PACE_SHORTEST_NS INT64_C(50000)
+
+/* A record larger than this part of the ring is never held back: it takes room. */
+#define RBC_HELD_BACK_PART 64
+
+typedef struct rbc_pace {
+    int64_t ceiling_ns;  /* the longest interval for this ring; 0: too small for a timer */
+    int64_t interval_ns; /* the current one; 0: hot */
+    int64_t since_ns;    /* when it began */
+    uint64_t passed_at;  /* records and discards passed by then */
+    uint64_t bytes_at;   /* read_pos by then */
+    bool always;         /* RBCORE_READER_POLL: its producers never wake us */
+    bool drained;        /* the last scan left nothing behind */
+    bool was_half_full;  /* as found by a scan since the ring was drained or judged */
+} rbc_pace;
+
+/* Chooses the ceiling from the reader's max_latency and the ring's size. */
+void rbc_pace_init(struct rbc_ring *ring, int64_t max_latency_ns, bool always);
+
+/* Whether a moderated read may leave what is there: if the ring is paced, and was found empty. */
+bool rbc_pace_can_wait(const struct rbc_ring *ring);
+
+/* If so: whether it takes what is there now all the same, having room for max records. */
+bool rbc_pace_is_due(const struct rbc_ring *ring, int64_t now_ns, uint64_t max);
+
+/* Whether the interval of a ring that is paced is over, and found enough to be worth another. */
+bool rbc_pace_is_worth_it(const struct rbc_ring *ring, int64_t now_ns);
+
+/* When the ring is due at the latest; INT64_MAX if it is armed. */
+int64_t rbc_pace_deadline(const struct rbc_ring *ring);
+
+/* Whether the ring is paced by the timer, not hot. */
+bool rbc_pace_has_timer(const struct rbc_ring *ring);
+
+/*
+ * Whether rbc_pace_judge could come to anything. An armed ring in which too little was found stays
+ * armed whatever the time: its reader, who was woken out of an idle processor, is spared the clock,
+ * whose code and data are cold.
+ */
+bool rbc_pace_can_change(const struct rbc_ring *ring);
+
+typedef enum rbc_pace_change { RBC_PACE_STAYS, RBC_PACE_PACES, RBC_PACE_ARMS } rbc_pace_change;
+
+/*
+ * After a scan: what the ring should become, by what the scans since the last time found. A ring is
+ * hot only for moderated reads, whose callers come back at once.
+ */
+rbc_pace_change rbc_pace_judge(struct rbc_ring *ring, int64_t now_ns, bool is_moderated);
+
+#endif
+
+/* ==== capi/ring.h ==== */
+/*
+ * One ring of a reader: its layout, its positions and the scan over its records.
+ *
+ *   consumer_pos <= user_pos <= read_pos <= producer_pos,   producer_pos - user_pos <= size
+ *
+ * read_pos:     up to here records were handed out (or were discarded ones, skipped).
+ * user_pos:     up to here they were given back.
+ * consumer_pos: up to here the kernel knows it. The same as user_pos, a moment later; or, while the
+ *               ring is paced, the start of the last record before it (see pace.h).
+ */
+#ifndef RBC_RING_H
+#define RBC_RING_H
+
+typedef struct rbc_ring {
+    const struct rbc_kind *kind; /* what differs between kernel rings, memory rings and copies */
+    rbcore_reader *reader;
+    rbc_mapping mapping;            /* its data may be the shadow's */
+    struct rbc_shadow *shadow;      /* NULL: the ring is read in place */
+    _Atomic uint64_t *consumer_pos; /* in the consumer page */
+    _Atomic uint64_t *producer_pos; /* in the producer page */
+
+    _Atomic uint64_t read_pos; /* written by the reading thread */
+    _Atomic uint64_t user_pos; /* written by the committing thread, or by whoever is `advancing` */
+    _Atomic uint64_t last_pos; /* of the last record (or discarded one) before read_pos */
+    uint64_t published_pos;    /* what we stored into consumer_pos; as user_pos */
+    uint64_t handed_end;       /* end of the last record handed out; commit mode only */
+    uint64_t usual_span;       /* of the last record handed out */
+    _Atomic uint64_t largest_span; /* of all that were passed */
+    rbc_pace pace;                 /* of the reading thread */
+    atomic_bool is_paced;          /* written by the reading thread */
+    bool is_silent;                /* the wait does not listen to its wakeups */
+    uint16_t index;                /* in the reader's slots */
+    bool head_is_busy;             /* the last scan ended at a record that is being written */
+    unsigned busy_scans;           /* scans in a row that got nowhere because of that */
+    uint16_t record_flags;         /* of all its records */
+    unsigned doubts;               /* how often it was asked whether that record's producer lives */
+    atomic_bool broken;            /* its content is impossible */
+    uint64_t flush_pos;            /* a flush is complete when read_pos gets here */
+    uint64_t flush_found;          /* bytes that had been found when it began */
+
+    /* Release mode only; see give_back.c. */
+    _Atomic uint64_t *held;     /* a bit for each 8 bytes: a record that starts here is held */
+    _Atomic uint32_t advancing; /* releases that the thread at work has not seen yet */
+
+    _Atomic uint64_t refs; /* the reader's, and one for each held record */
+
+    /* Statistics: each has one writer at a time. */
+    _Atomic uint64_t records, bytes, discards, abandoned, high_water;
+    _Atomic uint64_t skipped;
+    _Atomic uint64_t passed_bytes; /* of what was neither handed out nor lost */
+    _Atomic uint64_t lost_bytes;   /* overwritten before they were copied */
+    uint64_t start_pos;            /* where reading began */
+
+    /* What never changes after it was added. */
+    uint64_t cookie;
+    uint64_t map_id;  /* RBCORE_UNKNOWN: a memory ring */
+    ino_t inode;      /* of a memory ring */
+    bool from_latest; /* RBCORE_SOURCE_LATEST */
+    bool is_guarded;
+    int fd;      /* of the map, or of the memory */
+    int wake_fd; /* what the kernel or the producer makes readable: the map's fd, or the eventfd */
+    int lock_fd; /* the same file as fd; an open file of our own where possible */
+    int loss_fd; /* of the loss map, or -1 */
+    rbc_owner owner;
+} rbc_ring;
+
+/* Why a scan ended. */
+typedef enum rbc_scan_end {
+    RBC_SCAN_EMPTY,  /* at producer_pos, or at a BUSY record */
+    RBC_SCAN_FULL,   /* the array of records is full, or the turn's part of the ring is taken */
+    RBC_SCAN_BOUND,  /* too many discarded records */
+    RBC_SCAN_BROKEN, /* at something that no producer writes */
+} rbc_scan_end;
+
+typedef struct rbc_scan {
+    rbcore_record *records; /* where to put what is found; or else ... */
+    rbcore_span *spans;     /* ... here, runs of equal records as one */
+    size_t spans_left;      /* room in it */
+    size_t max;             /* records to find at most */
+    size_t count;           /* found */
+    uint64_t bytes;         /* of data in them */
+    size_t skips_left;      /* the bound on discarded records; counts down */
+} rbc_scan;
+
+/*
+ * Starts at the positions found in the ring, or where the last reader says that it committed to if
+ * that is possible: the kernel's position trails it while a ring is paced. Returns 0, or -EBADMSG
+ * if the positions are impossible.
+ */
+int rbc_ring_load_positions(rbc_ring *self, uint64_t committed);
+
+/* Reads on from `start`, where consumer_pos is `consumer`. */
+void rbc_ring_start_at(rbc_ring *self, uint64_t start, uint64_t consumer);
+
+/* Whether a scan would find nothing, as nothing was reserved since the last. The reading thread. */
+bool rbc_ring_is_drained(rbc_ring *self);
+
+/* Hands out records from read_pos on: one turn. The reading thread only. */
+rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan);
+
+/* Skips the records that are complete now. For RBCORE_SOURCE_LATEST, before the first scan. */
+void rbc_ring_skip_to_latest(rbc_ring *self);
+
+/* rbc_kind's has_record for a ring that is read in place. */
+bool rbc_ring_has_record_in_place(rbc_ring *self);
+
+static inline bool rbc_ring_is_paced(const rbc_ring *self) {
+    return atomic_load_explicit(&self->is_paced, memory_order_relaxed);
+}
+
+/* Whether data is that of the record at `position`, in either copy of the ring. */
+bool rbc_ring_is_data_of(const rbc_ring *self, const void *data, uint64_t position);
+
+static inline rbc_header *rbc_ring_header(const rbc_ring *self, uint64_t position) {
+    return rbc_header_at(&self->mapping, position);
+}
+
+/*
+ * Pairs with smp_store_release(&rb->producer_pos) in the kernel's __bpf_ringbuf_reserve(): whoever
+ * sees the position sees the BUSY header of each record before it.
+ */
+static inline uint64_t rbc_ring_load_producer_pos(const rbc_ring *self) {
+    return atomic_load_explicit(self->producer_pos, memory_order_acquire);
+}
+
+/* The length of a record that was passed by the scan before. */
+static inline uint32_t rbc_get_length(const rbc_ring *self, uint64_t position) {
+    return atomic_load_explicit(&rbc_ring_header(self, position)->length, memory_order_relaxed);
+}
+
+#endif
+
+/* ==== capi/abandoned.h ==== */
+/* Records of a memory ring whose producer died before it submitted them. */
+#ifndef RBC_ABANDONED_H
+#define RBC_ABANDONED_H
+
+/*
+ * If a producer died and left the record at read_pos unfinished, skips it and returns true. Makes
+ * system calls. The reading thread only.
+ */
+bool rbc_abandoned_skip(rbc_ring *self);
+
+#endif
+
+/* ==== capi/give_back.h ==== */
+/*
+ * How records come back: in order (commit) or one by one (release), and how the space goes to the
+ * producers. Every advance of consumer_pos happens here.
+ */
+#ifndef RBC_GIVE_BACK_H
+#define RBC_GIVE_BACK_H
+
+/* Uncommitted turns that can be told apart, for each ring of the reader. */
+#define RBC_TURNS_PER_RING 1024
+
+/* A turn of a ring: its records up to here were handed out before those of the next turn. */
+typedef struct rbc_turn {
+    uint64_t end;
+    uint16_t ring;
+} rbc_turn;
+
+/*
+ * The uncommitted turns in the order in which they were handed out: a circular buffer. Turns of one
+ * ring that follow each other are one.
+ */
+typedef struct rbc_turns {
+    rbc_turn *entries;
+    size_t capacity, first, count;
+} rbc_turns;
+
+/* Makes room for the turns of so many rings. Returns 0 or -ENOMEM. */
+int rbc_turns_make_room(rbc_turns *self, size_t rings);
+
+void rbc_turns_free(rbc_turns *self);
+
+/* Forgets the turns of a ring that is removed. */
+void rbc_turns_forget(rbc_turns *self, uint16_t ring);
+
+/* Whether a turn of this ring could not be noted. */
+bool rbc_turns_is_full_for(const rbc_turns *self, uint16_t ring);
+
+/*
+ * Publishes what a paced ring holds back, and looks again. The reading thread only, and after it
+ * made the ring armed: else the next advance holds a record back again.
+ */
+void rbc_ring_publish(rbc_ring *self);
+
+/* What a scan of a ring passed. */
+typedef struct rbc_passed {
+    const rbcore_record *records; /* handed out; only looked at in release mode */
+    size_t count;                 /* of them */
+    uint64_t end;                 /* of the last of them */
+    uint64_t last;                /* start of the last one passed, discarded ones included */
+    uint64_t position;            /* its end: where the scan came to */
+} rbc_passed;
+
+/*
+ * Notes what a scan passed. Discarded records at the end are given back here if the user holds
+ * nothing that could be given back after them.
+ */
+void rbc_ring_handed_out(rbc_ring *self, const rbc_passed *passed);
+
+/*
+ * Keeps other threads from advancing the ring, until rbc_ring_jump or rbc_ring_resume_releases.
+ * What they release meanwhile is noticed then. Returns false if one is advancing it now: try again
+ * later, for it may not get on before the caller sleeps. The reading thread only.
+ */
+bool rbc_ring_stop_releases(rbc_ring *self);
+void rbc_ring_resume_releases(rbc_ring *self);
+
+/*
+ * Goes on at a later position. Nothing may be held, and releases are stopped: they are resumed
+ * then. The reading thread only.
+ */
+void rbc_ring_jump(rbc_ring *self, uint64_t position);
+
+/* Whether records of the ring are with the user. The reading thread only. */
+bool rbc_ring_has_held(const rbc_ring *self);
+
+#endif
+
 /* ==== capi/keep_errno.h ==== */
 #ifndef RBC_KEEP_ERRNO_H
 #define RBC_KEEP_ERRNO_H
@@ -896,6 +1475,260 @@ static inline void rbc_restore_errno(const int *saved) {
  */
 #define RBC_KEEP_ERRNO                                                                             \
     __attribute__((cleanup(rbc_restore_errno), unused)) const int rbc_saved_errno = errno
+
+#endif
+
+/* ==== capi/memory_ring.h ==== */
+/*
+ * The memory ring: a sealed memfd with the kernel's layout. What the kernel keeps in a page that
+ * nobody maps (its spin lock) or knows by itself (who its producers are) stands in the producer
+ * page's spare room.
+ */
+#ifndef RBC_MEMORY_RING_H
+#define RBC_MEMORY_RING_H
+
+#define RBC_MEMORY_RING_MAX ((size_t)1 << 30)
+
+/* Bytes of the memfd whose lock (rbc_lock_byte) is the reader's or a producer slot's. */
+#define RBC_CONSUMER_BYTE 0
+#define RBC_PRODUCER_BYTE(slot) (1 + (uint64_t)(slot))
+
+/* A place in the table of producers. Its owner holds the lock on its byte for as long as it lives.
+ */
+typedef struct rbc_producer_slot {
+    _Atomic uint64_t generation; /* changes with each owner */
+    rbc_process process;
+} rbc_producer_slot;
+
+/*
+ * Names a producer among all that ever had the ring: 1 << 30 | generation << 6 | slot. Stands in
+ * the second word of a record's header (where the kernel keeps an offset of its own), and in the
+ * lock while the producer has it. The generation tells it from an earlier owner of its slot.
+ */
+#define RBC_TOKEN_BIT (UINT32_C(1) << 30)
+#define RBC_TOKEN_GENERATIONS (UINT32_C(1) << 24)
+
+/* The producer page. Processes share it: its layout is fixed. */
+typedef struct rbc_producer_page {
+    _Atomic uint64_t producer_pos;
+    _Atomic uint64_t pending_pos;   /* all records before it are complete; see room.h */
+    _Atomic uint64_t overwrite_pos; /* the oldest record that was not overwritten */
+    unsigned char kernels[104];
+    _Atomic uint64_t tag;
+    _Atomic uint64_t page_size;
+    _Atomic uint64_t data_size;
+    _Atomic uint64_t flags; /* RBCORE_MEMORY_RING_OVERWRITE */
+    unsigned char unused[32];
+    _Atomic uint32_t lock; /* see memory_producer.c */
+    unsigned char lock_line[60];
+    _Atomic uint64_t lost; /* records that were refused because the ring was full */
+    unsigned char lost_line[248];
+    rbc_producer_slot slots[RBCORE_PRODUCERS_MAX];
+} rbc_producer_page;
+
+static_assert(offsetof(rbc_producer_page, overwrite_pos) == 16, "where the kernel has it");
+static_assert(offsetof(rbc_producer_page, tag) == 128, "shared between processes");
+static_assert(offsetof(rbc_producer_page, flags) == 152, "shared between processes");
+static_assert(offsetof(rbc_producer_page, lock) == 192, "shared between processes");
+static_assert(offsetof(rbc_producer_page, lost) == 256, "shared between processes");
+static_assert(offsetof(rbc_producer_page, slots) == 512, "shared between processes");
+static_assert(sizeof(rbc_producer_page) == 4096, "fits the smallest page");
+
+static inline rbc_producer_page *rbc_producer_page_of(const rbc_mapping *mapping) {
+    return (rbc_producer_page *)(void *)mapping->producer_page;
+}
+
+/*
+ * Checks that fd is a memory ring whose size nobody can change any more. Returns 0 with the size of
+ * its data area and its inode, or -EBADF, -EBADFD, -EACCES.
+ */
+int rbc_memory_ring_check(int fd, size_t *data_size, ino_t *inode);
+
+/*
+ * After mapping: checks that the memory was laid out as a ring of this size. Returns 0 with whether
+ * it is in overwrite mode, or -EBADFD.
+ */
+int rbc_memory_ring_check_layout(const rbc_mapping *mapping, bool *overwrites);
+
+/* Returns 0, -EBADF, or -EBADFD if fd is no non-blocking eventfd. */
+int rbc_event_fd_check(int fd);
+
+/* Wakes who waits for it. Whatever its peers did to it: see there. */
+void rbc_event_fd_signal(int fd);
+
+/* A duplicate of fd, close-on-exec, or a negative errno. */
+int rbc_duplicate(int fd);
+
+/* Opens the file behind fd once more: an open file of our own, with locks of its own. */
+int rbc_reopen(int fd);
+
+/*
+ * Whether the producer of this token is gone: closed, or its process dead. lock_fd is an open file
+ * of the ring that is not that producer's own. asked_before counts the calls for this token: some
+ * look closer than others.
+ */
+bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
+                          unsigned asked_before);
+
+#endif
+
+/* ==== capi/live.h ==== */
+/*
+ * Copying out of a ring whose producers do not wait for us: one in overwrite mode, or one that
+ * another reader consumes. What is copied may be overwritten meanwhile; so each copy is followed by
+ * a look at the positions, which tells what of it is sound. live.c has the argument.
+ */
+#ifndef RBC_LIVE_H
+#define RBC_LIVE_H
+
+typedef struct rbc_live {
+    const rbc_mapping *mapping;
+    const _Atomic uint64_t *consumer_pos;
+    const _Atomic uint64_t *producer_pos;
+    const _Atomic uint64_t *pending_pos;
+    const _Atomic uint64_t *overwrite_pos; /* NULL: not in overwrite mode */
+    uint64_t guard; /* bytes after producer_pos that may have been written already; see live.c */
+} rbc_live;
+
+/* More is copied in pieces, each of which is looked after: the less of it can be overtaken. */
+#define RBC_LIVE_PIECE ((size_t)65536)
+
+rbc_live rbc_live_of(const rbc_mapping *mapping, bool is_overwrite, bool is_memory);
+
+/* Whether a position comes after another; they are never further apart than 2^63. */
+static inline bool rbc_is_after(uint64_t position, uint64_t other) {
+    return (int64_t)(position - other) > 0;
+}
+
+/* Where the oldest record stands that nobody has overwritten, or that its reader has not freed. */
+uint64_t rbc_live_oldest(const rbc_live *self);
+
+/* The first word of the header at a position: length and flags, if a record begins there. */
+uint32_t rbc_live_length(const rbc_live *self, uint64_t position);
+
+/* The second: of a memory ring, whose record it is; see rbc_header. */
+uint32_t rbc_live_owner(const rbc_live *self, uint64_t position);
+
+/* Why the complete records end somewhere. */
+typedef enum rbc_live_stop {
+    RBC_LIVE_ALL,  /* at producer_pos */
+    RBC_LIVE_BUSY, /* at a record that is being written */
+    RBC_LIVE_BAD   /* at something that no producer writes, or that was overwritten */
+} rbc_live_stop;
+
+typedef struct rbc_live_end {
+    uint64_t position;
+    uint64_t producer_pos; /* as it was then */
+    uint64_t walked_from;  /* from here on by the records' headers; see below */
+    rbc_live_stop why;
+} rbc_live_end;
+
+/*
+ * Where the complete records end, `from` being the start of one (or of the one to come). Never more
+ * than the ring's size after it. It holds only if nothing from walked_from on was overwritten
+ * meanwhile: headers that were lead anywhere.
+ */
+rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from);
+
+/*
+ * Where to go on if not at `from`: returns `from` if nothing that was read there until now had been
+ * overwritten; else the start of a record after it that was not.
+ */
+uint64_t rbc_live_sound(const rbc_live *self, uint64_t from);
+
+/* Copies bytes, at most the ring's size, and returns rbc_live_sound. */
+uint64_t rbc_live_copy(const rbc_live *self, void *to, uint64_t from, size_t bytes);
+
+#endif
+
+/* ==== capi/shadow.h ==== */
+/*
+ * The reader's own copy of a ring that cannot be read in place, because its producers do not wait
+ * for us: one in overwrite mode, or a tapped one. It has the ring's size and layout, and takes the
+ * place of the ring's data for all that reads records. Before each scan it is filled up with what
+ * is complete by then; what cannot be overwritten any more is what the user sees.
+ *
+ *   user_pos <= read_pos <= end <= known_end,   end - user_pos <= size
+ *
+ * If the ring was overwritten (or freed and reused) from `end` on, records were lost. Then the copy
+ * is read up, and given back; it goes on at the oldest record that is still there, and the bytes
+ * between are counted. So what the user holds stays as it is, and no position comes twice.
+ */
+#ifndef RBC_SHADOW_H
+#define RBC_SHADOW_H
+
+typedef struct rbc_shadow {
+    rbc_mapping ring; /* the ring's own memory */
+    rbc_mapping copy; /* of which only the data is mapped */
+    rbc_live live;
+    /* What a tap stores in place of the ring's. */
+    _Atomic uint64_t consumer_pos;
+    _Atomic uint64_t end;  /* up to here it was copied: perhaps not all of the last record */
+    uint64_t known_end;    /* up to here all is complete: between records */
+    bool is_overtaken;     /* the ring was overwritten from `end` on */
+    bool lost_before_next; /* no record was handed out since some were lost */
+} rbc_shadow;
+
+/*
+ * Takes the ring's mapping over and puts the copy's data into its place. A tap stores its positions
+ * for itself. Returns 0 or a negative errno.
+ */
+int rbc_shadow_open(rbc_ring *ring, bool is_overwrite);
+
+/* Unmaps the copy and the ring. */
+void rbc_shadow_close(rbc_ring *ring);
+
+/*
+ * Starts at the positions found in the ring, or at `committed` if that is possible: see
+ * rbc_ring_load_positions. The positions of this ring may be further apart than its size.
+ */
+int rbc_shadow_load_positions(rbc_ring *ring, uint64_t committed);
+
+/* Begins at a position, which is between records. */
+void rbc_shadow_start(rbc_ring *ring, uint64_t position);
+
+/* Copies what is complete and fits. Returns the end of the copy. The reading thread only. */
+uint64_t rbc_shadow_refill(rbc_ring *ring);
+
+/*
+ * What it means that a scan of the copy ended so at a position. Marks the first record that it found
+ * (these are its flags, or NULL) if some before it were lost.
+ */
+rbc_scan_end rbc_shadow_end_scan(rbc_ring *ring, rbc_scan_end why, uint64_t position,
+                                 uint16_t *first_flags);
+
+/*
+ * Whether the next record wakes a tap, together with the ring's reader. It does if this one has
+ * given back just what the tap has read, and the record is not complete after that was seen: then
+ * its producer finds consumer_pos there. (Seen the other way round, it may have found it before.)
+ * This is so in a memory ring, whose eventfd stays ready, for nobody reads it. The reading thread
+ * only.
+ */
+bool rbc_shadow_wakes(rbc_ring *ring);
+
+/*
+ * Whether the last refill could not go on because of what was not given back: no producer's wakeup
+ * tells when that is over. The reading thread only.
+ */
+bool rbc_shadow_waits_for_releases(const rbc_ring *ring);
+
+/* Whether the ring was overwritten from the end of the copy on. */
+bool rbc_shadow_is_overtaken(const rbc_ring *ring);
+
+/* Whether a refill and a scan would find something. Any thread. */
+bool rbc_shadow_has_record(rbc_ring *ring);
+
+/*
+ * Passes the record at the end of the copy, which its dead producer left unfinished in the ring.
+ * Returns whether there is room for it.
+ */
+bool rbc_shadow_pass(rbc_ring *ring, uint64_t span);
+
+/*
+ * Goes on at a later position: what is before was seen otherwise. Nothing may be held, and releases
+ * are stopped, as for rbc_ring_jump.
+ */
+void rbc_shadow_skip_to(rbc_ring *ring, uint64_t position);
 
 #endif
 
@@ -1083,144 +1916,68 @@ int rbc_map_probe_ring(uint32_t type, uint32_t flags);
 
 #endif
 
-/* ==== capi/mapping.h ==== */
+/* ==== capi/kind.h ==== */
 /*
- * A ring's memory: one page that the consumer writes, one that the producer writes, and the data,
- * mapped twice in a row so that a record that wraps is contiguous. Pages of PROT_NONE on both sides
- * turn whatever would run over into a fault instead of a silent read of a neighbour.
+ * What differs between the kinds of rings. A kind says who produces the records (the kernel, or
+ * processes) and how they are read (in place, through a copy, or through a copy beside another
+ * reader). Each kind is a row of the table in kind.c. Code that reads a ring asks the row, and never
+ * which kind it is. Publishing needs no entry: consumer_pos of rbc_ring says where to store.
  */
-#ifndef RBC_MAPPING_H
-#define RBC_MAPPING_H
+#ifndef RBC_KIND_H
+#define RBC_KIND_H
 
-typedef struct rbc_mapping {
-    unsigned char *consumer_page;
-    unsigned char *producer_page;
-    unsigned char *data;
-    size_t data_size; /* of one of the two copies */
-    size_t page_size;
-} rbc_mapping;
+typedef struct rbc_kind {
+    /* ---- Scanning: called by the reading thread only ---- */
 
-/* Who maps a ring. A tap only looks. */
-typedef enum rbc_mapping_side {
-    RBC_CONSUMER_SIDE,
-    RBC_PRODUCER_SIDE,
-    RBC_TAP_SIDE
-} rbc_mapping_side;
+    /*
+     * Starts at the positions found in the ring, or at `committed`, where the last reader says that
+     * it committed to, if that is possible. Returns 0, or -EBADMSG if the positions are impossible.
+     */
+    int (*load_positions)(rbc_ring *ring, uint64_t committed);
 
-/* The page size of this system. */
-size_t rbc_page_size(void);
+    /* The position up to which there is something to scan now. */
+    uint64_t (*find_end)(rbc_ring *ring);
 
-/* Whether a ring can have this size: a power of two of at least a page. */
-int rbc_ring_size_is_valid(size_t size, size_t page_size);
+    /*
+     * Corrects what a scan that ended at a position says about its end. first_flags are the flags of
+     * the first record that it found, or NULL. No function: the scan is right.
+     */
+    rbc_scan_end (*end_scan)(rbc_ring *ring, rbc_scan_end why, uint64_t position,
+                             uint16_t *first_flags);
 
-/*
- * Maps a BPF_MAP_TYPE_RINGBUF for its consumer or a tap. Returns 0 or a negative errno of mmap(2).
- */
-int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size, rbc_mapping_side side);
+    /*
+     * Skips the record at read_pos if its producer died and left it unfinished. Returns whether the
+     * ring has to be scanned again. Makes system calls. No function: the producers do not die.
+     */
+    bool (*skip_abandoned)(rbc_ring *ring);
 
-/* The same of a BPF_MAP_TYPE_USER_RINGBUF for its producer. */
-int rbc_mapping_open_user_map(rbc_mapping *out, int fd, size_t data_size);
+    /* ---- Arming and pacing ---- */
 
-/*
- * Maps a memory ring. The consumer may write its own page only, the producer everything. page_size
- * is a multiple of the system's, so that the layouts of others can be tested.
- */
-int rbc_mapping_open_memory(rbc_mapping *out, int fd, size_t data_size, size_t page_size,
-                            rbc_mapping_side side);
+    /* Whether a scan would find a complete record (or a discarded one) at read_pos. Any thread. */
+    bool (*has_record)(rbc_ring *ring);
 
-/*
- * A memfd, close-on-exec, that can never be executed: where vm.memfd_noexec is 2, Linux 6.3 to 6.5
- * make no others, later ones none that may be. flags as for memfd_create(2). Returns the descriptor
- * or a negative errno.
- */
-int rbc_memfd(const char *name, unsigned flags);
+    /*
+     * Whether a record may come that makes no wakeup, although the user holds nothing. The reader
+     * then looks by a timer. No function: there is none. The reading thread only.
+     */
+    bool (*is_deaf)(rbc_ring *ring);
 
-/* Memory of our own that is laid out like a ring's data, in two copies, without its pages. */
-int rbc_mapping_open_copy(rbc_mapping *out, size_t data_size);
+    /* Whether the ring goes on only when the user has given everything back. No function: never. */
+    bool (*waits_for_releases)(const rbc_ring *ring);
 
-/*
- * ftruncate(2) of a memfd, without SIGXFSZ: by default that ends the process, and nobody expects it
- * of a call that writes no file. Returns 0 or a negative errno, -EFBIG by RLIMIT_FSIZE.
- */
-int rbc_set_file_size(int fd, uint64_t size);
+    bool is_in_place;  /* records are handed out where the producers wrote them */
+    bool is_memory;    /* processes produce them: a record may stay unfinished for ever */
+    bool is_tap;       /* another reader consumes it */
+    bool is_watched;   /* a wakeup may be missing now and then: see LOOK_NOW_AND_THEN_NS */
+    uint8_t flush_max; /* a flush finds at most so many times the ring's size */
+} rbc_kind;
 
-/*
- * The error of an mmap(2), mprotect(2) or madvise(2) that just failed. What the kernel calls EAGAIN,
- * memory beyond what may be locked (mlockall(2), RLIMIT_MEMLOCK), is -ENOMEM: nobody is to try again.
- */
-int rbc_mapping_error(void);
+/* The kind of a ring. A tap of a ring in overwrite mode is a tap. */
+const rbc_kind *rbc_kind_of(bool is_memory, bool is_overwrite, bool is_tap);
 
-/* Unmaps; nothing happens for a mapping that was never opened (all zero). */
-void rbc_mapping_close(rbc_mapping *self);
-
-#endif
-
-/* ==== capi/live.h ==== */
-/*
- * Copying out of a ring whose producers do not wait for us: one in overwrite mode, or one that
- * another reader consumes. What is copied may be overwritten meanwhile; so each copy is followed by
- * a look at the positions, which tells what of it is sound. live.c has the argument.
- */
-#ifndef RBC_LIVE_H
-#define RBC_LIVE_H
-
-typedef struct rbc_live {
-    const rbc_mapping *mapping;
-    const _Atomic uint64_t *consumer_pos;
-    const _Atomic uint64_t *producer_pos;
-    const _Atomic uint64_t *pending_pos;
-    const _Atomic uint64_t *overwrite_pos; /* NULL: not in overwrite mode */
-    uint64_t guard; /* bytes after producer_pos that may have been written already; see live.c */
-} rbc_live;
-
-/* More is copied in pieces, each of which is looked after: the less of it can be overtaken. */
-#define RBC_LIVE_PIECE ((size_t)65536)
-
-rbc_live rbc_live_of(const rbc_mapping *mapping, bool is_overwrite, bool is_memory);
-
-/* Whether a position comes after another; they are never further apart than 2^63. */
-static inline bool rbc_is_after(uint64_t position, uint64_t other) {
-    return (int64_t)(position - other) > 0;
+static inline bool rbc_ring_has_record(rbc_ring *ring) {
+    return ring->kind->has_record(ring);
 }
-
-/* Where the oldest record stands that nobody has overwritten, or that its reader has not freed. */
-uint64_t rbc_live_oldest(const rbc_live *self);
-
-/* The first word of the header at a position: length and flags, if a record begins there. */
-uint32_t rbc_live_length(const rbc_live *self, uint64_t position);
-
-/* The second: of a memory ring, whose record it is; see rbc_header. */
-uint32_t rbc_live_owner(const rbc_live *self, uint64_t position);
-
-/* Why the complete records end somewhere. */
-typedef enum rbc_live_stop {
-    RBC_LIVE_ALL,  /* at producer_pos */
-    RBC_LIVE_BUSY, /* at a record that is being written */
-    RBC_LIVE_BAD   /* at something that no producer writes, or that was overwritten */
-} rbc_live_stop;
-
-typedef struct rbc_live_end {
-    uint64_t position;
-    uint64_t producer_pos; /* as it was then */
-    uint64_t walked_from;  /* from here on by the records' headers; see below */
-    rbc_live_stop why;
-} rbc_live_end;
-
-/*
- * Where the complete records end, `from` being the start of one (or of the one to come). Never more
- * than the ring's size after it. It holds only if nothing from walked_from on was overwritten
- * meanwhile: headers that were lead anywhere.
- */
-rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from);
-
-/*
- * Where to go on if not at `from`: returns `from` if nothing that was read there until now had been
- * overwritten; else the start of a record after it that was not.
- */
-uint64_t rbc_live_sound(const rbc_live *self, uint64_t from);
-
-/* Copies bytes, at most the ring's size, and returns rbc_live_sound. */
-uint64_t rbc_live_copy(const rbc_live *self, void *to, uint64_t from, size_t bytes);
 
 #endif
 
@@ -1265,212 +2022,6 @@ static inline void rbc_relax(void) {
 
 #endif
 
-/* ==== capi/layout.h ==== */
-/*
- * How a record lies in a ring: a header of 8 bytes, then the data, up to the next multiple of 8
- * bytes. Memory rings and user rings have the layout of the kernel's ring buffer.
- */
-#ifndef RBC_LAYOUT_H
-#define RBC_LAYOUT_H
-
-/* The header of a record: see BPF_RINGBUF_BUSY_BIT and its neighbours in linux/bpf.h. */
-typedef struct rbc_header {
-    _Atomic uint32_t length; /* of the data, with the two bits below */
-    _Atomic uint32_t owner;  /* memory ring: the producer's token; the kernel's own otherwise */
-} rbc_header;
-
-#define RBC_BUSY (UINT32_C(1) << 31)
-#define RBC_DISCARD (UINT32_C(1) << 30)
-#define RBC_HEADER_SIZE 8
-
-/* The bytes that a record takes, its header included. */
-static inline uint64_t rbc_record_span(uint32_t size) {
-    return ((uint64_t)size + RBC_HEADER_SIZE + 7) & ~UINT64_C(7);
-}
-
-static inline rbc_header *rbc_header_at(const rbc_mapping *mapping, uint64_t position) {
-    uint64_t offset = position & (mapping->data_size - 1);
-    return (rbc_header *)(void *)(mapping->data + offset);
-}
-
-/*
- * Pairs with the xchg() of the header in the kernel's bpf_ringbuf_commit(): whoever sees a header
- * without BUSY sees the record's data.
- */
-static inline uint32_t rbc_load_length(const void *header) {
-    return atomic_load_explicit(&((const rbc_header *)header)->length, memory_order_acquire);
-}
-
-#endif
-
-/* ==== capi/process.h ==== */
-/* What a process is, whether it still lives, and whether we are its forked child. */
-#ifndef RBC_PROCESS_H
-#define RBC_PROCESS_H
-
-/* Names a process beyond the reuse of its pid. Lives in shared memory: its layout is fixed. */
-typedef struct rbc_process {
-    uint8_t boot_id[16];
-    uint64_t namespaces; /* in which pid and start_time are meant; 0: not known */
-    uint64_t start_time; /* field 22 of /proc/PID/stat, in clock ticks; 0: not known */
-    uint64_t image;      /* differs between the programs that one pid executes in turn */
-    uint64_t pid;        /* 0: nobody */
-} rbc_process;
-
-typedef enum rbc_process_state {
-    RBC_PROCESS_DEAD,
-    RBC_PROCESS_ALIVE,
-    RBC_PROCESS_SELF,   /* this very program */
-    RBC_PROCESS_UNKNOWN /* in another namespace: nothing can be said */
-} rbc_process_state;
-
-rbc_process rbc_process_self(void);
-rbc_process_state rbc_process_state_of(const rbc_process *process);
-
-/*
- * Whether the process, of which rbc_process_state_of knows nothing, is seen to be dead: its pid
- * namespace lies below ours, so that /proc shows all its processes, and this one is none of them.
- * Sets *pid to what it is called in our namespace if it is seen to live, and else to 0. Reads what
- * /proc says of every process.
- */
-bool rbc_process_is_dead_below(const rbc_process *process, uint64_t *pid);
-
-/*
- * A name that fits a word with other things: the pid, and what tells processes apart that have had
- * it one after the other (no more than one in 4096 of them are taken for the same). It is 0 for nobody.
- */
-#define RBC_SHORT_NAME_BITS 50
-
-uint64_t rbc_process_short_name(const rbc_process *process);
-/* Of the lowest bits of name; so is the next one's. */
-uint64_t rbc_short_name_pid(uint64_t name);
-rbc_process_state rbc_short_name_state_of(uint64_t name);
-
-/* The kernel's TASK_COMM_LEN. */
-#define RBC_PROCESS_NAME_SIZE 16
-
-/*
- * The name of the program that a process runs, for people; "" if it cannot be had. A process can call
- * itself anything: what is no printable ASCII becomes '?'.
- */
-void rbc_process_name(uint64_t pid, char name[RBC_PROCESS_NAME_SIZE]);
-
-/* Reads this boot's id; all zero where /proc is not mounted. */
-void rbc_boot_id(uint8_t id[16]);
-
-/*
- * Remembers the process in which a handle was opened. The word lies in a page that the kernel wipes
- * in a forked child, so that the check costs a load and not a system call.
- */
-typedef struct rbc_birthplace {
-    const _Atomic uint64_t *word;
-    uint64_t token;
-} rbc_birthplace;
-
-/* Returns 0 or a negative errno of mmap(2) or madvise(2). */
-int rbc_birthplace_init(rbc_birthplace *self);
-
-/* Each call of the ABI asks this: no function call for it. */
-static inline bool rbc_birthplace_is_here(const rbc_birthplace *self) {
-    return atomic_load_explicit(self->word, memory_order_relaxed) == self->token;
-}
-
-#endif
-
-/* ==== capi/memory_ring.h ==== */
-/*
- * The memory ring: a sealed memfd with the kernel's layout. What the kernel keeps in a page that
- * nobody maps (its spin lock) or knows by itself (who its producers are) stands in the producer
- * page's spare room.
- */
-#ifndef RBC_MEMORY_RING_H
-#define RBC_MEMORY_RING_H
-
-#define RBC_MEMORY_RING_MAX ((size_t)1 << 30)
-
-/* Bytes of the memfd whose lock (rbc_lock_byte) is the reader's or a producer slot's. */
-#define RBC_CONSUMER_BYTE 0
-#define RBC_PRODUCER_BYTE(slot) (1 + (uint64_t)(slot))
-
-/* A place in the table of producers. Its owner holds the lock on its byte for as long as it lives.
- */
-typedef struct rbc_producer_slot {
-    _Atomic uint64_t generation; /* changes with each owner */
-    rbc_process process;
-} rbc_producer_slot;
-
-/*
- * Names a producer among all that ever had the ring: 1 << 30 | generation << 6 | slot. Stands in
- * the second word of a record's header (where the kernel keeps an offset of its own), and in the
- * lock while the producer has it. The generation tells it from an earlier owner of its slot.
- */
-#define RBC_TOKEN_BIT (UINT32_C(1) << 30)
-#define RBC_TOKEN_GENERATIONS (UINT32_C(1) << 24)
-
-/* The producer page. Processes share it: its layout is fixed. */
-typedef struct rbc_producer_page {
-    _Atomic uint64_t producer_pos;
-    _Atomic uint64_t pending_pos;   /* all records before it are complete; see room.h */
-    _Atomic uint64_t overwrite_pos; /* the oldest record that was not overwritten */
-    unsigned char kernels[104];
-    _Atomic uint64_t tag;
-    _Atomic uint64_t page_size;
-    _Atomic uint64_t data_size;
-    _Atomic uint64_t flags; /* RBCORE_MEMORY_RING_OVERWRITE */
-    unsigned char unused[32];
-    _Atomic uint32_t lock; /* see memory_producer.c */
-    unsigned char lock_line[60];
-    _Atomic uint64_t lost; /* records that were refused because the ring was full */
-    unsigned char lost_line[248];
-    rbc_producer_slot slots[RBCORE_PRODUCERS_MAX];
-} rbc_producer_page;
-
-static_assert(offsetof(rbc_producer_page, overwrite_pos) == 16, "where the kernel has it");
-static_assert(offsetof(rbc_producer_page, tag) == 128, "shared between processes");
-static_assert(offsetof(rbc_producer_page, flags) == 152, "shared between processes");
-static_assert(offsetof(rbc_producer_page, lock) == 192, "shared between processes");
-static_assert(offsetof(rbc_producer_page, lost) == 256, "shared between processes");
-static_assert(offsetof(rbc_producer_page, slots) == 512, "shared between processes");
-static_assert(sizeof(rbc_producer_page) == 4096, "fits the smallest page");
-
-static inline rbc_producer_page *rbc_producer_page_of(const rbc_mapping *mapping) {
-    return (rbc_producer_page *)(void *)mapping->producer_page;
-}
-
-/*
- * Checks that fd is a memory ring whose size nobody can change any more. Returns 0 with the size of
- * its data area and its inode, or -EBADF, -EBADFD, -EACCES.
- */
-int rbc_memory_ring_check(int fd, size_t *data_size, ino_t *inode);
-
-/*
- * After mapping: checks that the memory was laid out as a ring of this size. Returns 0 with whether
- * it is in overwrite mode, or -EBADFD.
- */
-int rbc_memory_ring_check_layout(const rbc_mapping *mapping, bool *overwrites);
-
-/* Returns 0, -EBADF, or -EBADFD if fd is no non-blocking eventfd. */
-int rbc_event_fd_check(int fd);
-
-/* Wakes who waits for it. Whatever its peers did to it: see there. */
-void rbc_event_fd_signal(int fd);
-
-/* A duplicate of fd, close-on-exec, or a negative errno. */
-int rbc_duplicate(int fd);
-
-/* Opens the file behind fd once more: an open file of our own, with locks of its own. */
-int rbc_reopen(int fd);
-
-/*
- * Whether the producer of this token is gone: closed, or its process dead. lock_fd is an open file
- * of the ring that is not that producer's own. asked_before counts the calls for this token: some
- * look closer than others.
- */
-bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
-                          unsigned asked_before);
-
-#endif
-
 /* ==== capi/memory_producer.h ==== */
 /* A producer of a memory ring, behind the handle of producer.c, which checks what callers pass. */
 #ifndef RBC_MEMORY_PRODUCER_H
@@ -1507,78 +2058,6 @@ int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t f
 
 int rbc_memory_producer_output_batch(rbc_memory_producer *self, const rbcore_slice *slices,
                                      size_t count, uint32_t flags);
-
-#endif
-
-/* ==== capi/owner.h ==== */
-/*
- * Who owns user space's end of a ring: its consumer, or the producer of a user ring. There is one;
- * two wedge the ring for good. The owner leaves its name in the spare room at the end of the page
- * with its position, and holds a lock on the ring's file. Each alone can be fooled: the block is
- * stale after a kill and survives execve(), the lock can be taken by any stranger (all BPF maps
- * share one inode), is kept by forked children, and does not tell readers apart that share an open
- * file. Together they decide; see rbc_owner_claim.
- */
-#ifndef RBC_OWNER_H
-#define RBC_OWNER_H
-
-typedef struct rbc_owner_block rbc_owner_block;
-
-typedef struct rbc_owner {
-    rbc_owner_block *block;
-    uint64_t claim; /* what we wrote into the block; 0: nothing */
-    uint64_t lock_byte;
-    int lock_fd;       /* open on the ring's file */
-    bool lock_is_ours; /* lock_fd is an open file of our own, not a duplicate of the caller's */
-    bool locked;
-    /* After a refusal, of the owner that there is: */
-    uint64_t other_pid; /* in our pid namespace; 0: not known */
-    rbc_process_state other_state;
-    bool other_is_left; /* only held records keep the ring */
-} rbc_owner;
-
-/*
- * Claims the ring whose consumer page (of a user ring: producer page) this is for this process.
- * lock_fd stays the caller's. *guarded tells whether later owners will notice us. Returns 0, or
- * -EBUSY if another owner lives (never with insist).
- */
-int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size, int lock_fd,
-                    bool lock_is_ours, uint64_t lock_byte, bool insist, bool *guarded);
-
-/*
- * A descriptor for the lock on a BPF map: an open file of our own, or where that cannot be had
- * map_fd itself.
- */
-int rbc_owner_lock_fd(int map_fd, bool *lock_is_ours);
-
-/* Where the last reader says that it committed to; 0 if none said anything. */
-uint64_t rbc_owner_committed(const rbc_owner *self);
-
-/* Leaves that word for our successor. */
-void rbc_owner_note_committed(rbc_owner *self, uint64_t position);
-
-/* Tells later ones that the reader is gone, and that only records that are held keep the ring. */
-void rbc_owner_note_left(rbc_owner *self);
-
-/* Long enough for rbc_owner_other. */
-#define RBC_OWNER_TEXT_SIZE 96
-
-/*
- * After a refusal: whose the ring is, for messages, to be put behind "another reader has the ring".
- * Returns text.
- */
-const char *rbc_owner_other(const rbc_owner *self, char *text, size_t size);
-
-/* Gives the ring up. Not to be called in a forked child: the claim is the parent's. */
-void rbc_owner_yield(rbc_owner *self);
-
-/* Locks a byte of a file for fd's open file. Returns whether it has the lock now. */
-bool rbc_lock_byte(int fd, uint64_t byte);
-
-void rbc_unlock_byte(int fd, uint64_t byte);
-
-/* Whether an open file other than fd's holds the byte's lock. */
-bool rbc_byte_is_locked(int fd, uint64_t byte);
 
 #endif
 
@@ -1717,237 +2196,6 @@ void rbc_wait_reset_delay(rbc_wait *self);
 
 /* Makes epoll_fd readable after a delay. */
 void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns);
-
-#endif
-
-/* ==== capi/pace.h ==== */
-/*
- * When a ring is read: moderation of its wakeups.
- *
- * The kernel wakes the consumer only if the record just committed is the one at consumer_pos. So
- * the consumer owns the rate of wakeups. A ring is either
- *   armed: all that was given back is published, and the next record wakes the reader; or
- *   paced: the last record that was given back stays unpublished, so no producer pays for a wakeup,
- *          and the reader looks by a timer.
- * A wakeup per record is best for a slow ring; a look per interval, which costs 20 to 24 us of
- * processor time however much it finds, for a busy one.
- *
- * A ring that would be full before any sleep is over cannot be paced by a timer. If it was found
- * half full it is *hot* for a moment: paced, but looked at again and again until nothing came for
- * as long as the shortest sleep. A reader in that loop keeps up with producers, a woken one does
- * not.
- */
-#ifndef RBC_PACE_H
-#define RBC_PACE_H
-
-struct rbc_ring;
-
-/*
- * A cycle of sleeping and looking costs what 2.5 wakeups cost. From 4 records in an interval on
- * pacing pays; below 2 it does not. Between the two a ring stays what it is.
- */
-#define RBC_PACE_ENTER 4
-#define RBC_PACE_LEAVE 2
-
-/*
- * No shorter sleep is worth it: the kernel's own slack for timers of ordinary threads.
- */
-#define RBC_PACE_SHORTEST_NS INT64_C(50000)
-
-/* A record larger than this part of the ring is never held back: it takes room. */
-#define RBC_HELD_BACK_PART 64
-
-typedef struct rbc_pace {
-    int64_t ceiling_ns;  /* the longest interval for this ring; 0: too small for a timer */
-    int64_t interval_ns; /* the current one; 0: hot */
-    int64_t since_ns;    /* when it began */
-    uint64_t passed_at;  /* records and discards passed by then */
-    uint64_t bytes_at;   /* read_pos by then */
-    bool always;         /* RBCORE_READER_POLL: its producers never wake us */
-    bool drained;        /* the last scan left nothing behind */
-    bool was_half_full;  /* as found by a scan since the ring was drained or judged */
-} rbc_pace;
-
-/* Chooses the ceiling from the reader's max_latency and the ring's size. */
-void rbc_pace_init(struct rbc_ring *ring, int64_t max_latency_ns, bool always);
-
-/* Whether a moderated read may leave what is there: if the ring is paced, and was found empty. */
-bool rbc_pace_can_wait(const struct rbc_ring *ring);
-
-/* If so: whether it takes what is there now all the same, having room for max records. */
-bool rbc_pace_is_due(const struct rbc_ring *ring, int64_t now_ns, uint64_t max);
-
-/* Whether the interval of a ring that is paced is over, and found enough to be worth another. */
-bool rbc_pace_is_worth_it(const struct rbc_ring *ring, int64_t now_ns);
-
-/* When the ring is due at the latest; INT64_MAX if it is armed. */
-int64_t rbc_pace_deadline(const struct rbc_ring *ring);
-
-/* Whether the ring is paced by the timer, not hot. */
-bool rbc_pace_has_timer(const struct rbc_ring *ring);
-
-/*
- * Whether rbc_pace_judge could come to anything. An armed ring in which too little was found stays
- * armed whatever the time: its reader, who was woken out of an idle processor, is spared the clock,
- * whose code and data are cold.
- */
-bool rbc_pace_can_change(const struct rbc_ring *ring);
-
-typedef enum rbc_pace_change { RBC_PACE_STAYS, RBC_PACE_PACES, RBC_PACE_ARMS } rbc_pace_change;
-
-/*
- * After a scan: what the ring should become, by what the scans since the last time found. A ring is
- * hot only for moderated reads, whose callers come back at once.
- */
-rbc_pace_change rbc_pace_judge(struct rbc_ring *ring, int64_t now_ns, bool is_moderated);
-
-#endif
-
-/* ==== capi/counter.h ==== */
-/* Figures that one thread writes at a time and any thread may read. No order goes with them. */
-#ifndef RBC_COUNTER_H
-#define RBC_COUNTER_H
-
-/* Adds to a figure. Cheaper than an atomic addition, because there is one writer. */
-static inline void rbc_count(_Atomic uint64_t *figure, uint64_t amount) {
-    uint64_t old = atomic_load_explicit(figure, memory_order_relaxed);
-    atomic_store_explicit(figure, old + amount, memory_order_relaxed);
-}
-
-static inline uint64_t rbc_get(const _Atomic uint64_t *figure) {
-    return atomic_load_explicit(figure, memory_order_relaxed);
-}
-
-#endif
-
-/* ==== capi/ring.h ==== */
-/*
- * One ring of a reader: its layout, its positions and the scan over its records.
- *
- *   consumer_pos <= user_pos <= read_pos <= producer_pos,   producer_pos - user_pos <= size
- *
- * read_pos:     up to here records were handed out (or were discarded ones, skipped).
- * user_pos:     up to here they were given back.
- * consumer_pos: up to here the kernel knows it. The same as user_pos, a moment later; or, while the
- *               ring is paced, the start of the last record before it (see pace.h).
- */
-#ifndef RBC_RING_H
-#define RBC_RING_H
-
-typedef struct rbc_ring {
-    rbcore_reader *reader;
-    rbc_mapping mapping;            /* its data may be the shadow's */
-    struct rbc_shadow *shadow;      /* NULL: the ring is read in place */
-    _Atomic uint64_t *consumer_pos; /* in the consumer page */
-    _Atomic uint64_t *producer_pos; /* in the producer page */
-
-    _Atomic uint64_t read_pos; /* written by the reading thread */
-    _Atomic uint64_t user_pos; /* written by the committing thread, or by whoever is `advancing` */
-    _Atomic uint64_t last_pos; /* of the last record (or discarded one) before read_pos */
-    uint64_t published_pos;    /* what we stored into consumer_pos; as user_pos */
-    uint64_t handed_end;       /* end of the last record handed out; commit mode only */
-    uint64_t usual_span;       /* of the last record handed out */
-    _Atomic uint64_t largest_span; /* of all that were passed */
-    rbc_pace pace;                 /* of the reading thread */
-    atomic_bool is_paced;          /* written by the reading thread */
-    bool is_silent;                /* the wait does not listen to its wakeups */
-    uint16_t index;                /* in the reader's slots */
-    bool head_is_busy;             /* the last scan ended at a record that is being written */
-    unsigned busy_scans;           /* scans in a row that got nowhere because of that */
-    uint16_t record_flags;         /* of all its records */
-    unsigned doubts;               /* how often it was asked whether that record's producer lives */
-    atomic_bool broken;            /* its content is impossible */
-    uint64_t flush_pos;            /* a flush is complete when read_pos gets here */
-    uint64_t flush_found;          /* bytes that had been found when it began */
-
-    /* Release mode only; see give_back.c. */
-    _Atomic uint64_t *held;     /* a bit for each 8 bytes: a record that starts here is held */
-    _Atomic uint32_t advancing; /* releases that the thread at work has not seen yet */
-
-    _Atomic uint64_t refs; /* the reader's, and one for each held record */
-
-    /* Statistics: each has one writer at a time. */
-    _Atomic uint64_t records, bytes, discards, abandoned, high_water;
-    _Atomic uint64_t skipped;
-    _Atomic uint64_t passed_bytes; /* of what was neither handed out nor lost */
-    uint64_t start_pos;            /* where reading began */
-
-    /* What never changes after it was added. */
-    uint64_t cookie;
-    uint64_t map_id; /* RBCORE_UNKNOWN: a memory ring */
-    ino_t inode;     /* of a memory ring */
-    bool is_memory;
-    bool is_tap;      /* RBCORE_SOURCE_TAP: another reader may consume it */
-    bool from_latest; /* RBCORE_SOURCE_LATEST */
-    bool is_guarded;
-    int fd;      /* of the map, or of the memory */
-    int wake_fd; /* what the kernel or the producer makes readable: the map's fd, or the eventfd */
-    int lock_fd; /* the same file as fd; an open file of our own where possible */
-    int loss_fd; /* of the loss map, or -1 */
-    rbc_owner owner;
-} rbc_ring;
-
-/* Why a scan ended. */
-typedef enum rbc_scan_end {
-    RBC_SCAN_EMPTY,  /* at producer_pos, or at a BUSY record */
-    RBC_SCAN_FULL,   /* the array of records is full, or the turn's part of the ring is taken */
-    RBC_SCAN_BOUND,  /* too many discarded records */
-    RBC_SCAN_BROKEN, /* at something that no producer writes */
-} rbc_scan_end;
-
-typedef struct rbc_scan {
-    rbcore_record *records; /* where to put what is found; or else ... */
-    rbcore_span *spans;     /* ... here, runs of equal records as one */
-    size_t spans_left;      /* room in it */
-    size_t max;             /* records to find at most */
-    size_t count;           /* found */
-    uint64_t bytes;         /* of data in them */
-    size_t skips_left;      /* the bound on discarded records; counts down */
-} rbc_scan;
-
-/*
- * Starts at the positions found in the ring, or where the last reader says that it committed to if
- * that is possible: the kernel's position trails it while a ring is paced. Returns 0, or -EBADMSG
- * if the positions are impossible.
- */
-int rbc_ring_load_positions(rbc_ring *self, uint64_t committed);
-
-/* The same for a ring with a shadow, whose positions are further apart than its size. */
-int rbc_ring_load_live_positions(rbc_ring *self, uint64_t committed);
-
-/* Whether a scan would find nothing, as nothing was reserved since the last. The reading thread. */
-bool rbc_ring_is_drained(rbc_ring *self);
-
-/* Hands out records from read_pos on: one turn. The reading thread only. */
-rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan);
-
-/* Skips the records that are complete now. For RBCORE_SOURCE_LATEST, before the first scan. */
-void rbc_ring_skip_to_latest(rbc_ring *self);
-
-/*
- * If a producer died and left the record at read_pos unfinished, skips it and returns true. Makes
- * system calls. The reading thread only.
- */
-bool rbc_ring_skip_abandoned(rbc_ring *self);
-
-/* Whether a scan would find a complete record (or a discarded one) at read_pos. Any thread. */
-bool rbc_ring_has_news(rbc_ring *self);
-
-static inline bool rbc_ring_is_paced(const rbc_ring *self) {
-    return atomic_load_explicit(&self->is_paced, memory_order_relaxed);
-}
-
-/* Whether data is that of the record at `position`, in either copy of the ring. */
-bool rbc_ring_is_data_of(const rbc_ring *self, const void *data, uint64_t position);
-
-static inline rbc_header *rbc_ring_header(const rbc_ring *self, uint64_t position) {
-    return rbc_header_at(&self->mapping, position);
-}
-
-/* The length of a record that was passed by the scan before. */
-static inline uint32_t rbc_get_length(const rbc_ring *self, uint64_t position) {
-    return atomic_load_explicit(&rbc_ring_header(self, position)->length, memory_order_relaxed);
-}
 
 #endif
 
@@ -2167,83 +2415,6 @@ static inline int rbc_user_ring_finish(rbc_user_ring *self, void *data, uint32_t
 
 #endif
 
-/* ==== capi/give_back.h ==== */
-/*
- * How records come back: in order (commit) or one by one (release), and how the space goes to the
- * producers. Every advance of consumer_pos happens here.
- */
-#ifndef RBC_GIVE_BACK_H
-#define RBC_GIVE_BACK_H
-
-/* Uncommitted turns that can be told apart, for each ring of the reader. */
-#define RBC_TURNS_PER_RING 1024
-
-/* A turn of a ring: its records up to here were handed out before those of the next turn. */
-typedef struct rbc_turn {
-    uint64_t end;
-    uint16_t ring;
-} rbc_turn;
-
-/*
- * The uncommitted turns in the order in which they were handed out: a circular buffer. Turns of one
- * ring that follow each other are one.
- */
-typedef struct rbc_turns {
-    rbc_turn *entries;
-    size_t capacity, first, count;
-} rbc_turns;
-
-/* Makes room for the turns of so many rings. Returns 0 or -ENOMEM. */
-int rbc_turns_make_room(rbc_turns *self, size_t rings);
-
-void rbc_turns_free(rbc_turns *self);
-
-/* Forgets the turns of a ring that is removed. */
-void rbc_turns_forget(rbc_turns *self, uint16_t ring);
-
-/* Whether a turn of this ring could not be noted. */
-bool rbc_turns_is_full_for(const rbc_turns *self, uint16_t ring);
-
-/*
- * Publishes what a paced ring holds back, and looks again. The reading thread only, and after it
- * made the ring armed: else the next advance holds a record back again.
- */
-void rbc_ring_publish(rbc_ring *self);
-
-/* What a scan of a ring passed. */
-typedef struct rbc_passed {
-    const rbcore_record *records; /* handed out; only looked at in release mode */
-    size_t count;                 /* of them */
-    uint64_t end;                 /* of the last of them */
-    uint64_t last;                /* start of the last one passed, discarded ones included */
-    uint64_t position;            /* its end: where the scan came to */
-} rbc_passed;
-
-/*
- * Notes what a scan passed. Discarded records at the end are given back here if the user holds
- * nothing that could be given back after them.
- */
-void rbc_ring_handed_out(rbc_ring *self, const rbc_passed *passed);
-
-/*
- * Keeps other threads from advancing the ring, until rbc_ring_jump or rbc_ring_resume_releases.
- * What they release meanwhile is noticed then. Returns false if one is advancing it now: try again
- * later, for it may not get on before the caller sleeps. The reading thread only.
- */
-bool rbc_ring_stop_releases(rbc_ring *self);
-void rbc_ring_resume_releases(rbc_ring *self);
-
-/*
- * Goes on at a later position. Nothing may be held, and releases are stopped: they are resumed
- * then. The reading thread only.
- */
-void rbc_ring_jump(rbc_ring *self, uint64_t position);
-
-/* Whether records of the ring are with the user. The reading thread only. */
-bool rbc_ring_has_held(const rbc_ring *self);
-
-#endif
-
 /* ==== capi/reader.h ==== */
 #ifndef RBC_READER_H
 #define RBC_READER_H
@@ -2264,7 +2435,7 @@ struct rbcore_reader {
     bool is_flushing;       /* a flush was noticed and is not complete */
     unsigned ring_count;
     unsigned paced_count;    /* of them */
-    unsigned rings_to_watch; /* of them: memory rings and taps, see LOOK_NOW_AND_THEN_NS */
+    unsigned rings_to_watch; /* of them: see LOOK_NOW_AND_THEN_NS */
     unsigned next_turn; /* which of them comes first in the next read; below ring_count, or 0 */
     rbc_wait wait;
     rbc_turns turns;
@@ -2327,89 +2498,6 @@ void rbc_ring_close(rbc_ring *self);
 
 #endif
 
-/* ==== capi/shadow.h ==== */
-/*
- * The reader's own copy of a ring that cannot be read in place, because its producers do not wait
- * for us: one in overwrite mode, or a tapped one. It has the ring's size and layout, and takes the
- * place of the ring's data for all that reads records. Before each scan it is filled up with what
- * is complete by then; what cannot be overwritten any more is what the user sees.
- *
- *   user_pos <= read_pos <= end <= known_end,   end - user_pos <= size
- *
- * If the ring was overwritten (or freed and reused) from `end` on, records were lost. Then the copy
- * is read up, and given back; it goes on at the oldest record that is still there, and the bytes
- * between are counted. So what the user holds stays as it is, and no position comes twice.
- */
-#ifndef RBC_SHADOW_H
-#define RBC_SHADOW_H
-
-typedef struct rbc_shadow {
-    rbc_mapping ring; /* the ring's own memory */
-    rbc_mapping copy; /* of which only the data is mapped */
-    rbc_live live;
-    /* What a tap stores in place of the ring's. */
-    _Atomic uint64_t consumer_pos;
-    _Atomic uint64_t end;  /* up to here it was copied: perhaps not all of the last record */
-    uint64_t known_end;    /* up to here all is complete: between records */
-    bool is_overtaken;     /* the ring was overwritten from `end` on */
-    bool lost_before_next; /* no record was handed out since some were lost */
-    _Atomic uint64_t lost_bytes;
-} rbc_shadow;
-
-/*
- * Takes the ring's mapping over and puts the copy's data into its place. A tap stores its positions
- * for itself. Returns 0 or a negative errno.
- */
-int rbc_shadow_open(rbc_ring *ring, bool is_overwrite);
-
-/* Unmaps the copy and the ring. */
-void rbc_shadow_close(rbc_ring *ring);
-
-/* Begins at a position, which is between records. */
-void rbc_shadow_start(rbc_ring *ring, uint64_t position);
-
-/* Copies what is complete and fits. Returns the end of the copy. The reading thread only. */
-uint64_t rbc_shadow_refill(rbc_ring *ring);
-
-/* What it means that a scan of the copy ended so at a position. */
-rbc_scan_end rbc_shadow_scanned(rbc_ring *ring, rbc_scan_end why, uint64_t position);
-
-/*
- * Whether the next record wakes a tap, together with the ring's reader. It does if this one has
- * given back just what the tap has read, and the record is not complete after that was seen: then
- * its producer finds consumer_pos there. (Seen the other way round, it may have found it before.)
- * Not so in a map: epoll asks that whether it is ready before it reports a wakeup, and it is not
- * any more where the ring's reader was quicker. An eventfd stays ready, for nobody reads it. The
- * reading thread only.
- */
-bool rbc_shadow_wakes(rbc_ring *ring);
-
-/*
- * Whether the last refill could not go on because of what was not given back: no producer's wakeup
- * tells when that is over. The reading thread only.
- */
-bool rbc_shadow_waits_for_releases(const rbc_ring *ring);
-
-/* Whether the ring was overwritten from the end of the copy on. */
-bool rbc_shadow_is_overtaken(const rbc_ring *ring);
-
-/* Whether a refill and a scan would find something. Any thread. */
-bool rbc_shadow_has_news(rbc_ring *ring);
-
-/*
- * Passes the record at the end of the copy, which its dead producer left unfinished in the ring.
- * Returns whether there is room for it.
- */
-bool rbc_shadow_pass(rbc_ring *ring, uint64_t span);
-
-/*
- * Goes on at a later position: what is before was seen otherwise. Nothing may be held, and releases
- * are stopped, as for rbc_ring_jump.
- */
-void rbc_shadow_skip_to(rbc_ring *ring, uint64_t position);
-
-#endif
-
 /* ==== capi/snapshot.h ==== */
 /* A copy of what a ring held at one moment, with its records to be read one after the other. */
 #ifndef RBC_SNAPSHOT_H
@@ -2435,6 +2523,82 @@ int rbc_snapshot_new(rbcore_snapshot **out, size_t capacity);
 int rbc_snapshot_check(const rbcore_snapshot *self);
 
 #endif
+
+/* ==== capi/abandoned.c ==== */
+static void pass_abandoned(rbc_ring *self, uint64_t position, uint64_t span) {
+    self->head_is_busy = false; /* as far as is known, until the next scan */
+    rbc_count(&self->abandoned, 1);
+    rbc_count(&self->passed_bytes, span);
+    rbc_ring_handed_out(self, &(rbc_passed){.last = position, .position = position + span});
+}
+
+/*
+ * An unfinished record that was copied: the producers themselves had passed it (pending_pos), for
+ * its own is dead. Returns false if the record at read_pos is none.
+ */
+static bool skip_copied_unfinished(rbc_ring *self, uint64_t position, uint64_t end) {
+    uint32_t length = rbc_get_length(self, position);
+    uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
+    if (!(length & RBC_BUSY) || span > end - position) {
+        return false;
+    }
+    pass_abandoned(self, position, span);
+    return true;
+}
+
+/*
+ * Of the record at read_pos, where it stands in the ring itself. If that is read through a copy, the
+ * place may be another record's data by now: rbc_shadow_is_overtaken tells, afterwards.
+ */
+static uint32_t owner_of_head(const rbc_ring *self, uint64_t position) {
+    return self->shadow != NULL ? rbc_live_owner(&self->shadow->live, position)
+                                : atomic_load_explicit(&rbc_ring_header(self, position)->owner,
+                                                       memory_order_relaxed);
+}
+
+static uint32_t length_of_head(const rbc_ring *self, uint64_t position) {
+    return self->shadow != NULL ? rbc_live_length(&self->shadow->live, position)
+                                : rbc_load_length(rbc_ring_header(self, position));
+}
+
+bool rbc_abandoned_skip(rbc_ring *self) {
+    RBC_KEEP_ERRNO;
+    if (!self->head_is_busy) {
+        self->doubts = 0;
+        return false;
+    }
+    uint64_t position = rbc_get(&self->read_pos), producer = rbc_ring_load_producer_pos(self);
+    if (self->shadow != NULL && rbc_get(&self->shadow->end) != position) {
+        return skip_copied_unfinished(self, position, rbc_get(&self->shadow->end));
+    }
+    uint32_t owner = owner_of_head(self, position);
+    if (!(owner & RBC_TOKEN_BIT)) {
+        return false; /* not by a producer of this library: who knows what becomes of it */
+    }
+    if (!rbc_producer_is_gone(rbc_producer_page_of(&self->mapping), self->lock_fd, owner,
+                              self->doubts++)) {
+        return false;
+    }
+    /* Loaded after the producer's end was established: it may have finished the record before. */
+    uint32_t length = length_of_head(self, position);
+    uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
+    if (!(length & RBC_BUSY) || (self->shadow != NULL && rbc_shadow_is_overtaken(self))) {
+        /* The scan says what it is. That of a paced ring does when it is due: until then there is
+         * nothing to call again for, and a wait that went on at once would never get there. */
+        self->head_is_busy = false;
+        return !rbc_pace_can_wait(self);
+    }
+    /* (The position was loaded by itself: a hostile peer may have put it anywhere.) */
+    if (span > producer - position || span > self->mapping.data_size) {
+        atomic_store_explicit(&self->broken, true, memory_order_relaxed);
+        return true;
+    }
+    if (self->shadow != NULL && !rbc_shadow_pass(self, span)) {
+        return false;
+    }
+    pass_abandoned(self, position, span);
+    return true;
+}
 
 /* ==== capi/error.c ==== */
 /* Errors that mean something narrower here than what errno(3) says of them. */
@@ -2508,6 +2672,65 @@ int rbcore_supports(uint32_t feature) {
         return 0;
     }
 }
+
+/* ==== capi/kind.c ==== */
+static uint64_t producer_pos_of(rbc_ring *ring) {
+    return rbc_ring_load_producer_pos(ring);
+}
+
+/*
+ * The producers of a ring wake its reader for the record at the consumer position. A tap's own
+ * position does not count, so it hears a wakeup only together with the ring's reader.
+ */
+static bool tap_of_memory_is_deaf(rbc_ring *ring) {
+    return !rbc_shadow_wakes(ring) || rbc_shadow_waits_for_releases(ring);
+}
+
+/* A map asks whether it is ready before it reports a wakeup: the reader may have been quicker. */
+static bool tap_of_kernel_is_deaf(rbc_ring *ring) {
+    (void)ring;
+    return true;
+}
+
+static bool overwritten_is_deaf(rbc_ring *ring) {
+    return rbc_shadow_waits_for_releases(ring);
+}
+
+#define IN_PLACE                                                                                   \
+    .load_positions = rbc_ring_load_positions, .find_end = producer_pos_of,                        \
+    .has_record = rbc_ring_has_record_in_place, .is_in_place = true, .flush_max = 1
+
+/* The ring and its copy may both be full when a flush begins. */
+#define THROUGH_A_COPY                                                                             \
+    .load_positions = rbc_shadow_load_positions, .find_end = rbc_shadow_refill,                    \
+    .end_scan = rbc_shadow_end_scan, .has_record = rbc_shadow_has_record,                          \
+    .waits_for_releases = rbc_shadow_waits_for_releases, .flush_max = 2
+
+#define BY_PROCESSES .skip_abandoned = rbc_abandoned_skip, .is_memory = true, .is_watched = true
+
+static const rbc_kind kernel = {IN_PLACE};
+static const rbc_kind kernel_overwritten = {THROUGH_A_COPY, .is_deaf = overwritten_is_deaf};
+static const rbc_kind kernel_tapped = {THROUGH_A_COPY, .is_deaf = tap_of_kernel_is_deaf,
+                                       .is_tap = true, .is_watched = true};
+
+static const rbc_kind memory = {IN_PLACE, BY_PROCESSES};
+static const rbc_kind memory_overwritten = {THROUGH_A_COPY, BY_PROCESSES,
+                                            .is_deaf = overwritten_is_deaf};
+static const rbc_kind memory_tapped = {THROUGH_A_COPY, BY_PROCESSES,
+                                       .is_deaf = tap_of_memory_is_deaf, .is_tap = true};
+
+const rbc_kind *rbc_kind_of(bool is_memory, bool is_overwrite, bool is_tap) {
+    if (is_tap) {
+        return is_memory ? &memory_tapped : &kernel_tapped;
+    }
+    if (is_overwrite) {
+        return is_memory ? &memory_overwritten : &kernel_overwritten;
+    }
+    return is_memory ? &memory : &kernel;
+}
+#undef BY_PROCESSES
+#undef IN_PLACE
+#undef THROUGH_A_COPY
 
 /* ==== capi/live.c ==== */
 #define load load_in_live
@@ -4973,7 +5196,7 @@ static void look_again(rbc_ring *self) {
     rbc_wait *wait = &self->reader->wait;
     if (self->reader->is_release || is_parked(wait)) {
         rbc_full_fence();
-        if (is_parked(wait) && !rbc_ring_is_paced(self) && rbc_ring_has_news(self)) {
+        if (is_parked(wait) && !rbc_ring_is_paced(self) && rbc_ring_has_record(self)) {
             rbc_wait_wake(wait);
         }
     }
@@ -5416,10 +5639,15 @@ static bool is_to_judge(const rbc_ring *ring, const rbc_pass *pass) {
            (rbc_pace_has_timer(ring) && rbc_pace_is_worth_it(ring, time_of(pass->what)));
 }
 
+/* Skips a record that its dead producer left at the head of the ring. Returns whether it did. */
+static bool skip_unfinished(rbc_ring *ring) {
+    return ring->kind->skip_abandoned != NULL && ring->kind->skip_abandoned(ring);
+}
+
 /* The turn of one ring. Returns whether it got anywhere. */
 static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
     if (!self->is_release && rbc_turns_is_full_for(&self->turns, ring->index)) {
-        pass->turns_are_full |= rbc_ring_has_news(ring);
+        pass->turns_are_full |= rbc_ring_has_record(ring);
         return false;
     }
     if (pass->is_moderated && rbc_pace_can_wait(ring) &&
@@ -5430,7 +5658,7 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
     rbc_scan_end end = rbc_ring_scan(ring, &pass->scan);
     if (ring->busy_scans >= BUSY_SCANS_BEFORE_DOUBT) {
         ring->busy_scans = 0;
-        rbc_ring_skip_abandoned(ring);
+        skip_unfinished(ring);
     }
     /*
      * A ring that has more is judged with that. One that gave nothing is judged before we park,
@@ -5493,8 +5721,7 @@ static int scan_rings(rbcore_reader *self, rbc_look *what) {
 
 /* The bytes of all that was passed so far and not lost. */
 static uint64_t bytes_found(const rbc_ring *ring) {
-    uint64_t lost = ring->shadow != NULL ? rbc_get(&ring->shadow->lost_bytes) : 0;
-    return rbc_get(&ring->read_pos) - lost;
+    return rbc_get(&ring->read_pos) - rbc_get(&ring->lost_bytes);
 }
 
 static void begin_flush(rbcore_reader *self) {
@@ -5515,7 +5742,7 @@ static void begin_flush(rbcore_reader *self) {
  */
 static bool ring_is_flushed(const rbc_ring *ring) {
     int64_t left = (int64_t)(ring->flush_pos - rbc_get(&ring->read_pos));
-    uint64_t most = ring->mapping.data_size * (ring->shadow != NULL ? 2 : 1);
+    uint64_t most = ring->mapping.data_size * ring->kind->flush_max;
     bool is_broken = atomic_load_explicit(&ring->broken, memory_order_relaxed);
     return left <= 0 || bytes_found(ring) - ring->flush_found >= most || is_broken;
 }
@@ -5566,7 +5793,7 @@ static bool are_drained(rbcore_reader *self) {
 static bool skip_abandoned(rbcore_reader *self) {
     bool skipped = false;
     for (unsigned i = 0; i < self->ring_count; i++) {
-        skipped |= rbc_ring_skip_abandoned(self->rings[i]);
+        skipped |= skip_unfinished(self->rings[i]);
     }
     return skipped;
 }
@@ -5577,7 +5804,8 @@ static int has_skipped(rbcore_reader *self) {
 
 /* Whether a ring has more that only another thread keeps from the reader: it is about to let go. */
 static bool has_more_soon(const rbc_ring *ring) {
-    return ring->shadow != NULL && rbc_shadow_waits_for_releases(ring) && !rbc_ring_has_held(ring);
+    return ring->kind->waits_for_releases != NULL && ring->kind->waits_for_releases(ring) &&
+           !rbc_ring_has_held(ring);
 }
 
 /*
@@ -5666,19 +5894,16 @@ static int look_parked(rbcore_reader *self, rbc_look *what) {
  * timer is looked at by that.
  */
 static bool is_deaf(rbc_ring *ring) {
-    if (ring->is_tap && !rbc_shadow_wakes(ring)) {
-        return true;
-    }
-    /* Asked besides, for the last release may come between the refill and this. */
-    bool waits = ring->shadow != NULL && rbc_shadow_waits_for_releases(ring);
-    return ring->is_silent || waits || rbc_ring_has_held(ring);
+    /* The kind is asked even where nothing is held: the last release may have come only now. */
+    bool is_deaf = ring->kind->is_deaf != NULL && ring->kind->is_deaf(ring);
+    return ring->is_silent || is_deaf || rbc_ring_has_held(ring);
 }
 
 static bool must_look_by_itself(const rbcore_reader *self) {
     for (unsigned i = 0; i < self->ring_count; i++) {
         rbc_ring *ring = self->rings[i];
         if ((is_deaf(ring) && !rbc_pace_has_timer(ring)) ||
-            (ring->is_memory && ring->head_is_busy)) {
+            (ring->kind->is_memory && ring->head_is_busy)) {
             return true;
         }
     }
@@ -5978,10 +6203,6 @@ static int find_slot(rbcore_reader *self) {
     return rbc_reader_fail(self, -ENOSPC, "the reader has %d rings", RBCORE_RINGS_MAX);
 }
 
-static bool must_be_watched(const rbc_ring *ring) {
-    return ring->is_memory || ring->is_tap;
-}
-
 /* Makes the ring known to the wait, the slots and the turns. */
 static int install(rbcore_reader *self, rbc_ring *ring, unsigned slot) {
     int error = self->is_release ? 0 : rbc_turns_make_room(&self->turns, self->ring_count + 1);
@@ -6000,7 +6221,7 @@ static int install(rbcore_reader *self, rbc_ring *ring, unsigned slot) {
     pthread_mutex_unlock(&self->slots_lock);
     self->next_slot = slot + 1;
     self->paced_count += rbc_ring_is_paced(ring);
-    self->rings_to_watch += must_be_watched(ring);
+    self->rings_to_watch += ring->kind->is_watched;
     return (int)slot;
 }
 
@@ -6070,7 +6291,7 @@ int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
     self->next_turn -= self->next_turn > i;
     self->next_turn = self->next_turn < self->ring_count ? self->next_turn : 0;
     self->paced_count -= rbc_ring_is_paced(ring);
-    self->rings_to_watch -= must_be_watched(ring);
+    self->rings_to_watch -= ring->kind->is_watched;
     rbc_owner_note_left(&ring->owner);
     rbc_ring_put(ring, 1);
     return 0;
@@ -6115,19 +6336,6 @@ int rbcore_reader_shutdown(rbcore_reader *self) {
 /* Also in a 32-bit process: the kernel counts in 64 bits, and a lock would be none for it. */
 static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "positions are loaded and stored as a whole");
 
-/*
- * Pairs with smp_store_release(&rb->producer_pos) in the kernel's __bpf_ringbuf_reserve(): whoever
- * sees the position sees the BUSY header of each record before it.
- */
-static uint64_t load_producer_pos(const rbc_ring *self) {
-    return atomic_load_explicit(self->producer_pos, memory_order_acquire);
-}
-
-/* Up to here there is something to read in place, or in the copy after it was filled up. */
-static uint64_t find_end(rbc_ring *self) {
-    return self->shadow == NULL ? load_producer_pos(self) : rbc_shadow_refill(self);
-}
-
 /* Whether a reader could have stopped at `position`: a boundary between complete records. */
 static bool is_reachable(const rbc_ring *self, uint64_t from, uint64_t position,
                          uint64_t producer) {
@@ -6142,7 +6350,7 @@ static bool is_reachable(const rbc_ring *self, uint64_t from, uint64_t position,
     return true;
 }
 
-static void start_at(rbc_ring *self, uint64_t start, uint64_t consumer) {
+void rbc_ring_start_at(rbc_ring *self, uint64_t start, uint64_t consumer) {
     atomic_init(&self->read_pos, start);
     atomic_init(&self->user_pos, start);
     atomic_init(&self->last_pos, start);
@@ -6154,31 +6362,13 @@ static void start_at(rbc_ring *self, uint64_t start, uint64_t consumer) {
 
 int rbc_ring_load_positions(rbc_ring *self, uint64_t committed) {
     uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_relaxed);
-    uint64_t producer = load_producer_pos(self);
+    uint64_t producer = rbc_ring_load_producer_pos(self);
     if (consumer % 8 != 0 || producer % 8 != 0 || producer - consumer > self->mapping.data_size) {
         return -EBADMSG;
     }
     bool goes_on = committed != 0 && committed - consumer <= producer - consumer &&
                    is_reachable(self, consumer, committed, producer);
-    start_at(self, goes_on ? committed : consumer, consumer);
-    return 0;
-}
-
-/*
- * There the producers do not wait for consumer_pos: what they overwrote since is found out by the
- * first refill, and counted as lost.
- */
-int rbc_ring_load_live_positions(rbc_ring *self, uint64_t committed) {
-    const rbc_live *live = &self->shadow->live;
-    uint64_t consumer = atomic_load_explicit(live->consumer_pos, memory_order_relaxed);
-    uint64_t producer = load_producer_pos(self);
-    if (consumer % 8 != 0 || producer % 8 != 0 || rbc_is_after(consumer, producer)) {
-        return -EBADMSG;
-    }
-    bool goes_on =
-        committed != 0 && committed % 8 == 0 && committed - consumer <= producer - consumer;
-    start_at(self, goes_on ? committed : consumer, consumer);
-    rbc_shadow_start(self, self->start_pos);
+    rbc_ring_start_at(self, goes_on ? committed : consumer, consumer);
     return 0;
 }
 
@@ -6422,16 +6612,9 @@ static void note_high_water(rbc_ring *self, uint64_t filled) {
     }
 }
 
-/* These are the flags of what was just handed out first: whether some before it were lost. */
-static void mark_loss(rbc_ring *self, uint16_t *flags) {
-    if (self->shadow->lost_before_next) {
-        *flags |= RBCORE_RECORD_LOST_BEFORE;
-        self->shadow->lost_before_next = false;
-    }
-}
-
 bool rbc_ring_is_drained(rbc_ring *self) {
-    bool is_at_end = self->shadow == NULL && load_producer_pos(self) == rbc_get(&self->read_pos) &&
+    bool is_at_end = self->kind->is_in_place &&
+                     rbc_ring_load_producer_pos(self) == rbc_get(&self->read_pos) &&
                      !atomic_load_explicit(&self->broken, memory_order_relaxed);
     self->head_is_busy &= !is_at_end;
     self->pace.drained |= is_at_end;
@@ -6442,7 +6625,7 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
     self->head_is_busy = false;
     /* Its line is another processor's, as that of producer_pos is: ask for both at once. */
     __builtin_prefetch(rbc_ring_header(self, rbc_get(&self->read_pos)));
-    uint64_t producer = find_end(self), start = rbc_get(&self->read_pos);
+    uint64_t producer = self->kind->find_end(self), start = rbc_get(&self->read_pos);
     bool broken = atomic_load_explicit(&self->broken, memory_order_relaxed);
     if (producer == start && !broken) {
         self->pace.drained = true;
@@ -6463,15 +6646,13 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
     rbcore_span *const first_span = scan->spans;
     size_t first = scan->count;
     rbc_scan_end why = walk_records(self, scan, &at);
-    if (self->shadow != NULL) {
-        why = rbc_shadow_scanned(self, why, walk_position(&at));
+    size_t found = scan->count - first;
+    if (self->kind->end_scan != NULL) {
+        uint16_t *flags = first_span != NULL ? &first_span->flags : &scan->records[first].flags;
+        why = self->kind->end_scan(self, why, walk_position(&at), found > 0 ? flags : NULL);
     }
     if (why == RBC_SCAN_BROKEN) {
         atomic_store_explicit(&self->broken, true, memory_order_relaxed);
-    }
-    size_t found = scan->count - first;
-    if (self->shadow != NULL && found > 0) {
-        mark_loss(self, first_span != NULL ? &first_span->flags : &scan->records[first].flags);
     }
     atomic_store_explicit(&self->largest_span, at.largest, memory_order_relaxed);
     scan->bytes += at.bytes;
@@ -6493,7 +6674,7 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
 }
 
 void rbc_ring_skip_to_latest(rbc_ring *self) {
-    uint64_t producer = find_end(self), position = rbc_get(&self->read_pos);
+    uint64_t producer = self->kind->find_end(self), position = rbc_get(&self->read_pos);
     uint64_t last = position;
     if (!producer_pos_is_possible(self, producer, position)) {
         return; /* the first scan will say so */
@@ -6514,81 +6695,6 @@ void rbc_ring_skip_to_latest(rbc_ring *self) {
     rbc_ring_handed_out(self, &(rbc_passed){.last = last, .position = position});
 }
 
-static void pass_abandoned(rbc_ring *self, uint64_t position, uint64_t span) {
-    self->head_is_busy = false; /* as far as is known, until the next scan */
-    rbc_count(&self->abandoned, 1);
-    rbc_count(&self->passed_bytes, span);
-    rbc_ring_handed_out(self, &(rbc_passed){.last = position, .position = position + span});
-}
-
-/*
- * An unfinished record that was copied: the producers themselves had passed it (pending_pos), for
- * its own is dead. Returns false if the record at read_pos is none.
- */
-static bool skip_copied_unfinished(rbc_ring *self, uint64_t position, uint64_t end) {
-    uint32_t length = rbc_get_length(self, position);
-    uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
-    if (!(length & RBC_BUSY) || span > end - position) {
-        return false;
-    }
-    pass_abandoned(self, position, span);
-    return true;
-}
-
-/*
- * Of the record at read_pos, where it stands in the ring itself. If that is read through a copy, the
- * place may be another record's data by now: rbc_shadow_is_overtaken tells, afterwards.
- */
-static uint32_t owner_of_head(const rbc_ring *self, uint64_t position) {
-    return self->shadow != NULL ? rbc_live_owner(&self->shadow->live, position)
-                                : atomic_load_explicit(&rbc_ring_header(self, position)->owner,
-                                                       memory_order_relaxed);
-}
-
-static uint32_t length_of_head(const rbc_ring *self, uint64_t position) {
-    return self->shadow != NULL ? rbc_live_length(&self->shadow->live, position)
-                                : rbc_load_length(rbc_ring_header(self, position));
-}
-
-bool rbc_ring_skip_abandoned(rbc_ring *self) {
-    RBC_KEEP_ERRNO;
-    if (!self->is_memory || !self->head_is_busy) {
-        self->doubts = 0;
-        return false;
-    }
-    uint64_t position = rbc_get(&self->read_pos), producer = load_producer_pos(self);
-    if (self->shadow != NULL && rbc_get(&self->shadow->end) != position) {
-        return skip_copied_unfinished(self, position, rbc_get(&self->shadow->end));
-    }
-    uint32_t owner = owner_of_head(self, position);
-    if (!(owner & RBC_TOKEN_BIT)) {
-        return false; /* not by a producer of this library: who knows what becomes of it */
-    }
-    if (!rbc_producer_is_gone(rbc_producer_page_of(&self->mapping), self->lock_fd, owner,
-                              self->doubts++)) {
-        return false;
-    }
-    /* Loaded after the producer's end was established: it may have finished the record before. */
-    uint32_t length = length_of_head(self, position);
-    uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
-    if (!(length & RBC_BUSY) || (self->shadow != NULL && rbc_shadow_is_overtaken(self))) {
-        /* The scan says what it is. That of a paced ring does when it is due: until then there is
-         * nothing to call again for, and a wait that went on at once would never get there. */
-        self->head_is_busy = false;
-        return !rbc_pace_can_wait(self);
-    }
-    /* (The position was loaded by itself: a hostile peer may have put it anywhere.) */
-    if (span > producer - position || span > self->mapping.data_size) {
-        atomic_store_explicit(&self->broken, true, memory_order_relaxed);
-        return true;
-    }
-    if (self->shadow != NULL && !rbc_shadow_pass(self, span)) {
-        return false;
-    }
-    pass_abandoned(self, position, span);
-    return true;
-}
-
 /*
  * A worker looks when it is done with its releases. By then another may have released what stood at
  * `position`, and a producer may be writing there. Nothing is missed by it: the other looks again,
@@ -6601,12 +6707,10 @@ static uint32_t peek_length(const rbc_ring *self, uint64_t position) {
     return atomic_load_explicit(&rbc_ring_header(self, position)->length, memory_order_acquire);
 }
 
-bool rbc_ring_has_news(rbc_ring *self) {
-    if (self->shadow != NULL) {
-        return rbc_shadow_has_news(self);
-    }
+bool rbc_ring_has_record_in_place(rbc_ring *self) {
     uint64_t position = atomic_load_explicit(&self->read_pos, memory_order_acquire);
-    return load_producer_pos(self) != position && !(peek_length(self, position) & RBC_BUSY);
+    return rbc_ring_load_producer_pos(self) != position &&
+           !(peek_length(self, position) & RBC_BUSY);
 }
 #undef TURN_PART
 
@@ -6630,10 +6734,10 @@ int rbc_shadow_open(rbc_ring *ring, bool is_overwrite) {
         return error;
     }
     self->ring = ring->mapping;
-    self->live = rbc_live_of(&self->ring, is_overwrite, ring->is_memory);
+    self->live = rbc_live_of(&self->ring, is_overwrite, ring->kind->is_memory);
     ring->mapping.data = self->copy.data;
     ring->shadow = self;
-    if (ring->is_tap) {
+    if (ring->kind->is_tap) {
         ring->consumer_pos = &self->consumer_pos;
     }
     return 0;
@@ -6646,7 +6750,7 @@ void rbc_shadow_close(rbc_ring *ring) {
 }
 
 static void set_end(rbc_shadow *self, uint64_t end) {
-    /* Release: whoever sees the position (rbc_shadow_has_news) sees what was copied before it. */
+    /* Release: whoever sees the position (rbc_shadow_has_record) sees what was copied before it. */
     atomic_store_explicit(&self->end, end, memory_order_release);
 }
 
@@ -6659,6 +6763,24 @@ void rbc_shadow_start(rbc_ring *ring, uint64_t position) {
 void rbc_shadow_skip_to(rbc_ring *ring, uint64_t position) {
     rbc_shadow_start(ring, position);
     rbc_ring_jump(ring, position);
+}
+
+/*
+ * Here the producers do not wait for consumer_pos: what they overwrote since is found out by the
+ * first refill, and counted as lost.
+ */
+int rbc_shadow_load_positions(rbc_ring *ring, uint64_t committed) {
+    const rbc_live *live = &ring->shadow->live;
+    uint64_t consumer = atomic_load_explicit(live->consumer_pos, memory_order_relaxed);
+    uint64_t producer = rbc_ring_load_producer_pos(ring);
+    if (consumer % 8 != 0 || producer % 8 != 0 || rbc_is_after(consumer, producer)) {
+        return -EBADMSG;
+    }
+    bool goes_on =
+        committed != 0 && committed % 8 == 0 && committed - consumer <= producer - consumer;
+    rbc_ring_start_at(ring, goes_on ? committed : consumer, consumer);
+    rbc_shadow_start(ring, ring->start_pos);
+    return 0;
 }
 
 /* ---- Refilling ---- */
@@ -6706,7 +6828,7 @@ static bool resume_at(rbc_ring *ring, uint64_t sound) {
     if (!rbc_ring_stop_releases(ring)) {
         return false; /* the last release is about to return: the reader looks by the timer */
     }
-    rbc_count(&self->lost_bytes, sound - end);
+    rbc_count(&ring->lost_bytes, sound - end);
     self->lost_before_next = true;
     rbc_shadow_skip_to(ring, sound);
     return true;
@@ -6782,24 +6904,31 @@ static bool is_cut(const rbc_ring *ring, uint64_t position) {
            span_at(ring, position) <= ring->mapping.data_size;
 }
 
-rbc_scan_end rbc_shadow_scanned(rbc_ring *ring, rbc_scan_end why, uint64_t position) {
+/* The first record that is handed out after a loss says so. */
+static void mark_loss(rbc_shadow *self, uint16_t *flags) {
+    if (self->lost_before_next) {
+        *flags |= RBCORE_RECORD_LOST_BEFORE;
+        self->lost_before_next = false;
+    }
+}
+
+rbc_scan_end rbc_shadow_end_scan(rbc_ring *ring, rbc_scan_end why, uint64_t position,
+                                 uint16_t *first_flags) {
+    if (first_flags != NULL) {
+        mark_loss(ring->shadow, first_flags);
+    }
     if (why == RBC_SCAN_BROKEN && is_cut(ring, position)) {
         return RBC_SCAN_EMPTY;
     }
     /* A BUSY record before `end`: in a memory ring its dead producer's, elsewhere nobody's. */
-    if (why == RBC_SCAN_EMPTY && position != rbc_get(&ring->shadow->end) && !ring->is_memory) {
-        return RBC_SCAN_BROKEN;
-    }
-    return why;
+    bool is_busy = why == RBC_SCAN_EMPTY && position != rbc_get(&ring->shadow->end);
+    return is_busy && !ring->kind->is_memory ? RBC_SCAN_BROKEN : why;
 }
 
 bool rbc_shadow_wakes(rbc_ring *ring) {
-    if (!ring->is_memory) {
-        return false;
-    }
     /* Acquire: the header is looked at after it. */
     uint64_t consumer = atomic_load_explicit(ring->shadow->live.consumer_pos, memory_order_acquire);
-    return consumer == rbc_get(&ring->read_pos) && !rbc_shadow_has_news(ring);
+    return consumer == rbc_get(&ring->read_pos) && !rbc_shadow_has_record(ring);
 }
 
 bool rbc_shadow_waits_for_releases(const rbc_ring *ring) {
@@ -6811,7 +6940,7 @@ bool rbc_shadow_is_overtaken(const rbc_ring *ring) {
     return rbc_live_sound(&ring->shadow->live, end) != end;
 }
 
-bool rbc_shadow_has_news(rbc_ring *ring) {
+bool rbc_shadow_has_record(rbc_ring *ring) {
     const rbc_shadow *self = ring->shadow;
     uint64_t position = atomic_load_explicit(&ring->read_pos, memory_order_acquire);
     uint64_t end = atomic_load_explicit(&self->end, memory_order_acquire);
@@ -6845,7 +6974,6 @@ bool rbc_shadow_pass(rbc_ring *ring, uint64_t span) {
 #undef ATTEMPTS
 
 /* ==== capi/room.c ==== */
-#define load_positions load_positions_in_room
 #define take take_in_room
 /* How often positions that seem impossible are loaded anew while they move. */
 #define LOOKS 100
@@ -7015,7 +7143,6 @@ bool rbc_room_discard_blocker(const rbc_mapping *mapping, uint64_t position, uin
                                                    memory_order_seq_cst, memory_order_relaxed);
 }
 #undef LOOKS
-#undef load_positions
 #undef take
 
 /* ==== capi/sized.c ==== */
@@ -7183,8 +7310,8 @@ static void describe(rbcore_snapshot *self, const rbc_ring *ring, const rbc_live
         self->knows_boot = true;
     }
     memcpy(info->boot_id, self->boot_id, sizeof(info->boot_id));
-    info->kind = ring->is_memory ? RBCORE_SOURCE_MEMORY_RING : RBCORE_SOURCE_MAP_ID;
-    info->ring_id = ring->is_memory ? ring->inode : ring->map_id;
+    info->kind = ring->kind->is_memory ? RBCORE_SOURCE_MEMORY_RING : RBCORE_SOURCE_MAP_ID;
+    info->ring_id = ring->kind->is_memory ? ring->inode : ring->map_id;
     info->ring_size = live->mapping->data_size;
     info->realtime_ns = nanoseconds(CLOCK_REALTIME);
     info->boottime_ns = nanoseconds(CLOCK_BOOTTIME);
@@ -7202,7 +7329,7 @@ static uint64_t oldest_of(const rbc_ring *ring, const rbc_live *live) {
 static int take(rbcore_snapshot *self, const rbc_ring *ring) {
     const rbc_live live = ring->shadow != NULL
                               ? ring->shadow->live
-                              : rbc_live_of(&ring->mapping, false, ring->is_memory);
+                              : rbc_live_of(&ring->mapping, false, ring->kind->is_memory);
     self->info = defaults;
     self->next = 0;
     self->lost_before = NO_POSITION;
@@ -7274,7 +7401,7 @@ static void consume(rbc_ring *ring, rbcore_snapshot *snapshot) {
     uint64_t lost = rbc_is_after(first, read_pos) ? first - read_pos : 0;
     rbc_count(&ring->passed_bytes, end - read_pos - lost);
     if (ring->shadow != NULL) {
-        rbc_count(&ring->shadow->lost_bytes, lost);
+        rbc_count(&ring->lost_bytes, lost);
         ring->shadow->lost_before_next |= lost > 0;
         tell_loss(ring->shadow, snapshot, read_pos + lost);
         rbc_shadow_skip_to(ring, end);
@@ -7707,7 +7834,6 @@ int rbcore_snapshot_load(rbcore_snapshot **out, int fd) {
 #define check_source check_source_in_source
 #define claim claim_in_source
 #define defaults defaults_in_source
-#define load_positions load_positions_in_source
 #define open_ring open_ring_in_source
 /* From a source, as the caller names it, to a ring that can be read. */
 
@@ -7916,7 +8042,6 @@ static int open_memory_fds(rbc_ring *ring, rbc_opening *self) {
 }
 
 static int open_memory(rbc_ring *ring, rbc_opening *self) {
-    ring->is_memory = true;
     ring->map_id = RBCORE_UNKNOWN;
     self->lock_byte = RBC_CONSUMER_BYTE;
     int error = open_memory_fds(ring, self);
@@ -7967,20 +8092,15 @@ static int open_shadow(rbc_ring *ring, rbc_opening *self) {
     return 0;
 }
 
-static int load_positions(rbc_ring *ring) {
-    uint64_t committed = ring->is_tap ? 0 : rbc_owner_committed(&ring->owner);
-    return ring->shadow != NULL ? rbc_ring_load_live_positions(ring, committed)
-                                : rbc_ring_load_positions(ring, committed);
-}
-
 static int prepare_reading(rbc_ring *ring, rbc_opening *self) {
     ring->consumer_pos = (_Atomic uint64_t *)(void *)ring->mapping.consumer_page;
     ring->producer_pos = (_Atomic uint64_t *)(void *)ring->mapping.producer_page;
-    int error = self->is_overwrite || ring->is_tap ? open_shadow(ring, self) : 0;
+    int error = ring->kind->is_in_place ? 0 : open_shadow(ring, self);
     if (error != 0) {
         return error;
     }
-    error = load_positions(ring);
+    uint64_t committed = ring->kind->is_tap ? 0 : rbc_owner_committed(&ring->owner);
+    error = ring->kind->load_positions(ring, committed);
     if (error != 0) {
         return rbc_reader_fail(self->reader, error, "the ring's positions are impossible");
     }
@@ -7997,7 +8117,7 @@ static int prepare_reading(rbc_ring *ring, rbc_opening *self) {
 }
 
 static int claim(rbc_ring *ring, rbc_opening *self) {
-    if (ring->is_tap) {
+    if (ring->kind->is_tap) {
         ring->is_guarded = true; /* it takes nothing that another reader could take from it */
         return 0;
     }
@@ -8016,6 +8136,7 @@ static int claim(rbc_ring *ring, rbc_opening *self) {
 static int open_ring(rbc_ring *ring, rbc_opening *self) {
     bool is_memory = self->source.kind == RBCORE_SOURCE_MEMORY_RING;
     int error = is_memory ? open_memory(ring, self) : open_map(ring, self);
+    ring->kind = rbc_kind_of(is_memory, self->is_overwrite, is_tap(self));
     if (error == 0) {
         error = open_loss_map(ring, self);
     }
@@ -8041,7 +8162,6 @@ int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *so
     }
     ring->reader = reader;
     ring->cookie = opening.source.cookie;
-    ring->is_tap = is_tap(&opening);
     ring->fd = ring->wake_fd = ring->lock_fd = ring->loss_fd = -1;
     atomic_init(&ring->refs, 1);
     error = open_ring(ring, &opening);
@@ -8077,7 +8197,6 @@ void rbc_ring_close(rbc_ring *self) {
 #undef check_source
 #undef claim
 #undef defaults
-#undef load_positions
 #undef open_ring
 
 /* ==== capi/stats.c ==== */
@@ -8118,7 +8237,7 @@ int rbcore_reader_stats_get(rbcore_reader *self, rbcore_reader_stats *out) {
 }
 
 static uint64_t lost_records(const rbc_ring *ring) {
-    if (ring->is_memory) {
+    if (ring->kind->is_memory) {
         return rbc_get(&rbc_producer_page_of(&ring->mapping)->lost);
     }
     uint64_t lost;
@@ -8169,7 +8288,7 @@ static rbcore_ring_stats stats_of(const rbc_ring *ring) {
         .consumer_pos = consumer_pos,
         .start_pos = ring->start_pos,
         .passed_bytes = rbc_get(&ring->passed_bytes),
-        .lost_bytes = ring->shadow != NULL ? rbc_get(&ring->shadow->lost_bytes) : 0,
+        .lost_bytes = rbc_get(&ring->lost_bytes),
     };
 }
 
@@ -8201,8 +8320,8 @@ int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *record, rbc
     error = -EINVAL;
     if (ring != NULL) {
         rbcore_identity identity = {
-            .kind = ring->is_memory ? RBCORE_SOURCE_MEMORY_RING : RBCORE_SOURCE_MAP_ID,
-            .ring_id = ring->is_memory ? ring->inode : ring->map_id,
+            .kind = ring->kind->is_memory ? RBCORE_SOURCE_MEMORY_RING : RBCORE_SOURCE_MAP_ID,
+            .ring_id = ring->kind->is_memory ? ring->inode : ring->map_id,
             .position = record->position,
         };
         rbc_boot_id(identity.boot_id);

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+#include "abandoned.h"
+
+#include "give_back.h"
+#include "keep_errno.h"
+#include "memory_ring.h"
+#include "shadow.h"
+
+static void pass_abandoned(rbc_ring *self, uint64_t position, uint64_t span) {
+    self->head_is_busy = false; /* as far as is known, until the next scan */
+    rbc_count(&self->abandoned, 1);
+    rbc_count(&self->passed_bytes, span);
+    rbc_ring_handed_out(self, &(rbc_passed){.last = position, .position = position + span});
+}
+
+/*
+ * An unfinished record that was copied: the producers themselves had passed it (pending_pos), for
+ * its own is dead. Returns false if the record at read_pos is none.
+ */
+static bool skip_copied_unfinished(rbc_ring *self, uint64_t position, uint64_t end) {
+    uint32_t length = rbc_get_length(self, position);
+    uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
+    if (!(length & RBC_BUSY) || span > end - position) {
+        return false;
+    }
+    pass_abandoned(self, position, span);
+    return true;
+}
+
+/*
+ * Of the record at read_pos, where it stands in the ring itself. If that is read through a copy, the
+ * place may be another record's data by now: rbc_shadow_is_overtaken tells, afterwards.
+ */
+static uint32_t owner_of_head(const rbc_ring *self, uint64_t position) {
+    return self->shadow != NULL ? rbc_live_owner(&self->shadow->live, position)
+                                : atomic_load_explicit(&rbc_ring_header(self, position)->owner,
+                                                       memory_order_relaxed);
+}
+
+static uint32_t length_of_head(const rbc_ring *self, uint64_t position) {
+    return self->shadow != NULL ? rbc_live_length(&self->shadow->live, position)
+                                : rbc_load_length(rbc_ring_header(self, position));
+}
+
+bool rbc_abandoned_skip(rbc_ring *self) {
+    RBC_KEEP_ERRNO;
+    if (!self->head_is_busy) {
+        self->doubts = 0;
+        return false;
+    }
+    uint64_t position = rbc_get(&self->read_pos), producer = rbc_ring_load_producer_pos(self);
+    if (self->shadow != NULL && rbc_get(&self->shadow->end) != position) {
+        return skip_copied_unfinished(self, position, rbc_get(&self->shadow->end));
+    }
+    uint32_t owner = owner_of_head(self, position);
+    if (!(owner & RBC_TOKEN_BIT)) {
+        return false; /* not by a producer of this library: who knows what becomes of it */
+    }
+    if (!rbc_producer_is_gone(rbc_producer_page_of(&self->mapping), self->lock_fd, owner,
+                              self->doubts++)) {
+        return false;
+    }
+    /* Loaded after the producer's end was established: it may have finished the record before. */
+    uint32_t length = length_of_head(self, position);
+    uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
+    if (!(length & RBC_BUSY) || (self->shadow != NULL && rbc_shadow_is_overtaken(self))) {
+        /* The scan says what it is. That of a paced ring does when it is due: until then there is
+         * nothing to call again for, and a wait that went on at once would never get there. */
+        self->head_is_busy = false;
+        return !rbc_pace_can_wait(self);
+    }
+    /* (The position was loaded by itself: a hostile peer may have put it anywhere.) */
+    if (span > producer - position || span > self->mapping.data_size) {
+        atomic_store_explicit(&self->broken, true, memory_order_relaxed);
+        return true;
+    }
+    if (self->shadow != NULL && !rbc_shadow_pass(self, span)) {
+        return false;
+    }
+    pass_abandoned(self, position, span);
+    return true;
+}
