@@ -1,29 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 #include "abandoned.h"
 
-#include "give_back.h"
 #include "keep_errno.h"
 #include "memory_ring.h"
 #include "shadow.h"
 
-static void pass_abandoned(rbc_ring *self, uint64_t position, uint64_t span) {
+static rbc_passed pass_abandoned(rbc_ring *self, uint64_t position, uint64_t span) {
     self->head_is_busy = false; /* as far as is known, until the next scan */
     rbc_count(&self->abandoned, 1);
     rbc_count(&self->passed_bytes, span);
-    rbc_ring_handed_out(self, &(rbc_passed){.last = position, .position = position + span});
+    return (rbc_passed){.last = position, .position = position + span};
 }
 
 /*
  * An unfinished record that was copied: the producers themselves had passed it (pending_pos), for
  * its own is dead. Returns false if the record at read_pos is none.
  */
-static bool skip_copied_unfinished(rbc_ring *self, uint64_t position, uint64_t end) {
+static bool skip_copied_unfinished(rbc_ring *self, uint64_t position, uint64_t end,
+                                   rbc_passed *passed) {
     uint32_t length = rbc_get_length(self, position);
     uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
     if (!(length & RBC_BUSY) || span > end - position) {
         return false;
     }
-    pass_abandoned(self, position, span);
+    *passed = pass_abandoned(self, position, span);
     return true;
 }
 
@@ -42,7 +42,7 @@ static uint32_t length_of_head(const rbc_ring *self, uint64_t position) {
                                 : rbc_load_length(rbc_ring_header(self, position));
 }
 
-bool rbc_abandoned_skip(rbc_ring *self) {
+bool rbc_abandoned_skip(rbc_ring *self, rbc_passed *passed) {
     RBC_KEEP_ERRNO;
     if (!self->head_is_busy) {
         self->doubts = 0;
@@ -50,7 +50,7 @@ bool rbc_abandoned_skip(rbc_ring *self) {
     }
     uint64_t position = rbc_get(&self->read_pos), producer = rbc_ring_load_producer_pos(self);
     if (self->shadow != NULL && rbc_get(&self->shadow->end) != position) {
-        return skip_copied_unfinished(self, position, rbc_get(&self->shadow->end));
+        return skip_copied_unfinished(self, position, rbc_get(&self->shadow->end), passed);
     }
     uint32_t owner = owner_of_head(self, position);
     if (!(owner & RBC_TOKEN_BIT)) {
@@ -77,6 +77,6 @@ bool rbc_abandoned_skip(rbc_ring *self) {
     if (self->shadow != NULL && !rbc_shadow_pass(self, span)) {
         return false;
     }
-    pass_abandoned(self, position, span);
+    *passed = pass_abandoned(self, position, span);
     return true;
 }

@@ -5,10 +5,7 @@
 
 #include "ring.h"
 
-/*
- * If a producer died and left the record at read_pos unfinished, skips it and returns true. Makes
- * system calls. The reading thread only.
- */
-bool rbc_abandoned_skip(rbc_ring *self);
+/* rbc_kind's skip_abandoned for all kinds of memory rings. */
+bool rbc_abandoned_skip(rbc_ring *self, rbc_passed *passed);
 
 #endif

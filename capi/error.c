@@ -2,10 +2,13 @@
 #include "keep_errno.h"
 #include "map.h"
 #include "mapping.h"
+#include "reader.h"
 
 #include <errno.h>
 #include <rbcore/rbcore.h>
+#include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -79,4 +82,18 @@ int rbcore_supports(uint32_t feature) {
     default:
         return 0;
     }
+}
+
+/* ---- Messages of a reader ---- */
+
+int rbc_reader_fail(rbcore_reader *self, int error, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(self->message, sizeof(self->message), format, arguments);
+    va_end(arguments);
+    return error;
+}
+
+const char *rbcore_reader_message(const rbcore_reader *self) {
+    return self == NULL ? "" : self->message;
 }

@@ -2,6 +2,7 @@
 #include "kind.h"
 
 #include "abandoned.h"
+#include "consumer.h"
 #include "shadow.h"
 
 static uint64_t producer_pos_of(rbc_ring *ring) {
@@ -28,7 +29,7 @@ static bool overwritten_is_deaf(rbc_ring *ring) {
 
 #define IN_PLACE                                                                                   \
     .load_positions = rbc_ring_load_positions, .find_end = producer_pos_of,                        \
-    .has_record = rbc_ring_has_record_in_place, .is_in_place = true, .flush_max = 1
+    .has_record = rbc_consumer_has_record_in_place, .is_in_place = true, .flush_max = 1
 
 /* The ring and its copy may both be full when a flush begins. */
 #define THROUGH_A_COPY                                                                             \

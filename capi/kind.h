@@ -33,10 +33,11 @@ typedef struct rbc_kind {
                              uint16_t *first_flags);
 
     /*
-     * Skips the record at read_pos if its producer died and left it unfinished. Returns whether the
-     * ring has to be scanned again. Makes system calls. No function: the producers do not die.
+     * Passes the record at read_pos if its producer died and left it unfinished; then *passed says
+     * so, as that of a scan. Returns whether the ring has to be scanned again. Makes system calls. No
+     * function: the producers do not die.
      */
-    bool (*skip_abandoned)(rbc_ring *ring);
+    bool (*skip_abandoned)(rbc_ring *ring, rbc_passed *passed);
 
     /* ---- Arming and pacing ---- */
 

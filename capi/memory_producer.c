@@ -340,7 +340,7 @@ static rbc_header *reserved_header(const rbc_memory_producer *self, const void *
  * The end of the kernel's bpf_ringbuf_commit(): wakes the reader if it has given back all before
  * the record at `position`, or as flags say. The full fence, for which the kernel has its xchg(),
  * is between the store of that record's header and the load of consumer_pos: see look_again
- * (give_back.c) for the other side.
+ * (consumer.c) for the other side.
  */
 static void wake_if_next(rbc_memory_producer *self, uint64_t position, uint32_t flags) {
     rbc_full_fence();

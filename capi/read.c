@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Reading: looks at the rings, at what others ask, and when to wait for what. */
+#include "consumer.h"
 #include "fence.h"
+#include "flush.h"
 #include "kind.h"
 #include "reader.h"
+#include "release.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -61,7 +64,7 @@ static void change_pace(rbcore_reader *self, rbc_ring *ring, rbc_look *what, boo
     self->paced_count = paced ? self->paced_count + 1 : self->paced_count - 1;
     atomic_store_explicit(&ring->is_paced, paced, memory_order_relaxed);
     if (!paced) {
-        rbc_ring_publish(ring);
+        rbc_consumer_publish(ring);
     }
 }
 
@@ -85,9 +88,46 @@ static bool is_to_judge(const rbc_ring *ring, const rbc_pass *pass) {
            (rbc_pace_has_timer(ring) && rbc_pace_is_worth_it(ring, time_of(pass->what)));
 }
 
+void rbc_read_note(rbc_ring *self, const rbc_passed *passed) {
+    if (passed->position == rbc_get(&self->read_pos)) {
+        return;
+    }
+    bool is_release = self->reader->is_release;
+    bool nothing_held = !is_release && rbc_get(&self->user_pos) == self->handed_end;
+    if (passed->count > 0 && is_release) {
+        rbc_release_hold(self, passed->records, passed->count);
+    }
+    atomic_store_explicit(&self->last_pos, passed->last, memory_order_relaxed);
+    /* Release: a thread that sees the position (let_go, work_on_releases) sees the bits of the
+     * records before it. */
+    atomic_store_explicit(&self->read_pos, passed->position, memory_order_release);
+    if (passed->count > 0) {
+        self->handed_end = passed->end;
+        if (!is_release) {
+            rbc_turns_note(&self->reader->turns, self->index, self->handed_end);
+        }
+        /* The record that was held back has done its part: consumer_pos can be that of one that is
+         * complete already. */
+        if (rbc_ring_is_paced(self)) {
+            rbc_consumer_publish(self);
+        }
+    } else if (is_release) { /* nobody gives back discarded records alone */
+        rbc_consumer_pass_released(self);
+    } else if (nothing_held) {
+        self->handed_end = passed->position;
+        rbc_consumer_advance(self, passed->position);
+    }
+}
+
 /* Skips a record that its dead producer left at the head of the ring. Returns whether it did. */
 static bool skip_unfinished(rbc_ring *ring) {
-    return ring->kind->skip_abandoned != NULL && ring->kind->skip_abandoned(ring);
+    if (ring->kind->skip_abandoned == NULL) {
+        return false;
+    }
+    rbc_passed passed = {.position = rbc_get(&ring->read_pos)};
+    bool skipped = ring->kind->skip_abandoned(ring, &passed);
+    rbc_read_note(ring, &passed);
+    return skipped;
 }
 
 /* The turn of one ring. Returns whether it got anywhere. */
@@ -100,8 +140,9 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
         !rbc_pace_is_due(ring, time_of(pass->what), pass->scan.max)) {
         return false;
     }
-    const rbc_scan before = pass->scan;
+    const size_t count = pass->scan.count, skips_left = pass->scan.skips_left;
     rbc_scan_end end = rbc_ring_scan(ring, &pass->scan);
+    rbc_read_note(ring, &pass->scan.passed);
     if (ring->busy_scans >= BUSY_SCANS_BEFORE_DOUBT) {
         ring->busy_scans = 0;
         skip_unfinished(ring);
@@ -110,12 +151,12 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
      * A ring that has more is judged with that. One that gave nothing is judged before we park,
      * when it can be listened to again.
      */
-    if (ring->pace.drained && pass->scan.count > before.count && is_to_judge(ring, pass)) {
+    if (ring->pace.drained && pass->scan.count > count && is_to_judge(ring, pass)) {
         change_pace(self, ring, pass->what, true);
     }
     pass->is_bounded |= end == RBC_SCAN_BOUND;
     pass->broken = end == RBC_SCAN_BROKEN ? ring : pass->broken;
-    return pass->scan.count != before.count || pass->scan.skips_left != before.skips_left;
+    return pass->scan.count != count || pass->scan.skips_left != skips_left;
 }
 
 /* How many records were found, or spans where they were asked for. */
@@ -165,42 +206,6 @@ static int scan_rings(rbcore_reader *self, rbc_look *what) {
     return result_of(self, &pass);
 }
 
-/* The bytes of all that was passed so far and not lost. */
-static uint64_t bytes_found(const rbc_ring *ring) {
-    return rbc_get(&ring->read_pos) - rbc_get(&ring->lost_bytes);
-}
-
-static void begin_flush(rbcore_reader *self) {
-    self->is_flushing = true;
-    for (unsigned i = 0; i < self->ring_count; i++) {
-        rbc_ring *ring = self->rings[i];
-        /* Acquire: as load_producer_pos (ring.c), whose counterpart is the producer's release. */
-        ring->flush_pos = atomic_load_explicit(ring->producer_pos, memory_order_acquire);
-        ring->flush_found = bytes_found(ring);
-        ring->doubts = 0; /* it is asked most closely once more whether a producer died */
-    }
-}
-
-/*
- * Whether all that was there when the flush began was handed out. That is never more than the ring
- * has room for, and the copy through which it is read; a hostile producer's position can say
- * anything.
- */
-static bool ring_is_flushed(const rbc_ring *ring) {
-    int64_t left = (int64_t)(ring->flush_pos - rbc_get(&ring->read_pos));
-    uint64_t most = ring->mapping.data_size * ring->kind->flush_max;
-    bool is_broken = atomic_load_explicit(&ring->broken, memory_order_relaxed);
-    return left <= 0 || bytes_found(ring) - ring->flush_found >= most || is_broken;
-}
-
-static bool flush_is_complete(const rbcore_reader *self) {
-    unsigned i = 0;
-    while (i < self->ring_count && ring_is_flushed(self->rings[i])) {
-        i++;
-    }
-    return i == self->ring_count;
-}
-
 static int end_flush(rbcore_reader *self) {
     self->is_flushing = false;
     return rbc_reader_fail(self, -ENODATA, "flushed");
@@ -218,9 +223,9 @@ static int answer(rbcore_reader *self) {
     }
     if (asked & RBC_ASKED_FLUSH) {
         atomic_fetch_and_explicit(&self->asked, ~RBC_ASKED_FLUSH, memory_order_acq_rel);
-        begin_flush(self);
+        rbc_flush_begin(self);
     }
-    return self->is_flushing && flush_is_complete(self) ? end_flush(self) : 0;
+    return self->is_flushing && rbc_flush_is_complete(self) ? end_flush(self) : 0;
 }
 
 /*
@@ -248,12 +253,6 @@ static int has_skipped(rbcore_reader *self) {
     return rbc_reader_fail(self, -EAGAIN, "unfinished records were skipped: call again");
 }
 
-/* Whether a ring has more that only another thread keeps from the reader: it is about to let go. */
-static bool has_more_soon(const rbc_ring *ring) {
-    return ring->kind->waits_for_releases != NULL && ring->kind->waits_for_releases(ring) &&
-           !rbc_ring_has_held(ring);
-}
-
 /*
  * A flush of which nothing more was found is complete, unless that was because of what dead
  * producers left at the heads of rings: the records behind are delivered first.
@@ -262,12 +261,7 @@ static int go_on_flushing(rbcore_reader *self) {
     if (skip_abandoned(self)) {
         return has_skipped(self);
     }
-    for (unsigned i = 0; i < self->ring_count; i++) {
-        if (has_more_soon(self->rings[i])) {
-            return 0;
-        }
-    }
-    return end_flush(self);
+    return rbc_flush_has_more_soon(self) ? 0 : end_flush(self);
 }
 
 /* One look at everything: what is asked, then the rings. Makes no system call but for a flush. */
@@ -321,7 +315,7 @@ static void prepare_to_park(rbcore_reader *self, rbc_look *what) {
 
 /*
  * Looks once more, now that every advance of consumer_pos by another thread will see that we are
- * parked. The fence pairs with the one in look_again (give_back.c), and with the full barrier of
+ * parked. The fence pairs with the one in look_again (consumer.c), and with the full barrier of
  * the kernel's xchg(header): what this look misses wakes us.
  */
 static int look_parked(rbcore_reader *self, rbc_look *what) {
@@ -342,7 +336,7 @@ static int look_parked(rbcore_reader *self, rbc_look *what) {
 static bool is_deaf(rbc_ring *ring) {
     /* The kind is asked even where nothing is held: the last release may have come only now. */
     bool is_deaf = ring->kind->is_deaf != NULL && ring->kind->is_deaf(ring);
-    return ring->is_silent || is_deaf || rbc_ring_has_held(ring);
+    return ring->is_silent || is_deaf || rbc_consumer_has_held(ring);
 }
 
 static bool must_look_by_itself(const rbcore_reader *self) {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "reader.h"
 
+#include "consumer.h"
 #include "keep_errno.h"
 #include "kind.h"
 #include "sized.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,18 +19,6 @@ static const rbcore_reader_options defaults = RBCORE_READER_OPTIONS_INIT;
 
 int rbcore_reader_options_init(rbcore_reader_options *out, size_t size) {
     return rbc_sized_init(out, size, &defaults, sizeof(defaults));
-}
-
-int rbc_reader_fail(rbcore_reader *self, int error, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(self->message, sizeof(self->message), format, arguments);
-    va_end(arguments);
-    return error;
-}
-
-const char *rbcore_reader_message(const rbcore_reader *self) {
-    return self == NULL ? "" : self->message;
 }
 
 int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) {
@@ -79,32 +67,6 @@ int rbcore_reader_ref(rbcore_reader *self) {
     }
     atomic_fetch_add_explicit(&self->user_refs, 1, memory_order_relaxed);
     return 0;
-}
-
-void rbc_reader_put(rbcore_reader *self) {
-    if (atomic_fetch_sub_explicit(&self->refs, 1, memory_order_acq_rel) == 1) {
-        rbc_wait_close(&self->wait);
-        rbc_turns_free(&self->turns);
-        pthread_mutex_destroy(&self->slots_lock);
-        free(self);
-    }
-}
-
-/* Drops one reference to a ring in the slots, which is the last: the ring goes. */
-static void drop_ring(rbc_ring *self) {
-    RBC_KEEP_ERRNO;
-    rbcore_reader *reader = self->reader;
-    pthread_mutex_lock(&reader->slots_lock);
-    atomic_store_explicit(&reader->slots[self->index], NULL, memory_order_release);
-    rbc_ring_close(self);
-    pthread_mutex_unlock(&reader->slots_lock);
-    rbc_reader_put(reader);
-}
-
-void rbc_ring_put(rbc_ring *self, uint64_t count) {
-    if (atomic_fetch_sub_explicit(&self->refs, count, memory_order_acq_rel) == count) {
-        drop_ring(self);
-    }
 }
 
 /* In a forked child nobody can release what is held: all goes at once, and only in the child. */
@@ -200,7 +162,8 @@ int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
         return index;
     }
     if (ring->from_latest) {
-        rbc_ring_skip_to_latest(ring); /* only now, when nothing can fail any more */
+        rbc_passed passed = rbc_ring_skip_to_latest(ring); /* only now: nothing can fail any more */
+        rbc_read_note(ring, &passed);
     }
     /* What was armed before knows nothing of this ring. The look that this brings about arms it. */
     rbc_wait_wake(&self->wait);
@@ -226,7 +189,7 @@ int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
         return rbc_reader_fail(self, -EINVAL, "no ring has the index %u", index);
     }
     rbc_ring *ring = self->rings[i];
-    if (!self->is_release && rbc_ring_has_held(ring)) {
+    if (!self->is_release && rbc_consumer_has_held(ring)) {
         return rbc_reader_fail(self, -EBUSY, "records of ring %u are not committed", index);
     }
     rbc_wait_remove(&self->wait, ring->wake_fd);

@@ -2,7 +2,7 @@
 #ifndef RBC_READER_H
 #define RBC_READER_H
 
-#include "give_back.h"
+#include "commit.h"
 #include "process.h"
 #include "ring.h"
 #include "wait.h"
@@ -76,6 +76,12 @@ static inline rbc_ring *rbc_reader_ring(rbcore_reader *self, unsigned index) {
  * thread only, whose reference keeps it until rbcore_reader_remove.
  */
 unsigned rbc_reader_find(const rbcore_reader *self, unsigned index);
+
+/*
+ * Notes what a scan passed: the user holds it now. Discarded records alone are given back here if
+ * the user holds nothing that could be given back after them. The reading thread only; in read.c.
+ */
+void rbc_read_note(rbc_ring *self, const rbc_passed *passed);
 
 /* Drops a reference; with the last one the memory goes. */
 void rbc_reader_put(rbcore_reader *self);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "ring.h"
 
-#include "give_back.h"
 #include "kind.h"
 
 #include <assert.h>
@@ -142,7 +141,7 @@ static inline size_t hand_out(const rbc_ring *self, walk *at, uint32_t length,
     const uint64_t rest = rest_without_size(self);
     rbcore_record *const first = record, *const full = record + max;
     unsigned char *const end = end_of_ordinary(at), *header = at->header;
-    uint64_t span = 0, next = rbc_record_span(length);
+    uint64_t span = 0, next = rbc_record_span(length), bytes = 0;
     do {
         const uint64_t rest_of_run = rest | size_in_rest(length);
         const unsigned char *const last = end - next;
@@ -153,7 +152,7 @@ static inline size_t hand_out(const rbc_ring *self, walk *at, uint32_t length,
             record->position = at->shift + (uintptr_t)header;
             memcpy((unsigned char *)record + offsetof(rbcore_record, size), &rest_of_run,
                    sizeof(rest_of_run));
-            at->bytes += length;
+            bytes += length;
             record++;
             header += span;
         } while (record != full && header <= last && rbc_load_length(header) == length);
@@ -163,6 +162,7 @@ static inline size_t hand_out(const rbc_ring *self, walk *at, uint32_t length,
         length = rbc_load_length(header);
         next = rbc_record_span(length);
     } while (next <= (uint64_t)(end - header));
+    at->bytes += bytes;
     walk_to(at, header, span, self->mapping.data_size);
     return (size_t)(record - first);
 }
@@ -277,11 +277,6 @@ static rbc_scan_end walk_records(rbc_ring *self, rbc_scan *scan, walk *at) {
     return scan->spans == NULL ? walk_over(self, scan, at, false) : walk_over(self, scan, at, true);
 }
 
-bool rbc_ring_is_data_of(const rbc_ring *self, const void *data, uint64_t position) {
-    const unsigned char *first = (const unsigned char *)(rbc_ring_header(self, position) + 1);
-    return data == first || data == first + self->mapping.data_size;
-}
-
 static void note_high_water(rbc_ring *self, uint64_t filled) {
     if (filled > rbc_get(&self->high_water)) {
         atomic_store_explicit(&self->high_water, filled, memory_order_relaxed);
@@ -303,6 +298,7 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
     __builtin_prefetch(rbc_ring_header(self, rbc_get(&self->read_pos)));
     uint64_t producer = self->kind->find_end(self), start = rbc_get(&self->read_pos);
     bool broken = atomic_load_explicit(&self->broken, memory_order_relaxed);
+    scan->passed.position = start;
     if (producer == start && !broken) {
         self->pace.drained = true;
         return RBC_SCAN_EMPTY;
@@ -340,20 +336,19 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
     self->pace.drained = why == RBC_SCAN_EMPTY;
     uint64_t last = at.last_span > 0 ? position - at.last_span : rbc_get(&self->last_pos);
     self->usual_span = found > 0 ? at.last_span : self->usual_span;
-    const rbc_passed passed = {.records = scan->records == NULL ? NULL : scan->records + first,
-                               .count = found,
-                               .end = position - at.tail,
-                               .last = last,
-                               .position = position};
-    rbc_ring_handed_out(self, &passed);
+    scan->passed = (rbc_passed){.records = scan->records == NULL ? NULL : scan->records + first,
+                                .count = found,
+                                .end = position - at.tail,
+                                .last = last,
+                                .position = position};
     return why;
 }
 
-void rbc_ring_skip_to_latest(rbc_ring *self) {
+rbc_passed rbc_ring_skip_to_latest(rbc_ring *self) {
     uint64_t producer = self->kind->find_end(self), position = rbc_get(&self->read_pos);
     uint64_t last = position;
     if (!producer_pos_is_possible(self, producer, position)) {
-        return; /* the first scan will say so */
+        return (rbc_passed){.position = position}; /* the first scan will say so */
     }
     while (position != producer) {
         uint32_t length = rbc_load_length(rbc_ring_header(self, position));
@@ -368,23 +363,5 @@ void rbc_ring_skip_to_latest(rbc_ring *self) {
         rbc_count(&self->skipped, 1);
         rbc_count(&self->passed_bytes, span);
     }
-    rbc_ring_handed_out(self, &(rbc_passed){.last = last, .position = position});
-}
-
-/*
- * A worker looks when it is done with its releases. By then another may have released what stood at
- * `position`, and a producer may be writing there. Nothing is missed by it: the other looks again,
- * too, after it. ThreadSanitizer is not to see it.
- */
-#ifdef RBCORE_THREAD_SANITIZER
-__attribute__((no_sanitize("thread"), noinline))
-#endif
-static uint32_t peek_length(const rbc_ring *self, uint64_t position) {
-    return atomic_load_explicit(&rbc_ring_header(self, position)->length, memory_order_acquire);
-}
-
-bool rbc_ring_has_record_in_place(rbc_ring *self) {
-    uint64_t position = atomic_load_explicit(&self->read_pos, memory_order_acquire);
-    return rbc_ring_load_producer_pos(self) != position &&
-           !(peek_length(self, position) & RBC_BUSY);
+    return (rbc_passed){.last = last, .position = position};
 }

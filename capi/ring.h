@@ -51,7 +51,7 @@ typedef struct rbc_ring {
     uint64_t flush_pos;            /* a flush is complete when read_pos gets here */
     uint64_t flush_found;          /* bytes that had been found when it began */
 
-    /* Release mode only; see give_back.c. */
+    /* Release mode only; see consumer.c. */
     _Atomic uint64_t *held;     /* a bit for each 8 bytes: a record that starts here is held */
     _Atomic uint32_t advancing; /* releases that the thread at work has not seen yet */
 
@@ -77,6 +77,15 @@ typedef struct rbc_ring {
     rbc_owner owner;
 } rbc_ring;
 
+/* What a scan of a ring passed. */
+typedef struct rbc_passed {
+    const rbcore_record *records; /* handed out; only looked at in release mode */
+    size_t count;                 /* of them */
+    uint64_t end;                 /* of the last of them */
+    uint64_t last;                /* start of the last one passed, discarded ones included */
+    uint64_t position;            /* its end: where the scan came to */
+} rbc_passed;
+
 /* Why a scan ended. */
 typedef enum rbc_scan_end {
     RBC_SCAN_EMPTY,  /* at producer_pos, or at a BUSY record */
@@ -93,6 +102,7 @@ typedef struct rbc_scan {
     size_t count;           /* found */
     uint64_t bytes;         /* of data in them */
     size_t skips_left;      /* the bound on discarded records; counts down */
+    rbc_passed passed;      /* by the last scan: its caller notes it (rbc_read_note) */
 } rbc_scan;
 
 /*
@@ -108,21 +118,18 @@ void rbc_ring_start_at(rbc_ring *self, uint64_t start, uint64_t consumer);
 /* Whether a scan would find nothing, as nothing was reserved since the last. The reading thread. */
 bool rbc_ring_is_drained(rbc_ring *self);
 
-/* Hands out records from read_pos on: one turn. The reading thread only. */
+/*
+ * Finds records from read_pos on: one turn. The caller notes what scan->passed says; until then the
+ * ring stands where it stood. The reading thread only.
+ */
 rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan);
 
-/* Skips the records that are complete now. For RBCORE_SOURCE_LATEST, before the first scan. */
-void rbc_ring_skip_to_latest(rbc_ring *self);
-
-/* rbc_kind's has_record for a ring that is read in place. */
-bool rbc_ring_has_record_in_place(rbc_ring *self);
+/* Passes the records that are complete now. For RBCORE_SOURCE_LATEST, before the first scan. */
+rbc_passed rbc_ring_skip_to_latest(rbc_ring *self);
 
 static inline bool rbc_ring_is_paced(const rbc_ring *self) {
     return atomic_load_explicit(&self->is_paced, memory_order_relaxed);
 }
-
-/* Whether data is that of the record at `position`, in either copy of the ring. */
-bool rbc_ring_is_data_of(const rbc_ring *self, const void *data, uint64_t position);
 
 static inline rbc_header *rbc_ring_header(const rbc_ring *self, uint64_t position) {
     return rbc_header_at(&self->mapping, position);
@@ -134,6 +141,12 @@ static inline rbc_header *rbc_ring_header(const rbc_ring *self, uint64_t positio
  */
 static inline uint64_t rbc_ring_load_producer_pos(const rbc_ring *self) {
     return atomic_load_explicit(self->producer_pos, memory_order_acquire);
+}
+
+/* Whether data is that of the record at `position`, in either copy of the ring. */
+static inline bool rbc_ring_is_data_of(const rbc_ring *self, const void *data, uint64_t position) {
+    const unsigned char *first = (const unsigned char *)(rbc_ring_header(self, position) + 1);
+    return data == first || data == first + self->mapping.data_size;
 }
 
 /* The length of a record that was passed by the scan before. */

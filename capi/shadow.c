@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "shadow.h"
 
-#include "give_back.h"
+#include "consumer.h"
 #include "kind.h"
 
 #include <errno.h>
@@ -54,7 +54,7 @@ void rbc_shadow_start(rbc_ring *ring, uint64_t position) {
 
 void rbc_shadow_skip_to(rbc_ring *ring, uint64_t position) {
     rbc_shadow_start(ring, position);
-    rbc_ring_jump(ring, position);
+    rbc_consumer_jump(ring, position);
 }
 
 /*
@@ -83,7 +83,7 @@ static uint64_t span_at(const rbc_ring *ring, uint64_t position) {
 
 /* The bytes of the copy that neither hold what is unread nor what the user has not given back. */
 static uint64_t room(const rbc_ring *ring, uint64_t end) {
-    /* Pairs with the release in advance_to (give_back.c): the user is done with what is before. */
+    /* Pairs with the release in advance_to (consumer.c): the user is done with what is before. */
     uint64_t user_pos = atomic_load_explicit(&ring->user_pos, memory_order_acquire);
     return ring->mapping.data_size - (end - user_pos);
 }
@@ -117,7 +117,7 @@ static bool resume_at(rbc_ring *ring, uint64_t sound) {
         break_ring(ring);
         return false;
     }
-    if (!rbc_ring_stop_releases(ring)) {
+    if (!rbc_consumer_stop_releases(ring)) {
         return false; /* the last release is about to return: the reader looks by the timer */
     }
     rbc_count(&ring->lost_bytes, sound - end);

@@ -90,7 +90,7 @@ bool rbc_shadow_pass(rbc_ring *ring, uint64_t span);
 
 /*
  * Goes on at a later position: what is before was seen otherwise. Nothing may be held, and releases
- * are stopped, as for rbc_ring_jump.
+ * are stopped, as for rbc_consumer_jump.
  */
 void rbc_shadow_skip_to(rbc_ring *ring, uint64_t position);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "snapshot.h"
 
+#include "consumer.h"
 #include "keep_errno.h"
 #include "kind.h"
 #include "live.h"
@@ -209,7 +210,7 @@ static void consume(rbc_ring *ring, rbcore_snapshot *snapshot) {
     uint64_t first = snapshot->info.first_pos, end = snapshot->info.end_pos;
     uint64_t read_pos = rbc_get(&ring->read_pos);
     if (!rbc_is_after(end, read_pos)) {
-        rbc_ring_resume_releases(ring);
+        rbc_consumer_resume_releases(ring);
         return;
     }
     uint64_t lost = rbc_is_after(first, read_pos) ? first - read_pos : 0;
@@ -220,7 +221,7 @@ static void consume(rbc_ring *ring, rbcore_snapshot *snapshot) {
         tell_loss(ring->shadow, snapshot, read_pos + lost);
         rbc_shadow_skip_to(ring, end);
     } else {
-        rbc_ring_jump(ring, end);
+        rbc_consumer_jump(ring, end);
     }
 }
 
@@ -231,14 +232,14 @@ static int snapshot_ring(rbcore_reader *reader, rbc_ring *ring, rbcore_snapshot 
                                ring->index);
     }
     bool is_consumed = flags & RBCORE_SNAPSHOT_CONSUME;
-    if (is_consumed && (rbc_ring_has_held(ring) || !rbc_ring_stop_releases(ring))) {
+    if (is_consumed && (rbc_consumer_has_held(ring) || !rbc_consumer_stop_releases(ring))) {
         return rbc_reader_fail(reader, -EBUSY, "records of ring %u are not given back",
                                ring->index);
     }
     int error = take(snapshot, ring);
     if (error != 0) {
         if (is_consumed) {
-            rbc_ring_resume_releases(ring);
+            rbc_consumer_resume_releases(ring);
         }
         return rbc_reader_fail(reader, error, "the snapshot of ring %u: %s", ring->index,
                                error == -EAGAIN ? "overwritten faster than it was copied"

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* From a source, as the caller names it, to a ring that can be read. */
 #include "source.h"
+#include "consumer.h"
+#include "keep_errno.h"
 #include "kind.h"
 #include "map.h"
 #include "memory_ring.h"
@@ -348,7 +350,7 @@ int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *so
         return error;
     }
     ring->from_latest = opening.source.flags & RBCORE_SOURCE_LATEST;
-    rbc_ring_publish(ring); /* where we resume, if that was not published */
+    rbc_consumer_publish(ring); /* where we resume, if that was not published */
     *out = ring;
     return 0;
 }
@@ -356,7 +358,7 @@ int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *so
 void rbc_ring_close(rbc_ring *self) {
     if (rbc_birthplace_is_here(&self->reader->birthplace)) {
         atomic_store_explicit(&self->is_paced, false, memory_order_relaxed);
-        rbc_ring_publish(self);
+        rbc_consumer_publish(self);
         rbc_owner_yield(&self->owner);
     }
     if (self->shadow != NULL) {
@@ -370,4 +372,32 @@ void rbc_ring_close(rbc_ring *self) {
     close_once(self->fd, -1);
     free(self->held);
     free(self);
+}
+
+/* ---- References ---- */
+
+void rbc_reader_put(rbcore_reader *self) {
+    if (atomic_fetch_sub_explicit(&self->refs, 1, memory_order_acq_rel) == 1) {
+        rbc_wait_close(&self->wait);
+        rbc_turns_free(&self->turns);
+        pthread_mutex_destroy(&self->slots_lock);
+        free(self);
+    }
+}
+
+/* Drops one reference to a ring in the slots, which is the last: the ring goes. */
+static void drop_ring(rbc_ring *self) {
+    RBC_KEEP_ERRNO;
+    rbcore_reader *reader = self->reader;
+    pthread_mutex_lock(&reader->slots_lock);
+    atomic_store_explicit(&reader->slots[self->index], NULL, memory_order_release);
+    rbc_ring_close(self);
+    pthread_mutex_unlock(&reader->slots_lock);
+    rbc_reader_put(reader);
+}
+
+void rbc_ring_put(rbc_ring *self, uint64_t count) {
+    if (atomic_fetch_sub_explicit(&self->refs, count, memory_order_acq_rel) == count) {
+        drop_ring(self);
+    }
 }

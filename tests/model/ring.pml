@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The waiting of a reader, as capi/read.c, wait.c, pace.c and give_back.c do it, against the wakeup rule
+ * The waiting of a reader, as capi/read.c, wait.c, pace.c and consumer.c do it, against the wakeup rule
  * of the kernel's bpf_ringbuf_commit(), on a machine whose stores become visible late (x86-TSO).
  * One ring, of producers that live; rings.pml has more.
  *
@@ -186,9 +186,9 @@ proctype Producer() {
     producing--
 }
 
-/* ---- give_back.c ---------------------------------------------------------------------------- */
+/* ---- consumer.c ----------------------------------------------------------------------------- */
 
-/* rbc_ring_has_news(); `read` is what the thread takes for read_pos. */
+/* rbc_consumer_has_record_in_place(); `read` is what the thread takes for read_pos. */
 #ifdef OVERTAKEN
 #define can_jump(read) (overtaken && !has_jumped && (read) == RECORDS && memory[USER_POS] == (read))
 #else
@@ -356,7 +356,7 @@ inline publish_held_back(user) {
     fi
 }
 
-/* rbc_ring_publish() */
+/* rbc_consumer_publish() */
 inline publish_rest() {
 #if WORKERS > 0
 #ifdef WITHOUT_COMBINER
@@ -371,7 +371,7 @@ inline publish_rest() {
 #endif
 }
 
-/* resume_at(), rbc_ring_stop_releases(), rbc_ring_jump(): does not wait for a worker that is at work. */
+/* resume_at(), rbc_consumer_stop_releases(), rbc_consumer_jump(): does not wait for a worker that is at work. */
 inline jump() {
 #ifdef OVERTAKEN
     if
@@ -404,7 +404,7 @@ inline jump() {
 #endif
 }
 
-/* rbc_ring_scan(), rbc_ring_handed_out() */
+/* rbc_ring_scan(), rbc_read_note() */
 inline scan() {
     limit = producer_pos; /* and after it the headers */
     do

@@ -214,9 +214,9 @@ active proctype Consumer() {
 }
 #endif
 
-/* ---- give_back.c ---------------------------------------------------------------------------- */
+/* ---- consumer.c ----------------------------------------------------------------------------- */
 
-/* rbc_ring_has_news() */
+/* rbc_consumer_has_record_in_place() */
 #define is_complete(r) (complete[r] >> read_pos[r] & 1)
 #define has_news(r) (producer_pos[r] > read_pos[r] && is_complete(r))
 
@@ -257,7 +257,7 @@ inline commit_to(r, end) {
 #define AGAIN 2
 #define FLUSHED 3
 
-/* rbc_ring_scan(), rbc_ring_handed_out(); the array may be full after any record */
+/* rbc_ring_scan(), rbc_read_note(); the array may be full after any record */
 inline scan(r) {
     if
     :: has_news(r) ->

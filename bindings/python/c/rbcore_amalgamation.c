@@ -882,23 +882,6 @@ RBCORE_API int rbcore_producer_output_batch(rbcore_producer *self, const rbcore_
 
 #pragma GCC visibility push(hidden)
 
-/* ==== capi/counter.h ==== */
-/* Figures that one thread writes at a time and any thread may read. No order goes with them. */
-#ifndef RBC_COUNTER_H
-#define RBC_COUNTER_H
-
-/* Adds to a figure. Cheaper than an atomic addition, because there is one writer. */
-static inline void rbc_count(_Atomic uint64_t *figure, uint64_t amount) {
-    uint64_t old = atomic_load_explicit(figure, memory_order_relaxed);
-    atomic_store_explicit(figure, old + amount, memory_order_relaxed);
-}
-
-static inline uint64_t rbc_get(const _Atomic uint64_t *figure) {
-    return atomic_load_explicit(figure, memory_order_relaxed);
-}
-
-#endif
-
 /* ==== capi/mapping.h ==== */
 /*
  * A ring's memory: one page that the consumer writes, one that the producer writes, and the data,
@@ -968,767 +951,6 @@ int rbc_mapping_error(void);
 
 /* Unmaps; nothing happens for a mapping that was never opened (all zero). */
 void rbc_mapping_close(rbc_mapping *self);
-
-#endif
-
-/* ==== capi/layout.h ==== */
-/*
- * How a record lies in a ring: a header of 8 bytes, then the data, up to the next multiple of 8
- * bytes. Memory rings and user rings have the layout of the kernel's ring buffer.
- */
-#ifndef RBC_LAYOUT_H
-#define RBC_LAYOUT_H
-
-/* The header of a record: see BPF_RINGBUF_BUSY_BIT and its neighbours in linux/bpf.h. */
-typedef struct rbc_header {
-    _Atomic uint32_t length; /* of the data, with the two bits below */
-    _Atomic uint32_t owner;  /* memory ring: the producer's token; the kernel's own otherwise */
-} rbc_header;
-
-#define RBC_BUSY (UINT32_C(1) << 31)
-#define RBC_DISCARD (UINT32_C(1) << 30)
-#define RBC_HEADER_SIZE 8
-
-/* The bytes that a record takes, its header included. */
-static inline uint64_t rbc_record_span(uint32_t size) {
-    return ((uint64_t)size + RBC_HEADER_SIZE + 7) & ~UINT64_C(7);
-}
-
-static inline rbc_header *rbc_header_at(const rbc_mapping *mapping, uint64_t position) {
-    uint64_t offset = position & (mapping->data_size - 1);
-    return (rbc_header *)(void *)(mapping->data + offset);
-}
-
-/*
- * Pairs with the xchg() of the header in the kernel's bpf_ringbuf_commit(): whoever sees a header
- * without BUSY sees the record's data.
- */
-static inline uint32_t rbc_load_length(const void *header) {
-    return atomic_load_explicit(&((const rbc_header *)header)->length, memory_order_acquire);
-}
-
-#endif
-
-/* ==== capi/process.h ==== */
-/* What a process is, whether it still lives, and whether we are its forked child. */
-#ifndef RBC_PROCESS_H
-#define RBC_PROCESS_H
-
-/* Names a process beyond the reuse of its pid. Lives in shared memory: its layout is fixed. */
-typedef struct rbc_process {
-    uint8_t boot_id[16];
-    uint64_t namespaces; /* in which pid and start_time are meant; 0: not known */
-    uint64_t start_time; /* field 22 of /proc/PID/stat, in clock ticks; 0: not known */
-    uint64_t image;      /* differs between the programs that one pid executes in turn */
-    uint64_t pid;        /* 0: nobody */
-} rbc_process;
-
-typedef enum rbc_process_state {
-    RBC_PROCESS_DEAD,
-    RBC_PROCESS_ALIVE,
-    RBC_PROCESS_SELF,   /* this very program */
-    RBC_PROCESS_UNKNOWN /* in another namespace: nothing can be said */
-} rbc_process_state;
-
-rbc_process rbc_process_self(void);
-rbc_process_state rbc_process_state_of(const rbc_process *process);
-
-/*
- * Whether the process, of which rbc_process_state_of knows nothing, is seen to be dead: its pid
- * namespace lies below ours, so that /proc shows all its processes, and this one is none of them.
- * Sets *pid to what it is called in our namespace if it is seen to live, and else to 0. Reads what
- * /proc says of every process.
- */
-bool rbc_process_is_dead_below(const rbc_process *process, uint64_t *pid);
-
-/*
- * A name that fits a word with other things: the pid, and what tells processes apart that have had
- * it one after the other (no more than one in 4096 of them are taken for the same). It is 0 for nobody.
- */
-#define RBC_SHORT_NAME_BITS 50
-
-uint64_t rbc_process_short_name(const rbc_process *process);
-/* Of the lowest bits of name; so is the next one's. */
-uint64_t rbc_short_name_pid(uint64_t name);
-rbc_process_state rbc_short_name_state_of(uint64_t name);
-
-/* The kernel's TASK_COMM_LEN. */
-#define RBC_PROCESS_NAME_SIZE 16
-
-/*
- * The name of the program that a process runs, for people; "" if it cannot be had. A process can call
- * itself anything: what is no printable ASCII becomes '?'.
- */
-void rbc_process_name(uint64_t pid, char name[RBC_PROCESS_NAME_SIZE]);
-
-/* Reads this boot's id; all zero where /proc is not mounted. */
-void rbc_boot_id(uint8_t id[16]);
-
-/*
- * Remembers the process in which a handle was opened. The word lies in a page that the kernel wipes
- * in a forked child, so that the check costs a load and not a system call.
- */
-typedef struct rbc_birthplace {
-    const _Atomic uint64_t *word;
-    uint64_t token;
-} rbc_birthplace;
-
-/* Returns 0 or a negative errno of mmap(2) or madvise(2). */
-int rbc_birthplace_init(rbc_birthplace *self);
-
-/* Each call of the ABI asks this: no function call for it. */
-static inline bool rbc_birthplace_is_here(const rbc_birthplace *self) {
-    return atomic_load_explicit(self->word, memory_order_relaxed) == self->token;
-}
-
-#endif
-
-/* ==== capi/owner.h ==== */
-/*
- * Who owns user space's end of a ring: its consumer, or the producer of a user ring. There is one;
- * two wedge the ring for good. The owner leaves its name in the spare room at the end of the page
- * with its position, and holds a lock on the ring's file. Each alone can be fooled: the block is
- * stale after a kill and survives execve(), the lock can be taken by any stranger (all BPF maps
- * share one inode), is kept by forked children, and does not tell readers apart that share an open
- * file. Together they decide; see rbc_owner_claim.
- */
-#ifndef RBC_OWNER_H
-#define RBC_OWNER_H
-
-typedef struct rbc_owner_block rbc_owner_block;
-
-typedef struct rbc_owner {
-    rbc_owner_block *block;
-    uint64_t claim; /* what we wrote into the block; 0: nothing */
-    uint64_t lock_byte;
-    int lock_fd;       /* open on the ring's file */
-    bool lock_is_ours; /* lock_fd is an open file of our own, not a duplicate of the caller's */
-    bool locked;
-    /* After a refusal, of the owner that there is: */
-    uint64_t other_pid; /* in our pid namespace; 0: not known */
-    rbc_process_state other_state;
-    bool other_is_left; /* only held records keep the ring */
-} rbc_owner;
-
-/*
- * Claims the ring whose consumer page (of a user ring: producer page) this is for this process.
- * lock_fd stays the caller's. *guarded tells whether later owners will notice us. Returns 0, or
- * -EBUSY if another owner lives (never with insist).
- */
-int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size, int lock_fd,
-                    bool lock_is_ours, uint64_t lock_byte, bool insist, bool *guarded);
-
-/*
- * A descriptor for the lock on a BPF map: an open file of our own, or where that cannot be had
- * map_fd itself.
- */
-int rbc_owner_lock_fd(int map_fd, bool *lock_is_ours);
-
-/* Where the last reader says that it committed to; 0 if none said anything. */
-uint64_t rbc_owner_committed(const rbc_owner *self);
-
-/* Leaves that word for our successor. */
-void rbc_owner_note_committed(rbc_owner *self, uint64_t position);
-
-/* Tells later ones that the reader is gone, and that only records that are held keep the ring. */
-void rbc_owner_note_left(rbc_owner *self);
-
-/* Long enough for rbc_owner_other. */
-#define RBC_OWNER_TEXT_SIZE 96
-
-/*
- * After a refusal: whose the ring is, for messages, to be put behind "another reader has the ring".
- * Returns text.
- */
-const char *rbc_owner_other(const rbc_owner *self, char *text, size_t size);
-
-/* Gives the ring up. Not to be called in a forked child: the claim is the parent's. */
-void rbc_owner_yield(rbc_owner *self);
-
-/* Locks a byte of a file for fd's open file. Returns whether it has the lock now. */
-bool rbc_lock_byte(int fd, uint64_t byte);
-
-void rbc_unlock_byte(int fd, uint64_t byte);
-
-/* Whether an open file other than fd's holds the byte's lock. */
-bool rbc_byte_is_locked(int fd, uint64_t byte);
-
-#endif
-
-/* ==== capi/pace.h ==== */
-/*
- * When a ring is read: moderation of its wakeups.
- *
- * The kernel wakes the consumer only if the record just committed is the one at consumer_pos. So
- * the consumer owns the rate of wakeups. A ring is either
- *   armed: all that was given back is published, and the next record wakes the reader; or
- *   paced: the last record that was given back stays unpublished, so no producer pays for a wakeup,
- *          and the reader looks by a timer.
- * A wakeup per record is best for a slow ring; a look per interval, which costs 20 to 24 us of
- * processor time however much it finds, for a busy one.
- *
- * A ring that would be full before any sleep is over cannot be paced by a timer. If it was found
- * half full it is *hot* for a moment: paced, but looked at again and again until nothing came for
- * as long as the shortest sleep. A reader in that loop keeps up with producers, a woken one does
- * not.
- */
-#ifndef RBC_PACE_H
-#define RBC_PACE_H
-
-struct rbc_ring;
-
-/*
- * A cycle of sleeping and looking costs what 2.5 wakeups cost. From 4 records in an interval on
- * pacing pays; below 2 it does not. Between the two a ring stays what it is.
- */
-#define RBC_PACE_ENTER 4
-#define RBC_PACE_LEAVE 2
-
-/*
- * No shorter sleep is worth it: the kernel's own slack for timers of ordinary threads.
- */
-#define RBC_PACE_SHORTEST_NS INT64_C(50000)
-
-/* A record larger than this part of the ring is never held back: it takes room. */
-#define RBC_HELD_BACK_PART 64
-
-typedef struct rbc_pace {
-    int64_t ceiling_ns;  /* the longest interval for this ring; 0: too small for a timer */
-    int64_t interval_ns; /* the current one; 0: hot */
-    int64_t since_ns;    /* when it began */
-    uint64_t passed_at;  /* records and discards passed by then */
-    uint64_t bytes_at;   /* read_pos by then */
-    bool always;         /* RBCORE_READER_POLL: its producers never wake us */
-    bool drained;        /* the last scan left nothing behind */
-    bool was_half_full;  /* as found by a scan since the ring was drained or judged */
-} rbc_pace;
-
-/* Chooses the ceiling from the reader's max_latency and the ring's size. */
-void rbc_pace_init(struct rbc_ring *ring, int64_t max_latency_ns, bool always);
-
-/* Whether a moderated read may leave what is there: if the ring is paced, and was found empty. */
-bool rbc_pace_can_wait(const struct rbc_ring *ring);
-
-/* If so: whether it takes what is there now all the same, having room for max records. */
-bool rbc_pace_is_due(const struct rbc_ring *ring, int64_t now_ns, uint64_t max);
-
-/* Whether the interval of a ring that is paced is over, and found enough to be worth another. */
-bool rbc_pace_is_worth_it(const struct rbc_ring *ring, int64_t now_ns);
-
-/* When the ring is due at the latest; INT64_MAX if it is armed. */
-int64_t rbc_pace_deadline(const struct rbc_ring *ring);
-
-/* Whether the ring is paced by the timer, not hot. */
-bool rbc_pace_has_timer(const struct rbc_ring *ring);
-
-/*
- * Whether rbc_pace_judge could come to anything. An armed ring in which too little was found stays
- * armed whatever the time: its reader, who was woken out of an idle processor, is spared the clock,
- * whose code and data are cold.
- */
-bool rbc_pace_can_change(const struct rbc_ring *ring);
-
-typedef enum rbc_pace_change { RBC_PACE_STAYS, RBC_PACE_PACES, RBC_PACE_ARMS } rbc_pace_change;
-
-/*
- * After a scan: what the ring should become, by what the scans since the last time found. A ring is
- * hot only for moderated reads, whose callers come back at once.
- */
-rbc_pace_change rbc_pace_judge(struct rbc_ring *ring, int64_t now_ns, bool is_moderated);
-
-#endif
-
-/* ==== capi/ring.h ==== */
-/*
- * One ring of a reader: its layout, its positions and the scan over its records.
- *
- *   consumer_pos <= user_pos <= read_pos <= producer_pos,   producer_pos - user_pos <= size
- *
- * read_pos:     up to here records were handed out (or were discarded ones, skipped).
- * user_pos:     up to here they were given back.
- * consumer_pos: up to here the kernel knows it. The same as user_pos, a moment later; or, while the
- *               ring is paced, the start of the last record before it (see pace.h).
- */
-#ifndef RBC_RING_H
-#define RBC_RING_H
-
-typedef struct rbc_ring {
-    const struct rbc_kind *kind; /* what differs between kernel rings, memory rings and copies */
-    rbcore_reader *reader;
-    rbc_mapping mapping;            /* its data may be the shadow's */
-    struct rbc_shadow *shadow;      /* NULL: the ring is read in place */
-    _Atomic uint64_t *consumer_pos; /* in the consumer page */
-    _Atomic uint64_t *producer_pos; /* in the producer page */
-
-    _Atomic uint64_t read_pos; /* written by the reading thread */
-    _Atomic uint64_t user_pos; /* written by the committing thread, or by whoever is `advancing` */
-    _Atomic uint64_t last_pos; /* of the last record (or discarded one) before read_pos */
-    uint64_t published_pos;    /* what we stored into consumer_pos; as user_pos */
-    uint64_t handed_end;       /* end of the last record handed out; commit mode only */
-    uint64_t usual_span;       /* of the last record handed out */
-    _Atomic uint64_t largest_span; /* of all that were passed */
-    rbc_pace pace;                 /* of the reading thread */
-    atomic_bool is_paced;          /* written by the reading thread */
-    bool is_silent;                /* the wait does not listen to its wakeups */
-    uint16_t index;                /* in the reader's slots */
-    bool head_is_busy;             /* the last scan ended at a record that is being written */
-    unsigned busy_scans;           /* scans in a row that got nowhere because of that */
-    uint16_t record_flags;         /* of all its records */
-    unsigned doubts;               /* how often it was asked whether that record's producer lives */
-    atomic_bool broken;            /* its content is impossible */
-    uint64_t flush_pos;            /* a flush is complete when read_pos gets here */
-    uint64_t flush_found;          /* bytes that had been found when it began */
-
-    /* Release mode only; see give_back.c. */
-    _Atomic uint64_t *held;     /* a bit for each 8 bytes: a record that starts here is held */
-    _Atomic uint32_t advancing; /* releases that the thread at work has not seen yet */
-
-    _Atomic uint64_t refs; /* the reader's, and one for each held record */
-
-    /* Statistics: each has one writer at a time. */
-    _Atomic uint64_t records, bytes, discards, abandoned, high_water;
-    _Atomic uint64_t skipped;
-    _Atomic uint64_t passed_bytes; /* of what was neither handed out nor lost */
-    _Atomic uint64_t lost_bytes;   /* overwritten before they were copied */
-    uint64_t start_pos;            /* where reading began */
-
-    /* What never changes after it was added. */
-    uint64_t cookie;
-    uint64_t map_id;  /* RBCORE_UNKNOWN: a memory ring */
-    ino_t inode;      /* of a memory ring */
-    bool from_latest; /* RBCORE_SOURCE_LATEST */
-    bool is_guarded;
-    int fd;      /* of the map, or of the memory */
-    int wake_fd; /* what the kernel or the producer makes readable: the map's fd, or the eventfd */
-    int lock_fd; /* the same file as fd; an open file of our own where possible */
-    int loss_fd; /* of the loss map, or -1 */
-    rbc_owner owner;
-} rbc_ring;
-
-/* Why a scan ended. */
-typedef enum rbc_scan_end {
-    RBC_SCAN_EMPTY,  /* at producer_pos, or at a BUSY record */
-    RBC_SCAN_FULL,   /* the array of records is full, or the turn's part of the ring is taken */
-    RBC_SCAN_BOUND,  /* too many discarded records */
-    RBC_SCAN_BROKEN, /* at something that no producer writes */
-} rbc_scan_end;
-
-typedef struct rbc_scan {
-    rbcore_record *records; /* where to put what is found; or else ... */
-    rbcore_span *spans;     /* ... here, runs of equal records as one */
-    size_t spans_left;      /* room in it */
-    size_t max;             /* records to find at most */
-    size_t count;           /* found */
-    uint64_t bytes;         /* of data in them */
-    size_t skips_left;      /* the bound on discarded records; counts down */
-} rbc_scan;
-
-/*
- * Starts at the positions found in the ring, or where the last reader says that it committed to if
- * that is possible: the kernel's position trails it while a ring is paced. Returns 0, or -EBADMSG
- * if the positions are impossible.
- */
-int rbc_ring_load_positions(rbc_ring *self, uint64_t committed);
-
-/* Reads on from `start`, where consumer_pos is `consumer`. */
-void rbc_ring_start_at(rbc_ring *self, uint64_t start, uint64_t consumer);
-
-/* Whether a scan would find nothing, as nothing was reserved since the last. The reading thread. */
-bool rbc_ring_is_drained(rbc_ring *self);
-
-/* Hands out records from read_pos on: one turn. The reading thread only. */
-rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan);
-
-/* Skips the records that are complete now. For RBCORE_SOURCE_LATEST, before the first scan. */
-void rbc_ring_skip_to_latest(rbc_ring *self);
-
-/* rbc_kind's has_record for a ring that is read in place. */
-bool rbc_ring_has_record_in_place(rbc_ring *self);
-
-static inline bool rbc_ring_is_paced(const rbc_ring *self) {
-    return atomic_load_explicit(&self->is_paced, memory_order_relaxed);
-}
-
-/* Whether data is that of the record at `position`, in either copy of the ring. */
-bool rbc_ring_is_data_of(const rbc_ring *self, const void *data, uint64_t position);
-
-static inline rbc_header *rbc_ring_header(const rbc_ring *self, uint64_t position) {
-    return rbc_header_at(&self->mapping, position);
-}
-
-/*
- * Pairs with smp_store_release(&rb->producer_pos) in the kernel's __bpf_ringbuf_reserve(): whoever
- * sees the position sees the BUSY header of each record before it.
- */
-static inline uint64_t rbc_ring_load_producer_pos(const rbc_ring *self) {
-    return atomic_load_explicit(self->producer_pos, memory_order_acquire);
-}
-
-/* The length of a record that was passed by the scan before. */
-static inline uint32_t rbc_get_length(const rbc_ring *self, uint64_t position) {
-    return atomic_load_explicit(&rbc_ring_header(self, position)->length, memory_order_relaxed);
-}
-
-#endif
-
-/* ==== capi/abandoned.h ==== */
-/* Records of a memory ring whose producer died before it submitted them. */
-#ifndef RBC_ABANDONED_H
-#define RBC_ABANDONED_H
-
-/*
- * If a producer died and left the record at read_pos unfinished, skips it and returns true. Makes
- * system calls. The reading thread only.
- */
-bool rbc_abandoned_skip(rbc_ring *self);
-
-#endif
-
-/* ==== capi/give_back.h ==== */
-/*
- * How records come back: in order (commit) or one by one (release), and how the space goes to the
- * producers. Every advance of consumer_pos happens here.
- */
-#ifndef RBC_GIVE_BACK_H
-#define RBC_GIVE_BACK_H
-
-/* Uncommitted turns that can be told apart, for each ring of the reader. */
-#define RBC_TURNS_PER_RING 1024
-
-/* A turn of a ring: its records up to here were handed out before those of the next turn. */
-typedef struct rbc_turn {
-    uint64_t end;
-    uint16_t ring;
-} rbc_turn;
-
-/*
- * The uncommitted turns in the order in which they were handed out: a circular buffer. Turns of one
- * ring that follow each other are one.
- */
-typedef struct rbc_turns {
-    rbc_turn *entries;
-    size_t capacity, first, count;
-} rbc_turns;
-
-/* Makes room for the turns of so many rings. Returns 0 or -ENOMEM. */
-int rbc_turns_make_room(rbc_turns *self, size_t rings);
-
-void rbc_turns_free(rbc_turns *self);
-
-/* Forgets the turns of a ring that is removed. */
-void rbc_turns_forget(rbc_turns *self, uint16_t ring);
-
-/* Whether a turn of this ring could not be noted. */
-bool rbc_turns_is_full_for(const rbc_turns *self, uint16_t ring);
-
-/*
- * Publishes what a paced ring holds back, and looks again. The reading thread only, and after it
- * made the ring armed: else the next advance holds a record back again.
- */
-void rbc_ring_publish(rbc_ring *self);
-
-/* What a scan of a ring passed. */
-typedef struct rbc_passed {
-    const rbcore_record *records; /* handed out; only looked at in release mode */
-    size_t count;                 /* of them */
-    uint64_t end;                 /* of the last of them */
-    uint64_t last;                /* start of the last one passed, discarded ones included */
-    uint64_t position;            /* its end: where the scan came to */
-} rbc_passed;
-
-/*
- * Notes what a scan passed. Discarded records at the end are given back here if the user holds
- * nothing that could be given back after them.
- */
-void rbc_ring_handed_out(rbc_ring *self, const rbc_passed *passed);
-
-/*
- * Keeps other threads from advancing the ring, until rbc_ring_jump or rbc_ring_resume_releases.
- * What they release meanwhile is noticed then. Returns false if one is advancing it now: try again
- * later, for it may not get on before the caller sleeps. The reading thread only.
- */
-bool rbc_ring_stop_releases(rbc_ring *self);
-void rbc_ring_resume_releases(rbc_ring *self);
-
-/*
- * Goes on at a later position. Nothing may be held, and releases are stopped: they are resumed
- * then. The reading thread only.
- */
-void rbc_ring_jump(rbc_ring *self, uint64_t position);
-
-/* Whether records of the ring are with the user. The reading thread only. */
-bool rbc_ring_has_held(const rbc_ring *self);
-
-#endif
-
-/* ==== capi/keep_errno.h ==== */
-#ifndef RBC_KEEP_ERRNO_H
-#define RBC_KEEP_ERRNO_H
-
-static inline void rbc_restore_errno(const int *saved) {
-    errno = *saved;
-}
-
-/*
- * Placed first in a function that makes system calls: errno is the same after it as before,
- * whatever way it returns. The ABI reports errors by return values and leaves errno to its callers.
- */
-#define RBC_KEEP_ERRNO                                                                             \
-    __attribute__((cleanup(rbc_restore_errno), unused)) const int rbc_saved_errno = errno
-
-#endif
-
-/* ==== capi/memory_ring.h ==== */
-/*
- * The memory ring: a sealed memfd with the kernel's layout. What the kernel keeps in a page that
- * nobody maps (its spin lock) or knows by itself (who its producers are) stands in the producer
- * page's spare room.
- */
-#ifndef RBC_MEMORY_RING_H
-#define RBC_MEMORY_RING_H
-
-#define RBC_MEMORY_RING_MAX ((size_t)1 << 30)
-
-/* Bytes of the memfd whose lock (rbc_lock_byte) is the reader's or a producer slot's. */
-#define RBC_CONSUMER_BYTE 0
-#define RBC_PRODUCER_BYTE(slot) (1 + (uint64_t)(slot))
-
-/* A place in the table of producers. Its owner holds the lock on its byte for as long as it lives.
- */
-typedef struct rbc_producer_slot {
-    _Atomic uint64_t generation; /* changes with each owner */
-    rbc_process process;
-} rbc_producer_slot;
-
-/*
- * Names a producer among all that ever had the ring: 1 << 30 | generation << 6 | slot. Stands in
- * the second word of a record's header (where the kernel keeps an offset of its own), and in the
- * lock while the producer has it. The generation tells it from an earlier owner of its slot.
- */
-#define RBC_TOKEN_BIT (UINT32_C(1) << 30)
-#define RBC_TOKEN_GENERATIONS (UINT32_C(1) << 24)
-
-/* The producer page. Processes share it: its layout is fixed. */
-typedef struct rbc_producer_page {
-    _Atomic uint64_t producer_pos;
-    _Atomic uint64_t pending_pos;   /* all records before it are complete; see room.h */
-    _Atomic uint64_t overwrite_pos; /* the oldest record that was not overwritten */
-    unsigned char kernels[104];
-    _Atomic uint64_t tag;
-    _Atomic uint64_t page_size;
-    _Atomic uint64_t data_size;
-    _Atomic uint64_t flags; /* RBCORE_MEMORY_RING_OVERWRITE */
-    unsigned char unused[32];
-    _Atomic uint32_t lock; /* see memory_producer.c */
-    unsigned char lock_line[60];
-    _Atomic uint64_t lost; /* records that were refused because the ring was full */
-    unsigned char lost_line[248];
-    rbc_producer_slot slots[RBCORE_PRODUCERS_MAX];
-} rbc_producer_page;
-
-static_assert(offsetof(rbc_producer_page, overwrite_pos) == 16, "where the kernel has it");
-static_assert(offsetof(rbc_producer_page, tag) == 128, "shared between processes");
-static_assert(offsetof(rbc_producer_page, flags) == 152, "shared between processes");
-static_assert(offsetof(rbc_producer_page, lock) == 192, "shared between processes");
-static_assert(offsetof(rbc_producer_page, lost) == 256, "shared between processes");
-static_assert(offsetof(rbc_producer_page, slots) == 512, "shared between processes");
-static_assert(sizeof(rbc_producer_page) == 4096, "fits the smallest page");
-
-static inline rbc_producer_page *rbc_producer_page_of(const rbc_mapping *mapping) {
-    return (rbc_producer_page *)(void *)mapping->producer_page;
-}
-
-/*
- * Checks that fd is a memory ring whose size nobody can change any more. Returns 0 with the size of
- * its data area and its inode, or -EBADF, -EBADFD, -EACCES.
- */
-int rbc_memory_ring_check(int fd, size_t *data_size, ino_t *inode);
-
-/*
- * After mapping: checks that the memory was laid out as a ring of this size. Returns 0 with whether
- * it is in overwrite mode, or -EBADFD.
- */
-int rbc_memory_ring_check_layout(const rbc_mapping *mapping, bool *overwrites);
-
-/* Returns 0, -EBADF, or -EBADFD if fd is no non-blocking eventfd. */
-int rbc_event_fd_check(int fd);
-
-/* Wakes who waits for it. Whatever its peers did to it: see there. */
-void rbc_event_fd_signal(int fd);
-
-/* A duplicate of fd, close-on-exec, or a negative errno. */
-int rbc_duplicate(int fd);
-
-/* Opens the file behind fd once more: an open file of our own, with locks of its own. */
-int rbc_reopen(int fd);
-
-/*
- * Whether the producer of this token is gone: closed, or its process dead. lock_fd is an open file
- * of the ring that is not that producer's own. asked_before counts the calls for this token: some
- * look closer than others.
- */
-bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
-                          unsigned asked_before);
-
-#endif
-
-/* ==== capi/live.h ==== */
-/*
- * Copying out of a ring whose producers do not wait for us: one in overwrite mode, or one that
- * another reader consumes. What is copied may be overwritten meanwhile; so each copy is followed by
- * a look at the positions, which tells what of it is sound. live.c has the argument.
- */
-#ifndef RBC_LIVE_H
-#define RBC_LIVE_H
-
-typedef struct rbc_live {
-    const rbc_mapping *mapping;
-    const _Atomic uint64_t *consumer_pos;
-    const _Atomic uint64_t *producer_pos;
-    const _Atomic uint64_t *pending_pos;
-    const _Atomic uint64_t *overwrite_pos; /* NULL: not in overwrite mode */
-    uint64_t guard; /* bytes after producer_pos that may have been written already; see live.c */
-} rbc_live;
-
-/* More is copied in pieces, each of which is looked after: the less of it can be overtaken. */
-#define RBC_LIVE_PIECE ((size_t)65536)
-
-rbc_live rbc_live_of(const rbc_mapping *mapping, bool is_overwrite, bool is_memory);
-
-/* Whether a position comes after another; they are never further apart than 2^63. */
-static inline bool rbc_is_after(uint64_t position, uint64_t other) {
-    return (int64_t)(position - other) > 0;
-}
-
-/* Where the oldest record stands that nobody has overwritten, or that its reader has not freed. */
-uint64_t rbc_live_oldest(const rbc_live *self);
-
-/* The first word of the header at a position: length and flags, if a record begins there. */
-uint32_t rbc_live_length(const rbc_live *self, uint64_t position);
-
-/* The second: of a memory ring, whose record it is; see rbc_header. */
-uint32_t rbc_live_owner(const rbc_live *self, uint64_t position);
-
-/* Why the complete records end somewhere. */
-typedef enum rbc_live_stop {
-    RBC_LIVE_ALL,  /* at producer_pos */
-    RBC_LIVE_BUSY, /* at a record that is being written */
-    RBC_LIVE_BAD   /* at something that no producer writes, or that was overwritten */
-} rbc_live_stop;
-
-typedef struct rbc_live_end {
-    uint64_t position;
-    uint64_t producer_pos; /* as it was then */
-    uint64_t walked_from;  /* from here on by the records' headers; see below */
-    rbc_live_stop why;
-} rbc_live_end;
-
-/*
- * Where the complete records end, `from` being the start of one (or of the one to come). Never more
- * than the ring's size after it. It holds only if nothing from walked_from on was overwritten
- * meanwhile: headers that were lead anywhere.
- */
-rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from);
-
-/*
- * Where to go on if not at `from`: returns `from` if nothing that was read there until now had been
- * overwritten; else the start of a record after it that was not.
- */
-uint64_t rbc_live_sound(const rbc_live *self, uint64_t from);
-
-/* Copies bytes, at most the ring's size, and returns rbc_live_sound. */
-uint64_t rbc_live_copy(const rbc_live *self, void *to, uint64_t from, size_t bytes);
-
-#endif
-
-/* ==== capi/shadow.h ==== */
-/*
- * The reader's own copy of a ring that cannot be read in place, because its producers do not wait
- * for us: one in overwrite mode, or a tapped one. It has the ring's size and layout, and takes the
- * place of the ring's data for all that reads records. Before each scan it is filled up with what
- * is complete by then; what cannot be overwritten any more is what the user sees.
- *
- *   user_pos <= read_pos <= end <= known_end,   end - user_pos <= size
- *
- * If the ring was overwritten (or freed and reused) from `end` on, records were lost. Then the copy
- * is read up, and given back; it goes on at the oldest record that is still there, and the bytes
- * between are counted. So what the user holds stays as it is, and no position comes twice.
- */
-#ifndef RBC_SHADOW_H
-#define RBC_SHADOW_H
-
-typedef struct rbc_shadow {
-    rbc_mapping ring; /* the ring's own memory */
-    rbc_mapping copy; /* of which only the data is mapped */
-    rbc_live live;
-    /* What a tap stores in place of the ring's. */
-    _Atomic uint64_t consumer_pos;
-    _Atomic uint64_t end;  /* up to here it was copied: perhaps not all of the last record */
-    uint64_t known_end;    /* up to here all is complete: between records */
-    bool is_overtaken;     /* the ring was overwritten from `end` on */
-    bool lost_before_next; /* no record was handed out since some were lost */
-} rbc_shadow;
-
-/*
- * Takes the ring's mapping over and puts the copy's data into its place. A tap stores its positions
- * for itself. Returns 0 or a negative errno.
- */
-int rbc_shadow_open(rbc_ring *ring, bool is_overwrite);
-
-/* Unmaps the copy and the ring. */
-void rbc_shadow_close(rbc_ring *ring);
-
-/*
- * Starts at the positions found in the ring, or at `committed` if that is possible: see
- * rbc_ring_load_positions. The positions of this ring may be further apart than its size.
- */
-int rbc_shadow_load_positions(rbc_ring *ring, uint64_t committed);
-
-/* Begins at a position, which is between records. */
-void rbc_shadow_start(rbc_ring *ring, uint64_t position);
-
-/* Copies what is complete and fits. Returns the end of the copy. The reading thread only. */
-uint64_t rbc_shadow_refill(rbc_ring *ring);
-
-/*
- * What it means that a scan of the copy ended so at a position. Marks the first record that it found
- * (these are its flags, or NULL) if some before it were lost.
- */
-rbc_scan_end rbc_shadow_end_scan(rbc_ring *ring, rbc_scan_end why, uint64_t position,
-                                 uint16_t *first_flags);
-
-/*
- * Whether the next record wakes a tap, together with the ring's reader. It does if this one has
- * given back just what the tap has read, and the record is not complete after that was seen: then
- * its producer finds consumer_pos there. (Seen the other way round, it may have found it before.)
- * This is so in a memory ring, whose eventfd stays ready, for nobody reads it. The reading thread
- * only.
- */
-bool rbc_shadow_wakes(rbc_ring *ring);
-
-/*
- * Whether the last refill could not go on because of what was not given back: no producer's wakeup
- * tells when that is over. The reading thread only.
- */
-bool rbc_shadow_waits_for_releases(const rbc_ring *ring);
-
-/* Whether the ring was overwritten from the end of the copy on. */
-bool rbc_shadow_is_overtaken(const rbc_ring *ring);
-
-/* Whether a refill and a scan would find something. Any thread. */
-bool rbc_shadow_has_record(rbc_ring *ring);
-
-/*
- * Passes the record at the end of the copy, which its dead producer left unfinished in the ring.
- * Returns whether there is room for it.
- */
-bool rbc_shadow_pass(rbc_ring *ring, uint64_t span);
-
-/*
- * Goes on at a later position: what is before was seen otherwise. Nothing may be held, and releases
- * are stopped, as for rbc_ring_jump.
- */
-void rbc_shadow_skip_to(rbc_ring *ring, uint64_t position);
 
 #endif
 
@@ -1888,6 +1110,152 @@ typedef struct rbc_map_info {
 
 #endif
 
+/* ==== capi/process.h ==== */
+/* What a process is, whether it still lives, and whether we are its forked child. */
+#ifndef RBC_PROCESS_H
+#define RBC_PROCESS_H
+
+/* Names a process beyond the reuse of its pid. Lives in shared memory: its layout is fixed. */
+typedef struct rbc_process {
+    uint8_t boot_id[16];
+    uint64_t namespaces; /* in which pid and start_time are meant; 0: not known */
+    uint64_t start_time; /* field 22 of /proc/PID/stat, in clock ticks; 0: not known */
+    uint64_t image;      /* differs between the programs that one pid executes in turn */
+    uint64_t pid;        /* 0: nobody */
+} rbc_process;
+
+typedef enum rbc_process_state {
+    RBC_PROCESS_DEAD,
+    RBC_PROCESS_ALIVE,
+    RBC_PROCESS_SELF,   /* this very program */
+    RBC_PROCESS_UNKNOWN /* in another namespace: nothing can be said */
+} rbc_process_state;
+
+rbc_process rbc_process_self(void);
+rbc_process_state rbc_process_state_of(const rbc_process *process);
+
+/*
+ * Whether the process, of which rbc_process_state_of knows nothing, is seen to be dead: its pid
+ * namespace lies below ours, so that /proc shows all its processes, and this one is none of them.
+ * Sets *pid to what it is called in our namespace if it is seen to live, and else to 0. Reads what
+ * /proc says of every process.
+ */
+bool rbc_process_is_dead_below(const rbc_process *process, uint64_t *pid);
+
+/*
+ * A name that fits a word with other things: the pid, and what tells processes apart that have had
+ * it one after the other (no more than one in 4096 of them are taken for the same). It is 0 for nobody.
+ */
+#define RBC_SHORT_NAME_BITS 50
+
+uint64_t rbc_process_short_name(const rbc_process *process);
+/* Of the lowest bits of name; so is the next one's. */
+uint64_t rbc_short_name_pid(uint64_t name);
+rbc_process_state rbc_short_name_state_of(uint64_t name);
+
+/* The kernel's TASK_COMM_LEN. */
+#define RBC_PROCESS_NAME_SIZE 16
+
+/*
+ * The name of the program that a process runs, for people; "" if it cannot be had. A process can call
+ * itself anything: what is no printable ASCII becomes '?'.
+ */
+void rbc_process_name(uint64_t pid, char name[RBC_PROCESS_NAME_SIZE]);
+
+/* Reads this boot's id; all zero where /proc is not mounted. */
+void rbc_boot_id(uint8_t id[16]);
+
+/*
+ * Remembers the process in which a handle was opened. The word lies in a page that the kernel wipes
+ * in a forked child, so that the check costs a load and not a system call.
+ */
+typedef struct rbc_birthplace {
+    const _Atomic uint64_t *word;
+    uint64_t token;
+} rbc_birthplace;
+
+/* Returns 0 or a negative errno of mmap(2) or madvise(2). */
+int rbc_birthplace_init(rbc_birthplace *self);
+
+/* Each call of the ABI asks this: no function call for it. */
+static inline bool rbc_birthplace_is_here(const rbc_birthplace *self) {
+    return atomic_load_explicit(self->word, memory_order_relaxed) == self->token;
+}
+
+#endif
+
+/* ==== capi/owner.h ==== */
+/*
+ * Who owns user space's end of a ring: its consumer, or the producer of a user ring. There is one;
+ * two wedge the ring for good. The owner leaves its name in the spare room at the end of the page
+ * with its position, and holds a lock on the ring's file. Each alone can be fooled: the block is
+ * stale after a kill and survives execve(), the lock can be taken by any stranger (all BPF maps
+ * share one inode), is kept by forked children, and does not tell readers apart that share an open
+ * file. Together they decide; see rbc_owner_claim.
+ */
+#ifndef RBC_OWNER_H
+#define RBC_OWNER_H
+
+typedef struct rbc_owner_block rbc_owner_block;
+
+typedef struct rbc_owner {
+    rbc_owner_block *block;
+    uint64_t claim; /* what we wrote into the block; 0: nothing */
+    uint64_t lock_byte;
+    int lock_fd;       /* open on the ring's file */
+    bool lock_is_ours; /* lock_fd is an open file of our own, not a duplicate of the caller's */
+    bool locked;
+    /* After a refusal, of the owner that there is: */
+    uint64_t other_pid; /* in our pid namespace; 0: not known */
+    rbc_process_state other_state;
+    bool other_is_left; /* only held records keep the ring */
+} rbc_owner;
+
+/*
+ * Claims the ring whose consumer page (of a user ring: producer page) this is for this process.
+ * lock_fd stays the caller's. *guarded tells whether later owners will notice us. Returns 0, or
+ * -EBUSY if another owner lives (never with insist).
+ */
+int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size, int lock_fd,
+                    bool lock_is_ours, uint64_t lock_byte, bool insist, bool *guarded);
+
+/*
+ * A descriptor for the lock on a BPF map: an open file of our own, or where that cannot be had
+ * map_fd itself.
+ */
+int rbc_owner_lock_fd(int map_fd, bool *lock_is_ours);
+
+/* Where the last reader says that it committed to; 0 if none said anything. */
+uint64_t rbc_owner_committed(const rbc_owner *self);
+
+/* Leaves that word for our successor. */
+void rbc_owner_note_committed(rbc_owner *self, uint64_t position);
+
+/* Tells later ones that the reader is gone, and that only records that are held keep the ring. */
+void rbc_owner_note_left(rbc_owner *self);
+
+/* Long enough for rbc_owner_other. */
+#define RBC_OWNER_TEXT_SIZE 96
+
+/*
+ * After a refusal: whose the ring is, for messages, to be put behind "another reader has the ring".
+ * Returns text.
+ */
+const char *rbc_owner_other(const rbc_owner *self, char *text, size_t size);
+
+/* Gives the ring up. Not to be called in a forked child: the claim is the parent's. */
+void rbc_owner_yield(rbc_owner *self);
+
+/* Locks a byte of a file for fd's open file. Returns whether it has the lock now. */
+bool rbc_lock_byte(int fd, uint64_t byte);
+
+void rbc_unlock_byte(int fd, uint64_t byte);
+
+/* Whether an open file other than fd's holds the byte's lock. */
+bool rbc_byte_is_locked(int fd, uint64_t byte);
+
+#endif
+
 /* ==== capi/map.h ==== */
 /* The few bpf(2) calls that a reader needs. Results are 0 or a new fd, or a negative errno. */
 #ifndef RBC_MAP_H
@@ -1916,212 +1284,114 @@ int rbc_map_probe_ring(uint32_t type, uint32_t flags);
 
 #endif
 
-/* ==== capi/kind.h ==== */
+/* ==== capi/memory_ring.h ==== */
 /*
- * What differs between the kinds of rings. A kind says who produces the records (the kernel, or
- * processes) and how they are read (in place, through a copy, or through a copy beside another
- * reader). Each kind is a row of the table in kind.c. Code that reads a ring asks the row, and never
- * which kind it is. Publishing needs no entry: consumer_pos of rbc_ring says where to store.
+ * The memory ring: a sealed memfd with the kernel's layout. What the kernel keeps in a page that
+ * nobody maps (its spin lock) or knows by itself (who its producers are) stands in the producer
+ * page's spare room.
  */
-#ifndef RBC_KIND_H
-#define RBC_KIND_H
+#ifndef RBC_MEMORY_RING_H
+#define RBC_MEMORY_RING_H
 
-typedef struct rbc_kind {
-    /* ---- Scanning: called by the reading thread only ---- */
+#define RBC_MEMORY_RING_MAX ((size_t)1 << 30)
 
-    /*
-     * Starts at the positions found in the ring, or at `committed`, where the last reader says that
-     * it committed to, if that is possible. Returns 0, or -EBADMSG if the positions are impossible.
-     */
-    int (*load_positions)(rbc_ring *ring, uint64_t committed);
+/* Bytes of the memfd whose lock (rbc_lock_byte) is the reader's or a producer slot's. */
+#define RBC_CONSUMER_BYTE 0
+#define RBC_PRODUCER_BYTE(slot) (1 + (uint64_t)(slot))
 
-    /* The position up to which there is something to scan now. */
-    uint64_t (*find_end)(rbc_ring *ring);
-
-    /*
-     * Corrects what a scan that ended at a position says about its end. first_flags are the flags of
-     * the first record that it found, or NULL. No function: the scan is right.
-     */
-    rbc_scan_end (*end_scan)(rbc_ring *ring, rbc_scan_end why, uint64_t position,
-                             uint16_t *first_flags);
-
-    /*
-     * Skips the record at read_pos if its producer died and left it unfinished. Returns whether the
-     * ring has to be scanned again. Makes system calls. No function: the producers do not die.
-     */
-    bool (*skip_abandoned)(rbc_ring *ring);
-
-    /* ---- Arming and pacing ---- */
-
-    /* Whether a scan would find a complete record (or a discarded one) at read_pos. Any thread. */
-    bool (*has_record)(rbc_ring *ring);
-
-    /*
-     * Whether a record may come that makes no wakeup, although the user holds nothing. The reader
-     * then looks by a timer. No function: there is none. The reading thread only.
-     */
-    bool (*is_deaf)(rbc_ring *ring);
-
-    /* Whether the ring goes on only when the user has given everything back. No function: never. */
-    bool (*waits_for_releases)(const rbc_ring *ring);
-
-    bool is_in_place;  /* records are handed out where the producers wrote them */
-    bool is_memory;    /* processes produce them: a record may stay unfinished for ever */
-    bool is_tap;       /* another reader consumes it */
-    bool is_watched;   /* a wakeup may be missing now and then: see LOOK_NOW_AND_THEN_NS */
-    uint8_t flush_max; /* a flush finds at most so many times the ring's size */
-} rbc_kind;
-
-/* The kind of a ring. A tap of a ring in overwrite mode is a tap. */
-const rbc_kind *rbc_kind_of(bool is_memory, bool is_overwrite, bool is_tap);
-
-static inline bool rbc_ring_has_record(rbc_ring *ring) {
-    return ring->kind->has_record(ring);
-}
-
-#endif
-
-/* ==== capi/fence.h ==== */
-#ifndef RBC_FENCE_H
-#define RBC_FENCE_H
+/* A place in the table of producers. Its owner holds the lock on its byte for as long as it lives.
+ */
+typedef struct rbc_producer_slot {
+    _Atomic uint64_t generation; /* changes with each owner */
+    rbc_process process;
+} rbc_producer_slot;
 
 /*
- * A full fence between a store (of consumer_pos, or of "parked") and a later load (of a record's
- * header, or of positions). No weaker order keeps a load from passing an earlier store.
+ * Names a producer among all that ever had the ring: 1 << 30 | generation << 6 | slot. Stands in
+ * the second word of a record's header (where the kernel keeps an offset of its own), and in the
+ * lock while the producer has it. The generation tells it from an earlier owner of its slot.
  */
-static inline void rbc_full_fence(void) {
-#ifdef RBCORE_THREAD_SANITIZER
-    /* ThreadSanitizer does not know stand-alone fences; it knows read-modify-writes. */
-    extern atomic_int rbc_fence; /* one for all, so that fences pair; in wait.c */
-    atomic_fetch_add_explicit(&rbc_fence, 0, memory_order_seq_cst);
-#else
-    atomic_thread_fence(memory_order_seq_cst);
-#endif
+#define RBC_TOKEN_BIT (UINT32_C(1) << 30)
+#define RBC_TOKEN_GENERATIONS (UINT32_C(1) << 24)
+
+/* The producer page. Processes share it: its layout is fixed. */
+typedef struct rbc_producer_page {
+    _Atomic uint64_t producer_pos;
+    _Atomic uint64_t pending_pos;   /* all records before it are complete; see room.h */
+    _Atomic uint64_t overwrite_pos; /* the oldest record that was not overwritten */
+    unsigned char kernels[104];
+    _Atomic uint64_t tag;
+    _Atomic uint64_t page_size;
+    _Atomic uint64_t data_size;
+    _Atomic uint64_t flags; /* RBCORE_MEMORY_RING_OVERWRITE */
+    unsigned char unused[32];
+    _Atomic uint32_t lock; /* see memory_producer.c */
+    unsigned char lock_line[60];
+    _Atomic uint64_t lost; /* records that were refused because the ring was full */
+    unsigned char lost_line[248];
+    rbc_producer_slot slots[RBCORE_PRODUCERS_MAX];
+} rbc_producer_page;
+
+static_assert(offsetof(rbc_producer_page, overwrite_pos) == 16, "where the kernel has it");
+static_assert(offsetof(rbc_producer_page, tag) == 128, "shared between processes");
+static_assert(offsetof(rbc_producer_page, flags) == 152, "shared between processes");
+static_assert(offsetof(rbc_producer_page, lock) == 192, "shared between processes");
+static_assert(offsetof(rbc_producer_page, lost) == 256, "shared between processes");
+static_assert(offsetof(rbc_producer_page, slots) == 512, "shared between processes");
+static_assert(sizeof(rbc_producer_page) == 4096, "fits the smallest page");
+
+static inline rbc_producer_page *rbc_producer_page_of(const rbc_mapping *mapping) {
+    return (rbc_producer_page *)(void *)mapping->producer_page;
 }
 
 /*
- * Between stores: none after it becomes visible before one that precedes it. For a store that tells
- * what the later ones, plain ones among them, are about to overwrite.
+ * Checks that fd is a memory ring whose size nobody can change any more. Returns 0 with the size of
+ * its data area and its inode, or -EBADF, -EBADFD, -EACCES.
  */
-static inline void rbc_store_fence(void) {
-#ifdef RBCORE_THREAD_SANITIZER
-    rbc_full_fence();
-#else
-    atomic_thread_fence(memory_order_release);
+int rbc_memory_ring_check(int fd, size_t *data_size, ino_t *inode);
+
+/*
+ * After mapping: checks that the memory was laid out as a ring of this size. Returns 0 with whether
+ * it is in overwrite mode, or -EBADFD.
+ */
+int rbc_memory_ring_check_layout(const rbc_mapping *mapping, bool *overwrites);
+
+/* Returns 0, -EBADF, or -EBADFD if fd is no non-blocking eventfd. */
+int rbc_event_fd_check(int fd);
+
+/* Wakes who waits for it. Whatever its peers did to it: see there. */
+void rbc_event_fd_signal(int fd);
+
+/* A duplicate of fd, close-on-exec, or a negative errno. */
+int rbc_duplicate(int fd);
+
+/* Opens the file behind fd once more: an open file of our own, with locks of its own. */
+int rbc_reopen(int fd);
+
+/*
+ * Whether the producer of this token is gone: closed, or its process dead. lock_fd is an open file
+ * of the ring that is not that producer's own. asked_before counts the calls for this token: some
+ * look closer than others.
+ */
+bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
+                          unsigned asked_before);
+
 #endif
+
+/* ==== capi/keep_errno.h ==== */
+#ifndef RBC_KEEP_ERRNO_H
+#define RBC_KEEP_ERRNO_H
+
+static inline void rbc_restore_errno(const int *saved) {
+    errno = *saved;
 }
 
-/* In a loop that waits for another core: leaves this one's resources to its sibling thread. */
-static inline void rbc_relax(void) {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
-#endif
-
-/* ==== capi/memory_producer.h ==== */
-/* A producer of a memory ring, behind the handle of producer.c, which checks what callers pass. */
-#ifndef RBC_MEMORY_PRODUCER_H
-#define RBC_MEMORY_PRODUCER_H
-
-typedef struct rbc_memory_producer {
-    rbc_mapping mapping;
-    _Atomic uint64_t *consumer_pos;
-    rbc_producer_page *page;
-    uint32_t token;
-    bool overwrites;          /* the ring is in overwrite mode */
-    _Atomic unsigned refused; /* reserves that found a record in the way of overwriting */
-    int fd;                   /* an open file of our own: it holds the lock of our slot */
-    int event_fd;
-} rbc_memory_producer;
-
-/* 0 or a negative errno, and then nothing is to be closed. */
-int rbc_memory_producer_open(rbc_memory_producer *self, const rbcore_source *source);
-
-/* Before closing, but not in a forked child: what is reserved becomes abandoned. */
-void rbc_memory_producer_leave(rbc_memory_producer *self);
-
-void rbc_memory_producer_close(rbc_memory_producer *self);
-
-int rbc_memory_producer_reserve(rbc_memory_producer *self, void **data, size_t size);
-
-/* Waits until the monotonic clock shows deadline_ns. */
-int rbc_memory_producer_reserve_wait(rbc_memory_producer *self, void **data, size_t size,
-                                     int64_t deadline_ns);
-
-/* Submits, or with RBC_DISCARD discards. */
-int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t flags,
-                               uint32_t discard);
-
-int rbc_memory_producer_output_batch(rbc_memory_producer *self, const rbcore_slice *slices,
-                                     size_t count, uint32_t flags);
-
-#endif
-
-/* ==== capi/room.h ==== */
 /*
- * Room for a record in a memory ring: what the kernel's __bpf_ringbuf_reserve() decides under its
- * spin lock, by the same positions.
- *
- *   normal:       consumer_pos  <= pending_pos <= producer_pos,   producer_pos - consumer_pos < size
- *   overwriting:  overwrite_pos <= pending_pos <= producer_pos,   producer_pos - overwrite_pos < size
- *
- * pending_pos:   the records before it are complete. Brought up to date by a reserve, never by a
- *                submit.
- * overwrite_pos: the oldest record whose place was not given to a new one.
- *
- * A producer may be killed between any two of the stores here: each leaves a ring of which all this
- * is true. (If overwrite_pos was moved for a record that never came, those before it are lost a
- * little early.)
+ * Placed first in a function that makes system calls: errno is the same after it as before,
+ * whatever way it returns. The ABI reports errors by return values and leaves errno to its callers.
  */
-#ifndef RBC_ROOM_H
-#define RBC_ROOM_H
-
-/* Whether the positions are those of a ring, whatever moves them. */
-bool rbc_room_is_possible(const rbc_mapping *mapping, bool overwrites);
-
-/*
- * Finds room for a record of span bytes, its header included; in an overwriting ring takes it from
- * the oldest records. To be called under the producers' lock. Sets *producer to where the record
- * begins, a multiple of 8, and returns 0, or
- *   -EAGAIN   normal ring: it is full; overwriting: the record at pending_pos is in the way, and is
- *             being written;
- *   -EBADMSG  the positions are impossible, or the records of an overwriting ring.
- */
-int rbc_room_make(const rbc_mapping *mapping, bool overwrites, uint64_t span, uint64_t *producer);
-
-/*
- * The same in two steps, for the one who writes as much as fits. The positions were loaded once and
- * checked: these are the ones to go by, not what stands in the ring a moment later. (Whoever else
- * has the ring can write there.)
- */
-typedef struct rbc_room {
-    uint64_t producer; /* where the next record begins */
-    uint64_t free;     /* the most bytes that it may take */
-    uint64_t oldest, pending;
-    int why_no_more; /* -EAGAIN or -EBADMSG, as above */
-} rbc_room;
-
-/* Returns 0, or -EBADMSG: the positions are impossible. */
-int rbc_room_find(const rbc_mapping *mapping, bool overwrites, rbc_room *out);
-
-/* Takes span bytes, under the same hold of the lock. Returns 0, -EAGAIN or -EBADMSG. */
-int rbc_room_take(const rbc_mapping *mapping, bool overwrites, const rbc_room *room, uint64_t span);
-
-/*
- * The record that is in the way of an overwriting ring: its position, and who writes it. Without
- * the lock: a hint. Returns false if it is no longer there.
- */
-bool rbc_room_blocker(const rbc_mapping *mapping, uint64_t *position, uint32_t *owner);
-
-/*
- * Discards that record in the name of its owner, who is dead: in a normal ring the reader passes
- * it, here it would be in the way for ever. Under the lock. Returns false if it is another one.
- */
-bool rbc_room_discard_blocker(const rbc_mapping *mapping, uint64_t position, uint32_t owner);
+#define RBC_KEEP_ERRNO                                                                             \
+    __attribute__((cleanup(rbc_restore_errno), unused)) const int rbc_saved_errno = errno
 
 #endif
 
@@ -2199,6 +1469,171 @@ void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns);
 
 #endif
 
+/* ==== capi/counter.h ==== */
+/* Figures that one thread writes at a time and any thread may read. No order goes with them. */
+#ifndef RBC_COUNTER_H
+#define RBC_COUNTER_H
+
+/* Adds to a figure. Cheaper than an atomic addition, because there is one writer. */
+static inline void rbc_count(_Atomic uint64_t *figure, uint64_t amount) {
+    uint64_t old = atomic_load_explicit(figure, memory_order_relaxed);
+    atomic_store_explicit(figure, old + amount, memory_order_relaxed);
+}
+
+static inline uint64_t rbc_get(const _Atomic uint64_t *figure) {
+    return atomic_load_explicit(figure, memory_order_relaxed);
+}
+
+#endif
+
+/* ==== capi/live.h ==== */
+/*
+ * Copying out of a ring whose producers do not wait for us: one in overwrite mode, or one that
+ * another reader consumes. What is copied may be overwritten meanwhile; so each copy is followed by
+ * a look at the positions, which tells what of it is sound. live.c has the argument.
+ */
+#ifndef RBC_LIVE_H
+#define RBC_LIVE_H
+
+typedef struct rbc_live {
+    const rbc_mapping *mapping;
+    const _Atomic uint64_t *consumer_pos;
+    const _Atomic uint64_t *producer_pos;
+    const _Atomic uint64_t *pending_pos;
+    const _Atomic uint64_t *overwrite_pos; /* NULL: not in overwrite mode */
+    uint64_t guard; /* bytes after producer_pos that may have been written already; see live.c */
+} rbc_live;
+
+/* More is copied in pieces, each of which is looked after: the less of it can be overtaken. */
+#define RBC_LIVE_PIECE ((size_t)65536)
+
+rbc_live rbc_live_of(const rbc_mapping *mapping, bool is_overwrite, bool is_memory);
+
+/* Whether a position comes after another; they are never further apart than 2^63. */
+static inline bool rbc_is_after(uint64_t position, uint64_t other) {
+    return (int64_t)(position - other) > 0;
+}
+
+/* Where the oldest record stands that nobody has overwritten, or that its reader has not freed. */
+uint64_t rbc_live_oldest(const rbc_live *self);
+
+/* The first word of the header at a position: length and flags, if a record begins there. */
+uint32_t rbc_live_length(const rbc_live *self, uint64_t position);
+
+/* The second: of a memory ring, whose record it is; see rbc_header. */
+uint32_t rbc_live_owner(const rbc_live *self, uint64_t position);
+
+/* Why the complete records end somewhere. */
+typedef enum rbc_live_stop {
+    RBC_LIVE_ALL,  /* at producer_pos */
+    RBC_LIVE_BUSY, /* at a record that is being written */
+    RBC_LIVE_BAD   /* at something that no producer writes, or that was overwritten */
+} rbc_live_stop;
+
+typedef struct rbc_live_end {
+    uint64_t position;
+    uint64_t producer_pos; /* as it was then */
+    uint64_t walked_from;  /* from here on by the records' headers; see below */
+    rbc_live_stop why;
+} rbc_live_end;
+
+/*
+ * Where the complete records end, `from` being the start of one (or of the one to come). Never more
+ * than the ring's size after it. It holds only if nothing from walked_from on was overwritten
+ * meanwhile: headers that were lead anywhere.
+ */
+rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from);
+
+/*
+ * Where to go on if not at `from`: returns `from` if nothing that was read there until now had been
+ * overwritten; else the start of a record after it that was not.
+ */
+uint64_t rbc_live_sound(const rbc_live *self, uint64_t from);
+
+/* Copies bytes, at most the ring's size, and returns rbc_live_sound. */
+uint64_t rbc_live_copy(const rbc_live *self, void *to, uint64_t from, size_t bytes);
+
+#endif
+
+/* ==== capi/fence.h ==== */
+#ifndef RBC_FENCE_H
+#define RBC_FENCE_H
+
+/*
+ * A full fence between a store (of consumer_pos, or of "parked") and a later load (of a record's
+ * header, or of positions). No weaker order keeps a load from passing an earlier store.
+ */
+static inline void rbc_full_fence(void) {
+#ifdef RBCORE_THREAD_SANITIZER
+    /* ThreadSanitizer does not know stand-alone fences; it knows read-modify-writes. */
+    extern atomic_int rbc_fence; /* one for all, so that fences pair; in wait.c */
+    atomic_fetch_add_explicit(&rbc_fence, 0, memory_order_seq_cst);
+#else
+    atomic_thread_fence(memory_order_seq_cst);
+#endif
+}
+
+/*
+ * Between stores: none after it becomes visible before one that precedes it. For a store that tells
+ * what the later ones, plain ones among them, are about to overwrite.
+ */
+static inline void rbc_store_fence(void) {
+#ifdef RBCORE_THREAD_SANITIZER
+    rbc_full_fence();
+#else
+    atomic_thread_fence(memory_order_release);
+#endif
+}
+
+/* In a loop that waits for another core: leaves this one's resources to its sibling thread. */
+static inline void rbc_relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+#endif
+
+/* ==== capi/layout.h ==== */
+/*
+ * How a record lies in a ring: a header of 8 bytes, then the data, up to the next multiple of 8
+ * bytes. Memory rings and user rings have the layout of the kernel's ring buffer.
+ */
+#ifndef RBC_LAYOUT_H
+#define RBC_LAYOUT_H
+
+/* The header of a record: see BPF_RINGBUF_BUSY_BIT and its neighbours in linux/bpf.h. */
+typedef struct rbc_header {
+    _Atomic uint32_t length; /* of the data, with the two bits below */
+    _Atomic uint32_t owner;  /* memory ring: the producer's token; the kernel's own otherwise */
+} rbc_header;
+
+#define RBC_BUSY (UINT32_C(1) << 31)
+#define RBC_DISCARD (UINT32_C(1) << 30)
+#define RBC_HEADER_SIZE 8
+
+/* The bytes that a record takes, its header included. */
+static inline uint64_t rbc_record_span(uint32_t size) {
+    return ((uint64_t)size + RBC_HEADER_SIZE + 7) & ~UINT64_C(7);
+}
+
+static inline rbc_header *rbc_header_at(const rbc_mapping *mapping, uint64_t position) {
+    uint64_t offset = position & (mapping->data_size - 1);
+    return (rbc_header *)(void *)(mapping->data + offset);
+}
+
+/*
+ * Pairs with the xchg() of the header in the kernel's bpf_ringbuf_commit(): whoever sees a header
+ * without BUSY sees the record's data.
+ */
+static inline uint32_t rbc_load_length(const void *header) {
+    return atomic_load_explicit(&((const rbc_header *)header)->length, memory_order_acquire);
+}
+
+#endif
+
 /* ==== capi/sized.h ==== */
 /* Structs of the ABI that begin with their own size, so that they can grow. */
 #ifndef RBC_SIZED_H
@@ -2226,6 +1661,588 @@ int rbc_sized_init(void *out, size_t size, const void *defaults, size_t defaults
 
 #endif
 
+/* ==== capi/commit.h ==== */
+/* Commit mode: records are given back in the order in which they were handed out. */
+#ifndef RBC_COMMIT_H
+#define RBC_COMMIT_H
+
+/* Uncommitted turns that can be told apart, for each ring of the reader. */
+#define RBC_TURNS_PER_RING 1024
+
+/* A turn of a ring: its records up to here were handed out before those of the next turn. */
+typedef struct rbc_turn {
+    uint64_t end;
+    uint16_t ring;
+} rbc_turn;
+
+/*
+ * The uncommitted turns in the order in which they were handed out: a circular buffer. Turns of one
+ * ring that follow each other are one.
+ */
+typedef struct rbc_turns {
+    rbc_turn *entries;
+    size_t capacity, first, count;
+} rbc_turns;
+
+/* Makes room for the turns of so many rings. Returns 0 or -ENOMEM. */
+int rbc_turns_make_room(rbc_turns *self, size_t rings);
+
+void rbc_turns_free(rbc_turns *self);
+
+/* Forgets the turns of a ring that is removed. */
+void rbc_turns_forget(rbc_turns *self, uint16_t ring);
+
+/* Whether a turn of this ring could not be noted. */
+bool rbc_turns_is_full_for(const rbc_turns *self, uint16_t ring);
+
+/* Records of this ring up to `end` were handed out. */
+void rbc_turns_note(rbc_turns *self, uint16_t ring, uint64_t end);
+
+#endif
+
+/* ==== capi/pace.h ==== */
+/*
+ * When a ring is read: moderation of its wakeups.
+ *
+ * The kernel wakes the consumer only if the record just committed is the one at consumer_pos. So
+ * the consumer owns the rate of wakeups. A ring is either
+ *   armed: all that was given back is published, and the next record wakes the reader; or
+ *   paced: the last record that was given back stays unpublished, so no producer pays for a wakeup,
+ *          and the reader looks by a timer.
+ * A wakeup per record is best for a slow ring; a look per interval, which costs 20 to 24 us of
+ * processor time however much it finds, for a busy one.
+ *
+ * A ring that would be full before any sleep is over cannot be paced by a timer. If it was found
+ * half full it is *hot* for a moment: paced, but looked at again and again until nothing came for
+ * as long as the shortest sleep. A reader in that loop keeps up with producers, a woken one does
+ * not.
+ */
+#ifndef RBC_PACE_H
+#define RBC_PACE_H
+
+struct rbc_ring;
+
+/*
+ * A cycle of sleeping and looking costs what 2.5 wakeups cost. From 4 records in an interval on
+ * pacing pays; below 2 it does not. Between the two a ring stays what it is.
+ */
+#define RBC_PACE_ENTER 4
+#define RBC_PACE_LEAVE 2
+
+/*
+ * No shorter sleep is worth it: the kernel's own slack for timers of ordinary threads.
+ */
+#define RBC_PACE_SHORTEST_NS INT64_C(50000)
+
+/* A record larger than this part of the ring is never held back: it takes room. */
+#define RBC_HELD_BACK_PART 64
+
+typedef struct rbc_pace {
+    int64_t ceiling_ns;  /* the longest interval for this ring; 0: too small for a timer */
+    int64_t interval_ns; /* the current one; 0: hot */
+    int64_t since_ns;    /* when it began */
+    uint64_t passed_at;  /* records and discards passed by then */
+    uint64_t bytes_at;   /* read_pos by then */
+    bool always;         /* RBCORE_READER_POLL: its producers never wake us */
+    bool drained;        /* the last scan left nothing behind */
+    bool was_half_full;  /* as found by a scan since the ring was drained or judged */
+} rbc_pace;
+
+/* Chooses the ceiling from the reader's max_latency and the ring's size. */
+void rbc_pace_init(struct rbc_ring *ring, int64_t max_latency_ns, bool always);
+
+/* Whether a moderated read may leave what is there: if the ring is paced, and was found empty. */
+bool rbc_pace_can_wait(const struct rbc_ring *ring);
+
+/* If so: whether it takes what is there now all the same, having room for max records. */
+bool rbc_pace_is_due(const struct rbc_ring *ring, int64_t now_ns, uint64_t max);
+
+/* Whether the interval of a ring that is paced is over, and found enough to be worth another. */
+bool rbc_pace_is_worth_it(const struct rbc_ring *ring, int64_t now_ns);
+
+/* When the ring is due at the latest; INT64_MAX if it is armed. */
+int64_t rbc_pace_deadline(const struct rbc_ring *ring);
+
+/* Whether the ring is paced by the timer, not hot. */
+bool rbc_pace_has_timer(const struct rbc_ring *ring);
+
+/*
+ * Whether rbc_pace_judge could come to anything. An armed ring in which too little was found stays
+ * armed whatever the time: its reader, who was woken out of an idle processor, is spared the clock,
+ * whose code and data are cold.
+ */
+bool rbc_pace_can_change(const struct rbc_ring *ring);
+
+typedef enum rbc_pace_change { RBC_PACE_STAYS, RBC_PACE_PACES, RBC_PACE_ARMS } rbc_pace_change;
+
+/*
+ * After a scan: what the ring should become, by what the scans since the last time found. A ring is
+ * hot only for moderated reads, whose callers come back at once.
+ */
+rbc_pace_change rbc_pace_judge(struct rbc_ring *ring, int64_t now_ns, bool is_moderated);
+
+#endif
+
+/* ==== capi/ring.h ==== */
+/*
+ * One ring of a reader: its layout, its positions and the scan over its records.
+ *
+ *   consumer_pos <= user_pos <= read_pos <= producer_pos,   producer_pos - user_pos <= size
+ *
+ * read_pos:     up to here records were handed out (or were discarded ones, skipped).
+ * user_pos:     up to here they were given back.
+ * consumer_pos: up to here the kernel knows it. The same as user_pos, a moment later; or, while the
+ *               ring is paced, the start of the last record before it (see pace.h).
+ */
+#ifndef RBC_RING_H
+#define RBC_RING_H
+
+typedef struct rbc_ring {
+    const struct rbc_kind *kind; /* what differs between kernel rings, memory rings and copies */
+    rbcore_reader *reader;
+    rbc_mapping mapping;            /* its data may be the shadow's */
+    struct rbc_shadow *shadow;      /* NULL: the ring is read in place */
+    _Atomic uint64_t *consumer_pos; /* in the consumer page */
+    _Atomic uint64_t *producer_pos; /* in the producer page */
+
+    _Atomic uint64_t read_pos; /* written by the reading thread */
+    _Atomic uint64_t user_pos; /* written by the committing thread, or by whoever is `advancing` */
+    _Atomic uint64_t last_pos; /* of the last record (or discarded one) before read_pos */
+    uint64_t published_pos;    /* what we stored into consumer_pos; as user_pos */
+    uint64_t handed_end;       /* end of the last record handed out; commit mode only */
+    uint64_t usual_span;       /* of the last record handed out */
+    _Atomic uint64_t largest_span; /* of all that were passed */
+    rbc_pace pace;                 /* of the reading thread */
+    atomic_bool is_paced;          /* written by the reading thread */
+    bool is_silent;                /* the wait does not listen to its wakeups */
+    uint16_t index;                /* in the reader's slots */
+    bool head_is_busy;             /* the last scan ended at a record that is being written */
+    unsigned busy_scans;           /* scans in a row that got nowhere because of that */
+    uint16_t record_flags;         /* of all its records */
+    unsigned doubts;               /* how often it was asked whether that record's producer lives */
+    atomic_bool broken;            /* its content is impossible */
+    uint64_t flush_pos;            /* a flush is complete when read_pos gets here */
+    uint64_t flush_found;          /* bytes that had been found when it began */
+
+    /* Release mode only; see consumer.c. */
+    _Atomic uint64_t *held;     /* a bit for each 8 bytes: a record that starts here is held */
+    _Atomic uint32_t advancing; /* releases that the thread at work has not seen yet */
+
+    _Atomic uint64_t refs; /* the reader's, and one for each held record */
+
+    /* Statistics: each has one writer at a time. */
+    _Atomic uint64_t records, bytes, discards, abandoned, high_water;
+    _Atomic uint64_t skipped;
+    _Atomic uint64_t passed_bytes; /* of what was neither handed out nor lost */
+    _Atomic uint64_t lost_bytes;   /* overwritten before they were copied */
+    uint64_t start_pos;            /* where reading began */
+
+    /* What never changes after it was added. */
+    uint64_t cookie;
+    uint64_t map_id;  /* RBCORE_UNKNOWN: a memory ring */
+    ino_t inode;      /* of a memory ring */
+    bool from_latest; /* RBCORE_SOURCE_LATEST */
+    bool is_guarded;
+    int fd;      /* of the map, or of the memory */
+    int wake_fd; /* what the kernel or the producer makes readable: the map's fd, or the eventfd */
+    int lock_fd; /* the same file as fd; an open file of our own where possible */
+    int loss_fd; /* of the loss map, or -1 */
+    rbc_owner owner;
+} rbc_ring;
+
+/* What a scan of a ring passed. */
+typedef struct rbc_passed {
+    const rbcore_record *records; /* handed out; only looked at in release mode */
+    size_t count;                 /* of them */
+    uint64_t end;                 /* of the last of them */
+    uint64_t last;                /* start of the last one passed, discarded ones included */
+    uint64_t position;            /* its end: where the scan came to */
+} rbc_passed;
+
+/* Why a scan ended. */
+typedef enum rbc_scan_end {
+    RBC_SCAN_EMPTY,  /* at producer_pos, or at a BUSY record */
+    RBC_SCAN_FULL,   /* the array of records is full, or the turn's part of the ring is taken */
+    RBC_SCAN_BOUND,  /* too many discarded records */
+    RBC_SCAN_BROKEN, /* at something that no producer writes */
+} rbc_scan_end;
+
+typedef struct rbc_scan {
+    rbcore_record *records; /* where to put what is found; or else ... */
+    rbcore_span *spans;     /* ... here, runs of equal records as one */
+    size_t spans_left;      /* room in it */
+    size_t max;             /* records to find at most */
+    size_t count;           /* found */
+    uint64_t bytes;         /* of data in them */
+    size_t skips_left;      /* the bound on discarded records; counts down */
+    rbc_passed passed;      /* by the last scan: its caller notes it (rbc_read_note) */
+} rbc_scan;
+
+/*
+ * Starts at the positions found in the ring, or where the last reader says that it committed to if
+ * that is possible: the kernel's position trails it while a ring is paced. Returns 0, or -EBADMSG
+ * if the positions are impossible.
+ */
+int rbc_ring_load_positions(rbc_ring *self, uint64_t committed);
+
+/* Reads on from `start`, where consumer_pos is `consumer`. */
+void rbc_ring_start_at(rbc_ring *self, uint64_t start, uint64_t consumer);
+
+/* Whether a scan would find nothing, as nothing was reserved since the last. The reading thread. */
+bool rbc_ring_is_drained(rbc_ring *self);
+
+/*
+ * Finds records from read_pos on: one turn. The caller notes what scan->passed says; until then the
+ * ring stands where it stood. The reading thread only.
+ */
+rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan);
+
+/* Passes the records that are complete now. For RBCORE_SOURCE_LATEST, before the first scan. */
+rbc_passed rbc_ring_skip_to_latest(rbc_ring *self);
+
+static inline bool rbc_ring_is_paced(const rbc_ring *self) {
+    return atomic_load_explicit(&self->is_paced, memory_order_relaxed);
+}
+
+static inline rbc_header *rbc_ring_header(const rbc_ring *self, uint64_t position) {
+    return rbc_header_at(&self->mapping, position);
+}
+
+/*
+ * Pairs with smp_store_release(&rb->producer_pos) in the kernel's __bpf_ringbuf_reserve(): whoever
+ * sees the position sees the BUSY header of each record before it.
+ */
+static inline uint64_t rbc_ring_load_producer_pos(const rbc_ring *self) {
+    return atomic_load_explicit(self->producer_pos, memory_order_acquire);
+}
+
+/* Whether data is that of the record at `position`, in either copy of the ring. */
+static inline bool rbc_ring_is_data_of(const rbc_ring *self, const void *data, uint64_t position) {
+    const unsigned char *first = (const unsigned char *)(rbc_ring_header(self, position) + 1);
+    return data == first || data == first + self->mapping.data_size;
+}
+
+/* The length of a record that was passed by the scan before. */
+static inline uint32_t rbc_get_length(const rbc_ring *self, uint64_t position) {
+    return atomic_load_explicit(&rbc_ring_header(self, position)->length, memory_order_relaxed);
+}
+
+#endif
+
+/* ==== capi/reader.h ==== */
+#ifndef RBC_READER_H
+#define RBC_READER_H
+
+/* What other threads (and signal handlers) ask of the reading thread. */
+#define RBC_ASKED_INTERRUPT 1u
+#define RBC_ASKED_FLUSH 2u
+#define RBC_ASKED_SHUTDOWN 4u
+
+/* What each read touches comes first: after an idle time every cache line is a miss. */
+struct rbcore_reader {
+    rbc_birthplace birthplace;
+    atomic_uint asked;      /* RBC_ASKED_ bits */
+    bool is_release;        /* opened with RBCORE_READER_RELEASE */
+    bool is_polling;        /* opened with RBCORE_READER_POLL */
+    bool ends_for_discards; /* opened with RBCORE_READER_RETURN_ON_DISCARDS */
+    bool can_pace;          /* max_latency_ns is long enough */
+    bool is_flushing;       /* a flush was noticed and is not complete */
+    unsigned ring_count;
+    unsigned paced_count;    /* of them */
+    unsigned rings_to_watch; /* of them: see LOOK_NOW_AND_THEN_NS */
+    unsigned next_turn; /* which of them comes first in the next read; below ring_count, or 0 */
+    rbc_wait wait;
+    rbc_turns turns;
+    _Atomic uint64_t records, bytes, discards, batches, commits;
+
+    int64_t max_latency_ns;
+    unsigned next_slot;    /* where the search for a free slot begins */
+    _Atomic uint64_t refs; /* the caller's, and one for each ring in the slots */
+    _Atomic uint64_t user_refs;
+    /* Keeps rings from going away under the eyes of those who look at statistics. */
+    pthread_mutex_t slots_lock;
+    char message[200];
+
+    rbc_ring *rings[RBCORE_RINGS_MAX]; /* those that are read, without gaps */
+    /* By index; a removed ring stays until its last held record was released. */
+    _Atomic(rbc_ring *) slots[RBCORE_RINGS_MAX];
+};
+
+/* Whether the handle may be used: 0, -EINVAL, or -ECHILD in a forked child. */
+static inline int rbc_reader_check(const rbcore_reader *self) {
+    if (self == NULL) {
+        return -EINVAL;
+    }
+    return rbc_birthplace_is_here(&self->birthplace) ? 0 : -ECHILD;
+}
+
+/* Sets the message and returns the error. */
+__attribute__((cold, format(printf, 3, 4))) int rbc_reader_fail(rbcore_reader *self, int error,
+                                                                const char *format, ...);
+
+/*
+ * The ring of an index, or NULL. It lives on only as long as the caller knows a reason: it holds a
+ * record of it, has slots_lock, or is the reading thread in commit mode, where a removed ring is in
+ * no slot. In release mode the reading thread asks rbc_reader_find: its own reference ends with
+ * rbcore_reader_remove, and any thread may drop the last one.
+ */
+static inline rbc_ring *rbc_reader_ring(rbcore_reader *self, unsigned index) {
+    return index < RBCORE_RINGS_MAX
+               ? atomic_load_explicit(&self->slots[index], memory_order_acquire)
+               : NULL;
+}
+
+/*
+ * Where in `rings` the ring of an index is, or ring_count if none is read that has it. The reading
+ * thread only, whose reference keeps it until rbcore_reader_remove.
+ */
+unsigned rbc_reader_find(const rbcore_reader *self, unsigned index);
+
+/*
+ * Notes what a scan passed: the user holds it now. Discarded records alone are given back here if
+ * the user holds nothing that could be given back after them. The reading thread only; in read.c.
+ */
+void rbc_read_note(rbc_ring *self, const rbc_passed *passed);
+
+/* Drops a reference; with the last one the memory goes. */
+void rbc_reader_put(rbcore_reader *self);
+
+/* Drops references to a ring; with the last one it is closed. */
+void rbc_ring_put(rbc_ring *self, uint64_t count);
+
+/* Opens the ring that a source names; see source.c. Returns 0 or a negative errno, with message. */
+int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *source);
+
+/* Frees a ring that rbc_ring_open made. In a forked child what it shares with the parent stays. */
+void rbc_ring_close(rbc_ring *self);
+
+#endif
+
+/* ==== capi/kind.h ==== */
+/*
+ * What differs between the kinds of rings. A kind says who produces the records (the kernel, or
+ * processes) and how they are read (in place, through a copy, or through a copy beside another
+ * reader). Each kind is a row of the table in kind.c. Code that reads a ring asks the row, and never
+ * which kind it is. Publishing needs no entry: consumer_pos of rbc_ring says where to store.
+ */
+#ifndef RBC_KIND_H
+#define RBC_KIND_H
+
+typedef struct rbc_kind {
+    /* ---- Scanning: called by the reading thread only ---- */
+
+    /*
+     * Starts at the positions found in the ring, or at `committed`, where the last reader says that
+     * it committed to, if that is possible. Returns 0, or -EBADMSG if the positions are impossible.
+     */
+    int (*load_positions)(rbc_ring *ring, uint64_t committed);
+
+    /* The position up to which there is something to scan now. */
+    uint64_t (*find_end)(rbc_ring *ring);
+
+    /*
+     * Corrects what a scan that ended at a position says about its end. first_flags are the flags of
+     * the first record that it found, or NULL. No function: the scan is right.
+     */
+    rbc_scan_end (*end_scan)(rbc_ring *ring, rbc_scan_end why, uint64_t position,
+                             uint16_t *first_flags);
+
+    /*
+     * Passes the record at read_pos if its producer died and left it unfinished; then *passed says
+     * so, as that of a scan. Returns whether the ring has to be scanned again. Makes system calls. No
+     * function: the producers do not die.
+     */
+    bool (*skip_abandoned)(rbc_ring *ring, rbc_passed *passed);
+
+    /* ---- Arming and pacing ---- */
+
+    /* Whether a scan would find a complete record (or a discarded one) at read_pos. Any thread. */
+    bool (*has_record)(rbc_ring *ring);
+
+    /*
+     * Whether a record may come that makes no wakeup, although the user holds nothing. The reader
+     * then looks by a timer. No function: there is none. The reading thread only.
+     */
+    bool (*is_deaf)(rbc_ring *ring);
+
+    /* Whether the ring goes on only when the user has given everything back. No function: never. */
+    bool (*waits_for_releases)(const rbc_ring *ring);
+
+    bool is_in_place;  /* records are handed out where the producers wrote them */
+    bool is_memory;    /* processes produce them: a record may stay unfinished for ever */
+    bool is_tap;       /* another reader consumes it */
+    bool is_watched;   /* a wakeup may be missing now and then: see LOOK_NOW_AND_THEN_NS */
+    uint8_t flush_max; /* a flush finds at most so many times the ring's size */
+} rbc_kind;
+
+/* The kind of a ring. A tap of a ring in overwrite mode is a tap. */
+const rbc_kind *rbc_kind_of(bool is_memory, bool is_overwrite, bool is_tap);
+
+static inline bool rbc_ring_has_record(rbc_ring *ring) {
+    return ring->kind->has_record(ring);
+}
+
+#endif
+
+/* ==== capi/consumer.h ==== */
+/*
+ * The consumer position: what was given back becomes free for the producers. Each advance of
+ * consumer_pos is in consumer.c, together with the second look that keeps wakeups from getting lost.
+ */
+#ifndef RBC_CONSUMER_H
+#define RBC_CONSUMER_H
+
+/* Records up to `position` were given back, in order. The reading thread only. */
+void rbc_consumer_advance(rbc_ring *self, uint64_t position);
+
+/* Advances over the records that were released, up to the first one that is held. Any thread. */
+void rbc_consumer_pass_released(rbc_ring *self);
+
+/*
+ * Publishes what a paced ring holds back, and looks again. The reading thread only, and after it
+ * made the ring armed: otherwise the next advance holds a record back again.
+ */
+void rbc_consumer_publish(rbc_ring *self);
+
+/* Publishes all that was given back, also of a paced ring. Commit mode only. */
+void rbc_consumer_publish_all(rbc_ring *self);
+
+/*
+ * Keeps other threads from advancing the ring, until rbc_consumer_jump or
+ * rbc_consumer_resume_releases. What they release meanwhile is noticed then. Returns false if one is
+ * advancing it now: try again later, for it may not get on before the caller sleeps. The reading
+ * thread only.
+ */
+bool rbc_consumer_stop_releases(rbc_ring *self);
+void rbc_consumer_resume_releases(rbc_ring *self);
+
+/*
+ * Goes on at a later position. Nothing may be held, and releases are stopped: they are resumed
+ * then. The reading thread only.
+ */
+void rbc_consumer_jump(rbc_ring *self, uint64_t position);
+
+/* rbc_kind's has_record for a ring that is read in place. Any thread. */
+bool rbc_consumer_has_record_in_place(rbc_ring *self);
+
+/* Whether the user holds records of the ring. The reading thread only. */
+static inline bool rbc_consumer_has_held(const rbc_ring *self) {
+    return rbc_get(&self->user_pos) != rbc_get(&self->read_pos);
+}
+
+/*
+ * The place of a record in the table `held`: a set bit says that the record whose header starts at
+ * its 8 bytes is held. The reading thread sets it before it hands the record out, and the thread
+ * that releases the record clears it. So a second release of a record is noticed, and the finished
+ * prefix ends at the first bit. No header is read for that: a hostile producer could have changed it.
+ */
+static inline size_t rbc_consumer_held_bit(const rbc_ring *self, uint64_t position) {
+    return (position & (self->mapping.data_size - 1)) / 8;
+}
+
+#endif
+
+/* ==== capi/shadow.h ==== */
+/*
+ * The reader's own copy of a ring that cannot be read in place, because its producers do not wait
+ * for us: one in overwrite mode, or a tapped one. It has the ring's size and layout, and takes the
+ * place of the ring's data for all that reads records. Before each scan it is filled up with what
+ * is complete by then; what cannot be overwritten any more is what the user sees.
+ *
+ *   user_pos <= read_pos <= end <= known_end,   end - user_pos <= size
+ *
+ * If the ring was overwritten (or freed and reused) from `end` on, records were lost. Then the copy
+ * is read up, and given back; it goes on at the oldest record that is still there, and the bytes
+ * between are counted. So what the user holds stays as it is, and no position comes twice.
+ */
+#ifndef RBC_SHADOW_H
+#define RBC_SHADOW_H
+
+typedef struct rbc_shadow {
+    rbc_mapping ring; /* the ring's own memory */
+    rbc_mapping copy; /* of which only the data is mapped */
+    rbc_live live;
+    /* What a tap stores in place of the ring's. */
+    _Atomic uint64_t consumer_pos;
+    _Atomic uint64_t end;  /* up to here it was copied: perhaps not all of the last record */
+    uint64_t known_end;    /* up to here all is complete: between records */
+    bool is_overtaken;     /* the ring was overwritten from `end` on */
+    bool lost_before_next; /* no record was handed out since some were lost */
+} rbc_shadow;
+
+/*
+ * Takes the ring's mapping over and puts the copy's data into its place. A tap stores its positions
+ * for itself. Returns 0 or a negative errno.
+ */
+int rbc_shadow_open(rbc_ring *ring, bool is_overwrite);
+
+/* Unmaps the copy and the ring. */
+void rbc_shadow_close(rbc_ring *ring);
+
+/*
+ * Starts at the positions found in the ring, or at `committed` if that is possible: see
+ * rbc_ring_load_positions. The positions of this ring may be further apart than its size.
+ */
+int rbc_shadow_load_positions(rbc_ring *ring, uint64_t committed);
+
+/* Begins at a position, which is between records. */
+void rbc_shadow_start(rbc_ring *ring, uint64_t position);
+
+/* Copies what is complete and fits. Returns the end of the copy. The reading thread only. */
+uint64_t rbc_shadow_refill(rbc_ring *ring);
+
+/*
+ * What it means that a scan of the copy ended so at a position. Marks the first record that it found
+ * (these are its flags, or NULL) if some before it were lost.
+ */
+rbc_scan_end rbc_shadow_end_scan(rbc_ring *ring, rbc_scan_end why, uint64_t position,
+                                 uint16_t *first_flags);
+
+/*
+ * Whether the next record wakes a tap, together with the ring's reader. It does if this one has
+ * given back just what the tap has read, and the record is not complete after that was seen: then
+ * its producer finds consumer_pos there. (Seen the other way round, it may have found it before.)
+ * This is so in a memory ring, whose eventfd stays ready, for nobody reads it. The reading thread
+ * only.
+ */
+bool rbc_shadow_wakes(rbc_ring *ring);
+
+/*
+ * Whether the last refill could not go on because of what was not given back: no producer's wakeup
+ * tells when that is over. The reading thread only.
+ */
+bool rbc_shadow_waits_for_releases(const rbc_ring *ring);
+
+/* Whether the ring was overwritten from the end of the copy on. */
+bool rbc_shadow_is_overtaken(const rbc_ring *ring);
+
+/* Whether a refill and a scan would find something. Any thread. */
+bool rbc_shadow_has_record(rbc_ring *ring);
+
+/*
+ * Passes the record at the end of the copy, which its dead producer left unfinished in the ring.
+ * Returns whether there is room for it.
+ */
+bool rbc_shadow_pass(rbc_ring *ring, uint64_t span);
+
+/*
+ * Goes on at a later position: what is before was seen otherwise. Nothing may be held, and releases
+ * are stopped, as for rbc_consumer_jump.
+ */
+void rbc_shadow_skip_to(rbc_ring *ring, uint64_t position);
+
+#endif
+
+/* ==== capi/abandoned.h ==== */
+/* Records of a memory ring whose producer died before it submitted them. */
+#ifndef RBC_ABANDONED_H
+#define RBC_ABANDONED_H
+
+/* rbc_kind's skip_abandoned for all kinds of memory rings. */
+bool rbc_abandoned_skip(rbc_ring *self, rbc_passed *passed);
+
+#endif
+
 /* ==== capi/source.h ==== */
 /* What readers and producers do alike with the source that they are given. */
 #ifndef RBC_SOURCE_H
@@ -2236,6 +2253,162 @@ const char *rbc_source_missing_field(const rbcore_source *source);
 
 /* A descriptor of our own for the BPF map that the source names, or a negative errno. */
 int rbc_source_open_map(const rbcore_source *source);
+
+#endif
+
+/* ==== capi/release.h ==== */
+/* Release mode: records are given back one by one, in any order and by any thread. */
+#ifndef RBC_RELEASE_H
+#define RBC_RELEASE_H
+
+/* Marks records as held, before they are handed out. The reading thread only. */
+void rbc_release_hold(rbc_ring *self, const rbcore_record *records, size_t count);
+
+#endif
+
+/* ==== capi/flush.h ==== */
+/* A flush: delivers what is in the rings when it is noticed, without waiting for more. */
+#ifndef RBC_FLUSH_H
+#define RBC_FLUSH_H
+
+/* All of these are for the reading thread only. */
+
+void rbc_flush_begin(rbcore_reader *self);
+
+/* Whether all that was there when the flush began was handed out. */
+bool rbc_flush_is_complete(const rbcore_reader *self);
+
+/* Whether a ring has more that the user's last release, which is about to return, keeps back. */
+bool rbc_flush_has_more_soon(const rbcore_reader *self);
+
+#endif
+
+/* ==== capi/snapshot.h ==== */
+/* A copy of what a ring held at one moment, with its records to be read one after the other. */
+#ifndef RBC_SNAPSHOT_H
+#define RBC_SNAPSHOT_H
+
+struct rbcore_snapshot {
+    rbc_birthplace birthplace;
+    unsigned char *buffer; /* what stood at info.first_pos is at buffer + (first_pos - base) */
+    size_t capacity;
+    uint64_t base;        /* position of the first byte in the buffer: a multiple of 8 */
+    uint64_t next;        /* of the record to be read next */
+    uint64_t lost_before; /* of the record that has RBCORE_RECORD_LOST_BEFORE; odd: none has */
+    uint16_t ring;        /* what its records say */
+    bool knows_boot;      /* boot_id was read */
+    uint8_t boot_id[16];  /* of this machine: also where info is of a file from another */
+    rbcore_snapshot_info info;
+};
+
+/* An empty snapshot with room for so many bytes. Returns 0, or -ENOMEM and others. */
+int rbc_snapshot_new(rbcore_snapshot **out, size_t capacity);
+
+/* For each call that takes a snapshot: 0, -EINVAL or -ECHILD. */
+int rbc_snapshot_check(const rbcore_snapshot *self);
+
+#endif
+
+/* ==== capi/room.h ==== */
+/*
+ * Room for a record in a memory ring: what the kernel's __bpf_ringbuf_reserve() decides under its
+ * spin lock, by the same positions.
+ *
+ *   normal:       consumer_pos  <= pending_pos <= producer_pos,   producer_pos - consumer_pos < size
+ *   overwriting:  overwrite_pos <= pending_pos <= producer_pos,   producer_pos - overwrite_pos < size
+ *
+ * pending_pos:   the records before it are complete. Brought up to date by a reserve, never by a
+ *                submit.
+ * overwrite_pos: the oldest record whose place was not given to a new one.
+ *
+ * A producer may be killed between any two of the stores here: each leaves a ring of which all this
+ * is true. (If overwrite_pos was moved for a record that never came, those before it are lost a
+ * little early.)
+ */
+#ifndef RBC_ROOM_H
+#define RBC_ROOM_H
+
+/* Whether the positions are those of a ring, whatever moves them. */
+bool rbc_room_is_possible(const rbc_mapping *mapping, bool overwrites);
+
+/*
+ * Finds room for a record of span bytes, its header included; in an overwriting ring takes it from
+ * the oldest records. To be called under the producers' lock. Sets *producer to where the record
+ * begins, a multiple of 8, and returns 0, or
+ *   -EAGAIN   normal ring: it is full; overwriting: the record at pending_pos is in the way, and is
+ *             being written;
+ *   -EBADMSG  the positions are impossible, or the records of an overwriting ring.
+ */
+int rbc_room_make(const rbc_mapping *mapping, bool overwrites, uint64_t span, uint64_t *producer);
+
+/*
+ * The same in two steps, for the one who writes as much as fits. The positions were loaded once and
+ * checked: these are the ones to go by, not what stands in the ring a moment later. (Whoever else
+ * has the ring can write there.)
+ */
+typedef struct rbc_room {
+    uint64_t producer; /* where the next record begins */
+    uint64_t free;     /* the most bytes that it may take */
+    uint64_t oldest, pending;
+    int why_no_more; /* -EAGAIN or -EBADMSG, as above */
+} rbc_room;
+
+/* Returns 0, or -EBADMSG: the positions are impossible. */
+int rbc_room_find(const rbc_mapping *mapping, bool overwrites, rbc_room *out);
+
+/* Takes span bytes, under the same hold of the lock. Returns 0, -EAGAIN or -EBADMSG. */
+int rbc_room_take(const rbc_mapping *mapping, bool overwrites, const rbc_room *room, uint64_t span);
+
+/*
+ * The record that is in the way of an overwriting ring: its position, and who writes it. Without
+ * the lock: a hint. Returns false if it is no longer there.
+ */
+bool rbc_room_blocker(const rbc_mapping *mapping, uint64_t *position, uint32_t *owner);
+
+/*
+ * Discards that record in the name of its owner, who is dead: in a normal ring the reader passes
+ * it, here it would be in the way for ever. Under the lock. Returns false if it is another one.
+ */
+bool rbc_room_discard_blocker(const rbc_mapping *mapping, uint64_t position, uint32_t owner);
+
+#endif
+
+/* ==== capi/memory_producer.h ==== */
+/* A producer of a memory ring, behind the handle of producer.c, which checks what callers pass. */
+#ifndef RBC_MEMORY_PRODUCER_H
+#define RBC_MEMORY_PRODUCER_H
+
+typedef struct rbc_memory_producer {
+    rbc_mapping mapping;
+    _Atomic uint64_t *consumer_pos;
+    rbc_producer_page *page;
+    uint32_t token;
+    bool overwrites;          /* the ring is in overwrite mode */
+    _Atomic unsigned refused; /* reserves that found a record in the way of overwriting */
+    int fd;                   /* an open file of our own: it holds the lock of our slot */
+    int event_fd;
+} rbc_memory_producer;
+
+/* 0 or a negative errno, and then nothing is to be closed. */
+int rbc_memory_producer_open(rbc_memory_producer *self, const rbcore_source *source);
+
+/* Before closing, but not in a forked child: what is reserved becomes abandoned. */
+void rbc_memory_producer_leave(rbc_memory_producer *self);
+
+void rbc_memory_producer_close(rbc_memory_producer *self);
+
+int rbc_memory_producer_reserve(rbc_memory_producer *self, void **data, size_t size);
+
+/* Waits until the monotonic clock shows deadline_ns. */
+int rbc_memory_producer_reserve_wait(rbc_memory_producer *self, void **data, size_t size,
+                                     int64_t deadline_ns);
+
+/* Submits, or with RBC_DISCARD discards. */
+int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t flags,
+                               uint32_t discard);
+
+int rbc_memory_producer_output_batch(rbc_memory_producer *self, const rbcore_slice *slices,
+                                     size_t count, uint32_t flags);
 
 #endif
 
@@ -2414,681 +2587,6 @@ static inline int rbc_user_ring_finish(rbc_user_ring *self, void *data, uint32_t
 }
 
 #endif
-
-/* ==== capi/reader.h ==== */
-#ifndef RBC_READER_H
-#define RBC_READER_H
-
-/* What other threads (and signal handlers) ask of the reading thread. */
-#define RBC_ASKED_INTERRUPT 1u
-#define RBC_ASKED_FLUSH 2u
-#define RBC_ASKED_SHUTDOWN 4u
-
-/* What each read touches comes first: after an idle time every cache line is a miss. */
-struct rbcore_reader {
-    rbc_birthplace birthplace;
-    atomic_uint asked;      /* RBC_ASKED_ bits */
-    bool is_release;        /* opened with RBCORE_READER_RELEASE */
-    bool is_polling;        /* opened with RBCORE_READER_POLL */
-    bool ends_for_discards; /* opened with RBCORE_READER_RETURN_ON_DISCARDS */
-    bool can_pace;          /* max_latency_ns is long enough */
-    bool is_flushing;       /* a flush was noticed and is not complete */
-    unsigned ring_count;
-    unsigned paced_count;    /* of them */
-    unsigned rings_to_watch; /* of them: see LOOK_NOW_AND_THEN_NS */
-    unsigned next_turn; /* which of them comes first in the next read; below ring_count, or 0 */
-    rbc_wait wait;
-    rbc_turns turns;
-    _Atomic uint64_t records, bytes, discards, batches, commits;
-
-    int64_t max_latency_ns;
-    unsigned next_slot;    /* where the search for a free slot begins */
-    _Atomic uint64_t refs; /* the caller's, and one for each ring in the slots */
-    _Atomic uint64_t user_refs;
-    /* Keeps rings from going away under the eyes of those who look at statistics. */
-    pthread_mutex_t slots_lock;
-    char message[200];
-
-    rbc_ring *rings[RBCORE_RINGS_MAX]; /* those that are read, without gaps */
-    /* By index; a removed ring stays until its last held record was released. */
-    _Atomic(rbc_ring *) slots[RBCORE_RINGS_MAX];
-};
-
-/* Whether the handle may be used: 0, -EINVAL, or -ECHILD in a forked child. */
-static inline int rbc_reader_check(const rbcore_reader *self) {
-    if (self == NULL) {
-        return -EINVAL;
-    }
-    return rbc_birthplace_is_here(&self->birthplace) ? 0 : -ECHILD;
-}
-
-/* Sets the message and returns the error. */
-__attribute__((cold, format(printf, 3, 4))) int rbc_reader_fail(rbcore_reader *self, int error,
-                                                                const char *format, ...);
-
-/*
- * The ring of an index, or NULL. It lives on only as long as the caller knows a reason: it holds a
- * record of it, has slots_lock, or is the reading thread in commit mode, where a removed ring is in
- * no slot. In release mode the reading thread asks rbc_reader_find: its own reference ends with
- * rbcore_reader_remove, and any thread may drop the last one.
- */
-static inline rbc_ring *rbc_reader_ring(rbcore_reader *self, unsigned index) {
-    return index < RBCORE_RINGS_MAX
-               ? atomic_load_explicit(&self->slots[index], memory_order_acquire)
-               : NULL;
-}
-
-/*
- * Where in `rings` the ring of an index is, or ring_count if none is read that has it. The reading
- * thread only, whose reference keeps it until rbcore_reader_remove.
- */
-unsigned rbc_reader_find(const rbcore_reader *self, unsigned index);
-
-/* Drops a reference; with the last one the memory goes. */
-void rbc_reader_put(rbcore_reader *self);
-
-/* Drops references to a ring; with the last one it is closed. */
-void rbc_ring_put(rbc_ring *self, uint64_t count);
-
-/* Opens the ring that a source names; see source.c. Returns 0 or a negative errno, with message. */
-int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *source);
-
-/* Frees a ring that rbc_ring_open made. In a forked child what it shares with the parent stays. */
-void rbc_ring_close(rbc_ring *self);
-
-#endif
-
-/* ==== capi/snapshot.h ==== */
-/* A copy of what a ring held at one moment, with its records to be read one after the other. */
-#ifndef RBC_SNAPSHOT_H
-#define RBC_SNAPSHOT_H
-
-struct rbcore_snapshot {
-    rbc_birthplace birthplace;
-    unsigned char *buffer; /* what stood at info.first_pos is at buffer + (first_pos - base) */
-    size_t capacity;
-    uint64_t base;        /* position of the first byte in the buffer: a multiple of 8 */
-    uint64_t next;        /* of the record to be read next */
-    uint64_t lost_before; /* of the record that has RBCORE_RECORD_LOST_BEFORE; odd: none has */
-    uint16_t ring;        /* what its records say */
-    bool knows_boot;      /* boot_id was read */
-    uint8_t boot_id[16];  /* of this machine: also where info is of a file from another */
-    rbcore_snapshot_info info;
-};
-
-/* An empty snapshot with room for so many bytes. Returns 0, or -ENOMEM and others. */
-int rbc_snapshot_new(rbcore_snapshot **out, size_t capacity);
-
-/* For each call that takes a snapshot: 0, -EINVAL or -ECHILD. */
-int rbc_snapshot_check(const rbcore_snapshot *self);
-
-#endif
-
-/* ==== capi/abandoned.c ==== */
-static void pass_abandoned(rbc_ring *self, uint64_t position, uint64_t span) {
-    self->head_is_busy = false; /* as far as is known, until the next scan */
-    rbc_count(&self->abandoned, 1);
-    rbc_count(&self->passed_bytes, span);
-    rbc_ring_handed_out(self, &(rbc_passed){.last = position, .position = position + span});
-}
-
-/*
- * An unfinished record that was copied: the producers themselves had passed it (pending_pos), for
- * its own is dead. Returns false if the record at read_pos is none.
- */
-static bool skip_copied_unfinished(rbc_ring *self, uint64_t position, uint64_t end) {
-    uint32_t length = rbc_get_length(self, position);
-    uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
-    if (!(length & RBC_BUSY) || span > end - position) {
-        return false;
-    }
-    pass_abandoned(self, position, span);
-    return true;
-}
-
-/*
- * Of the record at read_pos, where it stands in the ring itself. If that is read through a copy, the
- * place may be another record's data by now: rbc_shadow_is_overtaken tells, afterwards.
- */
-static uint32_t owner_of_head(const rbc_ring *self, uint64_t position) {
-    return self->shadow != NULL ? rbc_live_owner(&self->shadow->live, position)
-                                : atomic_load_explicit(&rbc_ring_header(self, position)->owner,
-                                                       memory_order_relaxed);
-}
-
-static uint32_t length_of_head(const rbc_ring *self, uint64_t position) {
-    return self->shadow != NULL ? rbc_live_length(&self->shadow->live, position)
-                                : rbc_load_length(rbc_ring_header(self, position));
-}
-
-bool rbc_abandoned_skip(rbc_ring *self) {
-    RBC_KEEP_ERRNO;
-    if (!self->head_is_busy) {
-        self->doubts = 0;
-        return false;
-    }
-    uint64_t position = rbc_get(&self->read_pos), producer = rbc_ring_load_producer_pos(self);
-    if (self->shadow != NULL && rbc_get(&self->shadow->end) != position) {
-        return skip_copied_unfinished(self, position, rbc_get(&self->shadow->end));
-    }
-    uint32_t owner = owner_of_head(self, position);
-    if (!(owner & RBC_TOKEN_BIT)) {
-        return false; /* not by a producer of this library: who knows what becomes of it */
-    }
-    if (!rbc_producer_is_gone(rbc_producer_page_of(&self->mapping), self->lock_fd, owner,
-                              self->doubts++)) {
-        return false;
-    }
-    /* Loaded after the producer's end was established: it may have finished the record before. */
-    uint32_t length = length_of_head(self, position);
-    uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
-    if (!(length & RBC_BUSY) || (self->shadow != NULL && rbc_shadow_is_overtaken(self))) {
-        /* The scan says what it is. That of a paced ring does when it is due: until then there is
-         * nothing to call again for, and a wait that went on at once would never get there. */
-        self->head_is_busy = false;
-        return !rbc_pace_can_wait(self);
-    }
-    /* (The position was loaded by itself: a hostile peer may have put it anywhere.) */
-    if (span > producer - position || span > self->mapping.data_size) {
-        atomic_store_explicit(&self->broken, true, memory_order_relaxed);
-        return true;
-    }
-    if (self->shadow != NULL && !rbc_shadow_pass(self, span)) {
-        return false;
-    }
-    pass_abandoned(self, position, span);
-    return true;
-}
-
-/* ==== capi/error.c ==== */
-/* Errors that mean something narrower here than what errno(3) says of them. */
-static const struct {
-    int error;
-    const char *text;
-} meanings[] = {
-    {0, "success"},
-    {E2BIG, "the struct or file is from a newer version and uses what this one does not know"},
-    {EACCES, "the descriptor, or the mode of the path, does not grant both reading and writing"},
-    {EAGAIN, "try again: discarded records were passed and more may wait, or the ring is full"},
-    {EBADF, "not an open file descriptor"},
-    {EBADFD, "the descriptor is not of a BPF map, or not of a sealed memory ring"},
-    {EBADMSG, "the content of the ring or file is impossible: something overwrote it"},
-    {EBUSY, "another reader or producer has the ring, or records are not committed"},
-    {ECANCELED, "interrupted by rbcore_reader_interrupt"},
-    {ECHILD, "the handle was opened before fork(): it is the parent's"},
-    {EINTR, "a signal was caught"},
-    {EINVAL, "an argument is not valid"},
-    {EMEDIUMTYPE, "the BPF map is not of the type that is needed"},
-    {EMFILE, "the process has too many open file descriptors"},
-    {EMSGSIZE, "the record is larger than any the ring can hold"},
-    {ENFILE, "the system has too many open files"},
-    {ENOBUFS, "too many turns of several rings are not committed"},
-    {ENODATA, "at the end: all that was there has been delivered"},
-    {ENOENT, "no BPF map of this path or id"},
-    {ENOMEM, "out of memory"},
-    {ENOSPC, "no room: the reader has the most rings it can have, or a device or limit is full"},
-    {EOPNOTSUPP, "not supported by this version for this kind of ring"},
-    {EPERM, "not permitted, for want of CAP_BPF or CAP_SYS_ADMIN, or by a filter (seccomp(2))"},
-    {ESHUTDOWN, "the reader was shut down"},
-    {EUSERS, "the memory ring has the most producers it can have"},
-};
-
-const char *rbcore_strerror(int error) {
-    /* As the magnitude, without overflowing for INT_MIN. */
-    unsigned magnitude = error < 0 ? 0u - (unsigned)error : (unsigned)error;
-    for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++) {
-        if ((unsigned)meanings[i].error == magnitude) {
-            return meanings[i].text;
-        }
-    }
-    return "an error of the operating system: see errno(3)";
-}
-
-uint32_t rbcore_version(void) {
-    return RBCORE_VERSION;
-}
-
-static int probe_memory_ring(void) {
-    int fd = rbc_memfd("rbcore", RBC_MFD_ALLOW_SEALING);
-    if (fd < 0) {
-        return fd == -ENOSYS ? 0 : fd;
-    }
-    close(fd);
-    return 1;
-}
-
-int rbcore_supports(uint32_t feature) {
-    RBC_KEEP_ERRNO;
-    switch (feature) {
-    case RBCORE_FEATURE_KERNEL_RING:
-        return rbc_map_probe_ring(RBC_BPF_MAP_TYPE_RINGBUF, 0);
-    case RBCORE_FEATURE_OVERWRITE:
-        return rbc_map_probe_ring(RBC_BPF_MAP_TYPE_RINGBUF, RBC_BPF_F_RB_OVERWRITE);
-    case RBCORE_FEATURE_MEMORY_RING:
-        return probe_memory_ring();
-    case RBCORE_FEATURE_USER_RING:
-        return rbc_map_probe_ring(RBC_BPF_MAP_TYPE_USER_RINGBUF, 0);
-    default:
-        return 0;
-    }
-}
-
-/* ==== capi/kind.c ==== */
-static uint64_t producer_pos_of(rbc_ring *ring) {
-    return rbc_ring_load_producer_pos(ring);
-}
-
-/*
- * The producers of a ring wake its reader for the record at the consumer position. A tap's own
- * position does not count, so it hears a wakeup only together with the ring's reader.
- */
-static bool tap_of_memory_is_deaf(rbc_ring *ring) {
-    return !rbc_shadow_wakes(ring) || rbc_shadow_waits_for_releases(ring);
-}
-
-/* A map asks whether it is ready before it reports a wakeup: the reader may have been quicker. */
-static bool tap_of_kernel_is_deaf(rbc_ring *ring) {
-    (void)ring;
-    return true;
-}
-
-static bool overwritten_is_deaf(rbc_ring *ring) {
-    return rbc_shadow_waits_for_releases(ring);
-}
-
-#define IN_PLACE                                                                                   \
-    .load_positions = rbc_ring_load_positions, .find_end = producer_pos_of,                        \
-    .has_record = rbc_ring_has_record_in_place, .is_in_place = true, .flush_max = 1
-
-/* The ring and its copy may both be full when a flush begins. */
-#define THROUGH_A_COPY                                                                             \
-    .load_positions = rbc_shadow_load_positions, .find_end = rbc_shadow_refill,                    \
-    .end_scan = rbc_shadow_end_scan, .has_record = rbc_shadow_has_record,                          \
-    .waits_for_releases = rbc_shadow_waits_for_releases, .flush_max = 2
-
-#define BY_PROCESSES .skip_abandoned = rbc_abandoned_skip, .is_memory = true, .is_watched = true
-
-static const rbc_kind kernel = {IN_PLACE};
-static const rbc_kind kernel_overwritten = {THROUGH_A_COPY, .is_deaf = overwritten_is_deaf};
-static const rbc_kind kernel_tapped = {THROUGH_A_COPY, .is_deaf = tap_of_kernel_is_deaf,
-                                       .is_tap = true, .is_watched = true};
-
-static const rbc_kind memory = {IN_PLACE, BY_PROCESSES};
-static const rbc_kind memory_overwritten = {THROUGH_A_COPY, BY_PROCESSES,
-                                            .is_deaf = overwritten_is_deaf};
-static const rbc_kind memory_tapped = {THROUGH_A_COPY, BY_PROCESSES,
-                                       .is_deaf = tap_of_memory_is_deaf, .is_tap = true};
-
-const rbc_kind *rbc_kind_of(bool is_memory, bool is_overwrite, bool is_tap) {
-    if (is_tap) {
-        return is_memory ? &memory_tapped : &kernel_tapped;
-    }
-    if (is_overwrite) {
-        return is_memory ? &memory_overwritten : &kernel_overwritten;
-    }
-    return is_memory ? &memory : &kernel;
-}
-#undef BY_PROCESSES
-#undef IN_PLACE
-#undef THROUGH_A_COPY
-
-/* ==== capi/live.c ==== */
-#define load load_in_live
-/*
- * What each kind of producer does, in which order
- *
- * Call P the producer_pos before a reserve, and E the end of what is reserved. Each producer, under
- * its lock:
- *   1. loads consumer_pos (acquire), which must leave room        (normal ring)
- *      or stores overwrite_pos, past all that is given up for it  (overwrite mode)
- *   2. writes the 8 bytes of the header at P, BUSY
- *   3. stores producer_pos = E, with release
- * and writes anything else only after that, up to E. Nobody writes beyond E. So of what stands
- * beyond producer_pos only the 8 bytes at P can be other than the ring's last lap left them.
- *   - The kernel, reserve and bpf_ringbuf_output(): so. 3 does not hold back what is written after.
- *   - Memory ring, reserve and output: so, too. In overwrite mode a store fence follows 1.
- *   - Memory ring, output_batch: so, too, all its records being one for as long as they are
- *     written; and a store fence follows 3.
- *   - A producer that dies leaves what it wrote. Before 3 that is a header at P, which the next one
- *     overwrites; after it a BUSY record up to E, a batch as one. Nothing takes a step back: what a
- *     reader skips, or rbc_room_discard_blocker discards, keeps its length, and a finished record
- *     changes its header's flags alone (a batch its length as well, when it is complete).
- *   - Who writes otherwise is hostile. Copies are bounded by the ring's size whatever the positions
- *     and headers say; nothing is promised of what is in them.
- *   - User rings are not copied: the kernel alone reads them, up to producer_pos.
- *
- * Why a copy is sound
- *
- * Call p a position that was copied, and q = p + size the one that shares its place. Here the copy
- * is loaded, then comes a full fence, then the positions are loaded. Let the copy have seen
- * anything that was written at q: then q < E of some reserve, of which 1 found or made the oldest
- * position after p.
- *
- * Overwrite mode, x86: stores become visible in order, so the store of overwrite_pos is visible as
- * well, and loads are done in order: overwrite_pos is found to be after p.
- *
- * Normal ring: either of two is enough.
- *   - consumer_pos. Its store was seen by the producer before it wrote (load-acquire, then the
- *     store), and what it wrote was seen by us: it is found to be after p. So with consumer_pos
- *     not after p nothing was overwritten; on any processor.
- *   - producer_pos. On x86 it was stored before all that is written after 3, so for that it is
- *     found to be after q. Only the 8 bytes of 2 come before it. So with producer_pos + 8 not after
- *     q nothing was overwritten, also where the consumer is already further.
- *
- * Processors that reorder stores (arm64): neither overwrite_pos nor producer_pos holds back what
- * its producer stores later, header and data. But the lock does: when anything of the next
- * reserve is visible, all positions of the one before are. So one reserve at most is ahead of the
- * producer_pos that we find, and nothing is written further than the span of its record: with
- * producer_pos + span not after q nothing was overwritten. The span is not known; a quarter of the
- * ring stands for it (GUARD_PART). Records in a ring that is looked at so, larger than that, can
- * be torn on such a processor; documentation says so. The fences of memory rings' producers make up
- * for it: in overwrite mode no guard is needed for them, and a batch may be as large as the ring.
- *
- * Completeness: the header without BUSY is loaded (acquire) before the copy begins, or pending_pos
- * is, which the kernel stores after it saw such headers: the data that belongs to it is visible.
- *
- * "After" is meant by signed differences. overwrite_pos and consumer_pos may be after a
- * producer_pos that was loaded before them.
- */
-#define GUARD_PART 4
-
-#if (defined(__x86_64__) || defined(__i386__)) && !defined(RBCORE_WEAK_ORDER)
-#define STORES_IN_ORDER 1
-#else
-#define STORES_IN_ORDER 0 /* RBCORE_WEAK_ORDER: for tests of that on x86 */
-#endif
-
-static uint64_t guard_of(size_t data_size, bool is_overwrite, bool is_memory) {
-    if (is_overwrite && (is_memory || STORES_IN_ORDER)) {
-        return 0;
-    }
-    return STORES_IN_ORDER ? RBC_HEADER_SIZE : data_size / GUARD_PART;
-}
-
-rbc_live rbc_live_of(const rbc_mapping *mapping, bool is_overwrite, bool is_memory) {
-    const _Atomic uint64_t *produced = (const _Atomic uint64_t *)(void *)mapping->producer_page;
-    return (rbc_live){.mapping = mapping,
-                      .consumer_pos = (const _Atomic uint64_t *)(void *)mapping->consumer_page,
-                      .producer_pos = &produced[0],
-                      .pending_pos = &produced[1],
-                      .overwrite_pos = is_overwrite ? &produced[2] : NULL,
-                      .guard = guard_of(mapping->data_size, is_overwrite, is_memory)};
-}
-
-static uint64_t load(const _Atomic uint64_t *position) {
-    return atomic_load_explicit(position, memory_order_acquire);
-}
-
-uint64_t rbc_live_oldest(const rbc_live *self) {
-    return load(self->overwrite_pos != NULL ? self->overwrite_pos : self->consumer_pos);
-}
-
-/*
- * Others may write what is read here at this moment, which the language has no word for; the look
- * afterwards is what makes it right. ThreadSanitizer is not to see it.
- */
-#ifdef RBCORE_THREAD_SANITIZER
-#define UNSEEN __attribute__((no_sanitize("thread"), noinline))
-UNSEEN static void copy(void *to, const void *from, size_t bytes) {
-    volatile uint64_t *target = to;
-    const volatile uint64_t *source = from;
-    for (size_t i = 0; i < bytes / sizeof(*target); i++) {
-        target[i] = source[i];
-    }
-}
-#else
-#define UNSEEN
-static void copy(void *to, const void *from, size_t bytes) {
-    memcpy(to, from, bytes);
-}
-#endif
-
-/* Pairs with the xchg() of the header in the kernel's bpf_ringbuf_commit(). */
-UNSEEN uint32_t rbc_live_length(const rbc_live *self, uint64_t position) {
-    return atomic_load_explicit(&rbc_header_at(self->mapping, position)->length,
-                                memory_order_acquire);
-}
-
-UNSEEN uint32_t rbc_live_owner(const rbc_live *self, uint64_t position) {
-    return atomic_load_explicit(&rbc_header_at(self->mapping, position)->owner,
-                                memory_order_relaxed);
-}
-
-/*
- * Up to pending_pos all records are complete: the kernel moves it, under its lock, over headers
- * that it saw without BUSY. But it does so only when the next record is reserved, and older
- * kernels leave it 0. So what follows it, or all, is looked at record by record. pending_pos is
- * loaded first: it never passes the producer_pos that is loaded later. The walk is bounded by that:
- * each step is 8 bytes or more.
- */
-rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from) {
-    uint64_t pending = load(self->pending_pos), producer = load(self->producer_pos);
-    uint64_t at = from;
-    /* An atomic load from an odd place is a fault on arm64. */
-    bool is_aligned = producer % 8 == 0 && from % 8 == 0;
-    if (!is_aligned || producer - from > self->mapping->data_size) {
-        return (rbc_live_end){
-            .position = from, .producer_pos = producer, .walked_from = from, .why = RBC_LIVE_BAD};
-    }
-    if (pending % 8 == 0 && pending - from <= producer - from) {
-        at = pending;
-    }
-    const uint64_t walked_from = at;
-    rbc_live_stop why = RBC_LIVE_ALL;
-    while (at != producer && why == RBC_LIVE_ALL) {
-        uint32_t length = rbc_live_length(self, at);
-        uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
-        if (length & RBC_BUSY) {
-            why = RBC_LIVE_BUSY;
-        } else if (span > producer - at) {
-            why = RBC_LIVE_BAD;
-        } else {
-            at += span;
-        }
-    }
-    return (rbc_live_end){
-        .position = at, .producer_pos = producer, .walked_from = walked_from, .why = why};
-}
-
-/* Whether a place is further from being written than any producer can be, seen from `producer`. */
-static bool is_past_guard(const rbc_live *self, uint64_t position, uint64_t producer) {
-    return !rbc_is_after(producer + self->guard, position + self->mapping->data_size);
-}
-
-static uint64_t sound_in_normal(const rbc_live *self, uint64_t from) {
-    if (is_past_guard(self, from, load(self->producer_pos))) {
-        return from;
-    }
-    uint64_t consumer = load(self->consumer_pos);
-    return rbc_is_after(consumer, from) ? consumer : from;
-}
-
-/*
- * The first record past the guard, found by walking over those before, which may be torn already.
- * The kernel's headers say in which page they are: one that was torn does not agree with the first,
- * or the first with the second. Then it is producer_pos, which bounds the walk.
- */
-static uint64_t walk_past_guard(const rbc_live *self, uint64_t at, uint64_t from,
-                                uint64_t producer) {
-    const uint64_t page = self->mapping->page_size, mask = self->mapping->data_size - 1;
-    uint32_t first_page = 0;
-    for (uint64_t start = at; !is_past_guard(self, at, producer) || rbc_is_after(from, at);) {
-        const rbc_header *header = rbc_header_at(self->mapping, at);
-        uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
-        uint32_t owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
-        uint32_t page_of_data = owner - (uint32_t)((at & mask) / page);
-        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
-        first_page = at == start ? page_of_data : first_page;
-        if (length & RBC_BUSY || span > producer - at || page_of_data != first_page) {
-            return producer;
-        }
-        at += span;
-    }
-    return at;
-}
-
-static uint64_t sound_in_overwritten(const rbc_live *self, uint64_t from) {
-    uint64_t producer = load(self->producer_pos), oldest = load(self->overwrite_pos);
-    uint64_t sound = rbc_is_after(oldest, from) ? oldest : from;
-    return self->guard == 0 || is_past_guard(self, sound, producer)
-               ? sound
-               : walk_past_guard(self, oldest, from, producer);
-}
-
-uint64_t rbc_live_sound(const rbc_live *self, uint64_t from) {
-    rbc_full_fence();
-    return self->overwrite_pos != NULL ? sound_in_overwritten(self, from)
-                                       : sound_in_normal(self, from);
-}
-
-uint64_t rbc_live_copy(const rbc_live *self, void *to, uint64_t from, size_t bytes) {
-    copy(to, rbc_header_at(self->mapping, from), bytes);
-    return rbc_live_sound(self, from);
-}
-#undef GUARD_PART
-#undef STORES_IN_ORDER
-#undef UNSEEN
-#undef load
-
-/* ==== capi/map.c ==== */
-static int bpf(int command, rbc_bpf_arguments *arguments) {
-    long result = syscall(RBC_SYS_BPF, command, arguments, sizeof(*arguments));
-    return result < 0 ? -errno : (int)result;
-}
-
-int rbc_map_open_path(const char *path) {
-    rbc_bpf_arguments arguments;
-    memset(&arguments, 0, sizeof(arguments));
-    arguments.object.path = (uintptr_t)path;
-    return bpf(RBC_BPF_OBJ_GET, &arguments);
-}
-
-int rbc_map_open_id(uint32_t id) {
-    rbc_bpf_arguments arguments;
-    memset(&arguments, 0, sizeof(arguments));
-    arguments.map_id = id;
-    return bpf(RBC_BPF_MAP_GET_FD_BY_ID, &arguments);
-}
-
-bool rbc_map_positions_are_whole(void) {
-    if (sizeof(long) == sizeof(uint64_t)) {
-        return true;
-    }
-    int fd = open("/sys/kernel/address_bits", O_RDONLY | O_CLOEXEC); /* since Linux 6.3 */
-    if (fd >= 0) {
-        char bits[2];
-        ssize_t n = read(fd, bits, sizeof(bits));
-        close(fd);
-        return n == sizeof(bits) && memcmp(bits, "64", sizeof(bits)) == 0;
-    }
-    /* x86_64, aarch64, ...; setarch(8) can hide a 64-bit machine, but not make up one. */
-    struct utsname system;
-    return uname(&system) == 0 && strstr(system.machine, "64") != NULL;
-}
-
-/*
- * The kernel gives the info of programs and links by the same command, and does not say which it
- * gave. Without /proc they pass here, and are found out by their type or by mmap().
- */
-static bool is_something_else(int fd) {
-    char path[32], target[32];
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    ssize_t n = readlink(path, target, sizeof(target) - 1);
-    target[n > 0 ? n : 0] = '\0';
-    return n > 0 && strcmp(target, "anon_inode:bpf-map") != 0;
-}
-
-int rbc_map_get_info(int fd, rbc_map_info *info) {
-    if (fcntl(fd, F_GETFD) < 0) {
-        return -EBADF;
-    }
-    if (is_something_else(fd)) {
-        return -EBADFD;
-    }
-    rbc_bpf_arguments arguments;
-    memset(&arguments, 0, sizeof(arguments));
-    memset(info, 0, sizeof(*info));
-    arguments.info.fd = (uint32_t)fd;
-    arguments.info.size = sizeof(*info);
-    arguments.info.info = (uintptr_t)info;
-    int error = bpf(RBC_BPF_OBJ_GET_INFO_BY_FD, &arguments);
-    return error == -EINVAL ? -EBADFD : error;
-}
-
-/* A value of the loss map: what include/rbcore/rbcore_bpf.h counts. */
-typedef struct losses {
-    uint64_t records;
-    uint64_t bytes;
-} losses;
-
-bool rbc_map_counts_losses(const rbc_map_info *info) {
-    return info->type == RBC_BPF_MAP_TYPE_PERCPU_ARRAY && info->key_size == sizeof(uint32_t) &&
-           info->value_size == sizeof(losses);
-}
-
-/*
- * How many values a per-CPU map has: one for each possible CPU. The kernel writes that many without
- * asking, so nothing less than its own list will do.
- */
-static int possible_cpus(void) {
-    FILE *file = fopen("/sys/devices/system/cpu/possible", "re");
-    if (file == NULL) {
-        return -errno;
-    }
-    int count = 0, first, last, end = EOF;
-    while (fscanf(file, "%d", &first) == 1) {
-        last = first;
-        if (fscanf(file, "-%d", &last) == EOF) {
-            last = first;
-        }
-        count += last - first + 1;
-        end = fgetc(file);
-        if (end != ',') {
-            break;
-        }
-    }
-    fclose(file);
-    bool is_whole = end == '\n' || end == EOF;
-    return count > 0 && is_whole ? count : -ENODATA;
-}
-
-int rbc_map_read_losses(int fd, uint64_t *records) {
-    int cpus = possible_cpus();
-    if (cpus < 0) {
-        return cpus;
-    }
-    losses *values = calloc((size_t)cpus, sizeof(*values));
-    if (values == NULL) {
-        return -ENOMEM;
-    }
-    uint32_t key = 0;
-    rbc_bpf_arguments arguments;
-    memset(&arguments, 0, sizeof(arguments));
-    arguments.element.map_fd = (uint32_t)fd;
-    arguments.element.key = (uintptr_t)&key;
-    arguments.element.value = (uintptr_t)values;
-    int error = bpf(RBC_BPF_MAP_LOOKUP_ELEM, &arguments);
-    *records = 0;
-    for (int i = 0; i < cpus; i++) {
-        *records += values[i].records;
-    }
-    free(values);
-    return error;
-}
-
-int rbc_map_probe_ring(uint32_t type, uint32_t flags) {
-    rbc_bpf_arguments arguments;
-    memset(&arguments, 0, sizeof(arguments));
-    arguments.create.map_type = type;
-    arguments.create.max_entries = (uint32_t)sysconf(_SC_PAGESIZE);
-    arguments.create.map_flags = flags;
-    int fd = bpf(RBC_BPF_MAP_CREATE, &arguments);
-    if (fd >= 0) {
-        close(fd);
-        return 1;
-    }
-    return fd == -EINVAL || fd == -ENOSYS ? 0 : fd;
-}
 
 /* ==== capi/mapping.c ==== */
 #define reserve reserve_in_mapping
@@ -3358,1186 +2856,6 @@ void rbc_mapping_close(rbc_mapping *self) {
     memset(self, 0, sizeof(*self));
 }
 #undef reserve
-
-/* ==== capi/memory_producer.c ==== */
-#define map_ring map_ring_in_memory_producer
-#define open_ring open_ring_in_memory_producer
-#define reserve reserve_in_memory_producer
-/* Writing records into a memory ring: kernel/bpf/ringbuf.c's part of the protocol. */
-
-/* ---- The table of producers ---- */
-
-/*
- * Takes a free slot. The lock on its byte is what makes it ours: the kernel drops it when we die.
- * The new generation tells whoever finds a record of an earlier owner that he is gone.
- */
-static int take_slot(rbc_memory_producer *self) {
-    for (uint32_t slot = 0; slot < RBCORE_PRODUCERS_MAX; slot++) {
-        if (!rbc_lock_byte(self->fd, RBC_PRODUCER_BYTE(slot))) {
-            continue;
-        }
-        rbc_producer_slot *entry = &self->page->slots[slot];
-        uint64_t generation = atomic_load_explicit(&entry->generation, memory_order_relaxed);
-        generation = (generation + 1) % RBC_TOKEN_GENERATIONS;
-        entry->process = rbc_process_self();
-        atomic_store_explicit(&entry->generation, generation, memory_order_release);
-        self->token = RBC_TOKEN_BIT | (uint32_t)generation * RBCORE_PRODUCERS_MAX | slot;
-        return 0;
-    }
-    return -EUSERS;
-}
-
-/* The generation ends here: records that are still reserved are abandoned at once. */
-static void leave_slot(rbc_memory_producer *self) {
-    uint32_t slot = self->token % RBCORE_PRODUCERS_MAX;
-    rbc_producer_slot *entry = &self->page->slots[slot];
-    uint64_t generation = atomic_load_explicit(&entry->generation, memory_order_relaxed);
-    atomic_store_explicit(&entry->generation, (generation + 1) % RBC_TOKEN_GENERATIONS,
-                          memory_order_release);
-    rbc_unlock_byte(self->fd, RBC_PRODUCER_BYTE(slot));
-}
-
-/* ---- Opening and closing ---- */
-
-/*
- * What of the descriptors is shared with others, and why it does no harm. The memory: nothing, we
- * open it anew (its size is sealed, its offset is not used, locks are of the open file). The
- * eventfd: all of it, see rbc_event_fd_signal.
- */
-static int open_fds(rbc_memory_producer *self, const rbcore_source *source, size_t *data_size) {
-    ino_t inode;
-    int error = rbc_memory_ring_check(source->fd, data_size, &inode);
-    if (error != 0) {
-        return error;
-    }
-    self->fd = rbc_reopen(source->fd);
-    if (self->fd < 0) {
-        return self->fd;
-    }
-    self->event_fd = rbc_duplicate(source->event_fd);
-    if (self->event_fd < 0) {
-        return self->event_fd;
-    }
-    /* These are the ones to be checked: the caller's numbers may name other files by now. */
-    error = rbc_memory_ring_check(self->fd, data_size, &inode);
-    return error != 0 ? error : rbc_event_fd_check(self->event_fd);
-}
-
-static int map_ring(rbc_memory_producer *self, const rbcore_source *source) {
-    size_t data_size;
-    int error = open_fds(self, source, &data_size);
-    if (error == 0) {
-        error = rbc_mapping_open_memory(&self->mapping, self->fd, data_size, rbc_page_size(),
-                                        RBC_PRODUCER_SIDE);
-    }
-    return error != 0 ? error : rbc_memory_ring_check_layout(&self->mapping, &self->overwrites);
-}
-
-static int open_ring(rbc_memory_producer *self, const rbcore_source *source) {
-    int error = map_ring(self, source);
-    if (error != 0) {
-        return error;
-    }
-    self->page = rbc_producer_page_of(&self->mapping);
-    self->consumer_pos = (_Atomic uint64_t *)(void *)self->mapping.consumer_page;
-    return rbc_room_is_possible(&self->mapping, self->overwrites) ? take_slot(self) : -EBADMSG;
-}
-
-int rbc_memory_producer_open(rbc_memory_producer *self, const rbcore_source *source) {
-    *self = (rbc_memory_producer){.fd = -1, .event_fd = -1};
-    int error = open_ring(self, source);
-    if (error != 0) {
-        rbc_memory_producer_close(self);
-    }
-    return error;
-}
-
-void rbc_memory_producer_leave(rbc_memory_producer *self) {
-    leave_slot(self);
-    rbc_event_fd_signal(
-        self->event_fd); /* what is abandoned now may stand before records that wake nobody */
-}
-
-void rbc_memory_producer_close(rbc_memory_producer *self) {
-    rbc_mapping_close(&self->mapping);
-    if (self->event_fd >= 0) {
-        close(self->event_fd);
-    }
-    if (self->fd >= 0) {
-        close(self->fd);
-    }
-}
-
-/* ---- The lock where the kernel has its spin lock ---- */
-
-/*
- * The lock word holds the owner's token, 0 when free, with CONTENDED when somebody sleeps on it. An
- * owner that died is found out by its slot, and the lock taken from it. (Not a robust pthread
- * mutex: its layout differs between C libraries, and a ring can be shared across containers.)
- */
-#define CONTENDED (UINT32_C(1) << 31)
-#define SPINS 100
-#define SLEEP_NS 1000000 /* then look whether the owner still lives */
-
-static bool try_lock(rbc_memory_producer *self, uint32_t found, uint32_t taken) {
-    return atomic_compare_exchange_strong_explicit(&self->page->lock, &found, taken,
-                                                   memory_order_acquire, memory_order_relaxed);
-}
-
-static void sleep_on_lock(rbc_memory_producer *self, uint32_t seen) {
-    rbc_kernel_time timeout = rbc_kernel_time_of(SLEEP_NS);
-    syscall(RBC_SYS_FUTEX, &self->page->lock, RBC_FUTEX_WAIT, seen, &timeout, NULL, 0);
-}
-
-/*
- * What bounds the loop: a round that does not sleep found the word changed, so somebody else got
- * ahead; one that does leaves the processor, for a millisecond at most, to the owner, whatever its
- * priority, and then takes the lock from one that is dead. So it takes as long as owners hold it. A
- * peer that stands still with it, or a hostile one that keeps writing a living owner's name there,
- * has no bound: the header says so.
- */
-static void lock_slowly(rbc_memory_producer *self) {
-    RBC_KEEP_ERRNO;
-    const uint32_t ours = self->token | CONTENDED; /* others may sleep as well */
-    for (unsigned asked = 0;; asked++) {
-        uint32_t seen = atomic_load_explicit(&self->page->lock, memory_order_relaxed);
-        if (seen == 0) {
-            if (try_lock(self, 0, ours)) {
-                return;
-            }
-            continue;
-        }
-        if (!(seen & CONTENDED) && !try_lock(self, seen, seen | CONTENDED)) {
-            continue;
-        }
-        seen |= CONTENDED;
-        sleep_on_lock(self, seen);
-        uint32_t owner = seen & ~CONTENDED;
-        if (atomic_load_explicit(&self->page->lock, memory_order_relaxed) == seen &&
-            owner != self->token && rbc_producer_is_gone(self->page, self->fd, owner, asked) &&
-            try_lock(self, seen, ours)) {
-            return;
-        }
-    }
-}
-
-/* Spins a bounded number of times: the owner may be a thread that we keep from running. */
-static void lock(rbc_memory_producer *self) {
-    for (int i = 0; i < SPINS; i++) {
-        bool is_free = atomic_load_explicit(&self->page->lock, memory_order_relaxed) == 0;
-        if (is_free && try_lock(self, 0, self->token)) {
-            return;
-        }
-        rbc_relax();
-    }
-    lock_slowly(self);
-}
-
-static void unlock(rbc_memory_producer *self) {
-    uint32_t word = atomic_exchange_explicit(&self->page->lock, 0, memory_order_release);
-    if (word & CONTENDED) {
-        RBC_KEEP_ERRNO;
-        syscall(RBC_SYS_FUTEX, &self->page->lock, RBC_FUTEX_WAKE, 1, NULL, NULL, 0);
-    }
-}
-
-/* ---- Records ---- */
-
-static rbc_header *header_at(const rbc_memory_producer *self, uint64_t position) {
-    return rbc_header_at(&self->mapping, position);
-}
-
-/*
- * Under the lock, with room made: a record of span bytes at `producer` is there, and BUSY. What
- * copies may believe of the memory meanwhile is in live.c: nothing but this header is written
- * before producer_pos is past it.
- */
-static inline rbc_header *begin(rbc_memory_producer *self, uint64_t producer, uint64_t span,
-                                uint32_t length) {
-    rbc_header *header = header_at(self, producer);
-    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
-    atomic_store_explicit(&header->length, length | RBC_BUSY, memory_order_relaxed);
-    /* Release: whoever sees the position sees the BUSY header. Pairs with load_producer_pos
-     * (ring.c) and rbc_live_find_end. If we die before, the next owner of the lock writes its own
-     * header here. */
-    atomic_store_explicit(&self->page->producer_pos, producer + span, memory_order_release);
-    return header;
-}
-
-/* What the kernel does under its spin lock in __bpf_ringbuf_reserve(). */
-static int reserve_locked(rbc_memory_producer *self, rbc_header **out, uint32_t size) {
-    const uint64_t span = rbc_record_span(size);
-    uint64_t producer;
-    int error = rbc_room_make(&self->mapping, self->overwrites, span, &producer);
-    if (error == 0) {
-        *out = begin(self, producer, span, size);
-    }
-    return error;
-}
-
-/*
- * If what is in the way of an overwriting ring was left by a dead producer, discards it and returns
- * true. Asks without the lock: it takes system calls.
- */
-static bool clear_the_way(rbc_memory_producer *self) {
-    uint64_t position;
-    uint32_t owner;
-    if (!self->overwrites) {
-        return false;
-    }
-    /* With it, where it is only looked: else the place may be another's data by now. */
-    lock(self);
-    bool is_blocked = rbc_room_blocker(&self->mapping, &position, &owner);
-    unlock(self);
-    if (!is_blocked || !(owner & RBC_TOKEN_BIT) || owner == self->token) {
-        return false;
-    }
-    RBC_KEEP_ERRNO;
-    unsigned asked = atomic_fetch_add_explicit(&self->refused, 1, memory_order_relaxed);
-    if (!rbc_producer_is_gone(self->page, self->fd, owner, asked)) {
-        return false;
-    }
-    lock(self);
-    bool discarded = rbc_room_discard_blocker(&self->mapping, position, owner);
-    unlock(self);
-    if (discarded) {
-        rbc_event_fd_signal(
-            self->event_fd); /* it may have stopped there, and waits for that record's commit */
-    }
-    return discarded;
-}
-
-/*
- * How many records of dead producers one call discards at most: as many as a ring can hold. Only a
- * peer that writes new ones all the time leaves more, and is not waited for.
- */
-static size_t dead_records_max(const rbc_memory_producer *self) {
-    return self->mapping.data_size / RBC_HEADER_SIZE;
-}
-
-/* Does not count what is refused. */
-static int reserve(rbc_memory_producer *self, void **data, size_t size) {
-    if (size > self->mapping.data_size - 2 * RBC_HEADER_SIZE) {
-        return -EMSGSIZE;
-    }
-    rbc_header *header = NULL;
-    size_t cleared = 0;
-    int error;
-    do {
-        lock(self);
-        error = reserve_locked(self, &header, (uint32_t)size);
-        unlock(self);
-    } while (error == -EAGAIN && cleared++ < dead_records_max(self) && clear_the_way(self));
-    if (error == 0) {
-        *data = header + 1;
-    }
-    return error;
-}
-
-static int count_lost(rbc_memory_producer *self, int error) {
-    if (error == -EAGAIN) {
-        atomic_fetch_add_explicit(&self->page->lost, 1, memory_order_relaxed);
-    }
-    return error;
-}
-
-int rbc_memory_producer_reserve(rbc_memory_producer *self, void **data, size_t size) {
-    return count_lost(self, reserve(self, data, size));
-}
-
-/* ---- Waiting for room ---- */
-
-/* Readers do not wake producers: that would cost each commit. So the first look, and the longest
- * time between two. */
-#define FIRST_DELAY_NS INT64_C(50000)
-#define LONGEST_DELAY_NS INT64_C(1000000)
-
-static int sleep_until(int64_t deadline_ns, int64_t delay_ns) {
-    int64_t left = deadline_ns - rbc_now_ns();
-    if (left <= 0) {
-        return -EAGAIN;
-    }
-    struct timespec pause = {.tv_nsec = left < delay_ns ? left : delay_ns};
-    return -clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
-}
-
-/* Bounded by the deadline. Each round sleeps, and by that leaves the processor to the reader. */
-int rbc_memory_producer_reserve_wait(rbc_memory_producer *self, void **data, size_t size,
-                                     int64_t deadline_ns) {
-    int64_t delay = FIRST_DELAY_NS;
-    int error = reserve(self, data, size);
-    while (error == -EAGAIN && (error = sleep_until(deadline_ns, delay)) == 0) {
-        error = reserve(self, data, size);
-        delay = delay * 2 > LONGEST_DELAY_NS ? LONGEST_DELAY_NS : delay * 2;
-    }
-    return error; /* not counted: who waits in parts goes on waiting */
-}
-
-/* ---- Handing over ---- */
-
-/* The header of a record that this producer has reserved, or NULL. */
-static rbc_header *reserved_header(const rbc_memory_producer *self, const void *data) {
-    uintptr_t offset = (uintptr_t)data - (uintptr_t)self->mapping.data - RBC_HEADER_SIZE;
-    if (data == NULL || offset % 8 != 0 || offset >= self->mapping.data_size) {
-        return NULL;
-    }
-    rbc_header *header = header_at(self, offset);
-    return atomic_load_explicit(&header->owner, memory_order_relaxed) == self->token ? header
-                                                                                     : NULL;
-}
-
-/*
- * The end of the kernel's bpf_ringbuf_commit(): wakes the reader if it has given back all before
- * the record at `position`, or as flags say. The full fence, for which the kernel has its xchg(),
- * is between the store of that record's header and the load of consumer_pos: see look_again
- * (give_back.c) for the other side.
- */
-static void wake_if_next(rbc_memory_producer *self, uint64_t position, uint32_t flags) {
-    rbc_full_fence();
-    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_relaxed);
-    bool is_next = ((consumer ^ position) & (self->mapping.data_size - 1)) == 0;
-    if (flags & RBCORE_FORCE_WAKEUP || (is_next && !(flags & RBCORE_NO_WAKEUP))) {
-        rbc_event_fd_signal(self->event_fd);
-    }
-}
-
-/* What the kernel does in bpf_ringbuf_commit(). */
-int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t flags,
-                               uint32_t discard) {
-    rbc_header *header = reserved_header(self, data);
-    if (header == NULL) {
-        return -EINVAL;
-    }
-    uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
-    /* Exchanged only if still BUSY, so that a record cannot be submitted twice. */
-    if (!(length & RBC_BUSY) || !atomic_compare_exchange_strong_explicit(
-                                    &header->length, &length, (length & ~RBC_BUSY) | discard,
-                                    memory_order_seq_cst, memory_order_relaxed)) {
-        return -EINVAL;
-    }
-    uint64_t offset = (uint64_t)((unsigned char *)header - self->mapping.data);
-    wake_if_next(self, offset, flags);
-    return 0;
-}
-
-/* ---- Batches ---- */
-
-/*
- * A batch is one record that is reserved, divided, and then submitted as all that it was divided
- * into. Its first header stands for the whole as long as it is BUSY: readers and copies stop there,
- * positions are past it like past any other record, and if we die it is skipped, or discarded, as
- * one. The other headers and the data are written without the lock. The last store takes BUSY off
- * the first header, with the length of the first record: then all of them are there, at once.
- */
-typedef struct batch {
-    rbc_header *header; /* the first */
-    uint64_t position;  /* its own */
-    size_t count;
-} batch;
-
-static int check_slice(const rbc_memory_producer *self, const rbcore_slice *slice) {
-    if (slice->size > self->mapping.data_size - 2 * RBC_HEADER_SIZE) {
-        return -EMSGSIZE;
-    }
-    return slice->data == NULL && slice->size != 0 ? -EINVAL : 0;
-}
-
-/* How many bytes the records take that there is room for, and in *fit how many those are. */
-static uint64_t measure(const rbc_memory_producer *self, const rbcore_slice *slices, size_t count,
-                        const rbc_room *room, size_t *fit, int *error) {
-    uint64_t sum = 0;
-    for (*fit = 0; *fit < count; ++*fit) {
-        *error = check_slice(self, &slices[*fit]);
-        if (*error != 0) {
-            break;
-        }
-        uint64_t span = rbc_record_span((uint32_t)slices[*fit].size);
-        if (span > room->free - sum) {
-            *error = room->why_no_more;
-            break;
-        }
-        sum += span;
-    }
-    return sum;
-}
-
-/* Returns 0 if at least one fits, or count is 0. */
-static int reserve_batch_locked(rbc_memory_producer *self, const rbcore_slice *slices, size_t count,
-                                batch *out) {
-    rbc_room room;
-    int error = rbc_room_find(&self->mapping, self->overwrites, &room);
-    if (error != 0) {
-        return error;
-    }
-    uint64_t span = measure(self, slices, count, &room, &out->count, &error);
-    if (out->count == 0) {
-        return error;
-    }
-    error = rbc_room_take(&self->mapping, self->overwrites, &room, span);
-    if (error == 0) {
-        out->position = room.producer;
-        out->header = begin(self, room.producer, span, (uint32_t)(span - RBC_HEADER_SIZE));
-    }
-    return error;
-}
-
-static void write_batch(const rbc_memory_producer *self, const batch *to,
-                        const rbcore_slice *slices) {
-    /* Whoever sees what is written here sees producer_pos past it: pairs with the full fence in
-     * rbc_live_sound. The store-release of that position does not hold back what follows it. */
-    rbc_store_fence();
-    uint64_t at = to->position;
-    for (size_t i = 0; i < to->count; i++) {
-        rbc_header *header = header_at(self, at);
-        const uint32_t size = (uint32_t)slices[i].size;
-        if (i > 0) {
-            atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
-            atomic_store_explicit(&header->length, size, memory_order_relaxed);
-        }
-        if (size != 0) {
-            memcpy(header + 1, slices[i].data, size);
-        }
-        at += rbc_record_span(size);
-    }
-    /* Release: whoever sees this header without BUSY sees all that follow it, and the data. Pairs
-     * with rbc_load_length (layout.h), rbc_live_length, and the load in update_pending (room.c). */
-    atomic_store_explicit(&to->header->length, (uint32_t)slices[0].size, memory_order_release);
-}
-
-int rbc_memory_producer_output_batch(rbc_memory_producer *self, const rbcore_slice *slices,
-                                     size_t count, uint32_t flags) {
-    batch written = {.count = 0};
-    size_t cleared = 0;
-    int error;
-    do {
-        lock(self);
-        error = reserve_batch_locked(self, slices, count, &written);
-        unlock(self);
-    } while (error == -EAGAIN && cleared++ < dead_records_max(self) && clear_the_way(self));
-    if (error != 0 || written.count == 0) {
-        return error;
-    }
-    write_batch(self, &written, slices);
-    wake_if_next(self, written.position, flags);
-    return (int)written.count;
-}
-#undef CONTENDED
-#undef FIRST_DELAY_NS
-#undef LONGEST_DELAY_NS
-#undef SLEEP_NS
-#undef SPINS
-#undef map_ring
-#undef open_ring
-#undef reserve
-
-/* ==== capi/memory_ring.c ==== */
-#define load load_in_memory_ring
-/*
- * Names the layout: "mbcring1" in memory, which has no flags, or "mbcring2". Overwriting rings have
- * the second: a library that does not know them must refuse them.
- */
-#define TAG UINT64_C(0x31676e697263626d)
-#define TAG_FLAGS UINT64_C(0x32676e697263626d)
-
-/* Without them a peer could truncate the file, and a load from the mapping would raise SIGBUS. */
-#define SEALS (RBC_F_SEAL_SHRINK | RBC_F_SEAL_GROW | RBC_F_SEAL_SEAL)
-
-/* How often a producer that holds its lock is looked up in /proc. */
-#define ASK_PROC_EVERY 16
-
-static int lay_out(int fd, size_t data_size, size_t page_size, uint32_t flags) {
-    int error = rbc_set_file_size(fd, 2 * page_size + data_size);
-    if (error != 0) {
-        return error;
-    }
-    rbc_producer_page page;
-    memset(&page, 0, sizeof(page));
-    page.tag = flags == 0 ? TAG : TAG_FLAGS;
-    page.page_size = page_size;
-    page.data_size = data_size;
-    page.flags = flags;
-    ssize_t written = pwrite(fd, &page, sizeof(page), (off_t)page_size);
-    if (written != (ssize_t)sizeof(page)) {
-        /* ENOSPC: of the file system that memfds are in, which has no limit but memory. */
-        return written < 0 && errno != ENOSPC ? -errno : -ENOMEM;
-    }
-    return fcntl(fd, RBC_F_ADD_SEALS, SEALS) == 0 ? 0 : -errno;
-}
-
-int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size, uint32_t flags) {
-    RBC_KEEP_ERRNO;
-    size_t page_size = rbc_page_size();
-    if (memory_fd == NULL || event_fd == NULL || flags & ~RBCORE_MEMORY_RING_OVERWRITE ||
-        !rbc_ring_size_is_valid(ring_size, page_size) || ring_size > RBC_MEMORY_RING_MAX) {
-        return -EINVAL;
-    }
-    int memory = rbc_memfd("rbcore", RBC_MFD_ALLOW_SEALING);
-    if (memory < 0) {
-        return memory;
-    }
-    int error = lay_out(memory, ring_size, page_size, flags);
-    if (error != 0) {
-        close(memory);
-        return error;
-    }
-    int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (event < 0) {
-        error = -errno;
-        close(memory);
-        return error;
-    }
-    *memory_fd = memory;
-    *event_fd = event;
-    return 0;
-}
-
-int rbc_memory_ring_check(int fd, size_t *data_size, ino_t *inode) {
-    int mode = fcntl(fd, F_GETFL);
-    if (mode < 0) {
-        return -EBADF;
-    }
-    int seals = fcntl(fd, RBC_F_GET_SEALS);
-    struct stat status;
-    if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &status) != 0) {
-        return -EBADFD;
-    }
-    uint64_t pages = 2 * rbc_page_size(), size = (uint64_t)status.st_size;
-    if (size < pages || size - pages > RBC_MEMORY_RING_MAX ||
-        !rbc_ring_size_is_valid((size_t)(size - pages), rbc_page_size())) {
-        return -EBADFD;
-    }
-    if ((mode & O_ACCMODE) != O_RDWR) {
-        return -EACCES;
-    }
-    *data_size = (size_t)(size - pages);
-    *inode = status.st_ino;
-    return 0;
-}
-
-/* Each word once: a peer may change it between two looks. */
-static uint64_t load(const _Atomic uint64_t *word) {
-    return atomic_load_explicit(word, memory_order_relaxed);
-}
-
-int rbc_memory_ring_check_layout(const rbc_mapping *mapping, bool *overwrites) {
-    const rbc_producer_page *page = rbc_producer_page_of(mapping);
-    const uint64_t flags = load(&page->flags);
-    *overwrites = flags != 0;
-    bool is_ours =
-        load(&page->tag) == (flags == 0 ? TAG : TAG_FLAGS) && flags <= RBCORE_MEMORY_RING_OVERWRITE;
-    /* The sizes to go by are those of the file, which are sealed. */
-    return is_ours && load(&page->page_size) == mapping->page_size &&
-                   load(&page->data_size) == mapping->data_size
-               ? 0
-               : -EBADFD;
-}
-
-int rbc_event_fd_check(int fd) {
-    int flags = fcntl(fd, F_GETFL);
-    if (flags < 0) {
-        return -EBADF;
-    }
-    char path[32], target[32];
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    ssize_t n = readlink(path, target, sizeof(target) - 1);
-    target[n > 0 ? n : 0] = '\0';
-    /* Without /proc nothing can be said; what is wrong will be found out by the first wakeup. */
-    bool is_eventfd = n < 0 || strcmp(target, "anon_inode:[eventfd]") == 0;
-    /* A blocking one could stop a producer whose peer filled the counter. A peer can make it so
-     * later: see rbc_event_fd_signal. */
-    return is_eventfd && (flags & O_NONBLOCK) ? 0 : -EBADFD;
-}
-
-static bool is_full(int fd) {
-    struct pollfd event = {.fd = fd, .events = POLLOUT};
-    return poll(&event, 1, 0) >= 0 && !(event.revents & POLLOUT);
-}
-
-static void make_nonblocking(int fd) {
-    int flags = fcntl(fd, F_GETFL);
-    if (flags >= 0 && !(flags & O_NONBLOCK)) {
-        fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-    }
-}
-
-/*
- * The open file is everybody's who has the ring, its O_NONBLOCK and its counter included, and there
- * is no write to an eventfd that does not block by itself (RWF_NOWAIT is refused). So both are
- * looked at before each write: only a peer that clears the flag and fills the counter after that,
- * within the time of a system call, blocks us; until somebody reads the counter, for a wait in
- * write(2) ends then.
- */
-void rbc_event_fd_signal(int fd) {
-    RBC_KEEP_ERRNO;
-    uint64_t count = 1;
-    bool was_full = is_full(fd);
-    make_nonblocking(fd);
-    if (!was_full && write(fd, &count, sizeof(count)) == (ssize_t)sizeof(count)) {
-        return;
-    }
-    /* Somebody filled the counter to the brim. Nobody needs its value: empty it. Not more than
-     * once: a peer that fills it again at once can as well take the wakeup away by reading it. */
-    ssize_t n = read(fd, &count, sizeof(count));
-    count = 1;
-    n = write(fd, &count, sizeof(count));
-    (void)n;
-}
-
-int rbc_duplicate(int fd) {
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    return copy < 0 ? -errno : copy;
-}
-
-int rbc_reopen(int fd) {
-    char path[40];
-    snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", fd);
-    int own = open(path, O_RDWR | O_CLOEXEC);
-    return own < 0 ? -errno : own;
-}
-
-bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
-                          unsigned asked_before) {
-    uint32_t slot = token % RBCORE_PRODUCERS_MAX;
-    uint64_t generation = (token & ~RBC_TOKEN_BIT) / RBCORE_PRODUCERS_MAX;
-    rbc_producer_slot *entry = &page->slots[slot];
-    if (!(token & RBC_TOKEN_BIT) ||
-        generation != atomic_load_explicit(&entry->generation, memory_order_acquire)) {
-        return true;
-    }
-    if (!rbc_byte_is_locked(lock_fd, RBC_PRODUCER_BYTE(slot))) {
-        return true;
-    }
-    /* A forked child keeps the lock of its dead parent; but it is not the producer. That is rare,
-     * and takes a dozen system calls to find out. */
-    if (asked_before % ASK_PROC_EVERY != 0) {
-        return false;
-    }
-    /* A new owner of the slot may be writing there: then the generation is about to change, too.
-     * Copied once: what is checked is what is used, whatever a peer writes there. */
-    rbc_process process = entry->process;
-    return rbc_process_state_of(&process) == RBC_PROCESS_DEAD;
-}
-#undef ASK_PROC_EVERY
-#undef SEALS
-#undef TAG
-#undef TAG_FLAGS
-#undef load
-
-/* ==== capi/owner.c ==== */
-/*
- * The last bytes of the page. Only its first words are the kernel's; the rest keeps its content as
- * long as the map lives, and every process that maps the ring sees it.
- */
-struct rbc_owner_block {
-    _Atomic uint64_t tag; /* TAG */
-    /*
-     * 0: nobody's. Odd: signed, a random number for each claim; the fields below are its author's.
-     * Even: a process is writing them, and this word says which one (see "Signing").
-     */
-    _Atomic uint64_t claim;
-    _Atomic uint64_t process[sizeof(rbc_process) / sizeof(uint64_t)];
-    _Atomic uint64_t
-        has_lock; /* 0: the author could not get the lock, so it says nothing about it */
-    /* Up to here records were given back: consumer_pos can trail it by one. */
-    _Atomic uint64_t committed;
-    _Atomic uint64_t is_left; /* not 0: the reader is gone, records that are held keep the ring */
-    _Atomic uint64_t reserved[3]; /* zero; so that successors can say more without moving these */
-};
-
-#define TAG UINT64_C(0x3165726f63627200) /* "\0rbcore1" in memory */
-
-static_assert(sizeof(rbc_owner_block) == 112, "the block's layout is shared between processes");
-static_assert(sizeof(rbc_process) == 48, "so is that of the name in it");
-
-/*
- * A lock that is refused although no reader lives may be held for an instant by one that is about to
- * sign, or about to be refused itself. Whoever keeps it longer than this is a stranger, or stopped:
- * then it finds our block where it wanted to sign.
- */
-#define ATTEMPTS 20
-#define PAUSE_NS 1000000
-
-/* The block can change while it is read. Whoever changes it more often than this does it on purpose. */
-#define LOOKS 8
-
-static struct flock lock_of(uint64_t byte, short type) {
-    return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
-}
-
-bool rbc_lock_byte(int fd, uint64_t byte) {
-    struct flock lock = lock_of(byte, F_WRLCK);
-    return fcntl(fd, RBC_F_OFD_SETLK, &lock) == 0;
-}
-
-void rbc_unlock_byte(int fd, uint64_t byte) {
-    struct flock lock = lock_of(byte, F_UNLCK);
-    fcntl(fd, RBC_F_OFD_SETLK, &lock);
-}
-
-bool rbc_byte_is_locked(int fd, uint64_t byte) {
-    struct flock lock = lock_of(byte, F_WRLCK);
-    return fcntl(fd, RBC_F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
-}
-
-/* ---- Signing ---- */
-
-/*
- * A signature does not fit one word, so a claimant first puts its short name into `claim`, then
- * writes the fields, and then makes the claim odd. It can be stopped or killed at each instruction of
- * that. While it lives, its short name keeps all others out, and so nobody else writes fields that a
- * late store of it could spoil. When it is dead, it stores nothing any more.
- *
- * Versions before this one had a random even number there: it has no MARK (but one in 8192). As they
- * do, we wait for it to change, and then take it for one that a claimant left behind when it was
- * killed.
- */
-#define HAS_LOCK 2
-#define NAME_SHIFT 2
-#define MARK_SHIFT (NAME_SHIFT + RBC_SHORT_NAME_BITS)
-#define MARK UINT64_C(0x72b)
-
-static_assert(MARK >> (64 - MARK_SHIFT) == 0, "the mark and the name fit a word");
-
-static uint64_t unfinished_claim(const rbc_process *process, bool has_lock) {
-    return MARK << MARK_SHIFT | rbc_process_short_name(process) << NAME_SHIFT |
-           (has_lock ? HAS_LOCK : 0);
-}
-
-static bool is_signed(uint64_t claim) {
-    return claim % 2 == 1;
-}
-
-static bool is_unfinished(uint64_t claim) {
-    return !is_signed(claim) && claim >> MARK_SHIFT == MARK;
-}
-
-static bool is_unfinished_by_older_version(uint64_t claim) {
-    return claim != 0 && !is_signed(claim) && !is_unfinished(claim);
-}
-
-static uint64_t new_claim(void) {
-    uint64_t claim = 0;
-    long n = syscall(RBC_SYS_GETRANDOM, &claim, sizeof(claim), RBC_GRND_NONBLOCK);
-    if (n != (long)sizeof(claim)) {
-        struct timespec now;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        claim = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-    }
-    return claim | 1;
-}
-
-static void write_fields(rbc_owner_block *block, const rbc_process *process, bool has_lock) {
-    uint64_t words[sizeof(*process) / sizeof(uint64_t)];
-    memcpy(words, process, sizeof(words));
-    if (atomic_load_explicit(&block->tag, memory_order_relaxed) != TAG) {
-        atomic_store_explicit(&block->committed, 0, memory_order_relaxed); /* not by a reader */
-    }
-    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
-        atomic_store_explicit(&block->process[i], words[i], memory_order_relaxed);
-    }
-    atomic_store_explicit(&block->has_lock, has_lock, memory_order_relaxed);
-    atomic_store_explicit(&block->is_left, 0, memory_order_relaxed);
-    for (size_t i = 0; i < sizeof(block->reserved) / sizeof(*block->reserved); i++) {
-        atomic_store_explicit(&block->reserved[i], 0, memory_order_relaxed);
-    }
-    /* A successor of one that was killed here finds `committed` reset. With its own load above. */
-    atomic_store_explicit(&block->tag, TAG, memory_order_release);
-}
-
-/* Writes our name into the block. Returns false if another process was faster. */
-static bool sign(rbc_owner *self, uint64_t found) {
-    rbc_owner_block *block = self->block;
-    const rbc_process process = rbc_process_self();
-    const uint64_t claim = new_claim();
-    uint64_t unfinished = unfinished_claim(&process, self->locked);
-    /* Each with those of other claimants, and the second with the load in find_author. */
-    if (!atomic_compare_exchange_strong(&block->claim, &found, unfinished)) {
-        return false;
-    }
-    write_fields(block, &process, self->locked);
-    /* Fails if an older version has taken us for dead, or a stranger wrote here. */
-    if (!atomic_compare_exchange_strong(&block->claim, &unfinished, claim)) {
-        return false;
-    }
-    self->claim = claim;
-    return true;
-}
-
-/* ---- What the block says of its author. Whoever can map the ring can write anything there. ---- */
-
-typedef struct author {
-    uint64_t claim;
-    rbc_process process; /* of an unfinished claim only the pid is known */
-    rbc_process_state state;
-    uint64_t pid_here; /* what the process is called in our pid namespace; 0: not known */
-    bool had_lock;
-    bool is_left;
-} author;
-
-static author author_of(const rbc_owner_block *block, uint64_t claim) {
-    author it = {.claim = claim, .state = RBC_PROCESS_DEAD};
-    if (is_unfinished(claim)) {
-        const uint64_t name = claim >> NAME_SHIFT;
-        it.process.pid = rbc_short_name_pid(name);
-        it.state = rbc_short_name_state_of(name);
-        it.had_lock = claim & HAS_LOCK;
-    } else if (is_signed(claim) && atomic_load_explicit(&block->tag, memory_order_relaxed) == TAG) {
-        uint64_t words[sizeof(it.process) / sizeof(uint64_t)];
-        for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
-            words[i] = atomic_load_explicit(&block->process[i], memory_order_relaxed);
-        }
-        memcpy(&it.process, words, sizeof(words));
-        it.had_lock = atomic_load_explicit(&block->has_lock, memory_order_relaxed) != 0;
-        it.is_left = atomic_load_explicit(&block->is_left, memory_order_relaxed) != 0;
-        it.state = rbc_process_state_of(&it.process);
-    }
-    return it;
-}
-
-static author find_author(const rbc_owner_block *block) {
-    author it = {.claim = 0};
-    for (int i = 0; i < LOOKS; i++) {
-        /* With the second exchange in sign: what it signed is read. */
-        it = author_of(block, atomic_load_explicit(&block->claim, memory_order_acquire));
-        atomic_thread_fence(memory_order_acquire);
-        if (it.claim == atomic_load_explicit(&block->claim, memory_order_relaxed)) {
-            break;
-        }
-    }
-    it.pid_here = it.state == RBC_PROCESS_UNKNOWN ? 0 : it.process.pid;
-    return it;
-}
-
-/* ---- Claiming ---- */
-
-static bool still_owns(const rbc_owner *self, author *it) {
-    if (it->state == RBC_PROCESS_DEAD) {
-        return false; /* whoever holds the lock is no reader: a stranger, or a dead reader's child */
-    }
-    /*
-     * An author that lives, had the lock, and lets an open file of our own have it, executed
-     * another program since then without closing its reader; or never wrote this block. Through an
-     * open file that may be the author's as well we would get the lock in either case.
-     */
-    if (self->locked && self->lock_is_ours && it->had_lock) {
-        return false;
-    }
-    /* The lock may be held by a child alone that a dead author in another namespace had forked. */
-    return it->state != RBC_PROCESS_UNKNOWN || !is_signed(it->claim) ||
-           !rbc_process_is_dead_below(&it->process, &it->pid_here);
-}
-
-/* Lets go of a lock that we got. Through a shared open file it may be another reader's. */
-static void let_lock_go(rbc_owner *self) {
-    if (self->locked && self->lock_is_ours) {
-        rbc_unlock_byte(self->lock_fd, self->lock_byte);
-    }
-    self->locked = false;
-}
-
-static int refuse(rbc_owner *self, const author *it) {
-    self->other_pid = it->pid_here;
-    self->other_state = it->state;
-    self->other_is_left = it->is_left;
-    let_lock_go(self);
-    return -EBUSY;
-}
-
-/* Tries once. -EAGAIN: neither does a reader live nor is the lock to be had. */
-static int try_claim(rbc_owner *self, bool is_last_attempt) {
-    self->locked = rbc_lock_byte(self->lock_fd, self->lock_byte);
-    author it = find_author(self->block);
-    if (still_owns(self, &it)) {
-        return refuse(self, &it);
-    }
-    bool is_settled = self->locked && !is_unfinished_by_older_version(it.claim);
-    if (!is_settled && !is_last_attempt) {
-        let_lock_go(self);
-        return -EAGAIN;
-    }
-    if (!sign(self, it.claim)) {
-        it = find_author(self->block); /* the one that was faster */
-        return refuse(self, &it);
-    }
-    return 0;
-}
-
-int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size, int lock_fd,
-                    bool lock_is_ours, uint64_t lock_byte, bool insist, bool *guarded) {
-    unsigned char *end = page + page_size;
-    *self = (rbc_owner){.block = (rbc_owner_block *)(void *)(end - sizeof(rbc_owner_block)),
-                        .lock_byte = lock_byte,
-                        .lock_fd = lock_fd,
-                        .lock_is_ours = lock_is_ours};
-    int error = try_claim(self, false);
-    for (int i = 1; error == -EAGAIN; i++) {
-        struct timespec pause = {.tv_nsec = PAUSE_NS};
-        nanosleep(&pause, NULL);
-        error = try_claim(self, i == ATTEMPTS);
-    }
-    *guarded = self->locked;
-    return insist ? 0 : error;
-}
-
-static bool are_same_file(int a, int b) {
-    struct stat of_a, of_b;
-    return fstat(a, &of_a) == 0 && fstat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
-           of_a.st_ino == of_b.st_ino;
-}
-
-/*
- * A lock belongs to an open file. The caller's may be shared with others (dup, fork, a socket), and
- * opening the map once more takes CAP_SYS_ADMIN. But all BPF maps share the one anonymous inode of
- * the kernel, and an eventfd is an open file of it that everybody can have.
- */
-int rbc_owner_lock_fd(int map_fd, bool *lock_is_ours) {
-    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    *lock_is_ours = fd >= 0 && are_same_file(fd, map_fd);
-    if (fd >= 0 && !*lock_is_ours) {
-        close(fd);
-    }
-    return *lock_is_ours ? fd : map_fd;
-}
-
-uint64_t rbc_owner_committed(const rbc_owner *self) {
-    const rbc_owner_block *block = self->block;
-    bool is_readers = atomic_load_explicit(&block->tag, memory_order_relaxed) == TAG;
-    return is_readers ? atomic_load_explicit(&block->committed, memory_order_acquire) : 0;
-}
-
-void rbc_owner_note_committed(rbc_owner *self, uint64_t position) {
-    if (self->claim != 0) {
-        atomic_store_explicit(&self->block->committed, position, memory_order_release);
-    }
-}
-
-void rbc_owner_note_left(rbc_owner *self) {
-    /* Unless somebody else has signed since: then the block is its. */
-    if (self->claim != 0 &&
-        atomic_load_explicit(&self->block->claim, memory_order_relaxed) == self->claim) {
-        atomic_store_explicit(&self->block->is_left, 1, memory_order_relaxed);
-    }
-}
-
-static const char *place_of_other(const rbc_owner *self) {
-    switch (self->other_state) {
-    case RBC_PROCESS_SELF:
-        return self->other_is_left
-                   ? ", in this process, still held by records that were not released"
-                   : ", in this process";
-    case RBC_PROCESS_UNKNOWN:
-        return ", in another pid namespace";
-    case RBC_PROCESS_DEAD: /* it is gone already */
-    case RBC_PROCESS_ALIVE:
-        break;
-    }
-    return "";
-}
-
-const char *rbc_owner_other(const rbc_owner *self, char *text, size_t size) {
-    bool has_pid = self->other_pid != 0 && (self->other_state == RBC_PROCESS_ALIVE ||
-                                            self->other_state == RBC_PROCESS_UNKNOWN);
-    char name[RBC_PROCESS_NAME_SIZE] = "", process[48] = "";
-    if (has_pid) {
-        rbc_process_name(self->other_pid, name);
-        snprintf(process, sizeof(process), ": process %" PRIu64 "%s%s%s", self->other_pid,
-                 name[0] != '\0' ? " (" : "", name, name[0] != '\0' ? ")" : "");
-    }
-    snprintf(text, size, "%s%s", place_of_other(self), process);
-    return text;
-}
-
-void rbc_owner_yield(rbc_owner *self) {
-    uint64_t claim = self->claim;
-    if (claim != 0) {
-        /* Unless somebody else has signed since: then the block is its. */
-        atomic_compare_exchange_strong(&self->block->claim, &claim, 0);
-        self->claim = 0;
-    }
-    if (self->locked) {
-        rbc_unlock_byte(self->lock_fd, self->lock_byte);
-        self->locked = false;
-    }
-}
-#undef ATTEMPTS
-#undef HAS_LOCK
-#undef LOOKS
-#undef MARK
-#undef MARK_SHIFT
-#undef NAME_SHIFT
-#undef PAUSE_NS
-#undef TAG
-
-/* ==== capi/pace.c ==== */
-/*
- * What may come during a sleep. A producer on one processor writes no more than so many bytes per
- * nanosecond, and makes no record in less than so many nanoseconds (several that share a ring are
- * slower together). An interval that leaves room for that loses no more than a reader that is woken
- * for each record: see bench/run --bursts.
- */
-#define FASTEST_BYTES 1.3
-#define FASTEST_RECORD_NS 60
-
-/* The part of the ring that records of the fastest producer may fill in an interval. */
-#define SAFE_PART 2
-
-/* A cycle should find the ring no fuller than this part of it, at the rate last seen. */
-#define FILL_PART 4
-
-void rbc_pace_init(rbc_ring *ring, int64_t max_latency_ns, bool always) {
-    rbc_pace *self = &ring->pace;
-    int64_t fill_time = (int64_t)((double)ring->mapping.data_size / FASTEST_BYTES);
-    int64_t ceiling = max_latency_ns < fill_time ? max_latency_ns : fill_time;
-    if (ceiling < RBC_PACE_SHORTEST_NS) {
-        ceiling = always ? RBC_PACE_SHORTEST_NS : 0;
-    }
-    self->always = always;
-    self->ceiling_ns = ceiling;
-    self->interval_ns = ceiling;
-    self->bytes_at = rbc_get(&ring->read_pos);
-    atomic_init(&ring->is_paced, always);
-}
-
-/* Whether so much waits that sleeping on would cost data, or that it fills the caller's array. */
-static bool is_full_enough(const rbc_ring *ring, uint64_t max) {
-    uint64_t waiting =
-        atomic_load_explicit(ring->producer_pos, memory_order_relaxed) - rbc_get(&ring->read_pos);
-    return waiting >= ring->mapping.data_size / FILL_PART || waiting / max >= ring->usual_span;
-}
-
-bool rbc_pace_can_wait(const rbc_ring *ring) {
-    return rbc_ring_is_paced(ring) && ring->pace.drained;
-}
-
-static bool is_over(const rbc_pace *self, int64_t now_ns) {
-    return now_ns - self->since_ns >= self->interval_ns;
-}
-
-bool rbc_pace_is_due(const rbc_ring *ring, int64_t now_ns, uint64_t max) {
-    return is_over(&ring->pace, now_ns) || is_full_enough(ring, max);
-}
-
-int64_t rbc_pace_deadline(const rbc_ring *ring) {
-    return rbc_ring_is_paced(ring) ? ring->pace.since_ns + ring->pace.interval_ns : INT64_MAX;
-}
-
-bool rbc_pace_has_timer(const rbc_ring *ring) {
-    return rbc_ring_is_paced(ring) && ring->pace.interval_ns > 0;
-}
-
-static uint64_t passed(const rbc_ring *ring) {
-    return rbc_get(&ring->records) + rbc_get(&ring->discards);
-}
-
-static void begin_interval(rbc_ring *ring, int64_t now_ns) {
-    ring->pace.since_ns = now_ns;
-    ring->pace.passed_at = passed(ring);
-    ring->pace.bytes_at = rbc_get(&ring->read_pos);
-}
-
-/* The longest interval for records as large as the last. */
-static int64_t longest_interval(const rbc_ring *ring) {
-    uint64_t records = ring->mapping.data_size / ring->usual_span;
-    int64_t fill_time = (int64_t)records * FASTEST_RECORD_NS / SAFE_PART;
-    return fill_time < ring->pace.ceiling_ns ? fill_time : ring->pace.ceiling_ns;
-}
-
-/* Shortens the interval of a ring that fills fast, and lengthens it again when it does not. */
-static void adapt(rbc_ring *ring, uint64_t bytes) {
-    rbc_pace *self = &ring->pace;
-    uint64_t size = ring->mapping.data_size;
-    int64_t interval = self->interval_ns, longest = longest_interval(ring);
-    if (bytes > size / FILL_PART) {
-        interval /= 2;
-    } else if (bytes < size / FILL_PART / 4) {
-        interval *= 2;
-    }
-    interval = interval > longest ? longest : interval;
-    self->interval_ns = interval < RBC_PACE_SHORTEST_NS ? RBC_PACE_SHORTEST_NS : interval;
-}
-
-/*
- * Whether a look that finds each record by itself keeps producers from paying for wakeups. If not,
- * looking without sleeping would make each of them pay, and the ring would lose more.
- */
-static bool can_hold_back(const rbc_ring *ring) {
-    return ring->usual_span <= ring->mapping.data_size / RBC_HELD_BACK_PART;
-}
-
-/* The interval with which a ring in which so much was found becomes paced; -1: it stays armed. */
-static int64_t first_interval(const rbc_ring *ring, uint64_t found, bool is_moderated) {
-    int64_t longest = longest_interval(ring);
-    if (longest >= RBC_PACE_SHORTEST_NS) {
-        return found >= RBC_PACE_ENTER ? longest : -1;
-    }
-    return ring->pace.was_half_full && is_moderated && can_hold_back(ring) ? 0 : -1;
-}
-
-static rbc_pace_change judge_armed(rbc_ring *ring, int64_t now_ns, uint64_t found,
-                                   bool is_moderated) {
-    rbc_pace *self = &ring->pace;
-    bool in_time = now_ns - self->since_ns <= self->ceiling_ns;
-    bool is_judged = in_time || self->was_half_full;
-    int64_t interval = is_judged ? first_interval(ring, found, is_moderated) : -1;
-    self->was_half_full = false;
-    if (interval >= 0) {
-        self->interval_ns = interval;
-        begin_interval(ring, now_ns);
-        return RBC_PACE_PACES;
-    }
-    if (!in_time) {
-        begin_interval(ring, now_ns);
-    }
-    return RBC_PACE_STAYS;
-}
-
-static rbc_pace_change judge_hot(rbc_ring *ring, int64_t now_ns, uint64_t found,
-                                 bool is_moderated) {
-    if (found > 0 && is_moderated && can_hold_back(ring)) {
-        begin_interval(ring, now_ns);
-        return RBC_PACE_STAYS;
-    }
-    bool is_idle = now_ns - ring->pace.since_ns >= RBC_PACE_SHORTEST_NS;
-    return is_idle || !is_moderated ? RBC_PACE_ARMS : RBC_PACE_STAYS;
-}
-
-static rbc_pace_change judge_paced(rbc_ring *ring, int64_t now_ns, uint64_t found) {
-    rbc_pace *self = &ring->pace;
-    bool is_worth_it = found >= RBC_PACE_LEAVE;
-    if (!is_worth_it && !is_over(self, now_ns)) {
-        return RBC_PACE_STAYS;
-    }
-    adapt(ring, rbc_get(&ring->read_pos) - self->bytes_at);
-    begin_interval(ring, now_ns);
-    bool is_safe = longest_interval(ring) >= RBC_PACE_SHORTEST_NS;
-    return self->always || (is_worth_it && is_safe) ? RBC_PACE_STAYS : RBC_PACE_ARMS;
-}
-
-/* Records and discarded ones, since the interval began. */
-static uint64_t found_in(const rbc_ring *ring) {
-    return passed(ring) - ring->pace.passed_at;
-}
-
-bool rbc_pace_is_worth_it(const rbc_ring *ring, int64_t now_ns) {
-    return is_over(&ring->pace, now_ns) && found_in(ring) >= RBC_PACE_LEAVE;
-}
-
-bool rbc_pace_can_change(const rbc_ring *ring) {
-    return rbc_ring_is_paced(ring) || ring->pace.was_half_full || found_in(ring) >= RBC_PACE_ENTER;
-}
-
-rbc_pace_change rbc_pace_judge(rbc_ring *ring, int64_t now_ns, bool is_moderated) {
-    uint64_t found = found_in(ring);
-    if (!rbc_ring_is_paced(ring)) {
-        return judge_armed(ring, now_ns, found, is_moderated);
-    }
-    return ring->pace.interval_ns == 0 ? judge_hot(ring, now_ns, found, is_moderated)
-                                       : judge_paced(ring, now_ns, found);
-}
-#undef FASTEST_BYTES
-#undef FASTEST_RECORD_NS
-#undef FILL_PART
-#undef SAFE_PART
 
 /* ==== capi/process.c ==== */
 /* Reads a small file of /proc as a string. Returns whether that worked. */
@@ -4911,181 +3229,2372 @@ int rbc_birthplace_init(rbc_birthplace *self) {
 #undef PLACE_BITS
 #undef START_BITS
 
-/* ==== capi/producer.c ==== */
-#define check_source check_source_in_producer
-/* The handle of a producer: what holds for every kind of ring that it writes. */
-
-#define WAKEUP_FLAGS (RBCORE_NO_WAKEUP | RBCORE_FORCE_WAKEUP)
-
-/* A small record takes so little that it is measured (by 1 cycle of 28) how many lines of the
- * instruction cache its functions lie in. */
-#define WITHIN_FEW_LINES __attribute__((aligned(64)))
-
-struct rbcore_producer {
-    rbc_birthplace birthplace;
-    bool is_user_ring; /* of the kernel; otherwise a memory ring */
-    union {
-        rbc_memory_producer memory;
-        rbc_user_ring user;
-    };
+/* ==== capi/owner.c ==== */
+/*
+ * The last bytes of the page. Only its first words are the kernel's; the rest keeps its content as
+ * long as the map lives, and every process that maps the ring sees it.
+ */
+struct rbc_owner_block {
+    _Atomic uint64_t tag; /* TAG */
+    /*
+     * 0: nobody's. Odd: signed, a random number for each claim; the fields below are its author's.
+     * Even: a process is writing them, and this word says which one (see "Signing").
+     */
+    _Atomic uint64_t claim;
+    _Atomic uint64_t process[sizeof(rbc_process) / sizeof(uint64_t)];
+    _Atomic uint64_t
+        has_lock; /* 0: the author could not get the lock, so it says nothing about it */
+    /* Up to here records were given back: consumer_pos can trail it by one. */
+    _Atomic uint64_t committed;
+    _Atomic uint64_t is_left; /* not 0: the reader is gone, records that are held keep the ring */
+    _Atomic uint64_t reserved[3]; /* zero; so that successors can say more without moving these */
 };
 
-static int check_source(rbcore_source *source, const rbcore_source *given) {
-    *source = (rbcore_source)RBCORE_SOURCE_INIT;
-    int error = rbc_sized_in(source, sizeof(*source), given);
+#define TAG UINT64_C(0x3165726f63627200) /* "\0rbcore1" in memory */
+
+static_assert(sizeof(rbc_owner_block) == 112, "the block's layout is shared between processes");
+static_assert(sizeof(rbc_process) == 48, "so is that of the name in it");
+
+/*
+ * A lock that is refused although no reader lives may be held for an instant by one that is about to
+ * sign, or about to be refused itself. Whoever keeps it longer than this is a stranger, or stopped:
+ * then it finds our block where it wanted to sign.
+ */
+#define ATTEMPTS 20
+#define PAUSE_NS 1000000
+
+/* The block can change while it is read. Whoever changes it more often than this does it on purpose. */
+#define LOOKS 8
+
+static struct flock lock_of(uint64_t byte, short type) {
+    return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
+}
+
+bool rbc_lock_byte(int fd, uint64_t byte) {
+    struct flock lock = lock_of(byte, F_WRLCK);
+    return fcntl(fd, RBC_F_OFD_SETLK, &lock) == 0;
+}
+
+void rbc_unlock_byte(int fd, uint64_t byte) {
+    struct flock lock = lock_of(byte, F_UNLCK);
+    fcntl(fd, RBC_F_OFD_SETLK, &lock);
+}
+
+bool rbc_byte_is_locked(int fd, uint64_t byte) {
+    struct flock lock = lock_of(byte, F_WRLCK);
+    return fcntl(fd, RBC_F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
+}
+
+/* ---- Signing ---- */
+
+/*
+ * A signature does not fit one word, so a claimant first puts its short name into `claim`, then
+ * writes the fields, and then makes the claim odd. It can be stopped or killed at each instruction of
+ * that. While it lives, its short name keeps all others out, and so nobody else writes fields that a
+ * late store of it could spoil. When it is dead, it stores nothing any more.
+ *
+ * Versions before this one had a random even number there: it has no MARK (but one in 8192). As they
+ * do, we wait for it to change, and then take it for one that a claimant left behind when it was
+ * killed.
+ */
+#define HAS_LOCK 2
+#define NAME_SHIFT 2
+#define MARK_SHIFT (NAME_SHIFT + RBC_SHORT_NAME_BITS)
+#define MARK UINT64_C(0x72b)
+
+static_assert(MARK >> (64 - MARK_SHIFT) == 0, "the mark and the name fit a word");
+
+static uint64_t unfinished_claim(const rbc_process *process, bool has_lock) {
+    return MARK << MARK_SHIFT | rbc_process_short_name(process) << NAME_SHIFT |
+           (has_lock ? HAS_LOCK : 0);
+}
+
+static bool is_signed(uint64_t claim) {
+    return claim % 2 == 1;
+}
+
+static bool is_unfinished(uint64_t claim) {
+    return !is_signed(claim) && claim >> MARK_SHIFT == MARK;
+}
+
+static bool is_unfinished_by_older_version(uint64_t claim) {
+    return claim != 0 && !is_signed(claim) && !is_unfinished(claim);
+}
+
+static uint64_t new_claim(void) {
+    uint64_t claim = 0;
+    long n = syscall(RBC_SYS_GETRANDOM, &claim, sizeof(claim), RBC_GRND_NONBLOCK);
+    if (n != (long)sizeof(claim)) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        claim = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    }
+    return claim | 1;
+}
+
+static void write_fields(rbc_owner_block *block, const rbc_process *process, bool has_lock) {
+    uint64_t words[sizeof(*process) / sizeof(uint64_t)];
+    memcpy(words, process, sizeof(words));
+    if (atomic_load_explicit(&block->tag, memory_order_relaxed) != TAG) {
+        atomic_store_explicit(&block->committed, 0, memory_order_relaxed); /* not by a reader */
+    }
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+        atomic_store_explicit(&block->process[i], words[i], memory_order_relaxed);
+    }
+    atomic_store_explicit(&block->has_lock, has_lock, memory_order_relaxed);
+    atomic_store_explicit(&block->is_left, 0, memory_order_relaxed);
+    for (size_t i = 0; i < sizeof(block->reserved) / sizeof(*block->reserved); i++) {
+        atomic_store_explicit(&block->reserved[i], 0, memory_order_relaxed);
+    }
+    /* A successor of one that was killed here finds `committed` reset. With its own load above. */
+    atomic_store_explicit(&block->tag, TAG, memory_order_release);
+}
+
+/* Writes our name into the block. Returns false if another process was faster. */
+static bool sign(rbc_owner *self, uint64_t found) {
+    rbc_owner_block *block = self->block;
+    const rbc_process process = rbc_process_self();
+    const uint64_t claim = new_claim();
+    uint64_t unfinished = unfinished_claim(&process, self->locked);
+    /* Each with those of other claimants, and the second with the load in find_author. */
+    if (!atomic_compare_exchange_strong(&block->claim, &found, unfinished)) {
+        return false;
+    }
+    write_fields(block, &process, self->locked);
+    /* Fails if an older version has taken us for dead, or a stranger wrote here. */
+    if (!atomic_compare_exchange_strong(&block->claim, &unfinished, claim)) {
+        return false;
+    }
+    self->claim = claim;
+    return true;
+}
+
+/* ---- What the block says of its author. Whoever can map the ring can write anything there. ---- */
+
+typedef struct author {
+    uint64_t claim;
+    rbc_process process; /* of an unfinished claim only the pid is known */
+    rbc_process_state state;
+    uint64_t pid_here; /* what the process is called in our pid namespace; 0: not known */
+    bool had_lock;
+    bool is_left;
+} author;
+
+static author author_of(const rbc_owner_block *block, uint64_t claim) {
+    author it = {.claim = claim, .state = RBC_PROCESS_DEAD};
+    if (is_unfinished(claim)) {
+        const uint64_t name = claim >> NAME_SHIFT;
+        it.process.pid = rbc_short_name_pid(name);
+        it.state = rbc_short_name_state_of(name);
+        it.had_lock = claim & HAS_LOCK;
+    } else if (is_signed(claim) && atomic_load_explicit(&block->tag, memory_order_relaxed) == TAG) {
+        uint64_t words[sizeof(it.process) / sizeof(uint64_t)];
+        for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+            words[i] = atomic_load_explicit(&block->process[i], memory_order_relaxed);
+        }
+        memcpy(&it.process, words, sizeof(words));
+        it.had_lock = atomic_load_explicit(&block->has_lock, memory_order_relaxed) != 0;
+        it.is_left = atomic_load_explicit(&block->is_left, memory_order_relaxed) != 0;
+        it.state = rbc_process_state_of(&it.process);
+    }
+    return it;
+}
+
+static author find_author(const rbc_owner_block *block) {
+    author it = {.claim = 0};
+    for (int i = 0; i < LOOKS; i++) {
+        /* With the second exchange in sign: what it signed is read. */
+        it = author_of(block, atomic_load_explicit(&block->claim, memory_order_acquire));
+        atomic_thread_fence(memory_order_acquire);
+        if (it.claim == atomic_load_explicit(&block->claim, memory_order_relaxed)) {
+            break;
+        }
+    }
+    it.pid_here = it.state == RBC_PROCESS_UNKNOWN ? 0 : it.process.pid;
+    return it;
+}
+
+/* ---- Claiming ---- */
+
+static bool still_owns(const rbc_owner *self, author *it) {
+    if (it->state == RBC_PROCESS_DEAD) {
+        return false; /* whoever holds the lock is no reader: a stranger, or a dead reader's child */
+    }
+    /*
+     * An author that lives, had the lock, and lets an open file of our own have it, executed
+     * another program since then without closing its reader; or never wrote this block. Through an
+     * open file that may be the author's as well we would get the lock in either case.
+     */
+    if (self->locked && self->lock_is_ours && it->had_lock) {
+        return false;
+    }
+    /* The lock may be held by a child alone that a dead author in another namespace had forked. */
+    return it->state != RBC_PROCESS_UNKNOWN || !is_signed(it->claim) ||
+           !rbc_process_is_dead_below(&it->process, &it->pid_here);
+}
+
+/* Lets go of a lock that we got. Through a shared open file it may be another reader's. */
+static void let_lock_go(rbc_owner *self) {
+    if (self->locked && self->lock_is_ours) {
+        rbc_unlock_byte(self->lock_fd, self->lock_byte);
+    }
+    self->locked = false;
+}
+
+static int refuse(rbc_owner *self, const author *it) {
+    self->other_pid = it->pid_here;
+    self->other_state = it->state;
+    self->other_is_left = it->is_left;
+    let_lock_go(self);
+    return -EBUSY;
+}
+
+/* Tries once. -EAGAIN: neither does a reader live nor is the lock to be had. */
+static int try_claim(rbc_owner *self, bool is_last_attempt) {
+    self->locked = rbc_lock_byte(self->lock_fd, self->lock_byte);
+    author it = find_author(self->block);
+    if (still_owns(self, &it)) {
+        return refuse(self, &it);
+    }
+    bool is_settled = self->locked && !is_unfinished_by_older_version(it.claim);
+    if (!is_settled && !is_last_attempt) {
+        let_lock_go(self);
+        return -EAGAIN;
+    }
+    if (!sign(self, it.claim)) {
+        it = find_author(self->block); /* the one that was faster */
+        return refuse(self, &it);
+    }
+    return 0;
+}
+
+int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size, int lock_fd,
+                    bool lock_is_ours, uint64_t lock_byte, bool insist, bool *guarded) {
+    unsigned char *end = page + page_size;
+    *self = (rbc_owner){.block = (rbc_owner_block *)(void *)(end - sizeof(rbc_owner_block)),
+                        .lock_byte = lock_byte,
+                        .lock_fd = lock_fd,
+                        .lock_is_ours = lock_is_ours};
+    int error = try_claim(self, false);
+    for (int i = 1; error == -EAGAIN; i++) {
+        struct timespec pause = {.tv_nsec = PAUSE_NS};
+        nanosleep(&pause, NULL);
+        error = try_claim(self, i == ATTEMPTS);
+    }
+    *guarded = self->locked;
+    return insist ? 0 : error;
+}
+
+static bool are_same_file(int a, int b) {
+    struct stat of_a, of_b;
+    return fstat(a, &of_a) == 0 && fstat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
+           of_a.st_ino == of_b.st_ino;
+}
+
+/*
+ * A lock belongs to an open file. The caller's may be shared with others (dup, fork, a socket), and
+ * opening the map once more takes CAP_SYS_ADMIN. But all BPF maps share the one anonymous inode of
+ * the kernel, and an eventfd is an open file of it that everybody can have.
+ */
+int rbc_owner_lock_fd(int map_fd, bool *lock_is_ours) {
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    *lock_is_ours = fd >= 0 && are_same_file(fd, map_fd);
+    if (fd >= 0 && !*lock_is_ours) {
+        close(fd);
+    }
+    return *lock_is_ours ? fd : map_fd;
+}
+
+uint64_t rbc_owner_committed(const rbc_owner *self) {
+    const rbc_owner_block *block = self->block;
+    bool is_readers = atomic_load_explicit(&block->tag, memory_order_relaxed) == TAG;
+    return is_readers ? atomic_load_explicit(&block->committed, memory_order_acquire) : 0;
+}
+
+void rbc_owner_note_committed(rbc_owner *self, uint64_t position) {
+    if (self->claim != 0) {
+        atomic_store_explicit(&self->block->committed, position, memory_order_release);
+    }
+}
+
+void rbc_owner_note_left(rbc_owner *self) {
+    /* Unless somebody else has signed since: then the block is its. */
+    if (self->claim != 0 &&
+        atomic_load_explicit(&self->block->claim, memory_order_relaxed) == self->claim) {
+        atomic_store_explicit(&self->block->is_left, 1, memory_order_relaxed);
+    }
+}
+
+static const char *place_of_other(const rbc_owner *self) {
+    switch (self->other_state) {
+    case RBC_PROCESS_SELF:
+        return self->other_is_left
+                   ? ", in this process, still held by records that were not released"
+                   : ", in this process";
+    case RBC_PROCESS_UNKNOWN:
+        return ", in another pid namespace";
+    case RBC_PROCESS_DEAD: /* it is gone already */
+    case RBC_PROCESS_ALIVE:
+        break;
+    }
+    return "";
+}
+
+const char *rbc_owner_other(const rbc_owner *self, char *text, size_t size) {
+    bool has_pid = self->other_pid != 0 && (self->other_state == RBC_PROCESS_ALIVE ||
+                                            self->other_state == RBC_PROCESS_UNKNOWN);
+    char name[RBC_PROCESS_NAME_SIZE] = "", process[48] = "";
+    if (has_pid) {
+        rbc_process_name(self->other_pid, name);
+        snprintf(process, sizeof(process), ": process %" PRIu64 "%s%s%s", self->other_pid,
+                 name[0] != '\0' ? " (" : "", name, name[0] != '\0' ? ")" : "");
+    }
+    snprintf(text, size, "%s%s", place_of_other(self), process);
+    return text;
+}
+
+void rbc_owner_yield(rbc_owner *self) {
+    uint64_t claim = self->claim;
+    if (claim != 0) {
+        /* Unless somebody else has signed since: then the block is its. */
+        atomic_compare_exchange_strong(&self->block->claim, &claim, 0);
+        self->claim = 0;
+    }
+    if (self->locked) {
+        rbc_unlock_byte(self->lock_fd, self->lock_byte);
+        self->locked = false;
+    }
+}
+#undef ATTEMPTS
+#undef HAS_LOCK
+#undef LOOKS
+#undef MARK
+#undef MARK_SHIFT
+#undef NAME_SHIFT
+#undef PAUSE_NS
+#undef TAG
+
+/* ==== capi/map.c ==== */
+static int bpf(int command, rbc_bpf_arguments *arguments) {
+    long result = syscall(RBC_SYS_BPF, command, arguments, sizeof(*arguments));
+    return result < 0 ? -errno : (int)result;
+}
+
+int rbc_map_open_path(const char *path) {
+    rbc_bpf_arguments arguments;
+    memset(&arguments, 0, sizeof(arguments));
+    arguments.object.path = (uintptr_t)path;
+    return bpf(RBC_BPF_OBJ_GET, &arguments);
+}
+
+int rbc_map_open_id(uint32_t id) {
+    rbc_bpf_arguments arguments;
+    memset(&arguments, 0, sizeof(arguments));
+    arguments.map_id = id;
+    return bpf(RBC_BPF_MAP_GET_FD_BY_ID, &arguments);
+}
+
+bool rbc_map_positions_are_whole(void) {
+    if (sizeof(long) == sizeof(uint64_t)) {
+        return true;
+    }
+    int fd = open("/sys/kernel/address_bits", O_RDONLY | O_CLOEXEC); /* since Linux 6.3 */
+    if (fd >= 0) {
+        char bits[2];
+        ssize_t n = read(fd, bits, sizeof(bits));
+        close(fd);
+        return n == sizeof(bits) && memcmp(bits, "64", sizeof(bits)) == 0;
+    }
+    /* x86_64, aarch64, ...; setarch(8) can hide a 64-bit machine, but not make up one. */
+    struct utsname system;
+    return uname(&system) == 0 && strstr(system.machine, "64") != NULL;
+}
+
+/*
+ * The kernel gives the info of programs and links by the same command, and does not say which it
+ * gave. Without /proc they pass here, and are found out by their type or by mmap().
+ */
+static bool is_something_else(int fd) {
+    char path[32], target[32];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(path, target, sizeof(target) - 1);
+    target[n > 0 ? n : 0] = '\0';
+    return n > 0 && strcmp(target, "anon_inode:bpf-map") != 0;
+}
+
+int rbc_map_get_info(int fd, rbc_map_info *info) {
+    if (fcntl(fd, F_GETFD) < 0) {
+        return -EBADF;
+    }
+    if (is_something_else(fd)) {
+        return -EBADFD;
+    }
+    rbc_bpf_arguments arguments;
+    memset(&arguments, 0, sizeof(arguments));
+    memset(info, 0, sizeof(*info));
+    arguments.info.fd = (uint32_t)fd;
+    arguments.info.size = sizeof(*info);
+    arguments.info.info = (uintptr_t)info;
+    int error = bpf(RBC_BPF_OBJ_GET_INFO_BY_FD, &arguments);
+    return error == -EINVAL ? -EBADFD : error;
+}
+
+/* A value of the loss map: what include/rbcore/rbcore_bpf.h counts. */
+typedef struct losses {
+    uint64_t records;
+    uint64_t bytes;
+} losses;
+
+bool rbc_map_counts_losses(const rbc_map_info *info) {
+    return info->type == RBC_BPF_MAP_TYPE_PERCPU_ARRAY && info->key_size == sizeof(uint32_t) &&
+           info->value_size == sizeof(losses);
+}
+
+/*
+ * How many values a per-CPU map has: one for each possible CPU. The kernel writes that many without
+ * asking, so nothing less than its own list will do.
+ */
+static int possible_cpus(void) {
+    FILE *file = fopen("/sys/devices/system/cpu/possible", "re");
+    if (file == NULL) {
+        return -errno;
+    }
+    int count = 0, first, last, end = EOF;
+    while (fscanf(file, "%d", &first) == 1) {
+        last = first;
+        if (fscanf(file, "-%d", &last) == EOF) {
+            last = first;
+        }
+        count += last - first + 1;
+        end = fgetc(file);
+        if (end != ',') {
+            break;
+        }
+    }
+    fclose(file);
+    bool is_whole = end == '\n' || end == EOF;
+    return count > 0 && is_whole ? count : -ENODATA;
+}
+
+int rbc_map_read_losses(int fd, uint64_t *records) {
+    int cpus = possible_cpus();
+    if (cpus < 0) {
+        return cpus;
+    }
+    losses *values = calloc((size_t)cpus, sizeof(*values));
+    if (values == NULL) {
+        return -ENOMEM;
+    }
+    uint32_t key = 0;
+    rbc_bpf_arguments arguments;
+    memset(&arguments, 0, sizeof(arguments));
+    arguments.element.map_fd = (uint32_t)fd;
+    arguments.element.key = (uintptr_t)&key;
+    arguments.element.value = (uintptr_t)values;
+    int error = bpf(RBC_BPF_MAP_LOOKUP_ELEM, &arguments);
+    *records = 0;
+    for (int i = 0; i < cpus; i++) {
+        *records += values[i].records;
+    }
+    free(values);
+    return error;
+}
+
+int rbc_map_probe_ring(uint32_t type, uint32_t flags) {
+    rbc_bpf_arguments arguments;
+    memset(&arguments, 0, sizeof(arguments));
+    arguments.create.map_type = type;
+    arguments.create.max_entries = (uint32_t)sysconf(_SC_PAGESIZE);
+    arguments.create.map_flags = flags;
+    int fd = bpf(RBC_BPF_MAP_CREATE, &arguments);
+    if (fd >= 0) {
+        close(fd);
+        return 1;
+    }
+    return fd == -EINVAL || fd == -ENOSYS ? 0 : fd;
+}
+
+/* ==== capi/memory_ring.c ==== */
+#define load load_in_memory_ring
+/*
+ * Names the layout: "mbcring1" in memory, which has no flags, or "mbcring2". Overwriting rings have
+ * the second: a library that does not know them must refuse them.
+ */
+#define TAG UINT64_C(0x31676e697263626d)
+#define TAG_FLAGS UINT64_C(0x32676e697263626d)
+
+/* Without them a peer could truncate the file, and a load from the mapping would raise SIGBUS. */
+#define SEALS (RBC_F_SEAL_SHRINK | RBC_F_SEAL_GROW | RBC_F_SEAL_SEAL)
+
+/* How often a producer that holds its lock is looked up in /proc. */
+#define ASK_PROC_EVERY 16
+
+static int lay_out(int fd, size_t data_size, size_t page_size, uint32_t flags) {
+    int error = rbc_set_file_size(fd, 2 * page_size + data_size);
     if (error != 0) {
         return error;
     }
-    uint32_t known_flags = source->kind == RBCORE_SOURCE_MEMORY_RING ? 0 : RBCORE_SOURCE_INSIST;
-    bool is_complete = rbc_source_missing_field(source) == NULL;
-    return is_complete && !(source->flags & ~known_flags) ? 0 : -EINVAL;
-}
-
-static int open_producer(rbcore_producer *self, const rbcore_source *source) {
-    int error = rbc_birthplace_init(&self->birthplace);
-    if (error != 0) {
-        return error;
+    rbc_producer_page page;
+    memset(&page, 0, sizeof(page));
+    page.tag = flags == 0 ? TAG : TAG_FLAGS;
+    page.page_size = page_size;
+    page.data_size = data_size;
+    page.flags = flags;
+    ssize_t written = pwrite(fd, &page, sizeof(page), (off_t)page_size);
+    if (written != (ssize_t)sizeof(page)) {
+        /* ENOSPC: of the file system that memfds are in, which has no limit but memory. */
+        return written < 0 && errno != ENOSPC ? -errno : -ENOMEM;
     }
-    self->is_user_ring = source->kind != RBCORE_SOURCE_MEMORY_RING;
-    return self->is_user_ring ? rbc_user_ring_open(&self->user, source)
-                              : rbc_memory_producer_open(&self->memory, source);
+    return fcntl(fd, RBC_F_ADD_SEALS, SEALS) == 0 ? 0 : -errno;
 }
 
-static void close_producer(rbcore_producer *self) {
-    bool is_here = rbc_birthplace_is_here(&self->birthplace);
-    if (self->is_user_ring) {
-        if (is_here) {
-            rbc_user_ring_leave(&self->user);
-        }
-        rbc_user_ring_close(&self->user);
-    } else {
-        if (is_here) {
-            rbc_memory_producer_leave(&self->memory);
-        }
-        rbc_memory_producer_close(&self->memory);
-    }
-}
-
-int rbcore_producer_open(rbcore_producer **out, const rbcore_source *given) {
+int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size, uint32_t flags) {
     RBC_KEEP_ERRNO;
-    if (out == NULL || given == NULL) {
+    size_t page_size = rbc_page_size();
+    if (memory_fd == NULL || event_fd == NULL || flags & ~RBCORE_MEMORY_RING_OVERWRITE ||
+        !rbc_ring_size_is_valid(ring_size, page_size) || ring_size > RBC_MEMORY_RING_MAX) {
         return -EINVAL;
     }
-    rbcore_source source;
-    int error = check_source(&source, given);
+    int memory = rbc_memfd("rbcore", RBC_MFD_ALLOW_SEALING);
+    if (memory < 0) {
+        return memory;
+    }
+    int error = lay_out(memory, ring_size, page_size, flags);
     if (error != 0) {
+        close(memory);
         return error;
     }
-    rbcore_producer *self = calloc(1, sizeof(*self));
+    int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (event < 0) {
+        error = -errno;
+        close(memory);
+        return error;
+    }
+    *memory_fd = memory;
+    *event_fd = event;
+    return 0;
+}
+
+int rbc_memory_ring_check(int fd, size_t *data_size, ino_t *inode) {
+    int mode = fcntl(fd, F_GETFL);
+    if (mode < 0) {
+        return -EBADF;
+    }
+    int seals = fcntl(fd, RBC_F_GET_SEALS);
+    struct stat status;
+    if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &status) != 0) {
+        return -EBADFD;
+    }
+    uint64_t pages = 2 * rbc_page_size(), size = (uint64_t)status.st_size;
+    if (size < pages || size - pages > RBC_MEMORY_RING_MAX ||
+        !rbc_ring_size_is_valid((size_t)(size - pages), rbc_page_size())) {
+        return -EBADFD;
+    }
+    if ((mode & O_ACCMODE) != O_RDWR) {
+        return -EACCES;
+    }
+    *data_size = (size_t)(size - pages);
+    *inode = status.st_ino;
+    return 0;
+}
+
+/* Each word once: a peer may change it between two looks. */
+static uint64_t load(const _Atomic uint64_t *word) {
+    return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+int rbc_memory_ring_check_layout(const rbc_mapping *mapping, bool *overwrites) {
+    const rbc_producer_page *page = rbc_producer_page_of(mapping);
+    const uint64_t flags = load(&page->flags);
+    *overwrites = flags != 0;
+    bool is_ours =
+        load(&page->tag) == (flags == 0 ? TAG : TAG_FLAGS) && flags <= RBCORE_MEMORY_RING_OVERWRITE;
+    /* The sizes to go by are those of the file, which are sealed. */
+    return is_ours && load(&page->page_size) == mapping->page_size &&
+                   load(&page->data_size) == mapping->data_size
+               ? 0
+               : -EBADFD;
+}
+
+int rbc_event_fd_check(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0) {
+        return -EBADF;
+    }
+    char path[32], target[32];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(path, target, sizeof(target) - 1);
+    target[n > 0 ? n : 0] = '\0';
+    /* Without /proc nothing can be said; what is wrong will be found out by the first wakeup. */
+    bool is_eventfd = n < 0 || strcmp(target, "anon_inode:[eventfd]") == 0;
+    /* A blocking one could stop a producer whose peer filled the counter. A peer can make it so
+     * later: see rbc_event_fd_signal. */
+    return is_eventfd && (flags & O_NONBLOCK) ? 0 : -EBADFD;
+}
+
+static bool is_full(int fd) {
+    struct pollfd event = {.fd = fd, .events = POLLOUT};
+    return poll(&event, 1, 0) >= 0 && !(event.revents & POLLOUT);
+}
+
+static void make_nonblocking(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags >= 0 && !(flags & O_NONBLOCK)) {
+        fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    }
+}
+
+/*
+ * The open file is everybody's who has the ring, its O_NONBLOCK and its counter included, and there
+ * is no write to an eventfd that does not block by itself (RWF_NOWAIT is refused). So both are
+ * looked at before each write: only a peer that clears the flag and fills the counter after that,
+ * within the time of a system call, blocks us; until somebody reads the counter, for a wait in
+ * write(2) ends then.
+ */
+void rbc_event_fd_signal(int fd) {
+    RBC_KEEP_ERRNO;
+    uint64_t count = 1;
+    bool was_full = is_full(fd);
+    make_nonblocking(fd);
+    if (!was_full && write(fd, &count, sizeof(count)) == (ssize_t)sizeof(count)) {
+        return;
+    }
+    /* Somebody filled the counter to the brim. Nobody needs its value: empty it. Not more than
+     * once: a peer that fills it again at once can as well take the wakeup away by reading it. */
+    ssize_t n = read(fd, &count, sizeof(count));
+    count = 1;
+    n = write(fd, &count, sizeof(count));
+    (void)n;
+}
+
+int rbc_duplicate(int fd) {
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return copy < 0 ? -errno : copy;
+}
+
+int rbc_reopen(int fd) {
+    char path[40];
+    snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", fd);
+    int own = open(path, O_RDWR | O_CLOEXEC);
+    return own < 0 ? -errno : own;
+}
+
+bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
+                          unsigned asked_before) {
+    uint32_t slot = token % RBCORE_PRODUCERS_MAX;
+    uint64_t generation = (token & ~RBC_TOKEN_BIT) / RBCORE_PRODUCERS_MAX;
+    rbc_producer_slot *entry = &page->slots[slot];
+    if (!(token & RBC_TOKEN_BIT) ||
+        generation != atomic_load_explicit(&entry->generation, memory_order_acquire)) {
+        return true;
+    }
+    if (!rbc_byte_is_locked(lock_fd, RBC_PRODUCER_BYTE(slot))) {
+        return true;
+    }
+    /* A forked child keeps the lock of its dead parent; but it is not the producer. That is rare,
+     * and takes a dozen system calls to find out. */
+    if (asked_before % ASK_PROC_EVERY != 0) {
+        return false;
+    }
+    /* A new owner of the slot may be writing there: then the generation is about to change, too.
+     * Copied once: what is checked is what is used, whatever a peer writes there. */
+    rbc_process process = entry->process;
+    return rbc_process_state_of(&process) == RBC_PROCESS_DEAD;
+}
+#undef ASK_PROC_EVERY
+#undef SEALS
+#undef TAG
+#undef TAG_FLAGS
+#undef load
+
+/* ==== capi/wait.c ==== */
+/* While nobody would wake us: the first look, and the longest time between two. */
+#define FIRST_DELAY_NS INT64_C(50000)
+#define LONGEST_DELAY_NS INT64_C(10000000)
+
+#define EVENTS_AT_ONCE 64
+
+/* Between two looks where no timer can be started. */
+#define UNTIMED_PAUSE_NS 1000000
+
+#ifdef RBCORE_THREAD_SANITIZER
+extern atomic_int rbc_fence;
+atomic_int rbc_fence;
+#endif
+
+int64_t rbc_now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int64_t rbc_deadline_after(int64_t timeout_ns) {
+    if (timeout_ns < 0) {
+        return INT64_MAX;
+    }
+    int64_t now = rbc_now_ns();
+    return timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
+}
+
+static void close_fd(int *fd) {
+    RBC_KEEP_ERRNO;
+    if (*fd >= 0) {
+        close(*fd);
+        *fd = -1;
+    }
+}
+
+/* One shot, set anew each time: a periodic timer that nobody reads gives no second edge. 0 stops it. */
+static int start_timer(rbc_wait *self, time_t seconds, long nanoseconds) {
+    struct itimerspec when = {.it_value.tv_sec = seconds, .it_value.tv_nsec = nanoseconds};
+    return timerfd_settime(self->timer_fd, 0, &when, NULL);
+}
+
+int rbc_wait_open(rbc_wait *self) {
+    RBC_KEEP_ERRNO;
+    self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    self->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    self->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    rbc_wait_reset_delay(self);
+    int error = 0;
+    /* Filters that let a timer be made may still refuse to start it: better to know that now. */
+    if (self->epoll_fd < 0 || self->wake_fd < 0 || self->timer_fd < 0 ||
+        start_timer(self, 0, 0) != 0) {
+        error = -errno;
+    }
+    if (error == 0) {
+        error = rbc_wait_add(self, self->wake_fd);
+    }
+    if (error == 0) {
+        error = rbc_wait_add(self, self->timer_fd);
+    }
+    if (error != 0) {
+        rbc_wait_close(self);
+    }
+    return error;
+}
+
+void rbc_wait_close_epoll(rbc_wait *self) {
+    close_fd(&self->epoll_fd);
+    close_fd(&self->timer_fd);
+}
+
+void rbc_wait_close(rbc_wait *self) {
+    rbc_wait_close_epoll(self);
+    close_fd(&self->wake_fd);
+}
+
+int rbc_wait_add(rbc_wait *self, int fd) {
+    RBC_KEEP_ERRNO;
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+    return epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+}
+
+void rbc_wait_remove(rbc_wait *self, int fd) {
+    RBC_KEEP_ERRNO;
+    epoll_ctl(self->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+static void count_wakeup(rbc_wait *self, int events) {
+    if (events > 0) {
+        rbc_count(&self->wakeups, 1);
+    }
+}
+
+void rbc_wait_drain(rbc_wait *self) {
+    RBC_KEEP_ERRNO;
+    struct epoll_event events[EVENTS_AT_ONCE];
+    int n;
+    /* Before the events are fetched: one that comes later sets it. */
+    atomic_store_explicit(&self->woken, false, memory_order_relaxed);
+    do {
+        n = epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, 0);
+        count_wakeup(self, n);
+    } while (n == EVENTS_AT_ONCE);
+}
+
+void rbc_wait_drain_timer(rbc_wait *self, int64_t now) {
+    if (atomic_load_explicit(&self->woken, memory_order_relaxed)) {
+        rbc_wait_drain(self);
+    } else {
+        count_wakeup(self, now >= self->timer_due);
+    }
+}
+
+static int wait_nanoseconds(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
+    rbc_kernel_time timeout = rbc_kernel_time_of(timeout_ns);
+    return (int)syscall(RBC_SYS_EPOLL_PWAIT2, epoll_fd, events, max, &timeout, NULL, (size_t)0);
+}
+
+/* By kernels before 5.11, or by a filter that does not know the call, with an error of its choice. */
+static bool was_refused(int n) {
+    return n < 0 && errno != EINTR;
+}
+
+int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
+    RBC_KEEP_ERRNO;
+    int n = wait_nanoseconds(epoll_fd, events, max, timeout_ns);
+    if (was_refused(n)) { /* in milliseconds, rounded up so that no wait becomes a spin */
+        int64_t ms = timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
+        n = epoll_wait(epoll_fd, events, max, ms > INT32_MAX ? INT32_MAX : (int)ms);
+    }
+    return n < 0 ? -errno : n;
+}
+
+/* A cancellation point as other waits are: syscall(2) is none by itself. Nothing is held here. */
+static int wait_cancellably(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
+    int type;
+    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
+    int n = wait_nanoseconds(epoll_fd, events, max, timeout_ns);
+    pthread_setcanceltype(type, &type);
+    return n;
+}
+
+int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {
+    RBC_KEEP_ERRNO;
+    struct epoll_event events[EVENTS_AT_ONCE];
+    int n = timeout_ns < 0 ? epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, -1)
+                           : wait_cancellably(self->epoll_fd, events, EVENTS_AT_ONCE, timeout_ns);
+    /* Then the timer has the nanoseconds: a small ring is full after a millisecond. */
+    if (was_refused(n)) {
+        rbc_wait_start_timer(self, rbc_now_ns(), timeout_ns);
+        n = epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, -1);
+    }
+    count_wakeup(self, n);
+    return n < 0 ? -errno : 0;
+}
+
+void rbc_wait_wake(rbc_wait *self) {
+    RBC_KEEP_ERRNO;
+    uint64_t one = 1;
+    /* Each write is an edge. The counter is never read; it cannot overflow within 2^64 calls. By
+     * syscall(2), for write(2) is a cancellation point: a thread that releases must not end here. */
+    syscall(SYS_write, self->wake_fd, &one, sizeof(one));
+    /* After it: a drain in between leaves this set, which costs one drain more, and hangs nobody. */
+    atomic_store_explicit(&self->woken, true, memory_order_relaxed);
+}
+
+int64_t rbc_wait_next_delay(rbc_wait *self) {
+    int64_t delay = self->delay_ns;
+    self->delay_ns = delay * 2 > LONGEST_DELAY_NS ? LONGEST_DELAY_NS : delay * 2;
+    return delay;
+}
+
+void rbc_wait_reset_delay(rbc_wait *self) {
+    self->delay_ns = FIRST_DELAY_NS;
+}
+
+void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns) {
+    RBC_KEEP_ERRNO;
+    self->timer_due = delay_ns > INT64_MAX - now ? INT64_MAX : now + delay_ns;
+    long nanoseconds = (long)(delay_ns % 1000000000) + (delay_ns == 0); /* never 0 */
+    if (start_timer(self, (time_t)(delay_ns / 1000000000), nanoseconds) != 0) {
+        /* A filter that came after the reader refuses it. Then whoever waits looks again at once, but
+         * no more often than so. */
+        nanosleep(&(struct timespec){.tv_nsec = UNTIMED_PAUSE_NS}, NULL);
+        rbc_wait_wake(self);
+    }
+}
+#undef EVENTS_AT_ONCE
+#undef FIRST_DELAY_NS
+#undef LONGEST_DELAY_NS
+#undef UNTIMED_PAUSE_NS
+
+/* ==== capi/live.c ==== */
+#define load load_in_live
+/*
+ * What each kind of producer does, in which order
+ *
+ * Call P the producer_pos before a reserve, and E the end of what is reserved. Each producer, under
+ * its lock:
+ *   1. loads consumer_pos (acquire), which must leave room        (normal ring)
+ *      or stores overwrite_pos, past all that is given up for it  (overwrite mode)
+ *   2. writes the 8 bytes of the header at P, BUSY
+ *   3. stores producer_pos = E, with release
+ * and writes anything else only after that, up to E. Nobody writes beyond E. So of what stands
+ * beyond producer_pos only the 8 bytes at P can be other than the ring's last lap left them.
+ *   - The kernel, reserve and bpf_ringbuf_output(): so. 3 does not hold back what is written after.
+ *   - Memory ring, reserve and output: so, too. In overwrite mode a store fence follows 1.
+ *   - Memory ring, output_batch: so, too, all its records being one for as long as they are
+ *     written; and a store fence follows 3.
+ *   - A producer that dies leaves what it wrote. Before 3 that is a header at P, which the next one
+ *     overwrites; after it a BUSY record up to E, a batch as one. Nothing takes a step back: what a
+ *     reader skips, or rbc_room_discard_blocker discards, keeps its length, and a finished record
+ *     changes its header's flags alone (a batch its length as well, when it is complete).
+ *   - Who writes otherwise is hostile. Copies are bounded by the ring's size whatever the positions
+ *     and headers say; nothing is promised of what is in them.
+ *   - User rings are not copied: the kernel alone reads them, up to producer_pos.
+ *
+ * Why a copy is sound
+ *
+ * Call p a position that was copied, and q = p + size the one that shares its place. Here the copy
+ * is loaded, then comes a full fence, then the positions are loaded. Let the copy have seen
+ * anything that was written at q: then q < E of some reserve, of which 1 found or made the oldest
+ * position after p.
+ *
+ * Overwrite mode, x86: stores become visible in order, so the store of overwrite_pos is visible as
+ * well, and loads are done in order: overwrite_pos is found to be after p.
+ *
+ * Normal ring: either of two is enough.
+ *   - consumer_pos. Its store was seen by the producer before it wrote (load-acquire, then the
+ *     store), and what it wrote was seen by us: it is found to be after p. So with consumer_pos
+ *     not after p nothing was overwritten; on any processor.
+ *   - producer_pos. On x86 it was stored before all that is written after 3, so for that it is
+ *     found to be after q. Only the 8 bytes of 2 come before it. So with producer_pos + 8 not after
+ *     q nothing was overwritten, also where the consumer is already further.
+ *
+ * Processors that reorder stores (arm64): neither overwrite_pos nor producer_pos holds back what
+ * its producer stores later, header and data. But the lock does: when anything of the next
+ * reserve is visible, all positions of the one before are. So one reserve at most is ahead of the
+ * producer_pos that we find, and nothing is written further than the span of its record: with
+ * producer_pos + span not after q nothing was overwritten. The span is not known; a quarter of the
+ * ring stands for it (GUARD_PART). Records in a ring that is looked at so, larger than that, can
+ * be torn on such a processor; documentation says so. The fences of memory rings' producers make up
+ * for it: in overwrite mode no guard is needed for them, and a batch may be as large as the ring.
+ *
+ * Completeness: the header without BUSY is loaded (acquire) before the copy begins, or pending_pos
+ * is, which the kernel stores after it saw such headers: the data that belongs to it is visible.
+ *
+ * "After" is meant by signed differences. overwrite_pos and consumer_pos may be after a
+ * producer_pos that was loaded before them.
+ */
+#define GUARD_PART 4
+
+#if (defined(__x86_64__) || defined(__i386__)) && !defined(RBCORE_WEAK_ORDER)
+#define STORES_IN_ORDER 1
+#else
+#define STORES_IN_ORDER 0 /* RBCORE_WEAK_ORDER: for tests of that on x86 */
+#endif
+
+static uint64_t guard_of(size_t data_size, bool is_overwrite, bool is_memory) {
+    if (is_overwrite && (is_memory || STORES_IN_ORDER)) {
+        return 0;
+    }
+    return STORES_IN_ORDER ? RBC_HEADER_SIZE : data_size / GUARD_PART;
+}
+
+rbc_live rbc_live_of(const rbc_mapping *mapping, bool is_overwrite, bool is_memory) {
+    const _Atomic uint64_t *produced = (const _Atomic uint64_t *)(void *)mapping->producer_page;
+    return (rbc_live){.mapping = mapping,
+                      .consumer_pos = (const _Atomic uint64_t *)(void *)mapping->consumer_page,
+                      .producer_pos = &produced[0],
+                      .pending_pos = &produced[1],
+                      .overwrite_pos = is_overwrite ? &produced[2] : NULL,
+                      .guard = guard_of(mapping->data_size, is_overwrite, is_memory)};
+}
+
+static uint64_t load(const _Atomic uint64_t *position) {
+    return atomic_load_explicit(position, memory_order_acquire);
+}
+
+uint64_t rbc_live_oldest(const rbc_live *self) {
+    return load(self->overwrite_pos != NULL ? self->overwrite_pos : self->consumer_pos);
+}
+
+/*
+ * Others may write what is read here at this moment, which the language has no word for; the look
+ * afterwards is what makes it right. ThreadSanitizer is not to see it.
+ */
+#ifdef RBCORE_THREAD_SANITIZER
+#define UNSEEN __attribute__((no_sanitize("thread"), noinline))
+UNSEEN static void copy(void *to, const void *from, size_t bytes) {
+    volatile uint64_t *target = to;
+    const volatile uint64_t *source = from;
+    for (size_t i = 0; i < bytes / sizeof(*target); i++) {
+        target[i] = source[i];
+    }
+}
+#else
+#define UNSEEN
+static void copy(void *to, const void *from, size_t bytes) {
+    memcpy(to, from, bytes);
+}
+#endif
+
+/* Pairs with the xchg() of the header in the kernel's bpf_ringbuf_commit(). */
+UNSEEN uint32_t rbc_live_length(const rbc_live *self, uint64_t position) {
+    return atomic_load_explicit(&rbc_header_at(self->mapping, position)->length,
+                                memory_order_acquire);
+}
+
+UNSEEN uint32_t rbc_live_owner(const rbc_live *self, uint64_t position) {
+    return atomic_load_explicit(&rbc_header_at(self->mapping, position)->owner,
+                                memory_order_relaxed);
+}
+
+/*
+ * Up to pending_pos all records are complete: the kernel moves it, under its lock, over headers
+ * that it saw without BUSY. But it does so only when the next record is reserved, and older
+ * kernels leave it 0. So what follows it, or all, is looked at record by record. pending_pos is
+ * loaded first: it never passes the producer_pos that is loaded later. The walk is bounded by that:
+ * each step is 8 bytes or more.
+ */
+rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from) {
+    uint64_t pending = load(self->pending_pos), producer = load(self->producer_pos);
+    uint64_t at = from;
+    /* An atomic load from an odd place is a fault on arm64. */
+    bool is_aligned = producer % 8 == 0 && from % 8 == 0;
+    if (!is_aligned || producer - from > self->mapping->data_size) {
+        return (rbc_live_end){
+            .position = from, .producer_pos = producer, .walked_from = from, .why = RBC_LIVE_BAD};
+    }
+    if (pending % 8 == 0 && pending - from <= producer - from) {
+        at = pending;
+    }
+    const uint64_t walked_from = at;
+    rbc_live_stop why = RBC_LIVE_ALL;
+    while (at != producer && why == RBC_LIVE_ALL) {
+        uint32_t length = rbc_live_length(self, at);
+        uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
+        if (length & RBC_BUSY) {
+            why = RBC_LIVE_BUSY;
+        } else if (span > producer - at) {
+            why = RBC_LIVE_BAD;
+        } else {
+            at += span;
+        }
+    }
+    return (rbc_live_end){
+        .position = at, .producer_pos = producer, .walked_from = walked_from, .why = why};
+}
+
+/* Whether a place is further from being written than any producer can be, seen from `producer`. */
+static bool is_past_guard(const rbc_live *self, uint64_t position, uint64_t producer) {
+    return !rbc_is_after(producer + self->guard, position + self->mapping->data_size);
+}
+
+static uint64_t sound_in_normal(const rbc_live *self, uint64_t from) {
+    if (is_past_guard(self, from, load(self->producer_pos))) {
+        return from;
+    }
+    uint64_t consumer = load(self->consumer_pos);
+    return rbc_is_after(consumer, from) ? consumer : from;
+}
+
+/*
+ * The first record past the guard, found by walking over those before, which may be torn already.
+ * The kernel's headers say in which page they are: one that was torn does not agree with the first,
+ * or the first with the second. Then it is producer_pos, which bounds the walk.
+ */
+static uint64_t walk_past_guard(const rbc_live *self, uint64_t at, uint64_t from,
+                                uint64_t producer) {
+    const uint64_t page = self->mapping->page_size, mask = self->mapping->data_size - 1;
+    uint32_t first_page = 0;
+    for (uint64_t start = at; !is_past_guard(self, at, producer) || rbc_is_after(from, at);) {
+        const rbc_header *header = rbc_header_at(self->mapping, at);
+        uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
+        uint32_t owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
+        uint32_t page_of_data = owner - (uint32_t)((at & mask) / page);
+        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
+        first_page = at == start ? page_of_data : first_page;
+        if (length & RBC_BUSY || span > producer - at || page_of_data != first_page) {
+            return producer;
+        }
+        at += span;
+    }
+    return at;
+}
+
+static uint64_t sound_in_overwritten(const rbc_live *self, uint64_t from) {
+    uint64_t producer = load(self->producer_pos), oldest = load(self->overwrite_pos);
+    uint64_t sound = rbc_is_after(oldest, from) ? oldest : from;
+    return self->guard == 0 || is_past_guard(self, sound, producer)
+               ? sound
+               : walk_past_guard(self, oldest, from, producer);
+}
+
+uint64_t rbc_live_sound(const rbc_live *self, uint64_t from) {
+    rbc_full_fence();
+    return self->overwrite_pos != NULL ? sound_in_overwritten(self, from)
+                                       : sound_in_normal(self, from);
+}
+
+uint64_t rbc_live_copy(const rbc_live *self, void *to, uint64_t from, size_t bytes) {
+    copy(to, rbc_header_at(self->mapping, from), bytes);
+    return rbc_live_sound(self, from);
+}
+#undef GUARD_PART
+#undef STORES_IN_ORDER
+#undef UNSEEN
+#undef load
+
+/* ==== capi/sized.c ==== */
+static bool is_absurd(size_t size) {
+    return size < sizeof(size_t) || size > RBC_SIZED_MAX;
+}
+
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+int rbc_sized_in(void *known, size_t known_size, const void *given) {
+    size_t size;
+    memcpy(&size, given, sizeof(size));
+    if (is_absurd(size)) {
+        return -EINVAL;
+    }
+    const unsigned char *bytes = given;
+    for (size_t i = known_size; i < size; i++) {
+        if (bytes[i] != 0) {
+            return -E2BIG;
+        }
+    }
+    memcpy(known, given, smaller(size, known_size));
+    return 0;
+}
+
+int rbc_sized_out(void *given, const void *known, size_t known_size) {
+    size_t size;
+    memcpy(&size, given, sizeof(size));
+    if (is_absurd(size)) {
+        return -EINVAL;
+    }
+    memcpy(given, known, smaller(size, known_size));
+    if (size > known_size) {
+        /* All figures are uint64_t, and RBCORE_UNKNOWN is all ones. */
+        memset((unsigned char *)given + known_size, 0xff, size - known_size);
+    }
+    memcpy(given, &size, sizeof(size));
+    return 0;
+}
+
+int rbc_sized_init(void *out, size_t size, const void *defaults, size_t defaults_size) {
+    if (out == NULL || is_absurd(size)) {
+        return -EINVAL;
+    }
+    memset(out, 0, size);
+    memcpy(out, defaults, smaller(size, defaults_size));
+    memcpy(out, &size, sizeof(size));
+    return 0;
+}
+
+/* ==== capi/error.c ==== */
+/* Errors that mean something narrower here than what errno(3) says of them. */
+static const struct {
+    int error;
+    const char *text;
+} meanings[] = {
+    {0, "success"},
+    {E2BIG, "the struct or file is from a newer version and uses what this one does not know"},
+    {EACCES, "the descriptor, or the mode of the path, does not grant both reading and writing"},
+    {EAGAIN, "try again: discarded records were passed and more may wait, or the ring is full"},
+    {EBADF, "not an open file descriptor"},
+    {EBADFD, "the descriptor is not of a BPF map, or not of a sealed memory ring"},
+    {EBADMSG, "the content of the ring or file is impossible: something overwrote it"},
+    {EBUSY, "another reader or producer has the ring, or records are not committed"},
+    {ECANCELED, "interrupted by rbcore_reader_interrupt"},
+    {ECHILD, "the handle was opened before fork(): it is the parent's"},
+    {EINTR, "a signal was caught"},
+    {EINVAL, "an argument is not valid"},
+    {EMEDIUMTYPE, "the BPF map is not of the type that is needed"},
+    {EMFILE, "the process has too many open file descriptors"},
+    {EMSGSIZE, "the record is larger than any the ring can hold"},
+    {ENFILE, "the system has too many open files"},
+    {ENOBUFS, "too many turns of several rings are not committed"},
+    {ENODATA, "at the end: all that was there has been delivered"},
+    {ENOENT, "no BPF map of this path or id"},
+    {ENOMEM, "out of memory"},
+    {ENOSPC, "no room: the reader has the most rings it can have, or a device or limit is full"},
+    {EOPNOTSUPP, "not supported by this version for this kind of ring"},
+    {EPERM, "not permitted, for want of CAP_BPF or CAP_SYS_ADMIN, or by a filter (seccomp(2))"},
+    {ESHUTDOWN, "the reader was shut down"},
+    {EUSERS, "the memory ring has the most producers it can have"},
+};
+
+const char *rbcore_strerror(int error) {
+    /* As the magnitude, without overflowing for INT_MIN. */
+    unsigned magnitude = error < 0 ? 0u - (unsigned)error : (unsigned)error;
+    for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++) {
+        if ((unsigned)meanings[i].error == magnitude) {
+            return meanings[i].text;
+        }
+    }
+    return "an error of the operating system: see errno(3)";
+}
+
+uint32_t rbcore_version(void) {
+    return RBCORE_VERSION;
+}
+
+static int probe_memory_ring(void) {
+    int fd = rbc_memfd("rbcore", RBC_MFD_ALLOW_SEALING);
+    if (fd < 0) {
+        return fd == -ENOSYS ? 0 : fd;
+    }
+    close(fd);
+    return 1;
+}
+
+int rbcore_supports(uint32_t feature) {
+    RBC_KEEP_ERRNO;
+    switch (feature) {
+    case RBCORE_FEATURE_KERNEL_RING:
+        return rbc_map_probe_ring(RBC_BPF_MAP_TYPE_RINGBUF, 0);
+    case RBCORE_FEATURE_OVERWRITE:
+        return rbc_map_probe_ring(RBC_BPF_MAP_TYPE_RINGBUF, RBC_BPF_F_RB_OVERWRITE);
+    case RBCORE_FEATURE_MEMORY_RING:
+        return probe_memory_ring();
+    case RBCORE_FEATURE_USER_RING:
+        return rbc_map_probe_ring(RBC_BPF_MAP_TYPE_USER_RINGBUF, 0);
+    default:
+        return 0;
+    }
+}
+
+/* ---- Messages of a reader ---- */
+
+int rbc_reader_fail(rbcore_reader *self, int error, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(self->message, sizeof(self->message), format, arguments);
+    va_end(arguments);
+    return error;
+}
+
+const char *rbcore_reader_message(const rbcore_reader *self) {
+    return self == NULL ? "" : self->message;
+}
+
+/* ==== capi/ring.c ==== */
+/* Also in a 32-bit process: the kernel counts in 64 bits, and a lock would be none for it. */
+static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "positions are loaded and stored as a whole");
+
+/* Whether a reader could have stopped at `position`: a boundary between complete records. */
+static bool is_reachable(const rbc_ring *self, uint64_t from, uint64_t position,
+                         uint64_t producer) {
+    while (from != position) {
+        uint32_t length = rbc_load_length(rbc_ring_header(self, from));
+        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
+        if ((length & RBC_BUSY) || span > position - from || span > producer - from) {
+            return false;
+        }
+        from += span;
+    }
+    return true;
+}
+
+void rbc_ring_start_at(rbc_ring *self, uint64_t start, uint64_t consumer) {
+    atomic_init(&self->read_pos, start);
+    atomic_init(&self->user_pos, start);
+    atomic_init(&self->last_pos, start);
+    self->published_pos = consumer;
+    self->handed_end = start;
+    self->usual_span = RBC_HEADER_SIZE;
+    self->start_pos = start;
+}
+
+int rbc_ring_load_positions(rbc_ring *self, uint64_t committed) {
+    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_relaxed);
+    uint64_t producer = rbc_ring_load_producer_pos(self);
+    if (consumer % 8 != 0 || producer % 8 != 0 || producer - consumer > self->mapping.data_size) {
+        return -EBADMSG;
+    }
+    bool goes_on = committed != 0 && committed - consumer <= producer - consumer &&
+                   is_reachable(self, consumer, committed, producer);
+    rbc_ring_start_at(self, goes_on ? committed : consumer, consumer);
+    return 0;
+}
+
+/* user_pos is loaded after producer_pos: a producer cannot be ahead of what it was given. */
+static bool producer_pos_is_possible(const rbc_ring *self, uint64_t producer, uint64_t read_pos) {
+    uint64_t user_pos = atomic_load_explicit(&self->user_pos, memory_order_relaxed);
+    return producer % 8 == 0 && producer - read_pos <= self->mapping.data_size &&
+           producer - user_pos <= self->mapping.data_size;
+}
+
+/* Where a scan is, by addresses: the next one needs only an addition, not a mask. */
+typedef struct walk {
+    unsigned char *header;   /* of the record to look at, in the first copy of the data */
+    unsigned char *producer; /* where producer_pos is, perhaps in the second copy */
+    unsigned char *limit;    /* what is handed out ends here at the latest */
+    unsigned char *wrap;     /* end of the first copy */
+    uint64_t shift;          /* position of a header = shift + its address */
+    uint64_t last_span;      /* bytes of the record passed last; 0: none was */
+    uint64_t largest;        /* bytes of the largest record passed */
+    uint64_t tail;           /* bytes of the discarded records after the one handed out last */
+    uint64_t bytes;          /* of data handed out */
+    uint64_t discards;       /* passed */
+} walk;
+
+/* A turn takes at most this part of the ring: producers have the rest while it is handled. */
+#define TURN_PART 4
+
+static walk walk_from(const rbc_ring *self, uint64_t position, uint64_t producer) {
+    unsigned char *header = (unsigned char *)rbc_ring_header(self, position);
+    const uint64_t there = producer - position, most = self->mapping.data_size / TURN_PART;
+    return (walk){.header = header,
+                  .producer = header + there,
+                  .limit = header + (there < most ? there : most),
+                  .wrap = self->mapping.data + self->mapping.data_size,
+                  .shift = position - (uintptr_t)header,
+                  .largest = rbc_get(&self->largest_span)};
+}
+
+static uint64_t walk_position(const walk *at) {
+    return at->shift + (uintptr_t)at->header;
+}
+
+/* On to the record after one of `span` bytes that ends at `header`. */
+static inline void walk_to(walk *at, unsigned char *header, uint64_t span, size_t data_size) {
+    at->header = header;
+    at->last_span = span;
+    if (__builtin_expect(header >= at->wrap, false)) {
+        at->header -= data_size;
+        at->producer -= data_size;
+        at->limit -= data_size;
+        at->shift += data_size;
+    }
+}
+
+static_assert(offsetof(rbcore_record, ring) == offsetof(rbcore_record, size) + 4 &&
+                  offsetof(rbcore_record, flags) == offsetof(rbcore_record, size) + 6,
+              "size, ring and flags are one word");
+
+/* The size, ring and flags of a record in one word: stores are what limits the loop below. */
+static inline uint64_t size_in_rest(uint32_t size) {
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? size : (uint64_t)size << 32;
+}
+
+static inline uint64_t rest_without_size(const rbc_ring *ring) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return (uint64_t)ring->record_flags << 48 | (uint64_t)ring->index << 32;
+#else
+    return (uint64_t)ring->index << 16 | ring->record_flags;
+#endif
+}
+
+/*
+ * Up to here records may be handed out without a look at the wrap. And so close that the length of
+ * one that is flagged (BUSY, DISCARD) is more than what is left: one comparison finds all that is
+ * not an ordinary record.
+ */
+static inline unsigned char *end_of_ordinary(const walk *at) {
+    unsigned char *end = at->limit < at->wrap ? at->limit : at->wrap;
+    return (uint64_t)(end - at->header) < RBC_DISCARD
+               ? end
+               : at->header + (RBC_DISCARD - RBC_HEADER_SIZE);
+}
+
+/*
+ * Hands out the record at `at`, which is complete and in bounds, and those after it, at most max,
+ * until one that is not ordinary. Returns how many.
+ *
+ * Finding the next header needs this one's length: a chain of dependent loads, each perhaps a cache
+ * miss. In a run of equal headers the next address depends on a branch, which is predicted, and not
+ * on the load: the processor runs ahead. And a header that is equal as a whole needs no test of its
+ * flags, nor of its bounds, which are those of the run.
+ */
+static inline size_t hand_out(const rbc_ring *self, walk *at, uint32_t length,
+                              rbcore_record *record, size_t max) {
+    const uint64_t rest = rest_without_size(self);
+    rbcore_record *const first = record, *const full = record + max;
+    unsigned char *const end = end_of_ordinary(at), *header = at->header;
+    uint64_t span = 0, next = rbc_record_span(length), bytes = 0;
+    do {
+        const uint64_t rest_of_run = rest | size_in_rest(length);
+        const unsigned char *const last = end - next;
+        span = next;
+        at->largest = span > at->largest ? span : at->largest;
+        do {
+            record->data = header + RBC_HEADER_SIZE;
+            record->position = at->shift + (uintptr_t)header;
+            memcpy((unsigned char *)record + offsetof(rbcore_record, size), &rest_of_run,
+                   sizeof(rest_of_run));
+            bytes += length;
+            record++;
+            header += span;
+        } while (record != full && header <= last && rbc_load_length(header) == length);
+        if (record == full || header >= end) {
+            break;
+        }
+        length = rbc_load_length(header);
+        next = rbc_record_span(length);
+    } while (next <= (uint64_t)(end - header));
+    at->bytes += bytes;
+    walk_to(at, header, span, self->mapping.data_size);
+    return (size_t)(record - first);
+}
+
+/* The same as one span, which may go on in the second copy of the data. */
+static inline size_t hand_out_span(const rbc_ring *self, walk *at, uint32_t length,
+                                   rbcore_span *out, size_t max) {
+    const uint64_t span = rbc_record_span(length);
+    const unsigned char *const last = at->limit - span;
+    unsigned char *header = at->header;
+    size_t count = 0;
+    do {
+        count++;
+        header += span;
+    } while (count != max && header <= last && rbc_load_length(header) == length);
+    *out = (rbcore_span){.data = at->header + RBC_HEADER_SIZE,
+                         .position = walk_position(at),
+                         .stride = (uint32_t)span,
+                         .size = length,
+                         .count = (uint32_t)count,
+                         .ring = self->index,
+                         .flags = self->record_flags};
+    at->largest = span > at->largest ? span : at->largest;
+    at->bytes += (uint64_t)count * length;
+    walk_to(at, header, span, self->mapping.data_size);
+    return count;
+}
+
+/* What is no record to hand out: passes a discarded one (RBC_SCAN_FULL), or tells why not. */
+static rbc_scan_end pass_flagged(rbc_ring *self, walk *at, uint32_t length, rbc_scan *scan) {
+    const uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
+    if (length & RBC_BUSY) {
+        self->head_is_busy = true;
+        return RBC_SCAN_EMPTY;
+    }
+    if (span > (uint64_t)(at->producer - at->header)) {
+        return RBC_SCAN_BROKEN;
+    }
+    at->largest = span > at->largest ? span : at->largest;
+    if (scan->skips_left == 0) {
+        return RBC_SCAN_BOUND;
+    }
+    scan->skips_left--;
+    at->discards++;
+    rbc_count(&self->passed_bytes, span);
+    at->tail += span;
+    walk_to(at, at->header + span, span, self->mapping.data_size);
+    return RBC_SCAN_FULL;
+}
+
+/*
+ * Once for records and once for spans: what the caller does not ask for costs nothing. The state is
+ * in locals, for what is stored for the user could be it, for all the compiler knows.
+ */
+static inline __attribute__((always_inline)) rbc_scan_end walk_over(rbc_ring *self, rbc_scan *scan,
+                                                                    walk *from, bool by_spans) {
+    walk at = *from;
+    rbcore_record *record = by_spans ? NULL : scan->records + scan->count;
+    size_t spans = 0;
+    size_t left = scan->max - scan->count;
+    rbc_scan_end why = RBC_SCAN_FULL;
+    while (left > 0) {
+        if (at.header == at.producer) {
+            why = RBC_SCAN_EMPTY;
+            break;
+        }
+        uint32_t length = rbc_load_length(at.header);
+        uint64_t span = rbc_record_span(length);
+        if (__builtin_expect((length & (RBC_BUSY | RBC_DISCARD)) != 0, 0)) {
+            walk copy = at; /* an address of `at` itself would put it into memory */
+            why = pass_flagged(self, &copy, length, scan);
+            at = copy;
+            if (why == RBC_SCAN_FULL) {
+                continue;
+            }
+            break;
+        }
+        /* (Discarded records may have been passed beyond the limit.) */
+        if (__builtin_expect((int64_t)span > at.limit - at.header, 0)) {
+            if (span > (uint64_t)(at.producer - at.header)) {
+                why = RBC_SCAN_BROKEN;
+                break;
+            }
+            if (left < scan->max - scan->count) {
+                break;
+            }
+            at.limit = at.header + span; /* the turn's first record, however large */
+        }
+        if (by_spans && spans == scan->spans_left) {
+            break;
+        }
+        size_t count;
+        if (by_spans) {
+            count = hand_out_span(self, &at, length, &scan->spans[spans++], left);
+        } else {
+            count = hand_out(self, &at, length, record, left);
+            record += count;
+        }
+        at.tail = 0;
+        left -= count;
+    }
+    scan->count = scan->max - left;
+    if (by_spans) {
+        scan->spans += spans;
+        scan->spans_left -= spans;
+    }
+    *from = at;
+    return why;
+}
+
+static rbc_scan_end walk_records(rbc_ring *self, rbc_scan *scan, walk *at) {
+    return scan->spans == NULL ? walk_over(self, scan, at, false) : walk_over(self, scan, at, true);
+}
+
+static void note_high_water(rbc_ring *self, uint64_t filled) {
+    if (filled > rbc_get(&self->high_water)) {
+        atomic_store_explicit(&self->high_water, filled, memory_order_relaxed);
+    }
+}
+
+bool rbc_ring_is_drained(rbc_ring *self) {
+    bool is_at_end = self->kind->is_in_place &&
+                     rbc_ring_load_producer_pos(self) == rbc_get(&self->read_pos) &&
+                     !atomic_load_explicit(&self->broken, memory_order_relaxed);
+    self->head_is_busy &= !is_at_end;
+    self->pace.drained |= is_at_end;
+    return is_at_end;
+}
+
+rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
+    self->head_is_busy = false;
+    /* Its line is another processor's, as that of producer_pos is: ask for both at once. */
+    __builtin_prefetch(rbc_ring_header(self, rbc_get(&self->read_pos)));
+    uint64_t producer = self->kind->find_end(self), start = rbc_get(&self->read_pos);
+    bool broken = atomic_load_explicit(&self->broken, memory_order_relaxed);
+    scan->passed.position = start;
+    if (producer == start && !broken) {
+        self->pace.drained = true;
+        return RBC_SCAN_EMPTY;
+    }
+    if (broken || !producer_pos_is_possible(self, producer, start)) {
+        atomic_store_explicit(&self->broken, true, memory_order_relaxed);
+        return RBC_SCAN_BROKEN;
+    }
+    uint64_t filled = producer - rbc_get(&self->user_pos);
+    note_high_water(self, filled);
+    if (filled >= self->mapping.data_size / 2) {
+        self->pace.was_half_full = true;
+    } else if (self->pace.drained) {
+        self->pace.was_half_full = false;
+    }
+    walk at = walk_from(self, start, producer);
+    rbcore_span *const first_span = scan->spans;
+    size_t first = scan->count;
+    rbc_scan_end why = walk_records(self, scan, &at);
+    size_t found = scan->count - first;
+    if (self->kind->end_scan != NULL) {
+        uint16_t *flags = first_span != NULL ? &first_span->flags : &scan->records[first].flags;
+        why = self->kind->end_scan(self, why, walk_position(&at), found > 0 ? flags : NULL);
+    }
+    if (why == RBC_SCAN_BROKEN) {
+        atomic_store_explicit(&self->broken, true, memory_order_relaxed);
+    }
+    atomic_store_explicit(&self->largest_span, at.largest, memory_order_relaxed);
+    scan->bytes += at.bytes;
+    rbc_count(&self->records, found);
+    rbc_count(&self->bytes, at.bytes);
+    rbc_count(&self->discards, at.discards);
+    uint64_t position = walk_position(&at);
+    self->busy_scans = self->head_is_busy && position == start ? self->busy_scans + 1 : 0;
+    self->pace.drained = why == RBC_SCAN_EMPTY;
+    uint64_t last = at.last_span > 0 ? position - at.last_span : rbc_get(&self->last_pos);
+    self->usual_span = found > 0 ? at.last_span : self->usual_span;
+    scan->passed = (rbc_passed){.records = scan->records == NULL ? NULL : scan->records + first,
+                                .count = found,
+                                .end = position - at.tail,
+                                .last = last,
+                                .position = position};
+    return why;
+}
+
+rbc_passed rbc_ring_skip_to_latest(rbc_ring *self) {
+    uint64_t producer = self->kind->find_end(self), position = rbc_get(&self->read_pos);
+    uint64_t last = position;
+    if (!producer_pos_is_possible(self, producer, position)) {
+        return (rbc_passed){.position = position}; /* the first scan will say so */
+    }
+    while (position != producer) {
+        uint32_t length = rbc_load_length(rbc_ring_header(self, position));
+        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
+        /* A record that is being written must stay: its producer still needs the space. What is
+         * impossible is left for the first scan to report. */
+        if ((length & RBC_BUSY) || span > producer - position) {
+            break;
+        }
+        last = position;
+        position += span;
+        rbc_count(&self->skipped, 1);
+        rbc_count(&self->passed_bytes, span);
+    }
+    return (rbc_passed){.last = last, .position = position};
+}
+#undef TURN_PART
+
+/* ==== capi/consumer.c ==== */
+/* ---- Whether there is something to read ---- */
+
+/*
+ * A worker looks when it is done with its releases. By then another worker may have released what
+ * stood at `position`, and a producer may be writing there. Nothing is missed: the other worker looks
+ * again as well, later. ThreadSanitizer must not see this load.
+ */
+#ifdef RBCORE_THREAD_SANITIZER
+__attribute__((no_sanitize("thread"), noinline))
+#endif
+static uint32_t peek_length(const rbc_ring *self, uint64_t position) {
+    return atomic_load_explicit(&rbc_ring_header(self, position)->length, memory_order_acquire);
+}
+
+bool rbc_consumer_has_record_in_place(rbc_ring *self) {
+    uint64_t position = atomic_load_explicit(&self->read_pos, memory_order_acquire);
+    return rbc_ring_load_producer_pos(self) != position &&
+           !(peek_length(self, position) & RBC_BUSY);
+}
+
+/* ---- Publishing ---- */
+
+/*
+ * A record is not held back in a ring that is less empty than this, or whose records are so large
+ * that few of them fit: it would take space that producers may need.
+ */
+#define EMPTY_PART 2
+#define LARGEST_PART 4
+
+/*
+ * The position to publish: everything that was given back, except the last record of a paced ring.
+ * Holding that one back keeps consumer_pos away from where the next record comes, so no producer
+ * pays for a wakeup. While the user holds records this is not needed: the first of them has the same
+ * effect.
+ */
+static uint64_t position_to_publish(const rbc_ring *self, uint64_t user_pos) {
+    /* last_pos is stored before read_pos: it is that record's start, or a later one's. */
+    if (!rbc_ring_is_paced(self) ||
+        user_pos != atomic_load_explicit(&self->read_pos, memory_order_acquire)) {
+        return user_pos;
+    }
+    uint64_t last = rbc_get(&self->last_pos), size = self->mapping.data_size;
+    uint64_t producer = atomic_load_explicit(self->producer_pos, memory_order_relaxed);
+    bool is_small = user_pos - last <= size / RBC_HELD_BACK_PART &&
+                    rbc_get(&self->largest_span) <= size / LARGEST_PART;
+    bool is_ahead = last - self->published_pos < size; /* consumer_pos never goes back */
+    return is_small && is_ahead && producer - last <= size / EMPTY_PART ? last : user_pos;
+}
+
+/*
+ * Tells the producers which space is free. The store pairs with smp_load_acquire(&rb->consumer_pos)
+ * in the kernel's __bpf_ringbuf_reserve(). The position that was really committed is stored before,
+ * where a successor finds it: a reader that is killed between the two has delivered nothing that
+ * comes again.
+ */
+static void publish(rbc_ring *self, uint64_t user_pos, uint64_t position) {
+    rbc_owner_note_committed(&self->owner, user_pos);
+    self->published_pos = position;
+    atomic_store_explicit(self->consumer_pos, position, memory_order_release);
+}
+
+static bool is_parked(const rbc_wait *self) {
+    return atomic_load_explicit(&self->parked, memory_order_relaxed);
+}
+
+/*
+ * The second look keeps wakeups from getting lost. The kernel's bpf_ringbuf_commit() does
+ * xchg(header), a full barrier, then loads consumer_pos, and wakes only if that is the record just
+ * committed. Here consumer_pos was stored, then comes a full fence, then the header is loaded. One
+ * of the two sees the other's store. Either the kernel wakes the reader, or the record is found
+ * here: no wakeup will come for it, so the reader's fd is made readable here.
+ *
+ * Only a reader that may be parked needs this. One that is not parked looks before it parks, behind
+ * the fence in look_parked (read.c). The thread that commits also reads, so it knows without a fence
+ * that it is not parked; a worker that releases does not know. A paced ring needs no second look,
+ * because its reader parks with a timer.
+ */
+static void look_again(rbc_ring *self) {
+    rbc_wait *wait = &self->reader->wait;
+    if (self->reader->is_release || is_parked(wait)) {
+        rbc_full_fence();
+        if (is_parked(wait) && !rbc_ring_is_paced(self) && rbc_ring_has_record(self)) {
+            rbc_wait_wake(wait);
+        }
+    }
+}
+
+/*
+ * Records up to `position` were given back. One thread at a time does this, and then looks again
+ * (look_again), if possible before it does anything else. The release store of user_pos pairs with
+ * the acquire load in rbc_shadow_refill: the user is done with what is before it.
+ */
+static void advance_to(rbc_ring *self, uint64_t position) {
+    atomic_store_explicit(&self->user_pos, position, memory_order_release);
+    atomic_fetch_add_explicit(&self->reader->commits, 1, memory_order_relaxed);
+    publish(self, position, position_to_publish(self, position));
+}
+
+/* Publishes what was held back, if the ring is armed by now or has more that was handed out. */
+static bool publish_held_back(rbc_ring *self) {
+    uint64_t user_pos = rbc_get(&self->user_pos);
+    if (self->published_pos == user_pos) {
+        return false;
+    }
+    publish(self, user_pos, position_to_publish(self, user_pos));
+    return true;
+}
+
+void rbc_consumer_advance(rbc_ring *self, uint64_t position) {
+    advance_to(self, position);
+    look_again(self);
+}
+
+void rbc_consumer_publish_all(rbc_ring *self) {
+    uint64_t user_pos = rbc_get(&self->user_pos);
+    if (self->published_pos != user_pos) {
+        publish(self, user_pos, user_pos);
+    }
+}
+
+/* ---- Released records ---- */
+
+/* The position of the first held record in [from, to), or to. */
+static uint64_t first_held(const rbc_ring *self, uint64_t from, uint64_t to) {
+    while (from != to) {
+        size_t bit = rbc_consumer_held_bit(self, from);
+        uint64_t left = (to - from) / 8, in_word = 64 - bit % 64;
+        uint64_t word = atomic_load_explicit(&self->held[bit / 64], memory_order_acquire);
+        word >>= bit % 64;
+        if (word != 0) {
+            uint64_t ahead = (uint64_t)__builtin_ctzll(word);
+            return ahead < left ? from + 8 * ahead : to;
+        }
+        from += 8 * (in_word < left ? in_word : left);
+    }
+    return to;
+}
+
+/*
+ * Advances until all releases were seen. The loop runs again only for a release that came meanwhile,
+ * so no more often than records are held.
+ */
+static void work_on_releases(rbc_ring *self) {
+    bool has_published = false;
+    uint32_t seen = 1;
+    do {
+        seen = atomic_load(&self->advancing);
+        uint64_t user_pos = rbc_get(&self->user_pos);
+        uint64_t read_pos = atomic_load_explicit(&self->read_pos, memory_order_acquire);
+        uint64_t position = first_held(self, user_pos, read_pos);
+        if (position != user_pos) {
+            advance_to(self, position);
+            has_published = true;
+        } else {
+            has_published |= publish_held_back(self);
+        }
+    } while (!atomic_compare_exchange_strong(&self->advancing, &seen, 0));
+    /* Not before: the reader that this wakes finds the work done, whatever its priority. */
+    if (has_published) {
+        look_again(self);
+    }
+}
+
+/*
+ * If several threads come here at once, the first does the work for all. The others only raise
+ * `advancing`, and the first goes on until it has seen the last raise. So no thread waits for
+ * another, and no release goes unnoticed.
+ */
+void rbc_consumer_pass_released(rbc_ring *self) {
+    /* The thread at work sees what led here: a cleared bit, or that the ring was made armed. */
+    if (atomic_fetch_add(&self->advancing, 1) == 0) {
+        work_on_releases(self);
+    }
+}
+
+/*
+ * Takes the place of the thread at work, unless there is one. It does not wait for that thread: the
+ * caller may be what keeps it from the processor.
+ */
+bool rbc_consumer_stop_releases(rbc_ring *self) {
+    uint32_t idle = 0;
+    return !self->reader->is_release || atomic_compare_exchange_strong(&self->advancing, &idle, 1);
+}
+
+void rbc_consumer_resume_releases(rbc_ring *self) {
+    if (self->reader->is_release) {
+        work_on_releases(self);
+    }
+}
+
+/* ---- For the reading thread ---- */
+
+void rbc_consumer_publish(rbc_ring *self) {
+    if (self->reader->is_release) {
+        rbc_consumer_pass_released(self);
+    } else if (publish_held_back(self)) {
+        look_again(self);
+    }
+}
+
+void rbc_consumer_jump(rbc_ring *self, uint64_t position) {
+    atomic_store_explicit(&self->last_pos, position, memory_order_relaxed);
+    /* Release: pairs with the acquire load of read_pos in work_on_releases and has_record. */
+    atomic_store_explicit(&self->read_pos, position, memory_order_release);
+    self->handed_end = position;
+    advance_to(self, position);
+    rbc_consumer_resume_releases(self);
+    look_again(self);
+}
+#undef EMPTY_PART
+#undef LARGEST_PART
+
+/* ==== capi/shadow.c ==== */
+/*
+ * How often a refill goes on somewhere else because what it copied had been overwritten. More than
+ * once only if this thread was stopped for as long as the producers need for a piece.
+ */
+#define ATTEMPTS 8
+
+/* ---- Life ---- */
+
+int rbc_shadow_open(rbc_ring *ring, bool is_overwrite) {
+    rbc_shadow *self = calloc(1, sizeof(*self));
     if (self == NULL) {
         return -ENOMEM;
     }
-    error = open_producer(self, &source);
+    int error = rbc_mapping_open_copy(&self->copy, ring->mapping.data_size);
     if (error != 0) {
         free(self);
         return error;
     }
-    *out = self;
+    self->ring = ring->mapping;
+    self->live = rbc_live_of(&self->ring, is_overwrite, ring->kind->is_memory);
+    ring->mapping.data = self->copy.data;
+    ring->shadow = self;
+    if (ring->kind->is_tap) {
+        ring->consumer_pos = &self->consumer_pos;
+    }
     return 0;
 }
 
-void rbcore_producer_free(rbcore_producer *self) {
+void rbc_shadow_close(rbc_ring *ring) {
+    rbc_mapping_close(&ring->shadow->copy);
+    rbc_mapping_close(&ring->shadow->ring);
+    free(ring->shadow);
+}
+
+static void set_end(rbc_shadow *self, uint64_t end) {
+    /* Release: whoever sees the position (rbc_shadow_has_record) sees what was copied before it. */
+    atomic_store_explicit(&self->end, end, memory_order_release);
+}
+
+void rbc_shadow_start(rbc_ring *ring, uint64_t position) {
+    set_end(ring->shadow, position);
+    ring->shadow->known_end = position;
+    ring->shadow->is_overtaken = false;
+}
+
+void rbc_shadow_skip_to(rbc_ring *ring, uint64_t position) {
+    rbc_shadow_start(ring, position);
+    rbc_consumer_jump(ring, position);
+}
+
+/*
+ * Here the producers do not wait for consumer_pos: what they overwrote since is found out by the
+ * first refill, and counted as lost.
+ */
+int rbc_shadow_load_positions(rbc_ring *ring, uint64_t committed) {
+    const rbc_live *live = &ring->shadow->live;
+    uint64_t consumer = atomic_load_explicit(live->consumer_pos, memory_order_relaxed);
+    uint64_t producer = rbc_ring_load_producer_pos(ring);
+    if (consumer % 8 != 0 || producer % 8 != 0 || rbc_is_after(consumer, producer)) {
+        return -EBADMSG;
+    }
+    bool goes_on =
+        committed != 0 && committed % 8 == 0 && committed - consumer <= producer - consumer;
+    rbc_ring_start_at(ring, goes_on ? committed : consumer, consumer);
+    rbc_shadow_start(ring, ring->start_pos);
+    return 0;
+}
+
+/* ---- Refilling ---- */
+
+static uint64_t span_at(const rbc_ring *ring, uint64_t position) {
+    return rbc_record_span(rbc_get_length(ring, position) & ~(RBC_BUSY | RBC_DISCARD));
+}
+
+/* The bytes of the copy that neither hold what is unread nor what the user has not given back. */
+static uint64_t room(const rbc_ring *ring, uint64_t end) {
+    /* Pairs with the release in advance_to (consumer.c): the user is done with what is before. */
+    uint64_t user_pos = atomic_load_explicit(&ring->user_pos, memory_order_acquire);
+    return ring->mapping.data_size - (end - user_pos);
+}
+
+static void break_ring(rbc_ring *ring) {
+    atomic_store_explicit(&ring->broken, true, memory_order_relaxed);
+}
+
+/* The end of the last record that was copied as a whole. */
+static uint64_t end_of_whole_records(const rbc_ring *ring) {
+    uint64_t end = rbc_get(&ring->shadow->end), at = rbc_get(&ring->read_pos);
+    while (at != end && span_at(ring, at) <= end - at) {
+        at += span_at(ring, at);
+    }
+    return at;
+}
+
+/*
+ * The ring was overwritten from the end of the copy on; the oldest record that is left is at
+ * `sound`. Goes on there, if nothing before is unread or held. Returns whether it did.
+ */
+static bool resume_at(rbc_ring *ring, uint64_t sound) {
+    rbc_shadow *self = ring->shadow;
+    uint64_t end = end_of_whole_records(ring);
+    rbc_shadow_start(ring, end);
+    self->is_overtaken = true;
+    if (room(ring, end) != ring->mapping.data_size) {
+        return false;
+    }
+    if (sound % 8 != 0) {
+        break_ring(ring);
+        return false;
+    }
+    if (!rbc_consumer_stop_releases(ring)) {
+        return false; /* the last release is about to return: the reader looks by the timer */
+    }
+    rbc_count(&ring->lost_bytes, sound - end);
+    self->lost_before_next = true;
+    rbc_shadow_skip_to(ring, sound);
+    return true;
+}
+
+/* Copies up to a position, in pieces. Returns whether that went on somewhere else. */
+static bool copy_up_to(rbc_ring *ring, uint64_t to) {
+    rbc_shadow *self = ring->shadow;
+    uint64_t end = rbc_get(&self->end), free_bytes = room(ring, end);
+    uint64_t left = to - end < free_bytes ? to - end : free_bytes;
+    while (left > 0) {
+        uint64_t piece = left < RBC_LIVE_PIECE ? left : RBC_LIVE_PIECE;
+        uint64_t sound = rbc_live_copy(&self->live, rbc_ring_header(ring, end), end, piece);
+        if (sound != end) {
+            bool resumed = resume_at(ring, sound);
+            if (resumed && rbc_is_after(end + piece, sound)) {
+                /* The rest of the piece is sound, and what was complete before still is. */
+                self->known_end = to;
+                set_end(self, end + piece);
+            }
+            return resumed;
+        }
+        end += piece;
+        left -= piece;
+        set_end(self, end);
+    }
+    return false;
+}
+
+/* Returns whether it went on somewhere else, where there may be more. */
+static bool refill_once(rbc_ring *ring) {
+    rbc_shadow *self = ring->shadow;
+    uint64_t end = rbc_get(&self->end);
+    if (self->is_overtaken) {
+        bool is_free = room(ring, end) == ring->mapping.data_size;
+        return is_free && resume_at(ring, rbc_live_sound(&self->live, end));
+    }
+    const rbc_live_end complete = rbc_live_find_end(&self->live, self->known_end);
+    if (complete.position == end && complete.why == RBC_LIVE_ALL) {
+        return false;
+    }
+    /* Only now is it known that those were the headers of the records from here on. */
+    uint64_t sound = rbc_live_sound(&self->live, end);
+    if (sound != end) {
+        return resume_at(ring, sound);
+    }
+    self->known_end = complete.position;
+    /* Not the head where the copy has no room for what comes before it. */
+    ring->head_is_busy =
+        complete.why == RBC_LIVE_BUSY && complete.position - end <= room(ring, end);
+    if (complete.why == RBC_LIVE_BAD && complete.position == rbc_get(&ring->read_pos)) {
+        break_ring(ring);
+    }
+    return copy_up_to(ring, complete.position);
+}
+
+uint64_t rbc_shadow_refill(rbc_ring *ring) {
+    for (int i = 0; i < ATTEMPTS && !atomic_load_explicit(&ring->broken, memory_order_relaxed);
+         i++) {
+        if (!refill_once(ring)) {
+            break;
+        }
+    }
+    return rbc_get(&ring->shadow->end);
+}
+
+/* ---- What a scan finds ---- */
+
+/* Whether the record at a position was copied in part only, for want of room. */
+static bool is_cut(const rbc_ring *ring, uint64_t position) {
+    const rbc_shadow *self = ring->shadow;
+    return rbc_get(&self->end) != self->known_end &&
+           span_at(ring, position) <= ring->mapping.data_size;
+}
+
+/* The first record that is handed out after a loss says so. */
+static void mark_loss(rbc_shadow *self, uint16_t *flags) {
+    if (self->lost_before_next) {
+        *flags |= RBCORE_RECORD_LOST_BEFORE;
+        self->lost_before_next = false;
+    }
+}
+
+rbc_scan_end rbc_shadow_end_scan(rbc_ring *ring, rbc_scan_end why, uint64_t position,
+                                 uint16_t *first_flags) {
+    if (first_flags != NULL) {
+        mark_loss(ring->shadow, first_flags);
+    }
+    if (why == RBC_SCAN_BROKEN && is_cut(ring, position)) {
+        return RBC_SCAN_EMPTY;
+    }
+    /* A BUSY record before `end`: in a memory ring its dead producer's, elsewhere nobody's. */
+    bool is_busy = why == RBC_SCAN_EMPTY && position != rbc_get(&ring->shadow->end);
+    return is_busy && !ring->kind->is_memory ? RBC_SCAN_BROKEN : why;
+}
+
+bool rbc_shadow_wakes(rbc_ring *ring) {
+    /* Acquire: the header is looked at after it. */
+    uint64_t consumer = atomic_load_explicit(ring->shadow->live.consumer_pos, memory_order_acquire);
+    return consumer == rbc_get(&ring->read_pos) && !rbc_shadow_has_record(ring);
+}
+
+bool rbc_shadow_waits_for_releases(const rbc_ring *ring) {
+    return ring->shadow->is_overtaken && !atomic_load_explicit(&ring->broken, memory_order_relaxed);
+}
+
+bool rbc_shadow_is_overtaken(const rbc_ring *ring) {
+    uint64_t end = rbc_get(&ring->shadow->end);
+    return rbc_live_sound(&ring->shadow->live, end) != end;
+}
+
+bool rbc_shadow_has_record(rbc_ring *ring) {
+    const rbc_shadow *self = ring->shadow;
+    uint64_t position = atomic_load_explicit(&ring->read_pos, memory_order_acquire);
+    uint64_t end = atomic_load_explicit(&self->end, memory_order_acquire);
+    uint64_t free_bytes = room(ring, position);
+    if (position != end) {
+        uint64_t span = span_at(ring, position);
+        return span <= end - position || span <= free_bytes;
+    }
+    if (atomic_load_explicit(self->live.producer_pos, memory_order_acquire) == position) {
+        return false;
+    }
+    if (rbc_live_sound(&self->live, position) != position) {
+        return free_bytes == ring->mapping.data_size; /* it goes on only when nothing is held */
+    }
+    uint32_t length = rbc_live_length(&self->live, position);
+    return !(length & RBC_BUSY) && rbc_record_span(length & ~RBC_DISCARD) <= free_bytes;
+}
+
+bool rbc_shadow_pass(rbc_ring *ring, uint64_t span) {
+    rbc_shadow *self = ring->shadow;
+    uint64_t end = rbc_get(&self->end);
+    if (span > room(ring, end)) {
+        return false;
+    }
+    /* As a discarded record, so that what is given back later passes it like one. */
+    atomic_store_explicit(&rbc_ring_header(ring, end)->length,
+                          (uint32_t)(span - RBC_HEADER_SIZE) | RBC_DISCARD, memory_order_relaxed);
+    rbc_shadow_start(ring, end + span);
+    return true;
+}
+#undef ATTEMPTS
+
+/* ==== capi/pace.c ==== */
+/*
+ * What may come during a sleep. A producer on one processor writes no more than so many bytes per
+ * nanosecond, and makes no record in less than so many nanoseconds (several that share a ring are
+ * slower together). An interval that leaves room for that loses no more than a reader that is woken
+ * for each record: see bench/run --bursts.
+ */
+#define FASTEST_BYTES 1.3
+#define FASTEST_RECORD_NS 60
+
+/* The part of the ring that records of the fastest producer may fill in an interval. */
+#define SAFE_PART 2
+
+/* A cycle should find the ring no fuller than this part of it, at the rate last seen. */
+#define FILL_PART 4
+
+void rbc_pace_init(rbc_ring *ring, int64_t max_latency_ns, bool always) {
+    rbc_pace *self = &ring->pace;
+    int64_t fill_time = (int64_t)((double)ring->mapping.data_size / FASTEST_BYTES);
+    int64_t ceiling = max_latency_ns < fill_time ? max_latency_ns : fill_time;
+    if (ceiling < RBC_PACE_SHORTEST_NS) {
+        ceiling = always ? RBC_PACE_SHORTEST_NS : 0;
+    }
+    self->always = always;
+    self->ceiling_ns = ceiling;
+    self->interval_ns = ceiling;
+    self->bytes_at = rbc_get(&ring->read_pos);
+    atomic_init(&ring->is_paced, always);
+}
+
+/* Whether so much waits that sleeping on would cost data, or that it fills the caller's array. */
+static bool is_full_enough(const rbc_ring *ring, uint64_t max) {
+    uint64_t waiting =
+        atomic_load_explicit(ring->producer_pos, memory_order_relaxed) - rbc_get(&ring->read_pos);
+    return waiting >= ring->mapping.data_size / FILL_PART || waiting / max >= ring->usual_span;
+}
+
+bool rbc_pace_can_wait(const rbc_ring *ring) {
+    return rbc_ring_is_paced(ring) && ring->pace.drained;
+}
+
+static bool is_over(const rbc_pace *self, int64_t now_ns) {
+    return now_ns - self->since_ns >= self->interval_ns;
+}
+
+bool rbc_pace_is_due(const rbc_ring *ring, int64_t now_ns, uint64_t max) {
+    return is_over(&ring->pace, now_ns) || is_full_enough(ring, max);
+}
+
+int64_t rbc_pace_deadline(const rbc_ring *ring) {
+    return rbc_ring_is_paced(ring) ? ring->pace.since_ns + ring->pace.interval_ns : INT64_MAX;
+}
+
+bool rbc_pace_has_timer(const rbc_ring *ring) {
+    return rbc_ring_is_paced(ring) && ring->pace.interval_ns > 0;
+}
+
+static uint64_t passed(const rbc_ring *ring) {
+    return rbc_get(&ring->records) + rbc_get(&ring->discards);
+}
+
+static void begin_interval(rbc_ring *ring, int64_t now_ns) {
+    ring->pace.since_ns = now_ns;
+    ring->pace.passed_at = passed(ring);
+    ring->pace.bytes_at = rbc_get(&ring->read_pos);
+}
+
+/* The longest interval for records as large as the last. */
+static int64_t longest_interval(const rbc_ring *ring) {
+    uint64_t records = ring->mapping.data_size / ring->usual_span;
+    int64_t fill_time = (int64_t)records * FASTEST_RECORD_NS / SAFE_PART;
+    return fill_time < ring->pace.ceiling_ns ? fill_time : ring->pace.ceiling_ns;
+}
+
+/* Shortens the interval of a ring that fills fast, and lengthens it again when it does not. */
+static void adapt(rbc_ring *ring, uint64_t bytes) {
+    rbc_pace *self = &ring->pace;
+    uint64_t size = ring->mapping.data_size;
+    int64_t interval = self->interval_ns, longest = longest_interval(ring);
+    if (bytes > size / FILL_PART) {
+        interval /= 2;
+    } else if (bytes < size / FILL_PART / 4) {
+        interval *= 2;
+    }
+    interval = interval > longest ? longest : interval;
+    self->interval_ns = interval < RBC_PACE_SHORTEST_NS ? RBC_PACE_SHORTEST_NS : interval;
+}
+
+/*
+ * Whether a look that finds each record by itself keeps producers from paying for wakeups. If not,
+ * looking without sleeping would make each of them pay, and the ring would lose more.
+ */
+static bool can_hold_back(const rbc_ring *ring) {
+    return ring->usual_span <= ring->mapping.data_size / RBC_HELD_BACK_PART;
+}
+
+/* The interval with which a ring in which so much was found becomes paced; -1: it stays armed. */
+static int64_t first_interval(const rbc_ring *ring, uint64_t found, bool is_moderated) {
+    int64_t longest = longest_interval(ring);
+    if (longest >= RBC_PACE_SHORTEST_NS) {
+        return found >= RBC_PACE_ENTER ? longest : -1;
+    }
+    return ring->pace.was_half_full && is_moderated && can_hold_back(ring) ? 0 : -1;
+}
+
+static rbc_pace_change judge_armed(rbc_ring *ring, int64_t now_ns, uint64_t found,
+                                   bool is_moderated) {
+    rbc_pace *self = &ring->pace;
+    bool in_time = now_ns - self->since_ns <= self->ceiling_ns;
+    bool is_judged = in_time || self->was_half_full;
+    int64_t interval = is_judged ? first_interval(ring, found, is_moderated) : -1;
+    self->was_half_full = false;
+    if (interval >= 0) {
+        self->interval_ns = interval;
+        begin_interval(ring, now_ns);
+        return RBC_PACE_PACES;
+    }
+    if (!in_time) {
+        begin_interval(ring, now_ns);
+    }
+    return RBC_PACE_STAYS;
+}
+
+static rbc_pace_change judge_hot(rbc_ring *ring, int64_t now_ns, uint64_t found,
+                                 bool is_moderated) {
+    if (found > 0 && is_moderated && can_hold_back(ring)) {
+        begin_interval(ring, now_ns);
+        return RBC_PACE_STAYS;
+    }
+    bool is_idle = now_ns - ring->pace.since_ns >= RBC_PACE_SHORTEST_NS;
+    return is_idle || !is_moderated ? RBC_PACE_ARMS : RBC_PACE_STAYS;
+}
+
+static rbc_pace_change judge_paced(rbc_ring *ring, int64_t now_ns, uint64_t found) {
+    rbc_pace *self = &ring->pace;
+    bool is_worth_it = found >= RBC_PACE_LEAVE;
+    if (!is_worth_it && !is_over(self, now_ns)) {
+        return RBC_PACE_STAYS;
+    }
+    adapt(ring, rbc_get(&ring->read_pos) - self->bytes_at);
+    begin_interval(ring, now_ns);
+    bool is_safe = longest_interval(ring) >= RBC_PACE_SHORTEST_NS;
+    return self->always || (is_worth_it && is_safe) ? RBC_PACE_STAYS : RBC_PACE_ARMS;
+}
+
+/* Records and discarded ones, since the interval began. */
+static uint64_t found_in(const rbc_ring *ring) {
+    return passed(ring) - ring->pace.passed_at;
+}
+
+bool rbc_pace_is_worth_it(const rbc_ring *ring, int64_t now_ns) {
+    return is_over(&ring->pace, now_ns) && found_in(ring) >= RBC_PACE_LEAVE;
+}
+
+bool rbc_pace_can_change(const rbc_ring *ring) {
+    return rbc_ring_is_paced(ring) || ring->pace.was_half_full || found_in(ring) >= RBC_PACE_ENTER;
+}
+
+rbc_pace_change rbc_pace_judge(rbc_ring *ring, int64_t now_ns, bool is_moderated) {
+    uint64_t found = found_in(ring);
+    if (!rbc_ring_is_paced(ring)) {
+        return judge_armed(ring, now_ns, found, is_moderated);
+    }
+    return ring->pace.interval_ns == 0 ? judge_hot(ring, now_ns, found, is_moderated)
+                                       : judge_paced(ring, now_ns, found);
+}
+#undef FASTEST_BYTES
+#undef FASTEST_RECORD_NS
+#undef FILL_PART
+#undef SAFE_PART
+
+/* ==== capi/abandoned.c ==== */
+static rbc_passed pass_abandoned(rbc_ring *self, uint64_t position, uint64_t span) {
+    self->head_is_busy = false; /* as far as is known, until the next scan */
+    rbc_count(&self->abandoned, 1);
+    rbc_count(&self->passed_bytes, span);
+    return (rbc_passed){.last = position, .position = position + span};
+}
+
+/*
+ * An unfinished record that was copied: the producers themselves had passed it (pending_pos), for
+ * its own is dead. Returns false if the record at read_pos is none.
+ */
+static bool skip_copied_unfinished(rbc_ring *self, uint64_t position, uint64_t end,
+                                   rbc_passed *passed) {
+    uint32_t length = rbc_get_length(self, position);
+    uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
+    if (!(length & RBC_BUSY) || span > end - position) {
+        return false;
+    }
+    *passed = pass_abandoned(self, position, span);
+    return true;
+}
+
+/*
+ * Of the record at read_pos, where it stands in the ring itself. If that is read through a copy, the
+ * place may be another record's data by now: rbc_shadow_is_overtaken tells, afterwards.
+ */
+static uint32_t owner_of_head(const rbc_ring *self, uint64_t position) {
+    return self->shadow != NULL ? rbc_live_owner(&self->shadow->live, position)
+                                : atomic_load_explicit(&rbc_ring_header(self, position)->owner,
+                                                       memory_order_relaxed);
+}
+
+static uint32_t length_of_head(const rbc_ring *self, uint64_t position) {
+    return self->shadow != NULL ? rbc_live_length(&self->shadow->live, position)
+                                : rbc_load_length(rbc_ring_header(self, position));
+}
+
+bool rbc_abandoned_skip(rbc_ring *self, rbc_passed *passed) {
     RBC_KEEP_ERRNO;
-    if (self == NULL) {
-        return;
+    if (!self->head_is_busy) {
+        self->doubts = 0;
+        return false;
     }
-    close_producer(self);
-    free(self);
+    uint64_t position = rbc_get(&self->read_pos), producer = rbc_ring_load_producer_pos(self);
+    if (self->shadow != NULL && rbc_get(&self->shadow->end) != position) {
+        return skip_copied_unfinished(self, position, rbc_get(&self->shadow->end), passed);
+    }
+    uint32_t owner = owner_of_head(self, position);
+    if (!(owner & RBC_TOKEN_BIT)) {
+        return false; /* not by a producer of this library: who knows what becomes of it */
+    }
+    if (!rbc_producer_is_gone(rbc_producer_page_of(&self->mapping), self->lock_fd, owner,
+                              self->doubts++)) {
+        return false;
+    }
+    /* Loaded after the producer's end was established: it may have finished the record before. */
+    uint32_t length = length_of_head(self, position);
+    uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
+    if (!(length & RBC_BUSY) || (self->shadow != NULL && rbc_shadow_is_overtaken(self))) {
+        /* The scan says what it is. That of a paced ring does when it is due: until then there is
+         * nothing to call again for, and a wait that went on at once would never get there. */
+        self->head_is_busy = false;
+        return !rbc_pace_can_wait(self);
+    }
+    /* (The position was loaded by itself: a hostile peer may have put it anywhere.) */
+    if (span > producer - position || span > self->mapping.data_size) {
+        atomic_store_explicit(&self->broken, true, memory_order_relaxed);
+        return true;
+    }
+    if (self->shadow != NULL && !rbc_shadow_pass(self, span)) {
+        return false;
+    }
+    *passed = pass_abandoned(self, position, span);
+    return true;
 }
 
-static int check(const rbcore_producer *self) {
-    if (self == NULL) {
-        return -EINVAL;
-    }
-    return rbc_birthplace_is_here(&self->birthplace) ? 0 : -ECHILD;
+/* ==== capi/kind.c ==== */
+static uint64_t producer_pos_of(rbc_ring *ring) {
+    return rbc_ring_load_producer_pos(ring);
 }
 
-WITHIN_FEW_LINES int rbcore_producer_reserve(rbcore_producer *self, void **data, size_t size) {
-    int error = check(self);
-    if (error != 0 || data == NULL) {
-        return error != 0 ? error : -EINVAL;
-    }
-    return self->is_user_ring ? rbc_user_ring_reserve(&self->user, data, size)
-                              : rbc_memory_producer_reserve(&self->memory, data, size);
+/*
+ * The producers of a ring wake its reader for the record at the consumer position. A tap's own
+ * position does not count, so it hears a wakeup only together with the ring's reader.
+ */
+static bool tap_of_memory_is_deaf(rbc_ring *ring) {
+    return !rbc_shadow_wakes(ring) || rbc_shadow_waits_for_releases(ring);
 }
 
-int rbcore_producer_reserve_wait(rbcore_producer *self, void **data, size_t size,
-                                 int64_t timeout_ns) {
-    RBC_KEEP_ERRNO;
-    int error = check(self);
-    if (error != 0 || data == NULL || (timeout_ns < 0 && timeout_ns != RBCORE_FOREVER)) {
-        return error != 0 ? error : -EINVAL;
-    }
-    if (timeout_ns == 0) {
-        return rbcore_producer_reserve(self, data, size);
-    }
-    int64_t deadline = rbc_deadline_after(timeout_ns);
-    return self->is_user_ring
-               ? rbc_user_ring_reserve_wait(&self->user, data, size, deadline)
-               : rbc_memory_producer_reserve_wait(&self->memory, data, size, deadline);
+/* A map asks whether it is ready before it reports a wakeup: the reader may have been quicker. */
+static bool tap_of_kernel_is_deaf(rbc_ring *ring) {
+    (void)ring;
+    return true;
 }
 
-static inline int finish(rbcore_producer *self, void *data, uint32_t flags, uint32_t discard) {
-    int error = check(self);
-    if (error != 0 || flags & ~WAKEUP_FLAGS) {
-        return error != 0 ? error : -EINVAL;
+static bool overwritten_is_deaf(rbc_ring *ring) {
+    return rbc_shadow_waits_for_releases(ring);
+}
+
+#define IN_PLACE                                                                                   \
+    .load_positions = rbc_ring_load_positions, .find_end = producer_pos_of,                        \
+    .has_record = rbc_consumer_has_record_in_place, .is_in_place = true, .flush_max = 1
+
+/* The ring and its copy may both be full when a flush begins. */
+#define THROUGH_A_COPY                                                                             \
+    .load_positions = rbc_shadow_load_positions, .find_end = rbc_shadow_refill,                    \
+    .end_scan = rbc_shadow_end_scan, .has_record = rbc_shadow_has_record,                          \
+    .waits_for_releases = rbc_shadow_waits_for_releases, .flush_max = 2
+
+#define BY_PROCESSES .skip_abandoned = rbc_abandoned_skip, .is_memory = true, .is_watched = true
+
+static const rbc_kind kernel = {IN_PLACE};
+static const rbc_kind kernel_overwritten = {THROUGH_A_COPY, .is_deaf = overwritten_is_deaf};
+static const rbc_kind kernel_tapped = {THROUGH_A_COPY, .is_deaf = tap_of_kernel_is_deaf,
+                                       .is_tap = true, .is_watched = true};
+
+static const rbc_kind memory = {IN_PLACE, BY_PROCESSES};
+static const rbc_kind memory_overwritten = {THROUGH_A_COPY, BY_PROCESSES,
+                                            .is_deaf = overwritten_is_deaf};
+static const rbc_kind memory_tapped = {THROUGH_A_COPY, BY_PROCESSES,
+                                       .is_deaf = tap_of_memory_is_deaf, .is_tap = true};
+
+const rbc_kind *rbc_kind_of(bool is_memory, bool is_overwrite, bool is_tap) {
+    if (is_tap) {
+        return is_memory ? &memory_tapped : &kernel_tapped;
     }
-    return self->is_user_ring ? rbc_user_ring_finish(&self->user, data, discard)
-                              : rbc_memory_producer_finish(&self->memory, data, flags, discard);
-}
-
-WITHIN_FEW_LINES int rbcore_producer_submit(rbcore_producer *self, void *data, uint32_t flags) {
-    return finish(self, data, flags, 0);
-}
-
-int rbcore_producer_discard(rbcore_producer *self, void *data, uint32_t flags) {
-    return finish(self, data, flags, RBC_DISCARD);
-}
-
-static int output_reserved(rbcore_producer *self, const void *data, size_t size, uint32_t flags) {
-    void *reserved;
-    int error = rbc_memory_producer_reserve(&self->memory, &reserved, size);
-    if (error != 0) {
-        return error;
+    if (is_overwrite) {
+        return is_memory ? &memory_overwritten : &kernel_overwritten;
     }
-    if (size > 0) {
-        memcpy(reserved, data, size);
-    }
-    /* That was reserved here: its header is another only where a peer wrote it. */
-    return rbc_memory_producer_finish(&self->memory, reserved, flags, 0) == 0 ? 0 : -EBADMSG;
+    return is_memory ? &memory : &kernel;
 }
+#undef BY_PROCESSES
+#undef IN_PLACE
+#undef THROUGH_A_COPY
 
-WITHIN_FEW_LINES int rbcore_producer_output(rbcore_producer *self, const void *data, size_t size,
-                                            uint32_t flags) {
-    int error = check(self);
-    if (error != 0 || flags & ~WAKEUP_FLAGS || (data == NULL && size != 0)) {
-        return error != 0 ? error : -EINVAL;
-    }
-    return self->is_user_ring ? rbc_user_ring_output(&self->user, data, size)
-                              : output_reserved(self, data, size, flags);
-}
-
-int rbcore_producer_output_batch(rbcore_producer *self, const rbcore_slice *slices, size_t count,
-                                 uint32_t flags) {
-    int error = check(self);
-    if (error != 0 || slices == NULL || flags & ~WAKEUP_FLAGS) {
-        return error != 0 ? error : -EINVAL;
-    }
-    size_t some = count < INT_MAX ? count : INT_MAX;
-    return self->is_user_ring
-               ? rbc_user_ring_output_batch(&self->user, slices, some)
-               : rbc_memory_producer_output_batch(&self->memory, slices, some, flags);
-}
-#undef WAKEUP_FLAGS
-#undef WITHIN_FEW_LINES
-#undef check_source
-
-/* ==== capi/give_back.c ==== */
+/* ==== capi/commit.c ==== */
 /* ---- The order of turns (commit mode) ---- */
 
 static rbc_turn *turn_at(const rbc_turns *self, size_t i) {
@@ -5132,94 +5641,11 @@ bool rbc_turns_is_full_for(const rbc_turns *self, uint16_t ring) {
     return self->count == self->capacity && !last_turn_is_of(self, ring);
 }
 
-static void note_turn(rbc_turns *self, uint16_t ring, uint64_t end) {
+void rbc_turns_note(rbc_turns *self, uint16_t ring, uint64_t end) {
     if (!last_turn_is_of(self, ring)) {
         self->count++;
     }
     *turn_at(self, self->count - 1) = (rbc_turn){.end = end, .ring = ring};
-}
-
-/* ---- Advancing ---- */
-
-/*
- * Nor is one in a ring that is less empty than this, or whose records are so large that few fit: it
- * would take room that producers may need.
- */
-#define EMPTY_PART 2
-#define LARGEST_PART 4
-
-/*
- * What to publish: everything that was given back; but of a paced ring not the last record, so that
- * consumer_pos is not where the next record comes. Only when the user holds nothing: else his first
- * record has that effect already.
- */
-static uint64_t position_to_publish(const rbc_ring *self, uint64_t user_pos) {
-    /* last_pos is stored before read_pos: it is that record's start, or a later one's. */
-    if (!rbc_ring_is_paced(self) ||
-        user_pos != atomic_load_explicit(&self->read_pos, memory_order_acquire)) {
-        return user_pos;
-    }
-    uint64_t last = rbc_get(&self->last_pos), size = self->mapping.data_size;
-    uint64_t producer = atomic_load_explicit(self->producer_pos, memory_order_relaxed);
-    bool is_small = user_pos - last <= size / RBC_HELD_BACK_PART &&
-                    rbc_get(&self->largest_span) <= size / LARGEST_PART;
-    bool is_ahead = last - self->published_pos < size; /* consumer_pos never goes back */
-    return is_small && is_ahead && producer - last <= size / EMPTY_PART ? last : user_pos;
-}
-
-/*
- * Tells the kernel which space is free. The store pairs with smp_load_acquire(&rb->consumer_pos) in
- * the kernel's __bpf_ringbuf_reserve(). Before it, the position really committed goes to where a
- * successor finds it: killed between the two, we have delivered nothing that comes again.
- */
-static void publish(rbc_ring *self, uint64_t user_pos, uint64_t position) {
-    rbc_owner_note_committed(&self->owner, user_pos);
-    self->published_pos = position;
-    atomic_store_explicit(self->consumer_pos, position, memory_order_release);
-}
-
-static bool is_parked(const rbc_wait *self) {
-    return atomic_load_explicit(&self->parked, memory_order_relaxed);
-}
-
-/*
- * The second look is what keeps wakeups from getting lost. The kernel's bpf_ringbuf_commit() does
- * xchg(header), a full barrier, then loads consumer_pos, and wakes only if that is the record just
- * committed. Here consumer_pos was stored, then comes a full fence, then the header is loaded. One
- * of the two sees the other's store: either the kernel wakes us, or we find the record here, for
- * which no wakeup will come, and make the reader's fd readable ourselves. Only a reader that may be
- * parked needs it: one that is not will look before it parks, behind the fence there. Who commits
- * is who reads, and knows without a fence that he is not parked; a worker who releases does not.
- * Nor does a paced ring need it: its reader parks with a timer.
- */
-static void look_again(rbc_ring *self) {
-    rbc_wait *wait = &self->reader->wait;
-    if (self->reader->is_release || is_parked(wait)) {
-        rbc_full_fence();
-        if (is_parked(wait) && !rbc_ring_is_paced(self) && rbc_ring_has_record(self)) {
-            rbc_wait_wake(wait);
-        }
-    }
-}
-
-/*
- * Records up to `position` were given back. By one thread at a time, which then looks again
- * (look_again), if it can before it does anything else.
- */
-static void advance_to(rbc_ring *self, uint64_t position) {
-    atomic_store_explicit(&self->user_pos, position, memory_order_release);
-    atomic_fetch_add_explicit(&self->reader->commits, 1, memory_order_relaxed);
-    publish(self, position, position_to_publish(self, position));
-}
-
-/* Publishes what was held back, if the ring is armed by now or has more that was handed out. */
-static bool publish_held_back(rbc_ring *self) {
-    uint64_t user_pos = rbc_get(&self->user_pos);
-    if (self->published_pos == user_pos) {
-        return false;
-    }
-    publish(self, user_pos, position_to_publish(self, user_pos));
-    return true;
 }
 
 /* ---- Commit ---- */
@@ -5246,8 +5672,7 @@ static uint64_t pass_discarded(rbc_ring *self, uint64_t end) {
 static void commit_to(rbc_ring *self, uint64_t end) {
     end = pass_discarded(self, end);
     if (end != rbc_get(&self->user_pos)) {
-        advance_to(self, end);
-        look_again(self);
+        rbc_consumer_advance(self, end);
     }
 }
 
@@ -5300,17 +5725,6 @@ static void commit_up_to(rbcore_reader *self, const rbcore_record *last) {
     }
 }
 
-/* RBCORE_COMMIT_NOW: the kernel is to know at once. */
-static void publish_everything(rbcore_reader *self) {
-    for (unsigned i = 0; i < self->ring_count; i++) {
-        rbc_ring *ring = self->rings[i];
-        uint64_t user_pos = rbc_get(&ring->user_pos);
-        if (ring->published_pos != user_pos) {
-            publish(ring, user_pos, user_pos);
-        }
-    }
-}
-
 static int commit(rbcore_reader *self, const rbcore_record *last) {
     if (last == NULL) {
         commit_everything(self);
@@ -5338,29 +5752,417 @@ int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *last, uint32_
     }
     error = commit(self, last);
     if (error == 0 && flags & RBCORE_COMMIT_NOW) {
-        publish_everything(self);
+        for (unsigned i = 0; i < self->ring_count; i++) {
+            rbc_consumer_publish_all(self->rings[i]);
+        }
     }
     return error;
 }
 
-/* ---- Release ---- */
+/* ==== capi/source.c ==== */
+#define check_source check_source_in_source
+#define claim claim_in_source
+#define defaults defaults_in_source
+#define open_ring open_ring_in_source
+/* From a source, as the caller names it, to a ring that can be read. */
 
-/*
- * A set bit says that the record whose header starts at its 8 bytes is held. The reading thread
- * sets it before the record is handed out, whoever releases the record clears it. So a record that
- * is released twice is noticed, and the finished prefix ends at the first bit: no header is read,
- * which a hostile producer could have changed.
- */
-static size_t held_bit(const rbc_ring *self, uint64_t position) {
-    return (position & (self->mapping.data_size - 1)) / 8;
+#define KNOWN_FLAGS                                                                                \
+    (RBCORE_SOURCE_LATEST | RBCORE_SOURCE_INSIST | RBCORE_SOURCE_OVERWRITE | RBCORE_SOURCE_TAP)
+
+static const rbcore_source defaults = RBCORE_SOURCE_INIT;
+
+int rbcore_source_init(rbcore_source *out, size_t size) {
+    return rbc_sized_init(out, size, &defaults, sizeof(defaults));
 }
 
-/* Marks records as held, with one atomic operation for those that share a word. */
-static void hold(rbc_ring *self, const rbcore_record *records, size_t count) {
+/* What only the opening needs to know. */
+typedef struct rbc_opening {
+    rbcore_reader *reader; /* for messages */
+    rbcore_source source;
+    size_t data_size;
+    uint64_t lock_byte;
+    bool lock_is_ours;
+    bool is_overwrite; /* the ring is in overwrite mode */
+} rbc_opening;
+
+const char *rbc_source_missing_field(const rbcore_source *source) {
+    switch (source->kind) {
+    case RBCORE_SOURCE_MAP_FD:
+        return source->fd == -1 ? "fd" : NULL;
+    case RBCORE_SOURCE_PINNED_PATH:
+        return source->path == NULL ? "path" : NULL;
+    case RBCORE_SOURCE_MAP_ID:
+        return source->map_id == 0 ? "map_id" : NULL;
+    case RBCORE_SOURCE_MEMORY_RING:
+        return source->fd == -1 ? "fd" : source->event_fd == -1 ? "event_fd" : NULL;
+    default:
+        return "known kind";
+    }
+}
+
+static int check_source(rbc_opening *self, const rbcore_source *given) {
+    self->source = defaults;
+    int error = rbc_sized_in(&self->source, sizeof(self->source), given);
+    if (error == -E2BIG) {
+        return rbc_reader_fail(self->reader, error,
+                               "the source uses fields that this version does not know");
+    }
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "the source's size is absurd");
+    }
+    if (self->source.flags & ~KNOWN_FLAGS) {
+        return rbc_reader_fail(self->reader, -EINVAL, "unknown source flags 0x%" PRIx32,
+                               self->source.flags & ~KNOWN_FLAGS);
+    }
+    const char *missing = rbc_source_missing_field(&self->source);
+    if (missing != NULL) {
+        return rbc_reader_fail(self->reader, -EINVAL, "the source has no %s", missing);
+    }
+    return 0;
+}
+
+/* A ring in overwrite mode is read as one that is, and only such a one. */
+static int check_mode(rbc_opening *self, const char *name) {
+    bool asked = self->source.flags & RBCORE_SOURCE_OVERWRITE;
+    if (self->is_overwrite && !asked) {
+        return rbc_reader_fail(self->reader, -EOPNOTSUPP,
+                               "%s is in overwrite mode: see RBCORE_SOURCE_OVERWRITE", name);
+    }
+    if (asked && !self->is_overwrite) {
+        return rbc_reader_fail(self->reader, -EMEDIUMTYPE, "%s is not in overwrite mode", name);
+    }
+    return 0;
+}
+
+static bool is_tap(const rbc_opening *self) {
+    return self->source.flags & RBCORE_SOURCE_TAP;
+}
+
+static rbc_mapping_side side_of(const rbc_opening *self) {
+    return is_tap(self) ? RBC_TAP_SIDE : RBC_CONSUMER_SIDE;
+}
+
+static void close_once(int fd, int unless) {
+    if (fd >= 0 && fd != unless) {
+        close(fd);
+    }
+}
+
+/* ---- Kernel rings ---- */
+
+int rbc_source_open_map(const rbcore_source *source) {
+    switch (source->kind) {
+    case RBCORE_SOURCE_MAP_FD:
+        return rbc_duplicate(source->fd);
+    case RBCORE_SOURCE_PINNED_PATH:
+        return rbc_map_open_path(source->path);
+    default:
+        return rbc_map_open_id(source->map_id);
+    }
+}
+
+static int open_map_fd(rbc_ring *ring, rbc_opening *self) {
+    const rbcore_source *source = &self->source;
+    ring->fd = rbc_source_open_map(source);
+    if (ring->fd >= 0) {
+        return 0;
+    }
+    const char *reason = strerror(-ring->fd);
+    switch (source->kind) {
+    case RBCORE_SOURCE_MAP_FD:
+        return rbc_reader_fail(self->reader, ring->fd, "fd %" PRId32 ": %s", source->fd, reason);
+    case RBCORE_SOURCE_PINNED_PATH:
+        return rbc_reader_fail(self->reader, ring->fd, "%s: %s", source->path, reason);
+    default:
+        return rbc_reader_fail(self->reader, ring->fd, "map id %" PRIu32 ": %s", source->map_id,
+                               reason);
+    }
+}
+
+static int check_map_mode(rbc_opening *self, const rbc_map_info *info) {
+    char name[48];
+    snprintf(name, sizeof(name), "map %" PRIu32 " (%s)", info->id, info->name);
+    self->is_overwrite = info->map_flags & RBC_BPF_F_RB_OVERWRITE;
+    return check_mode(self, name);
+}
+
+static int check_map(const rbc_ring *ring, rbc_opening *self, rbc_map_info *info) {
+    int error = rbc_map_get_info(ring->fd, info);
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error,
+                               error == -EBADFD ? "not a BPF map" : "the map's info: %s",
+                               strerror(-error));
+    }
+    if (info->type != RBC_BPF_MAP_TYPE_RINGBUF) {
+        return rbc_reader_fail(self->reader, -EMEDIUMTYPE,
+                               "map %" PRIu32 " (%s) is of type %" PRIu32
+                               ", not BPF_MAP_TYPE_RINGBUF",
+                               info->id, info->name, info->type);
+    }
+    if (!rbc_map_positions_are_whole()) {
+        return rbc_reader_fail(self->reader, -EOPNOTSUPP,
+                               "map %" PRIu32 " (%s) may be of a kernel that counts in 32 bits",
+                               info->id, info->name);
+    }
+    if (!rbc_ring_size_is_valid(info->max_entries, rbc_page_size())) {
+        return rbc_reader_fail(self->reader, -EBADMSG,
+                               "map %" PRIu32 " has the impossible size %" PRIu32, info->id,
+                               info->max_entries);
+    }
+    return check_map_mode(self, info);
+}
+
+static int open_map(rbc_ring *ring, rbc_opening *self) {
+    rbc_map_info info;
+    int error = open_map_fd(ring, self);
+    if (error == 0) {
+        error = check_map(ring, self, &info);
+    }
+    if (error != 0) {
+        return error;
+    }
+    ring->map_id = info.id;
+    ring->wake_fd = ring->fd;
+    self->data_size = info.max_entries;
+    self->lock_byte = info.id; /* all BPF maps share one inode: the byte tells them apart */
+    ring->lock_fd = rbc_owner_lock_fd(ring->fd, &self->lock_is_ours);
+    error = rbc_mapping_open_map(&ring->mapping, ring->fd, self->data_size, side_of(self));
+    if (error == -ENODEV) {
+        return rbc_reader_fail(self->reader, -EBADFD, "not a BPF map");
+    }
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "map %" PRIu32 " (%s) cannot be mapped: %s",
+                               info.id, info.name, strerror(-error));
+    }
+    return 0;
+}
+
+/* ---- Memory rings ---- */
+
+static int open_memory_fds(rbc_ring *ring, rbc_opening *self) {
+    const rbcore_source *source = &self->source;
+    int error = rbc_memory_ring_check(source->fd, &self->data_size, &ring->inode);
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "fd %" PRId32 " is no memory ring: %s",
+                               source->fd, strerror(-error));
+    }
+    ring->fd = rbc_reopen(source->fd);
+    self->lock_is_ours = ring->fd >= 0;
+    if (ring->fd < 0) {
+        ring->fd = rbc_duplicate(source->fd);
+    }
+    if (ring->fd < 0) {
+        return rbc_reader_fail(self->reader, ring->fd, "fd %" PRId32 ": %s", source->fd,
+                               strerror(-ring->fd));
+    }
+    /* Checked once more: the caller's number may name another file by now. */
+    error = rbc_memory_ring_check(ring->fd, &self->data_size, &ring->inode);
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "the memory ring: %s", strerror(-error));
+    }
+    ring->wake_fd = rbc_duplicate(source->event_fd);
+    ring->lock_fd = ring->fd;
+    error = ring->wake_fd < 0 ? ring->wake_fd : rbc_event_fd_check(ring->wake_fd);
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "event_fd %" PRId32 ": %s", source->event_fd,
+                               strerror(-error));
+    }
+    return 0;
+}
+
+static int open_memory(rbc_ring *ring, rbc_opening *self) {
+    ring->map_id = RBCORE_UNKNOWN;
+    self->lock_byte = RBC_CONSUMER_BYTE;
+    int error = open_memory_fds(ring, self);
+    if (error != 0) {
+        return error;
+    }
+    error = rbc_mapping_open_memory(&ring->mapping, ring->fd, self->data_size, rbc_page_size(),
+                                    side_of(self));
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "the memory ring cannot be mapped: %s",
+                               strerror(-error));
+    }
+    if (rbc_memory_ring_check_layout(&ring->mapping, &self->is_overwrite) != 0) {
+        return rbc_reader_fail(self->reader, -EBADFD, "the memory is not laid out as a ring");
+    }
+    return check_mode(self, "the memory ring");
+}
+
+/* ---- What both have in common ---- */
+
+static int open_loss_map(rbc_ring *ring, rbc_opening *self) {
+    int32_t fd = self->source.loss_fd;
+    if (fd == -1) {
+        return 0;
+    }
+    rbc_map_info info;
+    ring->loss_fd = rbc_duplicate(fd);
+    int error = ring->loss_fd < 0 ? ring->loss_fd : rbc_map_get_info(ring->loss_fd, &info);
+    if (error == 0 && !rbc_map_counts_losses(&info)) {
+        error = -EMEDIUMTYPE;
+    }
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "loss_fd %" PRId32 ": %s", fd,
+                               error == -EMEDIUMTYPE ? "not a map that counts losses"
+                                                     : strerror(-error));
+    }
+    return 0;
+}
+
+/* What is read through a copy: what producers may overwrite without waiting for this reader. */
+static int open_shadow(rbc_ring *ring, rbc_opening *self) {
+    int error = rbc_shadow_open(ring, self->is_overwrite);
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "no memory for a copy of the ring: %s",
+                               strerror(-error));
+    }
+    ring->record_flags = RBCORE_RECORD_COPIED;
+    return 0;
+}
+
+static int prepare_reading(rbc_ring *ring, rbc_opening *self) {
+    ring->consumer_pos = (_Atomic uint64_t *)(void *)ring->mapping.consumer_page;
+    ring->producer_pos = (_Atomic uint64_t *)(void *)ring->mapping.producer_page;
+    int error = ring->kind->is_in_place ? 0 : open_shadow(ring, self);
+    if (error != 0) {
+        return error;
+    }
+    uint64_t committed = ring->kind->is_tap ? 0 : rbc_owner_committed(&ring->owner);
+    error = ring->kind->load_positions(ring, committed);
+    if (error != 0) {
+        return rbc_reader_fail(self->reader, error, "the ring's positions are impossible");
+    }
+    rbc_owner_note_committed(&ring->owner, rbc_get(&ring->user_pos));
+    rbc_pace_init(ring, self->reader->max_latency_ns, self->reader->is_polling);
+    if (!self->reader->is_release) {
+        return 0;
+    }
+    ring->held = calloc(self->data_size / 8 / 64, sizeof(*ring->held));
+    if (ring->held == NULL) {
+        return rbc_reader_fail(self->reader, -ENOMEM, "no memory for the table of held records");
+    }
+    return 0;
+}
+
+static int claim(rbc_ring *ring, rbc_opening *self) {
+    if (ring->kind->is_tap) {
+        ring->is_guarded = true; /* it takes nothing that another reader could take from it */
+        return 0;
+    }
+    bool insist = self->source.flags & RBCORE_SOURCE_INSIST;
+    int error = rbc_owner_claim(&ring->owner, ring->mapping.consumer_page, ring->mapping.page_size,
+                                ring->lock_fd, self->lock_is_ours, self->lock_byte, insist,
+                                &ring->is_guarded);
+    if (error != 0) {
+        char other[RBC_OWNER_TEXT_SIZE];
+        return rbc_reader_fail(self->reader, error, "another reader has the ring%s",
+                               rbc_owner_other(&ring->owner, other, sizeof(other)));
+    }
+    return 0;
+}
+
+static int open_ring(rbc_ring *ring, rbc_opening *self) {
+    bool is_memory = self->source.kind == RBCORE_SOURCE_MEMORY_RING;
+    int error = is_memory ? open_memory(ring, self) : open_map(ring, self);
+    ring->kind = rbc_kind_of(is_memory, self->is_overwrite, is_tap(self));
+    if (error == 0) {
+        error = open_loss_map(ring, self);
+    }
+    /* Positions are loaded after the claim: another reader may move them until then. */
+    if (error == 0) {
+        error = claim(ring, self);
+    }
+    if (error == 0) {
+        error = prepare_reading(ring, self);
+    }
+    return error;
+}
+
+int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *source) {
+    rbc_opening opening = {.reader = reader};
+    int error = check_source(&opening, source);
+    if (error != 0) {
+        return error;
+    }
+    rbc_ring *ring = calloc(1, sizeof(*ring));
+    if (ring == NULL) {
+        return rbc_reader_fail(reader, -ENOMEM, "no memory");
+    }
+    ring->reader = reader;
+    ring->cookie = opening.source.cookie;
+    ring->fd = ring->wake_fd = ring->lock_fd = ring->loss_fd = -1;
+    atomic_init(&ring->refs, 1);
+    error = open_ring(ring, &opening);
+    if (error != 0) {
+        rbc_ring_close(ring);
+        return error;
+    }
+    ring->from_latest = opening.source.flags & RBCORE_SOURCE_LATEST;
+    rbc_consumer_publish(ring); /* where we resume, if that was not published */
+    *out = ring;
+    return 0;
+}
+
+void rbc_ring_close(rbc_ring *self) {
+    if (rbc_birthplace_is_here(&self->reader->birthplace)) {
+        atomic_store_explicit(&self->is_paced, false, memory_order_relaxed);
+        rbc_consumer_publish(self);
+        rbc_owner_yield(&self->owner);
+    }
+    if (self->shadow != NULL) {
+        rbc_shadow_close(self);
+    } else {
+        rbc_mapping_close(&self->mapping);
+    }
+    close_once(self->loss_fd, -1);
+    close_once(self->lock_fd, self->fd);
+    close_once(self->wake_fd, self->fd);
+    close_once(self->fd, -1);
+    free(self->held);
+    free(self);
+}
+
+/* ---- References ---- */
+
+void rbc_reader_put(rbcore_reader *self) {
+    if (atomic_fetch_sub_explicit(&self->refs, 1, memory_order_acq_rel) == 1) {
+        rbc_wait_close(&self->wait);
+        rbc_turns_free(&self->turns);
+        pthread_mutex_destroy(&self->slots_lock);
+        free(self);
+    }
+}
+
+/* Drops one reference to a ring in the slots, which is the last: the ring goes. */
+static void drop_ring(rbc_ring *self) {
+    RBC_KEEP_ERRNO;
+    rbcore_reader *reader = self->reader;
+    pthread_mutex_lock(&reader->slots_lock);
+    atomic_store_explicit(&reader->slots[self->index], NULL, memory_order_release);
+    rbc_ring_close(self);
+    pthread_mutex_unlock(&reader->slots_lock);
+    rbc_reader_put(reader);
+}
+
+void rbc_ring_put(rbc_ring *self, uint64_t count) {
+    if (atomic_fetch_sub_explicit(&self->refs, count, memory_order_acq_rel) == count) {
+        drop_ring(self);
+    }
+}
+#undef KNOWN_FLAGS
+#undef check_source
+#undef claim
+#undef defaults
+#undef open_ring
+
+/* ==== capi/release.c ==== */
+/* One atomic operation marks all records that share a word of the table. */
+void rbc_release_hold(rbc_ring *self, const rbcore_record *records, size_t count) {
     size_t word = 0;
     uint64_t bits = 0;
     for (size_t i = 0; i < count; i++) {
-        size_t bit = held_bit(self, records[i].position);
+        size_t bit = rbc_consumer_held_bit(self, records[i].position);
         if (bit / 64 != word) {
             if (bits != 0) {
                 atomic_fetch_or_explicit(&self->held[word], bits, memory_order_relaxed);
@@ -5386,80 +6188,11 @@ static bool let_go(rbc_ring *self, const rbcore_record *record) {
     if (!rbc_ring_is_data_of(self, record->data, record->position)) {
         return false; /* of another reader's ring */
     }
-    size_t bit = held_bit(self, record->position);
+    size_t bit = rbc_consumer_held_bit(self, record->position);
     uint64_t mask = UINT64_C(1) << bit % 64;
     /* Release: what the caller did with the data stays before the space is free for producers. */
     uint64_t old = atomic_fetch_and_explicit(&self->held[bit / 64], ~mask, memory_order_acq_rel);
     return (old & mask) != 0;
-}
-
-/* The position of the first held record in [from, to), or to. */
-static uint64_t first_held(const rbc_ring *self, uint64_t from, uint64_t to) {
-    while (from != to) {
-        size_t bit = held_bit(self, from);
-        uint64_t left = (to - from) / 8, in_word = 64 - bit % 64;
-        uint64_t word = atomic_load_explicit(&self->held[bit / 64], memory_order_acquire);
-        word >>= bit % 64;
-        if (word != 0) {
-            uint64_t ahead = (uint64_t)__builtin_ctzll(word);
-            return ahead < left ? from + 8 * ahead : to;
-        }
-        from += 8 * (in_word < left ? in_word : left);
-    }
-    return to;
-}
-
-/*
- * What the thread at work does, until it has seen all releases. It starts again only for a release
- * that came meanwhile, so no more often than records are held.
- */
-static void work_on_releases(rbc_ring *self) {
-    bool has_published = false;
-    uint32_t seen = 1;
-    do {
-        seen = atomic_load(&self->advancing);
-        uint64_t user_pos = rbc_get(&self->user_pos);
-        uint64_t read_pos = atomic_load_explicit(&self->read_pos, memory_order_acquire);
-        uint64_t position = first_held(self, user_pos, read_pos);
-        if (position != user_pos) {
-            advance_to(self, position);
-            has_published = true;
-        } else {
-            has_published |= publish_held_back(self);
-        }
-    } while (!atomic_compare_exchange_strong(&self->advancing, &seen, 0));
-    /* Not before: the reader that this wakes finds the work done, whatever its priority. */
-    if (has_published) {
-        look_again(self);
-    }
-}
-
-/*
- * Advances over the finished prefix. Of several threads at once the first does the work for all:
- * the others only raise the number, and it starts again until it has seen the last raise. So no
- * thread waits for another, and no release goes unnoticed.
- */
-static void advance_over_released(rbc_ring *self) {
-    /* What led here (a cleared bit, a ring made armed) is seen by the thread that is at work. */
-    if (atomic_fetch_add(&self->advancing, 1) == 0) {
-        work_on_releases(self);
-    }
-}
-
-/*
- * Takes the place of the thread at work, unless one is. It does not wait for that one: the caller
- * can be what keeps it from the processor.
- */
-bool rbc_ring_stop_releases(rbc_ring *self) {
-    uint32_t idle = 0;
-    return !self->reader->is_release || atomic_compare_exchange_strong(&self->advancing, &idle, 1);
-}
-
-/* Does what was left undone meanwhile. */
-void rbc_ring_resume_releases(rbc_ring *self) {
-    if (self->reader->is_release) {
-        work_on_releases(self);
-    }
 }
 
 /* Releases the leading records that are of one ring. Returns how many of them were held. */
@@ -5469,7 +6202,7 @@ static size_t release_run(rbc_ring *ring, const rbcore_record *records, size_t c
         released += let_go(ring, &records[i]);
     }
     if (released > 0) {
-        advance_over_released(ring);
+        rbc_consumer_pass_released(ring);
         rbc_ring_put(ring, released);
     }
     return released;
@@ -5483,7 +6216,7 @@ int rbcore_reader_release(rbcore_reader *self, const rbcore_record *records, siz
     if (!self->is_release || (records == NULL && count != 0)) {
         return -EINVAL;
     }
-    /* The last release of a reader that was freed ends it: not before we are done with it. */
+    /* The last release of a reader that was freed ends it: this reference keeps it until then. */
     atomic_fetch_add_explicit(&self->refs, 1, memory_order_relaxed);
     size_t released = 0;
     for (size_t i = 0; i < count;) {
@@ -5501,62 +6234,56 @@ int rbcore_reader_release(rbcore_reader *self, const rbcore_record *records, siz
     return released == count ? 0 : -EINVAL;
 }
 
-/* ---- What a scan found ---- */
-
-bool rbc_ring_has_held(const rbc_ring *self) {
-    return rbc_get(&self->user_pos) != rbc_get(&self->read_pos);
+/* ==== capi/flush.c ==== */
+/* The bytes of all that was passed so far and not lost. */
+static uint64_t bytes_found(const rbc_ring *ring) {
+    return rbc_get(&ring->read_pos) - rbc_get(&ring->lost_bytes);
 }
 
-void rbc_ring_publish(rbc_ring *self) {
-    if (self->reader->is_release) {
-        advance_over_released(self);
-    } else if (publish_held_back(self)) {
-        look_again(self);
+void rbc_flush_begin(rbcore_reader *self) {
+    self->is_flushing = true;
+    for (unsigned i = 0; i < self->ring_count; i++) {
+        rbc_ring *ring = self->rings[i];
+        /* Acquire: as rbc_ring_load_producer_pos, whose counterpart is the producer's release. */
+        ring->flush_pos = atomic_load_explicit(ring->producer_pos, memory_order_acquire);
+        ring->flush_found = bytes_found(ring);
+        ring->doubts = 0; /* it is asked most closely once more whether a producer died */
     }
 }
 
-void rbc_ring_jump(rbc_ring *self, uint64_t position) {
-    atomic_store_explicit(&self->last_pos, position, memory_order_relaxed);
-    atomic_store_explicit(&self->read_pos, position, memory_order_release);
-    self->handed_end = position;
-    advance_to(self, position);
-    rbc_ring_resume_releases(self);
-    look_again(self);
+/*
+ * Whether all that was there when the flush began was handed out. That is never more than the ring
+ * has room for, and the copy through which it is read; a hostile producer's position can say
+ * anything.
+ */
+static bool ring_is_flushed(const rbc_ring *ring) {
+    int64_t left = (int64_t)(ring->flush_pos - rbc_get(&ring->read_pos));
+    uint64_t most = ring->mapping.data_size * ring->kind->flush_max;
+    bool is_broken = atomic_load_explicit(&ring->broken, memory_order_relaxed);
+    return left <= 0 || bytes_found(ring) - ring->flush_found >= most || is_broken;
 }
 
-void rbc_ring_handed_out(rbc_ring *self, const rbc_passed *passed) {
-    bool is_release = self->reader->is_release;
-    bool nothing_held = !is_release && rbc_get(&self->user_pos) == self->handed_end;
-    uint64_t before = rbc_get(&self->read_pos);
-    if (passed->count > 0 && is_release) {
-        hold(self, passed->records, passed->count);
+bool rbc_flush_is_complete(const rbcore_reader *self) {
+    unsigned i = 0;
+    while (i < self->ring_count && ring_is_flushed(self->rings[i])) {
+        i++;
     }
-    atomic_store_explicit(&self->last_pos, passed->last, memory_order_relaxed);
-    /* Release: whoever sees the position sees the bits of the records before it. */
-    atomic_store_explicit(&self->read_pos, passed->position, memory_order_release);
-    if (passed->count > 0) {
-        self->handed_end = passed->end;
-        if (!is_release) {
-            note_turn(&self->reader->turns, self->index, self->handed_end);
-        }
-        /* The record that was held back has done its part: consumer_pos can be that of one that is
-         * complete already. */
-        if (rbc_ring_is_paced(self)) {
-            rbc_ring_publish(self);
-        }
-        return;
-    }
-    /* Discarded records alone are nobody's to give back, unless after some that are held. */
-    if (passed->position != before && is_release) {
-        advance_over_released(self);
-    } else if (passed->position != before && nothing_held) {
-        self->handed_end = passed->position;
-        advance_to(self, passed->position);
-        look_again(self);
-    }
+    return i == self->ring_count;
 }
-#undef EMPTY_PART
-#undef LARGEST_PART
+
+/* Whether a ring has more that only another thread keeps from the reader: it is about to let go. */
+static bool has_more_soon(const rbc_ring *ring) {
+    return ring->kind->waits_for_releases != NULL && ring->kind->waits_for_releases(ring) &&
+           !rbc_consumer_has_held(ring);
+}
+
+bool rbc_flush_has_more_soon(const rbcore_reader *self) {
+    unsigned i = 0;
+    while (i < self->ring_count && !has_more_soon(self->rings[i])) {
+        i++;
+    }
+    return i < self->ring_count;
+}
 
 /* ==== capi/read.c ==== */
 /* Reading: looks at the rings, at what others ask, and when to wait for what. */
@@ -5615,7 +6342,7 @@ static void change_pace(rbcore_reader *self, rbc_ring *ring, rbc_look *what, boo
     self->paced_count = paced ? self->paced_count + 1 : self->paced_count - 1;
     atomic_store_explicit(&ring->is_paced, paced, memory_order_relaxed);
     if (!paced) {
-        rbc_ring_publish(ring);
+        rbc_consumer_publish(ring);
     }
 }
 
@@ -5639,9 +6366,46 @@ static bool is_to_judge(const rbc_ring *ring, const rbc_pass *pass) {
            (rbc_pace_has_timer(ring) && rbc_pace_is_worth_it(ring, time_of(pass->what)));
 }
 
+void rbc_read_note(rbc_ring *self, const rbc_passed *passed) {
+    if (passed->position == rbc_get(&self->read_pos)) {
+        return;
+    }
+    bool is_release = self->reader->is_release;
+    bool nothing_held = !is_release && rbc_get(&self->user_pos) == self->handed_end;
+    if (passed->count > 0 && is_release) {
+        rbc_release_hold(self, passed->records, passed->count);
+    }
+    atomic_store_explicit(&self->last_pos, passed->last, memory_order_relaxed);
+    /* Release: a thread that sees the position (let_go, work_on_releases) sees the bits of the
+     * records before it. */
+    atomic_store_explicit(&self->read_pos, passed->position, memory_order_release);
+    if (passed->count > 0) {
+        self->handed_end = passed->end;
+        if (!is_release) {
+            rbc_turns_note(&self->reader->turns, self->index, self->handed_end);
+        }
+        /* The record that was held back has done its part: consumer_pos can be that of one that is
+         * complete already. */
+        if (rbc_ring_is_paced(self)) {
+            rbc_consumer_publish(self);
+        }
+    } else if (is_release) { /* nobody gives back discarded records alone */
+        rbc_consumer_pass_released(self);
+    } else if (nothing_held) {
+        self->handed_end = passed->position;
+        rbc_consumer_advance(self, passed->position);
+    }
+}
+
 /* Skips a record that its dead producer left at the head of the ring. Returns whether it did. */
 static bool skip_unfinished(rbc_ring *ring) {
-    return ring->kind->skip_abandoned != NULL && ring->kind->skip_abandoned(ring);
+    if (ring->kind->skip_abandoned == NULL) {
+        return false;
+    }
+    rbc_passed passed = {.position = rbc_get(&ring->read_pos)};
+    bool skipped = ring->kind->skip_abandoned(ring, &passed);
+    rbc_read_note(ring, &passed);
+    return skipped;
 }
 
 /* The turn of one ring. Returns whether it got anywhere. */
@@ -5654,8 +6418,9 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
         !rbc_pace_is_due(ring, time_of(pass->what), pass->scan.max)) {
         return false;
     }
-    const rbc_scan before = pass->scan;
+    const size_t count = pass->scan.count, skips_left = pass->scan.skips_left;
     rbc_scan_end end = rbc_ring_scan(ring, &pass->scan);
+    rbc_read_note(ring, &pass->scan.passed);
     if (ring->busy_scans >= BUSY_SCANS_BEFORE_DOUBT) {
         ring->busy_scans = 0;
         skip_unfinished(ring);
@@ -5664,12 +6429,12 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
      * A ring that has more is judged with that. One that gave nothing is judged before we park,
      * when it can be listened to again.
      */
-    if (ring->pace.drained && pass->scan.count > before.count && is_to_judge(ring, pass)) {
+    if (ring->pace.drained && pass->scan.count > count && is_to_judge(ring, pass)) {
         change_pace(self, ring, pass->what, true);
     }
     pass->is_bounded |= end == RBC_SCAN_BOUND;
     pass->broken = end == RBC_SCAN_BROKEN ? ring : pass->broken;
-    return pass->scan.count != before.count || pass->scan.skips_left != before.skips_left;
+    return pass->scan.count != count || pass->scan.skips_left != skips_left;
 }
 
 /* How many records were found, or spans where they were asked for. */
@@ -5719,42 +6484,6 @@ static int scan_rings(rbcore_reader *self, rbc_look *what) {
     return result_of(self, &pass);
 }
 
-/* The bytes of all that was passed so far and not lost. */
-static uint64_t bytes_found(const rbc_ring *ring) {
-    return rbc_get(&ring->read_pos) - rbc_get(&ring->lost_bytes);
-}
-
-static void begin_flush(rbcore_reader *self) {
-    self->is_flushing = true;
-    for (unsigned i = 0; i < self->ring_count; i++) {
-        rbc_ring *ring = self->rings[i];
-        /* Acquire: as load_producer_pos (ring.c), whose counterpart is the producer's release. */
-        ring->flush_pos = atomic_load_explicit(ring->producer_pos, memory_order_acquire);
-        ring->flush_found = bytes_found(ring);
-        ring->doubts = 0; /* it is asked most closely once more whether a producer died */
-    }
-}
-
-/*
- * Whether all that was there when the flush began was handed out. That is never more than the ring
- * has room for, and the copy through which it is read; a hostile producer's position can say
- * anything.
- */
-static bool ring_is_flushed(const rbc_ring *ring) {
-    int64_t left = (int64_t)(ring->flush_pos - rbc_get(&ring->read_pos));
-    uint64_t most = ring->mapping.data_size * ring->kind->flush_max;
-    bool is_broken = atomic_load_explicit(&ring->broken, memory_order_relaxed);
-    return left <= 0 || bytes_found(ring) - ring->flush_found >= most || is_broken;
-}
-
-static bool flush_is_complete(const rbcore_reader *self) {
-    unsigned i = 0;
-    while (i < self->ring_count && ring_is_flushed(self->rings[i])) {
-        i++;
-    }
-    return i == self->ring_count;
-}
-
 static int end_flush(rbcore_reader *self) {
     self->is_flushing = false;
     return rbc_reader_fail(self, -ENODATA, "flushed");
@@ -5772,9 +6501,9 @@ static int answer(rbcore_reader *self) {
     }
     if (asked & RBC_ASKED_FLUSH) {
         atomic_fetch_and_explicit(&self->asked, ~RBC_ASKED_FLUSH, memory_order_acq_rel);
-        begin_flush(self);
+        rbc_flush_begin(self);
     }
-    return self->is_flushing && flush_is_complete(self) ? end_flush(self) : 0;
+    return self->is_flushing && rbc_flush_is_complete(self) ? end_flush(self) : 0;
 }
 
 /*
@@ -5802,12 +6531,6 @@ static int has_skipped(rbcore_reader *self) {
     return rbc_reader_fail(self, -EAGAIN, "unfinished records were skipped: call again");
 }
 
-/* Whether a ring has more that only another thread keeps from the reader: it is about to let go. */
-static bool has_more_soon(const rbc_ring *ring) {
-    return ring->kind->waits_for_releases != NULL && ring->kind->waits_for_releases(ring) &&
-           !rbc_ring_has_held(ring);
-}
-
 /*
  * A flush of which nothing more was found is complete, unless that was because of what dead
  * producers left at the heads of rings: the records behind are delivered first.
@@ -5816,12 +6539,7 @@ static int go_on_flushing(rbcore_reader *self) {
     if (skip_abandoned(self)) {
         return has_skipped(self);
     }
-    for (unsigned i = 0; i < self->ring_count; i++) {
-        if (has_more_soon(self->rings[i])) {
-            return 0;
-        }
-    }
-    return end_flush(self);
+    return rbc_flush_has_more_soon(self) ? 0 : end_flush(self);
 }
 
 /* One look at everything: what is asked, then the rings. Makes no system call but for a flush. */
@@ -5875,7 +6593,7 @@ static void prepare_to_park(rbcore_reader *self, rbc_look *what) {
 
 /*
  * Looks once more, now that every advance of consumer_pos by another thread will see that we are
- * parked. The fence pairs with the one in look_again (give_back.c), and with the full barrier of
+ * parked. The fence pairs with the one in look_again (consumer.c), and with the full barrier of
  * the kernel's xchg(header): what this look misses wakes us.
  */
 static int look_parked(rbcore_reader *self, rbc_look *what) {
@@ -5896,7 +6614,7 @@ static int look_parked(rbcore_reader *self, rbc_look *what) {
 static bool is_deaf(rbc_ring *ring) {
     /* The kind is asked even where nothing is held: the last release may have come only now. */
     bool is_deaf = ring->kind->is_deaf != NULL && ring->kind->is_deaf(ring);
-    return ring->is_silent || is_deaf || rbc_ring_has_held(ring);
+    return ring->is_silent || is_deaf || rbc_consumer_has_held(ring);
 }
 
 static bool must_look_by_itself(const rbcore_reader *self) {
@@ -6073,18 +6791,6 @@ int rbcore_reader_options_init(rbcore_reader_options *out, size_t size) {
     return rbc_sized_init(out, size, &defaults, sizeof(defaults));
 }
 
-int rbc_reader_fail(rbcore_reader *self, int error, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(self->message, sizeof(self->message), format, arguments);
-    va_end(arguments);
-    return error;
-}
-
-const char *rbcore_reader_message(const rbcore_reader *self) {
-    return self == NULL ? "" : self->message;
-}
-
 int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) {
     RBC_KEEP_ERRNO;
     if (out == NULL) {
@@ -6131,32 +6837,6 @@ int rbcore_reader_ref(rbcore_reader *self) {
     }
     atomic_fetch_add_explicit(&self->user_refs, 1, memory_order_relaxed);
     return 0;
-}
-
-void rbc_reader_put(rbcore_reader *self) {
-    if (atomic_fetch_sub_explicit(&self->refs, 1, memory_order_acq_rel) == 1) {
-        rbc_wait_close(&self->wait);
-        rbc_turns_free(&self->turns);
-        pthread_mutex_destroy(&self->slots_lock);
-        free(self);
-    }
-}
-
-/* Drops one reference to a ring in the slots, which is the last: the ring goes. */
-static void drop_ring(rbc_ring *self) {
-    RBC_KEEP_ERRNO;
-    rbcore_reader *reader = self->reader;
-    pthread_mutex_lock(&reader->slots_lock);
-    atomic_store_explicit(&reader->slots[self->index], NULL, memory_order_release);
-    rbc_ring_close(self);
-    pthread_mutex_unlock(&reader->slots_lock);
-    rbc_reader_put(reader);
-}
-
-void rbc_ring_put(rbc_ring *self, uint64_t count) {
-    if (atomic_fetch_sub_explicit(&self->refs, count, memory_order_acq_rel) == count) {
-        drop_ring(self);
-    }
 }
 
 /* In a forked child nobody can release what is held: all goes at once, and only in the child. */
@@ -6252,7 +6932,8 @@ int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
         return index;
     }
     if (ring->from_latest) {
-        rbc_ring_skip_to_latest(ring); /* only now, when nothing can fail any more */
+        rbc_passed passed = rbc_ring_skip_to_latest(ring); /* only now: nothing can fail any more */
+        rbc_read_note(ring, &passed);
     }
     /* What was armed before knows nothing of this ring. The look that this brings about arms it. */
     rbc_wait_wake(&self->wait);
@@ -6278,7 +6959,7 @@ int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
         return rbc_reader_fail(self, -EINVAL, "no ring has the index %u", index);
     }
     rbc_ring *ring = self->rings[i];
-    if (!self->is_release && rbc_ring_has_held(ring)) {
+    if (!self->is_release && rbc_consumer_has_held(ring)) {
         return rbc_reader_fail(self, -EBUSY, "records of ring %u are not committed", index);
     }
     rbc_wait_remove(&self->wait, ring->wake_fd);
@@ -6331,869 +7012,6 @@ int rbcore_reader_shutdown(rbcore_reader *self) {
 }
 #undef KNOWN_FLAGS
 #undef defaults
-
-/* ==== capi/ring.c ==== */
-/* Also in a 32-bit process: the kernel counts in 64 bits, and a lock would be none for it. */
-static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "positions are loaded and stored as a whole");
-
-/* Whether a reader could have stopped at `position`: a boundary between complete records. */
-static bool is_reachable(const rbc_ring *self, uint64_t from, uint64_t position,
-                         uint64_t producer) {
-    while (from != position) {
-        uint32_t length = rbc_load_length(rbc_ring_header(self, from));
-        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
-        if ((length & RBC_BUSY) || span > position - from || span > producer - from) {
-            return false;
-        }
-        from += span;
-    }
-    return true;
-}
-
-void rbc_ring_start_at(rbc_ring *self, uint64_t start, uint64_t consumer) {
-    atomic_init(&self->read_pos, start);
-    atomic_init(&self->user_pos, start);
-    atomic_init(&self->last_pos, start);
-    self->published_pos = consumer;
-    self->handed_end = start;
-    self->usual_span = RBC_HEADER_SIZE;
-    self->start_pos = start;
-}
-
-int rbc_ring_load_positions(rbc_ring *self, uint64_t committed) {
-    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_relaxed);
-    uint64_t producer = rbc_ring_load_producer_pos(self);
-    if (consumer % 8 != 0 || producer % 8 != 0 || producer - consumer > self->mapping.data_size) {
-        return -EBADMSG;
-    }
-    bool goes_on = committed != 0 && committed - consumer <= producer - consumer &&
-                   is_reachable(self, consumer, committed, producer);
-    rbc_ring_start_at(self, goes_on ? committed : consumer, consumer);
-    return 0;
-}
-
-/* user_pos is loaded after producer_pos: a producer cannot be ahead of what it was given. */
-static bool producer_pos_is_possible(const rbc_ring *self, uint64_t producer, uint64_t read_pos) {
-    uint64_t user_pos = atomic_load_explicit(&self->user_pos, memory_order_relaxed);
-    return producer % 8 == 0 && producer - read_pos <= self->mapping.data_size &&
-           producer - user_pos <= self->mapping.data_size;
-}
-
-/* Where a scan is, by addresses: the next one needs only an addition, not a mask. */
-typedef struct walk {
-    unsigned char *header;   /* of the record to look at, in the first copy of the data */
-    unsigned char *producer; /* where producer_pos is, perhaps in the second copy */
-    unsigned char *limit;    /* what is handed out ends here at the latest */
-    unsigned char *wrap;     /* end of the first copy */
-    uint64_t shift;          /* position of a header = shift + its address */
-    uint64_t last_span;      /* bytes of the record passed last; 0: none was */
-    uint64_t largest;        /* bytes of the largest record passed */
-    uint64_t tail;           /* bytes of the discarded records after the one handed out last */
-    uint64_t bytes;          /* of data handed out */
-    uint64_t discards;       /* passed */
-} walk;
-
-/* A turn takes at most this part of the ring: producers have the rest while it is handled. */
-#define TURN_PART 4
-
-static walk walk_from(const rbc_ring *self, uint64_t position, uint64_t producer) {
-    unsigned char *header = (unsigned char *)rbc_ring_header(self, position);
-    const uint64_t there = producer - position, most = self->mapping.data_size / TURN_PART;
-    return (walk){.header = header,
-                  .producer = header + there,
-                  .limit = header + (there < most ? there : most),
-                  .wrap = self->mapping.data + self->mapping.data_size,
-                  .shift = position - (uintptr_t)header,
-                  .largest = rbc_get(&self->largest_span)};
-}
-
-static uint64_t walk_position(const walk *at) {
-    return at->shift + (uintptr_t)at->header;
-}
-
-/* On to the record after one of `span` bytes that ends at `header`. */
-static inline void walk_to(walk *at, unsigned char *header, uint64_t span, size_t data_size) {
-    at->header = header;
-    at->last_span = span;
-    if (__builtin_expect(header >= at->wrap, false)) {
-        at->header -= data_size;
-        at->producer -= data_size;
-        at->limit -= data_size;
-        at->shift += data_size;
-    }
-}
-
-static_assert(offsetof(rbcore_record, ring) == offsetof(rbcore_record, size) + 4 &&
-                  offsetof(rbcore_record, flags) == offsetof(rbcore_record, size) + 6,
-              "size, ring and flags are one word");
-
-/* The size, ring and flags of a record in one word: stores are what limits the loop below. */
-static inline uint64_t size_in_rest(uint32_t size) {
-    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? size : (uint64_t)size << 32;
-}
-
-static inline uint64_t rest_without_size(const rbc_ring *ring) {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    return (uint64_t)ring->record_flags << 48 | (uint64_t)ring->index << 32;
-#else
-    return (uint64_t)ring->index << 16 | ring->record_flags;
-#endif
-}
-
-/*
- * Up to here records may be handed out without a look at the wrap. And so close that the length of
- * one that is flagged (BUSY, DISCARD) is more than what is left: one comparison finds all that is
- * not an ordinary record.
- */
-static inline unsigned char *end_of_ordinary(const walk *at) {
-    unsigned char *end = at->limit < at->wrap ? at->limit : at->wrap;
-    return (uint64_t)(end - at->header) < RBC_DISCARD
-               ? end
-               : at->header + (RBC_DISCARD - RBC_HEADER_SIZE);
-}
-
-/*
- * Hands out the record at `at`, which is complete and in bounds, and those after it, at most max,
- * until one that is not ordinary. Returns how many.
- *
- * Finding the next header needs this one's length: a chain of dependent loads, each perhaps a cache
- * miss. In a run of equal headers the next address depends on a branch, which is predicted, and not
- * on the load: the processor runs ahead. And a header that is equal as a whole needs no test of its
- * flags, nor of its bounds, which are those of the run.
- */
-static inline size_t hand_out(const rbc_ring *self, walk *at, uint32_t length,
-                              rbcore_record *record, size_t max) {
-    const uint64_t rest = rest_without_size(self);
-    rbcore_record *const first = record, *const full = record + max;
-    unsigned char *const end = end_of_ordinary(at), *header = at->header;
-    uint64_t span = 0, next = rbc_record_span(length);
-    do {
-        const uint64_t rest_of_run = rest | size_in_rest(length);
-        const unsigned char *const last = end - next;
-        span = next;
-        at->largest = span > at->largest ? span : at->largest;
-        do {
-            record->data = header + RBC_HEADER_SIZE;
-            record->position = at->shift + (uintptr_t)header;
-            memcpy((unsigned char *)record + offsetof(rbcore_record, size), &rest_of_run,
-                   sizeof(rest_of_run));
-            at->bytes += length;
-            record++;
-            header += span;
-        } while (record != full && header <= last && rbc_load_length(header) == length);
-        if (record == full || header >= end) {
-            break;
-        }
-        length = rbc_load_length(header);
-        next = rbc_record_span(length);
-    } while (next <= (uint64_t)(end - header));
-    walk_to(at, header, span, self->mapping.data_size);
-    return (size_t)(record - first);
-}
-
-/* The same as one span, which may go on in the second copy of the data. */
-static inline size_t hand_out_span(const rbc_ring *self, walk *at, uint32_t length,
-                                   rbcore_span *out, size_t max) {
-    const uint64_t span = rbc_record_span(length);
-    const unsigned char *const last = at->limit - span;
-    unsigned char *header = at->header;
-    size_t count = 0;
-    do {
-        count++;
-        header += span;
-    } while (count != max && header <= last && rbc_load_length(header) == length);
-    *out = (rbcore_span){.data = at->header + RBC_HEADER_SIZE,
-                         .position = walk_position(at),
-                         .stride = (uint32_t)span,
-                         .size = length,
-                         .count = (uint32_t)count,
-                         .ring = self->index,
-                         .flags = self->record_flags};
-    at->largest = span > at->largest ? span : at->largest;
-    at->bytes += (uint64_t)count * length;
-    walk_to(at, header, span, self->mapping.data_size);
-    return count;
-}
-
-/* What is no record to hand out: passes a discarded one (RBC_SCAN_FULL), or tells why not. */
-static rbc_scan_end pass_flagged(rbc_ring *self, walk *at, uint32_t length, rbc_scan *scan) {
-    const uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
-    if (length & RBC_BUSY) {
-        self->head_is_busy = true;
-        return RBC_SCAN_EMPTY;
-    }
-    if (span > (uint64_t)(at->producer - at->header)) {
-        return RBC_SCAN_BROKEN;
-    }
-    at->largest = span > at->largest ? span : at->largest;
-    if (scan->skips_left == 0) {
-        return RBC_SCAN_BOUND;
-    }
-    scan->skips_left--;
-    at->discards++;
-    rbc_count(&self->passed_bytes, span);
-    at->tail += span;
-    walk_to(at, at->header + span, span, self->mapping.data_size);
-    return RBC_SCAN_FULL;
-}
-
-/*
- * Once for records and once for spans: what the caller does not ask for costs nothing. The state is
- * in locals, for what is stored for the user could be it, for all the compiler knows.
- */
-static inline __attribute__((always_inline)) rbc_scan_end walk_over(rbc_ring *self, rbc_scan *scan,
-                                                                    walk *from, bool by_spans) {
-    walk at = *from;
-    rbcore_record *record = by_spans ? NULL : scan->records + scan->count;
-    size_t spans = 0;
-    size_t left = scan->max - scan->count;
-    rbc_scan_end why = RBC_SCAN_FULL;
-    while (left > 0) {
-        if (at.header == at.producer) {
-            why = RBC_SCAN_EMPTY;
-            break;
-        }
-        uint32_t length = rbc_load_length(at.header);
-        uint64_t span = rbc_record_span(length);
-        if (__builtin_expect((length & (RBC_BUSY | RBC_DISCARD)) != 0, 0)) {
-            walk copy = at; /* an address of `at` itself would put it into memory */
-            why = pass_flagged(self, &copy, length, scan);
-            at = copy;
-            if (why == RBC_SCAN_FULL) {
-                continue;
-            }
-            break;
-        }
-        /* (Discarded records may have been passed beyond the limit.) */
-        if (__builtin_expect((int64_t)span > at.limit - at.header, 0)) {
-            if (span > (uint64_t)(at.producer - at.header)) {
-                why = RBC_SCAN_BROKEN;
-                break;
-            }
-            if (left < scan->max - scan->count) {
-                break;
-            }
-            at.limit = at.header + span; /* the turn's first record, however large */
-        }
-        if (by_spans && spans == scan->spans_left) {
-            break;
-        }
-        size_t count;
-        if (by_spans) {
-            count = hand_out_span(self, &at, length, &scan->spans[spans++], left);
-        } else {
-            count = hand_out(self, &at, length, record, left);
-            record += count;
-        }
-        at.tail = 0;
-        left -= count;
-    }
-    scan->count = scan->max - left;
-    if (by_spans) {
-        scan->spans += spans;
-        scan->spans_left -= spans;
-    }
-    *from = at;
-    return why;
-}
-
-static rbc_scan_end walk_records(rbc_ring *self, rbc_scan *scan, walk *at) {
-    return scan->spans == NULL ? walk_over(self, scan, at, false) : walk_over(self, scan, at, true);
-}
-
-bool rbc_ring_is_data_of(const rbc_ring *self, const void *data, uint64_t position) {
-    const unsigned char *first = (const unsigned char *)(rbc_ring_header(self, position) + 1);
-    return data == first || data == first + self->mapping.data_size;
-}
-
-static void note_high_water(rbc_ring *self, uint64_t filled) {
-    if (filled > rbc_get(&self->high_water)) {
-        atomic_store_explicit(&self->high_water, filled, memory_order_relaxed);
-    }
-}
-
-bool rbc_ring_is_drained(rbc_ring *self) {
-    bool is_at_end = self->kind->is_in_place &&
-                     rbc_ring_load_producer_pos(self) == rbc_get(&self->read_pos) &&
-                     !atomic_load_explicit(&self->broken, memory_order_relaxed);
-    self->head_is_busy &= !is_at_end;
-    self->pace.drained |= is_at_end;
-    return is_at_end;
-}
-
-rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
-    self->head_is_busy = false;
-    /* Its line is another processor's, as that of producer_pos is: ask for both at once. */
-    __builtin_prefetch(rbc_ring_header(self, rbc_get(&self->read_pos)));
-    uint64_t producer = self->kind->find_end(self), start = rbc_get(&self->read_pos);
-    bool broken = atomic_load_explicit(&self->broken, memory_order_relaxed);
-    if (producer == start && !broken) {
-        self->pace.drained = true;
-        return RBC_SCAN_EMPTY;
-    }
-    if (broken || !producer_pos_is_possible(self, producer, start)) {
-        atomic_store_explicit(&self->broken, true, memory_order_relaxed);
-        return RBC_SCAN_BROKEN;
-    }
-    uint64_t filled = producer - rbc_get(&self->user_pos);
-    note_high_water(self, filled);
-    if (filled >= self->mapping.data_size / 2) {
-        self->pace.was_half_full = true;
-    } else if (self->pace.drained) {
-        self->pace.was_half_full = false;
-    }
-    walk at = walk_from(self, start, producer);
-    rbcore_span *const first_span = scan->spans;
-    size_t first = scan->count;
-    rbc_scan_end why = walk_records(self, scan, &at);
-    size_t found = scan->count - first;
-    if (self->kind->end_scan != NULL) {
-        uint16_t *flags = first_span != NULL ? &first_span->flags : &scan->records[first].flags;
-        why = self->kind->end_scan(self, why, walk_position(&at), found > 0 ? flags : NULL);
-    }
-    if (why == RBC_SCAN_BROKEN) {
-        atomic_store_explicit(&self->broken, true, memory_order_relaxed);
-    }
-    atomic_store_explicit(&self->largest_span, at.largest, memory_order_relaxed);
-    scan->bytes += at.bytes;
-    rbc_count(&self->records, found);
-    rbc_count(&self->bytes, at.bytes);
-    rbc_count(&self->discards, at.discards);
-    uint64_t position = walk_position(&at);
-    self->busy_scans = self->head_is_busy && position == start ? self->busy_scans + 1 : 0;
-    self->pace.drained = why == RBC_SCAN_EMPTY;
-    uint64_t last = at.last_span > 0 ? position - at.last_span : rbc_get(&self->last_pos);
-    self->usual_span = found > 0 ? at.last_span : self->usual_span;
-    const rbc_passed passed = {.records = scan->records == NULL ? NULL : scan->records + first,
-                               .count = found,
-                               .end = position - at.tail,
-                               .last = last,
-                               .position = position};
-    rbc_ring_handed_out(self, &passed);
-    return why;
-}
-
-void rbc_ring_skip_to_latest(rbc_ring *self) {
-    uint64_t producer = self->kind->find_end(self), position = rbc_get(&self->read_pos);
-    uint64_t last = position;
-    if (!producer_pos_is_possible(self, producer, position)) {
-        return; /* the first scan will say so */
-    }
-    while (position != producer) {
-        uint32_t length = rbc_load_length(rbc_ring_header(self, position));
-        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
-        /* A record that is being written must stay: its producer still needs the space. What is
-         * impossible is left for the first scan to report. */
-        if ((length & RBC_BUSY) || span > producer - position) {
-            break;
-        }
-        last = position;
-        position += span;
-        rbc_count(&self->skipped, 1);
-        rbc_count(&self->passed_bytes, span);
-    }
-    rbc_ring_handed_out(self, &(rbc_passed){.last = last, .position = position});
-}
-
-/*
- * A worker looks when it is done with its releases. By then another may have released what stood at
- * `position`, and a producer may be writing there. Nothing is missed by it: the other looks again,
- * too, after it. ThreadSanitizer is not to see it.
- */
-#ifdef RBCORE_THREAD_SANITIZER
-__attribute__((no_sanitize("thread"), noinline))
-#endif
-static uint32_t peek_length(const rbc_ring *self, uint64_t position) {
-    return atomic_load_explicit(&rbc_ring_header(self, position)->length, memory_order_acquire);
-}
-
-bool rbc_ring_has_record_in_place(rbc_ring *self) {
-    uint64_t position = atomic_load_explicit(&self->read_pos, memory_order_acquire);
-    return rbc_ring_load_producer_pos(self) != position &&
-           !(peek_length(self, position) & RBC_BUSY);
-}
-#undef TURN_PART
-
-/* ==== capi/shadow.c ==== */
-/*
- * How often a refill goes on somewhere else because what it copied had been overwritten. More than
- * once only if this thread was stopped for as long as the producers need for a piece.
- */
-#define ATTEMPTS 8
-
-/* ---- Life ---- */
-
-int rbc_shadow_open(rbc_ring *ring, bool is_overwrite) {
-    rbc_shadow *self = calloc(1, sizeof(*self));
-    if (self == NULL) {
-        return -ENOMEM;
-    }
-    int error = rbc_mapping_open_copy(&self->copy, ring->mapping.data_size);
-    if (error != 0) {
-        free(self);
-        return error;
-    }
-    self->ring = ring->mapping;
-    self->live = rbc_live_of(&self->ring, is_overwrite, ring->kind->is_memory);
-    ring->mapping.data = self->copy.data;
-    ring->shadow = self;
-    if (ring->kind->is_tap) {
-        ring->consumer_pos = &self->consumer_pos;
-    }
-    return 0;
-}
-
-void rbc_shadow_close(rbc_ring *ring) {
-    rbc_mapping_close(&ring->shadow->copy);
-    rbc_mapping_close(&ring->shadow->ring);
-    free(ring->shadow);
-}
-
-static void set_end(rbc_shadow *self, uint64_t end) {
-    /* Release: whoever sees the position (rbc_shadow_has_record) sees what was copied before it. */
-    atomic_store_explicit(&self->end, end, memory_order_release);
-}
-
-void rbc_shadow_start(rbc_ring *ring, uint64_t position) {
-    set_end(ring->shadow, position);
-    ring->shadow->known_end = position;
-    ring->shadow->is_overtaken = false;
-}
-
-void rbc_shadow_skip_to(rbc_ring *ring, uint64_t position) {
-    rbc_shadow_start(ring, position);
-    rbc_ring_jump(ring, position);
-}
-
-/*
- * Here the producers do not wait for consumer_pos: what they overwrote since is found out by the
- * first refill, and counted as lost.
- */
-int rbc_shadow_load_positions(rbc_ring *ring, uint64_t committed) {
-    const rbc_live *live = &ring->shadow->live;
-    uint64_t consumer = atomic_load_explicit(live->consumer_pos, memory_order_relaxed);
-    uint64_t producer = rbc_ring_load_producer_pos(ring);
-    if (consumer % 8 != 0 || producer % 8 != 0 || rbc_is_after(consumer, producer)) {
-        return -EBADMSG;
-    }
-    bool goes_on =
-        committed != 0 && committed % 8 == 0 && committed - consumer <= producer - consumer;
-    rbc_ring_start_at(ring, goes_on ? committed : consumer, consumer);
-    rbc_shadow_start(ring, ring->start_pos);
-    return 0;
-}
-
-/* ---- Refilling ---- */
-
-static uint64_t span_at(const rbc_ring *ring, uint64_t position) {
-    return rbc_record_span(rbc_get_length(ring, position) & ~(RBC_BUSY | RBC_DISCARD));
-}
-
-/* The bytes of the copy that neither hold what is unread nor what the user has not given back. */
-static uint64_t room(const rbc_ring *ring, uint64_t end) {
-    /* Pairs with the release in advance_to (give_back.c): the user is done with what is before. */
-    uint64_t user_pos = atomic_load_explicit(&ring->user_pos, memory_order_acquire);
-    return ring->mapping.data_size - (end - user_pos);
-}
-
-static void break_ring(rbc_ring *ring) {
-    atomic_store_explicit(&ring->broken, true, memory_order_relaxed);
-}
-
-/* The end of the last record that was copied as a whole. */
-static uint64_t end_of_whole_records(const rbc_ring *ring) {
-    uint64_t end = rbc_get(&ring->shadow->end), at = rbc_get(&ring->read_pos);
-    while (at != end && span_at(ring, at) <= end - at) {
-        at += span_at(ring, at);
-    }
-    return at;
-}
-
-/*
- * The ring was overwritten from the end of the copy on; the oldest record that is left is at
- * `sound`. Goes on there, if nothing before is unread or held. Returns whether it did.
- */
-static bool resume_at(rbc_ring *ring, uint64_t sound) {
-    rbc_shadow *self = ring->shadow;
-    uint64_t end = end_of_whole_records(ring);
-    rbc_shadow_start(ring, end);
-    self->is_overtaken = true;
-    if (room(ring, end) != ring->mapping.data_size) {
-        return false;
-    }
-    if (sound % 8 != 0) {
-        break_ring(ring);
-        return false;
-    }
-    if (!rbc_ring_stop_releases(ring)) {
-        return false; /* the last release is about to return: the reader looks by the timer */
-    }
-    rbc_count(&ring->lost_bytes, sound - end);
-    self->lost_before_next = true;
-    rbc_shadow_skip_to(ring, sound);
-    return true;
-}
-
-/* Copies up to a position, in pieces. Returns whether that went on somewhere else. */
-static bool copy_up_to(rbc_ring *ring, uint64_t to) {
-    rbc_shadow *self = ring->shadow;
-    uint64_t end = rbc_get(&self->end), free_bytes = room(ring, end);
-    uint64_t left = to - end < free_bytes ? to - end : free_bytes;
-    while (left > 0) {
-        uint64_t piece = left < RBC_LIVE_PIECE ? left : RBC_LIVE_PIECE;
-        uint64_t sound = rbc_live_copy(&self->live, rbc_ring_header(ring, end), end, piece);
-        if (sound != end) {
-            bool resumed = resume_at(ring, sound);
-            if (resumed && rbc_is_after(end + piece, sound)) {
-                /* The rest of the piece is sound, and what was complete before still is. */
-                self->known_end = to;
-                set_end(self, end + piece);
-            }
-            return resumed;
-        }
-        end += piece;
-        left -= piece;
-        set_end(self, end);
-    }
-    return false;
-}
-
-/* Returns whether it went on somewhere else, where there may be more. */
-static bool refill_once(rbc_ring *ring) {
-    rbc_shadow *self = ring->shadow;
-    uint64_t end = rbc_get(&self->end);
-    if (self->is_overtaken) {
-        bool is_free = room(ring, end) == ring->mapping.data_size;
-        return is_free && resume_at(ring, rbc_live_sound(&self->live, end));
-    }
-    const rbc_live_end complete = rbc_live_find_end(&self->live, self->known_end);
-    if (complete.position == end && complete.why == RBC_LIVE_ALL) {
-        return false;
-    }
-    /* Only now is it known that those were the headers of the records from here on. */
-    uint64_t sound = rbc_live_sound(&self->live, end);
-    if (sound != end) {
-        return resume_at(ring, sound);
-    }
-    self->known_end = complete.position;
-    /* Not the head where the copy has no room for what comes before it. */
-    ring->head_is_busy =
-        complete.why == RBC_LIVE_BUSY && complete.position - end <= room(ring, end);
-    if (complete.why == RBC_LIVE_BAD && complete.position == rbc_get(&ring->read_pos)) {
-        break_ring(ring);
-    }
-    return copy_up_to(ring, complete.position);
-}
-
-uint64_t rbc_shadow_refill(rbc_ring *ring) {
-    for (int i = 0; i < ATTEMPTS && !atomic_load_explicit(&ring->broken, memory_order_relaxed);
-         i++) {
-        if (!refill_once(ring)) {
-            break;
-        }
-    }
-    return rbc_get(&ring->shadow->end);
-}
-
-/* ---- What a scan finds ---- */
-
-/* Whether the record at a position was copied in part only, for want of room. */
-static bool is_cut(const rbc_ring *ring, uint64_t position) {
-    const rbc_shadow *self = ring->shadow;
-    return rbc_get(&self->end) != self->known_end &&
-           span_at(ring, position) <= ring->mapping.data_size;
-}
-
-/* The first record that is handed out after a loss says so. */
-static void mark_loss(rbc_shadow *self, uint16_t *flags) {
-    if (self->lost_before_next) {
-        *flags |= RBCORE_RECORD_LOST_BEFORE;
-        self->lost_before_next = false;
-    }
-}
-
-rbc_scan_end rbc_shadow_end_scan(rbc_ring *ring, rbc_scan_end why, uint64_t position,
-                                 uint16_t *first_flags) {
-    if (first_flags != NULL) {
-        mark_loss(ring->shadow, first_flags);
-    }
-    if (why == RBC_SCAN_BROKEN && is_cut(ring, position)) {
-        return RBC_SCAN_EMPTY;
-    }
-    /* A BUSY record before `end`: in a memory ring its dead producer's, elsewhere nobody's. */
-    bool is_busy = why == RBC_SCAN_EMPTY && position != rbc_get(&ring->shadow->end);
-    return is_busy && !ring->kind->is_memory ? RBC_SCAN_BROKEN : why;
-}
-
-bool rbc_shadow_wakes(rbc_ring *ring) {
-    /* Acquire: the header is looked at after it. */
-    uint64_t consumer = atomic_load_explicit(ring->shadow->live.consumer_pos, memory_order_acquire);
-    return consumer == rbc_get(&ring->read_pos) && !rbc_shadow_has_record(ring);
-}
-
-bool rbc_shadow_waits_for_releases(const rbc_ring *ring) {
-    return ring->shadow->is_overtaken && !atomic_load_explicit(&ring->broken, memory_order_relaxed);
-}
-
-bool rbc_shadow_is_overtaken(const rbc_ring *ring) {
-    uint64_t end = rbc_get(&ring->shadow->end);
-    return rbc_live_sound(&ring->shadow->live, end) != end;
-}
-
-bool rbc_shadow_has_record(rbc_ring *ring) {
-    const rbc_shadow *self = ring->shadow;
-    uint64_t position = atomic_load_explicit(&ring->read_pos, memory_order_acquire);
-    uint64_t end = atomic_load_explicit(&self->end, memory_order_acquire);
-    uint64_t free_bytes = room(ring, position);
-    if (position != end) {
-        uint64_t span = span_at(ring, position);
-        return span <= end - position || span <= free_bytes;
-    }
-    if (atomic_load_explicit(self->live.producer_pos, memory_order_acquire) == position) {
-        return false;
-    }
-    if (rbc_live_sound(&self->live, position) != position) {
-        return free_bytes == ring->mapping.data_size; /* it goes on only when nothing is held */
-    }
-    uint32_t length = rbc_live_length(&self->live, position);
-    return !(length & RBC_BUSY) && rbc_record_span(length & ~RBC_DISCARD) <= free_bytes;
-}
-
-bool rbc_shadow_pass(rbc_ring *ring, uint64_t span) {
-    rbc_shadow *self = ring->shadow;
-    uint64_t end = rbc_get(&self->end);
-    if (span > room(ring, end)) {
-        return false;
-    }
-    /* As a discarded record, so that what is given back later passes it like one. */
-    atomic_store_explicit(&rbc_ring_header(ring, end)->length,
-                          (uint32_t)(span - RBC_HEADER_SIZE) | RBC_DISCARD, memory_order_relaxed);
-    rbc_shadow_start(ring, end + span);
-    return true;
-}
-#undef ATTEMPTS
-
-/* ==== capi/room.c ==== */
-#define take take_in_room
-/* How often positions that seem impossible are loaded anew while they move. */
-#define LOOKS 100
-
-typedef struct positions {
-    uint64_t oldest; /* consumer_pos or overwrite_pos: from here on the ring is in use */
-    uint64_t producer;
-} positions;
-
-static positions load_positions(const rbc_mapping *mapping, bool overwrites) {
-    rbc_producer_page *page = rbc_producer_page_of(mapping);
-    _Atomic uint64_t *consumer_pos = (_Atomic uint64_t *)(void *)mapping->consumer_page;
-    /* Of consumer_pos: pairs with the reader's release, it is done with the space before. (What is
-     * overwritten is not waited for: its readers look at overwrite_pos after they copied.) */
-    uint64_t oldest = overwrites ? atomic_load_explicit(&page->overwrite_pos, memory_order_relaxed)
-                                 : atomic_load_explicit(consumer_pos, memory_order_acquire);
-    return (positions){.oldest = oldest,
-                       .producer = atomic_load_explicit(&page->producer_pos, memory_order_acquire)};
-}
-
-static bool are_possible(positions at, size_t data_size) {
-    return at.oldest % 8 == 0 && at.producer % 8 == 0 && at.producer - at.oldest <= data_size;
-}
-
-bool rbc_room_is_possible(const rbc_mapping *mapping, bool overwrites) {
-    positions at = load_positions(mapping, overwrites);
-    /* Without the lock the two may be of different moments, as long as the oldest still moves: not
-     * for ever, if a hostile peer moves it. */
-    for (int i = 0; i < LOOKS && !are_possible(at, mapping->data_size); i++) {
-        positions again = load_positions(mapping, overwrites);
-        if (again.oldest == at.oldest) {
-            return false;
-        }
-        at = again;
-    }
-    return true;
-}
-
-/*
- * Moves pending_pos over the records that were completed, as the kernel does at the start of each
- * reserve, and returns it. It is out of place where the reader has passed it (skipping what a dead
- * producer left unfinished), or where somebody else set the positions: then from the oldest on.
- * *is_broken: it stands before something that no producer writes. The loop is bounded by the
- * records of a full ring: each step is 8 bytes or more, and none goes past the producer_pos that
- * was checked.
- */
-static inline __attribute__((always_inline)) uint64_t update_pending(const rbc_mapping *mapping,
-                                                                     positions at,
-                                                                     bool *is_broken) {
-    rbc_producer_page *page = rbc_producer_page_of(mapping);
-    const uint64_t before = atomic_load_explicit(&page->pending_pos, memory_order_relaxed);
-    bool is_in_place = before - at.oldest <= at.producer - at.oldest && before % 8 == 0;
-    uint64_t pending = is_in_place ? before : at.oldest;
-    *is_broken = false;
-    while (pending != at.producer && !*is_broken) {
-        /* Pairs with the full barrier of the submit (the kernel's xchg()). */
-        uint32_t length =
-            atomic_load_explicit(&rbc_header_at(mapping, pending)->length, memory_order_acquire);
-        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
-        if (length & RBC_BUSY) {
-            break;
-        }
-        *is_broken = span > at.producer - pending;
-        pending += *is_broken ? 0 : span;
-    }
-    if (pending != before) {
-        /* Release: whoever sees the position sees the content of the records before it. */
-        atomic_store_explicit(&page->pending_pos, pending, memory_order_release);
-    }
-    return pending;
-}
-
-/* Gives up the oldest records, whole ones, until one that ends at `next` fits. Ends at pending_pos
- * at the latest: each step is 8 bytes or more, and none goes past that. */
-static int overwrite_oldest(const rbc_mapping *mapping, uint64_t oldest, uint64_t pending,
-                            uint64_t next) {
-    uint64_t position = oldest;
-    while (next - position > mapping->data_size - 1) {
-        uint32_t length =
-            atomic_load_explicit(&rbc_header_at(mapping, position)->length, memory_order_relaxed);
-        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
-        if (span > pending - position) {
-            return -EBADMSG; /* (BUSY as well) not what was there when pending_pos passed it */
-        }
-        position += span;
-    }
-    if (position != oldest) {
-        atomic_store_explicit(&rbc_producer_page_of(mapping)->overwrite_pos, position,
-                              memory_order_relaxed);
-        /* Whoever sees a byte of the new record sees that the old ones are gone: pairs with the
-         * full fence in rbc_live_sound. The kernel relies on its store-release of producer_pos,
-         * which does not hold back the data after it. */
-        rbc_store_fence();
-    }
-    return 0;
-}
-
-/* Inline, here and above: a record takes little more than this. */
-static inline __attribute__((always_inline)) int find(const rbc_mapping *mapping, bool overwrites,
-                                                      rbc_room *out) {
-    const positions at = load_positions(mapping, overwrites);
-    if (!are_possible(at, mapping->data_size)) {
-        return -EBADMSG;
-    }
-    bool is_broken;
-    const uint64_t pending = update_pending(mapping, at, &is_broken);
-    const uint64_t used = at.producer - (overwrites ? pending : at.oldest);
-    const uint64_t most = mapping->data_size - RBC_HEADER_SIZE;
-    *out = (rbc_room){.oldest = at.oldest,
-                      .pending = pending,
-                      .producer = at.producer,
-                      .free = used < most ? most - used : 0,
-                      .why_no_more = overwrites && is_broken ? -EBADMSG : -EAGAIN};
-    return 0;
-}
-
-static inline int take(const rbc_mapping *mapping, bool overwrites, const rbc_room *room,
-                       uint64_t span) {
-    if (span > room->free) {
-        return room->why_no_more;
-    }
-    return overwrites
-               ? overwrite_oldest(mapping, room->oldest, room->pending, room->producer + span)
-               : 0;
-}
-
-int rbc_room_make(const rbc_mapping *mapping, bool overwrites, uint64_t span, uint64_t *producer) {
-    rbc_room room;
-    int error = find(mapping, overwrites, &room);
-    if (error != 0) {
-        return error;
-    }
-    *producer = room.producer;
-    return take(mapping, overwrites, &room, span);
-}
-
-int rbc_room_find(const rbc_mapping *mapping, bool overwrites, rbc_room *out) {
-    return find(mapping, overwrites, out);
-}
-
-int rbc_room_take(const rbc_mapping *mapping, bool overwrites, const rbc_room *room,
-                  uint64_t span) {
-    return take(mapping, overwrites, room, span);
-}
-
-bool rbc_room_blocker(const rbc_mapping *mapping, uint64_t *position, uint32_t *owner) {
-    rbc_producer_page *page = rbc_producer_page_of(mapping);
-    *position = atomic_load_explicit(&page->pending_pos, memory_order_acquire);
-    if (*position % 8 != 0) {
-        return false;
-    }
-    rbc_header *header = rbc_header_at(mapping, *position);
-    *owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
-    return atomic_load_explicit(&header->length, memory_order_relaxed) & RBC_BUSY;
-}
-
-bool rbc_room_discard_blocker(const rbc_mapping *mapping, uint64_t position, uint32_t owner) {
-    rbc_producer_page *page = rbc_producer_page_of(mapping);
-    rbc_header *header = rbc_header_at(mapping, position);
-    uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
-    /* As long as pending_pos stands there the place cannot be taken by another record. */
-    return atomic_load_explicit(&page->pending_pos, memory_order_relaxed) == position &&
-           atomic_load_explicit(&header->owner, memory_order_relaxed) == owner &&
-           (length & RBC_BUSY) &&
-           atomic_compare_exchange_strong_explicit(&header->length, &length,
-                                                   (length & ~RBC_BUSY) | RBC_DISCARD,
-                                                   memory_order_seq_cst, memory_order_relaxed);
-}
-#undef LOOKS
-#undef take
-
-/* ==== capi/sized.c ==== */
-static bool is_absurd(size_t size) {
-    return size < sizeof(size_t) || size > RBC_SIZED_MAX;
-}
-
-static size_t smaller(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
-int rbc_sized_in(void *known, size_t known_size, const void *given) {
-    size_t size;
-    memcpy(&size, given, sizeof(size));
-    if (is_absurd(size)) {
-        return -EINVAL;
-    }
-    const unsigned char *bytes = given;
-    for (size_t i = known_size; i < size; i++) {
-        if (bytes[i] != 0) {
-            return -E2BIG;
-        }
-    }
-    memcpy(known, given, smaller(size, known_size));
-    return 0;
-}
-
-int rbc_sized_out(void *given, const void *known, size_t known_size) {
-    size_t size;
-    memcpy(&size, given, sizeof(size));
-    if (is_absurd(size)) {
-        return -EINVAL;
-    }
-    memcpy(given, known, smaller(size, known_size));
-    if (size > known_size) {
-        /* All figures are uint64_t, and RBCORE_UNKNOWN is all ones. */
-        memset((unsigned char *)given + known_size, 0xff, size - known_size);
-    }
-    memcpy(given, &size, sizeof(size));
-    return 0;
-}
-
-int rbc_sized_init(void *out, size_t size, const void *defaults, size_t defaults_size) {
-    if (out == NULL || is_absurd(size)) {
-        return -EINVAL;
-    }
-    memset(out, 0, size);
-    memcpy(out, defaults, smaller(size, defaults_size));
-    memcpy(out, &size, sizeof(size));
-    return 0;
-}
 
 /* ==== capi/snapshot.c ==== */
 #define defaults defaults_in_snapshot
@@ -7395,7 +7213,7 @@ static void consume(rbc_ring *ring, rbcore_snapshot *snapshot) {
     uint64_t first = snapshot->info.first_pos, end = snapshot->info.end_pos;
     uint64_t read_pos = rbc_get(&ring->read_pos);
     if (!rbc_is_after(end, read_pos)) {
-        rbc_ring_resume_releases(ring);
+        rbc_consumer_resume_releases(ring);
         return;
     }
     uint64_t lost = rbc_is_after(first, read_pos) ? first - read_pos : 0;
@@ -7406,7 +7224,7 @@ static void consume(rbc_ring *ring, rbcore_snapshot *snapshot) {
         tell_loss(ring->shadow, snapshot, read_pos + lost);
         rbc_shadow_skip_to(ring, end);
     } else {
-        rbc_ring_jump(ring, end);
+        rbc_consumer_jump(ring, end);
     }
 }
 
@@ -7417,14 +7235,14 @@ static int snapshot_ring(rbcore_reader *reader, rbc_ring *ring, rbcore_snapshot 
                                ring->index);
     }
     bool is_consumed = flags & RBCORE_SNAPSHOT_CONSUME;
-    if (is_consumed && (rbc_ring_has_held(ring) || !rbc_ring_stop_releases(ring))) {
+    if (is_consumed && (rbc_consumer_has_held(ring) || !rbc_consumer_stop_releases(ring))) {
         return rbc_reader_fail(reader, -EBUSY, "records of ring %u are not given back",
                                ring->index);
     }
     int error = take(snapshot, ring);
     if (error != 0) {
         if (is_consumed) {
-            rbc_ring_resume_releases(ring);
+            rbc_consumer_resume_releases(ring);
         }
         return rbc_reader_fail(reader, error, "the snapshot of ring %u: %s", ring->index,
                                error == -EAGAIN ? "overwritten faster than it was copied"
@@ -7830,375 +7648,6 @@ int rbcore_snapshot_load(rbcore_snapshot **out, int fd) {
 #undef VERSION
 #undef WORDS
 
-/* ==== capi/source.c ==== */
-#define check_source check_source_in_source
-#define claim claim_in_source
-#define defaults defaults_in_source
-#define open_ring open_ring_in_source
-/* From a source, as the caller names it, to a ring that can be read. */
-
-#define KNOWN_FLAGS                                                                                \
-    (RBCORE_SOURCE_LATEST | RBCORE_SOURCE_INSIST | RBCORE_SOURCE_OVERWRITE | RBCORE_SOURCE_TAP)
-
-static const rbcore_source defaults = RBCORE_SOURCE_INIT;
-
-int rbcore_source_init(rbcore_source *out, size_t size) {
-    return rbc_sized_init(out, size, &defaults, sizeof(defaults));
-}
-
-/* What only the opening needs to know. */
-typedef struct rbc_opening {
-    rbcore_reader *reader; /* for messages */
-    rbcore_source source;
-    size_t data_size;
-    uint64_t lock_byte;
-    bool lock_is_ours;
-    bool is_overwrite; /* the ring is in overwrite mode */
-} rbc_opening;
-
-const char *rbc_source_missing_field(const rbcore_source *source) {
-    switch (source->kind) {
-    case RBCORE_SOURCE_MAP_FD:
-        return source->fd == -1 ? "fd" : NULL;
-    case RBCORE_SOURCE_PINNED_PATH:
-        return source->path == NULL ? "path" : NULL;
-    case RBCORE_SOURCE_MAP_ID:
-        return source->map_id == 0 ? "map_id" : NULL;
-    case RBCORE_SOURCE_MEMORY_RING:
-        return source->fd == -1 ? "fd" : source->event_fd == -1 ? "event_fd" : NULL;
-    default:
-        return "known kind";
-    }
-}
-
-static int check_source(rbc_opening *self, const rbcore_source *given) {
-    self->source = defaults;
-    int error = rbc_sized_in(&self->source, sizeof(self->source), given);
-    if (error == -E2BIG) {
-        return rbc_reader_fail(self->reader, error,
-                               "the source uses fields that this version does not know");
-    }
-    if (error != 0) {
-        return rbc_reader_fail(self->reader, error, "the source's size is absurd");
-    }
-    if (self->source.flags & ~KNOWN_FLAGS) {
-        return rbc_reader_fail(self->reader, -EINVAL, "unknown source flags 0x%" PRIx32,
-                               self->source.flags & ~KNOWN_FLAGS);
-    }
-    const char *missing = rbc_source_missing_field(&self->source);
-    if (missing != NULL) {
-        return rbc_reader_fail(self->reader, -EINVAL, "the source has no %s", missing);
-    }
-    return 0;
-}
-
-/* A ring in overwrite mode is read as one that is, and only such a one. */
-static int check_mode(rbc_opening *self, const char *name) {
-    bool asked = self->source.flags & RBCORE_SOURCE_OVERWRITE;
-    if (self->is_overwrite && !asked) {
-        return rbc_reader_fail(self->reader, -EOPNOTSUPP,
-                               "%s is in overwrite mode: see RBCORE_SOURCE_OVERWRITE", name);
-    }
-    if (asked && !self->is_overwrite) {
-        return rbc_reader_fail(self->reader, -EMEDIUMTYPE, "%s is not in overwrite mode", name);
-    }
-    return 0;
-}
-
-static bool is_tap(const rbc_opening *self) {
-    return self->source.flags & RBCORE_SOURCE_TAP;
-}
-
-static rbc_mapping_side side_of(const rbc_opening *self) {
-    return is_tap(self) ? RBC_TAP_SIDE : RBC_CONSUMER_SIDE;
-}
-
-static void close_once(int fd, int unless) {
-    if (fd >= 0 && fd != unless) {
-        close(fd);
-    }
-}
-
-/* ---- Kernel rings ---- */
-
-int rbc_source_open_map(const rbcore_source *source) {
-    switch (source->kind) {
-    case RBCORE_SOURCE_MAP_FD:
-        return rbc_duplicate(source->fd);
-    case RBCORE_SOURCE_PINNED_PATH:
-        return rbc_map_open_path(source->path);
-    default:
-        return rbc_map_open_id(source->map_id);
-    }
-}
-
-static int open_map_fd(rbc_ring *ring, rbc_opening *self) {
-    const rbcore_source *source = &self->source;
-    ring->fd = rbc_source_open_map(source);
-    if (ring->fd >= 0) {
-        return 0;
-    }
-    const char *reason = strerror(-ring->fd);
-    switch (source->kind) {
-    case RBCORE_SOURCE_MAP_FD:
-        return rbc_reader_fail(self->reader, ring->fd, "fd %" PRId32 ": %s", source->fd, reason);
-    case RBCORE_SOURCE_PINNED_PATH:
-        return rbc_reader_fail(self->reader, ring->fd, "%s: %s", source->path, reason);
-    default:
-        return rbc_reader_fail(self->reader, ring->fd, "map id %" PRIu32 ": %s", source->map_id,
-                               reason);
-    }
-}
-
-static int check_map_mode(rbc_opening *self, const rbc_map_info *info) {
-    char name[48];
-    snprintf(name, sizeof(name), "map %" PRIu32 " (%s)", info->id, info->name);
-    self->is_overwrite = info->map_flags & RBC_BPF_F_RB_OVERWRITE;
-    return check_mode(self, name);
-}
-
-static int check_map(const rbc_ring *ring, rbc_opening *self, rbc_map_info *info) {
-    int error = rbc_map_get_info(ring->fd, info);
-    if (error != 0) {
-        return rbc_reader_fail(self->reader, error,
-                               error == -EBADFD ? "not a BPF map" : "the map's info: %s",
-                               strerror(-error));
-    }
-    if (info->type != RBC_BPF_MAP_TYPE_RINGBUF) {
-        return rbc_reader_fail(self->reader, -EMEDIUMTYPE,
-                               "map %" PRIu32 " (%s) is of type %" PRIu32
-                               ", not BPF_MAP_TYPE_RINGBUF",
-                               info->id, info->name, info->type);
-    }
-    if (!rbc_map_positions_are_whole()) {
-        return rbc_reader_fail(self->reader, -EOPNOTSUPP,
-                               "map %" PRIu32 " (%s) may be of a kernel that counts in 32 bits",
-                               info->id, info->name);
-    }
-    if (!rbc_ring_size_is_valid(info->max_entries, rbc_page_size())) {
-        return rbc_reader_fail(self->reader, -EBADMSG,
-                               "map %" PRIu32 " has the impossible size %" PRIu32, info->id,
-                               info->max_entries);
-    }
-    return check_map_mode(self, info);
-}
-
-static int open_map(rbc_ring *ring, rbc_opening *self) {
-    rbc_map_info info;
-    int error = open_map_fd(ring, self);
-    if (error == 0) {
-        error = check_map(ring, self, &info);
-    }
-    if (error != 0) {
-        return error;
-    }
-    ring->map_id = info.id;
-    ring->wake_fd = ring->fd;
-    self->data_size = info.max_entries;
-    self->lock_byte = info.id; /* all BPF maps share one inode: the byte tells them apart */
-    ring->lock_fd = rbc_owner_lock_fd(ring->fd, &self->lock_is_ours);
-    error = rbc_mapping_open_map(&ring->mapping, ring->fd, self->data_size, side_of(self));
-    if (error == -ENODEV) {
-        return rbc_reader_fail(self->reader, -EBADFD, "not a BPF map");
-    }
-    if (error != 0) {
-        return rbc_reader_fail(self->reader, error, "map %" PRIu32 " (%s) cannot be mapped: %s",
-                               info.id, info.name, strerror(-error));
-    }
-    return 0;
-}
-
-/* ---- Memory rings ---- */
-
-static int open_memory_fds(rbc_ring *ring, rbc_opening *self) {
-    const rbcore_source *source = &self->source;
-    int error = rbc_memory_ring_check(source->fd, &self->data_size, &ring->inode);
-    if (error != 0) {
-        return rbc_reader_fail(self->reader, error, "fd %" PRId32 " is no memory ring: %s",
-                               source->fd, strerror(-error));
-    }
-    ring->fd = rbc_reopen(source->fd);
-    self->lock_is_ours = ring->fd >= 0;
-    if (ring->fd < 0) {
-        ring->fd = rbc_duplicate(source->fd);
-    }
-    if (ring->fd < 0) {
-        return rbc_reader_fail(self->reader, ring->fd, "fd %" PRId32 ": %s", source->fd,
-                               strerror(-ring->fd));
-    }
-    /* Checked once more: the caller's number may name another file by now. */
-    error = rbc_memory_ring_check(ring->fd, &self->data_size, &ring->inode);
-    if (error != 0) {
-        return rbc_reader_fail(self->reader, error, "the memory ring: %s", strerror(-error));
-    }
-    ring->wake_fd = rbc_duplicate(source->event_fd);
-    ring->lock_fd = ring->fd;
-    error = ring->wake_fd < 0 ? ring->wake_fd : rbc_event_fd_check(ring->wake_fd);
-    if (error != 0) {
-        return rbc_reader_fail(self->reader, error, "event_fd %" PRId32 ": %s", source->event_fd,
-                               strerror(-error));
-    }
-    return 0;
-}
-
-static int open_memory(rbc_ring *ring, rbc_opening *self) {
-    ring->map_id = RBCORE_UNKNOWN;
-    self->lock_byte = RBC_CONSUMER_BYTE;
-    int error = open_memory_fds(ring, self);
-    if (error != 0) {
-        return error;
-    }
-    error = rbc_mapping_open_memory(&ring->mapping, ring->fd, self->data_size, rbc_page_size(),
-                                    side_of(self));
-    if (error != 0) {
-        return rbc_reader_fail(self->reader, error, "the memory ring cannot be mapped: %s",
-                               strerror(-error));
-    }
-    if (rbc_memory_ring_check_layout(&ring->mapping, &self->is_overwrite) != 0) {
-        return rbc_reader_fail(self->reader, -EBADFD, "the memory is not laid out as a ring");
-    }
-    return check_mode(self, "the memory ring");
-}
-
-/* ---- What both have in common ---- */
-
-static int open_loss_map(rbc_ring *ring, rbc_opening *self) {
-    int32_t fd = self->source.loss_fd;
-    if (fd == -1) {
-        return 0;
-    }
-    rbc_map_info info;
-    ring->loss_fd = rbc_duplicate(fd);
-    int error = ring->loss_fd < 0 ? ring->loss_fd : rbc_map_get_info(ring->loss_fd, &info);
-    if (error == 0 && !rbc_map_counts_losses(&info)) {
-        error = -EMEDIUMTYPE;
-    }
-    if (error != 0) {
-        return rbc_reader_fail(self->reader, error, "loss_fd %" PRId32 ": %s", fd,
-                               error == -EMEDIUMTYPE ? "not a map that counts losses"
-                                                     : strerror(-error));
-    }
-    return 0;
-}
-
-/* What is read through a copy: what producers may overwrite without waiting for this reader. */
-static int open_shadow(rbc_ring *ring, rbc_opening *self) {
-    int error = rbc_shadow_open(ring, self->is_overwrite);
-    if (error != 0) {
-        return rbc_reader_fail(self->reader, error, "no memory for a copy of the ring: %s",
-                               strerror(-error));
-    }
-    ring->record_flags = RBCORE_RECORD_COPIED;
-    return 0;
-}
-
-static int prepare_reading(rbc_ring *ring, rbc_opening *self) {
-    ring->consumer_pos = (_Atomic uint64_t *)(void *)ring->mapping.consumer_page;
-    ring->producer_pos = (_Atomic uint64_t *)(void *)ring->mapping.producer_page;
-    int error = ring->kind->is_in_place ? 0 : open_shadow(ring, self);
-    if (error != 0) {
-        return error;
-    }
-    uint64_t committed = ring->kind->is_tap ? 0 : rbc_owner_committed(&ring->owner);
-    error = ring->kind->load_positions(ring, committed);
-    if (error != 0) {
-        return rbc_reader_fail(self->reader, error, "the ring's positions are impossible");
-    }
-    rbc_owner_note_committed(&ring->owner, rbc_get(&ring->user_pos));
-    rbc_pace_init(ring, self->reader->max_latency_ns, self->reader->is_polling);
-    if (!self->reader->is_release) {
-        return 0;
-    }
-    ring->held = calloc(self->data_size / 8 / 64, sizeof(*ring->held));
-    if (ring->held == NULL) {
-        return rbc_reader_fail(self->reader, -ENOMEM, "no memory for the table of held records");
-    }
-    return 0;
-}
-
-static int claim(rbc_ring *ring, rbc_opening *self) {
-    if (ring->kind->is_tap) {
-        ring->is_guarded = true; /* it takes nothing that another reader could take from it */
-        return 0;
-    }
-    bool insist = self->source.flags & RBCORE_SOURCE_INSIST;
-    int error = rbc_owner_claim(&ring->owner, ring->mapping.consumer_page, ring->mapping.page_size,
-                                ring->lock_fd, self->lock_is_ours, self->lock_byte, insist,
-                                &ring->is_guarded);
-    if (error != 0) {
-        char other[RBC_OWNER_TEXT_SIZE];
-        return rbc_reader_fail(self->reader, error, "another reader has the ring%s",
-                               rbc_owner_other(&ring->owner, other, sizeof(other)));
-    }
-    return 0;
-}
-
-static int open_ring(rbc_ring *ring, rbc_opening *self) {
-    bool is_memory = self->source.kind == RBCORE_SOURCE_MEMORY_RING;
-    int error = is_memory ? open_memory(ring, self) : open_map(ring, self);
-    ring->kind = rbc_kind_of(is_memory, self->is_overwrite, is_tap(self));
-    if (error == 0) {
-        error = open_loss_map(ring, self);
-    }
-    /* Positions are loaded after the claim: another reader may move them until then. */
-    if (error == 0) {
-        error = claim(ring, self);
-    }
-    if (error == 0) {
-        error = prepare_reading(ring, self);
-    }
-    return error;
-}
-
-int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *source) {
-    rbc_opening opening = {.reader = reader};
-    int error = check_source(&opening, source);
-    if (error != 0) {
-        return error;
-    }
-    rbc_ring *ring = calloc(1, sizeof(*ring));
-    if (ring == NULL) {
-        return rbc_reader_fail(reader, -ENOMEM, "no memory");
-    }
-    ring->reader = reader;
-    ring->cookie = opening.source.cookie;
-    ring->fd = ring->wake_fd = ring->lock_fd = ring->loss_fd = -1;
-    atomic_init(&ring->refs, 1);
-    error = open_ring(ring, &opening);
-    if (error != 0) {
-        rbc_ring_close(ring);
-        return error;
-    }
-    ring->from_latest = opening.source.flags & RBCORE_SOURCE_LATEST;
-    rbc_ring_publish(ring); /* where we resume, if that was not published */
-    *out = ring;
-    return 0;
-}
-
-void rbc_ring_close(rbc_ring *self) {
-    if (rbc_birthplace_is_here(&self->reader->birthplace)) {
-        atomic_store_explicit(&self->is_paced, false, memory_order_relaxed);
-        rbc_ring_publish(self);
-        rbc_owner_yield(&self->owner);
-    }
-    if (self->shadow != NULL) {
-        rbc_shadow_close(self);
-    } else {
-        rbc_mapping_close(&self->mapping);
-    }
-    close_once(self->loss_fd, -1);
-    close_once(self->lock_fd, self->fd);
-    close_once(self->wake_fd, self->fd);
-    close_once(self->fd, -1);
-    free(self->held);
-    free(self);
-}
-#undef KNOWN_FLAGS
-#undef check_source
-#undef claim
-#undef defaults
-#undef open_ring
-
 /* ==== capi/stats.c ==== */
 static const rbcore_reader_stats reader_defaults = RBCORE_READER_STATS_INIT;
 static const rbcore_ring_stats ring_defaults = RBCORE_RING_STATS_INIT;
@@ -8330,6 +7779,649 @@ int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *record, rbc
     pthread_mutex_unlock(&self->slots_lock);
     return error;
 }
+
+/* ==== capi/room.c ==== */
+#define take take_in_room
+/* How often positions that seem impossible are loaded anew while they move. */
+#define LOOKS 100
+
+typedef struct positions {
+    uint64_t oldest; /* consumer_pos or overwrite_pos: from here on the ring is in use */
+    uint64_t producer;
+} positions;
+
+static positions load_positions(const rbc_mapping *mapping, bool overwrites) {
+    rbc_producer_page *page = rbc_producer_page_of(mapping);
+    _Atomic uint64_t *consumer_pos = (_Atomic uint64_t *)(void *)mapping->consumer_page;
+    /* Of consumer_pos: pairs with the reader's release, it is done with the space before. (What is
+     * overwritten is not waited for: its readers look at overwrite_pos after they copied.) */
+    uint64_t oldest = overwrites ? atomic_load_explicit(&page->overwrite_pos, memory_order_relaxed)
+                                 : atomic_load_explicit(consumer_pos, memory_order_acquire);
+    return (positions){.oldest = oldest,
+                       .producer = atomic_load_explicit(&page->producer_pos, memory_order_acquire)};
+}
+
+static bool are_possible(positions at, size_t data_size) {
+    return at.oldest % 8 == 0 && at.producer % 8 == 0 && at.producer - at.oldest <= data_size;
+}
+
+bool rbc_room_is_possible(const rbc_mapping *mapping, bool overwrites) {
+    positions at = load_positions(mapping, overwrites);
+    /* Without the lock the two may be of different moments, as long as the oldest still moves: not
+     * for ever, if a hostile peer moves it. */
+    for (int i = 0; i < LOOKS && !are_possible(at, mapping->data_size); i++) {
+        positions again = load_positions(mapping, overwrites);
+        if (again.oldest == at.oldest) {
+            return false;
+        }
+        at = again;
+    }
+    return true;
+}
+
+/*
+ * Moves pending_pos over the records that were completed, as the kernel does at the start of each
+ * reserve, and returns it. It is out of place where the reader has passed it (skipping what a dead
+ * producer left unfinished), or where somebody else set the positions: then from the oldest on.
+ * *is_broken: it stands before something that no producer writes. The loop is bounded by the
+ * records of a full ring: each step is 8 bytes or more, and none goes past the producer_pos that
+ * was checked.
+ */
+static inline __attribute__((always_inline)) uint64_t update_pending(const rbc_mapping *mapping,
+                                                                     positions at,
+                                                                     bool *is_broken) {
+    rbc_producer_page *page = rbc_producer_page_of(mapping);
+    const uint64_t before = atomic_load_explicit(&page->pending_pos, memory_order_relaxed);
+    bool is_in_place = before - at.oldest <= at.producer - at.oldest && before % 8 == 0;
+    uint64_t pending = is_in_place ? before : at.oldest;
+    *is_broken = false;
+    while (pending != at.producer && !*is_broken) {
+        /* Pairs with the full barrier of the submit (the kernel's xchg()). */
+        uint32_t length =
+            atomic_load_explicit(&rbc_header_at(mapping, pending)->length, memory_order_acquire);
+        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
+        if (length & RBC_BUSY) {
+            break;
+        }
+        *is_broken = span > at.producer - pending;
+        pending += *is_broken ? 0 : span;
+    }
+    if (pending != before) {
+        /* Release: whoever sees the position sees the content of the records before it. */
+        atomic_store_explicit(&page->pending_pos, pending, memory_order_release);
+    }
+    return pending;
+}
+
+/* Gives up the oldest records, whole ones, until one that ends at `next` fits. Ends at pending_pos
+ * at the latest: each step is 8 bytes or more, and none goes past that. */
+static int overwrite_oldest(const rbc_mapping *mapping, uint64_t oldest, uint64_t pending,
+                            uint64_t next) {
+    uint64_t position = oldest;
+    while (next - position > mapping->data_size - 1) {
+        uint32_t length =
+            atomic_load_explicit(&rbc_header_at(mapping, position)->length, memory_order_relaxed);
+        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
+        if (span > pending - position) {
+            return -EBADMSG; /* (BUSY as well) not what was there when pending_pos passed it */
+        }
+        position += span;
+    }
+    if (position != oldest) {
+        atomic_store_explicit(&rbc_producer_page_of(mapping)->overwrite_pos, position,
+                              memory_order_relaxed);
+        /* Whoever sees a byte of the new record sees that the old ones are gone: pairs with the
+         * full fence in rbc_live_sound. The kernel relies on its store-release of producer_pos,
+         * which does not hold back the data after it. */
+        rbc_store_fence();
+    }
+    return 0;
+}
+
+/* Inline, here and above: a record takes little more than this. */
+static inline __attribute__((always_inline)) int find(const rbc_mapping *mapping, bool overwrites,
+                                                      rbc_room *out) {
+    const positions at = load_positions(mapping, overwrites);
+    if (!are_possible(at, mapping->data_size)) {
+        return -EBADMSG;
+    }
+    bool is_broken;
+    const uint64_t pending = update_pending(mapping, at, &is_broken);
+    const uint64_t used = at.producer - (overwrites ? pending : at.oldest);
+    const uint64_t most = mapping->data_size - RBC_HEADER_SIZE;
+    *out = (rbc_room){.oldest = at.oldest,
+                      .pending = pending,
+                      .producer = at.producer,
+                      .free = used < most ? most - used : 0,
+                      .why_no_more = overwrites && is_broken ? -EBADMSG : -EAGAIN};
+    return 0;
+}
+
+static inline int take(const rbc_mapping *mapping, bool overwrites, const rbc_room *room,
+                       uint64_t span) {
+    if (span > room->free) {
+        return room->why_no_more;
+    }
+    return overwrites
+               ? overwrite_oldest(mapping, room->oldest, room->pending, room->producer + span)
+               : 0;
+}
+
+int rbc_room_make(const rbc_mapping *mapping, bool overwrites, uint64_t span, uint64_t *producer) {
+    rbc_room room;
+    int error = find(mapping, overwrites, &room);
+    if (error != 0) {
+        return error;
+    }
+    *producer = room.producer;
+    return take(mapping, overwrites, &room, span);
+}
+
+int rbc_room_find(const rbc_mapping *mapping, bool overwrites, rbc_room *out) {
+    return find(mapping, overwrites, out);
+}
+
+int rbc_room_take(const rbc_mapping *mapping, bool overwrites, const rbc_room *room,
+                  uint64_t span) {
+    return take(mapping, overwrites, room, span);
+}
+
+bool rbc_room_blocker(const rbc_mapping *mapping, uint64_t *position, uint32_t *owner) {
+    rbc_producer_page *page = rbc_producer_page_of(mapping);
+    *position = atomic_load_explicit(&page->pending_pos, memory_order_acquire);
+    if (*position % 8 != 0) {
+        return false;
+    }
+    rbc_header *header = rbc_header_at(mapping, *position);
+    *owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
+    return atomic_load_explicit(&header->length, memory_order_relaxed) & RBC_BUSY;
+}
+
+bool rbc_room_discard_blocker(const rbc_mapping *mapping, uint64_t position, uint32_t owner) {
+    rbc_producer_page *page = rbc_producer_page_of(mapping);
+    rbc_header *header = rbc_header_at(mapping, position);
+    uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
+    /* As long as pending_pos stands there the place cannot be taken by another record. */
+    return atomic_load_explicit(&page->pending_pos, memory_order_relaxed) == position &&
+           atomic_load_explicit(&header->owner, memory_order_relaxed) == owner &&
+           (length & RBC_BUSY) &&
+           atomic_compare_exchange_strong_explicit(&header->length, &length,
+                                                   (length & ~RBC_BUSY) | RBC_DISCARD,
+                                                   memory_order_seq_cst, memory_order_relaxed);
+}
+#undef LOOKS
+#undef take
+
+/* ==== capi/memory_producer.c ==== */
+#define map_ring map_ring_in_memory_producer
+#define open_ring open_ring_in_memory_producer
+#define reserve reserve_in_memory_producer
+/* Writing records into a memory ring: kernel/bpf/ringbuf.c's part of the protocol. */
+
+/* ---- The table of producers ---- */
+
+/*
+ * Takes a free slot. The lock on its byte is what makes it ours: the kernel drops it when we die.
+ * The new generation tells whoever finds a record of an earlier owner that he is gone.
+ */
+static int take_slot(rbc_memory_producer *self) {
+    for (uint32_t slot = 0; slot < RBCORE_PRODUCERS_MAX; slot++) {
+        if (!rbc_lock_byte(self->fd, RBC_PRODUCER_BYTE(slot))) {
+            continue;
+        }
+        rbc_producer_slot *entry = &self->page->slots[slot];
+        uint64_t generation = atomic_load_explicit(&entry->generation, memory_order_relaxed);
+        generation = (generation + 1) % RBC_TOKEN_GENERATIONS;
+        entry->process = rbc_process_self();
+        atomic_store_explicit(&entry->generation, generation, memory_order_release);
+        self->token = RBC_TOKEN_BIT | (uint32_t)generation * RBCORE_PRODUCERS_MAX | slot;
+        return 0;
+    }
+    return -EUSERS;
+}
+
+/* The generation ends here: records that are still reserved are abandoned at once. */
+static void leave_slot(rbc_memory_producer *self) {
+    uint32_t slot = self->token % RBCORE_PRODUCERS_MAX;
+    rbc_producer_slot *entry = &self->page->slots[slot];
+    uint64_t generation = atomic_load_explicit(&entry->generation, memory_order_relaxed);
+    atomic_store_explicit(&entry->generation, (generation + 1) % RBC_TOKEN_GENERATIONS,
+                          memory_order_release);
+    rbc_unlock_byte(self->fd, RBC_PRODUCER_BYTE(slot));
+}
+
+/* ---- Opening and closing ---- */
+
+/*
+ * What of the descriptors is shared with others, and why it does no harm. The memory: nothing, we
+ * open it anew (its size is sealed, its offset is not used, locks are of the open file). The
+ * eventfd: all of it, see rbc_event_fd_signal.
+ */
+static int open_fds(rbc_memory_producer *self, const rbcore_source *source, size_t *data_size) {
+    ino_t inode;
+    int error = rbc_memory_ring_check(source->fd, data_size, &inode);
+    if (error != 0) {
+        return error;
+    }
+    self->fd = rbc_reopen(source->fd);
+    if (self->fd < 0) {
+        return self->fd;
+    }
+    self->event_fd = rbc_duplicate(source->event_fd);
+    if (self->event_fd < 0) {
+        return self->event_fd;
+    }
+    /* These are the ones to be checked: the caller's numbers may name other files by now. */
+    error = rbc_memory_ring_check(self->fd, data_size, &inode);
+    return error != 0 ? error : rbc_event_fd_check(self->event_fd);
+}
+
+static int map_ring(rbc_memory_producer *self, const rbcore_source *source) {
+    size_t data_size;
+    int error = open_fds(self, source, &data_size);
+    if (error == 0) {
+        error = rbc_mapping_open_memory(&self->mapping, self->fd, data_size, rbc_page_size(),
+                                        RBC_PRODUCER_SIDE);
+    }
+    return error != 0 ? error : rbc_memory_ring_check_layout(&self->mapping, &self->overwrites);
+}
+
+static int open_ring(rbc_memory_producer *self, const rbcore_source *source) {
+    int error = map_ring(self, source);
+    if (error != 0) {
+        return error;
+    }
+    self->page = rbc_producer_page_of(&self->mapping);
+    self->consumer_pos = (_Atomic uint64_t *)(void *)self->mapping.consumer_page;
+    return rbc_room_is_possible(&self->mapping, self->overwrites) ? take_slot(self) : -EBADMSG;
+}
+
+int rbc_memory_producer_open(rbc_memory_producer *self, const rbcore_source *source) {
+    *self = (rbc_memory_producer){.fd = -1, .event_fd = -1};
+    int error = open_ring(self, source);
+    if (error != 0) {
+        rbc_memory_producer_close(self);
+    }
+    return error;
+}
+
+void rbc_memory_producer_leave(rbc_memory_producer *self) {
+    leave_slot(self);
+    rbc_event_fd_signal(
+        self->event_fd); /* what is abandoned now may stand before records that wake nobody */
+}
+
+void rbc_memory_producer_close(rbc_memory_producer *self) {
+    rbc_mapping_close(&self->mapping);
+    if (self->event_fd >= 0) {
+        close(self->event_fd);
+    }
+    if (self->fd >= 0) {
+        close(self->fd);
+    }
+}
+
+/* ---- The lock where the kernel has its spin lock ---- */
+
+/*
+ * The lock word holds the owner's token, 0 when free, with CONTENDED when somebody sleeps on it. An
+ * owner that died is found out by its slot, and the lock taken from it. (Not a robust pthread
+ * mutex: its layout differs between C libraries, and a ring can be shared across containers.)
+ */
+#define CONTENDED (UINT32_C(1) << 31)
+#define SPINS 100
+#define SLEEP_NS 1000000 /* then look whether the owner still lives */
+
+static bool try_lock(rbc_memory_producer *self, uint32_t found, uint32_t taken) {
+    return atomic_compare_exchange_strong_explicit(&self->page->lock, &found, taken,
+                                                   memory_order_acquire, memory_order_relaxed);
+}
+
+static void sleep_on_lock(rbc_memory_producer *self, uint32_t seen) {
+    rbc_kernel_time timeout = rbc_kernel_time_of(SLEEP_NS);
+    syscall(RBC_SYS_FUTEX, &self->page->lock, RBC_FUTEX_WAIT, seen, &timeout, NULL, 0);
+}
+
+/*
+ * What bounds the loop: a round that does not sleep found the word changed, so somebody else got
+ * ahead; one that does leaves the processor, for a millisecond at most, to the owner, whatever its
+ * priority, and then takes the lock from one that is dead. So it takes as long as owners hold it. A
+ * peer that stands still with it, or a hostile one that keeps writing a living owner's name there,
+ * has no bound: the header says so.
+ */
+static void lock_slowly(rbc_memory_producer *self) {
+    RBC_KEEP_ERRNO;
+    const uint32_t ours = self->token | CONTENDED; /* others may sleep as well */
+    for (unsigned asked = 0;; asked++) {
+        uint32_t seen = atomic_load_explicit(&self->page->lock, memory_order_relaxed);
+        if (seen == 0) {
+            if (try_lock(self, 0, ours)) {
+                return;
+            }
+            continue;
+        }
+        if (!(seen & CONTENDED) && !try_lock(self, seen, seen | CONTENDED)) {
+            continue;
+        }
+        seen |= CONTENDED;
+        sleep_on_lock(self, seen);
+        uint32_t owner = seen & ~CONTENDED;
+        if (atomic_load_explicit(&self->page->lock, memory_order_relaxed) == seen &&
+            owner != self->token && rbc_producer_is_gone(self->page, self->fd, owner, asked) &&
+            try_lock(self, seen, ours)) {
+            return;
+        }
+    }
+}
+
+/* Spins a bounded number of times: the owner may be a thread that we keep from running. */
+static void lock(rbc_memory_producer *self) {
+    for (int i = 0; i < SPINS; i++) {
+        bool is_free = atomic_load_explicit(&self->page->lock, memory_order_relaxed) == 0;
+        if (is_free && try_lock(self, 0, self->token)) {
+            return;
+        }
+        rbc_relax();
+    }
+    lock_slowly(self);
+}
+
+static void unlock(rbc_memory_producer *self) {
+    uint32_t word = atomic_exchange_explicit(&self->page->lock, 0, memory_order_release);
+    if (word & CONTENDED) {
+        RBC_KEEP_ERRNO;
+        syscall(RBC_SYS_FUTEX, &self->page->lock, RBC_FUTEX_WAKE, 1, NULL, NULL, 0);
+    }
+}
+
+/* ---- Records ---- */
+
+static rbc_header *header_at(const rbc_memory_producer *self, uint64_t position) {
+    return rbc_header_at(&self->mapping, position);
+}
+
+/*
+ * Under the lock, with room made: a record of span bytes at `producer` is there, and BUSY. What
+ * copies may believe of the memory meanwhile is in live.c: nothing but this header is written
+ * before producer_pos is past it.
+ */
+static inline rbc_header *begin(rbc_memory_producer *self, uint64_t producer, uint64_t span,
+                                uint32_t length) {
+    rbc_header *header = header_at(self, producer);
+    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
+    atomic_store_explicit(&header->length, length | RBC_BUSY, memory_order_relaxed);
+    /* Release: whoever sees the position sees the BUSY header. Pairs with load_producer_pos
+     * (ring.c) and rbc_live_find_end. If we die before, the next owner of the lock writes its own
+     * header here. */
+    atomic_store_explicit(&self->page->producer_pos, producer + span, memory_order_release);
+    return header;
+}
+
+/* What the kernel does under its spin lock in __bpf_ringbuf_reserve(). */
+static int reserve_locked(rbc_memory_producer *self, rbc_header **out, uint32_t size) {
+    const uint64_t span = rbc_record_span(size);
+    uint64_t producer;
+    int error = rbc_room_make(&self->mapping, self->overwrites, span, &producer);
+    if (error == 0) {
+        *out = begin(self, producer, span, size);
+    }
+    return error;
+}
+
+/*
+ * If what is in the way of an overwriting ring was left by a dead producer, discards it and returns
+ * true. Asks without the lock: it takes system calls.
+ */
+static bool clear_the_way(rbc_memory_producer *self) {
+    uint64_t position;
+    uint32_t owner;
+    if (!self->overwrites) {
+        return false;
+    }
+    /* With it, where it is only looked: else the place may be another's data by now. */
+    lock(self);
+    bool is_blocked = rbc_room_blocker(&self->mapping, &position, &owner);
+    unlock(self);
+    if (!is_blocked || !(owner & RBC_TOKEN_BIT) || owner == self->token) {
+        return false;
+    }
+    RBC_KEEP_ERRNO;
+    unsigned asked = atomic_fetch_add_explicit(&self->refused, 1, memory_order_relaxed);
+    if (!rbc_producer_is_gone(self->page, self->fd, owner, asked)) {
+        return false;
+    }
+    lock(self);
+    bool discarded = rbc_room_discard_blocker(&self->mapping, position, owner);
+    unlock(self);
+    if (discarded) {
+        rbc_event_fd_signal(
+            self->event_fd); /* it may have stopped there, and waits for that record's commit */
+    }
+    return discarded;
+}
+
+/*
+ * How many records of dead producers one call discards at most: as many as a ring can hold. Only a
+ * peer that writes new ones all the time leaves more, and is not waited for.
+ */
+static size_t dead_records_max(const rbc_memory_producer *self) {
+    return self->mapping.data_size / RBC_HEADER_SIZE;
+}
+
+/* Does not count what is refused. */
+static int reserve(rbc_memory_producer *self, void **data, size_t size) {
+    if (size > self->mapping.data_size - 2 * RBC_HEADER_SIZE) {
+        return -EMSGSIZE;
+    }
+    rbc_header *header = NULL;
+    size_t cleared = 0;
+    int error;
+    do {
+        lock(self);
+        error = reserve_locked(self, &header, (uint32_t)size);
+        unlock(self);
+    } while (error == -EAGAIN && cleared++ < dead_records_max(self) && clear_the_way(self));
+    if (error == 0) {
+        *data = header + 1;
+    }
+    return error;
+}
+
+static int count_lost(rbc_memory_producer *self, int error) {
+    if (error == -EAGAIN) {
+        atomic_fetch_add_explicit(&self->page->lost, 1, memory_order_relaxed);
+    }
+    return error;
+}
+
+int rbc_memory_producer_reserve(rbc_memory_producer *self, void **data, size_t size) {
+    return count_lost(self, reserve(self, data, size));
+}
+
+/* ---- Waiting for room ---- */
+
+/* Readers do not wake producers: that would cost each commit. So the first look, and the longest
+ * time between two. */
+#define FIRST_DELAY_NS INT64_C(50000)
+#define LONGEST_DELAY_NS INT64_C(1000000)
+
+static int sleep_until(int64_t deadline_ns, int64_t delay_ns) {
+    int64_t left = deadline_ns - rbc_now_ns();
+    if (left <= 0) {
+        return -EAGAIN;
+    }
+    struct timespec pause = {.tv_nsec = left < delay_ns ? left : delay_ns};
+    return -clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+}
+
+/* Bounded by the deadline. Each round sleeps, and by that leaves the processor to the reader. */
+int rbc_memory_producer_reserve_wait(rbc_memory_producer *self, void **data, size_t size,
+                                     int64_t deadline_ns) {
+    int64_t delay = FIRST_DELAY_NS;
+    int error = reserve(self, data, size);
+    while (error == -EAGAIN && (error = sleep_until(deadline_ns, delay)) == 0) {
+        error = reserve(self, data, size);
+        delay = delay * 2 > LONGEST_DELAY_NS ? LONGEST_DELAY_NS : delay * 2;
+    }
+    return error; /* not counted: who waits in parts goes on waiting */
+}
+
+/* ---- Handing over ---- */
+
+/* The header of a record that this producer has reserved, or NULL. */
+static rbc_header *reserved_header(const rbc_memory_producer *self, const void *data) {
+    uintptr_t offset = (uintptr_t)data - (uintptr_t)self->mapping.data - RBC_HEADER_SIZE;
+    if (data == NULL || offset % 8 != 0 || offset >= self->mapping.data_size) {
+        return NULL;
+    }
+    rbc_header *header = header_at(self, offset);
+    return atomic_load_explicit(&header->owner, memory_order_relaxed) == self->token ? header
+                                                                                     : NULL;
+}
+
+/*
+ * The end of the kernel's bpf_ringbuf_commit(): wakes the reader if it has given back all before
+ * the record at `position`, or as flags say. The full fence, for which the kernel has its xchg(),
+ * is between the store of that record's header and the load of consumer_pos: see look_again
+ * (consumer.c) for the other side.
+ */
+static void wake_if_next(rbc_memory_producer *self, uint64_t position, uint32_t flags) {
+    rbc_full_fence();
+    uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_relaxed);
+    bool is_next = ((consumer ^ position) & (self->mapping.data_size - 1)) == 0;
+    if (flags & RBCORE_FORCE_WAKEUP || (is_next && !(flags & RBCORE_NO_WAKEUP))) {
+        rbc_event_fd_signal(self->event_fd);
+    }
+}
+
+/* What the kernel does in bpf_ringbuf_commit(). */
+int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t flags,
+                               uint32_t discard) {
+    rbc_header *header = reserved_header(self, data);
+    if (header == NULL) {
+        return -EINVAL;
+    }
+    uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
+    /* Exchanged only if still BUSY, so that a record cannot be submitted twice. */
+    if (!(length & RBC_BUSY) || !atomic_compare_exchange_strong_explicit(
+                                    &header->length, &length, (length & ~RBC_BUSY) | discard,
+                                    memory_order_seq_cst, memory_order_relaxed)) {
+        return -EINVAL;
+    }
+    uint64_t offset = (uint64_t)((unsigned char *)header - self->mapping.data);
+    wake_if_next(self, offset, flags);
+    return 0;
+}
+
+/* ---- Batches ---- */
+
+/*
+ * A batch is one record that is reserved, divided, and then submitted as all that it was divided
+ * into. Its first header stands for the whole as long as it is BUSY: readers and copies stop there,
+ * positions are past it like past any other record, and if we die it is skipped, or discarded, as
+ * one. The other headers and the data are written without the lock. The last store takes BUSY off
+ * the first header, with the length of the first record: then all of them are there, at once.
+ */
+typedef struct batch {
+    rbc_header *header; /* the first */
+    uint64_t position;  /* its own */
+    size_t count;
+} batch;
+
+static int check_slice(const rbc_memory_producer *self, const rbcore_slice *slice) {
+    if (slice->size > self->mapping.data_size - 2 * RBC_HEADER_SIZE) {
+        return -EMSGSIZE;
+    }
+    return slice->data == NULL && slice->size != 0 ? -EINVAL : 0;
+}
+
+/* How many bytes the records take that there is room for, and in *fit how many those are. */
+static uint64_t measure(const rbc_memory_producer *self, const rbcore_slice *slices, size_t count,
+                        const rbc_room *room, size_t *fit, int *error) {
+    uint64_t sum = 0;
+    for (*fit = 0; *fit < count; ++*fit) {
+        *error = check_slice(self, &slices[*fit]);
+        if (*error != 0) {
+            break;
+        }
+        uint64_t span = rbc_record_span((uint32_t)slices[*fit].size);
+        if (span > room->free - sum) {
+            *error = room->why_no_more;
+            break;
+        }
+        sum += span;
+    }
+    return sum;
+}
+
+/* Returns 0 if at least one fits, or count is 0. */
+static int reserve_batch_locked(rbc_memory_producer *self, const rbcore_slice *slices, size_t count,
+                                batch *out) {
+    rbc_room room;
+    int error = rbc_room_find(&self->mapping, self->overwrites, &room);
+    if (error != 0) {
+        return error;
+    }
+    uint64_t span = measure(self, slices, count, &room, &out->count, &error);
+    if (out->count == 0) {
+        return error;
+    }
+    error = rbc_room_take(&self->mapping, self->overwrites, &room, span);
+    if (error == 0) {
+        out->position = room.producer;
+        out->header = begin(self, room.producer, span, (uint32_t)(span - RBC_HEADER_SIZE));
+    }
+    return error;
+}
+
+static void write_batch(const rbc_memory_producer *self, const batch *to,
+                        const rbcore_slice *slices) {
+    /* Whoever sees what is written here sees producer_pos past it: pairs with the full fence in
+     * rbc_live_sound. The store-release of that position does not hold back what follows it. */
+    rbc_store_fence();
+    uint64_t at = to->position;
+    for (size_t i = 0; i < to->count; i++) {
+        rbc_header *header = header_at(self, at);
+        const uint32_t size = (uint32_t)slices[i].size;
+        if (i > 0) {
+            atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
+            atomic_store_explicit(&header->length, size, memory_order_relaxed);
+        }
+        if (size != 0) {
+            memcpy(header + 1, slices[i].data, size);
+        }
+        at += rbc_record_span(size);
+    }
+    /* Release: whoever sees this header without BUSY sees all that follow it, and the data. Pairs
+     * with rbc_load_length (layout.h), rbc_live_length, and the load in update_pending (room.c). */
+    atomic_store_explicit(&to->header->length, (uint32_t)slices[0].size, memory_order_release);
+}
+
+int rbc_memory_producer_output_batch(rbc_memory_producer *self, const rbcore_slice *slices,
+                                     size_t count, uint32_t flags) {
+    batch written = {.count = 0};
+    size_t cleared = 0;
+    int error;
+    do {
+        lock(self);
+        error = reserve_batch_locked(self, slices, count, &written);
+        unlock(self);
+    } while (error == -EAGAIN && cleared++ < dead_records_max(self) && clear_the_way(self));
+    if (error != 0 || written.count == 0) {
+        return error;
+    }
+    write_batch(self, &written, slices);
+    wake_if_next(self, written.position, flags);
+    return (int)written.count;
+}
+#undef CONTENDED
+#undef FIRST_DELAY_NS
+#undef LONGEST_DELAY_NS
+#undef SLEEP_NS
+#undef SPINS
+#undef map_ring
+#undef open_ring
+#undef reserve
 
 /* ==== capi/user_ring.c ==== */
 #define claim claim_in_user_ring
@@ -8620,197 +8712,178 @@ void rbc_user_ring_close(rbc_user_ring *self) {
 #undef map_ring
 #undef open_ring
 
-/* ==== capi/wait.c ==== */
-/* While nobody would wake us: the first look, and the longest time between two. */
-#define FIRST_DELAY_NS INT64_C(50000)
-#define LONGEST_DELAY_NS INT64_C(10000000)
+/* ==== capi/producer.c ==== */
+#define check_source check_source_in_producer
+/* The handle of a producer: what holds for every kind of ring that it writes. */
 
-#define EVENTS_AT_ONCE 64
+#define WAKEUP_FLAGS (RBCORE_NO_WAKEUP | RBCORE_FORCE_WAKEUP)
 
-/* Between two looks where no timer can be started. */
-#define UNTIMED_PAUSE_NS 1000000
+/* A small record takes so little that it is measured (by 1 cycle of 28) how many lines of the
+ * instruction cache its functions lie in. */
+#define WITHIN_FEW_LINES __attribute__((aligned(64)))
 
-#ifdef RBCORE_THREAD_SANITIZER
-extern atomic_int rbc_fence;
-atomic_int rbc_fence;
-#endif
+struct rbcore_producer {
+    rbc_birthplace birthplace;
+    bool is_user_ring; /* of the kernel; otherwise a memory ring */
+    union {
+        rbc_memory_producer memory;
+        rbc_user_ring user;
+    };
+};
 
-int64_t rbc_now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-int64_t rbc_deadline_after(int64_t timeout_ns) {
-    if (timeout_ns < 0) {
-        return INT64_MAX;
-    }
-    int64_t now = rbc_now_ns();
-    return timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
-}
-
-static void close_fd(int *fd) {
-    RBC_KEEP_ERRNO;
-    if (*fd >= 0) {
-        close(*fd);
-        *fd = -1;
-    }
-}
-
-/* One shot, set anew each time: a periodic timer that nobody reads gives no second edge. 0 stops it. */
-static int start_timer(rbc_wait *self, time_t seconds, long nanoseconds) {
-    struct itimerspec when = {.it_value.tv_sec = seconds, .it_value.tv_nsec = nanoseconds};
-    return timerfd_settime(self->timer_fd, 0, &when, NULL);
-}
-
-int rbc_wait_open(rbc_wait *self) {
-    RBC_KEEP_ERRNO;
-    self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    self->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    self->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    rbc_wait_reset_delay(self);
-    int error = 0;
-    /* Filters that let a timer be made may still refuse to start it: better to know that now. */
-    if (self->epoll_fd < 0 || self->wake_fd < 0 || self->timer_fd < 0 ||
-        start_timer(self, 0, 0) != 0) {
-        error = -errno;
-    }
-    if (error == 0) {
-        error = rbc_wait_add(self, self->wake_fd);
-    }
-    if (error == 0) {
-        error = rbc_wait_add(self, self->timer_fd);
-    }
+static int check_source(rbcore_source *source, const rbcore_source *given) {
+    *source = (rbcore_source)RBCORE_SOURCE_INIT;
+    int error = rbc_sized_in(source, sizeof(*source), given);
     if (error != 0) {
-        rbc_wait_close(self);
+        return error;
     }
-    return error;
+    uint32_t known_flags = source->kind == RBCORE_SOURCE_MEMORY_RING ? 0 : RBCORE_SOURCE_INSIST;
+    bool is_complete = rbc_source_missing_field(source) == NULL;
+    return is_complete && !(source->flags & ~known_flags) ? 0 : -EINVAL;
 }
 
-void rbc_wait_close_epoll(rbc_wait *self) {
-    close_fd(&self->epoll_fd);
-    close_fd(&self->timer_fd);
-}
-
-void rbc_wait_close(rbc_wait *self) {
-    rbc_wait_close_epoll(self);
-    close_fd(&self->wake_fd);
-}
-
-int rbc_wait_add(rbc_wait *self, int fd) {
-    RBC_KEEP_ERRNO;
-    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
-    return epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
-}
-
-void rbc_wait_remove(rbc_wait *self, int fd) {
-    RBC_KEEP_ERRNO;
-    epoll_ctl(self->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-}
-
-static void count_wakeup(rbc_wait *self, int events) {
-    if (events > 0) {
-        rbc_count(&self->wakeups, 1);
+static int open_producer(rbcore_producer *self, const rbcore_source *source) {
+    int error = rbc_birthplace_init(&self->birthplace);
+    if (error != 0) {
+        return error;
     }
+    self->is_user_ring = source->kind != RBCORE_SOURCE_MEMORY_RING;
+    return self->is_user_ring ? rbc_user_ring_open(&self->user, source)
+                              : rbc_memory_producer_open(&self->memory, source);
 }
 
-void rbc_wait_drain(rbc_wait *self) {
-    RBC_KEEP_ERRNO;
-    struct epoll_event events[EVENTS_AT_ONCE];
-    int n;
-    /* Before the events are fetched: one that comes later sets it. */
-    atomic_store_explicit(&self->woken, false, memory_order_relaxed);
-    do {
-        n = epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, 0);
-        count_wakeup(self, n);
-    } while (n == EVENTS_AT_ONCE);
-}
-
-void rbc_wait_drain_timer(rbc_wait *self, int64_t now) {
-    if (atomic_load_explicit(&self->woken, memory_order_relaxed)) {
-        rbc_wait_drain(self);
+static void close_producer(rbcore_producer *self) {
+    bool is_here = rbc_birthplace_is_here(&self->birthplace);
+    if (self->is_user_ring) {
+        if (is_here) {
+            rbc_user_ring_leave(&self->user);
+        }
+        rbc_user_ring_close(&self->user);
     } else {
-        count_wakeup(self, now >= self->timer_due);
+        if (is_here) {
+            rbc_memory_producer_leave(&self->memory);
+        }
+        rbc_memory_producer_close(&self->memory);
     }
 }
 
-static int wait_nanoseconds(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
-    rbc_kernel_time timeout = rbc_kernel_time_of(timeout_ns);
-    return (int)syscall(RBC_SYS_EPOLL_PWAIT2, epoll_fd, events, max, &timeout, NULL, (size_t)0);
-}
-
-/* By kernels before 5.11, or by a filter that does not know the call, with an error of its choice. */
-static bool was_refused(int n) {
-    return n < 0 && errno != EINTR;
-}
-
-int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
+int rbcore_producer_open(rbcore_producer **out, const rbcore_source *given) {
     RBC_KEEP_ERRNO;
-    int n = wait_nanoseconds(epoll_fd, events, max, timeout_ns);
-    if (was_refused(n)) { /* in milliseconds, rounded up so that no wait becomes a spin */
-        int64_t ms = timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
-        n = epoll_wait(epoll_fd, events, max, ms > INT32_MAX ? INT32_MAX : (int)ms);
+    if (out == NULL || given == NULL) {
+        return -EINVAL;
     }
-    return n < 0 ? -errno : n;
-}
-
-/* A cancellation point as other waits are: syscall(2) is none by itself. Nothing is held here. */
-static int wait_cancellably(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
-    int type;
-    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
-    int n = wait_nanoseconds(epoll_fd, events, max, timeout_ns);
-    pthread_setcanceltype(type, &type);
-    return n;
-}
-
-int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {
-    RBC_KEEP_ERRNO;
-    struct epoll_event events[EVENTS_AT_ONCE];
-    int n = timeout_ns < 0 ? epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, -1)
-                           : wait_cancellably(self->epoll_fd, events, EVENTS_AT_ONCE, timeout_ns);
-    /* Then the timer has the nanoseconds: a small ring is full after a millisecond. */
-    if (was_refused(n)) {
-        rbc_wait_start_timer(self, rbc_now_ns(), timeout_ns);
-        n = epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, -1);
+    rbcore_source source;
+    int error = check_source(&source, given);
+    if (error != 0) {
+        return error;
     }
-    count_wakeup(self, n);
-    return n < 0 ? -errno : 0;
-}
-
-void rbc_wait_wake(rbc_wait *self) {
-    RBC_KEEP_ERRNO;
-    uint64_t one = 1;
-    /* Each write is an edge. The counter is never read; it cannot overflow within 2^64 calls. By
-     * syscall(2), for write(2) is a cancellation point: a thread that releases must not end here. */
-    syscall(SYS_write, self->wake_fd, &one, sizeof(one));
-    /* After it: a drain in between leaves this set, which costs one drain more, and hangs nobody. */
-    atomic_store_explicit(&self->woken, true, memory_order_relaxed);
-}
-
-int64_t rbc_wait_next_delay(rbc_wait *self) {
-    int64_t delay = self->delay_ns;
-    self->delay_ns = delay * 2 > LONGEST_DELAY_NS ? LONGEST_DELAY_NS : delay * 2;
-    return delay;
-}
-
-void rbc_wait_reset_delay(rbc_wait *self) {
-    self->delay_ns = FIRST_DELAY_NS;
-}
-
-void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns) {
-    RBC_KEEP_ERRNO;
-    self->timer_due = delay_ns > INT64_MAX - now ? INT64_MAX : now + delay_ns;
-    long nanoseconds = (long)(delay_ns % 1000000000) + (delay_ns == 0); /* never 0 */
-    if (start_timer(self, (time_t)(delay_ns / 1000000000), nanoseconds) != 0) {
-        /* A filter that came after the reader refuses it. Then whoever waits looks again at once, but
-         * no more often than so. */
-        nanosleep(&(struct timespec){.tv_nsec = UNTIMED_PAUSE_NS}, NULL);
-        rbc_wait_wake(self);
+    rbcore_producer *self = calloc(1, sizeof(*self));
+    if (self == NULL) {
+        return -ENOMEM;
     }
+    error = open_producer(self, &source);
+    if (error != 0) {
+        free(self);
+        return error;
+    }
+    *out = self;
+    return 0;
 }
-#undef EVENTS_AT_ONCE
-#undef FIRST_DELAY_NS
-#undef LONGEST_DELAY_NS
-#undef UNTIMED_PAUSE_NS
+
+void rbcore_producer_free(rbcore_producer *self) {
+    RBC_KEEP_ERRNO;
+    if (self == NULL) {
+        return;
+    }
+    close_producer(self);
+    free(self);
+}
+
+static int check(const rbcore_producer *self) {
+    if (self == NULL) {
+        return -EINVAL;
+    }
+    return rbc_birthplace_is_here(&self->birthplace) ? 0 : -ECHILD;
+}
+
+WITHIN_FEW_LINES int rbcore_producer_reserve(rbcore_producer *self, void **data, size_t size) {
+    int error = check(self);
+    if (error != 0 || data == NULL) {
+        return error != 0 ? error : -EINVAL;
+    }
+    return self->is_user_ring ? rbc_user_ring_reserve(&self->user, data, size)
+                              : rbc_memory_producer_reserve(&self->memory, data, size);
+}
+
+int rbcore_producer_reserve_wait(rbcore_producer *self, void **data, size_t size,
+                                 int64_t timeout_ns) {
+    RBC_KEEP_ERRNO;
+    int error = check(self);
+    if (error != 0 || data == NULL || (timeout_ns < 0 && timeout_ns != RBCORE_FOREVER)) {
+        return error != 0 ? error : -EINVAL;
+    }
+    if (timeout_ns == 0) {
+        return rbcore_producer_reserve(self, data, size);
+    }
+    int64_t deadline = rbc_deadline_after(timeout_ns);
+    return self->is_user_ring
+               ? rbc_user_ring_reserve_wait(&self->user, data, size, deadline)
+               : rbc_memory_producer_reserve_wait(&self->memory, data, size, deadline);
+}
+
+static inline int finish(rbcore_producer *self, void *data, uint32_t flags, uint32_t discard) {
+    int error = check(self);
+    if (error != 0 || flags & ~WAKEUP_FLAGS) {
+        return error != 0 ? error : -EINVAL;
+    }
+    return self->is_user_ring ? rbc_user_ring_finish(&self->user, data, discard)
+                              : rbc_memory_producer_finish(&self->memory, data, flags, discard);
+}
+
+WITHIN_FEW_LINES int rbcore_producer_submit(rbcore_producer *self, void *data, uint32_t flags) {
+    return finish(self, data, flags, 0);
+}
+
+int rbcore_producer_discard(rbcore_producer *self, void *data, uint32_t flags) {
+    return finish(self, data, flags, RBC_DISCARD);
+}
+
+static int output_reserved(rbcore_producer *self, const void *data, size_t size, uint32_t flags) {
+    void *reserved;
+    int error = rbc_memory_producer_reserve(&self->memory, &reserved, size);
+    if (error != 0) {
+        return error;
+    }
+    if (size > 0) {
+        memcpy(reserved, data, size);
+    }
+    /* That was reserved here: its header is another only where a peer wrote it. */
+    return rbc_memory_producer_finish(&self->memory, reserved, flags, 0) == 0 ? 0 : -EBADMSG;
+}
+
+WITHIN_FEW_LINES int rbcore_producer_output(rbcore_producer *self, const void *data, size_t size,
+                                            uint32_t flags) {
+    int error = check(self);
+    if (error != 0 || flags & ~WAKEUP_FLAGS || (data == NULL && size != 0)) {
+        return error != 0 ? error : -EINVAL;
+    }
+    return self->is_user_ring ? rbc_user_ring_output(&self->user, data, size)
+                              : output_reserved(self, data, size, flags);
+}
+
+int rbcore_producer_output_batch(rbcore_producer *self, const rbcore_slice *slices, size_t count,
+                                 uint32_t flags) {
+    int error = check(self);
+    if (error != 0 || slices == NULL || flags & ~WAKEUP_FLAGS) {
+        return error != 0 ? error : -EINVAL;
+    }
+    size_t some = count < INT_MAX ? count : INT_MAX;
+    return self->is_user_ring
+               ? rbc_user_ring_output_batch(&self->user, slices, some)
+               : rbc_memory_producer_output_batch(&self->memory, slices, some, flags);
+}
+#undef WAKEUP_FLAGS
+#undef WITHIN_FEW_LINES
+#undef check_source
 
 #pragma GCC visibility pop

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+#include "commit.h"
+
+#include "consumer.h"
+#include "reader.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- The order of turns (commit mode) ---- */
+
+static rbc_turn *turn_at(const rbc_turns *self, size_t i) {
+    return &self->entries[(self->first + i) % self->capacity];
+}
+
+int rbc_turns_make_room(rbc_turns *self, size_t rings) {
+    rbc_turns larger = {.capacity = rings * RBC_TURNS_PER_RING, .count = self->count};
+    if (larger.capacity <= self->capacity) {
+        return 0;
+    }
+    larger.entries = calloc(larger.capacity, sizeof(*larger.entries));
+    if (larger.entries == NULL) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < self->count; i++) {
+        larger.entries[i] = *turn_at(self, i);
+    }
+    free(self->entries);
+    *self = larger;
+    return 0;
+}
+
+void rbc_turns_free(rbc_turns *self) {
+    free(self->entries);
+    memset(self, 0, sizeof(*self));
+}
+
+void rbc_turns_forget(rbc_turns *self, uint16_t ring) {
+    size_t kept = 0;
+    for (size_t i = 0; i < self->count; i++) {
+        if (turn_at(self, i)->ring != ring) {
+            *turn_at(self, kept++) = *turn_at(self, i);
+        }
+    }
+    self->count = kept;
+}
+
+static bool last_turn_is_of(const rbc_turns *self, uint16_t ring) {
+    return self->count > 0 && turn_at(self, self->count - 1)->ring == ring;
+}
+
+bool rbc_turns_is_full_for(const rbc_turns *self, uint16_t ring) {
+    return self->count == self->capacity && !last_turn_is_of(self, ring);
+}
+
+void rbc_turns_note(rbc_turns *self, uint16_t ring, uint64_t end) {
+    if (!last_turn_is_of(self, ring)) {
+        self->count++;
+    }
+    *turn_at(self, self->count - 1) = (rbc_turn){.end = end, .ring = ring};
+}
+
+/* ---- Commit ---- */
+
+static uint64_t end_of(const rbcore_record *record) {
+    return record->position + rbc_record_span(record->size);
+}
+
+/* The end of the discarded records that follow `end` before the next one that is held. */
+static uint64_t pass_discarded(rbc_ring *self, uint64_t end) {
+    while (end != self->handed_end) {
+        uint32_t length = rbc_get_length(self, end);
+        uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
+        if (!(length & RBC_DISCARD) || span > self->handed_end - end) {
+            return end;
+        }
+        end += span;
+    }
+    self->handed_end = rbc_get(&self->read_pos);
+    return self->handed_end;
+}
+
+/* Gives back everything up to `end`, and the discarded records that follow. */
+static void commit_to(rbc_ring *self, uint64_t end) {
+    end = pass_discarded(self, end);
+    if (end != rbc_get(&self->user_pos)) {
+        rbc_consumer_advance(self, end);
+    }
+}
+
+/* Whether *record is one that is handed out and not committed, as far as can be told. */
+static bool is_uncommitted(const rbc_ring *ring, const rbcore_record *record) {
+    uint64_t user_pos = rbc_get(&ring->user_pos), held = ring->handed_end - user_pos;
+    uint64_t before = record->position - user_pos;
+    if (record->position % 8 != 0 || before >= held ||
+        rbc_record_span(record->size) > held - before) {
+        return false;
+    }
+    return rbc_ring_is_data_of(ring, record->data, record->position) &&
+           rbc_get_length(ring, record->position) == record->size;
+}
+
+static void commit_everything(rbcore_reader *self) {
+    for (unsigned i = 0; i < self->ring_count; i++) {
+        commit_to(self->rings[i], self->rings[i]->handed_end);
+    }
+    self->turns.count = 0;
+}
+
+/*
+ * Commits the turn, or its part up to `end` where the record that ends there was handed out in it.
+ * Returns whether that was so.
+ */
+static bool commit_turn(rbc_ring *ring, const rbc_turn *turn, uint16_t last_ring, uint64_t end) {
+    uint64_t user_pos = rbc_get(&ring->user_pos);
+    if (turn->end - user_pos > ring->mapping.data_size) {
+        return false; /* a hostile producer discarded what was handed out: it was passed already */
+    }
+    bool is_last = turn->ring == last_ring && turn->end - user_pos >= end - user_pos;
+    commit_to(ring, is_last ? end : turn->end);
+    return is_last;
+}
+
+/* Commits the turns before the one in which *last was handed out, and of that one its part. */
+static void commit_up_to(rbcore_reader *self, const rbcore_record *last) {
+    rbc_turns *turns = &self->turns;
+    const uint64_t end = end_of(last);
+    for (bool found = false; !found && turns->count > 0;) {
+        const rbc_turn turn = *turn_at(turns, 0);
+        rbc_ring *ring = rbc_reader_ring(self, turn.ring);
+        found = ring != NULL && commit_turn(ring, &turn, last->ring, end);
+        if (found && turn.end != end) {
+            return;
+        }
+        turns->first = (turns->first + 1) % turns->capacity;
+        turns->count--;
+    }
+}
+
+static int commit(rbcore_reader *self, const rbcore_record *last) {
+    if (last == NULL) {
+        commit_everything(self);
+        return 0;
+    }
+    const rbc_ring *ring = rbc_reader_ring(self, last->ring);
+    if (ring == NULL || !is_uncommitted(ring, last)) {
+        return rbc_reader_fail(self, -EINVAL, "commit: no uncommitted record of ring %u is at %llu",
+                               last->ring, (unsigned long long)last->position);
+    }
+    commit_up_to(self, last);
+    return 0;
+}
+
+int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *last, uint32_t flags) {
+    int error = rbc_reader_check(self);
+    if (error != 0) {
+        return error;
+    }
+    if (self->is_release) {
+        return rbc_reader_fail(self, -EINVAL, "commit on a reader opened for release");
+    }
+    if (flags & ~RBCORE_COMMIT_NOW) {
+        return rbc_reader_fail(self, -EINVAL, "commit: unknown flags 0x%x", flags);
+    }
+    error = commit(self, last);
+    if (error == 0 && flags & RBCORE_COMMIT_NOW) {
+        for (unsigned i = 0; i < self->ring_count; i++) {
+            rbc_consumer_publish_all(self->rings[i]);
+        }
+    }
+    return error;
+}

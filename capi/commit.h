@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* Commit mode: records are given back in the order in which they were handed out. */
+#ifndef RBC_COMMIT_H
+#define RBC_COMMIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Uncommitted turns that can be told apart, for each ring of the reader. */
+#define RBC_TURNS_PER_RING 1024
+
+/* A turn of a ring: its records up to here were handed out before those of the next turn. */
+typedef struct rbc_turn {
+    uint64_t end;
+    uint16_t ring;
+} rbc_turn;
+
+/*
+ * The uncommitted turns in the order in which they were handed out: a circular buffer. Turns of one
+ * ring that follow each other are one.
+ */
+typedef struct rbc_turns {
+    rbc_turn *entries;
+    size_t capacity, first, count;
+} rbc_turns;
+
+/* Makes room for the turns of so many rings. Returns 0 or -ENOMEM. */
+int rbc_turns_make_room(rbc_turns *self, size_t rings);
+
+void rbc_turns_free(rbc_turns *self);
+
+/* Forgets the turns of a ring that is removed. */
+void rbc_turns_forget(rbc_turns *self, uint16_t ring);
+
+/* Whether a turn of this ring could not be noted. */
+bool rbc_turns_is_full_for(const rbc_turns *self, uint16_t ring);
+
+/* Records of this ring up to `end` were handed out. */
+void rbc_turns_note(rbc_turns *self, uint16_t ring, uint64_t end);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#include "flush.h"
+
+#include "consumer.h"
+#include "kind.h"
+
+/* The bytes of all that was passed so far and not lost. */
+static uint64_t bytes_found(const rbc_ring *ring) {
+    return rbc_get(&ring->read_pos) - rbc_get(&ring->lost_bytes);
+}
+
+void rbc_flush_begin(rbcore_reader *self) {
+    self->is_flushing = true;
+    for (unsigned i = 0; i < self->ring_count; i++) {
+        rbc_ring *ring = self->rings[i];
+        /* Acquire: as rbc_ring_load_producer_pos, whose counterpart is the producer's release. */
+        ring->flush_pos = atomic_load_explicit(ring->producer_pos, memory_order_acquire);
+        ring->flush_found = bytes_found(ring);
+        ring->doubts = 0; /* it is asked most closely once more whether a producer died */
+    }
+}
+
+/*
+ * Whether all that was there when the flush began was handed out. That is never more than the ring
+ * has room for, and the copy through which it is read; a hostile producer's position can say
+ * anything.
+ */
+static bool ring_is_flushed(const rbc_ring *ring) {
+    int64_t left = (int64_t)(ring->flush_pos - rbc_get(&ring->read_pos));
+    uint64_t most = ring->mapping.data_size * ring->kind->flush_max;
+    bool is_broken = atomic_load_explicit(&ring->broken, memory_order_relaxed);
+    return left <= 0 || bytes_found(ring) - ring->flush_found >= most || is_broken;
+}
+
+bool rbc_flush_is_complete(const rbcore_reader *self) {
+    unsigned i = 0;
+    while (i < self->ring_count && ring_is_flushed(self->rings[i])) {
+        i++;
+    }
+    return i == self->ring_count;
+}
+
+/* Whether a ring has more that only another thread keeps from the reader: it is about to let go. */
+static bool has_more_soon(const rbc_ring *ring) {
+    return ring->kind->waits_for_releases != NULL && ring->kind->waits_for_releases(ring) &&
+           !rbc_consumer_has_held(ring);
+}
+
+bool rbc_flush_has_more_soon(const rbcore_reader *self) {
+    unsigned i = 0;
+    while (i < self->ring_count && !has_more_soon(self->rings[i])) {
+        i++;
+    }
+    return i < self->ring_count;
+}
