@@ -6893,7 +6893,6 @@ static int install(rbcore_reader *self, rbc_ring *ring, unsigned slot) {
         return rbc_reader_fail(self, error, "adding the ring: %s", strerror(-error));
     }
     ring->index = (uint16_t)slot;
-    ring->flush_pos = rbc_get(&ring->read_pos); /* a flush that is on is of what was there then */
     atomic_fetch_add_explicit(&self->refs, 1, memory_order_relaxed);
     pthread_mutex_lock(&self->slots_lock);
     atomic_store_explicit(&self->slots[slot], ring, memory_order_release);
