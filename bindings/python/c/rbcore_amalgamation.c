@@ -1789,55 +1789,61 @@ rbc_pace_change rbc_pace_judge(struct rbc_ring *ring, int64_t now_ns, bool is_mo
  *
  *   consumer_pos <= user_pos <= read_pos <= producer_pos,   producer_pos - user_pos <= size
  *
- * read_pos:     up to here records were handed out (or were discarded ones, skipped).
- * user_pos:     up to here they were given back.
- * consumer_pos: up to here the kernel knows it. The same as user_pos, a moment later; or, while the
- *               ring is paced, the start of the last record before it (see pace.h).
+ * read_pos:     records were handed out up to here (or were discarded ones, which are skipped).
+ * user_pos:     the user gave them back up to here.
+ * consumer_pos: the producers know about it up to here. This is user_pos, a moment later; or, while
+ *               the ring is paced, the start of the last record before it (see pace.h).
  */
 #ifndef RBC_RING_H
 #define RBC_RING_H
 
+/*
+ * The members stand by who writes them. Those that other threads read are atomic. "Giving back" is the
+ * reading thread in commit mode; in release mode it is the one thread that is at work in consumer.c.
+ */
 typedef struct rbc_ring {
+    /* ---- Set when the ring is added, and constant from then on; what is rarely used is below ---- */
     const struct rbc_kind *kind; /* what differs between kernel rings, memory rings and copies */
     rbcore_reader *reader;
     rbc_mapping mapping;            /* its data may be the shadow's */
     struct rbc_shadow *shadow;      /* NULL: the ring is read in place */
-    _Atomic uint64_t *consumer_pos; /* in the consumer page */
+    _Atomic uint64_t *consumer_pos; /* in the consumer page; of a tap: its own */
     _Atomic uint64_t *producer_pos; /* in the producer page */
+    uint16_t index;                 /* in the reader's slots */
+    uint16_t record_flags;          /* of all its records */
 
-    _Atomic uint64_t read_pos; /* written by the reading thread */
-    _Atomic uint64_t user_pos; /* written by the committing thread, or by whoever is `advancing` */
-    _Atomic uint64_t last_pos; /* of the last record (or discarded one) before read_pos */
-    uint64_t published_pos;    /* what we stored into consumer_pos; as user_pos */
-    uint64_t handed_end;       /* end of the last record handed out; commit mode only */
-    uint64_t usual_span;       /* of the last record handed out */
+    /* ---- Written by the reading thread ---- */
+    atomic_bool broken;   /* its content is impossible */
+    atomic_bool is_paced; /* see pace.h */
+    bool is_silent;       /* the wait does not listen to its wakeups */
+    bool head_is_busy;    /* the last scan ended at a record that is being written */
+    unsigned busy_scans;  /* scans in a row that got nowhere because of that */
+    unsigned doubts;      /* how often it was asked whether that record's producer lives */
+    _Atomic uint64_t read_pos;
+    _Atomic uint64_t last_pos;     /* of the last record (or discarded one) before read_pos */
     _Atomic uint64_t largest_span; /* of all that were passed */
-    rbc_pace pace;                 /* of the reading thread */
-    atomic_bool is_paced;          /* written by the reading thread */
-    bool is_silent;                /* the wait does not listen to its wakeups */
-    uint16_t index;                /* in the reader's slots */
-    bool head_is_busy;             /* the last scan ended at a record that is being written */
-    unsigned busy_scans;           /* scans in a row that got nowhere because of that */
-    uint16_t record_flags;         /* of all its records */
-    unsigned doubts;               /* how often it was asked whether that record's producer lives */
-    atomic_bool broken;            /* its content is impossible */
-    uint64_t flush_pos;            /* a flush is complete when read_pos gets here */
-    uint64_t flush_found;          /* bytes that had been found when it began */
-
-    /* Release mode only; see consumer.c. */
-    _Atomic uint64_t *held;     /* a bit for each 8 bytes: a record that starts here is held */
-    _Atomic uint32_t advancing; /* releases that the thread at work has not seen yet */
-
-    _Atomic uint64_t refs; /* the reader's, and one for each held record */
-
-    /* Statistics: each has one writer at a time. */
-    _Atomic uint64_t records, bytes, discards, abandoned, high_water;
-    _Atomic uint64_t skipped;
+    uint64_t usual_span;           /* of the last record handed out */
+    uint64_t handed_end;           /* end of the last record handed out; commit mode only */
+    rbc_pace pace;
+    uint64_t flush_pos;   /* a flush is complete when read_pos gets here */
+    uint64_t flush_found; /* bytes that had been found when it began */
+    /* Statistics. */
+    _Atomic uint64_t records, bytes, discards, abandoned, skipped, high_water;
     _Atomic uint64_t passed_bytes; /* of what was neither handed out nor lost */
     _Atomic uint64_t lost_bytes;   /* overwritten before they were copied */
-    uint64_t start_pos;            /* where reading began */
 
-    /* What never changes after it was added. */
+    /* ---- Written by the thread that is giving back ---- */
+    _Atomic uint64_t user_pos;
+    uint64_t published_pos; /* what was stored into consumer_pos */
+    rbc_owner owner;        /* there the position that was committed, for a successor */
+
+    /* ---- Written by all threads ---- */
+    _Atomic uint64_t *held;     /* release mode: see rbc_consumer_held_bit */
+    _Atomic uint32_t advancing; /* releases that the thread at work has not seen yet */
+    _Atomic uint64_t refs;      /* the reader's, and one for each held record */
+
+    /* ---- Constant, rarely used ---- */
+    uint64_t start_pos; /* where reading began */
     uint64_t cookie;
     uint64_t map_id;  /* RBCORE_UNKNOWN: a memory ring */
     ino_t inode;      /* of a memory ring */
@@ -1847,7 +1853,6 @@ typedef struct rbc_ring {
     int wake_fd; /* what the kernel or the producer makes readable: the map's fd, or the eventfd */
     int lock_fd; /* the same file as fd; an open file of our own where possible */
     int loss_fd; /* of the loss map, or -1 */
-    rbc_owner owner;
 } rbc_ring;
 
 /* What a scan of a ring passed. */
