@@ -41,7 +41,7 @@ typedef struct rbc_look {
     size_t max_spans;
     size_t max;        /* records */
     bool is_moderated; /* leaves in a paced ring what is not due yet */
-    uint64_t discards; /* passed before; for RBCORE_READER_RETURN_ON_DISCARDS */
+    uint64_t discards; /* passed before; see return_on_discards.h */
     int64_t now;       /* the time, read once for what is done without waiting; 0: not yet */
 } rbc_look;
 

@@ -4,14 +4,14 @@
 #include "consumer.h"
 #include "keep_errno.h"
 #include "kind.h"
+#include "return_on_discards.h"
 #include "sized.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define KNOWN_FLAGS                                                                                \
-    ((uint64_t)(RBCORE_READER_RELEASE | RBCORE_READER_POLL | RBCORE_READER_RETURN_ON_DISCARDS))
+#define KNOWN_FLAGS ((uint64_t)(RBCORE_READER_RELEASE | RBCORE_READER_POLL))
 
 static const rbcore_reader_options defaults = RBCORE_READER_OPTIONS_INIT;
 
@@ -42,7 +42,6 @@ int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) 
     }
     self->is_release = options.flags & RBCORE_READER_RELEASE;
     self->is_polling = polls;
-    self->ends_for_discards = options.flags & RBCORE_READER_RETURN_ON_DISCARDS;
     self->max_latency_ns = options.max_latency_ns;
     self->can_pace = polls || options.max_latency_ns >= RBC_PACE_SHORTEST_NS;
     atomic_init(&self->refs, 1);
@@ -58,6 +57,10 @@ int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) 
     pthread_mutex_init(&self->slots_lock, NULL);
     *out = self;
     return 0;
+}
+
+void rbc_reader_return_on_discards(rbcore_reader *self) {
+    self->ends_for_discards = true;
 }
 
 int rbcore_reader_ref(rbcore_reader *self) {

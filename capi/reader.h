@@ -23,7 +23,7 @@ struct rbcore_reader {
     atomic_uint asked;      /* RBC_ASKED_ bits */
     bool is_release;        /* opened with RBCORE_READER_RELEASE */
     bool is_polling;        /* opened with RBCORE_READER_POLL */
-    bool ends_for_discards; /* opened with RBCORE_READER_RETURN_ON_DISCARDS */
+    bool ends_for_discards; /* see return_on_discards.h */
     bool can_pace;          /* max_latency_ns is long enough */
     bool is_flushing;       /* a flush was noticed and is not complete */
     unsigned ring_count;

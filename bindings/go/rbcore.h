@@ -50,7 +50,7 @@ extern "C" {
 /* ---- The library --------------------------------------------------------------------------- */
 
 /* The version of this header: major << 16 | minor << 8 | patch. */
-#define RBCORE_VERSION UINT32_C(0x000100)
+#define RBCORE_VERSION UINT32_C(0x000200)
 
 /* The version of the library at run time, in the form of RBCORE_VERSION. Any thread. */
 RBCORE_API uint32_t rbcore_version(void);
@@ -164,12 +164,6 @@ typedef struct rbcore_reader rbcore_reader;
  * never wake (BPF_RB_NO_WAKEUP).
  */
 #define RBCORE_READER_POLL UINT32_C(2)
-
-/*
- * Has rbcore_reader_next return 0 early where it found nothing but discarded records: for who stands
- * in for a reader that returns for each wakeup, whatever it was for.
- */
-#define RBCORE_READER_RETURN_ON_DISCARDS UINT32_C(4)
 
 /*
  * The default of max_latency_ns. The shortest with which a reader of a busy ring takes no more
@@ -396,8 +390,7 @@ RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, s
  * that double up to 10 milliseconds. And a reader of memory rings looks every 100 milliseconds, for
  * records that a killed producer left unfinished, as does one of taps. A wait is a cancellation
  * point (pthread_cancel); the reader is for another thread then.
- *   0           the time is up and nothing is due (or with RBCORE_READER_RETURN_ON_DISCARDS earlier,
- *               where it passed discarded records and found no others); the next wakeup is armed;
+ *   0           the time is up and nothing is due; the next wakeup is armed;
  *   -EINTR      a signal was caught, or the process was stopped and continued; nothing was lost,
  *               call again;
  *   -EAGAIN     the time is up, and the bound on discarded records was reached or records that dead

@@ -62,7 +62,7 @@ extern "C" {
 /* ---- The library --------------------------------------------------------------------------- */
 
 /* The version of this header: major << 16 | minor << 8 | patch. */
-#define RBCORE_VERSION UINT32_C(0x000100)
+#define RBCORE_VERSION UINT32_C(0x000200)
 
 /* The version of the library at run time, in the form of RBCORE_VERSION. Any thread. */
 RBCORE_API uint32_t rbcore_version(void);
@@ -176,12 +176,6 @@ typedef struct rbcore_reader rbcore_reader;
  * never wake (BPF_RB_NO_WAKEUP).
  */
 #define RBCORE_READER_POLL UINT32_C(2)
-
-/*
- * Has rbcore_reader_next return 0 early where it found nothing but discarded records: for who stands
- * in for a reader that returns for each wakeup, whatever it was for.
- */
-#define RBCORE_READER_RETURN_ON_DISCARDS UINT32_C(4)
 
 /*
  * The default of max_latency_ns. The shortest with which a reader of a busy ring takes no more
@@ -408,8 +402,7 @@ RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, s
  * that double up to 10 milliseconds. And a reader of memory rings looks every 100 milliseconds, for
  * records that a killed producer left unfinished, as does one of taps. A wait is a cancellation
  * point (pthread_cancel); the reader is for another thread then.
- *   0           the time is up and nothing is due (or with RBCORE_READER_RETURN_ON_DISCARDS earlier,
- *               where it passed discarded records and found no others); the next wakeup is armed;
+ *   0           the time is up and nothing is due; the next wakeup is armed;
  *   -EINTR      a signal was caught, or the process was stopped and continued; nothing was lost,
  *               call again;
  *   -EAGAIN     the time is up, and the bound on discarded records was reached or records that dead
@@ -1951,7 +1944,7 @@ struct rbcore_reader {
     atomic_uint asked;      /* RBC_ASKED_ bits */
     bool is_release;        /* opened with RBCORE_READER_RELEASE */
     bool is_polling;        /* opened with RBCORE_READER_POLL */
-    bool ends_for_discards; /* opened with RBCORE_READER_RETURN_ON_DISCARDS */
+    bool ends_for_discards; /* see return_on_discards.h */
     bool can_pace;          /* max_latency_ns is long enough */
     bool is_flushing;       /* a flush was noticed and is not complete */
     unsigned ring_count;
@@ -2287,6 +2280,22 @@ bool rbc_flush_is_complete(const rbcore_reader *self);
 
 /* Whether a ring has more that the user's last release, which is about to return, keeps back. */
 bool rbc_flush_has_more_soon(const rbcore_reader *self);
+
+#endif
+
+/* ==== capi/return_on_discards.h ==== */
+/*
+ * Not part of the ABI: for code that stands in for a reader that returns on every wakeup, and that
+ * links the library statically (bindings/libbpf). librbcore.so does not export it.
+ */
+#ifndef RBC_RETURN_ON_DISCARDS_H
+#define RBC_RETURN_ON_DISCARDS_H
+
+/*
+ * From now on rbcore_reader_next and rbcore_reader_next_spans return 0 before the time is up if they
+ * passed discarded records and found no others. The next wakeup is armed then. The reading thread.
+ */
+void rbc_reader_return_on_discards(rbcore_reader *self);
 
 #endif
 
@@ -6326,7 +6335,7 @@ typedef struct rbc_look {
     size_t max_spans;
     size_t max;        /* records */
     bool is_moderated; /* leaves in a paced ring what is not due yet */
-    uint64_t discards; /* passed before; for RBCORE_READER_RETURN_ON_DISCARDS */
+    uint64_t discards; /* passed before; see return_on_discards.h */
     int64_t now;       /* the time, read once for what is done without waiting; 0: not yet */
 } rbc_look;
 
@@ -6787,8 +6796,7 @@ int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans, size_t max
 
 /* ==== capi/reader.c ==== */
 #define defaults defaults_in_reader
-#define KNOWN_FLAGS                                                                                \
-    ((uint64_t)(RBCORE_READER_RELEASE | RBCORE_READER_POLL | RBCORE_READER_RETURN_ON_DISCARDS))
+#define KNOWN_FLAGS ((uint64_t)(RBCORE_READER_RELEASE | RBCORE_READER_POLL))
 
 static const rbcore_reader_options defaults = RBCORE_READER_OPTIONS_INIT;
 
@@ -6819,7 +6827,6 @@ int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) 
     }
     self->is_release = options.flags & RBCORE_READER_RELEASE;
     self->is_polling = polls;
-    self->ends_for_discards = options.flags & RBCORE_READER_RETURN_ON_DISCARDS;
     self->max_latency_ns = options.max_latency_ns;
     self->can_pace = polls || options.max_latency_ns >= RBC_PACE_SHORTEST_NS;
     atomic_init(&self->refs, 1);
@@ -6835,6 +6842,10 @@ int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) 
     pthread_mutex_init(&self->slots_lock, NULL);
     *out = self;
     return 0;
+}
+
+void rbc_reader_return_on_discards(rbcore_reader *self) {
+    self->ends_for_discards = true;
 }
 
 int rbcore_reader_ref(rbcore_reader *self) {

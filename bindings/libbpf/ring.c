@@ -3,6 +3,7 @@
 
 #include "clock.h"
 #include "report.h"
+#include "return_on_discards.h"
 #include "settings.h"
 #include "stack.h"
 
@@ -41,12 +42,12 @@
 
 static int open_reader(struct ring *self, uint32_t flags) {
     rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
-    options.flags = RBCORE_READER_RETURN_ON_DISCARDS; /* as libbpf's poll */
     options.max_latency_ns = setting_max_latency_ns();
     int error = rbcore_reader_open(&self->reader, &options);
     if (error != 0) {
         return error;
     }
+    rbc_reader_return_on_discards(self->reader); /* as libbpf's poll */
     rbcore_source source = RBCORE_SOURCE_INIT;
     source.kind = RBCORE_SOURCE_MAP_FD;
     source.fd = self->own_fd;

@@ -91,7 +91,7 @@
 
 /* CONSTANT(name without RBCORE_, value as 64 bits) */
 #define ABI_CONSTANTS(CONSTANT)                                                                    \
-    CONSTANT(VERSION, 0x000100)                                                                    \
+    CONSTANT(VERSION, 0x000200)                                                                    \
     CONSTANT(FEATURE_KERNEL_RING, 1)                                                               \
     CONSTANT(FEATURE_MEMORY_RING, 2)                                                               \
     CONSTANT(FEATURE_USER_RING, 8)                                                                 \
@@ -109,7 +109,6 @@
     CONSTANT(RINGS_MAX, 1024)                                                                      \
     CONSTANT(READER_RELEASE, 1)                                                                    \
     CONSTANT(READER_POLL, 2)                                                                       \
-    CONSTANT(READER_RETURN_ON_DISCARDS, 4)                                                         \
     CONSTANT(MAX_LATENCY, 100000)                                                                  \
     CONSTANT(RECORD_COPIED, 1)                                                                     \
     CONSTANT(SNAPSHOT_CONSUME, 1)                                                                  \

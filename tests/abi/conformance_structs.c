@@ -147,8 +147,7 @@ START_TEST(reader_options) {
     ck_assert_int_eq(CALL(reader_options_init, pointer(&options), known), 0);
     assert_size_rules(try_options, &options, known);
     assert_unknown_flags(try_options, &options, find_field("rbcore_reader_options", "flags"),
-                         RBCORE_READER_RELEASE | RBCORE_READER_POLL |
-                             RBCORE_READER_RETURN_ON_DISCARDS);
+                         RBCORE_READER_RELEASE | RBCORE_READER_POLL);
     SET(options.bytes, reader_options, flags, RBCORE_READER_RELEASE);
     ck_assert_int_eq(try_options(&options), 0);
 

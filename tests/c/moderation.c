@@ -703,22 +703,6 @@ START_TEST(a_look_ends_the_batch) {
 }
 END_TEST
 
-/* Discarded records end the wait of a busy ring with its interval, for who asked for that. */
-START_TEST(discards_end_the_wait_for_a_batch) {
-    stage *s = open_stage(LARGE_RING, RBCORE_READER_RETURN_ON_DISCARDS, 20 * MILLISECOND);
-    make_paced(s);
-    for (int i = 0; i < 3; i++) {
-        void *data;
-        ok(rbcore_producer_reserve(s->ring.producer, &data, 8));
-        ok(rbcore_producer_discard(s->ring.producer, data, 0));
-        uint64_t start = now_ns();
-        ck_assert_int_eq(take(s, ROOM, 2 * WATCHDOG_NS), 0);
-        ck_assert_uint_lt(now_ns() - start, WATCHDOG_NS);
-    }
-    close_stage(s);
-}
-END_TEST
-
 /* Emits from another thread: count records, one in so many nanoseconds. */
 typedef struct emitter {
     pthread_t thread;
@@ -1285,7 +1269,6 @@ int main(void) {
     add(suite, a_quarter_of_the_ring_ends_the_wait, 1);
     add(suite, the_rest_of_a_batch_is_due, 1);
     add(suite, a_look_ends_the_batch, 1);
-    add(suite, discards_end_the_wait_for_a_batch, 1);
     add(suite, a_steady_stream_comes_in_batches, 2);
     add(suite, a_small_ring_does_not_wait_for_long, 1);
     add(suite, a_ring_that_fills_fast_does_not_wait_for_long, 1);

@@ -58,10 +58,6 @@ static void act_submit(helper *self) {
     self->result = rbcore_producer_submit(self->fixture->producer, self->data, 0);
 }
 
-static void act_discard(helper *self) {
-    self->result = rbcore_producer_discard(self->fixture->producer, self->data, 0);
-}
-
 static void act_interrupt(helper *self) {
     self->result = rbcore_reader_interrupt(self->fixture->reader);
 }
@@ -168,46 +164,6 @@ static void discard(const fixture *self) {
     ok(rbcore_producer_reserve(self->producer, &data, 8));
     ok(rbcore_producer_discard(self->producer, data, 0));
 }
-
-/* A wait that finds nothing else returns 0 long before its time is up, and has armed the next. */
-static void expect_end_for_discards(rbcore_reader *reader, bool by_spans) {
-    uint64_t start = now_ns();
-    rbcore_record record;
-    rbcore_span span;
-    int result = by_spans ? rbcore_reader_next_spans(reader, &span, 1, 1, 2 * WATCHDOG_NS)
-                          : rbcore_reader_next(reader, &record, 1, 2 * WATCHDOG_NS);
-    ck_assert_int_eq(result, 0);
-    ck_assert_uint_lt(now_ns() - start, WATCHDOG_NS);
-    ck_assert(!readable(rbcore_reader_fd(reader), 0));
-}
-
-START_TEST(discards_end_a_wait_that_is_to_return) {
-    fixture f = fixture_open(page_size(), RBCORE_READER_RETURN_ON_DISCARDS);
-    for (uint64_t i = 0; i < 4; i++) {
-        helper h = {.act = act_discard, .fixture = &f, .delay_ms = 20};
-        ok(rbcore_producer_reserve(f.producer, &h.data, 8));
-        helper_start(&h);
-        expect_end_for_discards(f.reader, i % 2);
-        helper_join(&h);
-        discard(&f);
-        discard(&f);
-        expect_end_for_discards(f.reader, i % 2);
-        ck_assert_uint_eq(reader_stats(f.reader).discards, 3 * (i + 1));
-    }
-    /* With a record among them they are nothing special, and those before were answered. */
-    rbcore_record record;
-    discard(&f);
-    produce(&f, 42);
-    ck_assert_int_eq(rbcore_reader_next(f.reader, &record, 1, RBCORE_FOREVER), 1);
-    ck_assert_uint_eq(value_of(&record), 42);
-    ok(rbcore_reader_commit(f.reader, NULL, 0));
-    helper h = {.act = act_produce, .fixture = &f, .delay_ms = 20};
-    helper_start(&h);
-    ck_assert_int_eq(rbcore_reader_next(f.reader, &record, 1, RBCORE_FOREVER), 1);
-    helper_join(&h);
-    fixture_close(&f);
-}
-END_TEST
 
 START_TEST(discards_do_not_end_a_wait) {
     fixture f = fixture_open(page_size(), 0);
@@ -743,7 +699,6 @@ int main(void) {
                                   a_record_wakes,
                                   a_record_makes_the_fd_readable,
                                   a_look_leaves_the_fd_as_it_is,
-                                  discards_end_a_wait_that_is_to_return,
                                   discards_do_not_end_a_wait,
                                   no_wakeup_and_flush,
                                   flush_wakes_a_wait,

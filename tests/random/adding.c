@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The life of readers, and the rings that they get and lose. */
+#include "return_on_discards.h"
 #include "world.h"
 
 #include <errno.h>
@@ -25,8 +26,8 @@ bool open_reader(void) {
     for (unsigned i = 0; i < VIEWS_MAX; i++) {
         self->views[i].reader = self;
     }
-    self->flags = (one_in(2) ? RBCORE_READER_RELEASE : 0) | (one_in(5) ? RBCORE_READER_POLL : 0) |
-                  (one_in(4) ? RBCORE_READER_RETURN_ON_DISCARDS : 0);
+    self->flags = (one_in(2) ? RBCORE_READER_RELEASE : 0) | (one_in(5) ? RBCORE_READER_POLL : 0);
+    self->returns_on_discards = one_in(4);
     self->max_latency_ns = latencies[roll(7)];
     if (self->flags & RBCORE_READER_POLL && self->max_latency_ns == 0) {
         self->max_latency_ns = 1;
@@ -37,6 +38,9 @@ bool open_reader(void) {
     calling("reader_open(reader %d, flags %" PRIu64 ", max_latency_ns %" PRId64 ")", self->number,
             self->flags, self->max_latency_ns);
     demand(returned(rbcore_reader_open(&self->handle, &options)) == 0, "no reader");
+    if (self->returns_on_discards) {
+        rbc_reader_return_on_discards(self->handle);
+    }
     return true;
 }
 
@@ -49,7 +53,7 @@ static void refuse_reader(const rbcore_reader_options *options, int expected) {
 
 bool open_reader_wrongly(void) {
     rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
-    options.flags = UINT64_C(8) << roll(60);
+    options.flags = UINT64_C(4) << roll(61);
     refuse_reader(&options, -EINVAL);
     options = (rbcore_reader_options)RBCORE_READER_OPTIONS_INIT;
     options.max_latency_ns = -1 - (int64_t)roll(1000);

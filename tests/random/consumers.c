@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The threads that read: one that consumes, and taps. */
+#include "return_on_discards.h"
 #include "threads.h"
 
 #include <errno.h>
@@ -62,6 +63,9 @@ static void open_handle(thr_consumer *self) {
     options.max_latency_ns = self->max_latency_ns;
     rbcore_reader *handle = NULL;
     demand(rbcore_reader_open(&handle, &options) == 0, "no reader");
+    if (self->returns_on_discards) {
+        rbc_reader_return_on_discards(handle);
+    }
     atomic_store(&self->handle, handle);
     for (unsigned i = 0; i < self->ring_count; i++) {
         add(self, &self->readings[i]);

@@ -129,6 +129,7 @@ typedef struct sim_reader {
     rbcore_reader *handle; /* NULL: none */
     int number;
     uint64_t flags;
+    bool returns_on_discards;
     int64_t max_latency_ns;
     unsigned references; /* 0: freed, and records are held */
     bool is_interrupted, is_flushing, is_shut_down;

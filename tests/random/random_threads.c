@@ -58,9 +58,9 @@ static void open_consumers(thr_round *self) {
         consumer->releases = one_in(2);
         consumer->max_latency_ns = latencies[roll(4)];
         bool polls = one_in(4) && consumer->max_latency_ns > 0;
-        consumer->flags = (consumer->releases ? RBCORE_READER_RELEASE : 0) |
-                          (polls ? RBCORE_READER_POLL : 0) |
-                          (one_in(4) ? RBCORE_READER_RETURN_ON_DISCARDS : 0);
+        consumer->flags =
+            (consumer->releases ? RBCORE_READER_RELEASE : 0) | (polls ? RBCORE_READER_POLL : 0);
+        consumer->returns_on_discards = one_in(4);
         pthread_mutex_init(&consumer->handle_lock, NULL);
         consumer->ring_count = self->ring_count;
         for (unsigned j = 0; j < self->ring_count; j++) {

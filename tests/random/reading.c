@@ -250,8 +250,7 @@ static void judge(sim_reader *self, sim_look *look, const bool *was_paced, int r
         check_nothing_left(self, look, was_paced, result);
     }
     if (result == 0 && look->timeout > 0) {
-        bool early = self->flags & RBCORE_READER_RETURN_ON_DISCARDS &&
-                     self->discards != look->discards_before;
+        bool early = self->returns_on_discards && self->discards != look->discards_before;
         demand(early || look->elapsed >= look->timeout, "0 after %" PRId64 " ns", look->elapsed);
     }
     note_arming(self, look, result);

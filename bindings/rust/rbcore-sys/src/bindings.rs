@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Generated from rbcore.h by bindings/rust/generate. Do not edit.
 
-pub const RBCORE_VERSION: u32 = 256;
+pub const RBCORE_VERSION: u32 = 512;
 pub const RBCORE_FEATURE_KERNEL_RING: u32 = 1;
 pub const RBCORE_FEATURE_MEMORY_RING: u32 = 2;
 pub const RBCORE_FEATURE_OVERWRITE: u32 = 4;
@@ -18,7 +18,6 @@ pub const RBCORE_SOURCE_TAP: u32 = 8;
 pub const RBCORE_RINGS_MAX: u32 = 1024;
 pub const RBCORE_READER_RELEASE: u32 = 1;
 pub const RBCORE_READER_POLL: u32 = 2;
-pub const RBCORE_READER_RETURN_ON_DISCARDS: u32 = 4;
 pub const RBCORE_MAX_LATENCY: u32 = 100000;
 pub const RBCORE_RECORD_COPIED: u32 = 1;
 pub const RBCORE_RECORD_LOST_BEFORE: u32 = 2;
@@ -494,8 +493,7 @@ extern "C" {
  that double up to 10 milliseconds. And a reader of memory rings looks every 100 milliseconds, for
  records that a killed producer left unfinished, as does one of taps. A wait is a cancellation
  point (pthread_cancel); the reader is for another thread then.
-   0           the time is up and nothing is due (or with RBCORE_READER_RETURN_ON_DISCARDS earlier,
-               where it passed discarded records and found no others); the next wakeup is armed;
+   0           the time is up and nothing is due; the next wakeup is armed;
    -EINTR      a signal was caught, or the process was stopped and continued; nothing was lost,
                call again;
    -EAGAIN     the time is up, and the bound on discarded records was reached or records that dead

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Not part of the ABI: for code that stands in for a reader that returns on every wakeup, and that
+ * links the library statically (bindings/libbpf). librbcore.so does not export it.
+ */
+#ifndef RBC_RETURN_ON_DISCARDS_H
+#define RBC_RETURN_ON_DISCARDS_H
+
+#include <rbcore/rbcore.h>
+
+/*
+ * From now on rbcore_reader_next and rbcore_reader_next_spans return 0 before the time is up if they
+ * passed discarded records and found no others. The next wakeup is armed then. The reading thread.
+ */
+void rbc_reader_return_on_discards(rbcore_reader *self);
+
+#endif
