@@ -67,7 +67,7 @@ bool rbc_abandoned_skip(rbc_ring *self, rbc_passed *passed) {
         /* The scan says what it is. That of a paced ring does when it is due: until then there is
          * nothing to call again for, and a wait that went on at once would never get there. */
         self->head_is_busy = false;
-        return !rbc_pace_can_wait(self);
+        return !rbc_ring_may_be_left(self);
     }
     /* (The position was loaded by itself: a hostile peer may have put it anywhere.) */
     if (span > producer - position || span > self->mapping.data_size) {

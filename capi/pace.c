@@ -39,16 +39,13 @@ static bool is_full_enough(const rbc_ring *ring, uint64_t max) {
     return waiting >= ring->mapping.data_size / FILL_PART || waiting / max >= ring->usual_span;
 }
 
-bool rbc_pace_can_wait(const rbc_ring *ring) {
-    return rbc_ring_is_paced(ring) && ring->pace.drained;
-}
-
 static bool is_over(const rbc_pace *self, int64_t now_ns) {
     return now_ns - self->since_ns >= self->interval_ns;
 }
 
-bool rbc_pace_is_due(const rbc_ring *ring, int64_t now_ns, uint64_t max) {
-    return is_over(&ring->pace, now_ns) || is_full_enough(ring, max);
+bool rbc_pace_leaves(const rbc_ring *ring, rbc_clock *clock, uint64_t max) {
+    return rbc_ring_may_be_left(ring) && !is_over(&ring->pace, rbc_clock_now(clock)) &&
+           !is_full_enough(ring, max);
 }
 
 int64_t rbc_pace_deadline(const rbc_ring *ring) {
@@ -99,20 +96,19 @@ static bool can_hold_back(const rbc_ring *ring) {
 }
 
 /* The interval with which a ring in which so much was found becomes paced; -1: it stays armed. */
-static int64_t first_interval(const rbc_ring *ring, uint64_t found, bool is_moderated) {
+static int64_t first_interval(const rbc_ring *ring, uint64_t found, bool only_due) {
     int64_t longest = longest_interval(ring);
     if (longest >= RBC_PACE_SHORTEST_NS) {
         return found >= RBC_PACE_ENTER ? longest : -1;
     }
-    return ring->pace.was_half_full && is_moderated && can_hold_back(ring) ? 0 : -1;
+    return ring->pace.was_half_full && only_due && can_hold_back(ring) ? 0 : -1;
 }
 
-static rbc_pace_change judge_armed(rbc_ring *ring, int64_t now_ns, uint64_t found,
-                                   bool is_moderated) {
+static rbc_pace_change judge_armed(rbc_ring *ring, int64_t now_ns, uint64_t found, bool only_due) {
     rbc_pace *self = &ring->pace;
     bool in_time = now_ns - self->since_ns <= self->ceiling_ns;
     bool is_judged = in_time || self->was_half_full;
-    int64_t interval = is_judged ? first_interval(ring, found, is_moderated) : -1;
+    int64_t interval = is_judged ? first_interval(ring, found, only_due) : -1;
     self->was_half_full = false;
     if (interval >= 0) {
         self->interval_ns = interval;
@@ -125,14 +121,13 @@ static rbc_pace_change judge_armed(rbc_ring *ring, int64_t now_ns, uint64_t foun
     return RBC_PACE_STAYS;
 }
 
-static rbc_pace_change judge_hot(rbc_ring *ring, int64_t now_ns, uint64_t found,
-                                 bool is_moderated) {
-    if (found > 0 && is_moderated && can_hold_back(ring)) {
+static rbc_pace_change judge_hot(rbc_ring *ring, int64_t now_ns, uint64_t found, bool only_due) {
+    if (found > 0 && only_due && can_hold_back(ring)) {
         begin_interval(ring, now_ns);
         return RBC_PACE_STAYS;
     }
     bool is_idle = now_ns - ring->pace.since_ns >= RBC_PACE_SHORTEST_NS;
-    return is_idle || !is_moderated ? RBC_PACE_ARMS : RBC_PACE_STAYS;
+    return is_idle || !only_due ? RBC_PACE_ARMS : RBC_PACE_STAYS;
 }
 
 static rbc_pace_change judge_paced(rbc_ring *ring, int64_t now_ns, uint64_t found) {
@@ -152,19 +147,40 @@ static uint64_t found_in(const rbc_ring *ring) {
     return passed(ring) - ring->pace.passed_at;
 }
 
-bool rbc_pace_is_worth_it(const rbc_ring *ring, int64_t now_ns) {
-    return is_over(&ring->pace, now_ns) && found_in(ring) >= RBC_PACE_LEAVE;
-}
-
-bool rbc_pace_can_change(const rbc_ring *ring) {
+/*
+ * An armed ring in which too little was found stays armed whatever the time. That spares its reader,
+ * which a wakeup has just brought onto an idle processor, the clock, whose code and data are cold.
+ */
+static bool can_change(const rbc_ring *ring) {
     return rbc_ring_is_paced(ring) || ring->pace.was_half_full || found_in(ring) >= RBC_PACE_ENTER;
 }
 
-rbc_pace_change rbc_pace_judge(rbc_ring *ring, int64_t now_ns, bool is_moderated) {
+static __attribute__((noinline)) rbc_pace_change judge(rbc_ring *ring, rbc_clock *clock,
+                                                       bool only_due) {
     uint64_t found = found_in(ring);
+    int64_t now_ns = rbc_clock_now(clock);
     if (!rbc_ring_is_paced(ring)) {
-        return judge_armed(ring, now_ns, found, is_moderated);
+        return judge_armed(ring, now_ns, found, only_due);
     }
-    return ring->pace.interval_ns == 0 ? judge_hot(ring, now_ns, found, is_moderated)
+    return ring->pace.interval_ns == 0 ? judge_hot(ring, now_ns, found, only_due)
                                        : judge_paced(ring, now_ns, found);
+}
+
+/*
+ * Reading a paced ring to its end ends its interval, too, whatever the caller wants. Otherwise the
+ * next scan for what is due would find the ring due at once, for the few records that came since. An
+ * interval that was not worth it is judged when the reader parks.
+ */
+static __attribute__((noinline)) rbc_pace_change judge_drained(rbc_ring *ring, rbc_clock *clock) {
+    bool is_over_now = is_over(&ring->pace, rbc_clock_now(clock));
+    return is_over_now && found_in(ring) >= RBC_PACE_LEAVE ? judge(ring, clock, true)
+                                                           : RBC_PACE_STAYS;
+}
+
+rbc_pace_change rbc_pace_update(rbc_ring *ring, rbc_clock *clock, rbc_pace_moment moment,
+                                bool only_due) {
+    if (only_due || moment == RBC_PACE_PARKS) {
+        return can_change(ring) ? judge(ring, clock, only_due) : RBC_PACE_STAYS;
+    }
+    return rbc_pace_has_timer(ring) ? judge_drained(ring, clock) : RBC_PACE_STAYS;
 }

@@ -18,10 +18,25 @@
 #ifndef RBC_PACE_H
 #define RBC_PACE_H
 
+#include "wait.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
 struct rbc_ring;
+
+/*
+ * A clock that is read once at most: what is done without waiting happens at one time. Reading it
+ * costs as much as 20 records, so whoever may need no time is given the clock and not the time.
+ */
+typedef struct rbc_clock {
+    int64_t now_ns; /* 0: not read yet, or not since the last wait */
+} rbc_clock;
+
+static inline int64_t rbc_clock_now(rbc_clock *self) {
+    self->now_ns = self->now_ns != 0 ? self->now_ns : rbc_now_ns();
+    return self->now_ns;
+}
 
 /*
  * A cycle of sleeping and looking costs what 2.5 wakeups cost. From 4 records in an interval on
@@ -52,34 +67,30 @@ typedef struct rbc_pace {
 /* Chooses the ceiling from the reader's max_latency and the ring's size. */
 void rbc_pace_init(struct rbc_ring *ring, int64_t max_latency_ns, bool always);
 
-/* Whether a moderated read may leave what is there: if the ring is paced, and was found empty. */
-bool rbc_pace_can_wait(const struct rbc_ring *ring);
+/*
+ * Before a scan that wants only what is due, of at most max records: whether it leaves the ring out.
+ * A ring is left out while it is paced, was found empty and has time.
+ */
+bool rbc_pace_leaves(const struct rbc_ring *ring, rbc_clock *clock, uint64_t max);
 
-/* If so: whether it takes what is there now all the same, having room for max records. */
-bool rbc_pace_is_due(const struct rbc_ring *ring, int64_t now_ns, uint64_t max);
+typedef enum rbc_pace_moment {
+    RBC_PACE_DRAINED, /* a scan found records and left none behind */
+    RBC_PACE_PARKS    /* the reader is about to wait */
+} rbc_pace_moment;
 
-/* Whether the interval of a ring that is paced is over, and found enough to be worth another. */
-bool rbc_pace_is_worth_it(const struct rbc_ring *ring, int64_t now_ns);
+typedef enum rbc_pace_change { RBC_PACE_STAYS, RBC_PACE_PACES, RBC_PACE_ARMS } rbc_pace_change;
+
+/*
+ * What the ring should become, by what the scans since the last change found. only_due: the caller
+ * wants what is due, and comes back at once; a ring is hot only for such callers.
+ */
+rbc_pace_change rbc_pace_update(struct rbc_ring *ring, rbc_clock *clock, rbc_pace_moment moment,
+                                bool only_due);
 
 /* When the ring is due at the latest; INT64_MAX if it is armed. */
 int64_t rbc_pace_deadline(const struct rbc_ring *ring);
 
 /* Whether the ring is paced by the timer, not hot. */
 bool rbc_pace_has_timer(const struct rbc_ring *ring);
-
-/*
- * Whether rbc_pace_judge could come to anything. An armed ring in which too little was found stays
- * armed whatever the time: its reader, who was woken out of an idle processor, is spared the clock,
- * whose code and data are cold.
- */
-bool rbc_pace_can_change(const struct rbc_ring *ring);
-
-typedef enum rbc_pace_change { RBC_PACE_STAYS, RBC_PACE_PACES, RBC_PACE_ARMS } rbc_pace_change;
-
-/*
- * After a scan: what the ring should become, by what the scans since the last time found. A ring is
- * hot only for moderated reads, whose callers come back at once.
- */
-rbc_pace_change rbc_pace_judge(struct rbc_ring *ring, int64_t now_ns, bool is_moderated);
 
 #endif

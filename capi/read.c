@@ -40,23 +40,13 @@ typedef struct rbc_look {
     rbcore_span *spans;
     size_t max_spans;
     size_t max;        /* records */
-    bool is_moderated; /* leaves in a paced ring what is not due yet */
+    bool only_due;     /* leaves in a paced ring what is not due yet */
     uint64_t discards; /* passed before; see return_on_discards.h */
-    int64_t now;       /* the time, read once for what is done without waiting; 0: not yet */
+    rbc_clock clock;
 } rbc_look;
 
-/* The clock costs as much as 20 records: a batch that is full is handed out without it. */
-static int64_t time_of(rbc_look *self) {
-    self->now = self->now != 0 ? self->now : rbc_now_ns();
-    return self->now;
-}
-
-/* Makes a ring armed or paced, as judged. Whoever waits next looks at an armed one again. */
-static void change_pace(rbcore_reader *self, rbc_ring *ring, rbc_look *what, bool is_moderated) {
-    if (!rbc_pace_can_change(ring)) {
-        return;
-    }
-    rbc_pace_change change = rbc_pace_judge(ring, time_of(what), is_moderated);
+/* Makes a ring armed or paced. An armed one is looked at again before the reader waits. */
+static void change_pace(rbcore_reader *self, rbc_ring *ring, rbc_pace_change change) {
     if (change == RBC_PACE_STAYS) {
         return;
     }
@@ -72,21 +62,11 @@ static void change_pace(rbcore_reader *self, rbc_ring *ring, rbc_look *what, boo
 typedef struct rbc_pass {
     rbc_look *what;
     rbc_scan scan;
-    bool is_moderated;      /* as what, and there is something to moderate */
+    bool only_due;          /* as what, and there is something that can be left */
     const rbc_ring *broken; /* the last one found so */
     bool is_bounded;        /* the bound on discarded records was reached */
     bool turns_are_full;    /* a ring was left out for want of room to note its turn */
 } rbc_pass;
-
-/*
- * Who reads a paced ring to its end by read or look ends its interval, too: else the next moderated
- * read would find it due at once, for the few records that came since. An interval that was not
- * worth it is judged before we park.
- */
-static bool is_to_judge(const rbc_ring *ring, const rbc_pass *pass) {
-    return pass->is_moderated ||
-           (rbc_pace_has_timer(ring) && rbc_pace_is_worth_it(ring, time_of(pass->what)));
-}
 
 void rbc_read_note(rbc_ring *self, const rbc_passed *passed) {
     if (passed->position == rbc_get(&self->read_pos)) {
@@ -136,8 +116,8 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
         pass->turns_are_full |= rbc_ring_has_record(ring);
         return false;
     }
-    if (pass->is_moderated && rbc_pace_can_wait(ring) &&
-        !rbc_pace_is_due(ring, time_of(pass->what), pass->scan.max)) {
+    rbc_clock *clock = &pass->what->clock;
+    if (pass->only_due && rbc_pace_leaves(ring, clock, pass->scan.max)) {
         return false;
     }
     const size_t count = pass->scan.count, skips_left = pass->scan.skips_left;
@@ -148,11 +128,11 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
         skip_unfinished(ring);
     }
     /*
-     * A ring that has more is judged with that. One that gave nothing is judged before we park,
-     * when it can be listened to again.
+     * A ring that has more is judged with that. One that gave nothing is judged before the reader
+     * parks, when it can be listened to again.
      */
-    if (ring->pace.drained && pass->scan.count > count && is_to_judge(ring, pass)) {
-        change_pace(self, ring, pass->what, true);
+    if (ring->pace.drained && pass->scan.count > count) {
+        change_pace(self, ring, rbc_pace_update(ring, clock, RBC_PACE_DRAINED, pass->only_due));
     }
     pass->is_bounded |= end == RBC_SCAN_BOUND;
     pass->broken = end == RBC_SCAN_BROKEN ? ring : pass->broken;
@@ -194,7 +174,7 @@ static int scan_rings(rbcore_reader *self, rbc_look *what) {
                  .max = what->max > INT_MAX ? INT_MAX : what->max,
                  .skips_left = SKIPS_PER_CALL},
         /* A flush wants what is there now. */
-        .is_moderated = what->is_moderated && self->can_pace && !self->is_flushing,
+        .only_due = what->only_due && self->can_pace && !self->is_flushing,
     };
     unsigned at = self->next_turn;
     for (unsigned i = 0; i < self->ring_count && has_room(&pass.scan); i++) {
@@ -308,7 +288,8 @@ static void prepare_to_park(rbcore_reader *self, rbc_look *what) {
     }
     for (unsigned i = 0; i < self->ring_count; i++) {
         rbc_ring *ring = self->rings[i];
-        change_pace(self, ring, what, what->is_moderated);
+        change_pace(self, ring,
+                    rbc_pace_update(ring, &what->clock, RBC_PACE_PARKS, what->only_due));
         listen(self, ring, !rbc_pace_has_timer(ring));
     }
 }
@@ -379,7 +360,7 @@ static bool hears_only_the_timer(const rbcore_reader *self) {
 
 static void empty_fd(rbcore_reader *self, rbc_look *what) {
     if (hears_only_the_timer(self)) {
-        rbc_wait_drain_timer(&self->wait, time_of(what));
+        rbc_wait_drain_timer(&self->wait, rbc_clock_now(&what->clock));
     } else {
         rbc_wait_drain(&self->wait);
     }
@@ -391,7 +372,7 @@ static int look_and_arm(rbcore_reader *self, rbc_look *what) {
     int result = look_parked(self, what);
     int64_t sleep = result == 0 ? longest_sleep(self) : INT64_MAX;
     if (sleep != INT64_MAX) {
-        rbc_wait_start_timer(&self->wait, time_of(what), sleep);
+        rbc_wait_start_timer(&self->wait, rbc_clock_now(&what->clock), sleep);
     }
     return result;
 }
@@ -441,8 +422,10 @@ static int look_until(rbcore_reader *self, rbc_look *what, int64_t deadline) {
     int result = 0;
     while (result == 0 || result == -EAGAIN) {
         result = look_parked(self, what);
-        what->now = result == -EAGAIN || deadline != INT64_MAX ? rbc_now_ns() : what->now;
-        int64_t left = deadline == INT64_MAX ? INT64_MAX : deadline - what->now;
+        if (result == -EAGAIN || deadline != INT64_MAX) {
+            what->clock = (rbc_clock){0};
+        }
+        int64_t left = deadline == INT64_MAX ? INT64_MAX : deadline - rbc_clock_now(&what->clock);
         if (result == 0 && ends_for_discards(self, what)) {
             left = 0;
         }
@@ -451,7 +434,7 @@ static int look_until(rbcore_reader *self, rbc_look *what, int64_t deadline) {
         }
         if (result == 0) {
             result = block(self, left);
-            what->now = 0;
+            what->clock = (rbc_clock){0};
             /* Only now is it judged by what it holds whether a ring was worth the interval. */
             result = result == 0 ? look(self, what) : result;
         }
@@ -464,7 +447,7 @@ static int next(rbcore_reader *self, rbc_look *what, int64_t timeout_ns) {
     if (timeout_ns < 0 && timeout_ns != RBCORE_FOREVER) {
         return rbc_reader_fail(self, -EINVAL, "the timeout is negative");
     }
-    what->is_moderated = true;
+    what->only_due = true;
     what->discards = rbc_get(&self->discards);
     int result = look(self, what);
     if (result != 0 && result != -EAGAIN) {

@@ -136,6 +136,11 @@ static inline bool rbc_ring_is_paced(const rbc_ring *self) {
     return atomic_load_explicit(&self->is_paced, memory_order_relaxed);
 }
 
+/* Whether a scan for what is due may leave what is there: the ring is paced, and was found empty. */
+static inline bool rbc_ring_may_be_left(const rbc_ring *self) {
+    return rbc_ring_is_paced(self) && self->pace.drained;
+}
+
 static inline rbc_header *rbc_ring_header(const rbc_ring *self, uint64_t position) {
     return rbc_header_at(&self->mapping, position);
 }

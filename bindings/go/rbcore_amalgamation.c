@@ -1718,6 +1718,19 @@ void rbc_turns_note(rbc_turns *self, uint16_t ring, uint64_t end);
 struct rbc_ring;
 
 /*
+ * A clock that is read once at most: what is done without waiting happens at one time. Reading it
+ * costs as much as 20 records, so whoever may need no time is given the clock and not the time.
+ */
+typedef struct rbc_clock {
+    int64_t now_ns; /* 0: not read yet, or not since the last wait */
+} rbc_clock;
+
+static inline int64_t rbc_clock_now(rbc_clock *self) {
+    self->now_ns = self->now_ns != 0 ? self->now_ns : rbc_now_ns();
+    return self->now_ns;
+}
+
+/*
  * A cycle of sleeping and looking costs what 2.5 wakeups cost. From 4 records in an interval on
  * pacing pays; below 2 it does not. Between the two a ring stays what it is.
  */
@@ -1746,35 +1759,31 @@ typedef struct rbc_pace {
 /* Chooses the ceiling from the reader's max_latency and the ring's size. */
 void rbc_pace_init(struct rbc_ring *ring, int64_t max_latency_ns, bool always);
 
-/* Whether a moderated read may leave what is there: if the ring is paced, and was found empty. */
-bool rbc_pace_can_wait(const struct rbc_ring *ring);
+/*
+ * Before a scan that wants only what is due, of at most max records: whether it leaves the ring out.
+ * A ring is left out while it is paced, was found empty and has time.
+ */
+bool rbc_pace_leaves(const struct rbc_ring *ring, rbc_clock *clock, uint64_t max);
 
-/* If so: whether it takes what is there now all the same, having room for max records. */
-bool rbc_pace_is_due(const struct rbc_ring *ring, int64_t now_ns, uint64_t max);
+typedef enum rbc_pace_moment {
+    RBC_PACE_DRAINED, /* a scan found records and left none behind */
+    RBC_PACE_PARKS    /* the reader is about to wait */
+} rbc_pace_moment;
 
-/* Whether the interval of a ring that is paced is over, and found enough to be worth another. */
-bool rbc_pace_is_worth_it(const struct rbc_ring *ring, int64_t now_ns);
+typedef enum rbc_pace_change { RBC_PACE_STAYS, RBC_PACE_PACES, RBC_PACE_ARMS } rbc_pace_change;
+
+/*
+ * What the ring should become, by what the scans since the last change found. only_due: the caller
+ * wants what is due, and comes back at once; a ring is hot only for such callers.
+ */
+rbc_pace_change rbc_pace_update(struct rbc_ring *ring, rbc_clock *clock, rbc_pace_moment moment,
+                                bool only_due);
 
 /* When the ring is due at the latest; INT64_MAX if it is armed. */
 int64_t rbc_pace_deadline(const struct rbc_ring *ring);
 
 /* Whether the ring is paced by the timer, not hot. */
 bool rbc_pace_has_timer(const struct rbc_ring *ring);
-
-/*
- * Whether rbc_pace_judge could come to anything. An armed ring in which too little was found stays
- * armed whatever the time: its reader, who was woken out of an idle processor, is spared the clock,
- * whose code and data are cold.
- */
-bool rbc_pace_can_change(const struct rbc_ring *ring);
-
-typedef enum rbc_pace_change { RBC_PACE_STAYS, RBC_PACE_PACES, RBC_PACE_ARMS } rbc_pace_change;
-
-/*
- * After a scan: what the ring should become, by what the scans since the last time found. A ring is
- * hot only for moderated reads, whose callers come back at once.
- */
-rbc_pace_change rbc_pace_judge(struct rbc_ring *ring, int64_t now_ns, bool is_moderated);
 
 #endif
 
@@ -1902,6 +1911,11 @@ rbc_passed rbc_ring_skip_to_latest(rbc_ring *self);
 
 static inline bool rbc_ring_is_paced(const rbc_ring *self) {
     return atomic_load_explicit(&self->is_paced, memory_order_relaxed);
+}
+
+/* Whether a scan for what is due may leave what is there: the ring is paced, and was found empty. */
+static inline bool rbc_ring_may_be_left(const rbc_ring *self) {
+    return rbc_ring_is_paced(self) && self->pace.drained;
 }
 
 static inline rbc_header *rbc_ring_header(const rbc_ring *self, uint64_t position) {
@@ -5340,16 +5354,13 @@ static bool is_full_enough(const rbc_ring *ring, uint64_t max) {
     return waiting >= ring->mapping.data_size / FILL_PART || waiting / max >= ring->usual_span;
 }
 
-bool rbc_pace_can_wait(const rbc_ring *ring) {
-    return rbc_ring_is_paced(ring) && ring->pace.drained;
-}
-
 static bool is_over(const rbc_pace *self, int64_t now_ns) {
     return now_ns - self->since_ns >= self->interval_ns;
 }
 
-bool rbc_pace_is_due(const rbc_ring *ring, int64_t now_ns, uint64_t max) {
-    return is_over(&ring->pace, now_ns) || is_full_enough(ring, max);
+bool rbc_pace_leaves(const rbc_ring *ring, rbc_clock *clock, uint64_t max) {
+    return rbc_ring_may_be_left(ring) && !is_over(&ring->pace, rbc_clock_now(clock)) &&
+           !is_full_enough(ring, max);
 }
 
 int64_t rbc_pace_deadline(const rbc_ring *ring) {
@@ -5400,20 +5411,19 @@ static bool can_hold_back(const rbc_ring *ring) {
 }
 
 /* The interval with which a ring in which so much was found becomes paced; -1: it stays armed. */
-static int64_t first_interval(const rbc_ring *ring, uint64_t found, bool is_moderated) {
+static int64_t first_interval(const rbc_ring *ring, uint64_t found, bool only_due) {
     int64_t longest = longest_interval(ring);
     if (longest >= RBC_PACE_SHORTEST_NS) {
         return found >= RBC_PACE_ENTER ? longest : -1;
     }
-    return ring->pace.was_half_full && is_moderated && can_hold_back(ring) ? 0 : -1;
+    return ring->pace.was_half_full && only_due && can_hold_back(ring) ? 0 : -1;
 }
 
-static rbc_pace_change judge_armed(rbc_ring *ring, int64_t now_ns, uint64_t found,
-                                   bool is_moderated) {
+static rbc_pace_change judge_armed(rbc_ring *ring, int64_t now_ns, uint64_t found, bool only_due) {
     rbc_pace *self = &ring->pace;
     bool in_time = now_ns - self->since_ns <= self->ceiling_ns;
     bool is_judged = in_time || self->was_half_full;
-    int64_t interval = is_judged ? first_interval(ring, found, is_moderated) : -1;
+    int64_t interval = is_judged ? first_interval(ring, found, only_due) : -1;
     self->was_half_full = false;
     if (interval >= 0) {
         self->interval_ns = interval;
@@ -5426,14 +5436,13 @@ static rbc_pace_change judge_armed(rbc_ring *ring, int64_t now_ns, uint64_t foun
     return RBC_PACE_STAYS;
 }
 
-static rbc_pace_change judge_hot(rbc_ring *ring, int64_t now_ns, uint64_t found,
-                                 bool is_moderated) {
-    if (found > 0 && is_moderated && can_hold_back(ring)) {
+static rbc_pace_change judge_hot(rbc_ring *ring, int64_t now_ns, uint64_t found, bool only_due) {
+    if (found > 0 && only_due && can_hold_back(ring)) {
         begin_interval(ring, now_ns);
         return RBC_PACE_STAYS;
     }
     bool is_idle = now_ns - ring->pace.since_ns >= RBC_PACE_SHORTEST_NS;
-    return is_idle || !is_moderated ? RBC_PACE_ARMS : RBC_PACE_STAYS;
+    return is_idle || !only_due ? RBC_PACE_ARMS : RBC_PACE_STAYS;
 }
 
 static rbc_pace_change judge_paced(rbc_ring *ring, int64_t now_ns, uint64_t found) {
@@ -5453,21 +5462,42 @@ static uint64_t found_in(const rbc_ring *ring) {
     return passed(ring) - ring->pace.passed_at;
 }
 
-bool rbc_pace_is_worth_it(const rbc_ring *ring, int64_t now_ns) {
-    return is_over(&ring->pace, now_ns) && found_in(ring) >= RBC_PACE_LEAVE;
-}
-
-bool rbc_pace_can_change(const rbc_ring *ring) {
+/*
+ * An armed ring in which too little was found stays armed whatever the time. That spares its reader,
+ * which a wakeup has just brought onto an idle processor, the clock, whose code and data are cold.
+ */
+static bool can_change(const rbc_ring *ring) {
     return rbc_ring_is_paced(ring) || ring->pace.was_half_full || found_in(ring) >= RBC_PACE_ENTER;
 }
 
-rbc_pace_change rbc_pace_judge(rbc_ring *ring, int64_t now_ns, bool is_moderated) {
+static __attribute__((noinline)) rbc_pace_change judge(rbc_ring *ring, rbc_clock *clock,
+                                                       bool only_due) {
     uint64_t found = found_in(ring);
+    int64_t now_ns = rbc_clock_now(clock);
     if (!rbc_ring_is_paced(ring)) {
-        return judge_armed(ring, now_ns, found, is_moderated);
+        return judge_armed(ring, now_ns, found, only_due);
     }
-    return ring->pace.interval_ns == 0 ? judge_hot(ring, now_ns, found, is_moderated)
+    return ring->pace.interval_ns == 0 ? judge_hot(ring, now_ns, found, only_due)
                                        : judge_paced(ring, now_ns, found);
+}
+
+/*
+ * Reading a paced ring to its end ends its interval, too, whatever the caller wants. Otherwise the
+ * next scan for what is due would find the ring due at once, for the few records that came since. An
+ * interval that was not worth it is judged when the reader parks.
+ */
+static __attribute__((noinline)) rbc_pace_change judge_drained(rbc_ring *ring, rbc_clock *clock) {
+    bool is_over_now = is_over(&ring->pace, rbc_clock_now(clock));
+    return is_over_now && found_in(ring) >= RBC_PACE_LEAVE ? judge(ring, clock, true)
+                                                           : RBC_PACE_STAYS;
+}
+
+rbc_pace_change rbc_pace_update(rbc_ring *ring, rbc_clock *clock, rbc_pace_moment moment,
+                                bool only_due) {
+    if (only_due || moment == RBC_PACE_PARKS) {
+        return can_change(ring) ? judge(ring, clock, only_due) : RBC_PACE_STAYS;
+    }
+    return rbc_pace_has_timer(ring) ? judge_drained(ring, clock) : RBC_PACE_STAYS;
 }
 #undef FASTEST_BYTES
 #undef FASTEST_RECORD_NS
@@ -5537,7 +5567,7 @@ bool rbc_abandoned_skip(rbc_ring *self, rbc_passed *passed) {
         /* The scan says what it is. That of a paced ring does when it is due: until then there is
          * nothing to call again for, and a wait that went on at once would never get there. */
         self->head_is_busy = false;
-        return !rbc_pace_can_wait(self);
+        return !rbc_ring_may_be_left(self);
     }
     /* (The position was loaded by itself: a hostile peer may have put it anywhere.) */
     if (span > producer - position || span > self->mapping.data_size) {
@@ -6334,23 +6364,13 @@ typedef struct rbc_look {
     rbcore_span *spans;
     size_t max_spans;
     size_t max;        /* records */
-    bool is_moderated; /* leaves in a paced ring what is not due yet */
+    bool only_due;     /* leaves in a paced ring what is not due yet */
     uint64_t discards; /* passed before; see return_on_discards.h */
-    int64_t now;       /* the time, read once for what is done without waiting; 0: not yet */
+    rbc_clock clock;
 } rbc_look;
 
-/* The clock costs as much as 20 records: a batch that is full is handed out without it. */
-static int64_t time_of(rbc_look *self) {
-    self->now = self->now != 0 ? self->now : rbc_now_ns();
-    return self->now;
-}
-
-/* Makes a ring armed or paced, as judged. Whoever waits next looks at an armed one again. */
-static void change_pace(rbcore_reader *self, rbc_ring *ring, rbc_look *what, bool is_moderated) {
-    if (!rbc_pace_can_change(ring)) {
-        return;
-    }
-    rbc_pace_change change = rbc_pace_judge(ring, time_of(what), is_moderated);
+/* Makes a ring armed or paced. An armed one is looked at again before the reader waits. */
+static void change_pace(rbcore_reader *self, rbc_ring *ring, rbc_pace_change change) {
     if (change == RBC_PACE_STAYS) {
         return;
     }
@@ -6366,21 +6386,11 @@ static void change_pace(rbcore_reader *self, rbc_ring *ring, rbc_look *what, boo
 typedef struct rbc_pass {
     rbc_look *what;
     rbc_scan scan;
-    bool is_moderated;      /* as what, and there is something to moderate */
+    bool only_due;          /* as what, and there is something that can be left */
     const rbc_ring *broken; /* the last one found so */
     bool is_bounded;        /* the bound on discarded records was reached */
     bool turns_are_full;    /* a ring was left out for want of room to note its turn */
 } rbc_pass;
-
-/*
- * Who reads a paced ring to its end by read or look ends its interval, too: else the next moderated
- * read would find it due at once, for the few records that came since. An interval that was not
- * worth it is judged before we park.
- */
-static bool is_to_judge(const rbc_ring *ring, const rbc_pass *pass) {
-    return pass->is_moderated ||
-           (rbc_pace_has_timer(ring) && rbc_pace_is_worth_it(ring, time_of(pass->what)));
-}
 
 void rbc_read_note(rbc_ring *self, const rbc_passed *passed) {
     if (passed->position == rbc_get(&self->read_pos)) {
@@ -6430,8 +6440,8 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
         pass->turns_are_full |= rbc_ring_has_record(ring);
         return false;
     }
-    if (pass->is_moderated && rbc_pace_can_wait(ring) &&
-        !rbc_pace_is_due(ring, time_of(pass->what), pass->scan.max)) {
+    rbc_clock *clock = &pass->what->clock;
+    if (pass->only_due && rbc_pace_leaves(ring, clock, pass->scan.max)) {
         return false;
     }
     const size_t count = pass->scan.count, skips_left = pass->scan.skips_left;
@@ -6442,11 +6452,11 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
         skip_unfinished(ring);
     }
     /*
-     * A ring that has more is judged with that. One that gave nothing is judged before we park,
-     * when it can be listened to again.
+     * A ring that has more is judged with that. One that gave nothing is judged before the reader
+     * parks, when it can be listened to again.
      */
-    if (ring->pace.drained && pass->scan.count > count && is_to_judge(ring, pass)) {
-        change_pace(self, ring, pass->what, true);
+    if (ring->pace.drained && pass->scan.count > count) {
+        change_pace(self, ring, rbc_pace_update(ring, clock, RBC_PACE_DRAINED, pass->only_due));
     }
     pass->is_bounded |= end == RBC_SCAN_BOUND;
     pass->broken = end == RBC_SCAN_BROKEN ? ring : pass->broken;
@@ -6488,7 +6498,7 @@ static int scan_rings(rbcore_reader *self, rbc_look *what) {
                  .max = what->max > INT_MAX ? INT_MAX : what->max,
                  .skips_left = SKIPS_PER_CALL},
         /* A flush wants what is there now. */
-        .is_moderated = what->is_moderated && self->can_pace && !self->is_flushing,
+        .only_due = what->only_due && self->can_pace && !self->is_flushing,
     };
     unsigned at = self->next_turn;
     for (unsigned i = 0; i < self->ring_count && has_room(&pass.scan); i++) {
@@ -6602,7 +6612,8 @@ static void prepare_to_park(rbcore_reader *self, rbc_look *what) {
     }
     for (unsigned i = 0; i < self->ring_count; i++) {
         rbc_ring *ring = self->rings[i];
-        change_pace(self, ring, what, what->is_moderated);
+        change_pace(self, ring,
+                    rbc_pace_update(ring, &what->clock, RBC_PACE_PARKS, what->only_due));
         listen(self, ring, !rbc_pace_has_timer(ring));
     }
 }
@@ -6673,7 +6684,7 @@ static bool hears_only_the_timer(const rbcore_reader *self) {
 
 static void empty_fd(rbcore_reader *self, rbc_look *what) {
     if (hears_only_the_timer(self)) {
-        rbc_wait_drain_timer(&self->wait, time_of(what));
+        rbc_wait_drain_timer(&self->wait, rbc_clock_now(&what->clock));
     } else {
         rbc_wait_drain(&self->wait);
     }
@@ -6685,7 +6696,7 @@ static int look_and_arm(rbcore_reader *self, rbc_look *what) {
     int result = look_parked(self, what);
     int64_t sleep = result == 0 ? longest_sleep(self) : INT64_MAX;
     if (sleep != INT64_MAX) {
-        rbc_wait_start_timer(&self->wait, time_of(what), sleep);
+        rbc_wait_start_timer(&self->wait, rbc_clock_now(&what->clock), sleep);
     }
     return result;
 }
@@ -6735,8 +6746,10 @@ static int look_until(rbcore_reader *self, rbc_look *what, int64_t deadline) {
     int result = 0;
     while (result == 0 || result == -EAGAIN) {
         result = look_parked(self, what);
-        what->now = result == -EAGAIN || deadline != INT64_MAX ? rbc_now_ns() : what->now;
-        int64_t left = deadline == INT64_MAX ? INT64_MAX : deadline - what->now;
+        if (result == -EAGAIN || deadline != INT64_MAX) {
+            what->clock = (rbc_clock){0};
+        }
+        int64_t left = deadline == INT64_MAX ? INT64_MAX : deadline - rbc_clock_now(&what->clock);
         if (result == 0 && ends_for_discards(self, what)) {
             left = 0;
         }
@@ -6745,7 +6758,7 @@ static int look_until(rbcore_reader *self, rbc_look *what, int64_t deadline) {
         }
         if (result == 0) {
             result = block(self, left);
-            what->now = 0;
+            what->clock = (rbc_clock){0};
             /* Only now is it judged by what it holds whether a ring was worth the interval. */
             result = result == 0 ? look(self, what) : result;
         }
@@ -6758,7 +6771,7 @@ static int next(rbcore_reader *self, rbc_look *what, int64_t timeout_ns) {
     if (timeout_ns < 0 && timeout_ns != RBCORE_FOREVER) {
         return rbc_reader_fail(self, -EINVAL, "the timeout is negative");
     }
-    what->is_moderated = true;
+    what->only_due = true;
     what->discards = rbc_get(&self->discards);
     int result = look(self, what);
     if (result != 0 && result != -EAGAIN) {
