@@ -68,14 +68,14 @@ typedef struct rbc_pass {
     bool turns_are_full;    /* a ring was left out for want of room to note its turn */
 } rbc_pass;
 
-void rbc_read_note(rbc_ring *self, const rbc_passed *passed) {
+void rbc_read_note(rbc_ring *self, const rbc_passed *passed, const rbcore_record *records) {
     if (passed->position == rbc_get(&self->read_pos)) {
         return;
     }
     bool is_release = self->reader->is_release;
     bool nothing_held = !is_release && rbc_get(&self->user_pos) == self->handed_end;
     if (passed->count > 0 && is_release) {
-        rbc_release_hold(self, passed->records, passed->count);
+        rbc_release_hold(self, records + passed->first, passed->count);
     }
     atomic_store_explicit(&self->last_pos, passed->last, memory_order_relaxed);
     /* Release: a thread that sees the position (let_go, work_on_releases) sees the bits of the
@@ -106,7 +106,7 @@ static bool skip_unfinished(rbc_ring *ring) {
     }
     rbc_passed passed = {.position = rbc_get(&ring->read_pos)};
     bool skipped = ring->kind->skip_abandoned(ring, &passed);
-    rbc_read_note(ring, &passed);
+    rbc_read_note(ring, &passed, NULL);
     return skipped;
 }
 
@@ -122,7 +122,7 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
     }
     const size_t count = pass->scan.count, skips_left = pass->scan.skips_left;
     rbc_scan_end end = rbc_ring_scan(ring, &pass->scan);
-    rbc_read_note(ring, &pass->scan.passed);
+    rbc_read_note(ring, &pass->scan.passed, pass->scan.records);
     if (ring->busy_scans >= BUSY_SCANS_BEFORE_DOUBT) {
         ring->busy_scans = 0;
         skip_unfinished(ring);

@@ -165,7 +165,7 @@ int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
     }
     if (ring->from_latest) {
         rbc_passed passed = rbc_ring_skip_to_latest(ring); /* only now: nothing can fail any more */
-        rbc_read_note(ring, &passed);
+        rbc_read_note(ring, &passed, NULL);
     }
     /* What was armed before knows nothing of this ring. The look that this brings about arms it. */
     rbc_wait_wake(&self->wait);

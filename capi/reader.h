@@ -78,10 +78,10 @@ static inline rbc_ring *rbc_reader_ring(rbcore_reader *self, unsigned index) {
 unsigned rbc_reader_find(const rbcore_reader *self, unsigned index);
 
 /*
- * Notes what a scan passed: the user holds it now. Discarded records alone are given back here if
+ * Notes what a scan passed, and put into `records`: the user holds it now. Discarded records alone are given back here if
  * the user holds nothing that could be given back after them. The reading thread only; in read.c.
  */
-void rbc_read_note(rbc_ring *self, const rbc_passed *passed);
+void rbc_read_note(rbc_ring *self, const rbc_passed *passed, const rbcore_record *records);
 
 /* Drops a reference; with the last one the memory goes. */
 void rbc_reader_put(rbcore_reader *self);

@@ -336,7 +336,7 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
     self->pace.drained = why == RBC_SCAN_EMPTY;
     uint64_t last = at.last_span > 0 ? position - at.last_span : rbc_get(&self->last_pos);
     self->usual_span = found > 0 ? at.last_span : self->usual_span;
-    scan->passed = (rbc_passed){.records = scan->records == NULL ? NULL : scan->records + first,
+    scan->passed = (rbc_passed){.first = first,
                                 .count = found,
                                 .end = position - at.tail,
                                 .last = last,

@@ -84,11 +84,11 @@ typedef struct rbc_ring {
 
 /* What a scan of a ring passed. */
 typedef struct rbc_passed {
-    const rbcore_record *records; /* handed out; only looked at in release mode */
-    size_t count;                 /* of them */
-    uint64_t end;                 /* of the last of them */
-    uint64_t last;                /* start of the last one passed, discarded ones included */
-    uint64_t position;            /* its end: where the scan came to */
+    size_t first;      /* of the records that were handed out, in the scan's array */
+    size_t count;      /* of them */
+    uint64_t end;      /* of the last of them */
+    uint64_t last;     /* start of the last one passed, discarded ones included */
+    uint64_t position; /* its end: where the scan came to */
 } rbc_passed;
 
 /* Why a scan ended. */

@@ -1859,11 +1859,11 @@ typedef struct rbc_ring {
 
 /* What a scan of a ring passed. */
 typedef struct rbc_passed {
-    const rbcore_record *records; /* handed out; only looked at in release mode */
-    size_t count;                 /* of them */
-    uint64_t end;                 /* of the last of them */
-    uint64_t last;                /* start of the last one passed, discarded ones included */
-    uint64_t position;            /* its end: where the scan came to */
+    size_t first;      /* of the records that were handed out, in the scan's array */
+    size_t count;      /* of them */
+    uint64_t end;      /* of the last of them */
+    uint64_t last;     /* start of the last one passed, discarded ones included */
+    uint64_t position; /* its end: where the scan came to */
 } rbc_passed;
 
 /* Why a scan ended. */
@@ -2011,10 +2011,10 @@ static inline rbc_ring *rbc_reader_ring(rbcore_reader *self, unsigned index) {
 unsigned rbc_reader_find(const rbcore_reader *self, unsigned index);
 
 /*
- * Notes what a scan passed: the user holds it now. Discarded records alone are given back here if
+ * Notes what a scan passed, and put into `records`: the user holds it now. Discarded records alone are given back here if
  * the user holds nothing that could be given back after them. The reading thread only; in read.c.
  */
-void rbc_read_note(rbc_ring *self, const rbc_passed *passed);
+void rbc_read_note(rbc_ring *self, const rbc_passed *passed, const rbcore_record *records);
 
 /* Drops a reference; with the last one the memory goes. */
 void rbc_reader_put(rbcore_reader *self);
@@ -4812,7 +4812,7 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
     self->pace.drained = why == RBC_SCAN_EMPTY;
     uint64_t last = at.last_span > 0 ? position - at.last_span : rbc_get(&self->last_pos);
     self->usual_span = found > 0 ? at.last_span : self->usual_span;
-    scan->passed = (rbc_passed){.records = scan->records == NULL ? NULL : scan->records + first,
+    scan->passed = (rbc_passed){.first = first,
                                 .count = found,
                                 .end = position - at.tail,
                                 .last = last,
@@ -6390,14 +6390,14 @@ typedef struct rbc_pass {
     bool turns_are_full;    /* a ring was left out for want of room to note its turn */
 } rbc_pass;
 
-void rbc_read_note(rbc_ring *self, const rbc_passed *passed) {
+void rbc_read_note(rbc_ring *self, const rbc_passed *passed, const rbcore_record *records) {
     if (passed->position == rbc_get(&self->read_pos)) {
         return;
     }
     bool is_release = self->reader->is_release;
     bool nothing_held = !is_release && rbc_get(&self->user_pos) == self->handed_end;
     if (passed->count > 0 && is_release) {
-        rbc_release_hold(self, passed->records, passed->count);
+        rbc_release_hold(self, records + passed->first, passed->count);
     }
     atomic_store_explicit(&self->last_pos, passed->last, memory_order_relaxed);
     /* Release: a thread that sees the position (let_go, work_on_releases) sees the bits of the
@@ -6428,7 +6428,7 @@ static bool skip_unfinished(rbc_ring *ring) {
     }
     rbc_passed passed = {.position = rbc_get(&ring->read_pos)};
     bool skipped = ring->kind->skip_abandoned(ring, &passed);
-    rbc_read_note(ring, &passed);
+    rbc_read_note(ring, &passed, NULL);
     return skipped;
 }
 
@@ -6444,7 +6444,7 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
     }
     const size_t count = pass->scan.count, skips_left = pass->scan.skips_left;
     rbc_scan_end end = rbc_ring_scan(ring, &pass->scan);
-    rbc_read_note(ring, &pass->scan.passed);
+    rbc_read_note(ring, &pass->scan.passed, pass->scan.records);
     if (ring->busy_scans >= BUSY_SCANS_BEFORE_DOUBT) {
         ring->busy_scans = 0;
         skip_unfinished(ring);
@@ -6961,7 +6961,7 @@ int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
     }
     if (ring->from_latest) {
         rbc_passed passed = rbc_ring_skip_to_latest(ring); /* only now: nothing can fail any more */
-        rbc_read_note(ring, &passed);
+        rbc_read_note(ring, &passed, NULL);
     }
     /* What was armed before knows nothing of this ring. The look that this brings about arms it. */
     rbc_wait_wake(&self->wait);
