@@ -29,41 +29,41 @@ static bool skip_copied_unfinished(rbc_ring *self, uint64_t position, uint64_t e
 
 /*
  * Of the record at read_pos, where it stands in the ring itself. If that is read through a copy, the
- * place may be another record's data by now: rbc_shadow_is_overtaken tells, afterwards.
+ * place may be another record's data by now: rbc_shadow_is_overwritten tells, afterwards.
  */
-static uint32_t owner_of_head(const rbc_ring *self, uint64_t position) {
-    return self->shadow != NULL ? rbc_live_owner(&self->shadow->live, position)
-                                : atomic_load_explicit(&rbc_ring_header(self, position)->owner,
+static uint32_t token_of_head(const rbc_ring *self, uint64_t position) {
+    return self->shadow != NULL ? rbc_copy_token(&self->shadow->source, position)
+                                : atomic_load_explicit(&rbc_ring_header(self, position)->token,
                                                        memory_order_relaxed);
 }
 
 static uint32_t length_of_head(const rbc_ring *self, uint64_t position) {
-    return self->shadow != NULL ? rbc_live_length(&self->shadow->live, position)
+    return self->shadow != NULL ? rbc_copy_length(&self->shadow->source, position)
                                 : rbc_load_length(rbc_ring_header(self, position));
 }
 
 bool rbc_abandoned_skip(rbc_ring *self, rbc_passed *passed) {
     RBC_KEEP_ERRNO;
     if (!self->head_is_busy) {
-        self->doubts = 0;
+        self->liveness_checks = 0;
         return false;
     }
     uint64_t position = rbc_get(&self->read_pos), producer = rbc_ring_load_producer_pos(self);
     if (self->shadow != NULL && rbc_get(&self->shadow->end) != position) {
         return skip_copied_unfinished(self, position, rbc_get(&self->shadow->end), passed);
     }
-    uint32_t owner = owner_of_head(self, position);
-    if (!(owner & RBC_TOKEN_BIT)) {
+    uint32_t token = token_of_head(self, position);
+    if (!(token & RBC_TOKEN_BIT)) {
         return false; /* not by a producer of this library: who knows what becomes of it */
     }
-    if (!rbc_producer_is_gone(rbc_producer_page_of(&self->mapping), self->lock_fd, owner,
-                              self->doubts++)) {
+    if (!rbc_producer_is_gone(rbc_producer_page_of(&self->mapping), self->lock_fd, token,
+                              self->liveness_checks++)) {
         return false;
     }
     /* Loaded after the producer's end was established: it may have finished the record before. */
     uint32_t length = length_of_head(self, position);
     uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
-    if (!(length & RBC_BUSY) || (self->shadow != NULL && rbc_shadow_is_overtaken(self))) {
+    if (!(length & RBC_BUSY) || (self->shadow != NULL && rbc_shadow_is_overwritten(self))) {
         /* The scan says what it is. That of a paced ring does when it is due: until then there is
          * nothing to call again for, and a wait that went on at once would never get there. */
         self->head_is_busy = false;

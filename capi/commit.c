@@ -14,7 +14,7 @@ static rbc_turn *turn_at(const rbc_turns *self, size_t i) {
     return &self->entries[(self->first + i) % self->capacity];
 }
 
-int rbc_turns_make_room(rbc_turns *self, size_t rings) {
+int rbc_turns_grow(rbc_turns *self, size_t rings) {
     rbc_turns larger = {.capacity = rings * RBC_TURNS_PER_RING, .count = self->count};
     if (larger.capacity <= self->capacity) {
         return 0;

@@ -25,8 +25,8 @@ typedef struct rbc_turns {
     size_t capacity, first, count;
 } rbc_turns;
 
-/* Makes room for the turns of so many rings. Returns 0 or -ENOMEM. */
-int rbc_turns_make_room(rbc_turns *self, size_t rings);
+/* Grows the table for the turns of so many rings. Returns 0 or -ENOMEM. */
+int rbc_turns_grow(rbc_turns *self, size_t rings);
 
 void rbc_turns_free(rbc_turns *self);
 

@@ -16,13 +16,13 @@ void rbc_flush_begin(rbcore_reader *self) {
         /* Acquire: as rbc_ring_load_producer_pos, whose counterpart is the producer's release. */
         ring->flush_pos = atomic_load_explicit(ring->producer_pos, memory_order_acquire);
         ring->flush_found = bytes_found(ring);
-        ring->doubts = 0; /* it is asked most closely once more whether a producer died */
+        ring->liveness_checks = 0; /* it is asked most closely once more whether a producer died */
     }
 }
 
 /*
  * Whether all that was there when the flush began was handed out. That is never more than the ring
- * has room for, and the copy through which it is read; a hostile producer's position can say
+ * has space for, and the copy through which it is read; a hostile producer's position can say
  * anything.
  */
 static bool ring_is_flushed(const rbc_ring *ring) {

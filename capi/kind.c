@@ -13,17 +13,17 @@ static uint64_t producer_pos_of(rbc_ring *ring) {
  * The producers of a ring wake its reader for the record at the consumer position. A tap's own
  * position does not count, so it hears a wakeup only together with the ring's reader.
  */
-static bool tap_of_memory_is_deaf(rbc_ring *ring) {
+static bool tap_of_memory_misses_wakeups(rbc_ring *ring) {
     return !rbc_shadow_wakes(ring) || rbc_shadow_waits_for_releases(ring);
 }
 
 /* A map asks whether it is ready before it reports a wakeup: the reader may have been quicker. */
-static bool tap_of_kernel_is_deaf(rbc_ring *ring) {
+static bool tap_of_kernel_misses_wakeups(rbc_ring *ring) {
     (void)ring;
     return true;
 }
 
-static bool overwritten_is_deaf(rbc_ring *ring) {
+static bool overwritten_misses_wakeups(rbc_ring *ring) {
     return rbc_shadow_waits_for_releases(ring);
 }
 
@@ -40,15 +40,17 @@ static bool overwritten_is_deaf(rbc_ring *ring) {
 #define BY_PROCESSES .skip_abandoned = rbc_abandoned_skip, .is_memory = true, .is_watched = true
 
 static const rbc_kind kernel = {IN_PLACE};
-static const rbc_kind kernel_overwritten = {THROUGH_A_COPY, .is_deaf = overwritten_is_deaf};
-static const rbc_kind kernel_tapped = {THROUGH_A_COPY, .is_deaf = tap_of_kernel_is_deaf,
+static const rbc_kind kernel_overwritten = {THROUGH_A_COPY,
+                                            .misses_wakeups = overwritten_misses_wakeups};
+static const rbc_kind kernel_tapped = {THROUGH_A_COPY,
+                                       .misses_wakeups = tap_of_kernel_misses_wakeups,
                                        .is_tap = true, .is_watched = true};
 
 static const rbc_kind memory = {IN_PLACE, BY_PROCESSES};
 static const rbc_kind memory_overwritten = {THROUGH_A_COPY, BY_PROCESSES,
-                                            .is_deaf = overwritten_is_deaf};
-static const rbc_kind memory_tapped = {THROUGH_A_COPY, BY_PROCESSES,
-                                       .is_deaf = tap_of_memory_is_deaf, .is_tap = true};
+                                            .misses_wakeups = overwritten_misses_wakeups};
+static const rbc_kind memory_tapped = {
+    THROUGH_A_COPY, BY_PROCESSES, .misses_wakeups = tap_of_memory_misses_wakeups, .is_tap = true};
 
 const rbc_kind *rbc_kind_of(bool is_memory, bool is_overwrite, bool is_tap) {
     if (is_tap) {

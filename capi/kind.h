@@ -48,7 +48,7 @@ typedef struct rbc_kind {
      * Whether a record may come that makes no wakeup, although the user holds nothing. The reader
      * then looks by a timer. No function: there is none. The reading thread only.
      */
-    bool (*is_deaf)(rbc_ring *ring);
+    bool (*misses_wakeups)(rbc_ring *ring);
 
     /* Whether the ring goes on only when the user has given everything back. No function: never. */
     bool (*waits_for_releases)(const rbc_ring *ring);

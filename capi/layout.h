@@ -14,7 +14,7 @@
 /* The header of a record: see BPF_RINGBUF_BUSY_BIT and its neighbours in linux/bpf.h. */
 typedef struct rbc_header {
     _Atomic uint32_t length; /* of the data, with the two bits below */
-    _Atomic uint32_t owner;  /* memory ring: the producer's token; the kernel's own otherwise */
+    _Atomic uint32_t token;  /* memory ring: the producer's token; the kernel's own otherwise */
 } rbc_header;
 
 #define RBC_BUSY (UINT32_C(1) << 31)

@@ -6,8 +6,8 @@
 #include "keep_errno.h"
 #include "kernel.h"
 #include "layout.h"
+#include "memory_reserve.h"
 #include "owner.h"
-#include "room.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -90,7 +90,7 @@ static int open_ring(rbc_memory_producer *self, const rbcore_source *source) {
     }
     self->page = rbc_producer_page_of(&self->mapping);
     self->consumer_pos = (_Atomic uint64_t *)(void *)self->mapping.consumer_page;
-    return rbc_room_is_possible(&self->mapping, self->overwrites) ? take_slot(self) : -EBADMSG;
+    return rbc_reserve_is_possible(&self->mapping, self->overwrites) ? take_slot(self) : -EBADMSG;
 }
 
 int rbc_memory_producer_open(rbc_memory_producer *self, const rbcore_source *source) {
@@ -198,17 +198,17 @@ static rbc_header *header_at(const rbc_memory_producer *self, uint64_t position)
 }
 
 /*
- * Under the lock, with room made: a record of span bytes at `producer` is there, and BUSY. What
- * copies may believe of the memory meanwhile is in live.c: nothing but this header is written
+ * Under the lock, with space made: a record of span bytes at `producer` is there, and BUSY. What
+ * copies may believe of the memory meanwhile is in checked_copy.c: nothing but this header is written
  * before producer_pos is past it.
  */
 static inline rbc_header *begin(rbc_memory_producer *self, uint64_t producer, uint64_t span,
                                 uint32_t length) {
     rbc_header *header = header_at(self, producer);
-    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
+    atomic_store_explicit(&header->token, self->token, memory_order_relaxed);
     atomic_store_explicit(&header->length, length | RBC_BUSY, memory_order_relaxed);
     /* Release: whoever sees the position sees the BUSY header. Pairs with load_producer_pos
-     * (ring.c) and rbc_live_find_end. If we die before, the next owner of the lock writes its own
+     * (ring.c) and rbc_copy_find_end. If we die before, the next owner of the lock writes its own
      * header here. */
     atomic_store_explicit(&self->page->producer_pos, producer + span, memory_order_release);
     return header;
@@ -218,7 +218,7 @@ static inline rbc_header *begin(rbc_memory_producer *self, uint64_t producer, ui
 static int reserve_locked(rbc_memory_producer *self, rbc_header **out, uint32_t size) {
     const uint64_t span = rbc_record_span(size);
     uint64_t producer;
-    int error = rbc_room_make(&self->mapping, self->overwrites, span, &producer);
+    int error = rbc_reserve_one(&self->mapping, self->overwrites, span, &producer);
     if (error == 0) {
         *out = begin(self, producer, span, size);
     }
@@ -231,28 +231,28 @@ static int reserve_locked(rbc_memory_producer *self, rbc_header **out, uint32_t 
  */
 static bool clear_the_way(rbc_memory_producer *self) {
     uint64_t position;
-    uint32_t owner;
+    uint32_t token;
     if (!self->overwrites) {
         return false;
     }
     /* With it, where it is only looked: else the place may be another's data by now. */
     lock(self);
-    bool is_blocked = rbc_room_blocker(&self->mapping, &position, &owner);
+    bool is_blocked = rbc_reserve_blocker(&self->mapping, &position, &token);
     unlock(self);
-    if (!is_blocked || !(owner & RBC_TOKEN_BIT) || owner == self->token) {
+    if (!is_blocked || !(token & RBC_TOKEN_BIT) || token == self->token) {
         return false;
     }
     RBC_KEEP_ERRNO;
     unsigned asked = atomic_fetch_add_explicit(&self->refused, 1, memory_order_relaxed);
-    if (!rbc_producer_is_gone(self->page, self->fd, owner, asked)) {
+    if (!rbc_producer_is_gone(self->page, self->fd, token, asked)) {
         return false;
     }
     lock(self);
-    bool discarded = rbc_room_discard_blocker(&self->mapping, position, owner);
+    bool discarded = rbc_reserve_discard_blocker(&self->mapping, position, token);
     unlock(self);
     if (discarded) {
-        rbc_event_fd_signal(
-            self->event_fd); /* it may have stopped there, and waits for that record's commit */
+        /* The reader may have stopped there, and waits for that record's commit. */
+        rbc_event_fd_signal(self->event_fd);
     }
     return discarded;
 }
@@ -295,7 +295,7 @@ int rbc_memory_producer_reserve(rbc_memory_producer *self, void **data, size_t s
     return count_lost(self, reserve(self, data, size));
 }
 
-/* ---- Waiting for room ---- */
+/* ---- Waiting for space ---- */
 
 /* Readers do not wake producers: that would cost each commit. So the first look, and the longest
  * time between two. */
@@ -332,7 +332,7 @@ static rbc_header *reserved_header(const rbc_memory_producer *self, const void *
         return NULL;
     }
     rbc_header *header = header_at(self, offset);
-    return atomic_load_explicit(&header->owner, memory_order_relaxed) == self->token ? header
+    return atomic_load_explicit(&header->token, memory_order_relaxed) == self->token ? header
                                                                                      : NULL;
 }
 
@@ -392,9 +392,9 @@ static int check_slice(const rbc_memory_producer *self, const rbcore_slice *slic
     return slice->data == NULL && slice->size != 0 ? -EINVAL : 0;
 }
 
-/* How many bytes the records take that there is room for, and in *fit how many those are. */
+/* How many bytes the records take that there is space for, and in *fit how many those are. */
 static uint64_t measure(const rbc_memory_producer *self, const rbcore_slice *slices, size_t count,
-                        const rbc_room *room, size_t *fit, int *error) {
+                        const rbc_free_space *space, size_t *fit, int *error) {
     uint64_t sum = 0;
     for (*fit = 0; *fit < count; ++*fit) {
         *error = check_slice(self, &slices[*fit]);
@@ -402,8 +402,8 @@ static uint64_t measure(const rbc_memory_producer *self, const rbcore_slice *sli
             break;
         }
         uint64_t span = rbc_record_span((uint32_t)slices[*fit].size);
-        if (span > room->free - sum) {
-            *error = room->why_no_more;
+        if (span > space->free - sum) {
+            *error = space->why_no_more;
             break;
         }
         sum += span;
@@ -414,19 +414,19 @@ static uint64_t measure(const rbc_memory_producer *self, const rbcore_slice *sli
 /* Returns 0 if at least one fits, or count is 0. */
 static int reserve_batch_locked(rbc_memory_producer *self, const rbcore_slice *slices, size_t count,
                                 batch *out) {
-    rbc_room room;
-    int error = rbc_room_find(&self->mapping, self->overwrites, &room);
+    rbc_free_space space;
+    int error = rbc_reserve_find(&self->mapping, self->overwrites, &space);
     if (error != 0) {
         return error;
     }
-    uint64_t span = measure(self, slices, count, &room, &out->count, &error);
+    uint64_t span = measure(self, slices, count, &space, &out->count, &error);
     if (out->count == 0) {
         return error;
     }
-    error = rbc_room_take(&self->mapping, self->overwrites, &room, span);
+    error = rbc_reserve_take(&self->mapping, self->overwrites, &space, span);
     if (error == 0) {
-        out->position = room.producer;
-        out->header = begin(self, room.producer, span, (uint32_t)(span - RBC_HEADER_SIZE));
+        out->position = space.producer;
+        out->header = begin(self, space.producer, span, (uint32_t)(span - RBC_HEADER_SIZE));
     }
     return error;
 }
@@ -434,14 +434,14 @@ static int reserve_batch_locked(rbc_memory_producer *self, const rbcore_slice *s
 static void write_batch(const rbc_memory_producer *self, const batch *to,
                         const rbcore_slice *slices) {
     /* Whoever sees what is written here sees producer_pos past it: pairs with the full fence in
-     * rbc_live_sound. The store-release of that position does not hold back what follows it. */
+     * rbc_copy_valid_from. The store-release of that position does not hold back what follows it. */
     rbc_store_fence();
     uint64_t at = to->position;
     for (size_t i = 0; i < to->count; i++) {
         rbc_header *header = header_at(self, at);
         const uint32_t size = (uint32_t)slices[i].size;
         if (i > 0) {
-            atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
+            atomic_store_explicit(&header->token, self->token, memory_order_relaxed);
             atomic_store_explicit(&header->length, size, memory_order_relaxed);
         }
         if (size != 0) {
@@ -450,7 +450,7 @@ static void write_batch(const rbc_memory_producer *self, const batch *to,
         at += rbc_record_span(size);
     }
     /* Release: whoever sees this header without BUSY sees all that follow it, and the data. Pairs
-     * with rbc_load_length (layout.h), rbc_live_length, and the load in update_pending (room.c). */
+     * with rbc_load_length (layout.h), rbc_copy_length, and the load in update_pending (memory_reserve.c). */
     atomic_store_explicit(&to->header->length, (uint32_t)slices[0].size, memory_order_release);
 }
 

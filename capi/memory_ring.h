@@ -2,7 +2,7 @@
 /*
  * The memory ring: a sealed memfd with the kernel's layout. What the kernel keeps in a page that
  * nobody maps (its spin lock) or knows by itself (who its producers are) stands in the producer
- * page's spare room.
+ * page's spare bytes.
  */
 #ifndef RBC_MEMORY_RING_H
 #define RBC_MEMORY_RING_H
@@ -42,7 +42,7 @@ typedef struct rbc_producer_slot {
 /* The producer page. Processes share it: its layout is fixed. */
 typedef struct rbc_producer_page {
     _Atomic uint64_t producer_pos;
-    _Atomic uint64_t pending_pos;   /* all records before it are complete; see room.h */
+    _Atomic uint64_t pending_pos;   /* all records before it are complete; see memory_reserve.h */
     _Atomic uint64_t overwrite_pos; /* the oldest record that was not overwritten */
     unsigned char kernels[104];
     _Atomic uint64_t tag;

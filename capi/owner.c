@@ -50,7 +50,7 @@ static_assert(sizeof(rbc_process) == 48, "so is that of the name in it");
 #define PAUSE_NS 1000000
 
 /* The block can change while it is read. Whoever changes it more often than this does it on purpose. */
-#define LOOKS 8
+#define RETRIES 8
 
 static struct flock lock_of(uint64_t byte, short type) {
     return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
@@ -188,7 +188,7 @@ static author author_of(const rbc_owner_block *block, uint64_t claim) {
 
 static author find_author(const rbc_owner_block *block) {
     author it = {.claim = 0};
-    for (int i = 0; i < LOOKS; i++) {
+    for (int i = 0; i < RETRIES; i++) {
         /* With the second exchange in sign: what it signed is read. */
         it = author_of(block, atomic_load_explicit(&block->claim, memory_order_acquire));
         atomic_thread_fence(memory_order_acquire);

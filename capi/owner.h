@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Who owns user space's end of a ring: its consumer, or the producer of a user ring. There is one;
- * two wedge the ring for good. The owner leaves its name in the spare room at the end of the page
+ * two wedge the ring for good. The owner leaves its name in the spare bytes at the end of the page
  * with its position, and holds a lock on the ring's file. Each alone can be fooled: the block is
  * stale after a kill and survives execve(), the lock can be taken by any stranger (all BPF maps
  * share one inode), is kept by forked children, and does not tell readers apart that share an open

@@ -6,7 +6,7 @@
 /*
  * What may come during a sleep. A producer on one processor writes no more than so many bytes per
  * nanosecond, and makes no record in less than so many nanoseconds (several that share a ring are
- * slower together). An interval that leaves room for that loses no more than a reader that is woken
+ * slower together). An interval that leaves space for that loses no more than a reader that is woken
  * for each record: see bench/run --bursts.
  */
 #define FASTEST_BYTES 1.3
@@ -36,7 +36,7 @@ void rbc_pace_init(rbc_ring *ring, int64_t max_latency_ns, bool always) {
 static bool is_full_enough(const rbc_ring *ring, uint64_t max) {
     uint64_t waiting =
         atomic_load_explicit(ring->producer_pos, memory_order_relaxed) - rbc_get(&ring->read_pos);
-    return waiting >= ring->mapping.data_size / FILL_PART || waiting / max >= ring->usual_span;
+    return waiting >= ring->mapping.data_size / FILL_PART || waiting / max >= ring->last_span;
 }
 
 static bool is_over(const rbc_pace *self, int64_t now_ns) {
@@ -68,7 +68,7 @@ static void begin_interval(rbc_ring *ring, int64_t now_ns) {
 
 /* The longest interval for records as large as the last. */
 static int64_t longest_interval(const rbc_ring *ring) {
-    uint64_t records = ring->mapping.data_size / ring->usual_span;
+    uint64_t records = ring->mapping.data_size / ring->last_span;
     int64_t fill_time = (int64_t)records * FASTEST_RECORD_NS / SAFE_PART;
     return fill_time < ring->pace.ceiling_ns ? fill_time : ring->pace.ceiling_ns;
 }
@@ -92,7 +92,7 @@ static void adapt(rbc_ring *ring, uint64_t bytes) {
  * looking without sleeping would make each of them pay, and the ring would lose more.
  */
 static bool can_hold_back(const rbc_ring *ring) {
-    return ring->usual_span <= ring->mapping.data_size / RBC_HELD_BACK_PART;
+    return ring->last_span <= ring->mapping.data_size / RBC_HELD_BACK_PART;
 }
 
 /* The interval with which a ring in which so much was found becomes paced; -1: it stays armed. */

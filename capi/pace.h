@@ -50,7 +50,7 @@ static inline int64_t rbc_clock_now(rbc_clock *self) {
  */
 #define RBC_PACE_SHORTEST_NS INT64_C(50000)
 
-/* A record larger than this part of the ring is never held back: it takes room. */
+/* A record larger than this part of the ring is never held back: it takes space. */
 #define RBC_HELD_BACK_PART 64
 
 typedef struct rbc_pace {

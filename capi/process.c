@@ -247,7 +247,7 @@ static bool is_gone(int error) {
  */
 static int innermost_pid(uint64_t ours, uint64_t *pid) {
     char path[48], *line = NULL;
-    size_t room = 0;
+    size_t capacity = 0;
     snprintf(path, sizeof(path), "/proc/%" PRIu64 "/status", ours);
     FILE *file = fopen(path, "re");
     if (file == NULL) {
@@ -255,7 +255,7 @@ static int innermost_pid(uint64_t ours, uint64_t *pid) {
     }
     int error = -ENODATA;
     errno = 0;
-    while (error != 0 && getline(&line, &room, file) > 0) {
+    while (error != 0 && getline(&line, &capacity, file) > 0) {
         error = strncmp(line, "NSpid:", 6) == 0 ? 0 : error;
     }
     if (error == 0) {
@@ -305,10 +305,10 @@ static finding compare_with(uint64_t ours, const rbc_process *other) {
 /* Not so where the mount option hidepid may keep some from us. */
 static bool proc_shows_all_processes(void) {
     char *line = NULL;
-    size_t room = 0;
+    size_t capacity = 0;
     bool all = proc_shows_our_pids();
     FILE *mounts = all ? fopen("/proc/self/mountinfo", "re") : NULL;
-    while (mounts != NULL && all && getline(&line, &room, mounts) > 0) {
+    while (mounts != NULL && all && getline(&line, &capacity, mounts) > 0) {
         const char *options = strstr(line, " - proc ");
         all = options == NULL || strstr(options, "hidepid=") == NULL;
     }
@@ -369,7 +369,7 @@ static int birth_page_get(_Atomic uint64_t **out) {
     return 0;
 }
 
-int rbc_birthplace_init(rbc_birthplace *self) {
+int rbc_fork_check_init(rbc_fork_check *self) {
     _Atomic uint64_t *word;
     int error = birth_page_get(&word);
     if (error != 0) {

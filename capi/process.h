@@ -61,16 +61,16 @@ void rbc_boot_id(uint8_t id[16]);
  * Remembers the process in which a handle was opened. The word lies in a page that the kernel wipes
  * in a forked child, so that the check costs a load and not a system call.
  */
-typedef struct rbc_birthplace {
+typedef struct rbc_fork_check {
     const _Atomic uint64_t *word;
     uint64_t token;
-} rbc_birthplace;
+} rbc_fork_check;
 
 /* Returns 0 or a negative errno of mmap(2) or madvise(2). */
-int rbc_birthplace_init(rbc_birthplace *self);
+int rbc_fork_check_init(rbc_fork_check *self);
 
 /* Each call of the ABI asks this: no function call for it. */
-static inline bool rbc_birthplace_is_here(const rbc_birthplace *self) {
+static inline bool rbc_fork_check_passes(const rbc_fork_check *self) {
     return atomic_load_explicit(self->word, memory_order_relaxed) == self->token;
 }
 

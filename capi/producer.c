@@ -20,7 +20,7 @@
 #define WITHIN_FEW_LINES __attribute__((aligned(64)))
 
 struct rbcore_producer {
-    rbc_birthplace birthplace;
+    rbc_fork_check fork_check;
     bool is_user_ring; /* of the kernel; otherwise a memory ring */
     union {
         rbc_memory_producer memory;
@@ -40,7 +40,7 @@ static int check_source(rbcore_source *source, const rbcore_source *given) {
 }
 
 static int open_producer(rbcore_producer *self, const rbcore_source *source) {
-    int error = rbc_birthplace_init(&self->birthplace);
+    int error = rbc_fork_check_init(&self->fork_check);
     if (error != 0) {
         return error;
     }
@@ -50,7 +50,7 @@ static int open_producer(rbcore_producer *self, const rbcore_source *source) {
 }
 
 static void close_producer(rbcore_producer *self) {
-    bool is_here = rbc_birthplace_is_here(&self->birthplace);
+    bool is_here = rbc_fork_check_passes(&self->fork_check);
     if (self->is_user_ring) {
         if (is_here) {
             rbc_user_ring_leave(&self->user);
@@ -100,7 +100,7 @@ static int check(const rbcore_producer *self) {
     if (self == NULL) {
         return -EINVAL;
     }
-    return rbc_birthplace_is_here(&self->birthplace) ? 0 : -ECHILD;
+    return rbc_fork_check_passes(&self->fork_check) ? 0 : -ECHILD;
 }
 
 WITHIN_FEW_LINES int rbcore_producer_reserve(rbcore_producer *self, void **data, size_t size) {

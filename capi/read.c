@@ -17,7 +17,7 @@
  * A reader that finds nothing asks at once whether the producer of an unfinished record died. One
  * whose other rings keep it busy never gets there: it asks after so many scans.
  */
-#define BUSY_SCANS_BEFORE_DOUBT 1024
+#define BUSY_SCANS_BEFORE_CHECK 1024
 
 /*
  * Two things happen without a wakeup, and rarely, so that a look now and then is enough. A producer
@@ -35,7 +35,7 @@ static void count_batch(rbcore_reader *self, const rbc_scan *scan) {
 }
 
 /* What a look at the rings is to find. */
-typedef struct rbc_look {
+typedef struct rbc_request {
     rbcore_record *records; /* or else spans */
     rbcore_span *spans;
     size_t max_spans;
@@ -43,7 +43,7 @@ typedef struct rbc_look {
     bool only_due;     /* leaves in a paced ring what is not due yet */
     uint64_t discards; /* passed before; see return_on_discards.h */
     rbc_clock clock;
-} rbc_look;
+} rbc_request;
 
 /* Makes a ring armed or paced. An armed one is looked at again before the reader waits. */
 static void change_pace(rbcore_reader *self, rbc_ring *ring, rbc_pace_change change) {
@@ -60,12 +60,12 @@ static void change_pace(rbcore_reader *self, rbc_ring *ring, rbc_pace_change cha
 
 /* One pass over the rings. */
 typedef struct rbc_pass {
-    rbc_look *what;
+    rbc_request *request;
     rbc_scan scan;
     bool only_due;          /* as what, and there is something that can be left */
     const rbc_ring *broken; /* the last one found so */
     bool is_bounded;        /* the bound on discarded records was reached */
-    bool turns_are_full;    /* a ring was left out for want of room to note its turn */
+    bool turns_are_full;    /* a ring was left out for want of space to note its turn */
 } rbc_pass;
 
 void rbc_read_note(rbc_ring *self, const rbc_passed *passed, const rbcore_record *records) {
@@ -116,14 +116,14 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
         pass->turns_are_full |= rbc_ring_has_record(ring);
         return false;
     }
-    rbc_clock *clock = &pass->what->clock;
+    rbc_clock *clock = &pass->request->clock;
     if (pass->only_due && rbc_pace_leaves(ring, clock, pass->scan.max)) {
         return false;
     }
     const size_t count = pass->scan.count, skips_left = pass->scan.skips_left;
     rbc_scan_end end = rbc_ring_scan(ring, &pass->scan);
     rbc_read_note(ring, &pass->scan.passed, pass->scan.records);
-    if (ring->busy_scans >= BUSY_SCANS_BEFORE_DOUBT) {
+    if (ring->busy_scans >= BUSY_SCANS_BEFORE_CHECK) {
         ring->busy_scans = 0;
         skip_unfinished(ring);
     }
@@ -140,14 +140,14 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
 }
 
 /* How many records were found, or spans where they were asked for. */
-static int found(const rbc_look *what, const rbc_scan *scan) {
-    return (int)(what->spans == NULL ? scan->count : what->max_spans - scan->spans_left);
+static int found(const rbc_request *request, const rbc_scan *scan) {
+    return (int)(request->spans == NULL ? scan->count : request->max_spans - scan->spans_left);
 }
 
 /* What a pass comes to: a count, 0 or an error. */
 static int result_of(rbcore_reader *self, const rbc_pass *pass) {
     if (pass->scan.count > 0) {
-        return found(pass->what, &pass->scan);
+        return found(pass->request, &pass->scan);
     }
     if (pass->is_bounded) {
         return rbc_reader_fail(self, -EAGAIN, "%d discarded records were passed: call again",
@@ -160,24 +160,24 @@ static int result_of(rbcore_reader *self, const rbc_pass *pass) {
     return pass->turns_are_full ? rbc_reader_fail(self, -ENOBUFS, "too many uncommitted turns") : 0;
 }
 
-static bool has_room(const rbc_scan *scan) {
+static bool has_space(const rbc_scan *scan) {
     return scan->count < scan->max && (scan->spans == NULL || scan->spans_left > 0);
 }
 
 /* One turn of each ring that is due, until the array is full. */
-static int scan_rings(rbcore_reader *self, rbc_look *what) {
+static int scan_rings(rbcore_reader *self, rbc_request *request) {
     rbc_pass pass = {
-        .what = what,
-        .scan = {.records = what->records,
-                 .spans = what->spans,
-                 .spans_left = what->max_spans,
-                 .max = what->max > INT_MAX ? INT_MAX : what->max,
+        .request = request,
+        .scan = {.records = request->records,
+                 .spans = request->spans,
+                 .spans_left = request->max_spans,
+                 .max = request->max > INT_MAX ? INT_MAX : request->max,
                  .skips_left = SKIPS_PER_CALL},
         /* A flush wants what is there now. */
-        .only_due = what->only_due && self->can_pace && !self->is_flushing,
+        .only_due = request->only_due && self->can_pace && !self->is_flushing,
     };
     unsigned at = self->next_turn;
-    for (unsigned i = 0; i < self->ring_count && has_room(&pass.scan); i++) {
+    for (unsigned i = 0; i < self->ring_count && has_space(&pass.scan); i++) {
         bool moved = take_turn(self, self->rings[at], &pass);
         at = at + 1 < self->ring_count ? at + 1 : 0;
         self->next_turn = moved ? at : self->next_turn;
@@ -245,10 +245,10 @@ static int go_on_flushing(rbcore_reader *self) {
 }
 
 /* One look at everything: what is asked, then the rings. Makes no system call but for a flush. */
-static int look(rbcore_reader *self, rbc_look *what) {
+static int look(rbcore_reader *self, rbc_request *request) {
     int result = answer(self);
     if (result == 0 && !are_drained(self)) {
-        result = scan_rings(self, what);
+        result = scan_rings(self, request);
     }
     /* A broken ring is no reason not to end it: what the others have is delivered. */
     if (self->is_flushing && (result == 0 || result == -EBADMSG)) {
@@ -267,14 +267,14 @@ static int look(rbcore_reader *self, rbc_look *what) {
  * wakes the waiting thread inside the kernel. If it cannot be had back the timer looks at the ring.
  */
 static void listen(rbcore_reader *self, rbc_ring *ring, bool wanted) {
-    if (wanted != ring->is_silent) {
+    if (wanted != ring->left_epoll) {
         return;
     }
     if (wanted) {
-        ring->is_silent = rbc_wait_add(&self->wait, ring->wake_fd) != 0;
+        ring->left_epoll = rbc_wait_add(&self->wait, ring->wake_fd) != 0;
     } else {
         rbc_wait_remove(&self->wait, ring->wake_fd);
-        ring->is_silent = true;
+        ring->left_epoll = true;
     }
 }
 
@@ -282,14 +282,14 @@ static void listen(rbcore_reader *self, rbc_ring *ring, bool wanted) {
  * Decides which rings are to wake us and which have the timer. Those are silent: there are programs
  * that wake for each record whoever reads (BPF_RB_FORCE_WAKEUP).
  */
-static void prepare_to_park(rbcore_reader *self, rbc_look *what) {
+static void prepare_to_park(rbcore_reader *self, rbc_request *request) {
     if (!self->can_pace) {
         return;
     }
     for (unsigned i = 0; i < self->ring_count; i++) {
         rbc_ring *ring = self->rings[i];
         change_pace(self, ring,
-                    rbc_pace_update(ring, &what->clock, RBC_PACE_PARKS, what->only_due));
+                    rbc_pace_update(ring, &request->clock, RBC_PACE_PARKS, request->only_due));
         listen(self, ring, !rbc_pace_has_timer(ring));
     }
 }
@@ -299,11 +299,11 @@ static void prepare_to_park(rbcore_reader *self, rbc_look *what) {
  * parked. The fence pairs with the one in look_again (consumer.c), and with the full barrier of
  * the kernel's xchg(header): what this look misses wakes us.
  */
-static int look_parked(rbcore_reader *self, rbc_look *what) {
-    prepare_to_park(self, what);
+static int look_parked(rbcore_reader *self, rbc_request *request) {
+    prepare_to_park(self, request);
     atomic_store_explicit(&self->wait.parked, true, memory_order_relaxed);
     rbc_full_fence();
-    int result = look(self, what);
+    int result = look(self, request);
     bool skipped = result == 0 && self->rings_to_watch > 0 && skip_abandoned(self);
     return skipped ? has_skipped(self) : result;
 }
@@ -314,16 +314,16 @@ static int look_parked(rbcore_reader *self, rbc_look *what) {
  * too late for one of a map; not at all if they die; nor if we do not listen. A ring that has the
  * timer is looked at by that.
  */
-static bool is_deaf(rbc_ring *ring) {
+static bool misses_wakeups(rbc_ring *ring) {
     /* The kind is asked even where nothing is held: the last release may have come only now. */
-    bool is_deaf = ring->kind->is_deaf != NULL && ring->kind->is_deaf(ring);
-    return ring->is_silent || is_deaf || rbc_consumer_has_held(ring);
+    bool misses_wakeups = ring->kind->misses_wakeups != NULL && ring->kind->misses_wakeups(ring);
+    return ring->left_epoll || misses_wakeups || rbc_consumer_has_held(ring);
 }
 
 static bool must_look_by_itself(const rbcore_reader *self) {
     for (unsigned i = 0; i < self->ring_count; i++) {
         rbc_ring *ring = self->rings[i];
-        if ((is_deaf(ring) && !rbc_pace_has_timer(ring)) ||
+        if ((misses_wakeups(ring) && !rbc_pace_has_timer(ring)) ||
             (ring->kind->is_memory && ring->head_is_busy)) {
             return true;
         }
@@ -353,33 +353,33 @@ static int64_t longest_sleep(rbcore_reader *self) {
 static bool hears_only_the_timer(const rbcore_reader *self) {
     bool none = self->ring_count > 0 && self->paced_count == self->ring_count;
     for (unsigned i = 0; none && i < self->ring_count; i++) {
-        none = self->rings[i]->is_silent;
+        none = self->rings[i]->left_epoll;
     }
     return none;
 }
 
-static void empty_fd(rbcore_reader *self, rbc_look *what) {
+static void empty_fd(rbcore_reader *self, rbc_request *request) {
     if (hears_only_the_timer(self)) {
-        rbc_wait_drain_timer(&self->wait, rbc_clock_now(&what->clock));
+        rbc_wait_drain_timer(&self->wait, rbc_clock_now(&request->clock));
     } else {
         rbc_wait_drain(&self->wait);
     }
 }
 
 /* Empties rbcore_reader_fd and arms it for whatever comes after the look. */
-static int look_and_arm(rbcore_reader *self, rbc_look *what) {
-    empty_fd(self, what);
-    int result = look_parked(self, what);
+static int look_and_arm(rbcore_reader *self, rbc_request *request) {
+    empty_fd(self, request);
+    int result = look_parked(self, request);
     int64_t sleep = result == 0 ? longest_sleep(self) : INT64_MAX;
     if (sleep != INT64_MAX) {
-        rbc_wait_start_timer(&self->wait, rbc_clock_now(&what->clock), sleep);
+        rbc_wait_start_timer(&self->wait, rbc_clock_now(&request->clock), sleep);
     }
     return result;
 }
 
-static int check_read(rbcore_reader *self, const void *room, size_t max) {
+static int check_read(rbcore_reader *self, const void *array, size_t max) {
     int error = rbc_reader_check(self);
-    if (error == 0 && (room == NULL || max == 0)) {
+    if (error == 0 && (array == NULL || max == 0)) {
         return rbc_reader_fail(self, -EINVAL, "no room for records");
     }
     return error;
@@ -390,9 +390,9 @@ int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, size_t max) 
     if (error != 0) {
         return error;
     }
-    rbc_look what = {.records = records, .max = max};
-    int result = look(self, &what);
-    return result != 0 ? result : look_and_arm(self, &what);
+    rbc_request request = {.records = records, .max = max};
+    int result = look(self, &request);
+    return result != 0 ? result : look_and_arm(self, &request);
 }
 
 int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, size_t max) {
@@ -400,8 +400,8 @@ int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, size_t max) 
     if (error != 0) {
         return error;
     }
-    rbc_look what = {.records = records, .max = max};
-    return look(self, &what);
+    rbc_request request = {.records = records, .max = max};
+    return look(self, &request);
 }
 
 /* Waits until the deadline or something happens. Returns -EINTR, or 0. */
@@ -413,54 +413,57 @@ static int block(rbcore_reader *self, int64_t left) {
 }
 
 /* Whether looks that found no record are over all the same. */
-static bool ends_for_discards(const rbcore_reader *self, const rbc_look *what) {
-    return self->ends_for_discards && rbc_get(&self->discards) != what->discards;
+static bool ends_for_discards(const rbcore_reader *self, const rbc_request *request) {
+    return self->ends_for_discards && rbc_get(&self->discards) != request->discards;
 }
 
 /* Looks, waits and looks again, until there is something or the deadline has passed. */
-static int look_until(rbcore_reader *self, rbc_look *what, int64_t deadline) {
+static int look_until(rbcore_reader *self, rbc_request *request, int64_t deadline) {
     int result = 0;
     while (result == 0 || result == -EAGAIN) {
-        result = look_parked(self, what);
+        result = look_parked(self, request);
         if (result == -EAGAIN || deadline != INT64_MAX) {
-            what->clock = (rbc_clock){0};
+            request->clock = (rbc_clock){0};
         }
-        int64_t left = deadline == INT64_MAX ? INT64_MAX : deadline - rbc_clock_now(&what->clock);
-        if (result == 0 && ends_for_discards(self, what)) {
+        int64_t left =
+            deadline == INT64_MAX ? INT64_MAX : deadline - rbc_clock_now(&request->clock);
+        if (result == 0 && ends_for_discards(self, request)) {
             left = 0;
         }
         if (left <= 0 && (result == 0 || result == -EAGAIN)) {
-            return result != 0 ? result : look_and_arm(self, what);
+            return result != 0 ? result : look_and_arm(self, request);
         }
         if (result == 0) {
             result = block(self, left);
-            what->clock = (rbc_clock){0};
+            request->clock = (rbc_clock){0};
             /* Only now is it judged by what it holds whether a ring was worth the interval. */
-            result = result == 0 ? look(self, what) : result;
+            result = result == 0 ? look(self, request) : result;
         }
     }
     return result;
 }
 
 /* Looks, and where that finds nothing waits as long as it may. */
-static int next(rbcore_reader *self, rbc_look *what, int64_t timeout_ns) {
+static int next(rbcore_reader *self, rbc_request *request, int64_t timeout_ns) {
     if (timeout_ns < 0 && timeout_ns != RBCORE_FOREVER) {
         return rbc_reader_fail(self, -EINVAL, "the timeout is negative");
     }
-    what->only_due = true;
-    what->discards = rbc_get(&self->discards);
-    int result = look(self, what);
+    request->only_due = true;
+    request->discards = rbc_get(&self->discards);
+    int result = look(self, request);
     if (result != 0 && result != -EAGAIN) {
         return result;
     }
-    return timeout_ns == 0 && result == 0 ? look_and_arm(self, what)
-                                          : look_until(self, what, rbc_deadline_after(timeout_ns));
+    return timeout_ns == 0 && result == 0
+               ? look_and_arm(self, request)
+               : look_until(self, request, rbc_deadline_after(timeout_ns));
 }
 
 int rbcore_reader_next(rbcore_reader *self, rbcore_record *records, size_t max,
                        int64_t timeout_ns) {
     int error = check_read(self, records, max);
-    return error != 0 ? error : next(self, &(rbc_look){.records = records, .max = max}, timeout_ns);
+    return error != 0 ? error
+                      : next(self, &(rbc_request){.records = records, .max = max}, timeout_ns);
 }
 
 int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans, size_t max_spans,
@@ -475,7 +478,7 @@ int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans, size_t max
     if (max_records == 0) {
         return rbc_reader_fail(self, -EINVAL, "no records are wanted");
     }
-    rbc_look what = {
+    rbc_request request = {
         .spans = spans, .max_spans = max_spans > INT_MAX ? INT_MAX : max_spans, .max = max_records};
-    return next(self, &what, timeout_ns);
+    return next(self, &request, timeout_ns);
 }

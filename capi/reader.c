@@ -46,7 +46,7 @@ int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) 
     self->can_pace = polls || options.max_latency_ns >= RBC_PACE_SHORTEST_NS;
     atomic_init(&self->refs, 1);
     atomic_init(&self->user_refs, 1);
-    error = rbc_birthplace_init(&self->birthplace);
+    error = rbc_fork_check_init(&self->fork_check);
     if (error == 0) {
         error = rbc_wait_open(&self->wait);
     }
@@ -90,7 +90,7 @@ void rbcore_reader_free(rbcore_reader *self) {
     if (self == NULL || atomic_fetch_sub_explicit(&self->user_refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
-    if (!rbc_birthplace_is_here(&self->birthplace)) {
+    if (!rbc_fork_check_passes(&self->fork_check)) {
         free_in_child(self);
         return;
     }
@@ -118,7 +118,7 @@ static int find_slot(rbcore_reader *self) {
 
 /* Makes the ring known to the wait, the slots and the turns. */
 static int install(rbcore_reader *self, rbc_ring *ring, unsigned slot) {
-    int error = self->is_release ? 0 : rbc_turns_make_room(&self->turns, self->ring_count + 1);
+    int error = self->is_release ? 0 : rbc_turns_grow(&self->turns, self->ring_count + 1);
     if (error == 0) {
         error = rbc_wait_add(&self->wait, ring->wake_fd);
     }

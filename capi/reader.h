@@ -19,7 +19,7 @@
 
 /* What each read touches comes first: after an idle time every cache line is a miss. */
 struct rbcore_reader {
-    rbc_birthplace birthplace;
+    rbc_fork_check fork_check;
     atomic_uint asked;      /* RBC_ASKED_ bits */
     bool is_release;        /* opened with RBCORE_READER_RELEASE */
     bool is_polling;        /* opened with RBCORE_READER_POLL */
@@ -52,7 +52,7 @@ static inline int rbc_reader_check(const rbcore_reader *self) {
     if (self == NULL) {
         return -EINVAL;
     }
-    return rbc_birthplace_is_here(&self->birthplace) ? 0 : -ECHILD;
+    return rbc_fork_check_passes(&self->fork_check) ? 0 : -ECHILD;
 }
 
 /* Sets the message and returns the error. */

@@ -31,7 +31,7 @@ void rbc_ring_start_at(rbc_ring *self, uint64_t start, uint64_t consumer) {
     atomic_init(&self->last_pos, start);
     self->published_pos = consumer;
     self->handed_end = start;
-    self->usual_span = RBC_HEADER_SIZE;
+    self->last_span = RBC_HEADER_SIZE;
     self->start_pos = start;
 }
 
@@ -335,7 +335,7 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
     self->busy_scans = self->head_is_busy && position == start ? self->busy_scans + 1 : 0;
     self->pace.drained = why == RBC_SCAN_EMPTY;
     uint64_t last = at.last_span > 0 ? position - at.last_span : rbc_get(&self->last_pos);
-    self->usual_span = found > 0 ? at.last_span : self->usual_span;
+    self->last_span = found > 0 ? at.last_span : self->last_span;
     scan->passed = (rbc_passed){.first = first,
                                 .count = found,
                                 .end = position - at.tail,

@@ -40,16 +40,16 @@ typedef struct rbc_ring {
     uint16_t record_flags;          /* of all its records */
 
     /* ---- Written by the reading thread ---- */
-    atomic_bool broken;   /* its content is impossible */
-    atomic_bool is_paced; /* see pace.h */
-    bool is_silent;       /* the wait does not listen to its wakeups */
-    bool head_is_busy;    /* the last scan ended at a record that is being written */
-    unsigned busy_scans;  /* scans in a row that got nowhere because of that */
-    unsigned doubts;      /* how often it was asked whether that record's producer lives */
+    atomic_bool broken;       /* its content is impossible */
+    atomic_bool is_paced;     /* see pace.h */
+    bool left_epoll;          /* the wait does not listen to its wakeups */
+    bool head_is_busy;        /* the last scan ended at a record that is being written */
+    unsigned busy_scans;      /* scans in a row that got nowhere because of that */
+    unsigned liveness_checks; /* how often it was asked whether that record's producer lives */
     _Atomic uint64_t read_pos;
     _Atomic uint64_t last_pos;     /* of the last record (or discarded one) before read_pos */
     _Atomic uint64_t largest_span; /* of all that were passed */
-    uint64_t usual_span;           /* of the last record handed out */
+    uint64_t last_span;            /* of the last record handed out */
     uint64_t handed_end;           /* end of the last record handed out; commit mode only */
     rbc_pace pace;
     uint64_t flush_pos;   /* a flush is complete when read_pos gets here */
@@ -102,7 +102,7 @@ typedef enum rbc_scan_end {
 typedef struct rbc_scan {
     rbcore_record *records; /* where to put what is found; or else ... */
     rbcore_span *spans;     /* ... here, runs of equal records as one */
-    size_t spans_left;      /* room in it */
+    size_t spans_left;      /* free in it */
     size_t max;             /* records to find at most */
     size_t count;           /* found */
     uint64_t bytes;         /* of data in them */

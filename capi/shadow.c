@@ -26,7 +26,7 @@ int rbc_shadow_open(rbc_ring *ring, bool is_overwrite) {
         return error;
     }
     self->ring = ring->mapping;
-    self->live = rbc_live_of(&self->ring, is_overwrite, ring->kind->is_memory);
+    self->source = rbc_copy_source_of(&self->ring, is_overwrite, ring->kind->is_memory);
     ring->mapping.data = self->copy.data;
     ring->shadow = self;
     if (ring->kind->is_tap) {
@@ -49,7 +49,7 @@ static void set_end(rbc_shadow *self, uint64_t end) {
 void rbc_shadow_start(rbc_ring *ring, uint64_t position) {
     set_end(ring->shadow, position);
     ring->shadow->known_end = position;
-    ring->shadow->is_overtaken = false;
+    ring->shadow->was_overwritten = false;
 }
 
 void rbc_shadow_skip_to(rbc_ring *ring, uint64_t position) {
@@ -62,8 +62,8 @@ void rbc_shadow_skip_to(rbc_ring *ring, uint64_t position) {
  * first refill, and counted as lost.
  */
 int rbc_shadow_load_positions(rbc_ring *ring, uint64_t committed) {
-    const rbc_live *live = &ring->shadow->live;
-    uint64_t consumer = atomic_load_explicit(live->consumer_pos, memory_order_relaxed);
+    const rbc_copy_source *source = &ring->shadow->source;
+    uint64_t consumer = atomic_load_explicit(source->consumer_pos, memory_order_relaxed);
     uint64_t producer = rbc_ring_load_producer_pos(ring);
     if (consumer % 8 != 0 || producer % 8 != 0 || rbc_is_after(consumer, producer)) {
         return -EBADMSG;
@@ -82,7 +82,7 @@ static uint64_t span_at(const rbc_ring *ring, uint64_t position) {
 }
 
 /* The bytes of the copy that neither hold what is unread nor what the user has not given back. */
-static uint64_t room(const rbc_ring *ring, uint64_t end) {
+static uint64_t free_space(const rbc_ring *ring, uint64_t end) {
     /* Pairs with the release in advance_to (consumer.c): the user is done with what is before. */
     uint64_t user_pos = atomic_load_explicit(&ring->user_pos, memory_order_acquire);
     return ring->mapping.data_size - (end - user_pos);
@@ -103,41 +103,41 @@ static uint64_t end_of_whole_records(const rbc_ring *ring) {
 
 /*
  * The ring was overwritten from the end of the copy on; the oldest record that is left is at
- * `sound`. Goes on there, if nothing before is unread or held. Returns whether it did.
+ * `valid`. Goes on there, if nothing before is unread or held. Returns whether it did.
  */
-static bool resume_at(rbc_ring *ring, uint64_t sound) {
+static bool resume_at(rbc_ring *ring, uint64_t valid) {
     rbc_shadow *self = ring->shadow;
     uint64_t end = end_of_whole_records(ring);
     rbc_shadow_start(ring, end);
-    self->is_overtaken = true;
-    if (room(ring, end) != ring->mapping.data_size) {
+    self->was_overwritten = true;
+    if (free_space(ring, end) != ring->mapping.data_size) {
         return false;
     }
-    if (sound % 8 != 0) {
+    if (valid % 8 != 0) {
         break_ring(ring);
         return false;
     }
     if (!rbc_consumer_stop_releases(ring)) {
         return false; /* the last release is about to return: the reader looks by the timer */
     }
-    rbc_count(&ring->lost_bytes, sound - end);
+    rbc_count(&ring->lost_bytes, valid - end);
     self->lost_before_next = true;
-    rbc_shadow_skip_to(ring, sound);
+    rbc_shadow_skip_to(ring, valid);
     return true;
 }
 
 /* Copies up to a position, in pieces. Returns whether that went on somewhere else. */
 static bool copy_up_to(rbc_ring *ring, uint64_t to) {
     rbc_shadow *self = ring->shadow;
-    uint64_t end = rbc_get(&self->end), free_bytes = room(ring, end);
+    uint64_t end = rbc_get(&self->end), free_bytes = free_space(ring, end);
     uint64_t left = to - end < free_bytes ? to - end : free_bytes;
     while (left > 0) {
-        uint64_t piece = left < RBC_LIVE_PIECE ? left : RBC_LIVE_PIECE;
-        uint64_t sound = rbc_live_copy(&self->live, rbc_ring_header(ring, end), end, piece);
-        if (sound != end) {
-            bool resumed = resume_at(ring, sound);
-            if (resumed && rbc_is_after(end + piece, sound)) {
-                /* The rest of the piece is sound, and what was complete before still is. */
+        uint64_t piece = left < RBC_COPY_PIECE ? left : RBC_COPY_PIECE;
+        uint64_t valid = rbc_copy_bytes(&self->source, rbc_ring_header(ring, end), end, piece);
+        if (valid != end) {
+            bool resumed = resume_at(ring, valid);
+            if (resumed && rbc_is_after(end + piece, valid)) {
+                /* The rest of the piece is valid, and what was complete before still is. */
                 self->known_end = to;
                 set_end(self, end + piece);
             }
@@ -154,24 +154,24 @@ static bool copy_up_to(rbc_ring *ring, uint64_t to) {
 static bool refill_once(rbc_ring *ring) {
     rbc_shadow *self = ring->shadow;
     uint64_t end = rbc_get(&self->end);
-    if (self->is_overtaken) {
-        bool is_free = room(ring, end) == ring->mapping.data_size;
-        return is_free && resume_at(ring, rbc_live_sound(&self->live, end));
+    if (self->was_overwritten) {
+        bool is_free = free_space(ring, end) == ring->mapping.data_size;
+        return is_free && resume_at(ring, rbc_copy_valid_from(&self->source, end));
     }
-    const rbc_live_end complete = rbc_live_find_end(&self->live, self->known_end);
-    if (complete.position == end && complete.why == RBC_LIVE_ALL) {
+    const rbc_copy_end complete = rbc_copy_find_end(&self->source, self->known_end);
+    if (complete.position == end && complete.why == RBC_COPY_ALL) {
         return false;
     }
     /* Only now is it known that those were the headers of the records from here on. */
-    uint64_t sound = rbc_live_sound(&self->live, end);
-    if (sound != end) {
-        return resume_at(ring, sound);
+    uint64_t valid = rbc_copy_valid_from(&self->source, end);
+    if (valid != end) {
+        return resume_at(ring, valid);
     }
     self->known_end = complete.position;
-    /* Not the head where the copy has no room for what comes before it. */
+    /* Not the head where the copy has no space for what comes before it. */
     ring->head_is_busy =
-        complete.why == RBC_LIVE_BUSY && complete.position - end <= room(ring, end);
-    if (complete.why == RBC_LIVE_BAD && complete.position == rbc_get(&ring->read_pos)) {
+        complete.why == RBC_COPY_BUSY && complete.position - end <= free_space(ring, end);
+    if (complete.why == RBC_COPY_BAD && complete.position == rbc_get(&ring->read_pos)) {
         break_ring(ring);
     }
     return copy_up_to(ring, complete.position);
@@ -189,7 +189,7 @@ uint64_t rbc_shadow_refill(rbc_ring *ring) {
 
 /* ---- What a scan finds ---- */
 
-/* Whether the record at a position was copied in part only, for want of room. */
+/* Whether the record at a position was copied in part only, for want of space. */
 static bool is_cut(const rbc_ring *ring, uint64_t position) {
     const rbc_shadow *self = ring->shadow;
     return rbc_get(&self->end) != self->known_end &&
@@ -219,42 +219,44 @@ rbc_scan_end rbc_shadow_end_scan(rbc_ring *ring, rbc_scan_end why, uint64_t posi
 
 bool rbc_shadow_wakes(rbc_ring *ring) {
     /* Acquire: the header is looked at after it. */
-    uint64_t consumer = atomic_load_explicit(ring->shadow->live.consumer_pos, memory_order_acquire);
+    uint64_t consumer =
+        atomic_load_explicit(ring->shadow->source.consumer_pos, memory_order_acquire);
     return consumer == rbc_get(&ring->read_pos) && !rbc_shadow_has_record(ring);
 }
 
 bool rbc_shadow_waits_for_releases(const rbc_ring *ring) {
-    return ring->shadow->is_overtaken && !atomic_load_explicit(&ring->broken, memory_order_relaxed);
+    return ring->shadow->was_overwritten &&
+           !atomic_load_explicit(&ring->broken, memory_order_relaxed);
 }
 
-bool rbc_shadow_is_overtaken(const rbc_ring *ring) {
+bool rbc_shadow_is_overwritten(const rbc_ring *ring) {
     uint64_t end = rbc_get(&ring->shadow->end);
-    return rbc_live_sound(&ring->shadow->live, end) != end;
+    return rbc_copy_valid_from(&ring->shadow->source, end) != end;
 }
 
 bool rbc_shadow_has_record(rbc_ring *ring) {
     const rbc_shadow *self = ring->shadow;
     uint64_t position = atomic_load_explicit(&ring->read_pos, memory_order_acquire);
     uint64_t end = atomic_load_explicit(&self->end, memory_order_acquire);
-    uint64_t free_bytes = room(ring, position);
+    uint64_t free_bytes = free_space(ring, position);
     if (position != end) {
         uint64_t span = span_at(ring, position);
         return span <= end - position || span <= free_bytes;
     }
-    if (atomic_load_explicit(self->live.producer_pos, memory_order_acquire) == position) {
+    if (atomic_load_explicit(self->source.producer_pos, memory_order_acquire) == position) {
         return false;
     }
-    if (rbc_live_sound(&self->live, position) != position) {
+    if (rbc_copy_valid_from(&self->source, position) != position) {
         return free_bytes == ring->mapping.data_size; /* it goes on only when nothing is held */
     }
-    uint32_t length = rbc_live_length(&self->live, position);
+    uint32_t length = rbc_copy_length(&self->source, position);
     return !(length & RBC_BUSY) && rbc_record_span(length & ~RBC_DISCARD) <= free_bytes;
 }
 
 bool rbc_shadow_pass(rbc_ring *ring, uint64_t span) {
     rbc_shadow *self = ring->shadow;
     uint64_t end = rbc_get(&self->end);
-    if (span > room(ring, end)) {
+    if (span > free_space(ring, end)) {
         return false;
     }
     /* As a discarded record, so that what is given back later passes it like one. */

@@ -14,7 +14,7 @@
 #ifndef RBC_SHADOW_H
 #define RBC_SHADOW_H
 
-#include "live.h"
+#include "checked_copy.h"
 #include "mapping.h"
 #include "ring.h"
 
@@ -24,12 +24,12 @@
 typedef struct rbc_shadow {
     rbc_mapping ring; /* the ring's own memory */
     rbc_mapping copy; /* of which only the data is mapped */
-    rbc_live live;
+    rbc_copy_source source;
     /* What a tap stores in place of the ring's. */
     _Atomic uint64_t consumer_pos;
     _Atomic uint64_t end;  /* up to here it was copied: perhaps not all of the last record */
     uint64_t known_end;    /* up to here all is complete: between records */
-    bool is_overtaken;     /* the ring was overwritten from `end` on */
+    bool was_overwritten;  /* the ring was overwritten from `end` on */
     bool lost_before_next; /* no record was handed out since some were lost */
 } rbc_shadow;
 
@@ -77,14 +77,14 @@ bool rbc_shadow_wakes(rbc_ring *ring);
 bool rbc_shadow_waits_for_releases(const rbc_ring *ring);
 
 /* Whether the ring was overwritten from the end of the copy on. */
-bool rbc_shadow_is_overtaken(const rbc_ring *ring);
+bool rbc_shadow_is_overwritten(const rbc_ring *ring);
 
 /* Whether a refill and a scan would find something. Any thread. */
 bool rbc_shadow_has_record(rbc_ring *ring);
 
 /*
  * Passes the record at the end of the copy, which its dead producer left unfinished in the ring.
- * Returns whether there is room for it.
+ * Returns whether there is space for it.
  */
 bool rbc_shadow_pass(rbc_ring *ring, uint64_t span);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "snapshot.h"
 
+#include "checked_copy.h"
 #include "consumer.h"
 #include "keep_errno.h"
 #include "kind.h"
-#include "live.h"
 #include "reader.h"
 #include "shadow.h"
 #include "sized.h"
@@ -38,7 +38,7 @@ int rbc_snapshot_new(rbcore_snapshot **out, size_t capacity) {
     self->lost_before = NO_POSITION;
     self->capacity = capacity;
     self->buffer = malloc(capacity > 0 ? capacity : 1);
-    int error = self->buffer == NULL ? -ENOMEM : rbc_birthplace_init(&self->birthplace);
+    int error = self->buffer == NULL ? -ENOMEM : rbc_fork_check_init(&self->fork_check);
     if (error != 0) {
         free(self->buffer);
         free(self);
@@ -60,10 +60,10 @@ int rbc_snapshot_check(const rbcore_snapshot *self) {
     if (self == NULL) {
         return -EINVAL;
     }
-    return rbc_birthplace_is_here(&self->birthplace) ? 0 : -ECHILD;
+    return rbc_fork_check_passes(&self->fork_check) ? 0 : -ECHILD;
 }
 
-static int make_room(rbcore_snapshot *self, size_t capacity) {
+static int grow(rbcore_snapshot *self, size_t capacity) {
     if (self->capacity >= capacity) {
         return 0;
     }
@@ -80,30 +80,30 @@ static int make_room(rbcore_snapshot *self, size_t capacity) {
 /* ---- Taking it ---- */
 
 /*
- * Copies the complete records from `oldest` on, piece by piece. What was overtaken meanwhile, and
+ * Copies the complete records from `oldest` on, piece by piece. What was overwritten meanwhile, and
  * all before it, is left out. Returns 0, -EAGAIN if that is everything, or -EBADMSG.
  */
-static int copy_content(rbcore_snapshot *self, const rbc_live *live, uint64_t oldest) {
-    const rbc_live_end end = rbc_live_find_end(live, oldest);
+static int copy_content(rbcore_snapshot *self, const rbc_copy_source *source, uint64_t oldest) {
+    const rbc_copy_end end = rbc_copy_find_end(source, oldest);
     /* Only where that is so were those the headers of records, and is this where one ends. */
-    if (rbc_live_sound(live, end.walked_from) != end.walked_from) {
+    if (rbc_copy_valid_from(source, end.walked_from) != end.walked_from) {
         return -EAGAIN;
     }
     uint64_t first = oldest, at = oldest;
     while (at != end.position) {
-        size_t piece = end.position - at < RBC_LIVE_PIECE ? end.position - at : RBC_LIVE_PIECE;
-        uint64_t sound = rbc_live_copy(live, self->buffer + (at - oldest), at, piece);
-        if (sound % 8 != 0) {
+        size_t piece = end.position - at < RBC_COPY_PIECE ? end.position - at : RBC_COPY_PIECE;
+        uint64_t valid = rbc_copy_bytes(source, self->buffer + (at - oldest), at, piece);
+        if (valid % 8 != 0) {
             return -EBADMSG; /* no record begins there */
         }
-        first = sound != at ? sound : first;
+        first = valid != at ? valid : first;
         if (rbc_is_after(first, end.position)) {
             return -EAGAIN;
         }
-        at = rbc_is_after(sound, at + piece) ? sound : at + piece;
+        at = rbc_is_after(valid, at + piece) ? valid : at + piece;
     }
-    if (end.why == RBC_LIVE_BAD) {
-        return rbc_live_sound(live, at) == at ? -EBADMSG : -EAGAIN;
+    if (end.why == RBC_COPY_BAD) {
+        return rbc_copy_valid_from(source, at) == at ? -EBADMSG : -EAGAIN;
     }
     self->base = oldest;
     self->info.first_pos = self->next = first;
@@ -118,7 +118,7 @@ static uint64_t nanoseconds(clockid_t clock) {
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static void describe(rbcore_snapshot *self, const rbc_ring *ring, const rbc_live *live) {
+static void describe(rbcore_snapshot *self, const rbc_ring *ring, const rbc_copy_source *source) {
     rbcore_snapshot_info *info = &self->info;
     if (!self->knows_boot) {
         rbc_boot_id(self->boot_id);
@@ -127,7 +127,7 @@ static void describe(rbcore_snapshot *self, const rbc_ring *ring, const rbc_live
     memcpy(info->boot_id, self->boot_id, sizeof(info->boot_id));
     info->kind = ring->kind->is_memory ? RBCORE_SOURCE_MEMORY_RING : RBCORE_SOURCE_MAP_ID;
     info->ring_id = ring->kind->is_memory ? ring->inode : ring->map_id;
-    info->ring_size = live->mapping->data_size;
+    info->ring_size = source->mapping->data_size;
     info->realtime_ns = nanoseconds(CLOCK_REALTIME);
     info->boottime_ns = nanoseconds(CLOCK_BOOTTIME);
     self->ring = ring->index;
@@ -137,26 +137,26 @@ static void describe(rbcore_snapshot *self, const rbc_ring *ring, const rbc_live
  * Where the content begins. What we gave back is none any more, also where the kernel does not know
  * it yet; but in overwrite mode all is there until it is overwritten.
  */
-static uint64_t oldest_of(const rbc_ring *ring, const rbc_live *live) {
-    return ring->shadow != NULL ? rbc_live_oldest(live) : rbc_get(&ring->user_pos);
+static uint64_t oldest_of(const rbc_ring *ring, const rbc_copy_source *source) {
+    return ring->shadow != NULL ? rbc_copy_oldest(source) : rbc_get(&ring->user_pos);
 }
 
 static int take(rbcore_snapshot *self, const rbc_ring *ring) {
-    const rbc_live live = ring->shadow != NULL
-                              ? ring->shadow->live
-                              : rbc_live_of(&ring->mapping, false, ring->kind->is_memory);
+    const rbc_copy_source source =
+        ring->shadow != NULL ? ring->shadow->source
+                             : rbc_copy_source_of(&ring->mapping, false, ring->kind->is_memory);
     self->info = defaults;
     self->next = 0;
     self->lost_before = NO_POSITION;
-    int error = make_room(self, ring->mapping.data_size);
+    int error = grow(self, ring->mapping.data_size);
     if (error != 0) {
         return error;
     }
-    describe(self, ring, &live);
-    const uint64_t oldest = oldest_of(ring, &live);
-    error = copy_content(self, &live, oldest);
+    describe(self, ring, &source);
+    const uint64_t oldest = oldest_of(ring, &source);
+    error = copy_content(self, &source, oldest);
     for (int i = 1; error == -EAGAIN && i < ATTEMPTS; i++) {
-        error = copy_content(self, &live, oldest_of(ring, &live));
+        error = copy_content(self, &source, oldest_of(ring, &source));
     }
     self->info.missed = error == 0 ? self->info.first_pos - oldest : 0;
     return error;

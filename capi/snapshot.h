@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 struct rbcore_snapshot {
-    rbc_birthplace birthplace;
+    rbc_fork_check fork_check;
     unsigned char *buffer; /* what stood at info.first_pos is at buffer + (first_pos - base) */
     size_t capacity;
     uint64_t base;        /* position of the first byte in the buffer: a multiple of 8 */
@@ -23,7 +23,7 @@ struct rbcore_snapshot {
     rbcore_snapshot_info info;
 };
 
-/* An empty snapshot with room for so many bytes. Returns 0, or -ENOMEM and others. */
+/* An empty snapshot with space for so many bytes. Returns 0, or -ENOMEM and others. */
 int rbc_snapshot_new(rbcore_snapshot **out, size_t capacity);
 
 /* For each call that takes a snapshot: 0, -EINVAL or -ECHILD. */

@@ -356,7 +356,7 @@ int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *so
 }
 
 void rbc_ring_close(rbc_ring *self) {
-    if (rbc_birthplace_is_here(&self->reader->birthplace)) {
+    if (rbc_fork_check_passes(&self->reader->fork_check)) {
         atomic_store_explicit(&self->is_paced, false, memory_order_relaxed);
         rbc_consumer_publish(self);
         rbc_owner_yield(&self->owner);

@@ -58,8 +58,8 @@ static void take_lock(rbc_user_ring *self) {
 /* ---- Records ---- */
 
 /* By the kernel's position as it is now. */
-__attribute__((cold)) static int look_for_room(rbc_user_ring *self, uint64_t producer,
-                                               uint64_t span) {
+__attribute__((cold)) static int look_for_space(rbc_user_ring *self, uint64_t producer,
+                                                uint64_t span) {
     uint64_t size = self->mapping.data_size;
     /* Acquire: the kernel is done with the space before. Pairs with smp_store_release(
      * &rb->consumer_pos) in __bpf_user_ringbuf_sample_release(). */
@@ -71,14 +71,14 @@ __attribute__((cold)) static int look_for_room(rbc_user_ring *self, uint64_t pro
     return used <= size - span ? 0 : -EAGAIN;
 }
 
-static inline int find_room(rbc_user_ring *self, uint64_t producer, uint64_t span) {
-    return rbc_user_ring_has_room(self, producer, span) ? 0 : look_for_room(self, producer, span);
+static inline int find_space(rbc_user_ring *self, uint64_t producer, uint64_t span) {
+    return rbc_user_ring_has_space(self, producer, span) ? 0 : look_for_space(self, producer, span);
 }
 
 int rbc_user_ring_reserve_slowly(rbc_user_ring *self, void **data, size_t size) {
     take_lock(self);
     uint64_t producer = rbc_user_ring_producer_pos(self);
-    int error = find_room(self, producer, rbc_record_span((uint32_t)size));
+    int error = find_space(self, producer, rbc_record_span((uint32_t)size));
     if (error == 0) {
         *data = rbc_user_ring_begin(self, producer, (uint32_t)size);
     }
@@ -97,7 +97,7 @@ static int append(rbc_user_ring *self, uint64_t *end, const rbcore_slice *slice)
         return -EINVAL;
     }
     uint64_t span = rbc_record_span((uint32_t)slice->size);
-    int error = find_room(self, *end, span);
+    int error = find_space(self, *end, span);
     if (error != 0) {
         return error;
     }
@@ -127,7 +127,7 @@ int rbc_user_ring_output_slowly(rbc_user_ring *self, const void *data, size_t si
     return written < 0 ? written : 0;
 }
 
-/* ---- Waiting for room ---- */
+/* ---- Waiting for space ---- */
 
 /*
  * Each waiter has an epoll instance of its own: an edge goes to one of those who wait on the same.
@@ -198,7 +198,7 @@ static void discard_abandoned(rbc_user_ring *self, uint32_t token) {
     while (position != end && end - position <= self->mapping.data_size) {
         rbc_header *header = rbc_header_at(&self->mapping, position);
         uint32_t length = atomic_load_explicit(&header->length, memory_order_acquire);
-        uint32_t owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
+        uint32_t owner = atomic_load_explicit(&header->token, memory_order_relaxed);
         if (length & RBC_BUSY && owner & TOKEN_BIT && (token == 0 || owner == token)) {
             rbc_user_ring_set_length(header, (length & ~RBC_BUSY) | RBC_DISCARD);
         }

@@ -50,7 +50,7 @@ void rbc_user_ring_close(rbc_user_ring *self);
 /* Waits until the monotonic clock shows deadline_ns. */
 int rbc_user_ring_reserve_wait(rbc_user_ring *self, void **data, size_t size, int64_t deadline_ns);
 
-/* For whoever finds the lock taken, or has to look for room: the size is not too large. */
+/* For whoever finds the lock taken, or has to look for space: the size is not too large. */
 __attribute__((cold)) int rbc_user_ring_reserve_slowly(rbc_user_ring *self, void **data,
                                                        size_t size);
 __attribute__((cold)) int rbc_user_ring_output_slowly(rbc_user_ring *self, const void *data,
@@ -84,8 +84,8 @@ static inline void rbc_user_ring_set_producer_pos(rbc_user_ring *self, uint64_t 
  * is the kernel's, and its cache line usually with the CPU that drains: it is loaded only where what
  * we know of it is not enough.
  */
-static inline bool rbc_user_ring_has_room(const rbc_user_ring *self, uint64_t producer,
-                                          uint64_t span) {
+static inline bool rbc_user_ring_has_space(const rbc_user_ring *self, uint64_t producer,
+                                           uint64_t span) {
     uint64_t used = producer - self->seen_consumer;
     return used <= self->mapping.data_size - span && producer % 8 == 0;
 }
@@ -99,7 +99,7 @@ static inline void rbc_user_ring_set_length(rbc_header *header, uint32_t length)
 
 static inline void *rbc_user_ring_begin(rbc_user_ring *self, uint64_t producer, uint32_t size) {
     rbc_header *header = rbc_header_at(&self->mapping, producer);
-    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
+    atomic_store_explicit(&header->token, self->token, memory_order_relaxed);
     atomic_store_explicit(&header->length, size | RBC_BUSY, memory_order_relaxed);
     rbc_user_ring_set_producer_pos(self, producer + rbc_record_span(size));
     return header + 1;
@@ -111,7 +111,7 @@ static inline int rbc_user_ring_reserve(rbc_user_ring *self, void **data, size_t
     }
     if (rbc_user_ring_try_lock(self)) {
         uint64_t producer = rbc_user_ring_producer_pos(self);
-        if (rbc_user_ring_has_room(self, producer, rbc_record_span((uint32_t)size))) {
+        if (rbc_user_ring_has_space(self, producer, rbc_record_span((uint32_t)size))) {
             *data = rbc_user_ring_begin(self, producer, (uint32_t)size);
             rbc_user_ring_drop_lock(self);
             return 0;
@@ -144,7 +144,7 @@ static inline void rbc_user_ring_copy(unsigned char *to, const unsigned char *da
 static inline void rbc_user_ring_write(const rbc_user_ring *self, uint64_t position,
                                        const void *data, size_t size) {
     rbc_header *header = rbc_header_at(&self->mapping, position);
-    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
+    atomic_store_explicit(&header->token, self->token, memory_order_relaxed);
     atomic_store_explicit(&header->length, (uint32_t)size, memory_order_relaxed);
     rbc_user_ring_copy((unsigned char *)(header + 1), data, size);
 }
@@ -156,7 +156,7 @@ static inline int rbc_user_ring_output(rbc_user_ring *self, const void *data, si
     if (rbc_user_ring_try_lock(self)) {
         uint64_t producer = rbc_user_ring_producer_pos(self);
         uint64_t span = rbc_record_span((uint32_t)size);
-        if (rbc_user_ring_has_room(self, producer, span)) {
+        if (rbc_user_ring_has_space(self, producer, span)) {
             rbc_user_ring_write(self, producer, data, size);
             rbc_user_ring_set_producer_pos(self, producer + span);
             rbc_user_ring_drop_lock(self);
@@ -175,7 +175,7 @@ static inline int rbc_user_ring_finish(rbc_user_ring *self, void *data, uint32_t
     }
     rbc_header *header = (rbc_header *)data - 1;
     uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
-    if (atomic_load_explicit(&header->owner, memory_order_relaxed) != self->token ||
+    if (atomic_load_explicit(&header->token, memory_order_relaxed) != self->token ||
         !(length & RBC_BUSY)) {
         return -EINVAL;
     }

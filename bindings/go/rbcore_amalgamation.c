@@ -1164,16 +1164,16 @@ void rbc_boot_id(uint8_t id[16]);
  * Remembers the process in which a handle was opened. The word lies in a page that the kernel wipes
  * in a forked child, so that the check costs a load and not a system call.
  */
-typedef struct rbc_birthplace {
+typedef struct rbc_fork_check {
     const _Atomic uint64_t *word;
     uint64_t token;
-} rbc_birthplace;
+} rbc_fork_check;
 
 /* Returns 0 or a negative errno of mmap(2) or madvise(2). */
-int rbc_birthplace_init(rbc_birthplace *self);
+int rbc_fork_check_init(rbc_fork_check *self);
 
 /* Each call of the ABI asks this: no function call for it. */
-static inline bool rbc_birthplace_is_here(const rbc_birthplace *self) {
+static inline bool rbc_fork_check_passes(const rbc_fork_check *self) {
     return atomic_load_explicit(self->word, memory_order_relaxed) == self->token;
 }
 
@@ -1182,7 +1182,7 @@ static inline bool rbc_birthplace_is_here(const rbc_birthplace *self) {
 /* ==== capi/owner.h ==== */
 /*
  * Who owns user space's end of a ring: its consumer, or the producer of a user ring. There is one;
- * two wedge the ring for good. The owner leaves its name in the spare room at the end of the page
+ * two wedge the ring for good. The owner leaves its name in the spare bytes at the end of the page
  * with its position, and holds a lock on the ring's file. Each alone can be fooled: the block is
  * stale after a kill and survives execve(), the lock can be taken by any stranger (all BPF maps
  * share one inode), is kept by forked children, and does not tell readers apart that share an open
@@ -1283,7 +1283,7 @@ int rbc_map_probe_ring(uint32_t type, uint32_t flags);
 /*
  * The memory ring: a sealed memfd with the kernel's layout. What the kernel keeps in a page that
  * nobody maps (its spin lock) or knows by itself (who its producers are) stands in the producer
- * page's spare room.
+ * page's spare bytes.
  */
 #ifndef RBC_MEMORY_RING_H
 #define RBC_MEMORY_RING_H
@@ -1312,7 +1312,7 @@ typedef struct rbc_producer_slot {
 /* The producer page. Processes share it: its layout is fixed. */
 typedef struct rbc_producer_page {
     _Atomic uint64_t producer_pos;
-    _Atomic uint64_t pending_pos;   /* all records before it are complete; see room.h */
+    _Atomic uint64_t pending_pos;   /* all records before it are complete; see memory_reserve.h */
     _Atomic uint64_t overwrite_pos; /* the oldest record that was not overwritten */
     unsigned char kernels[104];
     _Atomic uint64_t tag;
@@ -1481,28 +1481,29 @@ static inline uint64_t rbc_get(const _Atomic uint64_t *figure) {
 
 #endif
 
-/* ==== capi/live.h ==== */
+/* ==== capi/checked_copy.h ==== */
 /*
  * Copying out of a ring whose producers do not wait for us: one in overwrite mode, or one that
  * another reader consumes. What is copied may be overwritten meanwhile; so each copy is followed by
- * a look at the positions, which tells what of it is sound. live.c has the argument.
+ * a look at the positions, which tells which part of it is valid. checked_copy.c has the argument.
  */
-#ifndef RBC_LIVE_H
-#define RBC_LIVE_H
+#ifndef RBC_CHECKED_COPY_H
+#define RBC_CHECKED_COPY_H
 
-typedef struct rbc_live {
+typedef struct rbc_copy_source {
     const rbc_mapping *mapping;
     const _Atomic uint64_t *consumer_pos;
     const _Atomic uint64_t *producer_pos;
     const _Atomic uint64_t *pending_pos;
     const _Atomic uint64_t *overwrite_pos; /* NULL: not in overwrite mode */
-    uint64_t guard; /* bytes after producer_pos that may have been written already; see live.c */
-} rbc_live;
+    uint64_t
+        margin; /* bytes after producer_pos that may have been written already; see checked_copy.c */
+} rbc_copy_source;
 
-/* More is copied in pieces, each of which is looked after: the less of it can be overtaken. */
-#define RBC_LIVE_PIECE ((size_t)65536)
+/* More is copied in pieces, each of which is looked after: the less of it can be overwritten. */
+#define RBC_COPY_PIECE ((size_t)65536)
 
-rbc_live rbc_live_of(const rbc_mapping *mapping, bool is_overwrite, bool is_memory);
+rbc_copy_source rbc_copy_source_of(const rbc_mapping *mapping, bool is_overwrite, bool is_memory);
 
 /* Whether a position comes after another; they are never further apart than 2^63. */
 static inline bool rbc_is_after(uint64_t position, uint64_t other) {
@@ -1510,43 +1511,43 @@ static inline bool rbc_is_after(uint64_t position, uint64_t other) {
 }
 
 /* Where the oldest record stands that nobody has overwritten, or that its reader has not freed. */
-uint64_t rbc_live_oldest(const rbc_live *self);
+uint64_t rbc_copy_oldest(const rbc_copy_source *self);
 
 /* The first word of the header at a position: length and flags, if a record begins there. */
-uint32_t rbc_live_length(const rbc_live *self, uint64_t position);
+uint32_t rbc_copy_length(const rbc_copy_source *self, uint64_t position);
 
 /* The second: of a memory ring, whose record it is; see rbc_header. */
-uint32_t rbc_live_owner(const rbc_live *self, uint64_t position);
+uint32_t rbc_copy_token(const rbc_copy_source *self, uint64_t position);
 
 /* Why the complete records end somewhere. */
-typedef enum rbc_live_stop {
-    RBC_LIVE_ALL,  /* at producer_pos */
-    RBC_LIVE_BUSY, /* at a record that is being written */
-    RBC_LIVE_BAD   /* at something that no producer writes, or that was overwritten */
-} rbc_live_stop;
+typedef enum rbc_copy_stop {
+    RBC_COPY_ALL,  /* at producer_pos */
+    RBC_COPY_BUSY, /* at a record that is being written */
+    RBC_COPY_BAD   /* at something that no producer writes, or that was overwritten */
+} rbc_copy_stop;
 
-typedef struct rbc_live_end {
+typedef struct rbc_copy_end {
     uint64_t position;
     uint64_t producer_pos; /* as it was then */
     uint64_t walked_from;  /* from here on by the records' headers; see below */
-    rbc_live_stop why;
-} rbc_live_end;
+    rbc_copy_stop why;
+} rbc_copy_end;
 
 /*
  * Where the complete records end, `from` being the start of one (or of the one to come). Never more
  * than the ring's size after it. It holds only if nothing from walked_from on was overwritten
  * meanwhile: headers that were lead anywhere.
  */
-rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from);
+rbc_copy_end rbc_copy_find_end(const rbc_copy_source *self, uint64_t from);
 
 /*
  * Where to go on if not at `from`: returns `from` if nothing that was read there until now had been
  * overwritten; else the start of a record after it that was not.
  */
-uint64_t rbc_live_sound(const rbc_live *self, uint64_t from);
+uint64_t rbc_copy_valid_from(const rbc_copy_source *self, uint64_t from);
 
-/* Copies bytes, at most the ring's size, and returns rbc_live_sound. */
-uint64_t rbc_live_copy(const rbc_live *self, void *to, uint64_t from, size_t bytes);
+/* Copies bytes, at most the ring's size, and returns rbc_copy_valid_from. */
+uint64_t rbc_copy_bytes(const rbc_copy_source *self, void *to, uint64_t from, size_t bytes);
 
 #endif
 
@@ -1602,7 +1603,7 @@ static inline void rbc_relax(void) {
 /* The header of a record: see BPF_RINGBUF_BUSY_BIT and its neighbours in linux/bpf.h. */
 typedef struct rbc_header {
     _Atomic uint32_t length; /* of the data, with the two bits below */
-    _Atomic uint32_t owner;  /* memory ring: the producer's token; the kernel's own otherwise */
+    _Atomic uint32_t token;  /* memory ring: the producer's token; the kernel's own otherwise */
 } rbc_header;
 
 #define RBC_BUSY (UINT32_C(1) << 31)
@@ -1679,8 +1680,8 @@ typedef struct rbc_turns {
     size_t capacity, first, count;
 } rbc_turns;
 
-/* Makes room for the turns of so many rings. Returns 0 or -ENOMEM. */
-int rbc_turns_make_room(rbc_turns *self, size_t rings);
+/* Grows the table for the turns of so many rings. Returns 0 or -ENOMEM. */
+int rbc_turns_grow(rbc_turns *self, size_t rings);
 
 void rbc_turns_free(rbc_turns *self);
 
@@ -1742,7 +1743,7 @@ static inline int64_t rbc_clock_now(rbc_clock *self) {
  */
 #define RBC_PACE_SHORTEST_NS INT64_C(50000)
 
-/* A record larger than this part of the ring is never held back: it takes room. */
+/* A record larger than this part of the ring is never held back: it takes space. */
 #define RBC_HELD_BACK_PART 64
 
 typedef struct rbc_pace {
@@ -1817,16 +1818,16 @@ typedef struct rbc_ring {
     uint16_t record_flags;          /* of all its records */
 
     /* ---- Written by the reading thread ---- */
-    atomic_bool broken;   /* its content is impossible */
-    atomic_bool is_paced; /* see pace.h */
-    bool is_silent;       /* the wait does not listen to its wakeups */
-    bool head_is_busy;    /* the last scan ended at a record that is being written */
-    unsigned busy_scans;  /* scans in a row that got nowhere because of that */
-    unsigned doubts;      /* how often it was asked whether that record's producer lives */
+    atomic_bool broken;       /* its content is impossible */
+    atomic_bool is_paced;     /* see pace.h */
+    bool left_epoll;          /* the wait does not listen to its wakeups */
+    bool head_is_busy;        /* the last scan ended at a record that is being written */
+    unsigned busy_scans;      /* scans in a row that got nowhere because of that */
+    unsigned liveness_checks; /* how often it was asked whether that record's producer lives */
     _Atomic uint64_t read_pos;
     _Atomic uint64_t last_pos;     /* of the last record (or discarded one) before read_pos */
     _Atomic uint64_t largest_span; /* of all that were passed */
-    uint64_t usual_span;           /* of the last record handed out */
+    uint64_t last_span;            /* of the last record handed out */
     uint64_t handed_end;           /* end of the last record handed out; commit mode only */
     rbc_pace pace;
     uint64_t flush_pos;   /* a flush is complete when read_pos gets here */
@@ -1879,7 +1880,7 @@ typedef enum rbc_scan_end {
 typedef struct rbc_scan {
     rbcore_record *records; /* where to put what is found; or else ... */
     rbcore_span *spans;     /* ... here, runs of equal records as one */
-    size_t spans_left;      /* room in it */
+    size_t spans_left;      /* free in it */
     size_t max;             /* records to find at most */
     size_t count;           /* found */
     uint64_t bytes;         /* of data in them */
@@ -1954,7 +1955,7 @@ static inline uint32_t rbc_get_length(const rbc_ring *self, uint64_t position) {
 
 /* What each read touches comes first: after an idle time every cache line is a miss. */
 struct rbcore_reader {
-    rbc_birthplace birthplace;
+    rbc_fork_check fork_check;
     atomic_uint asked;      /* RBC_ASKED_ bits */
     bool is_release;        /* opened with RBCORE_READER_RELEASE */
     bool is_polling;        /* opened with RBCORE_READER_POLL */
@@ -1987,7 +1988,7 @@ static inline int rbc_reader_check(const rbcore_reader *self) {
     if (self == NULL) {
         return -EINVAL;
     }
-    return rbc_birthplace_is_here(&self->birthplace) ? 0 : -ECHILD;
+    return rbc_fork_check_passes(&self->fork_check) ? 0 : -ECHILD;
 }
 
 /* Sets the message and returns the error. */
@@ -2077,7 +2078,7 @@ typedef struct rbc_kind {
      * Whether a record may come that makes no wakeup, although the user holds nothing. The reader
      * then looks by a timer. No function: there is none. The reading thread only.
      */
-    bool (*is_deaf)(rbc_ring *ring);
+    bool (*misses_wakeups)(rbc_ring *ring);
 
     /* Whether the ring goes on only when the user has given everything back. No function: never. */
     bool (*waits_for_releases)(const rbc_ring *ring);
@@ -2175,12 +2176,12 @@ static inline size_t rbc_consumer_held_bit(const rbc_ring *self, uint64_t positi
 typedef struct rbc_shadow {
     rbc_mapping ring; /* the ring's own memory */
     rbc_mapping copy; /* of which only the data is mapped */
-    rbc_live live;
+    rbc_copy_source source;
     /* What a tap stores in place of the ring's. */
     _Atomic uint64_t consumer_pos;
     _Atomic uint64_t end;  /* up to here it was copied: perhaps not all of the last record */
     uint64_t known_end;    /* up to here all is complete: between records */
-    bool is_overtaken;     /* the ring was overwritten from `end` on */
+    bool was_overwritten;  /* the ring was overwritten from `end` on */
     bool lost_before_next; /* no record was handed out since some were lost */
 } rbc_shadow;
 
@@ -2228,14 +2229,14 @@ bool rbc_shadow_wakes(rbc_ring *ring);
 bool rbc_shadow_waits_for_releases(const rbc_ring *ring);
 
 /* Whether the ring was overwritten from the end of the copy on. */
-bool rbc_shadow_is_overtaken(const rbc_ring *ring);
+bool rbc_shadow_is_overwritten(const rbc_ring *ring);
 
 /* Whether a refill and a scan would find something. Any thread. */
 bool rbc_shadow_has_record(rbc_ring *ring);
 
 /*
  * Passes the record at the end of the copy, which its dead producer left unfinished in the ring.
- * Returns whether there is room for it.
+ * Returns whether there is space for it.
  */
 bool rbc_shadow_pass(rbc_ring *ring, uint64_t span);
 
@@ -2319,7 +2320,7 @@ void rbc_reader_return_on_discards(rbcore_reader *self);
 #define RBC_SNAPSHOT_H
 
 struct rbcore_snapshot {
-    rbc_birthplace birthplace;
+    rbc_fork_check fork_check;
     unsigned char *buffer; /* what stood at info.first_pos is at buffer + (first_pos - base) */
     size_t capacity;
     uint64_t base;        /* position of the first byte in the buffer: a multiple of 8 */
@@ -2331,7 +2332,7 @@ struct rbcore_snapshot {
     rbcore_snapshot_info info;
 };
 
-/* An empty snapshot with room for so many bytes. Returns 0, or -ENOMEM and others. */
+/* An empty snapshot with space for so many bytes. Returns 0, or -ENOMEM and others. */
 int rbc_snapshot_new(rbcore_snapshot **out, size_t capacity);
 
 /* For each call that takes a snapshot: 0, -EINVAL or -ECHILD. */
@@ -2339,7 +2340,7 @@ int rbc_snapshot_check(const rbcore_snapshot *self);
 
 #endif
 
-/* ==== capi/room.h ==== */
+/* ==== capi/memory_reserve.h ==== */
 /*
  * Room for a record in a memory ring: what the kernel's __bpf_ringbuf_reserve() decides under its
  * spin lock, by the same positions.
@@ -2355,51 +2356,52 @@ int rbc_snapshot_check(const rbcore_snapshot *self);
  * is true. (If overwrite_pos was moved for a record that never came, those before it are lost a
  * little early.)
  */
-#ifndef RBC_ROOM_H
-#define RBC_ROOM_H
+#ifndef RBC_MEMORY_RESERVE_H
+#define RBC_MEMORY_RESERVE_H
 
 /* Whether the positions are those of a ring, whatever moves them. */
-bool rbc_room_is_possible(const rbc_mapping *mapping, bool overwrites);
+bool rbc_reserve_is_possible(const rbc_mapping *mapping, bool overwrites);
 
 /*
- * Finds room for a record of span bytes, its header included; in an overwriting ring takes it from
+ * Finds space for a record of span bytes, its header included; in an overwriting ring takes it from
  * the oldest records. To be called under the producers' lock. Sets *producer to where the record
  * begins, a multiple of 8, and returns 0, or
  *   -EAGAIN   normal ring: it is full; overwriting: the record at pending_pos is in the way, and is
  *             being written;
  *   -EBADMSG  the positions are impossible, or the records of an overwriting ring.
  */
-int rbc_room_make(const rbc_mapping *mapping, bool overwrites, uint64_t span, uint64_t *producer);
+int rbc_reserve_one(const rbc_mapping *mapping, bool overwrites, uint64_t span, uint64_t *producer);
 
 /*
  * The same in two steps, for the one who writes as much as fits. The positions were loaded once and
  * checked: these are the ones to go by, not what stands in the ring a moment later. (Whoever else
  * has the ring can write there.)
  */
-typedef struct rbc_room {
+typedef struct rbc_free_space {
     uint64_t producer; /* where the next record begins */
     uint64_t free;     /* the most bytes that it may take */
     uint64_t oldest, pending;
     int why_no_more; /* -EAGAIN or -EBADMSG, as above */
-} rbc_room;
+} rbc_free_space;
 
 /* Returns 0, or -EBADMSG: the positions are impossible. */
-int rbc_room_find(const rbc_mapping *mapping, bool overwrites, rbc_room *out);
+int rbc_reserve_find(const rbc_mapping *mapping, bool overwrites, rbc_free_space *out);
 
 /* Takes span bytes, under the same hold of the lock. Returns 0, -EAGAIN or -EBADMSG. */
-int rbc_room_take(const rbc_mapping *mapping, bool overwrites, const rbc_room *room, uint64_t span);
+int rbc_reserve_take(const rbc_mapping *mapping, bool overwrites, const rbc_free_space *space,
+                     uint64_t span);
 
 /*
  * The record that is in the way of an overwriting ring: its position, and who writes it. Without
  * the lock: a hint. Returns false if it is no longer there.
  */
-bool rbc_room_blocker(const rbc_mapping *mapping, uint64_t *position, uint32_t *owner);
+bool rbc_reserve_blocker(const rbc_mapping *mapping, uint64_t *position, uint32_t *token);
 
 /*
  * Discards that record in the name of its owner, who is dead: in a normal ring the reader passes
  * it, here it would be in the way for ever. Under the lock. Returns false if it is another one.
  */
-bool rbc_room_discard_blocker(const rbc_mapping *mapping, uint64_t position, uint32_t owner);
+bool rbc_reserve_discard_blocker(const rbc_mapping *mapping, uint64_t position, uint32_t token);
 
 #endif
 
@@ -2482,7 +2484,7 @@ void rbc_user_ring_close(rbc_user_ring *self);
 /* Waits until the monotonic clock shows deadline_ns. */
 int rbc_user_ring_reserve_wait(rbc_user_ring *self, void **data, size_t size, int64_t deadline_ns);
 
-/* For whoever finds the lock taken, or has to look for room: the size is not too large. */
+/* For whoever finds the lock taken, or has to look for space: the size is not too large. */
 __attribute__((cold)) int rbc_user_ring_reserve_slowly(rbc_user_ring *self, void **data,
                                                        size_t size);
 __attribute__((cold)) int rbc_user_ring_output_slowly(rbc_user_ring *self, const void *data,
@@ -2516,8 +2518,8 @@ static inline void rbc_user_ring_set_producer_pos(rbc_user_ring *self, uint64_t 
  * is the kernel's, and its cache line usually with the CPU that drains: it is loaded only where what
  * we know of it is not enough.
  */
-static inline bool rbc_user_ring_has_room(const rbc_user_ring *self, uint64_t producer,
-                                          uint64_t span) {
+static inline bool rbc_user_ring_has_space(const rbc_user_ring *self, uint64_t producer,
+                                           uint64_t span) {
     uint64_t used = producer - self->seen_consumer;
     return used <= self->mapping.data_size - span && producer % 8 == 0;
 }
@@ -2531,7 +2533,7 @@ static inline void rbc_user_ring_set_length(rbc_header *header, uint32_t length)
 
 static inline void *rbc_user_ring_begin(rbc_user_ring *self, uint64_t producer, uint32_t size) {
     rbc_header *header = rbc_header_at(&self->mapping, producer);
-    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
+    atomic_store_explicit(&header->token, self->token, memory_order_relaxed);
     atomic_store_explicit(&header->length, size | RBC_BUSY, memory_order_relaxed);
     rbc_user_ring_set_producer_pos(self, producer + rbc_record_span(size));
     return header + 1;
@@ -2543,7 +2545,7 @@ static inline int rbc_user_ring_reserve(rbc_user_ring *self, void **data, size_t
     }
     if (rbc_user_ring_try_lock(self)) {
         uint64_t producer = rbc_user_ring_producer_pos(self);
-        if (rbc_user_ring_has_room(self, producer, rbc_record_span((uint32_t)size))) {
+        if (rbc_user_ring_has_space(self, producer, rbc_record_span((uint32_t)size))) {
             *data = rbc_user_ring_begin(self, producer, (uint32_t)size);
             rbc_user_ring_drop_lock(self);
             return 0;
@@ -2576,7 +2578,7 @@ static inline void rbc_user_ring_copy(unsigned char *to, const unsigned char *da
 static inline void rbc_user_ring_write(const rbc_user_ring *self, uint64_t position,
                                        const void *data, size_t size) {
     rbc_header *header = rbc_header_at(&self->mapping, position);
-    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
+    atomic_store_explicit(&header->token, self->token, memory_order_relaxed);
     atomic_store_explicit(&header->length, (uint32_t)size, memory_order_relaxed);
     rbc_user_ring_copy((unsigned char *)(header + 1), data, size);
 }
@@ -2588,7 +2590,7 @@ static inline int rbc_user_ring_output(rbc_user_ring *self, const void *data, si
     if (rbc_user_ring_try_lock(self)) {
         uint64_t producer = rbc_user_ring_producer_pos(self);
         uint64_t span = rbc_record_span((uint32_t)size);
-        if (rbc_user_ring_has_room(self, producer, span)) {
+        if (rbc_user_ring_has_space(self, producer, span)) {
             rbc_user_ring_write(self, producer, data, size);
             rbc_user_ring_set_producer_pos(self, producer + span);
             rbc_user_ring_drop_lock(self);
@@ -2607,7 +2609,7 @@ static inline int rbc_user_ring_finish(rbc_user_ring *self, void *data, uint32_t
     }
     rbc_header *header = (rbc_header *)data - 1;
     uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
-    if (atomic_load_explicit(&header->owner, memory_order_relaxed) != self->token ||
+    if (atomic_load_explicit(&header->token, memory_order_relaxed) != self->token ||
         !(length & RBC_BUSY)) {
         return -EINVAL;
     }
@@ -3114,7 +3116,7 @@ static bool is_gone(int error) {
  */
 static int innermost_pid(uint64_t ours, uint64_t *pid) {
     char path[48], *line = NULL;
-    size_t room = 0;
+    size_t capacity = 0;
     snprintf(path, sizeof(path), "/proc/%" PRIu64 "/status", ours);
     FILE *file = fopen(path, "re");
     if (file == NULL) {
@@ -3122,7 +3124,7 @@ static int innermost_pid(uint64_t ours, uint64_t *pid) {
     }
     int error = -ENODATA;
     errno = 0;
-    while (error != 0 && getline(&line, &room, file) > 0) {
+    while (error != 0 && getline(&line, &capacity, file) > 0) {
         error = strncmp(line, "NSpid:", 6) == 0 ? 0 : error;
     }
     if (error == 0) {
@@ -3172,10 +3174,10 @@ static finding compare_with(uint64_t ours, const rbc_process *other) {
 /* Not so where the mount option hidepid may keep some from us. */
 static bool proc_shows_all_processes(void) {
     char *line = NULL;
-    size_t room = 0;
+    size_t capacity = 0;
     bool all = proc_shows_our_pids();
     FILE *mounts = all ? fopen("/proc/self/mountinfo", "re") : NULL;
-    while (mounts != NULL && all && getline(&line, &room, mounts) > 0) {
+    while (mounts != NULL && all && getline(&line, &capacity, mounts) > 0) {
         const char *options = strstr(line, " - proc ");
         all = options == NULL || strstr(options, "hidepid=") == NULL;
     }
@@ -3236,7 +3238,7 @@ static int birth_page_get(_Atomic uint64_t **out) {
     return 0;
 }
 
-int rbc_birthplace_init(rbc_birthplace *self) {
+int rbc_fork_check_init(rbc_fork_check *self) {
     _Atomic uint64_t *word;
     int error = birth_page_get(&word);
     if (error != 0) {
@@ -3294,7 +3296,7 @@ static_assert(sizeof(rbc_process) == 48, "so is that of the name in it");
 #define PAUSE_NS 1000000
 
 /* The block can change while it is read. Whoever changes it more often than this does it on purpose. */
-#define LOOKS 8
+#define RETRIES 8
 
 static struct flock lock_of(uint64_t byte, short type) {
     return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
@@ -3432,7 +3434,7 @@ static author author_of(const rbc_owner_block *block, uint64_t claim) {
 
 static author find_author(const rbc_owner_block *block) {
     author it = {.claim = 0};
-    for (int i = 0; i < LOOKS; i++) {
+    for (int i = 0; i < RETRIES; i++) {
         /* With the second exchange in sign: what it signed is read. */
         it = author_of(block, atomic_load_explicit(&block->claim, memory_order_acquire));
         atomic_thread_fence(memory_order_acquire);
@@ -3597,11 +3599,11 @@ void rbc_owner_yield(rbc_owner *self) {
 }
 #undef ATTEMPTS
 #undef HAS_LOCK
-#undef LOOKS
 #undef MARK
 #undef MARK_SHIFT
 #undef NAME_SHIFT
 #undef PAUSE_NS
+#undef RETRIES
 #undef TAG
 
 /* ==== capi/map.c ==== */
@@ -4130,14 +4132,14 @@ void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns) {
 #undef LONGEST_DELAY_NS
 #undef UNTIMED_PAUSE_NS
 
-/* ==== capi/live.c ==== */
-#define load load_in_live
+/* ==== capi/checked_copy.c ==== */
+#define load load_in_checked_copy
 /*
  * What each kind of producer does, in which order
  *
  * Call P the producer_pos before a reserve, and E the end of what is reserved. Each producer, under
  * its lock:
- *   1. loads consumer_pos (acquire), which must leave room        (normal ring)
+ *   1. loads consumer_pos (acquire), which must leave space       (normal ring)
  *      or stores overwrite_pos, past all that is given up for it  (overwrite mode)
  *   2. writes the 8 bytes of the header at P, BUSY
  *   3. stores producer_pos = E, with release
@@ -4149,13 +4151,13 @@ void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns) {
  *     written; and a store fence follows 3.
  *   - A producer that dies leaves what it wrote. Before 3 that is a header at P, which the next one
  *     overwrites; after it a BUSY record up to E, a batch as one. Nothing takes a step back: what a
- *     reader skips, or rbc_room_discard_blocker discards, keeps its length, and a finished record
+ *     reader skips, or rbc_reserve_discard_blocker discards, keeps its length, and a finished record
  *     changes its header's flags alone (a batch its length as well, when it is complete).
  *   - Who writes otherwise is hostile. Copies are bounded by the ring's size whatever the positions
  *     and headers say; nothing is promised of what is in them.
  *   - User rings are not copied: the kernel alone reads them, up to producer_pos.
  *
- * Why a copy is sound
+ * Why a copy is valid
  *
  * Call p a position that was copied, and q = p + size the one that shares its place. Here the copy
  * is loaded, then comes a full fence, then the positions are loaded. Let the copy have seen
@@ -4178,9 +4180,9 @@ void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns) {
  * reserve is visible, all positions of the one before are. So one reserve at most is ahead of the
  * producer_pos that we find, and nothing is written further than the span of its record: with
  * producer_pos + span not after q nothing was overwritten. The span is not known; a quarter of the
- * ring stands for it (GUARD_PART). Records in a ring that is looked at so, larger than that, can
+ * ring stands for it (MARGIN_PART). Records in a ring that is looked at so, larger than that, can
  * be torn on such a processor; documentation says so. The fences of memory rings' producers make up
- * for it: in overwrite mode no guard is needed for them, and a batch may be as large as the ring.
+ * for it: in overwrite mode no margin is needed for them, and a batch may be as large as the ring.
  *
  * Completeness: the header without BUSY is loaded (acquire) before the copy begins, or pending_pos
  * is, which the kernel stores after it saw such headers: the data that belongs to it is visible.
@@ -4188,7 +4190,7 @@ void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns) {
  * "After" is meant by signed differences. overwrite_pos and consumer_pos may be after a
  * producer_pos that was loaded before them.
  */
-#define GUARD_PART 4
+#define MARGIN_PART 4
 
 #if (defined(__x86_64__) || defined(__i386__)) && !defined(RBCORE_WEAK_ORDER)
 #define STORES_IN_ORDER 1
@@ -4196,28 +4198,29 @@ void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns) {
 #define STORES_IN_ORDER 0 /* RBCORE_WEAK_ORDER: for tests of that on x86 */
 #endif
 
-static uint64_t guard_of(size_t data_size, bool is_overwrite, bool is_memory) {
+static uint64_t margin_of(size_t data_size, bool is_overwrite, bool is_memory) {
     if (is_overwrite && (is_memory || STORES_IN_ORDER)) {
         return 0;
     }
-    return STORES_IN_ORDER ? RBC_HEADER_SIZE : data_size / GUARD_PART;
+    return STORES_IN_ORDER ? RBC_HEADER_SIZE : data_size / MARGIN_PART;
 }
 
-rbc_live rbc_live_of(const rbc_mapping *mapping, bool is_overwrite, bool is_memory) {
+rbc_copy_source rbc_copy_source_of(const rbc_mapping *mapping, bool is_overwrite, bool is_memory) {
     const _Atomic uint64_t *produced = (const _Atomic uint64_t *)(void *)mapping->producer_page;
-    return (rbc_live){.mapping = mapping,
-                      .consumer_pos = (const _Atomic uint64_t *)(void *)mapping->consumer_page,
-                      .producer_pos = &produced[0],
-                      .pending_pos = &produced[1],
-                      .overwrite_pos = is_overwrite ? &produced[2] : NULL,
-                      .guard = guard_of(mapping->data_size, is_overwrite, is_memory)};
+    return (rbc_copy_source){.mapping = mapping,
+                             .consumer_pos =
+                                 (const _Atomic uint64_t *)(void *)mapping->consumer_page,
+                             .producer_pos = &produced[0],
+                             .pending_pos = &produced[1],
+                             .overwrite_pos = is_overwrite ? &produced[2] : NULL,
+                             .margin = margin_of(mapping->data_size, is_overwrite, is_memory)};
 }
 
 static uint64_t load(const _Atomic uint64_t *position) {
     return atomic_load_explicit(position, memory_order_acquire);
 }
 
-uint64_t rbc_live_oldest(const rbc_live *self) {
+uint64_t rbc_copy_oldest(const rbc_copy_source *self) {
     return load(self->overwrite_pos != NULL ? self->overwrite_pos : self->consumer_pos);
 }
 
@@ -4242,13 +4245,13 @@ static void copy(void *to, const void *from, size_t bytes) {
 #endif
 
 /* Pairs with the xchg() of the header in the kernel's bpf_ringbuf_commit(). */
-UNSEEN uint32_t rbc_live_length(const rbc_live *self, uint64_t position) {
+UNSEEN uint32_t rbc_copy_length(const rbc_copy_source *self, uint64_t position) {
     return atomic_load_explicit(&rbc_header_at(self->mapping, position)->length,
                                 memory_order_acquire);
 }
 
-UNSEEN uint32_t rbc_live_owner(const rbc_live *self, uint64_t position) {
-    return atomic_load_explicit(&rbc_header_at(self->mapping, position)->owner,
+UNSEEN uint32_t rbc_copy_token(const rbc_copy_source *self, uint64_t position) {
+    return atomic_load_explicit(&rbc_header_at(self->mapping, position)->token,
                                 memory_order_relaxed);
 }
 
@@ -4259,42 +4262,42 @@ UNSEEN uint32_t rbc_live_owner(const rbc_live *self, uint64_t position) {
  * loaded first: it never passes the producer_pos that is loaded later. The walk is bounded by that:
  * each step is 8 bytes or more.
  */
-rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from) {
+rbc_copy_end rbc_copy_find_end(const rbc_copy_source *self, uint64_t from) {
     uint64_t pending = load(self->pending_pos), producer = load(self->producer_pos);
     uint64_t at = from;
     /* An atomic load from an odd place is a fault on arm64. */
     bool is_aligned = producer % 8 == 0 && from % 8 == 0;
     if (!is_aligned || producer - from > self->mapping->data_size) {
-        return (rbc_live_end){
-            .position = from, .producer_pos = producer, .walked_from = from, .why = RBC_LIVE_BAD};
+        return (rbc_copy_end){
+            .position = from, .producer_pos = producer, .walked_from = from, .why = RBC_COPY_BAD};
     }
     if (pending % 8 == 0 && pending - from <= producer - from) {
         at = pending;
     }
     const uint64_t walked_from = at;
-    rbc_live_stop why = RBC_LIVE_ALL;
-    while (at != producer && why == RBC_LIVE_ALL) {
-        uint32_t length = rbc_live_length(self, at);
+    rbc_copy_stop why = RBC_COPY_ALL;
+    while (at != producer && why == RBC_COPY_ALL) {
+        uint32_t length = rbc_copy_length(self, at);
         uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
         if (length & RBC_BUSY) {
-            why = RBC_LIVE_BUSY;
+            why = RBC_COPY_BUSY;
         } else if (span > producer - at) {
-            why = RBC_LIVE_BAD;
+            why = RBC_COPY_BAD;
         } else {
             at += span;
         }
     }
-    return (rbc_live_end){
+    return (rbc_copy_end){
         .position = at, .producer_pos = producer, .walked_from = walked_from, .why = why};
 }
 
 /* Whether a place is further from being written than any producer can be, seen from `producer`. */
-static bool is_past_guard(const rbc_live *self, uint64_t position, uint64_t producer) {
-    return !rbc_is_after(producer + self->guard, position + self->mapping->data_size);
+static bool is_past_margin(const rbc_copy_source *self, uint64_t position, uint64_t producer) {
+    return !rbc_is_after(producer + self->margin, position + self->mapping->data_size);
 }
 
-static uint64_t sound_in_normal(const rbc_live *self, uint64_t from) {
-    if (is_past_guard(self, from, load(self->producer_pos))) {
+static uint64_t valid_in_normal(const rbc_copy_source *self, uint64_t from) {
+    if (is_past_margin(self, from, load(self->producer_pos))) {
         return from;
     }
     uint64_t consumer = load(self->consumer_pos);
@@ -4302,19 +4305,19 @@ static uint64_t sound_in_normal(const rbc_live *self, uint64_t from) {
 }
 
 /*
- * The first record past the guard, found by walking over those before, which may be torn already.
+ * The first record past the margin, found by walking over those before, which may be torn already.
  * The kernel's headers say in which page they are: one that was torn does not agree with the first,
  * or the first with the second. Then it is producer_pos, which bounds the walk.
  */
-static uint64_t walk_past_guard(const rbc_live *self, uint64_t at, uint64_t from,
-                                uint64_t producer) {
+static uint64_t walk_past_margin(const rbc_copy_source *self, uint64_t at, uint64_t from,
+                                 uint64_t producer) {
     const uint64_t page = self->mapping->page_size, mask = self->mapping->data_size - 1;
     uint32_t first_page = 0;
-    for (uint64_t start = at; !is_past_guard(self, at, producer) || rbc_is_after(from, at);) {
+    for (uint64_t start = at; !is_past_margin(self, at, producer) || rbc_is_after(from, at);) {
         const rbc_header *header = rbc_header_at(self->mapping, at);
         uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
-        uint32_t owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
-        uint32_t page_of_data = owner - (uint32_t)((at & mask) / page);
+        uint32_t token = atomic_load_explicit(&header->token, memory_order_relaxed);
+        uint32_t page_of_data = token - (uint32_t)((at & mask) / page);
         uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
         first_page = at == start ? page_of_data : first_page;
         if (length & RBC_BUSY || span > producer - at || page_of_data != first_page) {
@@ -4325,25 +4328,25 @@ static uint64_t walk_past_guard(const rbc_live *self, uint64_t at, uint64_t from
     return at;
 }
 
-static uint64_t sound_in_overwritten(const rbc_live *self, uint64_t from) {
+static uint64_t valid_in_overwritten(const rbc_copy_source *self, uint64_t from) {
     uint64_t producer = load(self->producer_pos), oldest = load(self->overwrite_pos);
-    uint64_t sound = rbc_is_after(oldest, from) ? oldest : from;
-    return self->guard == 0 || is_past_guard(self, sound, producer)
-               ? sound
-               : walk_past_guard(self, oldest, from, producer);
+    uint64_t valid = rbc_is_after(oldest, from) ? oldest : from;
+    return self->margin == 0 || is_past_margin(self, valid, producer)
+               ? valid
+               : walk_past_margin(self, oldest, from, producer);
 }
 
-uint64_t rbc_live_sound(const rbc_live *self, uint64_t from) {
+uint64_t rbc_copy_valid_from(const rbc_copy_source *self, uint64_t from) {
     rbc_full_fence();
-    return self->overwrite_pos != NULL ? sound_in_overwritten(self, from)
-                                       : sound_in_normal(self, from);
+    return self->overwrite_pos != NULL ? valid_in_overwritten(self, from)
+                                       : valid_in_normal(self, from);
 }
 
-uint64_t rbc_live_copy(const rbc_live *self, void *to, uint64_t from, size_t bytes) {
+uint64_t rbc_copy_bytes(const rbc_copy_source *self, void *to, uint64_t from, size_t bytes) {
     copy(to, rbc_header_at(self->mapping, from), bytes);
-    return rbc_live_sound(self, from);
+    return rbc_copy_valid_from(self, from);
 }
-#undef GUARD_PART
+#undef MARGIN_PART
 #undef STORES_IN_ORDER
 #undef UNSEEN
 #undef load
@@ -4509,7 +4512,7 @@ void rbc_ring_start_at(rbc_ring *self, uint64_t start, uint64_t consumer) {
     atomic_init(&self->last_pos, start);
     self->published_pos = consumer;
     self->handed_end = start;
-    self->usual_span = RBC_HEADER_SIZE;
+    self->last_span = RBC_HEADER_SIZE;
     self->start_pos = start;
 }
 
@@ -4813,7 +4816,7 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
     self->busy_scans = self->head_is_busy && position == start ? self->busy_scans + 1 : 0;
     self->pace.drained = why == RBC_SCAN_EMPTY;
     uint64_t last = at.last_span > 0 ? position - at.last_span : rbc_get(&self->last_pos);
-    self->usual_span = found > 0 ? at.last_span : self->usual_span;
+    self->last_span = found > 0 ? at.last_span : self->last_span;
     scan->passed = (rbc_passed){.first = first,
                                 .count = found,
                                 .end = position - at.tail,
@@ -5078,7 +5081,7 @@ int rbc_shadow_open(rbc_ring *ring, bool is_overwrite) {
         return error;
     }
     self->ring = ring->mapping;
-    self->live = rbc_live_of(&self->ring, is_overwrite, ring->kind->is_memory);
+    self->source = rbc_copy_source_of(&self->ring, is_overwrite, ring->kind->is_memory);
     ring->mapping.data = self->copy.data;
     ring->shadow = self;
     if (ring->kind->is_tap) {
@@ -5101,7 +5104,7 @@ static void set_end(rbc_shadow *self, uint64_t end) {
 void rbc_shadow_start(rbc_ring *ring, uint64_t position) {
     set_end(ring->shadow, position);
     ring->shadow->known_end = position;
-    ring->shadow->is_overtaken = false;
+    ring->shadow->was_overwritten = false;
 }
 
 void rbc_shadow_skip_to(rbc_ring *ring, uint64_t position) {
@@ -5114,8 +5117,8 @@ void rbc_shadow_skip_to(rbc_ring *ring, uint64_t position) {
  * first refill, and counted as lost.
  */
 int rbc_shadow_load_positions(rbc_ring *ring, uint64_t committed) {
-    const rbc_live *live = &ring->shadow->live;
-    uint64_t consumer = atomic_load_explicit(live->consumer_pos, memory_order_relaxed);
+    const rbc_copy_source *source = &ring->shadow->source;
+    uint64_t consumer = atomic_load_explicit(source->consumer_pos, memory_order_relaxed);
     uint64_t producer = rbc_ring_load_producer_pos(ring);
     if (consumer % 8 != 0 || producer % 8 != 0 || rbc_is_after(consumer, producer)) {
         return -EBADMSG;
@@ -5134,7 +5137,7 @@ static uint64_t span_at(const rbc_ring *ring, uint64_t position) {
 }
 
 /* The bytes of the copy that neither hold what is unread nor what the user has not given back. */
-static uint64_t room(const rbc_ring *ring, uint64_t end) {
+static uint64_t free_space(const rbc_ring *ring, uint64_t end) {
     /* Pairs with the release in advance_to (consumer.c): the user is done with what is before. */
     uint64_t user_pos = atomic_load_explicit(&ring->user_pos, memory_order_acquire);
     return ring->mapping.data_size - (end - user_pos);
@@ -5155,41 +5158,41 @@ static uint64_t end_of_whole_records(const rbc_ring *ring) {
 
 /*
  * The ring was overwritten from the end of the copy on; the oldest record that is left is at
- * `sound`. Goes on there, if nothing before is unread or held. Returns whether it did.
+ * `valid`. Goes on there, if nothing before is unread or held. Returns whether it did.
  */
-static bool resume_at(rbc_ring *ring, uint64_t sound) {
+static bool resume_at(rbc_ring *ring, uint64_t valid) {
     rbc_shadow *self = ring->shadow;
     uint64_t end = end_of_whole_records(ring);
     rbc_shadow_start(ring, end);
-    self->is_overtaken = true;
-    if (room(ring, end) != ring->mapping.data_size) {
+    self->was_overwritten = true;
+    if (free_space(ring, end) != ring->mapping.data_size) {
         return false;
     }
-    if (sound % 8 != 0) {
+    if (valid % 8 != 0) {
         break_ring(ring);
         return false;
     }
     if (!rbc_consumer_stop_releases(ring)) {
         return false; /* the last release is about to return: the reader looks by the timer */
     }
-    rbc_count(&ring->lost_bytes, sound - end);
+    rbc_count(&ring->lost_bytes, valid - end);
     self->lost_before_next = true;
-    rbc_shadow_skip_to(ring, sound);
+    rbc_shadow_skip_to(ring, valid);
     return true;
 }
 
 /* Copies up to a position, in pieces. Returns whether that went on somewhere else. */
 static bool copy_up_to(rbc_ring *ring, uint64_t to) {
     rbc_shadow *self = ring->shadow;
-    uint64_t end = rbc_get(&self->end), free_bytes = room(ring, end);
+    uint64_t end = rbc_get(&self->end), free_bytes = free_space(ring, end);
     uint64_t left = to - end < free_bytes ? to - end : free_bytes;
     while (left > 0) {
-        uint64_t piece = left < RBC_LIVE_PIECE ? left : RBC_LIVE_PIECE;
-        uint64_t sound = rbc_live_copy(&self->live, rbc_ring_header(ring, end), end, piece);
-        if (sound != end) {
-            bool resumed = resume_at(ring, sound);
-            if (resumed && rbc_is_after(end + piece, sound)) {
-                /* The rest of the piece is sound, and what was complete before still is. */
+        uint64_t piece = left < RBC_COPY_PIECE ? left : RBC_COPY_PIECE;
+        uint64_t valid = rbc_copy_bytes(&self->source, rbc_ring_header(ring, end), end, piece);
+        if (valid != end) {
+            bool resumed = resume_at(ring, valid);
+            if (resumed && rbc_is_after(end + piece, valid)) {
+                /* The rest of the piece is valid, and what was complete before still is. */
                 self->known_end = to;
                 set_end(self, end + piece);
             }
@@ -5206,24 +5209,24 @@ static bool copy_up_to(rbc_ring *ring, uint64_t to) {
 static bool refill_once(rbc_ring *ring) {
     rbc_shadow *self = ring->shadow;
     uint64_t end = rbc_get(&self->end);
-    if (self->is_overtaken) {
-        bool is_free = room(ring, end) == ring->mapping.data_size;
-        return is_free && resume_at(ring, rbc_live_sound(&self->live, end));
+    if (self->was_overwritten) {
+        bool is_free = free_space(ring, end) == ring->mapping.data_size;
+        return is_free && resume_at(ring, rbc_copy_valid_from(&self->source, end));
     }
-    const rbc_live_end complete = rbc_live_find_end(&self->live, self->known_end);
-    if (complete.position == end && complete.why == RBC_LIVE_ALL) {
+    const rbc_copy_end complete = rbc_copy_find_end(&self->source, self->known_end);
+    if (complete.position == end && complete.why == RBC_COPY_ALL) {
         return false;
     }
     /* Only now is it known that those were the headers of the records from here on. */
-    uint64_t sound = rbc_live_sound(&self->live, end);
-    if (sound != end) {
-        return resume_at(ring, sound);
+    uint64_t valid = rbc_copy_valid_from(&self->source, end);
+    if (valid != end) {
+        return resume_at(ring, valid);
     }
     self->known_end = complete.position;
-    /* Not the head where the copy has no room for what comes before it. */
+    /* Not the head where the copy has no space for what comes before it. */
     ring->head_is_busy =
-        complete.why == RBC_LIVE_BUSY && complete.position - end <= room(ring, end);
-    if (complete.why == RBC_LIVE_BAD && complete.position == rbc_get(&ring->read_pos)) {
+        complete.why == RBC_COPY_BUSY && complete.position - end <= free_space(ring, end);
+    if (complete.why == RBC_COPY_BAD && complete.position == rbc_get(&ring->read_pos)) {
         break_ring(ring);
     }
     return copy_up_to(ring, complete.position);
@@ -5241,7 +5244,7 @@ uint64_t rbc_shadow_refill(rbc_ring *ring) {
 
 /* ---- What a scan finds ---- */
 
-/* Whether the record at a position was copied in part only, for want of room. */
+/* Whether the record at a position was copied in part only, for want of space. */
 static bool is_cut(const rbc_ring *ring, uint64_t position) {
     const rbc_shadow *self = ring->shadow;
     return rbc_get(&self->end) != self->known_end &&
@@ -5271,42 +5274,44 @@ rbc_scan_end rbc_shadow_end_scan(rbc_ring *ring, rbc_scan_end why, uint64_t posi
 
 bool rbc_shadow_wakes(rbc_ring *ring) {
     /* Acquire: the header is looked at after it. */
-    uint64_t consumer = atomic_load_explicit(ring->shadow->live.consumer_pos, memory_order_acquire);
+    uint64_t consumer =
+        atomic_load_explicit(ring->shadow->source.consumer_pos, memory_order_acquire);
     return consumer == rbc_get(&ring->read_pos) && !rbc_shadow_has_record(ring);
 }
 
 bool rbc_shadow_waits_for_releases(const rbc_ring *ring) {
-    return ring->shadow->is_overtaken && !atomic_load_explicit(&ring->broken, memory_order_relaxed);
+    return ring->shadow->was_overwritten &&
+           !atomic_load_explicit(&ring->broken, memory_order_relaxed);
 }
 
-bool rbc_shadow_is_overtaken(const rbc_ring *ring) {
+bool rbc_shadow_is_overwritten(const rbc_ring *ring) {
     uint64_t end = rbc_get(&ring->shadow->end);
-    return rbc_live_sound(&ring->shadow->live, end) != end;
+    return rbc_copy_valid_from(&ring->shadow->source, end) != end;
 }
 
 bool rbc_shadow_has_record(rbc_ring *ring) {
     const rbc_shadow *self = ring->shadow;
     uint64_t position = atomic_load_explicit(&ring->read_pos, memory_order_acquire);
     uint64_t end = atomic_load_explicit(&self->end, memory_order_acquire);
-    uint64_t free_bytes = room(ring, position);
+    uint64_t free_bytes = free_space(ring, position);
     if (position != end) {
         uint64_t span = span_at(ring, position);
         return span <= end - position || span <= free_bytes;
     }
-    if (atomic_load_explicit(self->live.producer_pos, memory_order_acquire) == position) {
+    if (atomic_load_explicit(self->source.producer_pos, memory_order_acquire) == position) {
         return false;
     }
-    if (rbc_live_sound(&self->live, position) != position) {
+    if (rbc_copy_valid_from(&self->source, position) != position) {
         return free_bytes == ring->mapping.data_size; /* it goes on only when nothing is held */
     }
-    uint32_t length = rbc_live_length(&self->live, position);
+    uint32_t length = rbc_copy_length(&self->source, position);
     return !(length & RBC_BUSY) && rbc_record_span(length & ~RBC_DISCARD) <= free_bytes;
 }
 
 bool rbc_shadow_pass(rbc_ring *ring, uint64_t span) {
     rbc_shadow *self = ring->shadow;
     uint64_t end = rbc_get(&self->end);
-    if (span > room(ring, end)) {
+    if (span > free_space(ring, end)) {
         return false;
     }
     /* As a discarded record, so that what is given back later passes it like one. */
@@ -5321,7 +5326,7 @@ bool rbc_shadow_pass(rbc_ring *ring, uint64_t span) {
 /*
  * What may come during a sleep. A producer on one processor writes no more than so many bytes per
  * nanosecond, and makes no record in less than so many nanoseconds (several that share a ring are
- * slower together). An interval that leaves room for that loses no more than a reader that is woken
+ * slower together). An interval that leaves space for that loses no more than a reader that is woken
  * for each record: see bench/run --bursts.
  */
 #define FASTEST_BYTES 1.3
@@ -5351,7 +5356,7 @@ void rbc_pace_init(rbc_ring *ring, int64_t max_latency_ns, bool always) {
 static bool is_full_enough(const rbc_ring *ring, uint64_t max) {
     uint64_t waiting =
         atomic_load_explicit(ring->producer_pos, memory_order_relaxed) - rbc_get(&ring->read_pos);
-    return waiting >= ring->mapping.data_size / FILL_PART || waiting / max >= ring->usual_span;
+    return waiting >= ring->mapping.data_size / FILL_PART || waiting / max >= ring->last_span;
 }
 
 static bool is_over(const rbc_pace *self, int64_t now_ns) {
@@ -5383,7 +5388,7 @@ static void begin_interval(rbc_ring *ring, int64_t now_ns) {
 
 /* The longest interval for records as large as the last. */
 static int64_t longest_interval(const rbc_ring *ring) {
-    uint64_t records = ring->mapping.data_size / ring->usual_span;
+    uint64_t records = ring->mapping.data_size / ring->last_span;
     int64_t fill_time = (int64_t)records * FASTEST_RECORD_NS / SAFE_PART;
     return fill_time < ring->pace.ceiling_ns ? fill_time : ring->pace.ceiling_ns;
 }
@@ -5407,7 +5412,7 @@ static void adapt(rbc_ring *ring, uint64_t bytes) {
  * looking without sleeping would make each of them pay, and the ring would lose more.
  */
 static bool can_hold_back(const rbc_ring *ring) {
-    return ring->usual_span <= ring->mapping.data_size / RBC_HELD_BACK_PART;
+    return ring->last_span <= ring->mapping.data_size / RBC_HELD_BACK_PART;
 }
 
 /* The interval with which a ring in which so much was found becomes paced; -1: it stays armed. */
@@ -5529,41 +5534,41 @@ static bool skip_copied_unfinished(rbc_ring *self, uint64_t position, uint64_t e
 
 /*
  * Of the record at read_pos, where it stands in the ring itself. If that is read through a copy, the
- * place may be another record's data by now: rbc_shadow_is_overtaken tells, afterwards.
+ * place may be another record's data by now: rbc_shadow_is_overwritten tells, afterwards.
  */
-static uint32_t owner_of_head(const rbc_ring *self, uint64_t position) {
-    return self->shadow != NULL ? rbc_live_owner(&self->shadow->live, position)
-                                : atomic_load_explicit(&rbc_ring_header(self, position)->owner,
+static uint32_t token_of_head(const rbc_ring *self, uint64_t position) {
+    return self->shadow != NULL ? rbc_copy_token(&self->shadow->source, position)
+                                : atomic_load_explicit(&rbc_ring_header(self, position)->token,
                                                        memory_order_relaxed);
 }
 
 static uint32_t length_of_head(const rbc_ring *self, uint64_t position) {
-    return self->shadow != NULL ? rbc_live_length(&self->shadow->live, position)
+    return self->shadow != NULL ? rbc_copy_length(&self->shadow->source, position)
                                 : rbc_load_length(rbc_ring_header(self, position));
 }
 
 bool rbc_abandoned_skip(rbc_ring *self, rbc_passed *passed) {
     RBC_KEEP_ERRNO;
     if (!self->head_is_busy) {
-        self->doubts = 0;
+        self->liveness_checks = 0;
         return false;
     }
     uint64_t position = rbc_get(&self->read_pos), producer = rbc_ring_load_producer_pos(self);
     if (self->shadow != NULL && rbc_get(&self->shadow->end) != position) {
         return skip_copied_unfinished(self, position, rbc_get(&self->shadow->end), passed);
     }
-    uint32_t owner = owner_of_head(self, position);
-    if (!(owner & RBC_TOKEN_BIT)) {
+    uint32_t token = token_of_head(self, position);
+    if (!(token & RBC_TOKEN_BIT)) {
         return false; /* not by a producer of this library: who knows what becomes of it */
     }
-    if (!rbc_producer_is_gone(rbc_producer_page_of(&self->mapping), self->lock_fd, owner,
-                              self->doubts++)) {
+    if (!rbc_producer_is_gone(rbc_producer_page_of(&self->mapping), self->lock_fd, token,
+                              self->liveness_checks++)) {
         return false;
     }
     /* Loaded after the producer's end was established: it may have finished the record before. */
     uint32_t length = length_of_head(self, position);
     uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
-    if (!(length & RBC_BUSY) || (self->shadow != NULL && rbc_shadow_is_overtaken(self))) {
+    if (!(length & RBC_BUSY) || (self->shadow != NULL && rbc_shadow_is_overwritten(self))) {
         /* The scan says what it is. That of a paced ring does when it is due: until then there is
          * nothing to call again for, and a wait that went on at once would never get there. */
         self->head_is_busy = false;
@@ -5590,17 +5595,17 @@ static uint64_t producer_pos_of(rbc_ring *ring) {
  * The producers of a ring wake its reader for the record at the consumer position. A tap's own
  * position does not count, so it hears a wakeup only together with the ring's reader.
  */
-static bool tap_of_memory_is_deaf(rbc_ring *ring) {
+static bool tap_of_memory_misses_wakeups(rbc_ring *ring) {
     return !rbc_shadow_wakes(ring) || rbc_shadow_waits_for_releases(ring);
 }
 
 /* A map asks whether it is ready before it reports a wakeup: the reader may have been quicker. */
-static bool tap_of_kernel_is_deaf(rbc_ring *ring) {
+static bool tap_of_kernel_misses_wakeups(rbc_ring *ring) {
     (void)ring;
     return true;
 }
 
-static bool overwritten_is_deaf(rbc_ring *ring) {
+static bool overwritten_misses_wakeups(rbc_ring *ring) {
     return rbc_shadow_waits_for_releases(ring);
 }
 
@@ -5617,15 +5622,17 @@ static bool overwritten_is_deaf(rbc_ring *ring) {
 #define BY_PROCESSES .skip_abandoned = rbc_abandoned_skip, .is_memory = true, .is_watched = true
 
 static const rbc_kind kernel = {IN_PLACE};
-static const rbc_kind kernel_overwritten = {THROUGH_A_COPY, .is_deaf = overwritten_is_deaf};
-static const rbc_kind kernel_tapped = {THROUGH_A_COPY, .is_deaf = tap_of_kernel_is_deaf,
+static const rbc_kind kernel_overwritten = {THROUGH_A_COPY,
+                                            .misses_wakeups = overwritten_misses_wakeups};
+static const rbc_kind kernel_tapped = {THROUGH_A_COPY,
+                                       .misses_wakeups = tap_of_kernel_misses_wakeups,
                                        .is_tap = true, .is_watched = true};
 
 static const rbc_kind memory = {IN_PLACE, BY_PROCESSES};
 static const rbc_kind memory_overwritten = {THROUGH_A_COPY, BY_PROCESSES,
-                                            .is_deaf = overwritten_is_deaf};
-static const rbc_kind memory_tapped = {THROUGH_A_COPY, BY_PROCESSES,
-                                       .is_deaf = tap_of_memory_is_deaf, .is_tap = true};
+                                            .misses_wakeups = overwritten_misses_wakeups};
+static const rbc_kind memory_tapped = {
+    THROUGH_A_COPY, BY_PROCESSES, .misses_wakeups = tap_of_memory_misses_wakeups, .is_tap = true};
 
 const rbc_kind *rbc_kind_of(bool is_memory, bool is_overwrite, bool is_tap) {
     if (is_tap) {
@@ -5647,7 +5654,7 @@ static rbc_turn *turn_at(const rbc_turns *self, size_t i) {
     return &self->entries[(self->first + i) % self->capacity];
 }
 
-int rbc_turns_make_room(rbc_turns *self, size_t rings) {
+int rbc_turns_grow(rbc_turns *self, size_t rings) {
     rbc_turns larger = {.capacity = rings * RBC_TURNS_PER_RING, .count = self->count};
     if (larger.capacity <= self->capacity) {
         return 0;
@@ -6151,7 +6158,7 @@ int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *so
 }
 
 void rbc_ring_close(rbc_ring *self) {
-    if (rbc_birthplace_is_here(&self->reader->birthplace)) {
+    if (rbc_fork_check_passes(&self->reader->fork_check)) {
         atomic_store_explicit(&self->is_paced, false, memory_order_relaxed);
         rbc_consumer_publish(self);
         rbc_owner_yield(&self->owner);
@@ -6293,13 +6300,13 @@ void rbc_flush_begin(rbcore_reader *self) {
         /* Acquire: as rbc_ring_load_producer_pos, whose counterpart is the producer's release. */
         ring->flush_pos = atomic_load_explicit(ring->producer_pos, memory_order_acquire);
         ring->flush_found = bytes_found(ring);
-        ring->doubts = 0; /* it is asked most closely once more whether a producer died */
+        ring->liveness_checks = 0; /* it is asked most closely once more whether a producer died */
     }
 }
 
 /*
  * Whether all that was there when the flush began was handed out. That is never more than the ring
- * has room for, and the copy through which it is read; a hostile producer's position can say
+ * has space for, and the copy through which it is read; a hostile producer's position can say
  * anything.
  */
 static bool ring_is_flushed(const rbc_ring *ring) {
@@ -6341,7 +6348,7 @@ bool rbc_flush_has_more_soon(const rbcore_reader *self) {
  * A reader that finds nothing asks at once whether the producer of an unfinished record died. One
  * whose other rings keep it busy never gets there: it asks after so many scans.
  */
-#define BUSY_SCANS_BEFORE_DOUBT 1024
+#define BUSY_SCANS_BEFORE_CHECK 1024
 
 /*
  * Two things happen without a wakeup, and rarely, so that a look now and then is enough. A producer
@@ -6359,7 +6366,7 @@ static void count_batch(rbcore_reader *self, const rbc_scan *scan) {
 }
 
 /* What a look at the rings is to find. */
-typedef struct rbc_look {
+typedef struct rbc_request {
     rbcore_record *records; /* or else spans */
     rbcore_span *spans;
     size_t max_spans;
@@ -6367,7 +6374,7 @@ typedef struct rbc_look {
     bool only_due;     /* leaves in a paced ring what is not due yet */
     uint64_t discards; /* passed before; see return_on_discards.h */
     rbc_clock clock;
-} rbc_look;
+} rbc_request;
 
 /* Makes a ring armed or paced. An armed one is looked at again before the reader waits. */
 static void change_pace(rbcore_reader *self, rbc_ring *ring, rbc_pace_change change) {
@@ -6384,12 +6391,12 @@ static void change_pace(rbcore_reader *self, rbc_ring *ring, rbc_pace_change cha
 
 /* One pass over the rings. */
 typedef struct rbc_pass {
-    rbc_look *what;
+    rbc_request *request;
     rbc_scan scan;
     bool only_due;          /* as what, and there is something that can be left */
     const rbc_ring *broken; /* the last one found so */
     bool is_bounded;        /* the bound on discarded records was reached */
-    bool turns_are_full;    /* a ring was left out for want of room to note its turn */
+    bool turns_are_full;    /* a ring was left out for want of space to note its turn */
 } rbc_pass;
 
 void rbc_read_note(rbc_ring *self, const rbc_passed *passed, const rbcore_record *records) {
@@ -6440,14 +6447,14 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
         pass->turns_are_full |= rbc_ring_has_record(ring);
         return false;
     }
-    rbc_clock *clock = &pass->what->clock;
+    rbc_clock *clock = &pass->request->clock;
     if (pass->only_due && rbc_pace_leaves(ring, clock, pass->scan.max)) {
         return false;
     }
     const size_t count = pass->scan.count, skips_left = pass->scan.skips_left;
     rbc_scan_end end = rbc_ring_scan(ring, &pass->scan);
     rbc_read_note(ring, &pass->scan.passed, pass->scan.records);
-    if (ring->busy_scans >= BUSY_SCANS_BEFORE_DOUBT) {
+    if (ring->busy_scans >= BUSY_SCANS_BEFORE_CHECK) {
         ring->busy_scans = 0;
         skip_unfinished(ring);
     }
@@ -6464,14 +6471,14 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
 }
 
 /* How many records were found, or spans where they were asked for. */
-static int found(const rbc_look *what, const rbc_scan *scan) {
-    return (int)(what->spans == NULL ? scan->count : what->max_spans - scan->spans_left);
+static int found(const rbc_request *request, const rbc_scan *scan) {
+    return (int)(request->spans == NULL ? scan->count : request->max_spans - scan->spans_left);
 }
 
 /* What a pass comes to: a count, 0 or an error. */
 static int result_of(rbcore_reader *self, const rbc_pass *pass) {
     if (pass->scan.count > 0) {
-        return found(pass->what, &pass->scan);
+        return found(pass->request, &pass->scan);
     }
     if (pass->is_bounded) {
         return rbc_reader_fail(self, -EAGAIN, "%d discarded records were passed: call again",
@@ -6484,24 +6491,24 @@ static int result_of(rbcore_reader *self, const rbc_pass *pass) {
     return pass->turns_are_full ? rbc_reader_fail(self, -ENOBUFS, "too many uncommitted turns") : 0;
 }
 
-static bool has_room(const rbc_scan *scan) {
+static bool has_space(const rbc_scan *scan) {
     return scan->count < scan->max && (scan->spans == NULL || scan->spans_left > 0);
 }
 
 /* One turn of each ring that is due, until the array is full. */
-static int scan_rings(rbcore_reader *self, rbc_look *what) {
+static int scan_rings(rbcore_reader *self, rbc_request *request) {
     rbc_pass pass = {
-        .what = what,
-        .scan = {.records = what->records,
-                 .spans = what->spans,
-                 .spans_left = what->max_spans,
-                 .max = what->max > INT_MAX ? INT_MAX : what->max,
+        .request = request,
+        .scan = {.records = request->records,
+                 .spans = request->spans,
+                 .spans_left = request->max_spans,
+                 .max = request->max > INT_MAX ? INT_MAX : request->max,
                  .skips_left = SKIPS_PER_CALL},
         /* A flush wants what is there now. */
-        .only_due = what->only_due && self->can_pace && !self->is_flushing,
+        .only_due = request->only_due && self->can_pace && !self->is_flushing,
     };
     unsigned at = self->next_turn;
-    for (unsigned i = 0; i < self->ring_count && has_room(&pass.scan); i++) {
+    for (unsigned i = 0; i < self->ring_count && has_space(&pass.scan); i++) {
         bool moved = take_turn(self, self->rings[at], &pass);
         at = at + 1 < self->ring_count ? at + 1 : 0;
         self->next_turn = moved ? at : self->next_turn;
@@ -6569,10 +6576,10 @@ static int go_on_flushing(rbcore_reader *self) {
 }
 
 /* One look at everything: what is asked, then the rings. Makes no system call but for a flush. */
-static int look(rbcore_reader *self, rbc_look *what) {
+static int look(rbcore_reader *self, rbc_request *request) {
     int result = answer(self);
     if (result == 0 && !are_drained(self)) {
-        result = scan_rings(self, what);
+        result = scan_rings(self, request);
     }
     /* A broken ring is no reason not to end it: what the others have is delivered. */
     if (self->is_flushing && (result == 0 || result == -EBADMSG)) {
@@ -6591,14 +6598,14 @@ static int look(rbcore_reader *self, rbc_look *what) {
  * wakes the waiting thread inside the kernel. If it cannot be had back the timer looks at the ring.
  */
 static void listen(rbcore_reader *self, rbc_ring *ring, bool wanted) {
-    if (wanted != ring->is_silent) {
+    if (wanted != ring->left_epoll) {
         return;
     }
     if (wanted) {
-        ring->is_silent = rbc_wait_add(&self->wait, ring->wake_fd) != 0;
+        ring->left_epoll = rbc_wait_add(&self->wait, ring->wake_fd) != 0;
     } else {
         rbc_wait_remove(&self->wait, ring->wake_fd);
-        ring->is_silent = true;
+        ring->left_epoll = true;
     }
 }
 
@@ -6606,14 +6613,14 @@ static void listen(rbcore_reader *self, rbc_ring *ring, bool wanted) {
  * Decides which rings are to wake us and which have the timer. Those are silent: there are programs
  * that wake for each record whoever reads (BPF_RB_FORCE_WAKEUP).
  */
-static void prepare_to_park(rbcore_reader *self, rbc_look *what) {
+static void prepare_to_park(rbcore_reader *self, rbc_request *request) {
     if (!self->can_pace) {
         return;
     }
     for (unsigned i = 0; i < self->ring_count; i++) {
         rbc_ring *ring = self->rings[i];
         change_pace(self, ring,
-                    rbc_pace_update(ring, &what->clock, RBC_PACE_PARKS, what->only_due));
+                    rbc_pace_update(ring, &request->clock, RBC_PACE_PARKS, request->only_due));
         listen(self, ring, !rbc_pace_has_timer(ring));
     }
 }
@@ -6623,11 +6630,11 @@ static void prepare_to_park(rbcore_reader *self, rbc_look *what) {
  * parked. The fence pairs with the one in look_again (consumer.c), and with the full barrier of
  * the kernel's xchg(header): what this look misses wakes us.
  */
-static int look_parked(rbcore_reader *self, rbc_look *what) {
-    prepare_to_park(self, what);
+static int look_parked(rbcore_reader *self, rbc_request *request) {
+    prepare_to_park(self, request);
     atomic_store_explicit(&self->wait.parked, true, memory_order_relaxed);
     rbc_full_fence();
-    int result = look(self, what);
+    int result = look(self, request);
     bool skipped = result == 0 && self->rings_to_watch > 0 && skip_abandoned(self);
     return skipped ? has_skipped(self) : result;
 }
@@ -6638,16 +6645,16 @@ static int look_parked(rbcore_reader *self, rbc_look *what) {
  * too late for one of a map; not at all if they die; nor if we do not listen. A ring that has the
  * timer is looked at by that.
  */
-static bool is_deaf(rbc_ring *ring) {
+static bool misses_wakeups(rbc_ring *ring) {
     /* The kind is asked even where nothing is held: the last release may have come only now. */
-    bool is_deaf = ring->kind->is_deaf != NULL && ring->kind->is_deaf(ring);
-    return ring->is_silent || is_deaf || rbc_consumer_has_held(ring);
+    bool misses_wakeups = ring->kind->misses_wakeups != NULL && ring->kind->misses_wakeups(ring);
+    return ring->left_epoll || misses_wakeups || rbc_consumer_has_held(ring);
 }
 
 static bool must_look_by_itself(const rbcore_reader *self) {
     for (unsigned i = 0; i < self->ring_count; i++) {
         rbc_ring *ring = self->rings[i];
-        if ((is_deaf(ring) && !rbc_pace_has_timer(ring)) ||
+        if ((misses_wakeups(ring) && !rbc_pace_has_timer(ring)) ||
             (ring->kind->is_memory && ring->head_is_busy)) {
             return true;
         }
@@ -6677,33 +6684,33 @@ static int64_t longest_sleep(rbcore_reader *self) {
 static bool hears_only_the_timer(const rbcore_reader *self) {
     bool none = self->ring_count > 0 && self->paced_count == self->ring_count;
     for (unsigned i = 0; none && i < self->ring_count; i++) {
-        none = self->rings[i]->is_silent;
+        none = self->rings[i]->left_epoll;
     }
     return none;
 }
 
-static void empty_fd(rbcore_reader *self, rbc_look *what) {
+static void empty_fd(rbcore_reader *self, rbc_request *request) {
     if (hears_only_the_timer(self)) {
-        rbc_wait_drain_timer(&self->wait, rbc_clock_now(&what->clock));
+        rbc_wait_drain_timer(&self->wait, rbc_clock_now(&request->clock));
     } else {
         rbc_wait_drain(&self->wait);
     }
 }
 
 /* Empties rbcore_reader_fd and arms it for whatever comes after the look. */
-static int look_and_arm(rbcore_reader *self, rbc_look *what) {
-    empty_fd(self, what);
-    int result = look_parked(self, what);
+static int look_and_arm(rbcore_reader *self, rbc_request *request) {
+    empty_fd(self, request);
+    int result = look_parked(self, request);
     int64_t sleep = result == 0 ? longest_sleep(self) : INT64_MAX;
     if (sleep != INT64_MAX) {
-        rbc_wait_start_timer(&self->wait, rbc_clock_now(&what->clock), sleep);
+        rbc_wait_start_timer(&self->wait, rbc_clock_now(&request->clock), sleep);
     }
     return result;
 }
 
-static int check_read(rbcore_reader *self, const void *room, size_t max) {
+static int check_read(rbcore_reader *self, const void *array, size_t max) {
     int error = rbc_reader_check(self);
-    if (error == 0 && (room == NULL || max == 0)) {
+    if (error == 0 && (array == NULL || max == 0)) {
         return rbc_reader_fail(self, -EINVAL, "no room for records");
     }
     return error;
@@ -6714,9 +6721,9 @@ int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, size_t max) 
     if (error != 0) {
         return error;
     }
-    rbc_look what = {.records = records, .max = max};
-    int result = look(self, &what);
-    return result != 0 ? result : look_and_arm(self, &what);
+    rbc_request request = {.records = records, .max = max};
+    int result = look(self, &request);
+    return result != 0 ? result : look_and_arm(self, &request);
 }
 
 int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, size_t max) {
@@ -6724,8 +6731,8 @@ int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, size_t max) 
     if (error != 0) {
         return error;
     }
-    rbc_look what = {.records = records, .max = max};
-    return look(self, &what);
+    rbc_request request = {.records = records, .max = max};
+    return look(self, &request);
 }
 
 /* Waits until the deadline or something happens. Returns -EINTR, or 0. */
@@ -6737,54 +6744,57 @@ static int block(rbcore_reader *self, int64_t left) {
 }
 
 /* Whether looks that found no record are over all the same. */
-static bool ends_for_discards(const rbcore_reader *self, const rbc_look *what) {
-    return self->ends_for_discards && rbc_get(&self->discards) != what->discards;
+static bool ends_for_discards(const rbcore_reader *self, const rbc_request *request) {
+    return self->ends_for_discards && rbc_get(&self->discards) != request->discards;
 }
 
 /* Looks, waits and looks again, until there is something or the deadline has passed. */
-static int look_until(rbcore_reader *self, rbc_look *what, int64_t deadline) {
+static int look_until(rbcore_reader *self, rbc_request *request, int64_t deadline) {
     int result = 0;
     while (result == 0 || result == -EAGAIN) {
-        result = look_parked(self, what);
+        result = look_parked(self, request);
         if (result == -EAGAIN || deadline != INT64_MAX) {
-            what->clock = (rbc_clock){0};
+            request->clock = (rbc_clock){0};
         }
-        int64_t left = deadline == INT64_MAX ? INT64_MAX : deadline - rbc_clock_now(&what->clock);
-        if (result == 0 && ends_for_discards(self, what)) {
+        int64_t left =
+            deadline == INT64_MAX ? INT64_MAX : deadline - rbc_clock_now(&request->clock);
+        if (result == 0 && ends_for_discards(self, request)) {
             left = 0;
         }
         if (left <= 0 && (result == 0 || result == -EAGAIN)) {
-            return result != 0 ? result : look_and_arm(self, what);
+            return result != 0 ? result : look_and_arm(self, request);
         }
         if (result == 0) {
             result = block(self, left);
-            what->clock = (rbc_clock){0};
+            request->clock = (rbc_clock){0};
             /* Only now is it judged by what it holds whether a ring was worth the interval. */
-            result = result == 0 ? look(self, what) : result;
+            result = result == 0 ? look(self, request) : result;
         }
     }
     return result;
 }
 
 /* Looks, and where that finds nothing waits as long as it may. */
-static int next(rbcore_reader *self, rbc_look *what, int64_t timeout_ns) {
+static int next(rbcore_reader *self, rbc_request *request, int64_t timeout_ns) {
     if (timeout_ns < 0 && timeout_ns != RBCORE_FOREVER) {
         return rbc_reader_fail(self, -EINVAL, "the timeout is negative");
     }
-    what->only_due = true;
-    what->discards = rbc_get(&self->discards);
-    int result = look(self, what);
+    request->only_due = true;
+    request->discards = rbc_get(&self->discards);
+    int result = look(self, request);
     if (result != 0 && result != -EAGAIN) {
         return result;
     }
-    return timeout_ns == 0 && result == 0 ? look_and_arm(self, what)
-                                          : look_until(self, what, rbc_deadline_after(timeout_ns));
+    return timeout_ns == 0 && result == 0
+               ? look_and_arm(self, request)
+               : look_until(self, request, rbc_deadline_after(timeout_ns));
 }
 
 int rbcore_reader_next(rbcore_reader *self, rbcore_record *records, size_t max,
                        int64_t timeout_ns) {
     int error = check_read(self, records, max);
-    return error != 0 ? error : next(self, &(rbc_look){.records = records, .max = max}, timeout_ns);
+    return error != 0 ? error
+                      : next(self, &(rbc_request){.records = records, .max = max}, timeout_ns);
 }
 
 int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans, size_t max_spans,
@@ -6799,11 +6809,11 @@ int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans, size_t max
     if (max_records == 0) {
         return rbc_reader_fail(self, -EINVAL, "no records are wanted");
     }
-    rbc_look what = {
+    rbc_request request = {
         .spans = spans, .max_spans = max_spans > INT_MAX ? INT_MAX : max_spans, .max = max_records};
-    return next(self, &what, timeout_ns);
+    return next(self, &request, timeout_ns);
 }
-#undef BUSY_SCANS_BEFORE_DOUBT
+#undef BUSY_SCANS_BEFORE_CHECK
 #undef LOOK_NOW_AND_THEN_NS
 #undef SKIPS_PER_CALL
 
@@ -6844,7 +6854,7 @@ int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) 
     self->can_pace = polls || options.max_latency_ns >= RBC_PACE_SHORTEST_NS;
     atomic_init(&self->refs, 1);
     atomic_init(&self->user_refs, 1);
-    error = rbc_birthplace_init(&self->birthplace);
+    error = rbc_fork_check_init(&self->fork_check);
     if (error == 0) {
         error = rbc_wait_open(&self->wait);
     }
@@ -6888,7 +6898,7 @@ void rbcore_reader_free(rbcore_reader *self) {
     if (self == NULL || atomic_fetch_sub_explicit(&self->user_refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
-    if (!rbc_birthplace_is_here(&self->birthplace)) {
+    if (!rbc_fork_check_passes(&self->fork_check)) {
         free_in_child(self);
         return;
     }
@@ -6916,7 +6926,7 @@ static int find_slot(rbcore_reader *self) {
 
 /* Makes the ring known to the wait, the slots and the turns. */
 static int install(rbcore_reader *self, rbc_ring *ring, unsigned slot) {
-    int error = self->is_release ? 0 : rbc_turns_make_room(&self->turns, self->ring_count + 1);
+    int error = self->is_release ? 0 : rbc_turns_grow(&self->turns, self->ring_count + 1);
     if (error == 0) {
         error = rbc_wait_add(&self->wait, ring->wake_fd);
     }
@@ -7045,6 +7055,7 @@ int rbcore_reader_shutdown(rbcore_reader *self) {
 
 /* ==== capi/snapshot.c ==== */
 #define defaults defaults_in_snapshot
+#define grow grow_in_snapshot
 #define take take_in_snapshot
 #define KNOWN_FLAGS RBCORE_SNAPSHOT_CONSUME
 
@@ -7071,7 +7082,7 @@ int rbc_snapshot_new(rbcore_snapshot **out, size_t capacity) {
     self->lost_before = NO_POSITION;
     self->capacity = capacity;
     self->buffer = malloc(capacity > 0 ? capacity : 1);
-    int error = self->buffer == NULL ? -ENOMEM : rbc_birthplace_init(&self->birthplace);
+    int error = self->buffer == NULL ? -ENOMEM : rbc_fork_check_init(&self->fork_check);
     if (error != 0) {
         free(self->buffer);
         free(self);
@@ -7093,10 +7104,10 @@ int rbc_snapshot_check(const rbcore_snapshot *self) {
     if (self == NULL) {
         return -EINVAL;
     }
-    return rbc_birthplace_is_here(&self->birthplace) ? 0 : -ECHILD;
+    return rbc_fork_check_passes(&self->fork_check) ? 0 : -ECHILD;
 }
 
-static int make_room(rbcore_snapshot *self, size_t capacity) {
+static int grow(rbcore_snapshot *self, size_t capacity) {
     if (self->capacity >= capacity) {
         return 0;
     }
@@ -7113,30 +7124,30 @@ static int make_room(rbcore_snapshot *self, size_t capacity) {
 /* ---- Taking it ---- */
 
 /*
- * Copies the complete records from `oldest` on, piece by piece. What was overtaken meanwhile, and
+ * Copies the complete records from `oldest` on, piece by piece. What was overwritten meanwhile, and
  * all before it, is left out. Returns 0, -EAGAIN if that is everything, or -EBADMSG.
  */
-static int copy_content(rbcore_snapshot *self, const rbc_live *live, uint64_t oldest) {
-    const rbc_live_end end = rbc_live_find_end(live, oldest);
+static int copy_content(rbcore_snapshot *self, const rbc_copy_source *source, uint64_t oldest) {
+    const rbc_copy_end end = rbc_copy_find_end(source, oldest);
     /* Only where that is so were those the headers of records, and is this where one ends. */
-    if (rbc_live_sound(live, end.walked_from) != end.walked_from) {
+    if (rbc_copy_valid_from(source, end.walked_from) != end.walked_from) {
         return -EAGAIN;
     }
     uint64_t first = oldest, at = oldest;
     while (at != end.position) {
-        size_t piece = end.position - at < RBC_LIVE_PIECE ? end.position - at : RBC_LIVE_PIECE;
-        uint64_t sound = rbc_live_copy(live, self->buffer + (at - oldest), at, piece);
-        if (sound % 8 != 0) {
+        size_t piece = end.position - at < RBC_COPY_PIECE ? end.position - at : RBC_COPY_PIECE;
+        uint64_t valid = rbc_copy_bytes(source, self->buffer + (at - oldest), at, piece);
+        if (valid % 8 != 0) {
             return -EBADMSG; /* no record begins there */
         }
-        first = sound != at ? sound : first;
+        first = valid != at ? valid : first;
         if (rbc_is_after(first, end.position)) {
             return -EAGAIN;
         }
-        at = rbc_is_after(sound, at + piece) ? sound : at + piece;
+        at = rbc_is_after(valid, at + piece) ? valid : at + piece;
     }
-    if (end.why == RBC_LIVE_BAD) {
-        return rbc_live_sound(live, at) == at ? -EBADMSG : -EAGAIN;
+    if (end.why == RBC_COPY_BAD) {
+        return rbc_copy_valid_from(source, at) == at ? -EBADMSG : -EAGAIN;
     }
     self->base = oldest;
     self->info.first_pos = self->next = first;
@@ -7151,7 +7162,7 @@ static uint64_t nanoseconds(clockid_t clock) {
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static void describe(rbcore_snapshot *self, const rbc_ring *ring, const rbc_live *live) {
+static void describe(rbcore_snapshot *self, const rbc_ring *ring, const rbc_copy_source *source) {
     rbcore_snapshot_info *info = &self->info;
     if (!self->knows_boot) {
         rbc_boot_id(self->boot_id);
@@ -7160,7 +7171,7 @@ static void describe(rbcore_snapshot *self, const rbc_ring *ring, const rbc_live
     memcpy(info->boot_id, self->boot_id, sizeof(info->boot_id));
     info->kind = ring->kind->is_memory ? RBCORE_SOURCE_MEMORY_RING : RBCORE_SOURCE_MAP_ID;
     info->ring_id = ring->kind->is_memory ? ring->inode : ring->map_id;
-    info->ring_size = live->mapping->data_size;
+    info->ring_size = source->mapping->data_size;
     info->realtime_ns = nanoseconds(CLOCK_REALTIME);
     info->boottime_ns = nanoseconds(CLOCK_BOOTTIME);
     self->ring = ring->index;
@@ -7170,26 +7181,26 @@ static void describe(rbcore_snapshot *self, const rbc_ring *ring, const rbc_live
  * Where the content begins. What we gave back is none any more, also where the kernel does not know
  * it yet; but in overwrite mode all is there until it is overwritten.
  */
-static uint64_t oldest_of(const rbc_ring *ring, const rbc_live *live) {
-    return ring->shadow != NULL ? rbc_live_oldest(live) : rbc_get(&ring->user_pos);
+static uint64_t oldest_of(const rbc_ring *ring, const rbc_copy_source *source) {
+    return ring->shadow != NULL ? rbc_copy_oldest(source) : rbc_get(&ring->user_pos);
 }
 
 static int take(rbcore_snapshot *self, const rbc_ring *ring) {
-    const rbc_live live = ring->shadow != NULL
-                              ? ring->shadow->live
-                              : rbc_live_of(&ring->mapping, false, ring->kind->is_memory);
+    const rbc_copy_source source =
+        ring->shadow != NULL ? ring->shadow->source
+                             : rbc_copy_source_of(&ring->mapping, false, ring->kind->is_memory);
     self->info = defaults;
     self->next = 0;
     self->lost_before = NO_POSITION;
-    int error = make_room(self, ring->mapping.data_size);
+    int error = grow(self, ring->mapping.data_size);
     if (error != 0) {
         return error;
     }
-    describe(self, ring, &live);
-    const uint64_t oldest = oldest_of(ring, &live);
-    error = copy_content(self, &live, oldest);
+    describe(self, ring, &source);
+    const uint64_t oldest = oldest_of(ring, &source);
+    error = copy_content(self, &source, oldest);
     for (int i = 1; error == -EAGAIN && i < ATTEMPTS; i++) {
-        error = copy_content(self, &live, oldest_of(ring, &live));
+        error = copy_content(self, &source, oldest_of(ring, &source));
     }
     self->info.missed = error == 0 ? self->info.first_pos - oldest : 0;
     return error;
@@ -7366,9 +7377,11 @@ int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snapshot_info *
 #undef KNOWN_FLAGS
 #undef NO_POSITION
 #undef defaults
+#undef grow
 #undef take
 
 /* ==== capi/snapshot_file.c ==== */
+#define grow grow_in_snapshot_file
 /* Snapshots as files: see snapshot-format.md. */
 
 #define MAGIC "rbsnap\r\n"
@@ -7677,6 +7690,7 @@ int rbcore_snapshot_load(rbcore_snapshot **out, int fd) {
 #undef RING_MAX
 #undef VERSION
 #undef WORDS
+#undef grow
 
 /* ==== capi/stats.c ==== */
 static const rbcore_reader_stats reader_defaults = RBCORE_READER_STATS_INIT;
@@ -7740,7 +7754,7 @@ static uint64_t bytes_waiting(const rbc_ring *ring) {
 static rbcore_ring_stats stats_of(const rbc_ring *ring) {
     /* In the order in which they stand in the ring, so that no difference comes out negative. */
     const _Atomic uint64_t *consumed =
-        ring->shadow != NULL ? ring->shadow->live.consumer_pos : ring->consumer_pos;
+        ring->shadow != NULL ? ring->shadow->source.consumer_pos : ring->consumer_pos;
     uint64_t consumer_pos = atomic_load_explicit(consumed, memory_order_acquire);
     uint64_t user_pos = atomic_load_explicit(&ring->user_pos, memory_order_acquire);
     uint64_t read_pos = atomic_load_explicit(&ring->read_pos, memory_order_acquire);
@@ -7810,10 +7824,10 @@ int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *record, rbc
     return error;
 }
 
-/* ==== capi/room.c ==== */
-#define take take_in_room
+/* ==== capi/memory_reserve.c ==== */
+#define take take_in_memory_reserve
 /* How often positions that seem impossible are loaded anew while they move. */
-#define LOOKS 100
+#define RETRIES 100
 
 typedef struct positions {
     uint64_t oldest; /* consumer_pos or overwrite_pos: from here on the ring is in use */
@@ -7835,11 +7849,11 @@ static bool are_possible(positions at, size_t data_size) {
     return at.oldest % 8 == 0 && at.producer % 8 == 0 && at.producer - at.oldest <= data_size;
 }
 
-bool rbc_room_is_possible(const rbc_mapping *mapping, bool overwrites) {
+bool rbc_reserve_is_possible(const rbc_mapping *mapping, bool overwrites) {
     positions at = load_positions(mapping, overwrites);
     /* Without the lock the two may be of different moments, as long as the oldest still moves: not
      * for ever, if a hostile peer moves it. */
-    for (int i = 0; i < LOOKS && !are_possible(at, mapping->data_size); i++) {
+    for (int i = 0; i < RETRIES && !are_possible(at, mapping->data_size); i++) {
         positions again = load_positions(mapping, overwrites);
         if (again.oldest == at.oldest) {
             return false;
@@ -7901,7 +7915,7 @@ static int overwrite_oldest(const rbc_mapping *mapping, uint64_t oldest, uint64_
         atomic_store_explicit(&rbc_producer_page_of(mapping)->overwrite_pos, position,
                               memory_order_relaxed);
         /* Whoever sees a byte of the new record sees that the old ones are gone: pairs with the
-         * full fence in rbc_live_sound. The kernel relies on its store-release of producer_pos,
+         * full fence in rbc_copy_valid_from. The kernel relies on its store-release of producer_pos,
          * which does not hold back the data after it. */
         rbc_store_fence();
     }
@@ -7910,7 +7924,7 @@ static int overwrite_oldest(const rbc_mapping *mapping, uint64_t oldest, uint64_
 
 /* Inline, here and above: a record takes little more than this. */
 static inline __attribute__((always_inline)) int find(const rbc_mapping *mapping, bool overwrites,
-                                                      rbc_room *out) {
+                                                      rbc_free_space *out) {
     const positions at = load_positions(mapping, overwrites);
     if (!are_possible(at, mapping->data_size)) {
         return -EBADMSG;
@@ -7919,67 +7933,68 @@ static inline __attribute__((always_inline)) int find(const rbc_mapping *mapping
     const uint64_t pending = update_pending(mapping, at, &is_broken);
     const uint64_t used = at.producer - (overwrites ? pending : at.oldest);
     const uint64_t most = mapping->data_size - RBC_HEADER_SIZE;
-    *out = (rbc_room){.oldest = at.oldest,
-                      .pending = pending,
-                      .producer = at.producer,
-                      .free = used < most ? most - used : 0,
-                      .why_no_more = overwrites && is_broken ? -EBADMSG : -EAGAIN};
+    *out = (rbc_free_space){.oldest = at.oldest,
+                            .pending = pending,
+                            .producer = at.producer,
+                            .free = used < most ? most - used : 0,
+                            .why_no_more = overwrites && is_broken ? -EBADMSG : -EAGAIN};
     return 0;
 }
 
-static inline int take(const rbc_mapping *mapping, bool overwrites, const rbc_room *room,
+static inline int take(const rbc_mapping *mapping, bool overwrites, const rbc_free_space *space,
                        uint64_t span) {
-    if (span > room->free) {
-        return room->why_no_more;
+    if (span > space->free) {
+        return space->why_no_more;
     }
     return overwrites
-               ? overwrite_oldest(mapping, room->oldest, room->pending, room->producer + span)
+               ? overwrite_oldest(mapping, space->oldest, space->pending, space->producer + span)
                : 0;
 }
 
-int rbc_room_make(const rbc_mapping *mapping, bool overwrites, uint64_t span, uint64_t *producer) {
-    rbc_room room;
-    int error = find(mapping, overwrites, &room);
+int rbc_reserve_one(const rbc_mapping *mapping, bool overwrites, uint64_t span,
+                    uint64_t *producer) {
+    rbc_free_space space;
+    int error = find(mapping, overwrites, &space);
     if (error != 0) {
         return error;
     }
-    *producer = room.producer;
-    return take(mapping, overwrites, &room, span);
+    *producer = space.producer;
+    return take(mapping, overwrites, &space, span);
 }
 
-int rbc_room_find(const rbc_mapping *mapping, bool overwrites, rbc_room *out) {
+int rbc_reserve_find(const rbc_mapping *mapping, bool overwrites, rbc_free_space *out) {
     return find(mapping, overwrites, out);
 }
 
-int rbc_room_take(const rbc_mapping *mapping, bool overwrites, const rbc_room *room,
-                  uint64_t span) {
-    return take(mapping, overwrites, room, span);
+int rbc_reserve_take(const rbc_mapping *mapping, bool overwrites, const rbc_free_space *space,
+                     uint64_t span) {
+    return take(mapping, overwrites, space, span);
 }
 
-bool rbc_room_blocker(const rbc_mapping *mapping, uint64_t *position, uint32_t *owner) {
+bool rbc_reserve_blocker(const rbc_mapping *mapping, uint64_t *position, uint32_t *token) {
     rbc_producer_page *page = rbc_producer_page_of(mapping);
     *position = atomic_load_explicit(&page->pending_pos, memory_order_acquire);
     if (*position % 8 != 0) {
         return false;
     }
     rbc_header *header = rbc_header_at(mapping, *position);
-    *owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
+    *token = atomic_load_explicit(&header->token, memory_order_relaxed);
     return atomic_load_explicit(&header->length, memory_order_relaxed) & RBC_BUSY;
 }
 
-bool rbc_room_discard_blocker(const rbc_mapping *mapping, uint64_t position, uint32_t owner) {
+bool rbc_reserve_discard_blocker(const rbc_mapping *mapping, uint64_t position, uint32_t token) {
     rbc_producer_page *page = rbc_producer_page_of(mapping);
     rbc_header *header = rbc_header_at(mapping, position);
     uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
     /* As long as pending_pos stands there the place cannot be taken by another record. */
     return atomic_load_explicit(&page->pending_pos, memory_order_relaxed) == position &&
-           atomic_load_explicit(&header->owner, memory_order_relaxed) == owner &&
+           atomic_load_explicit(&header->token, memory_order_relaxed) == token &&
            (length & RBC_BUSY) &&
            atomic_compare_exchange_strong_explicit(&header->length, &length,
                                                    (length & ~RBC_BUSY) | RBC_DISCARD,
                                                    memory_order_seq_cst, memory_order_relaxed);
 }
-#undef LOOKS
+#undef RETRIES
 #undef take
 
 /* ==== capi/memory_producer.c ==== */
@@ -8063,7 +8078,7 @@ static int open_ring(rbc_memory_producer *self, const rbcore_source *source) {
     }
     self->page = rbc_producer_page_of(&self->mapping);
     self->consumer_pos = (_Atomic uint64_t *)(void *)self->mapping.consumer_page;
-    return rbc_room_is_possible(&self->mapping, self->overwrites) ? take_slot(self) : -EBADMSG;
+    return rbc_reserve_is_possible(&self->mapping, self->overwrites) ? take_slot(self) : -EBADMSG;
 }
 
 int rbc_memory_producer_open(rbc_memory_producer *self, const rbcore_source *source) {
@@ -8171,17 +8186,17 @@ static rbc_header *header_at(const rbc_memory_producer *self, uint64_t position)
 }
 
 /*
- * Under the lock, with room made: a record of span bytes at `producer` is there, and BUSY. What
- * copies may believe of the memory meanwhile is in live.c: nothing but this header is written
+ * Under the lock, with space made: a record of span bytes at `producer` is there, and BUSY. What
+ * copies may believe of the memory meanwhile is in checked_copy.c: nothing but this header is written
  * before producer_pos is past it.
  */
 static inline rbc_header *begin(rbc_memory_producer *self, uint64_t producer, uint64_t span,
                                 uint32_t length) {
     rbc_header *header = header_at(self, producer);
-    atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
+    atomic_store_explicit(&header->token, self->token, memory_order_relaxed);
     atomic_store_explicit(&header->length, length | RBC_BUSY, memory_order_relaxed);
     /* Release: whoever sees the position sees the BUSY header. Pairs with load_producer_pos
-     * (ring.c) and rbc_live_find_end. If we die before, the next owner of the lock writes its own
+     * (ring.c) and rbc_copy_find_end. If we die before, the next owner of the lock writes its own
      * header here. */
     atomic_store_explicit(&self->page->producer_pos, producer + span, memory_order_release);
     return header;
@@ -8191,7 +8206,7 @@ static inline rbc_header *begin(rbc_memory_producer *self, uint64_t producer, ui
 static int reserve_locked(rbc_memory_producer *self, rbc_header **out, uint32_t size) {
     const uint64_t span = rbc_record_span(size);
     uint64_t producer;
-    int error = rbc_room_make(&self->mapping, self->overwrites, span, &producer);
+    int error = rbc_reserve_one(&self->mapping, self->overwrites, span, &producer);
     if (error == 0) {
         *out = begin(self, producer, span, size);
     }
@@ -8204,28 +8219,28 @@ static int reserve_locked(rbc_memory_producer *self, rbc_header **out, uint32_t 
  */
 static bool clear_the_way(rbc_memory_producer *self) {
     uint64_t position;
-    uint32_t owner;
+    uint32_t token;
     if (!self->overwrites) {
         return false;
     }
     /* With it, where it is only looked: else the place may be another's data by now. */
     lock(self);
-    bool is_blocked = rbc_room_blocker(&self->mapping, &position, &owner);
+    bool is_blocked = rbc_reserve_blocker(&self->mapping, &position, &token);
     unlock(self);
-    if (!is_blocked || !(owner & RBC_TOKEN_BIT) || owner == self->token) {
+    if (!is_blocked || !(token & RBC_TOKEN_BIT) || token == self->token) {
         return false;
     }
     RBC_KEEP_ERRNO;
     unsigned asked = atomic_fetch_add_explicit(&self->refused, 1, memory_order_relaxed);
-    if (!rbc_producer_is_gone(self->page, self->fd, owner, asked)) {
+    if (!rbc_producer_is_gone(self->page, self->fd, token, asked)) {
         return false;
     }
     lock(self);
-    bool discarded = rbc_room_discard_blocker(&self->mapping, position, owner);
+    bool discarded = rbc_reserve_discard_blocker(&self->mapping, position, token);
     unlock(self);
     if (discarded) {
-        rbc_event_fd_signal(
-            self->event_fd); /* it may have stopped there, and waits for that record's commit */
+        /* The reader may have stopped there, and waits for that record's commit. */
+        rbc_event_fd_signal(self->event_fd);
     }
     return discarded;
 }
@@ -8268,7 +8283,7 @@ int rbc_memory_producer_reserve(rbc_memory_producer *self, void **data, size_t s
     return count_lost(self, reserve(self, data, size));
 }
 
-/* ---- Waiting for room ---- */
+/* ---- Waiting for space ---- */
 
 /* Readers do not wake producers: that would cost each commit. So the first look, and the longest
  * time between two. */
@@ -8305,7 +8320,7 @@ static rbc_header *reserved_header(const rbc_memory_producer *self, const void *
         return NULL;
     }
     rbc_header *header = header_at(self, offset);
-    return atomic_load_explicit(&header->owner, memory_order_relaxed) == self->token ? header
+    return atomic_load_explicit(&header->token, memory_order_relaxed) == self->token ? header
                                                                                      : NULL;
 }
 
@@ -8365,9 +8380,9 @@ static int check_slice(const rbc_memory_producer *self, const rbcore_slice *slic
     return slice->data == NULL && slice->size != 0 ? -EINVAL : 0;
 }
 
-/* How many bytes the records take that there is room for, and in *fit how many those are. */
+/* How many bytes the records take that there is space for, and in *fit how many those are. */
 static uint64_t measure(const rbc_memory_producer *self, const rbcore_slice *slices, size_t count,
-                        const rbc_room *room, size_t *fit, int *error) {
+                        const rbc_free_space *space, size_t *fit, int *error) {
     uint64_t sum = 0;
     for (*fit = 0; *fit < count; ++*fit) {
         *error = check_slice(self, &slices[*fit]);
@@ -8375,8 +8390,8 @@ static uint64_t measure(const rbc_memory_producer *self, const rbcore_slice *sli
             break;
         }
         uint64_t span = rbc_record_span((uint32_t)slices[*fit].size);
-        if (span > room->free - sum) {
-            *error = room->why_no_more;
+        if (span > space->free - sum) {
+            *error = space->why_no_more;
             break;
         }
         sum += span;
@@ -8387,19 +8402,19 @@ static uint64_t measure(const rbc_memory_producer *self, const rbcore_slice *sli
 /* Returns 0 if at least one fits, or count is 0. */
 static int reserve_batch_locked(rbc_memory_producer *self, const rbcore_slice *slices, size_t count,
                                 batch *out) {
-    rbc_room room;
-    int error = rbc_room_find(&self->mapping, self->overwrites, &room);
+    rbc_free_space space;
+    int error = rbc_reserve_find(&self->mapping, self->overwrites, &space);
     if (error != 0) {
         return error;
     }
-    uint64_t span = measure(self, slices, count, &room, &out->count, &error);
+    uint64_t span = measure(self, slices, count, &space, &out->count, &error);
     if (out->count == 0) {
         return error;
     }
-    error = rbc_room_take(&self->mapping, self->overwrites, &room, span);
+    error = rbc_reserve_take(&self->mapping, self->overwrites, &space, span);
     if (error == 0) {
-        out->position = room.producer;
-        out->header = begin(self, room.producer, span, (uint32_t)(span - RBC_HEADER_SIZE));
+        out->position = space.producer;
+        out->header = begin(self, space.producer, span, (uint32_t)(span - RBC_HEADER_SIZE));
     }
     return error;
 }
@@ -8407,14 +8422,14 @@ static int reserve_batch_locked(rbc_memory_producer *self, const rbcore_slice *s
 static void write_batch(const rbc_memory_producer *self, const batch *to,
                         const rbcore_slice *slices) {
     /* Whoever sees what is written here sees producer_pos past it: pairs with the full fence in
-     * rbc_live_sound. The store-release of that position does not hold back what follows it. */
+     * rbc_copy_valid_from. The store-release of that position does not hold back what follows it. */
     rbc_store_fence();
     uint64_t at = to->position;
     for (size_t i = 0; i < to->count; i++) {
         rbc_header *header = header_at(self, at);
         const uint32_t size = (uint32_t)slices[i].size;
         if (i > 0) {
-            atomic_store_explicit(&header->owner, self->token, memory_order_relaxed);
+            atomic_store_explicit(&header->token, self->token, memory_order_relaxed);
             atomic_store_explicit(&header->length, size, memory_order_relaxed);
         }
         if (size != 0) {
@@ -8423,7 +8438,7 @@ static void write_batch(const rbc_memory_producer *self, const batch *to,
         at += rbc_record_span(size);
     }
     /* Release: whoever sees this header without BUSY sees all that follow it, and the data. Pairs
-     * with rbc_load_length (layout.h), rbc_live_length, and the load in update_pending (room.c). */
+     * with rbc_load_length (layout.h), rbc_copy_length, and the load in update_pending (memory_reserve.c). */
     atomic_store_explicit(&to->header->length, (uint32_t)slices[0].size, memory_order_release);
 }
 
@@ -8502,8 +8517,8 @@ static void take_lock(rbc_user_ring *self) {
 /* ---- Records ---- */
 
 /* By the kernel's position as it is now. */
-__attribute__((cold)) static int look_for_room(rbc_user_ring *self, uint64_t producer,
-                                               uint64_t span) {
+__attribute__((cold)) static int look_for_space(rbc_user_ring *self, uint64_t producer,
+                                                uint64_t span) {
     uint64_t size = self->mapping.data_size;
     /* Acquire: the kernel is done with the space before. Pairs with smp_store_release(
      * &rb->consumer_pos) in __bpf_user_ringbuf_sample_release(). */
@@ -8515,14 +8530,14 @@ __attribute__((cold)) static int look_for_room(rbc_user_ring *self, uint64_t pro
     return used <= size - span ? 0 : -EAGAIN;
 }
 
-static inline int find_room(rbc_user_ring *self, uint64_t producer, uint64_t span) {
-    return rbc_user_ring_has_room(self, producer, span) ? 0 : look_for_room(self, producer, span);
+static inline int find_space(rbc_user_ring *self, uint64_t producer, uint64_t span) {
+    return rbc_user_ring_has_space(self, producer, span) ? 0 : look_for_space(self, producer, span);
 }
 
 int rbc_user_ring_reserve_slowly(rbc_user_ring *self, void **data, size_t size) {
     take_lock(self);
     uint64_t producer = rbc_user_ring_producer_pos(self);
-    int error = find_room(self, producer, rbc_record_span((uint32_t)size));
+    int error = find_space(self, producer, rbc_record_span((uint32_t)size));
     if (error == 0) {
         *data = rbc_user_ring_begin(self, producer, (uint32_t)size);
     }
@@ -8541,7 +8556,7 @@ static int append(rbc_user_ring *self, uint64_t *end, const rbcore_slice *slice)
         return -EINVAL;
     }
     uint64_t span = rbc_record_span((uint32_t)slice->size);
-    int error = find_room(self, *end, span);
+    int error = find_space(self, *end, span);
     if (error != 0) {
         return error;
     }
@@ -8571,7 +8586,7 @@ int rbc_user_ring_output_slowly(rbc_user_ring *self, const void *data, size_t si
     return written < 0 ? written : 0;
 }
 
-/* ---- Waiting for room ---- */
+/* ---- Waiting for space ---- */
 
 /*
  * Each waiter has an epoll instance of its own: an edge goes to one of those who wait on the same.
@@ -8642,7 +8657,7 @@ static void discard_abandoned(rbc_user_ring *self, uint32_t token) {
     while (position != end && end - position <= self->mapping.data_size) {
         rbc_header *header = rbc_header_at(&self->mapping, position);
         uint32_t length = atomic_load_explicit(&header->length, memory_order_acquire);
-        uint32_t owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
+        uint32_t owner = atomic_load_explicit(&header->token, memory_order_relaxed);
         if (length & RBC_BUSY && owner & TOKEN_BIT && (token == 0 || owner == token)) {
             rbc_user_ring_set_length(header, (length & ~RBC_BUSY) | RBC_DISCARD);
         }
@@ -8753,7 +8768,7 @@ void rbc_user_ring_close(rbc_user_ring *self) {
 #define WITHIN_FEW_LINES __attribute__((aligned(64)))
 
 struct rbcore_producer {
-    rbc_birthplace birthplace;
+    rbc_fork_check fork_check;
     bool is_user_ring; /* of the kernel; otherwise a memory ring */
     union {
         rbc_memory_producer memory;
@@ -8773,7 +8788,7 @@ static int check_source(rbcore_source *source, const rbcore_source *given) {
 }
 
 static int open_producer(rbcore_producer *self, const rbcore_source *source) {
-    int error = rbc_birthplace_init(&self->birthplace);
+    int error = rbc_fork_check_init(&self->fork_check);
     if (error != 0) {
         return error;
     }
@@ -8783,7 +8798,7 @@ static int open_producer(rbcore_producer *self, const rbcore_source *source) {
 }
 
 static void close_producer(rbcore_producer *self) {
-    bool is_here = rbc_birthplace_is_here(&self->birthplace);
+    bool is_here = rbc_fork_check_passes(&self->fork_check);
     if (self->is_user_ring) {
         if (is_here) {
             rbc_user_ring_leave(&self->user);
@@ -8833,7 +8848,7 @@ static int check(const rbcore_producer *self) {
     if (self == NULL) {
         return -EINVAL;
     }
-    return rbc_birthplace_is_here(&self->birthplace) ? 0 : -ECHILD;
+    return rbc_fork_check_passes(&self->fork_check) ? 0 : -ECHILD;
 }
 
 WITHIN_FEW_LINES int rbcore_producer_reserve(rbcore_producer *self, void **data, size_t size) {

@@ -141,7 +141,7 @@ static foreign *foreign_open(size_t page, size_t ring_size) {
     ring->producer_pos = (_Atomic uint64_t *)(void *)ring->mapping.producer_page;
     atomic_init(&ring->refs, 1);
     ok(rbc_ring_load_positions(ring, 0));
-    ok(rbc_turns_make_room(&self->reader->turns, 1));
+    ok(rbc_turns_grow(&self->reader->turns, 1));
     self->reader->rings[0] = ring;
     self->reader->ring_count = 1;
     atomic_store(&self->reader->slots[0], ring);

@@ -194,7 +194,7 @@ proctype Producer() {
 #else
 #define can_jump(read) false
 #endif
-#define has_news(read) (producer_pos > (read) && (complete >> (read) & 1) || can_jump(read))
+#define has_record(read) (producer_pos > (read) && (complete >> (read) & 1) || can_jump(read))
 
 /* publish(position_to_publish()): a paced ring may hold back the last record, if that is small. */
 inline publish(me, user, is_paced, read) {
@@ -220,7 +220,7 @@ inline look_again(me, is_paced, is_parked, read) {
             :: !(is_paced) ->
                 if
 #ifndef WITHOUT_WAKE
-                :: has_news(read) -> wake()
+                :: has_record(read) -> wake()
 #endif
                 :: else
                 fi

@@ -59,7 +59,7 @@ byte deaths = DEATHS;
 
 /* ---- The reader ------------------------------------------------------------------------------ */
 
-bool is_added[RINGS], is_paced[RINGS], is_silent[RINGS], head_is_busy[RINGS];
+bool is_added[RINGS], is_paced[RINGS], left_epoll[RINGS], head_is_busy[RINGS];
 byte read_pos[RINGS], user_pos[RINGS], handed_end[RINGS], flush_pos[RINGS];
 byte ring_count, paced_count, rings_to_watch;
 bool parked, is_flushing, asked;
@@ -218,11 +218,11 @@ active proctype Consumer() {
 
 /* rbc_consumer_has_record_in_place() */
 #define is_complete(r) (complete[r] >> read_pos[r] & 1)
-#define has_news(r) (producer_pos[r] > read_pos[r] && is_complete(r))
+#define has_record(r) (producer_pos[r] > read_pos[r] && is_complete(r))
 
 inline look_again(r) {
     if
-    :: parked && !is_paced[r] && has_news(r) -> wake()
+    :: parked && !is_paced[r] && has_record(r) -> wake()
     :: else
     fi
 }
@@ -260,10 +260,10 @@ inline commit_to(r, end) {
 /* rbc_ring_scan(), rbc_read_note(); the array may be full after any record */
 inline scan(r) {
     if
-    :: has_news(r) ->
+    :: has_record(r) ->
         read_pos[r]++;
         do
-        :: has_news(r) -> read_pos[r]++
+        :: has_record(r) -> read_pos[r]++
         :: break
         od;
         handed_end[r] = read_pos[r];
@@ -385,10 +385,10 @@ inline look() {
 
 inline listen(r) {
     if
-    :: is_paced[r] && !is_silent[r] -> unregister(r); is_silent[r] = true
-    :: !is_paced[r] && is_silent[r] -> register(r); is_silent[r] = false
+    :: is_paced[r] && !left_epoll[r] -> unregister(r); left_epoll[r] = true
+    :: !is_paced[r] && left_epoll[r] -> register(r); left_epoll[r] = false
 #ifdef DEAF
-    :: !is_paced[r] && is_silent[r]
+    :: !is_paced[r] && left_epoll[r]
 #endif
     :: else
     fi
@@ -425,7 +425,7 @@ inline look_at_its_reader() {
     tap_is_deaf = !is_memory || consumer_pos[0] != read_pos[0];
 #endif
 #ifndef TAP_LOOKS_AT_ITS_READER_LAST
-    tap_is_deaf = tap_is_deaf || has_news(0)
+    tap_is_deaf = tap_is_deaf || has_record(0)
 #endif
 #endif
 }
@@ -434,13 +434,13 @@ inline look_at_its_reader() {
 #define look_at_its_reader() skip
 #endif
 
-/* is_deaf(), must_look_by_itself(): no producer wakes us for what may come, and no interval ends */
+/* misses_wakeups(), must_look_by_itself(): no producer wakes us for what may come, and no interval ends */
 #ifdef SILENCE_IS_FORGOTTEN
-#define is_deaf(r) (is_held(r) || is_tap(r) && tap_is_deaf)
+#define misses_wakeups(r) (is_held(r) || is_tap(r) && tap_is_deaf)
 #else
-#define is_deaf(r) (is_held(r) || is_tap(r) && tap_is_deaf || is_silent[r])
+#define misses_wakeups(r) (is_held(r) || is_tap(r) && tap_is_deaf || left_epoll[r])
 #endif
-#define must_look(r) (is_added[r] && (is_deaf(r) && !is_paced[r] || is_memory && head_is_busy[r]))
+#define must_look(r) (is_added[r] && (misses_wakeups(r) && !is_paced[r] || is_memory && head_is_busy[r]))
 #define is_timed(r) (is_added[r] && is_paced[r])
 #define has_busy_head(r) (is_added[r] && head_is_busy[r])
 
@@ -462,7 +462,7 @@ inline longest_sleep() {
 }
 
 /* hears_only_the_timer(): then there is nothing to fetch */
-#define hears_nothing(r) (!is_added[r] || is_silent[r])
+#define hears_nothing(r) (!is_added[r] || left_epoll[r])
 inline empty_fd() {
     if
     :: ring_count > 0 && paced_count == ring_count && all(hears_nothing) && !woken
@@ -531,7 +531,7 @@ inline add(r) {
         flush_pos[r] = user_pos[r];
         must_come[r] = user_pos[r];
 #endif
-        is_silent[r] = false;
+        left_epoll[r] = false;
         head_is_busy[r] = false;
 #ifdef POLL
         is_paced[r] = true;

@@ -2,10 +2,10 @@
 /*
  * Copying out of a ring whose producers do not wait for us: one in overwrite mode, or one that
  * another reader consumes. What is copied may be overwritten meanwhile; so each copy is followed by
- * a look at the positions, which tells what of it is sound. live.c has the argument.
+ * a look at the positions, which tells which part of it is valid. checked_copy.c has the argument.
  */
-#ifndef RBC_LIVE_H
-#define RBC_LIVE_H
+#ifndef RBC_CHECKED_COPY_H
+#define RBC_CHECKED_COPY_H
 
 #include "mapping.h"
 
@@ -13,19 +13,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef struct rbc_live {
+typedef struct rbc_copy_source {
     const rbc_mapping *mapping;
     const _Atomic uint64_t *consumer_pos;
     const _Atomic uint64_t *producer_pos;
     const _Atomic uint64_t *pending_pos;
     const _Atomic uint64_t *overwrite_pos; /* NULL: not in overwrite mode */
-    uint64_t guard; /* bytes after producer_pos that may have been written already; see live.c */
-} rbc_live;
+    uint64_t
+        margin; /* bytes after producer_pos that may have been written already; see checked_copy.c */
+} rbc_copy_source;
 
-/* More is copied in pieces, each of which is looked after: the less of it can be overtaken. */
-#define RBC_LIVE_PIECE ((size_t)65536)
+/* More is copied in pieces, each of which is looked after: the less of it can be overwritten. */
+#define RBC_COPY_PIECE ((size_t)65536)
 
-rbc_live rbc_live_of(const rbc_mapping *mapping, bool is_overwrite, bool is_memory);
+rbc_copy_source rbc_copy_source_of(const rbc_mapping *mapping, bool is_overwrite, bool is_memory);
 
 /* Whether a position comes after another; they are never further apart than 2^63. */
 static inline bool rbc_is_after(uint64_t position, uint64_t other) {
@@ -33,42 +34,42 @@ static inline bool rbc_is_after(uint64_t position, uint64_t other) {
 }
 
 /* Where the oldest record stands that nobody has overwritten, or that its reader has not freed. */
-uint64_t rbc_live_oldest(const rbc_live *self);
+uint64_t rbc_copy_oldest(const rbc_copy_source *self);
 
 /* The first word of the header at a position: length and flags, if a record begins there. */
-uint32_t rbc_live_length(const rbc_live *self, uint64_t position);
+uint32_t rbc_copy_length(const rbc_copy_source *self, uint64_t position);
 
 /* The second: of a memory ring, whose record it is; see rbc_header. */
-uint32_t rbc_live_owner(const rbc_live *self, uint64_t position);
+uint32_t rbc_copy_token(const rbc_copy_source *self, uint64_t position);
 
 /* Why the complete records end somewhere. */
-typedef enum rbc_live_stop {
-    RBC_LIVE_ALL,  /* at producer_pos */
-    RBC_LIVE_BUSY, /* at a record that is being written */
-    RBC_LIVE_BAD   /* at something that no producer writes, or that was overwritten */
-} rbc_live_stop;
+typedef enum rbc_copy_stop {
+    RBC_COPY_ALL,  /* at producer_pos */
+    RBC_COPY_BUSY, /* at a record that is being written */
+    RBC_COPY_BAD   /* at something that no producer writes, or that was overwritten */
+} rbc_copy_stop;
 
-typedef struct rbc_live_end {
+typedef struct rbc_copy_end {
     uint64_t position;
     uint64_t producer_pos; /* as it was then */
     uint64_t walked_from;  /* from here on by the records' headers; see below */
-    rbc_live_stop why;
-} rbc_live_end;
+    rbc_copy_stop why;
+} rbc_copy_end;
 
 /*
  * Where the complete records end, `from` being the start of one (or of the one to come). Never more
  * than the ring's size after it. It holds only if nothing from walked_from on was overwritten
  * meanwhile: headers that were lead anywhere.
  */
-rbc_live_end rbc_live_find_end(const rbc_live *self, uint64_t from);
+rbc_copy_end rbc_copy_find_end(const rbc_copy_source *self, uint64_t from);
 
 /*
  * Where to go on if not at `from`: returns `from` if nothing that was read there until now had been
  * overwritten; else the start of a record after it that was not.
  */
-uint64_t rbc_live_sound(const rbc_live *self, uint64_t from);
+uint64_t rbc_copy_valid_from(const rbc_copy_source *self, uint64_t from);
 
-/* Copies bytes, at most the ring's size, and returns rbc_live_sound. */
-uint64_t rbc_live_copy(const rbc_live *self, void *to, uint64_t from, size_t bytes);
+/* Copies bytes, at most the ring's size, and returns rbc_copy_valid_from. */
+uint64_t rbc_copy_bytes(const rbc_copy_source *self, void *to, uint64_t from, size_t bytes);
 
 #endif

@@ -14,8 +14,8 @@
  * is true. (If overwrite_pos was moved for a record that never came, those before it are lost a
  * little early.)
  */
-#ifndef RBC_ROOM_H
-#define RBC_ROOM_H
+#ifndef RBC_MEMORY_RESERVE_H
+#define RBC_MEMORY_RESERVE_H
 
 #include "mapping.h"
 
@@ -23,46 +23,47 @@
 #include <stdint.h>
 
 /* Whether the positions are those of a ring, whatever moves them. */
-bool rbc_room_is_possible(const rbc_mapping *mapping, bool overwrites);
+bool rbc_reserve_is_possible(const rbc_mapping *mapping, bool overwrites);
 
 /*
- * Finds room for a record of span bytes, its header included; in an overwriting ring takes it from
+ * Finds space for a record of span bytes, its header included; in an overwriting ring takes it from
  * the oldest records. To be called under the producers' lock. Sets *producer to where the record
  * begins, a multiple of 8, and returns 0, or
  *   -EAGAIN   normal ring: it is full; overwriting: the record at pending_pos is in the way, and is
  *             being written;
  *   -EBADMSG  the positions are impossible, or the records of an overwriting ring.
  */
-int rbc_room_make(const rbc_mapping *mapping, bool overwrites, uint64_t span, uint64_t *producer);
+int rbc_reserve_one(const rbc_mapping *mapping, bool overwrites, uint64_t span, uint64_t *producer);
 
 /*
  * The same in two steps, for the one who writes as much as fits. The positions were loaded once and
  * checked: these are the ones to go by, not what stands in the ring a moment later. (Whoever else
  * has the ring can write there.)
  */
-typedef struct rbc_room {
+typedef struct rbc_free_space {
     uint64_t producer; /* where the next record begins */
     uint64_t free;     /* the most bytes that it may take */
     uint64_t oldest, pending;
     int why_no_more; /* -EAGAIN or -EBADMSG, as above */
-} rbc_room;
+} rbc_free_space;
 
 /* Returns 0, or -EBADMSG: the positions are impossible. */
-int rbc_room_find(const rbc_mapping *mapping, bool overwrites, rbc_room *out);
+int rbc_reserve_find(const rbc_mapping *mapping, bool overwrites, rbc_free_space *out);
 
 /* Takes span bytes, under the same hold of the lock. Returns 0, -EAGAIN or -EBADMSG. */
-int rbc_room_take(const rbc_mapping *mapping, bool overwrites, const rbc_room *room, uint64_t span);
+int rbc_reserve_take(const rbc_mapping *mapping, bool overwrites, const rbc_free_space *space,
+                     uint64_t span);
 
 /*
  * The record that is in the way of an overwriting ring: its position, and who writes it. Without
  * the lock: a hint. Returns false if it is no longer there.
  */
-bool rbc_room_blocker(const rbc_mapping *mapping, uint64_t *position, uint32_t *owner);
+bool rbc_reserve_blocker(const rbc_mapping *mapping, uint64_t *position, uint32_t *token);
 
 /*
  * Discards that record in the name of its owner, who is dead: in a normal ring the reader passes
  * it, here it would be in the way for ever. Under the lock. Returns false if it is another one.
  */
-bool rbc_room_discard_blocker(const rbc_mapping *mapping, uint64_t position, uint32_t owner);
+bool rbc_reserve_discard_blocker(const rbc_mapping *mapping, uint64_t position, uint32_t token);
 
 #endif

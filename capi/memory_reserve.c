@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "room.h"
+#include "memory_reserve.h"
 
 #include "fence.h"
 #include "layout.h"
@@ -8,7 +8,7 @@
 #include <errno.h>
 
 /* How often positions that seem impossible are loaded anew while they move. */
-#define LOOKS 100
+#define RETRIES 100
 
 typedef struct positions {
     uint64_t oldest; /* consumer_pos or overwrite_pos: from here on the ring is in use */
@@ -30,11 +30,11 @@ static bool are_possible(positions at, size_t data_size) {
     return at.oldest % 8 == 0 && at.producer % 8 == 0 && at.producer - at.oldest <= data_size;
 }
 
-bool rbc_room_is_possible(const rbc_mapping *mapping, bool overwrites) {
+bool rbc_reserve_is_possible(const rbc_mapping *mapping, bool overwrites) {
     positions at = load_positions(mapping, overwrites);
     /* Without the lock the two may be of different moments, as long as the oldest still moves: not
      * for ever, if a hostile peer moves it. */
-    for (int i = 0; i < LOOKS && !are_possible(at, mapping->data_size); i++) {
+    for (int i = 0; i < RETRIES && !are_possible(at, mapping->data_size); i++) {
         positions again = load_positions(mapping, overwrites);
         if (again.oldest == at.oldest) {
             return false;
@@ -96,7 +96,7 @@ static int overwrite_oldest(const rbc_mapping *mapping, uint64_t oldest, uint64_
         atomic_store_explicit(&rbc_producer_page_of(mapping)->overwrite_pos, position,
                               memory_order_relaxed);
         /* Whoever sees a byte of the new record sees that the old ones are gone: pairs with the
-         * full fence in rbc_live_sound. The kernel relies on its store-release of producer_pos,
+         * full fence in rbc_copy_valid_from. The kernel relies on its store-release of producer_pos,
          * which does not hold back the data after it. */
         rbc_store_fence();
     }
@@ -105,7 +105,7 @@ static int overwrite_oldest(const rbc_mapping *mapping, uint64_t oldest, uint64_
 
 /* Inline, here and above: a record takes little more than this. */
 static inline __attribute__((always_inline)) int find(const rbc_mapping *mapping, bool overwrites,
-                                                      rbc_room *out) {
+                                                      rbc_free_space *out) {
     const positions at = load_positions(mapping, overwrites);
     if (!are_possible(at, mapping->data_size)) {
         return -EBADMSG;
@@ -114,61 +114,62 @@ static inline __attribute__((always_inline)) int find(const rbc_mapping *mapping
     const uint64_t pending = update_pending(mapping, at, &is_broken);
     const uint64_t used = at.producer - (overwrites ? pending : at.oldest);
     const uint64_t most = mapping->data_size - RBC_HEADER_SIZE;
-    *out = (rbc_room){.oldest = at.oldest,
-                      .pending = pending,
-                      .producer = at.producer,
-                      .free = used < most ? most - used : 0,
-                      .why_no_more = overwrites && is_broken ? -EBADMSG : -EAGAIN};
+    *out = (rbc_free_space){.oldest = at.oldest,
+                            .pending = pending,
+                            .producer = at.producer,
+                            .free = used < most ? most - used : 0,
+                            .why_no_more = overwrites && is_broken ? -EBADMSG : -EAGAIN};
     return 0;
 }
 
-static inline int take(const rbc_mapping *mapping, bool overwrites, const rbc_room *room,
+static inline int take(const rbc_mapping *mapping, bool overwrites, const rbc_free_space *space,
                        uint64_t span) {
-    if (span > room->free) {
-        return room->why_no_more;
+    if (span > space->free) {
+        return space->why_no_more;
     }
     return overwrites
-               ? overwrite_oldest(mapping, room->oldest, room->pending, room->producer + span)
+               ? overwrite_oldest(mapping, space->oldest, space->pending, space->producer + span)
                : 0;
 }
 
-int rbc_room_make(const rbc_mapping *mapping, bool overwrites, uint64_t span, uint64_t *producer) {
-    rbc_room room;
-    int error = find(mapping, overwrites, &room);
+int rbc_reserve_one(const rbc_mapping *mapping, bool overwrites, uint64_t span,
+                    uint64_t *producer) {
+    rbc_free_space space;
+    int error = find(mapping, overwrites, &space);
     if (error != 0) {
         return error;
     }
-    *producer = room.producer;
-    return take(mapping, overwrites, &room, span);
+    *producer = space.producer;
+    return take(mapping, overwrites, &space, span);
 }
 
-int rbc_room_find(const rbc_mapping *mapping, bool overwrites, rbc_room *out) {
+int rbc_reserve_find(const rbc_mapping *mapping, bool overwrites, rbc_free_space *out) {
     return find(mapping, overwrites, out);
 }
 
-int rbc_room_take(const rbc_mapping *mapping, bool overwrites, const rbc_room *room,
-                  uint64_t span) {
-    return take(mapping, overwrites, room, span);
+int rbc_reserve_take(const rbc_mapping *mapping, bool overwrites, const rbc_free_space *space,
+                     uint64_t span) {
+    return take(mapping, overwrites, space, span);
 }
 
-bool rbc_room_blocker(const rbc_mapping *mapping, uint64_t *position, uint32_t *owner) {
+bool rbc_reserve_blocker(const rbc_mapping *mapping, uint64_t *position, uint32_t *token) {
     rbc_producer_page *page = rbc_producer_page_of(mapping);
     *position = atomic_load_explicit(&page->pending_pos, memory_order_acquire);
     if (*position % 8 != 0) {
         return false;
     }
     rbc_header *header = rbc_header_at(mapping, *position);
-    *owner = atomic_load_explicit(&header->owner, memory_order_relaxed);
+    *token = atomic_load_explicit(&header->token, memory_order_relaxed);
     return atomic_load_explicit(&header->length, memory_order_relaxed) & RBC_BUSY;
 }
 
-bool rbc_room_discard_blocker(const rbc_mapping *mapping, uint64_t position, uint32_t owner) {
+bool rbc_reserve_discard_blocker(const rbc_mapping *mapping, uint64_t position, uint32_t token) {
     rbc_producer_page *page = rbc_producer_page_of(mapping);
     rbc_header *header = rbc_header_at(mapping, position);
     uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
     /* As long as pending_pos stands there the place cannot be taken by another record. */
     return atomic_load_explicit(&page->pending_pos, memory_order_relaxed) == position &&
-           atomic_load_explicit(&header->owner, memory_order_relaxed) == owner &&
+           atomic_load_explicit(&header->token, memory_order_relaxed) == token &&
            (length & RBC_BUSY) &&
            atomic_compare_exchange_strong_explicit(&header->length, &length,
                                                    (length & ~RBC_BUSY) | RBC_DISCARD,
