@@ -13,8 +13,8 @@ static rbc_passed pass_abandoned(rbc_ring *self, uint64_t position, uint64_t spa
 }
 
 /*
- * An unfinished record that was copied: the producers themselves had passed it (pending_pos), for
- * its own is dead. Returns false if the record at read_pos is none.
+ * Skips an unfinished record that was copied. The producers had passed it (pending_pos), because
+ * its own producer is dead. Returns false if the record at read_pos is none.
  */
 static bool skip_copied_unfinished(rbc_ring *self, uint64_t position, uint64_t end,
                                    rbc_passed *passed) {
@@ -28,8 +28,9 @@ static bool skip_copied_unfinished(rbc_ring *self, uint64_t position, uint64_t e
 }
 
 /*
- * Of the record at read_pos, where it stands in the ring itself. If that is read through a copy, the
- * place may be another record's data by now: rbc_shadow_is_overwritten tells, afterwards.
+ * The token of the record at read_pos, where it stands in the ring itself. If the ring is read
+ * through a copy, the place may hold another record's data by now: rbc_shadow_is_overwritten tells
+ * afterwards.
  */
 static uint32_t token_of_head(const rbc_ring *self, uint64_t position) {
     return self->shadow != NULL ? rbc_copy_token(&self->shadow->source, position)
@@ -54,7 +55,7 @@ bool rbc_abandoned_skip(rbc_ring *self, rbc_passed *passed) {
     }
     uint32_t token = token_of_head(self, position);
     if (!(token & RBC_TOKEN_BIT)) {
-        return false; /* not by a producer of this library: who knows what becomes of it */
+        return false; /* not by a producer of this library: nothing is known of it */
     }
     if (!rbc_producer_is_gone(rbc_producer_page_of(&self->mapping), self->lock_fd, token,
                               self->liveness_checks++)) {
@@ -64,8 +65,9 @@ bool rbc_abandoned_skip(rbc_ring *self, rbc_passed *passed) {
     uint32_t length = length_of_head(self, position);
     uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
     if (!(length & RBC_BUSY) || (self->shadow != NULL && rbc_shadow_is_overwritten(self))) {
-        /* The scan says what it is. That of a paced ring does when it is due: until then there is
-         * nothing to call again for, and a wait that went on at once would never get there. */
+        /* The next scan says what it is. For a paced ring that happens when it is due: until then
+         * there is nothing to call again for, and a wait that went on at once would never get
+         * there. */
         self->head_is_busy = false;
         return !rbc_ring_may_be_left(self);
     }

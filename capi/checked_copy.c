@@ -7,7 +7,7 @@
 #include <string.h>
 
 /*
- * What each kind of producer does, in which order
+ * The order in which each kind of producer works
  *
  * Call P the producer_pos before a reserve, and E the end of what is reserved. Each producer, under
  * its lock:
@@ -17,16 +17,17 @@
  *   3. stores producer_pos = E, with release
  * and writes anything else only after that, up to E. Nobody writes beyond E. So of what stands
  * beyond producer_pos only the 8 bytes at P can be other than the ring's last lap left them.
- *   - The kernel, reserve and bpf_ringbuf_output(): so. 3 does not hold back what is written after.
- *   - Memory ring, reserve and output: so, too. In overwrite mode a store fence follows 1.
- *   - Memory ring, output_batch: so, too, all its records being one for as long as they are
- *     written; and a store fence follows 3.
+ *   - The kernel does it so in reserve and in bpf_ringbuf_output(). Step 3 does not hold back what is
+ *     written after it.
+ *   - A memory ring does the same in reserve and output. In overwrite mode a store fence follows 1.
+ *   - A memory ring's output_batch does the same: all its records are one for as long as they are
+ *     written. A store fence follows 3.
  *   - A producer that dies leaves what it wrote. Before 3 that is a header at P, which the next one
  *     overwrites; after it a BUSY record up to E, a batch as one. Nothing takes a step back: what a
  *     reader skips, or rbc_reserve_discard_blocker discards, keeps its length, and a finished record
  *     changes its header's flags alone (a batch its length as well, when it is complete).
- *   - Who writes otherwise is hostile. Copies are bounded by the ring's size whatever the positions
- *     and headers say; nothing is promised of what is in them.
+ *   - A peer that writes otherwise is hostile. Copies are bounded by the ring's size whatever the
+ *     positions and headers say; nothing is promised of what is in them.
  *   - User rings are not copied: the kernel alone reads them, up to producer_pos.
  *
  * Why a copy is valid
@@ -97,8 +98,8 @@ uint64_t rbc_copy_oldest(const rbc_copy_source *self) {
 }
 
 /*
- * Others may write what is read here at this moment, which the language has no word for; the look
- * afterwards is what makes it right. ThreadSanitizer is not to see it.
+ * Others may write what is read here at this moment. The language has no word for that; the look
+ * afterwards makes it right. ThreadSanitizer must not see it.
  */
 #ifdef RBCORE_THREAD_SANITIZER
 #define UNSEEN __attribute__((no_sanitize("thread"), noinline))
@@ -128,9 +129,9 @@ UNSEEN uint32_t rbc_copy_token(const rbc_copy_source *self, uint64_t position) {
 }
 
 /*
- * Up to pending_pos all records are complete: the kernel moves it, under its lock, over headers
- * that it saw without BUSY. But it does so only when the next record is reserved, and older
- * kernels leave it 0. So what follows it, or all, is looked at record by record. pending_pos is
+ * All records before pending_pos are complete: the kernel moves it, under its lock, over headers
+ * that it saw without BUSY. But it does so only when the next record is reserved, and older kernels
+ * leave it 0. So what follows it, or everything, is looked at record by record. pending_pos is
  * loaded first: it never passes the producer_pos that is loaded later. The walk is bounded by that:
  * each step is 8 bytes or more.
  */

@@ -33,7 +33,10 @@ static inline bool rbc_is_after(uint64_t position, uint64_t other) {
     return (int64_t)(position - other) > 0;
 }
 
-/* Where the oldest record stands that nobody has overwritten, or that its reader has not freed. */
+/*
+ * The position of the oldest record that was not overwritten, or that the ring's reader has not
+ * freed.
+ */
 uint64_t rbc_copy_oldest(const rbc_copy_source *self);
 
 /* The first word of the header at a position: length and flags, if a record begins there. */
@@ -57,19 +60,19 @@ typedef struct rbc_copy_end {
 } rbc_copy_end;
 
 /*
- * Where the complete records end, `from` being the start of one (or of the one to come). Never more
- * than the ring's size after it. It holds only if nothing from walked_from on was overwritten
- * meanwhile: headers that were lead anywhere.
+ * The end of the complete records. `from` is the start of a record, or of the one to come. The end
+ * is never more than the ring's size after it. It holds only if nothing from walked_from on was
+ * overwritten meanwhile: overwritten headers lead anywhere.
  */
 rbc_copy_end rbc_copy_find_end(const rbc_copy_source *self, uint64_t from);
 
 /*
- * Where to go on if not at `from`: returns `from` if nothing that was read there until now had been
- * overwritten; else the start of a record after it that was not.
+ * The position from which on the ring is valid: `from` if nothing that was read there until now had
+ * been overwritten, else the start of a later record that was not.
  */
 uint64_t rbc_copy_valid_from(const rbc_copy_source *self, uint64_t from);
 
-/* Copies bytes, at most the ring's size, and returns rbc_copy_valid_from. */
+/* Copies bytes, at most the ring's size. Returns rbc_copy_valid_from. */
 uint64_t rbc_copy_bytes(const rbc_copy_source *self, void *to, uint64_t from, size_t bytes);
 
 #endif

@@ -109,8 +109,8 @@ static void commit_everything(rbcore_reader *self) {
 }
 
 /*
- * Commits the turn, or its part up to `end` where the record that ends there was handed out in it.
- * Returns whether that was so.
+ * Commits the turn, or only its part up to `end` if the record that ends there was handed out in
+ * it. Returns whether it was.
  */
 static bool commit_turn(rbc_ring *ring, const rbc_turn *turn, uint16_t last_ring, uint64_t end) {
     uint64_t user_pos = rbc_get(&ring->user_pos);
@@ -122,7 +122,10 @@ static bool commit_turn(rbc_ring *ring, const rbc_turn *turn, uint16_t last_ring
     return is_last;
 }
 
-/* Commits the turns before the one in which *last was handed out, and of that one its part. */
+/*
+ * Commits the turns before the one in which *last was handed out, and of that one the part up to
+ * *last.
+ */
 static void commit_up_to(rbcore_reader *self, const rbcore_record *last) {
     rbc_turns *turns = &self->turns;
     const uint64_t end = end_of(last);

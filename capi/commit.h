@@ -33,7 +33,7 @@ void rbc_turns_free(rbc_turns *self);
 /* Forgets the turns of a ring that is removed. */
 void rbc_turns_forget(rbc_turns *self, uint16_t ring);
 
-/* Whether a turn of this ring could not be noted. */
+/* Whether no further turn of this ring can be noted. */
 bool rbc_turns_is_full_for(const rbc_turns *self, uint16_t ring);
 
 /* Records of this ring up to `end` were handed out. */

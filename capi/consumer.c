@@ -95,7 +95,7 @@ static void look_again(rbc_ring *self) {
 /*
  * Records up to `position` were given back. One thread at a time does this, and then looks again
  * (look_again), if possible before it does anything else. The release store of user_pos pairs with
- * the acquire load in rbc_shadow_refill: the user is done with what is before it.
+ * the acquire load in free_space (shadow.c): the user is done with what is before it.
  */
 static void advance_to(rbc_ring *self, uint64_t position) {
     atomic_store_explicit(&self->user_pos, position, memory_order_release);
@@ -162,7 +162,7 @@ static void work_on_releases(rbc_ring *self) {
             has_published |= publish_held_back(self);
         }
     } while (!atomic_compare_exchange_strong(&self->advancing, &seen, 0));
-    /* Not before: the reader that this wakes finds the work done, whatever its priority. */
+    /* This comes last: the reader that it wakes finds the work done, whatever its priority. */
     if (has_published) {
         look_again(self);
     }

@@ -45,7 +45,7 @@ static const struct {
 };
 
 const char *rbcore_strerror(int error) {
-    /* As the magnitude, without overflowing for INT_MIN. */
+    /* The magnitude, computed without overflow for INT_MIN. */
     unsigned magnitude = error < 0 ? 0u - (unsigned)error : (unsigned)error;
     for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++) {
         if ((unsigned)meanings[i].error == magnitude) {

@@ -19,8 +19,8 @@ static inline void rbc_full_fence(void) {
 }
 
 /*
- * Between stores: none after it becomes visible before one that precedes it. For a store that tells
- * what the later ones, plain ones among them, are about to overwrite.
+ * A fence between stores: no later store becomes visible before an earlier one. It follows a store
+ * that tells what the later ones, plain ones among them, are about to overwrite.
  */
 static inline void rbc_store_fence(void) {
 #ifdef RBCORE_THREAD_SANITIZER
@@ -30,7 +30,7 @@ static inline void rbc_store_fence(void) {
 #endif
 }
 
-/* In a loop that waits for another core: leaves this one's resources to its sibling thread. */
+/* Leaves this core's resources to its sibling thread, in a loop that waits for another core. */
 static inline void rbc_relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();

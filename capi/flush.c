@@ -13,17 +13,16 @@ void rbc_flush_begin(rbcore_reader *self) {
     self->is_flushing = true;
     for (unsigned i = 0; i < self->ring_count; i++) {
         rbc_ring *ring = self->rings[i];
-        /* Acquire: as rbc_ring_load_producer_pos, whose counterpart is the producer's release. */
+        /* Acquire: pairs with the producer's release, as in rbc_ring_load_producer_pos. */
         ring->flush_pos = atomic_load_explicit(ring->producer_pos, memory_order_acquire);
         ring->flush_found = bytes_found(ring);
-        ring->liveness_checks = 0; /* it is asked most closely once more whether a producer died */
+        ring->liveness_checks = 0; /* asks most closely once more whether a producer died */
     }
 }
 
 /*
- * Whether all that was there when the flush began was handed out. That is never more than the ring
- * has space for, and the copy through which it is read; a hostile producer's position can say
- * anything.
+ * Whether all that was there when the flush began was handed out. The ring, and the copy through
+ * which it is read, hold no more than `most`; a hostile producer's position can say anything.
  */
 static bool ring_is_flushed(const rbc_ring *ring) {
     int64_t left = (int64_t)(ring->flush_pos - rbc_get(&ring->read_pos));
@@ -40,7 +39,10 @@ bool rbc_flush_is_complete(const rbcore_reader *self) {
     return i == self->ring_count;
 }
 
-/* Whether a ring has more that only another thread keeps from the reader: it is about to let go. */
+/*
+ * Whether a ring has more, and only another thread, which is about to return from its release,
+ * keeps it from the reader.
+ */
 static bool has_more_soon(const rbc_ring *ring) {
     return ring->kind->waits_for_releases != NULL && ring->kind->waits_for_releases(ring) &&
            !rbc_consumer_has_held(ring);

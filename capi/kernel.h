@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the library needs of the kernel's interface and cannot take from a header: musl comes without
- * linux/, and glibc before 2.27 without memfd_create(2) and its seals, getrandom(2), newer flags and
- * the newer numbers of system calls. None of it ever changes, and tests/c/kernel_definitions.c
- * compares each with the kernel's headers.
+ * The parts of the kernel's interface that the library needs and cannot take from a header. musl
+ * comes without linux/, and glibc before 2.27 without memfd_create(2) and its seals, getrandom(2),
+ * newer flags and the newer numbers of system calls. None of it ever changes, and
+ * tests/c/kernel_definitions.c compares each with the kernel's headers.
  */
 #ifndef RBC_KERNEL_H
 #define RBC_KERNEL_H
@@ -13,7 +13,7 @@
 
 /* ---- Numbers of system calls ---- */
 
-/* Of other processors the C library's headers must have them. */
+/* The C library's headers must have the numbers of other processors. */
 #if defined(__x86_64__) && defined(__LP64__)
 #define RBC_SYS_MEMFD_CREATE 319
 #define RBC_SYS_GETRANDOM 318
@@ -64,7 +64,7 @@
 
 /* ---- Times ---- */
 
-/* Of 64 bits, also where those of libc have 32. */
+/* 64 bits each, also where those of libc have 32. */
 typedef struct rbc_kernel_time {
     int64_t seconds;
     long long nanoseconds;
@@ -144,7 +144,7 @@ typedef union rbc_bpf_arguments {
     } info;
 } rbc_bpf_arguments;
 
-/* What the kernel tells of a map: the beginning of its struct bpf_map_info. */
+/* The kernel's description of a map: the beginning of its struct bpf_map_info. */
 typedef struct rbc_map_info {
     uint32_t type;
     uint32_t id;

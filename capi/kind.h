@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What differs between the kinds of rings. A kind says who produces the records (the kernel, or
- * processes) and how they are read (in place, through a copy, or through a copy beside another
- * reader). Each kind is a row of the table in kind.c. Code that reads a ring asks the row, and never
- * which kind it is. Publishing needs no entry: consumer_pos of rbc_ring says where to store.
+ * This is what differs between the kinds of rings. A kind says where the records come from (the
+ * kernel, or processes) and how they are read (in place, through a copy, or through a copy beside
+ * another reader). Each kind is a row of the table in kind.c. Code that reads a ring asks the row,
+ * and never which kind it is. Publishing needs no entry: consumer_pos of rbc_ring says where to
+ * store.
  */
 #ifndef RBC_KIND_H
 #define RBC_KIND_H

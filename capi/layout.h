@@ -32,8 +32,8 @@ static inline rbc_header *rbc_header_at(const rbc_mapping *mapping, uint64_t pos
 }
 
 /*
- * Pairs with the xchg() of the header in the kernel's bpf_ringbuf_commit(): whoever sees a header
- * without BUSY sees the record's data.
+ * Acquire: a thread that sees a header without BUSY sees the record's data. Pairs with the xchg()
+ * of the header in the kernel's bpf_ringbuf_commit().
  */
 static inline uint32_t rbc_load_length(const void *header) {
     return atomic_load_explicit(&((const rbc_header *)header)->length, memory_order_acquire);

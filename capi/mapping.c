@@ -33,7 +33,7 @@ static unsigned char *first_guard(const rbc_mapping *self) {
     return self->consumer_page - self->page_size;
 }
 
-/* Reserves the address range, nothing of it accessible yet. */
+/* Reserves the address range. Nothing of it is accessible yet. */
 static int reserve(rbc_mapping *self, size_t data_size, size_t page_size) {
     self->data_size = data_size;
     self->page_size = page_size;
@@ -63,14 +63,16 @@ static int place_consumer_page(const rbc_mapping *self, int fd, int protection) 
     return place(self->consumer_page, self->page_size, protection, fd, 0);
 }
 
-/* And the data, which the kernel itself lays out twice. */
+/* The producer page, and the data, which the kernel itself lays out twice. */
 static int place_producer_page(const rbc_mapping *self, int fd, int protection) {
     size_t size = self->page_size + 2 * self->data_size;
     return place(self->producer_page, size, protection, fd, self->page_size);
 }
 
-/* What may be written comes first: of a descriptor that does not allow it that is -EACCES, while
- * the kernel has -EINVAL for the rest. */
+/*
+ * The writable page comes first: a descriptor that does not allow writing gives -EACCES there,
+ * while the kernel has -EINVAL for the rest.
+ */
 int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size, rbc_mapping_side side) {
     int error = reserve(out, data_size, rbc_page_size());
     if (error != 0) {

@@ -18,7 +18,7 @@ typedef struct rbc_mapping {
     size_t page_size;
 } rbc_mapping;
 
-/* Who maps a ring. A tap only looks. */
+/* The side from which a ring is mapped. A tap only looks. */
 typedef enum rbc_mapping_side {
     RBC_CONSUMER_SIDE,
     RBC_PRODUCER_SIDE,
@@ -47,9 +47,9 @@ int rbc_mapping_open_memory(rbc_mapping *out, int fd, size_t data_size, size_t p
                             rbc_mapping_side side);
 
 /*
- * A memfd, close-on-exec, that can never be executed: where vm.memfd_noexec is 2, Linux 6.3 to 6.5
- * make no others, later ones none that may be. flags as for memfd_create(2). Returns the descriptor
- * or a negative errno.
+ * Makes a memfd, close-on-exec, that can never be executed. Where vm.memfd_noexec is 2, Linux 6.3
+ * to 6.5 make no others, and later kernels none that may be executed. flags as for memfd_create(2).
+ * Returns the descriptor or a negative errno.
  */
 int rbc_memfd(const char *name, unsigned flags);
 
@@ -63,8 +63,9 @@ int rbc_mapping_open_copy(rbc_mapping *out, size_t data_size);
 int rbc_set_file_size(int fd, uint64_t size);
 
 /*
- * The error of an mmap(2), mprotect(2) or madvise(2) that just failed. What the kernel calls EAGAIN,
- * memory beyond what may be locked (mlockall(2), RLIMIT_MEMLOCK), is -ENOMEM: nobody is to try again.
+ * The error of an mmap(2), mprotect(2) or madvise(2) that just failed. What the kernel calls
+ * EAGAIN, memory beyond what may be locked (mlockall(2), RLIMIT_MEMLOCK), is -ENOMEM, because
+ * trying again would not help.
  */
 int rbc_mapping_error(void);
 

@@ -18,8 +18,8 @@
 /* ---- The table of producers ---- */
 
 /*
- * Takes a free slot. The lock on its byte is what makes it ours: the kernel drops it when we die.
- * The new generation tells whoever finds a record of an earlier owner that he is gone.
+ * Takes a free slot. The lock on its byte makes it ours: the kernel drops it when we die. The new
+ * generation tells a reader that finds a record of an earlier owner that this owner is gone.
  */
 static int take_slot(rbc_memory_producer *self) {
     for (uint32_t slot = 0; slot < RBCORE_PRODUCERS_MAX; slot++) {
@@ -50,9 +50,9 @@ static void leave_slot(rbc_memory_producer *self) {
 /* ---- Opening and closing ---- */
 
 /*
- * What of the descriptors is shared with others, and why it does no harm. The memory: nothing, we
- * open it anew (its size is sealed, its offset is not used, locks are of the open file). The
- * eventfd: all of it, see rbc_event_fd_signal.
+ * The descriptors' open files may be shared with others. Of the memory nothing is shared: it is
+ * opened anew, its size is sealed, its offset is not used, and locks belong to the open file. All
+ * of the eventfd is shared: see rbc_event_fd_signal.
  */
 static int open_fds(rbc_memory_producer *self, const rbcore_source *source, size_t *data_size) {
     ino_t inode;
@@ -140,11 +140,11 @@ static void sleep_on_lock(rbc_memory_producer *self, uint32_t seen) {
 }
 
 /*
- * What bounds the loop: a round that does not sleep found the word changed, so somebody else got
- * ahead; one that does leaves the processor, for a millisecond at most, to the owner, whatever its
- * priority, and then takes the lock from one that is dead. So it takes as long as owners hold it. A
- * peer that stands still with it, or a hostile one that keeps writing a living owner's name there,
- * has no bound: the header says so.
+ * The loop is bounded as follows. A round that does not sleep found the word changed, so somebody
+ * else got ahead. A round that sleeps leaves the processor to the owner for a millisecond at most,
+ * whatever its priority, and then takes the lock from an owner that is dead. So the loop takes as
+ * long as owners hold the lock. A peer that stands still with it, or a hostile one that keeps
+ * writing a living owner's name there, has no bound: the header says so.
  */
 static void lock_slowly(rbc_memory_producer *self) {
     RBC_KEEP_ERRNO;
@@ -207,14 +207,14 @@ static inline rbc_header *begin(rbc_memory_producer *self, uint64_t producer, ui
     rbc_header *header = header_at(self, producer);
     atomic_store_explicit(&header->token, self->token, memory_order_relaxed);
     atomic_store_explicit(&header->length, length | RBC_BUSY, memory_order_relaxed);
-    /* Release: whoever sees the position sees the BUSY header. Pairs with load_producer_pos
-     * (ring.c) and rbc_copy_find_end. If we die before, the next owner of the lock writes its own
-     * header here. */
+    /* Release: a reader that sees the position sees the BUSY header. Pairs with
+     * rbc_ring_load_producer_pos and rbc_copy_find_end. If this producer dies before, the next
+     * owner of the lock writes its own header here. */
     atomic_store_explicit(&self->page->producer_pos, producer + span, memory_order_release);
     return header;
 }
 
-/* What the kernel does under its spin lock in __bpf_ringbuf_reserve(). */
+/* Reserves as the kernel does under its spin lock in __bpf_ringbuf_reserve(). */
 static int reserve_locked(rbc_memory_producer *self, rbc_header **out, uint32_t size) {
     const uint64_t span = rbc_record_span(size);
     uint64_t producer;
@@ -235,7 +235,7 @@ static bool clear_the_way(rbc_memory_producer *self) {
     if (!self->overwrites) {
         return false;
     }
-    /* With it, where it is only looked: else the place may be another's data by now. */
+    /* Look under the lock: without it the place may hold another record's data by now. */
     lock(self);
     bool is_blocked = rbc_reserve_blocker(&self->mapping, &position, &token);
     unlock(self);
@@ -297,8 +297,10 @@ int rbc_memory_producer_reserve(rbc_memory_producer *self, void **data, size_t s
 
 /* ---- Waiting for space ---- */
 
-/* Readers do not wake producers: that would cost each commit. So the first look, and the longest
- * time between two. */
+/*
+ * Readers do not wake producers, because that would cost each commit. So a producer that waits
+ * looks by itself: these are the time until the first look, and the longest time between two.
+ */
 #define FIRST_DELAY_NS INT64_C(50000)
 #define LONGEST_DELAY_NS INT64_C(1000000)
 
@@ -320,7 +322,7 @@ int rbc_memory_producer_reserve_wait(rbc_memory_producer *self, void **data, siz
         error = reserve(self, data, size);
         delay = delay * 2 > LONGEST_DELAY_NS ? LONGEST_DELAY_NS : delay * 2;
     }
-    return error; /* not counted: who waits in parts goes on waiting */
+    return error; /* not counted: a caller that waits in parts goes on waiting */
 }
 
 /* ---- Handing over ---- */
@@ -351,7 +353,7 @@ static void wake_if_next(rbc_memory_producer *self, uint64_t position, uint32_t 
     }
 }
 
-/* What the kernel does in bpf_ringbuf_commit(). */
+/* Finishes a record as the kernel does in bpf_ringbuf_commit(). */
 int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t flags,
                                uint32_t discard) {
     rbc_header *header = reserved_header(self, data);
@@ -433,8 +435,9 @@ static int reserve_batch_locked(rbc_memory_producer *self, const rbcore_slice *s
 
 static void write_batch(const rbc_memory_producer *self, const batch *to,
                         const rbcore_slice *slices) {
-    /* Whoever sees what is written here sees producer_pos past it: pairs with the full fence in
-     * rbc_copy_valid_from. The store-release of that position does not hold back what follows it. */
+    /* A reader that sees what is written here sees producer_pos past it: pairs with the full fence
+     * in rbc_copy_valid_from. The store-release of that position does not hold back what follows
+     * it. */
     rbc_store_fence();
     uint64_t at = to->position;
     for (size_t i = 0; i < to->count; i++) {
@@ -449,8 +452,9 @@ static void write_batch(const rbc_memory_producer *self, const batch *to,
         }
         at += rbc_record_span(size);
     }
-    /* Release: whoever sees this header without BUSY sees all that follow it, and the data. Pairs
-     * with rbc_load_length (layout.h), rbc_copy_length, and the load in update_pending (memory_reserve.c). */
+    /* Release: a reader that sees this header without BUSY sees all that follow it, and the data.
+     * Pairs with rbc_load_length (layout.h), rbc_copy_length, and the load in update_pending
+     * (memory_reserve.c). */
     atomic_store_explicit(&to->header->length, (uint32_t)slices[0].size, memory_order_release);
 }
 

@@ -18,8 +18,9 @@ typedef struct positions {
 static positions load_positions(const rbc_mapping *mapping, bool overwrites) {
     rbc_producer_page *page = rbc_producer_page_of(mapping);
     _Atomic uint64_t *consumer_pos = (_Atomic uint64_t *)(void *)mapping->consumer_page;
-    /* Of consumer_pos: pairs with the reader's release, it is done with the space before. (What is
-     * overwritten is not waited for: its readers look at overwrite_pos after they copied.) */
+    /* Acquire of consumer_pos: pairs with the reader's release, so the reader is done with the
+     * space before it. (Overwriting waits for nobody: readers look at overwrite_pos after they
+     * copied.) */
     uint64_t oldest = overwrites ? atomic_load_explicit(&page->overwrite_pos, memory_order_relaxed)
                                  : atomic_load_explicit(consumer_pos, memory_order_acquire);
     return (positions){.oldest = oldest,
@@ -72,7 +73,7 @@ static inline __attribute__((always_inline)) uint64_t update_pending(const rbc_m
         pending += *is_broken ? 0 : span;
     }
     if (pending != before) {
-        /* Release: whoever sees the position sees the content of the records before it. */
+        /* Release: a reader that sees the position sees the content of the records before it. */
         atomic_store_explicit(&page->pending_pos, pending, memory_order_release);
     }
     return pending;
@@ -95,9 +96,9 @@ static int overwrite_oldest(const rbc_mapping *mapping, uint64_t oldest, uint64_
     if (position != oldest) {
         atomic_store_explicit(&rbc_producer_page_of(mapping)->overwrite_pos, position,
                               memory_order_relaxed);
-        /* Whoever sees a byte of the new record sees that the old ones are gone: pairs with the
-         * full fence in rbc_copy_valid_from. The kernel relies on its store-release of producer_pos,
-         * which does not hold back the data after it. */
+        /* A reader that sees a byte of the new record sees that the old ones are gone: pairs with
+         * the full fence in rbc_copy_valid_from. The kernel relies on its store-release of
+         * producer_pos, which does not hold back the data after it. */
         rbc_store_fence();
     }
     return 0;
@@ -167,7 +168,7 @@ bool rbc_reserve_discard_blocker(const rbc_mapping *mapping, uint64_t position, 
     rbc_producer_page *page = rbc_producer_page_of(mapping);
     rbc_header *header = rbc_header_at(mapping, position);
     uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
-    /* As long as pending_pos stands there the place cannot be taken by another record. */
+    /* The place cannot be taken by another record as long as pending_pos stands there. */
     return atomic_load_explicit(&page->pending_pos, memory_order_relaxed) == position &&
            atomic_load_explicit(&header->token, memory_order_relaxed) == token &&
            (length & RBC_BUSY) &&

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Room for a record in a memory ring: what the kernel's __bpf_ringbuf_reserve() decides under its
- * spin lock, by the same positions.
+ * Space for a record in a memory ring. It is found as the kernel's __bpf_ringbuf_reserve() finds it
+ * under its spin lock, by the same positions.
  *
  *   normal:       consumer_pos  <= pending_pos <= producer_pos,   producer_pos - consumer_pos < size
  *   overwriting:  overwrite_pos <= pending_pos <= producer_pos,   producer_pos - overwrite_pos < size
  *
- * pending_pos:   the records before it are complete. Brought up to date by a reserve, never by a
- *                submit.
+ * pending_pos:   the records before it are complete. A reserve brings it up to date, never a submit.
  * overwrite_pos: the oldest record whose place was not given to a new one.
  *
  * A producer may be killed between any two of the stores here: each leaves a ring of which all this
@@ -36,9 +35,9 @@ bool rbc_reserve_is_possible(const rbc_mapping *mapping, bool overwrites);
 int rbc_reserve_one(const rbc_mapping *mapping, bool overwrites, uint64_t span, uint64_t *producer);
 
 /*
- * The same in two steps, for the one who writes as much as fits. The positions were loaded once and
- * checked: these are the ones to go by, not what stands in the ring a moment later. (Whoever else
- * has the ring can write there.)
+ * The same in two steps, for a caller that writes as much as fits. The positions were loaded once
+ * and checked: the caller goes by these, not by what stands in the ring a moment later. (Any
+ * process that has the ring can write there.)
  */
 typedef struct rbc_free_space {
     uint64_t producer; /* where the next record begins */
@@ -55,14 +54,15 @@ int rbc_reserve_take(const rbc_mapping *mapping, bool overwrites, const rbc_free
                      uint64_t span);
 
 /*
- * The record that is in the way of an overwriting ring: its position, and who writes it. Without
- * the lock: a hint. Returns false if it is no longer there.
+ * The record that is in the way of an overwriting ring: its position, and the token of its
+ * producer. Without the lock this is a hint. Returns false if the record is no longer there.
  */
 bool rbc_reserve_blocker(const rbc_mapping *mapping, uint64_t *position, uint32_t *token);
 
 /*
- * Discards that record in the name of its owner, who is dead: in a normal ring the reader passes
- * it, here it would be in the way for ever. Under the lock. Returns false if it is another one.
+ * Discards that record in the name of its producer, which is dead. In a normal ring the reader
+ * passes it; here it would be in the way for ever. To be called under the lock. Returns false if it
+ * is another record.
  */
 bool rbc_reserve_discard_blocker(const rbc_mapping *mapping, uint64_t position, uint32_t token);
 

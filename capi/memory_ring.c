@@ -41,7 +41,7 @@ static int lay_out(int fd, size_t data_size, size_t page_size, uint32_t flags) {
     page.flags = flags;
     ssize_t written = pwrite(fd, &page, sizeof(page), (off_t)page_size);
     if (written != (ssize_t)sizeof(page)) {
-        /* ENOSPC: of the file system that memfds are in, which has no limit but memory. */
+        /* ENOSPC comes from the file system of memfds, which has no limit but memory. */
         return written < 0 && errno != ENOSPC ? -errno : -ENOMEM;
     }
     return fcntl(fd, RBC_F_ADD_SEALS, SEALS) == 0 ? 0 : -errno;
@@ -144,11 +144,10 @@ static void make_nonblocking(int fd) {
 }
 
 /*
- * The open file is everybody's who has the ring, its O_NONBLOCK and its counter included, and there
- * is no write to an eventfd that does not block by itself (RWF_NOWAIT is refused). So both are
- * looked at before each write: only a peer that clears the flag and fills the counter after that,
- * within the time of a system call, blocks us; until somebody reads the counter, for a wait in
- * write(2) ends then.
+ * All processes that have the ring share the open file, with its O_NONBLOCK and its counter, and
+ * every write to an eventfd can block (RWF_NOWAIT is refused). So both are looked at before each
+ * write. Only a peer that clears the flag and fills the counter after that, within the time of a
+ * system call, blocks us: until a process reads the counter, because a wait in write(2) ends then.
  */
 void rbc_event_fd_signal(int fd) {
     RBC_KEEP_ERRNO;

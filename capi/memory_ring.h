@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The memory ring: a sealed memfd with the kernel's layout. What the kernel keeps in a page that
- * nobody maps (its spin lock) or knows by itself (who its producers are) stands in the producer
+ * The memory ring: a sealed memfd with the kernel's layout. The kernel keeps its spin lock in a
+ * page that is mapped nowhere, and knows its producers by itself. Here both stand in the producer
  * page's spare bytes.
  */
 #ifndef RBC_MEMORY_RING_H
@@ -84,7 +84,7 @@ int rbc_memory_ring_check_layout(const rbc_mapping *mapping, bool *overwrites);
 /* Returns 0, -EBADF, or -EBADFD if fd is no non-blocking eventfd. */
 int rbc_event_fd_check(int fd);
 
-/* Wakes who waits for it. Whatever its peers did to it: see there. */
+/* Wakes the reader that waits for it, whatever its peers did to it. */
 void rbc_event_fd_signal(int fd);
 
 /* A duplicate of fd, close-on-exec, or a negative errno. */

@@ -30,7 +30,7 @@ struct rbc_owner_block {
     _Atomic uint64_t process[sizeof(rbc_process) / sizeof(uint64_t)];
     _Atomic uint64_t
         has_lock; /* 0: the author could not get the lock, so it says nothing about it */
-    /* Up to here records were given back: consumer_pos can trail it by one. */
+    /* The records before this were given back: consumer_pos can trail it by one. */
     _Atomic uint64_t committed;
     _Atomic uint64_t is_left; /* not 0: the reader is gone, records that are held keep the ring */
     _Atomic uint64_t reserved[3]; /* zero; so that successors can say more without moving these */
@@ -42,14 +42,17 @@ static_assert(sizeof(rbc_owner_block) == 112, "the block's layout is shared betw
 static_assert(sizeof(rbc_process) == 48, "so is that of the name in it");
 
 /*
- * A lock that is refused although no reader lives may be held for an instant by one that is about to
- * sign, or about to be refused itself. Whoever keeps it longer than this is a stranger, or stopped:
- * then it finds our block where it wanted to sign.
+ * A lock that is refused although no reader lives may be held for an instant by one that is about
+ * to sign, or to be refused itself. A holder that keeps it longer than this is a stranger, or
+ * stopped: then it finds our block where it wanted to sign.
  */
 #define ATTEMPTS 20
 #define PAUSE_NS 1000000
 
-/* The block can change while it is read. Whoever changes it more often than this does it on purpose. */
+/*
+ * The block can change while it is read. A peer that changes it more often than this does so on
+ * purpose.
+ */
 #define RETRIES 8
 
 static struct flock lock_of(uint64_t byte, short type) {
@@ -132,7 +135,8 @@ static void write_fields(rbc_owner_block *block, const rbc_process *process, boo
     for (size_t i = 0; i < sizeof(block->reserved) / sizeof(*block->reserved); i++) {
         atomic_store_explicit(&block->reserved[i], 0, memory_order_relaxed);
     }
-    /* A successor of one that was killed here finds `committed` reset. With its own load above. */
+    /* Release: a successor of a claimant that was killed here finds `committed` reset. Pairs with
+     * its load of the tag above. */
     atomic_store_explicit(&block->tag, TAG, memory_order_release);
 }
 
@@ -142,7 +146,8 @@ static bool sign(rbc_owner *self, uint64_t found) {
     const rbc_process process = rbc_process_self();
     const uint64_t claim = new_claim();
     uint64_t unfinished = unfinished_claim(&process, self->locked);
-    /* Each with those of other claimants, and the second with the load in find_author. */
+    /* Each exchange pairs with those of other claimants, and the second with the load in
+     * find_author. */
     if (!atomic_compare_exchange_strong(&block->claim, &found, unfinished)) {
         return false;
     }
@@ -155,7 +160,7 @@ static bool sign(rbc_owner *self, uint64_t found) {
     return true;
 }
 
-/* ---- What the block says of its author. Whoever can map the ring can write anything there. ---- */
+/* ---- What the block says of its author. Any process with the ring can write there. ---- */
 
 typedef struct author {
     uint64_t claim;
@@ -189,7 +194,7 @@ static author author_of(const rbc_owner_block *block, uint64_t claim) {
 static author find_author(const rbc_owner_block *block) {
     author it = {.claim = 0};
     for (int i = 0; i < RETRIES; i++) {
-        /* With the second exchange in sign: what it signed is read. */
+        /* Pairs with the second exchange in sign: what it signed is read. */
         it = author_of(block, atomic_load_explicit(&block->claim, memory_order_acquire));
         atomic_thread_fence(memory_order_acquire);
         if (it.claim == atomic_load_explicit(&block->claim, memory_order_relaxed)) {
@@ -204,7 +209,7 @@ static author find_author(const rbc_owner_block *block) {
 
 static bool still_owns(const rbc_owner *self, author *it) {
     if (it->state == RBC_PROCESS_DEAD) {
-        return false; /* whoever holds the lock is no reader: a stranger, or a dead reader's child */
+        return false; /* the lock's holder is no reader: a stranger, or a dead reader's child */
     }
     /*
      * An author that lives, had the lock, and lets an open file of our own have it, executed
@@ -304,7 +309,7 @@ void rbc_owner_note_committed(rbc_owner *self, uint64_t position) {
 }
 
 void rbc_owner_note_left(rbc_owner *self) {
-    /* Unless somebody else has signed since: then the block is its. */
+    /* Not if another process has signed since: then the block is that one's. */
     if (self->claim != 0 &&
         atomic_load_explicit(&self->block->claim, memory_order_relaxed) == self->claim) {
         atomic_store_explicit(&self->block->is_left, 1, memory_order_relaxed);
@@ -342,7 +347,7 @@ const char *rbc_owner_other(const rbc_owner *self, char *text, size_t size) {
 void rbc_owner_yield(rbc_owner *self) {
     uint64_t claim = self->claim;
     if (claim != 0) {
-        /* Unless somebody else has signed since: then the block is its. */
+        /* Not if another process has signed since: then the block is that one's. */
         atomic_compare_exchange_strong(&self->block->claim, &claim, 0);
         self->claim = 0;
     }

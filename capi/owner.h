@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who owns user space's end of a ring: its consumer, or the producer of a user ring. There is one;
- * two wedge the ring for good. The owner leaves its name in the spare bytes at the end of the page
- * with its position, and holds a lock on the ring's file. Each alone can be fooled: the block is
- * stale after a kill and survives execve(), the lock can be taken by any stranger (all BPF maps
+ * The owner of user space's end of a ring: its consumer, or the producer of a user ring. There is
+ * one; two wedge the ring for good. The owner leaves its name in the spare bytes at the end of the
+ * page with its position, and holds a lock on the ring's file. Each alone can be fooled: the block
+ * is stale after a kill and survives execve(), the lock can be taken by any stranger (all BPF maps
  * share one inode), is kept by forked children, and does not tell readers apart that share an open
  * file. Together they decide; see rbc_owner_claim.
  */
@@ -45,7 +45,7 @@ int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size, int 
  */
 int rbc_owner_lock_fd(int map_fd, bool *lock_is_ours);
 
-/* Where the last reader says that it committed to; 0 if none said anything. */
+/* The position that the last reader says it committed to; 0 if none said anything. */
 uint64_t rbc_owner_committed(const rbc_owner *self);
 
 /* Leaves that word for our successor. */

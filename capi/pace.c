@@ -4,10 +4,10 @@
 #include "ring.h"
 
 /*
- * What may come during a sleep. A producer on one processor writes no more than so many bytes per
- * nanosecond, and makes no record in less than so many nanoseconds (several that share a ring are
- * slower together). An interval that leaves space for that loses no more than a reader that is woken
- * for each record: see bench/run --bursts.
+ * These bound what may come during a sleep. A producer on one processor writes no more than so many
+ * bytes per nanosecond, and makes no record in less than so many nanoseconds (several that share a
+ * ring are slower together). An interval that leaves space for that loses no more than a reader
+ * that is woken for each record: see bench/run --bursts.
  */
 #define FASTEST_BYTES 1.3
 #define FASTEST_RECORD_NS 60

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * When a ring is read: moderation of its wakeups.
+ * Pacing decides when a ring is read, and so for how many wakeups its producers pay.
  *
  * The kernel wakes the consumer only if the record just committed is the one at consumer_pos. So
  * the consumer owns the rate of wakeups. A ring is either
@@ -27,7 +27,7 @@ struct rbc_ring;
 
 /*
  * A clock that is read once at most: what is done without waiting happens at one time. Reading it
- * costs as much as 20 records, so whoever may need no time is given the clock and not the time.
+ * costs as much as 20 records, so code that may need no time is given the clock and not the time.
  */
 typedef struct rbc_clock {
     int64_t now_ns; /* 0: not read yet, or not since the last wait */
@@ -81,8 +81,8 @@ typedef enum rbc_pace_moment {
 typedef enum rbc_pace_change { RBC_PACE_STAYS, RBC_PACE_PACES, RBC_PACE_ARMS } rbc_pace_change;
 
 /*
- * What the ring should become, by what the scans since the last change found. only_due: the caller
- * wants what is due, and comes back at once; a ring is hot only for such callers.
+ * Decides what the ring should become, by what the scans since the last change found. only_due: the
+ * caller wants what is due, and comes back at once; a ring is hot only for such callers.
  */
 rbc_pace_change rbc_pace_update(struct rbc_ring *ring, rbc_clock *clock, rbc_pace_moment moment,
                                 bool only_due);

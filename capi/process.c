@@ -58,7 +58,7 @@ void rbc_boot_id(uint8_t id[16]) {
     }
 }
 
-/* Where /proc belongs to another pid namespace, the pids in it are not ours. */
+/* Whether the pids in /proc are ours: it may belong to another pid namespace. */
 static bool proc_shows_our_pids(void) {
     char link[32];
     ssize_t n = readlink("/proc/self", link, sizeof(link) - 1);
@@ -109,7 +109,10 @@ static uint64_t inode_of(const char *path) {
     return stat(path, &status) == 0 ? status.st_ino : 0;
 }
 
-/* Start times are shown as of the time namespace of whoever looks. (Both inodes have 32 bits.) */
+/*
+ * Start times are shown as in the time namespace of the process that reads them. (Both inodes have
+ * 32 bits.)
+ */
 static uint64_t namespaces(void) {
     uint64_t pids = inode_of("/proc/thread-self/ns/pid");
     return pids == 0 ? 0 : pids | inode_of("/proc/thread-self/ns/time") << 32;
@@ -302,7 +305,7 @@ static finding compare_with(uint64_t ours, const rbc_process *other) {
     return pid == other->pid && may_be(ours, other) ? FOUND : THERE;
 }
 
-/* Not so where the mount option hidepid may keep some from us. */
+/* Whether /proc shows all processes: the mount option hidepid may keep some from us. */
 static bool proc_shows_all_processes(void) {
     char *line = NULL;
     size_t capacity = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a process is, whether it still lives, and whether we are its forked child. */
+/* A process by its name, whether it still lives, and whether we are its forked child. */
 #ifndef RBC_PROCESS_H
 #define RBC_PROCESS_H
 
@@ -41,7 +41,7 @@ bool rbc_process_is_dead_below(const rbc_process *process, uint64_t *pid);
 #define RBC_SHORT_NAME_BITS 50
 
 uint64_t rbc_process_short_name(const rbc_process *process);
-/* Of the lowest bits of name; so is the next one's. */
+/* Both take the lowest bits of name. */
 uint64_t rbc_short_name_pid(uint64_t name);
 rbc_process_state rbc_short_name_state_of(uint64_t name);
 

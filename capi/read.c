@@ -34,7 +34,7 @@ static void count_batch(rbcore_reader *self, const rbc_scan *scan) {
     rbc_count(&self->batches, scan->count > 0);
 }
 
-/* What a look at the rings is to find. */
+/* A request to the rings: what a look at them shall find. */
 typedef struct rbc_request {
     rbcore_record *records; /* or else spans */
     rbcore_span *spans;
@@ -144,7 +144,7 @@ static int found(const rbc_request *request, const rbc_scan *scan) {
     return (int)(request->spans == NULL ? scan->count : request->max_spans - scan->spans_left);
 }
 
-/* What a pass comes to: a count, 0 or an error. */
+/* The result of a pass: a count, 0 or an error. */
 static int result_of(rbcore_reader *self, const rbc_pass *pass) {
     if (pass->scan.count > 0) {
         return found(pass->request, &pass->scan);
@@ -191,7 +191,7 @@ static int end_flush(rbcore_reader *self) {
     return rbc_reader_fail(self, -ENODATA, "flushed");
 }
 
-/* What another thread asked for, as the error to return, or 0. */
+/* Answers what another thread asked for: the error to return, or 0. */
 static int answer(rbcore_reader *self) {
     unsigned asked = atomic_load_explicit(&self->asked, memory_order_acquire);
     if (asked & RBC_ASKED_SHUTDOWN) {
@@ -209,8 +209,8 @@ static int answer(rbcore_reader *self) {
 }
 
 /*
- * Whether nothing came since the last scan of any ring. Whoever reads until there is nothing left
- * looks twice in vain before each sleep: that should cost next to nothing.
+ * Whether nothing came since the last scan of any ring. A caller that reads until there is nothing
+ * left looks twice in vain before each sleep: that should cost next to nothing.
  */
 static bool are_drained(rbcore_reader *self) {
     unsigned i = 0;
@@ -234,8 +234,8 @@ static int has_skipped(rbcore_reader *self) {
 }
 
 /*
- * A flush of which nothing more was found is complete, unless that was because of what dead
- * producers left at the heads of rings: the records behind are delivered first.
+ * A flush that found nothing more is complete, unless dead producers left something at the heads of
+ * rings: the records behind are delivered first.
  */
 static int go_on_flushing(rbcore_reader *self) {
     if (skip_abandoned(self)) {
@@ -263,8 +263,9 @@ static int look(rbcore_reader *self, rbc_request *request) {
 }
 
 /*
- * Listens to the ring's wakeups, or not: by leaving the epoll, for an item without events still
- * wakes the waiting thread inside the kernel. If it cannot be had back the timer looks at the ring.
+ * Listens to the ring's wakeups, or stops that by removing it from the epoll: an item without
+ * events would still wake the waiting thread inside the kernel. If it cannot be added again, the
+ * timer looks at the ring.
  */
 static void listen(rbcore_reader *self, rbc_ring *ring, bool wanted) {
     if (wanted != ring->left_epoll) {
@@ -279,8 +280,8 @@ static void listen(rbcore_reader *self, rbc_ring *ring, bool wanted) {
 }
 
 /*
- * Decides which rings are to wake us and which have the timer. Those are silent: there are programs
- * that wake for each record whoever reads (BPF_RB_FORCE_WAKEUP).
+ * Decides which rings shall wake us and which have the timer. The latter leave the epoll: there are
+ * programs that wake the reader for each record, whatever it does (BPF_RB_FORCE_WAKEUP).
  */
 static void prepare_to_park(rbcore_reader *self, rbc_request *request) {
     if (!self->can_pace) {
@@ -309,10 +310,10 @@ static int look_parked(rbcore_reader *self, rbc_request *request) {
 }
 
 /*
- * Whether records can come for which nobody wakes us: producers wake only for the record at
- * consumer_pos, so not while the user holds some, nor for a tap while the consumer lags, and may be
- * too late for one of a map; not at all if they die; nor if we do not listen. A ring that has the
- * timer is looked at by that.
+ * Whether records can come without a wakeup. Producers wake only for the record at consumer_pos:
+ * not while the user holds some, nor for a tap while the consumer lags, and perhaps too late for a
+ * tap of a map. They do not wake if they die, and we do not hear it if the ring has left the epoll.
+ * A ring that has the timer is looked at by that.
  */
 static bool misses_wakeups(rbc_ring *ring) {
     /* The kind is asked even where nothing is held: the last release may have come only now. */
@@ -331,7 +332,7 @@ static bool must_look_by_itself(const rbcore_reader *self) {
     return false;
 }
 
-/* How long nobody may wake us: until a paced ring is due, or the next look by itself. */
+/* The longest sleep: until a paced ring is due, or until the next look by itself. */
 static int64_t longest_sleep(rbcore_reader *self) {
     int64_t due = INT64_MAX;
     for (unsigned i = 0; self->paced_count > 0 && i < self->ring_count; i++) {
@@ -412,7 +413,7 @@ static int block(rbcore_reader *self, int64_t left) {
     return error != 0 ? rbc_reader_fail(self, error, "a signal was caught") : 0;
 }
 
-/* Whether looks that found no record are over all the same. */
+/* Whether the wait is over although no record was found. */
 static bool ends_for_discards(const rbcore_reader *self, const rbc_request *request) {
     return self->ends_for_discards && rbc_get(&self->discards) != request->discards;
 }
@@ -436,7 +437,7 @@ static int look_until(rbcore_reader *self, rbc_request *request, int64_t deadlin
         if (result == 0) {
             result = block(self, left);
             request->clock = (rbc_clock){0};
-            /* Only now is it judged by what it holds whether a ring was worth the interval. */
+            /* Whether a ring was worth the interval is judged only now, by what it holds. */
             result = result == 0 ? look(self, request) : result;
         }
     }

@@ -167,7 +167,8 @@ int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
         rbc_passed passed = rbc_ring_skip_to_latest(ring); /* only now: nothing can fail any more */
         rbc_read_note(ring, &passed, NULL);
     }
-    /* What was armed before knows nothing of this ring. The look that this brings about arms it. */
+    /* A reader that waits already knows nothing of this ring. The look that this wakeup brings
+     * about arms it. */
     rbc_wait_wake(&self->wait);
     return index;
 }

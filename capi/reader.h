@@ -12,12 +12,12 @@
 #include <rbcore/rbcore.h>
 #include <stdarg.h>
 
-/* What other threads (and signal handlers) ask of the reading thread. */
+/* Requests of other threads (and signal handlers) to the reading thread. */
 #define RBC_ASKED_INTERRUPT 1u
 #define RBC_ASKED_FLUSH 2u
 #define RBC_ASKED_SHUTDOWN 4u
 
-/* What each read touches comes first: after an idle time every cache line is a miss. */
+/* The members that each read touches come first: after an idle time every cache line is a miss. */
 struct rbcore_reader {
     rbc_fork_check fork_check;
     atomic_uint asked;      /* RBC_ASKED_ bits */
@@ -38,12 +38,12 @@ struct rbcore_reader {
     unsigned next_slot;    /* where the search for a free slot begins */
     _Atomic uint64_t refs; /* the caller's, and one for each ring in the slots */
     _Atomic uint64_t user_refs;
-    /* Keeps rings from going away under the eyes of those who look at statistics. */
+    /* Keeps rings from going away while a thread looks at statistics. */
     pthread_mutex_t slots_lock;
     char message[200];
 
     rbc_ring *rings[RBCORE_RINGS_MAX]; /* those that are read, without gaps */
-    /* By index; a removed ring stays until its last held record was released. */
+    /* Rings by index. A removed ring stays until its last held record was released. */
     _Atomic(rbc_ring *) slots[RBCORE_RINGS_MAX];
 };
 
@@ -72,8 +72,8 @@ static inline rbc_ring *rbc_reader_ring(rbcore_reader *self, unsigned index) {
 }
 
 /*
- * Where in `rings` the ring of an index is, or ring_count if none is read that has it. The reading
- * thread only, whose reference keeps it until rbcore_reader_remove.
+ * The place in `rings` of the ring with an index, or ring_count if no ring that is read has it. The
+ * reading thread only, whose reference keeps it until rbcore_reader_remove.
  */
 unsigned rbc_reader_find(const rbcore_reader *self, unsigned index);
 

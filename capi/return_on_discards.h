@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Not part of the ABI: for code that stands in for a reader that returns on every wakeup, and that
- * links the library statically (bindings/libbpf). librbcore.so does not export it.
+ * This is not part of the ABI. It is for code that mimics a reader which returns on every wakeup,
+ * and that links the library statically (bindings/libbpf). librbcore.so does not export it.
  */
 #ifndef RBC_RETURN_ON_DISCARDS_H
 #define RBC_RETURN_ON_DISCARDS_H

@@ -8,7 +8,10 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Also in a 32-bit process: the kernel counts in 64 bits, and a lock would be none for it. */
+/*
+ * This holds for a 32-bit process, too: the kernel counts in 64 bits, and a lock would be none for
+ * it.
+ */
 static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "positions are loaded and stored as a whole");
 
 /* Whether a reader could have stopped at `position`: a boundary between complete records. */
@@ -54,7 +57,7 @@ static bool producer_pos_is_possible(const rbc_ring *self, uint64_t producer, ui
            producer - user_pos <= self->mapping.data_size;
 }
 
-/* Where a scan is, by addresses: the next one needs only an addition, not a mask. */
+/* The place where a scan is, by addresses: the next one needs only an addition, not a mask. */
 typedef struct walk {
     unsigned char *header;   /* of the record to look at, in the first copy of the data */
     unsigned char *producer; /* where producer_pos is, perhaps in the second copy */
@@ -116,9 +119,9 @@ static inline uint64_t rest_without_size(const rbc_ring *ring) {
 }
 
 /*
- * Up to here records may be handed out without a look at the wrap. And so close that the length of
- * one that is flagged (BUSY, DISCARD) is more than what is left: one comparison finds all that is
- * not an ordinary record.
+ * Records before this address may be handed out without a look at the wrap. And it is so close that
+ * the length of a flagged record (BUSY, DISCARD) is more than what is left: one comparison finds
+ * all that is not an ordinary record.
  */
 static inline unsigned char *end_of_ordinary(const walk *at) {
     unsigned char *end = at->limit < at->wrap ? at->limit : at->wrap;
@@ -191,7 +194,9 @@ static inline size_t hand_out_span(const rbc_ring *self, walk *at, uint32_t leng
     return count;
 }
 
-/* What is no record to hand out: passes a discarded one (RBC_SCAN_FULL), or tells why not. */
+/*
+ * Passes a discarded record (RBC_SCAN_FULL), or tells why what is there is no record to hand out.
+ */
 static rbc_scan_end pass_flagged(rbc_ring *self, walk *at, uint32_t length, rbc_scan *scan) {
     const uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
     if (length & RBC_BUSY) {
@@ -214,8 +219,9 @@ static rbc_scan_end pass_flagged(rbc_ring *self, walk *at, uint32_t length, rbc_
 }
 
 /*
- * Once for records and once for spans: what the caller does not ask for costs nothing. The state is
- * in locals, for what is stored for the user could be it, for all the compiler knows.
+ * Compiled once for records and once for spans: what the caller does not ask for costs nothing. The
+ * state is in locals, because for all the compiler knows a store for the user may change what is in
+ * memory.
  */
 static inline __attribute__((always_inline)) rbc_scan_end walk_over(rbc_ring *self, rbc_scan *scan,
                                                                     walk *from, bool by_spans) {
@@ -294,7 +300,8 @@ bool rbc_ring_is_drained(rbc_ring *self) {
 
 rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
     self->head_is_busy = false;
-    /* Its line is another processor's, as that of producer_pos is: ask for both at once. */
+    /* The header's cache line is another processor's, like that of producer_pos: ask for both at
+     * once. */
     __builtin_prefetch(rbc_ring_header(self, rbc_get(&self->read_pos)));
     uint64_t producer = self->kind->find_end(self), start = rbc_get(&self->read_pos);
     bool broken = atomic_load_explicit(&self->broken, memory_order_relaxed);

@@ -25,8 +25,9 @@
 #include <sys/types.h>
 
 /*
- * The members stand by who writes them. Those that other threads read are atomic. "Giving back" is the
- * reading thread in commit mode; in release mode it is the one thread that is at work in consumer.c.
+ * The members are grouped by the thread that writes them. Those that other threads read are atomic.
+ * "Giving back" is done by the reading thread in commit mode, and in release mode by the one thread
+ * that is at work in consumer.c.
  */
 typedef struct rbc_ring {
     /* ---- Set when the ring is added, and constant from then on; what is rarely used is below ---- */
@@ -82,7 +83,7 @@ typedef struct rbc_ring {
     int loss_fd; /* of the loss map, or -1 */
 } rbc_ring;
 
-/* What a scan of a ring passed. */
+/* The result of a scan: what it passed. */
 typedef struct rbc_passed {
     size_t first;      /* of the records that were handed out, in the scan's array */
     size_t count;      /* of them */
@@ -146,8 +147,8 @@ static inline rbc_header *rbc_ring_header(const rbc_ring *self, uint64_t positio
 }
 
 /*
- * Pairs with smp_store_release(&rb->producer_pos) in the kernel's __bpf_ringbuf_reserve(): whoever
- * sees the position sees the BUSY header of each record before it.
+ * Acquire: a reader that sees the position sees the BUSY header of each record before it. Pairs
+ * with smp_store_release(&rb->producer_pos) in the kernel's __bpf_ringbuf_reserve().
  */
 static inline uint64_t rbc_ring_load_producer_pos(const rbc_ring *self) {
     return atomic_load_explicit(self->producer_pos, memory_order_acquire);

@@ -42,7 +42,8 @@ void rbc_shadow_close(rbc_ring *ring) {
 }
 
 static void set_end(rbc_shadow *self, uint64_t end) {
-    /* Release: whoever sees the position (rbc_shadow_has_record) sees what was copied before it. */
+    /* Release: a thread that sees the position (rbc_shadow_has_record) sees what was copied before
+     * it. */
     atomic_store_explicit(&self->end, end, memory_order_release);
 }
 
@@ -168,7 +169,7 @@ static bool refill_once(rbc_ring *ring) {
         return resume_at(ring, valid);
     }
     self->known_end = complete.position;
-    /* Not the head where the copy has no space for what comes before it. */
+    /* The head is not busy where the copy has no space for what comes before it. */
     ring->head_is_busy =
         complete.why == RBC_COPY_BUSY && complete.position - end <= free_space(ring, end);
     if (complete.why == RBC_COPY_BAD && complete.position == rbc_get(&ring->read_pos)) {
@@ -259,7 +260,8 @@ bool rbc_shadow_pass(rbc_ring *ring, uint64_t span) {
     if (span > free_space(ring, end)) {
         return false;
     }
-    /* As a discarded record, so that what is given back later passes it like one. */
+    /* The copy has a discarded record there, so that what is given back later passes it like
+     * one. */
     atomic_store_explicit(&rbc_ring_header(ring, end)->length,
                           (uint32_t)(span - RBC_HEADER_SIZE) | RBC_DISCARD, memory_order_relaxed);
     rbc_shadow_start(ring, end + span);

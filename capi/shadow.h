@@ -25,7 +25,7 @@ typedef struct rbc_shadow {
     rbc_mapping ring; /* the ring's own memory */
     rbc_mapping copy; /* of which only the data is mapped */
     rbc_copy_source source;
-    /* What a tap stores in place of the ring's. */
+    /* A tap stores its position here, and leaves the ring's alone. */
     _Atomic uint64_t consumer_pos;
     _Atomic uint64_t end;  /* up to here it was copied: perhaps not all of the last record */
     uint64_t known_end;    /* up to here all is complete: between records */
@@ -55,8 +55,8 @@ void rbc_shadow_start(rbc_ring *ring, uint64_t position);
 uint64_t rbc_shadow_refill(rbc_ring *ring);
 
 /*
- * What it means that a scan of the copy ended so at a position. Marks the first record that it found
- * (these are its flags, or NULL) if some before it were lost.
+ * Corrects why a scan of the copy ended at a position. Marks the first record that it found (these
+ * are its flags, or NULL) if some before it were lost.
  */
 rbc_scan_end rbc_shadow_end_scan(rbc_ring *ring, rbc_scan_end why, uint64_t position,
                                  uint16_t *first_flags);

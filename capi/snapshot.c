@@ -85,7 +85,7 @@ static int grow(rbcore_snapshot *self, size_t capacity) {
  */
 static int copy_content(rbcore_snapshot *self, const rbc_copy_source *source, uint64_t oldest) {
     const rbc_copy_end end = rbc_copy_find_end(source, oldest);
-    /* Only where that is so were those the headers of records, and is this where one ends. */
+    /* Only if that holds were those the headers of records, and does one end here. */
     if (rbc_copy_valid_from(source, end.walked_from) != end.walked_from) {
         return -EAGAIN;
     }
@@ -134,8 +134,8 @@ static void describe(rbcore_snapshot *self, const rbc_ring *ring, const rbc_copy
 }
 
 /*
- * Where the content begins. What we gave back is none any more, also where the kernel does not know
- * it yet; but in overwrite mode all is there until it is overwritten.
+ * The position where the content begins. What was given back is not part of it, also where the
+ * kernel does not know that yet; but in overwrite mode all is there until it is overwritten.
  */
 static uint64_t oldest_of(const rbc_ring *ring, const rbc_copy_source *source) {
     return ring->shadow != NULL ? rbc_copy_oldest(source) : rbc_get(&ring->user_pos);
@@ -195,8 +195,8 @@ static uint64_t first_record(const rbcore_snapshot *self, uint64_t position) {
 }
 
 /*
- * Where records were lost before `position`, the next one says so: it is in the snapshot, or if
- * that has none the one that the reader hands out next.
+ * The next record says that records were lost before `position`. It is in the snapshot, or if that
+ * has none it is the one that the reader hands out next.
  */
 static void tell_loss(struct rbc_shadow *shadow, rbcore_snapshot *snapshot, uint64_t position) {
     if (shadow->lost_before_next) {

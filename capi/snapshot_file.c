@@ -25,7 +25,7 @@
 /* The largest ring of the kernel: max_entries has 32 bits, and is a power of two. */
 #define RING_MAX (UINT64_C(1) << 31)
 
-/* So much is read at once, and then summed up while it is in the cache. */
+/* The bytes that are read at once, and then summed up while they are in the cache. */
 #define CHUNK ((size_t)1 << 20)
 
 /* ---- The checksum: CRC-32 as in zlib, PNG and Ethernet ---- */
@@ -76,7 +76,7 @@ static uint64_t get(const unsigned char *at, size_t size) {
     return number;
 }
 
-/* Where each word of rbcore_snapshot_info stands. */
+/* The place of each word of rbcore_snapshot_info. */
 static const struct {
     size_t in_file;
     size_t in_info;
@@ -111,7 +111,7 @@ static void write_header(unsigned char header[HEADER_SIZE], const rbcore_snapsho
     put(header + HEADER_SIZE - 4, checksum_of(sum, header, HEADER_SIZE - 4), 4);
 }
 
-/* What every version begins with: returns 0 with the size of the whole header. */
+/* Reads what every version begins with. Returns 0 with the size of the whole header. */
 static int read_begin(const unsigned char *begin, size_t *header_size) {
     const uint64_t version = get(begin + 8, 4), size = get(begin + 12, 4);
     if (memcmp(begin, MAGIC, sizeof(MAGIC) - 1) != 0 || version == 0) {
@@ -194,7 +194,7 @@ static ssize_t read_all(int fd, unsigned char *data, size_t size) {
     return (ssize_t)done;
 }
 
-/* As read_all, but what is not there is an error. */
+/* Like read_all, but what is not there is an error. */
 static int read_exactly(int fd, unsigned char *data, size_t size) {
     ssize_t n = read_all(fd, data, size);
     if (n < 0) {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* From a source, as the caller names it, to a ring that can be read. */
+/*
+ * Opens the ring that a source names, so that it can be read, and closes it with its last
+ * reference.
+ */
 #include "source.h"
 #include "consumer.h"
 #include "keep_errno.h"
@@ -26,7 +29,7 @@ int rbcore_source_init(rbcore_source *out, size_t size) {
     return rbc_sized_init(out, size, &defaults, sizeof(defaults));
 }
 
-/* What only the opening needs to know. */
+/* This is needed for the opening only. */
 typedef struct rbc_opening {
     rbcore_reader *reader; /* for messages */
     rbcore_source source;
@@ -72,7 +75,7 @@ static int check_source(rbc_opening *self, const rbcore_source *given) {
     return 0;
 }
 
-/* A ring in overwrite mode is read as one that is, and only such a one. */
+/* RBCORE_SOURCE_OVERWRITE must be given for a ring in overwrite mode, and for no other. */
 static int check_mode(rbc_opening *self, const char *name) {
     bool asked = self->source.flags & RBCORE_SOURCE_OVERWRITE;
     if (self->is_overwrite && !asked) {
@@ -261,7 +264,10 @@ static int open_loss_map(rbc_ring *ring, rbc_opening *self) {
     return 0;
 }
 
-/* What is read through a copy: what producers may overwrite without waiting for this reader. */
+/*
+ * Makes the copy through which a ring is read whose producers may overwrite it without waiting for
+ * this reader.
+ */
 static int open_shadow(rbc_ring *ring, rbc_opening *self) {
     int error = rbc_shadow_open(ring, self->is_overwrite);
     if (error != 0) {

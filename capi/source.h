@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What readers and producers do alike with the source that they are given. */
+/* Readers and producers treat the source that they are given alike in this. */
 #ifndef RBC_SOURCE_H
 #define RBC_SOURCE_H
 

@@ -55,7 +55,7 @@ static uint64_t lost_records(const rbc_ring *ring) {
     return known ? lost : RBCORE_UNKNOWN;
 }
 
-/* What waits between two positions that others move on, as of one moment if that can be had. */
+/* The bytes that wait between two positions that others move on, as of one moment if possible. */
 static uint64_t bytes_waiting(const rbc_ring *ring) {
     uint64_t read_pos, producer_pos, again = atomic_load(&ring->read_pos);
     int attempts = 100;

@@ -27,14 +27,14 @@
 /* ---- The lock ---- */
 
 /*
- * Held for some nanoseconds (a batch: for its copy), and among the threads of one process. So a
- * waiter spins; if that takes too long, the owner was preempted and the waiter sleeps, as well for
- * a while as until somebody wakes it: that spares the unlock a read-modify-write.
+ * The lock is held for some nanoseconds (for a batch: while it is copied), among the threads of one
+ * process. So a waiter spins. If that takes too long, the owner was preempted, and the waiter
+ * sleeps for a while. Waking it instead would cost each unlock a read-modify-write.
  */
 #define SPINS 100
 #define SLEEP_NS 50000
 
-/* Cold, here and below: keeps it out of the way of what each record takes. */
+/* Cold, here and below, so that it stays out of the code that each record runs through. */
 __attribute__((cold)) static void wait_for_lock(rbc_user_ring *self) {
     for (int i = 0; i < SPINS; i++) {
         if (!atomic_load_explicit(&self->is_locked, memory_order_relaxed)) {
@@ -47,8 +47,10 @@ __attribute__((cold)) static void wait_for_lock(rbc_user_ring *self) {
     nanosleep(&pause, NULL);
 }
 
-/* What bounds it: the owner, a thread of this process, holds the lock for as long as a batch takes
- * to copy; a waiter that keeps it from running sleeps after 100 looks, and it runs then. */
+/*
+ * The loop is bounded: the owner, a thread of this process, holds the lock for as long as a batch
+ * takes to copy. A waiter that keeps it from running sleeps after 100 looks, and it runs then.
+ */
 static void take_lock(rbc_user_ring *self) {
     while (!rbc_user_ring_try_lock(self)) {
         wait_for_lock(self);
@@ -57,7 +59,7 @@ static void take_lock(rbc_user_ring *self) {
 
 /* ---- Records ---- */
 
-/* By the kernel's position as it is now. */
+/* Looks at the kernel's position as it is now. */
 __attribute__((cold)) static int look_for_space(rbc_user_ring *self, uint64_t producer,
                                                 uint64_t span) {
     uint64_t size = self->mapping.data_size;
@@ -130,9 +132,9 @@ int rbc_user_ring_output_slowly(rbc_user_ring *self, const void *data, size_t si
 /* ---- Waiting for space ---- */
 
 /*
- * Each waiter has an epoll instance of its own: an edge goes to one of those who wait on the same.
- * It is taken before the ring is found full, so that no edge after that is missed; an old one that
- * is still in it costs one more look.
+ * Each waiter has an epoll instance of its own, because an edge goes to only one of the threads
+ * that wait on the same. It is taken before the ring is found full, so that no edge after that is
+ * missed; an old one that is still in it costs one more look.
  */
 static int take_epoll(rbc_user_ring *self) {
     int fd = atomic_exchange_explicit(&self->epoll_fd, -1, memory_order_acq_rel);

@@ -5,8 +5,8 @@
  *
  * It is the ring of ring.h with the sides exchanged, except that
  *   - it may be filled to the last byte;
- *   - the kernel serializes those who drain, but nobody serializes producers: the lock is ours;
- *   - submitting wakes nobody, draining wakes those who poll the map's descriptor for POLLOUT. It
+ *   - the kernel serializes draining, but nothing serializes producers: the lock is ours;
+ *   - submitting wakes nobody, draining wakes all that poll the map's descriptor for POLLOUT. It
  *     is readable as long as a single byte is free, so only an edge says that something was drained.
  */
 #ifndef RBC_USER_RING_H
@@ -33,7 +33,7 @@ typedef struct rbc_user_ring {
     uint64_t no_offset;     /* the bits that no offset of a record has: all but those of size - 8 */
     uint32_t size_max;      /* of a record */
     uint32_t token;         /* in the second word of the header of each of our records */
-    _Atomic int epoll_fd;   /* for the next one who waits; -1: he makes one */
+    _Atomic int epoll_fd;   /* for the next thread that waits; -1: it makes one */
     int fd;
     int lock_fd; /* may be fd itself */
     rbc_owner owner;
@@ -50,7 +50,7 @@ void rbc_user_ring_close(rbc_user_ring *self);
 /* Waits until the monotonic clock shows deadline_ns. */
 int rbc_user_ring_reserve_wait(rbc_user_ring *self, void **data, size_t size, int64_t deadline_ns);
 
-/* For whoever finds the lock taken, or has to look for space: the size is not too large. */
+/* The slow way: the lock is taken, or space has to be looked for. The size is not too large. */
 __attribute__((cold)) int rbc_user_ring_reserve_slowly(rbc_user_ring *self, void **data,
                                                        size_t size);
 __attribute__((cold)) int rbc_user_ring_output_slowly(rbc_user_ring *self, const void *data,
@@ -68,13 +68,13 @@ static inline void rbc_user_ring_drop_lock(rbc_user_ring *self) {
     atomic_store_explicit(&self->is_locked, false, memory_order_release);
 }
 
-/* Only we write it, but whoever has the map could. */
+/* Only we write it, but any process that has the map could. */
 static inline uint64_t rbc_user_ring_producer_pos(const rbc_user_ring *self) {
     return atomic_load_explicit(self->producer_pos, memory_order_relaxed);
 }
 
 static inline void rbc_user_ring_set_producer_pos(rbc_user_ring *self, uint64_t position) {
-    /* Release: whoever sees the position sees the headers before it. Pairs with
+    /* Release: the kernel sees the headers before the position that it sees. Pairs with
      * smp_load_acquire(&rb->producer_pos) in __bpf_user_ringbuf_peek(). */
     atomic_store_explicit(self->producer_pos, position, memory_order_release);
 }
@@ -121,8 +121,11 @@ static inline int rbc_user_ring_reserve(rbc_user_ring *self, void **data, size_t
     return rbc_user_ring_reserve_slowly(self, data, size);
 }
 
-/* Up to here a call of memcpy() takes longer, and waits for the narrow stores that its wide loads
- * find on their way to the cache: a record is usually written just before. */
+/*
+ * A copy of at most so many bytes is made by words: a call of memcpy() takes longer, and waits for
+ * the narrow stores that its wide loads find on their way to the cache. A record is usually written
+ * just before.
+ */
 #define RBC_COPY_BY_WORDS 32
 
 /* data may be NULL where size is 0. */

@@ -15,7 +15,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* While nobody would wake us: the first look, and the longest time between two. */
+/*
+ * The times for looks while no producer would wake the reader: until the first one, and the longest
+ * between two.
+ */
 #define FIRST_DELAY_NS INT64_C(50000)
 #define LONGEST_DELAY_NS INT64_C(10000000)
 
@@ -51,7 +54,10 @@ static void close_fd(int *fd) {
     }
 }
 
-/* One shot, set anew each time: a periodic timer that nobody reads gives no second edge. 0 stops it. */
+/*
+ * Sets the timer for one shot. It is set anew each time, because a periodic timer that nobody reads
+ * gives no second edge. 0 stops it.
+ */
 static int start_timer(rbc_wait *self, time_t seconds, long nanoseconds) {
     struct itimerspec when = {.it_value.tv_sec = seconds, .it_value.tv_nsec = nanoseconds};
     return timerfd_settime(self->timer_fd, 0, &when, NULL);
@@ -133,7 +139,7 @@ static int wait_nanoseconds(int epoll_fd, struct epoll_event *events, int max, i
     return (int)syscall(RBC_SYS_EPOLL_PWAIT2, epoll_fd, events, max, &timeout, NULL, (size_t)0);
 }
 
-/* By kernels before 5.11, or by a filter that does not know the call, with an error of its choice. */
+/* ENOSYS before Linux 5.11, or the error of a filter that does not know the call. */
 static bool was_refused(int n) {
     return n < 0 && errno != EINTR;
 }
@@ -196,8 +202,8 @@ void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns) {
     self->timer_due = delay_ns > INT64_MAX - now ? INT64_MAX : now + delay_ns;
     long nanoseconds = (long)(delay_ns % 1000000000) + (delay_ns == 0); /* never 0 */
     if (start_timer(self, (time_t)(delay_ns / 1000000000), nanoseconds) != 0) {
-        /* A filter that came after the reader refuses it. Then whoever waits looks again at once, but
-         * no more often than so. */
+        /* A filter that was installed after the reader was opened refuses it. Then the waiting
+         * thread looks again at once, but not more often than this. */
         nanosleep(&(struct timespec){.tv_nsec = UNTIMED_PAUSE_NS}, NULL);
         rbc_wait_wake(self);
     }

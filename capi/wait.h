@@ -46,8 +46,9 @@ void rbc_wait_remove(rbc_wait *self, int fd);
 void rbc_wait_drain(rbc_wait *self);
 
 /*
- * For one that will start the timer anew and listens to nothing else: then there is nothing to
- * fetch. A timer that is started is no longer over, and whoever polls epoll_fd finds that out.
+ * Use this when only the timer is registered and is about to be started again: then there is
+ * nothing to fetch. A timer that is started again is no longer over, and polling epoll_fd shows
+ * that.
  */
 void rbc_wait_drain_timer(rbc_wait *self, int64_t now);
 

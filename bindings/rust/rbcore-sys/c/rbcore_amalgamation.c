@@ -892,7 +892,7 @@ typedef struct rbc_mapping {
     size_t page_size;
 } rbc_mapping;
 
-/* Who maps a ring. A tap only looks. */
+/* The side from which a ring is mapped. A tap only looks. */
 typedef enum rbc_mapping_side {
     RBC_CONSUMER_SIDE,
     RBC_PRODUCER_SIDE,
@@ -921,9 +921,9 @@ int rbc_mapping_open_memory(rbc_mapping *out, int fd, size_t data_size, size_t p
                             rbc_mapping_side side);
 
 /*
- * A memfd, close-on-exec, that can never be executed: where vm.memfd_noexec is 2, Linux 6.3 to 6.5
- * make no others, later ones none that may be. flags as for memfd_create(2). Returns the descriptor
- * or a negative errno.
+ * Makes a memfd, close-on-exec, that can never be executed. Where vm.memfd_noexec is 2, Linux 6.3
+ * to 6.5 make no others, and later kernels none that may be executed. flags as for memfd_create(2).
+ * Returns the descriptor or a negative errno.
  */
 int rbc_memfd(const char *name, unsigned flags);
 
@@ -937,8 +937,9 @@ int rbc_mapping_open_copy(rbc_mapping *out, size_t data_size);
 int rbc_set_file_size(int fd, uint64_t size);
 
 /*
- * The error of an mmap(2), mprotect(2) or madvise(2) that just failed. What the kernel calls EAGAIN,
- * memory beyond what may be locked (mlockall(2), RLIMIT_MEMLOCK), is -ENOMEM: nobody is to try again.
+ * The error of an mmap(2), mprotect(2) or madvise(2) that just failed. What the kernel calls
+ * EAGAIN, memory beyond what may be locked (mlockall(2), RLIMIT_MEMLOCK), is -ENOMEM, because
+ * trying again would not help.
  */
 int rbc_mapping_error(void);
 
@@ -949,17 +950,17 @@ void rbc_mapping_close(rbc_mapping *self);
 
 /* ==== capi/kernel.h ==== */
 /*
- * What the library needs of the kernel's interface and cannot take from a header: musl comes without
- * linux/, and glibc before 2.27 without memfd_create(2) and its seals, getrandom(2), newer flags and
- * the newer numbers of system calls. None of it ever changes, and tests/c/kernel_definitions.c
- * compares each with the kernel's headers.
+ * The parts of the kernel's interface that the library needs and cannot take from a header. musl
+ * comes without linux/, and glibc before 2.27 without memfd_create(2) and its seals, getrandom(2),
+ * newer flags and the newer numbers of system calls. None of it ever changes, and
+ * tests/c/kernel_definitions.c compares each with the kernel's headers.
  */
 #ifndef RBC_KERNEL_H
 #define RBC_KERNEL_H
 
 /* ---- Numbers of system calls ---- */
 
-/* Of other processors the C library's headers must have them. */
+/* The C library's headers must have the numbers of other processors. */
 #if defined(__x86_64__) && defined(__LP64__)
 #define RBC_SYS_MEMFD_CREATE 319
 #define RBC_SYS_GETRANDOM 318
@@ -1010,7 +1011,7 @@ void rbc_mapping_close(rbc_mapping *self);
 
 /* ---- Times ---- */
 
-/* Of 64 bits, also where those of libc have 32. */
+/* 64 bits each, also where those of libc have 32. */
 typedef struct rbc_kernel_time {
     int64_t seconds;
     long long nanoseconds;
@@ -1090,7 +1091,7 @@ typedef union rbc_bpf_arguments {
     } info;
 } rbc_bpf_arguments;
 
-/* What the kernel tells of a map: the beginning of its struct bpf_map_info. */
+/* The kernel's description of a map: the beginning of its struct bpf_map_info. */
 typedef struct rbc_map_info {
     uint32_t type;
     uint32_t id;
@@ -1104,7 +1105,7 @@ typedef struct rbc_map_info {
 #endif
 
 /* ==== capi/process.h ==== */
-/* What a process is, whether it still lives, and whether we are its forked child. */
+/* A process by its name, whether it still lives, and whether we are its forked child. */
 #ifndef RBC_PROCESS_H
 #define RBC_PROCESS_H
 
@@ -1142,7 +1143,7 @@ bool rbc_process_is_dead_below(const rbc_process *process, uint64_t *pid);
 #define RBC_SHORT_NAME_BITS 50
 
 uint64_t rbc_process_short_name(const rbc_process *process);
-/* Of the lowest bits of name; so is the next one's. */
+/* Both take the lowest bits of name. */
 uint64_t rbc_short_name_pid(uint64_t name);
 rbc_process_state rbc_short_name_state_of(uint64_t name);
 
@@ -1179,10 +1180,10 @@ static inline bool rbc_fork_check_passes(const rbc_fork_check *self) {
 
 /* ==== capi/owner.h ==== */
 /*
- * Who owns user space's end of a ring: its consumer, or the producer of a user ring. There is one;
- * two wedge the ring for good. The owner leaves its name in the spare bytes at the end of the page
- * with its position, and holds a lock on the ring's file. Each alone can be fooled: the block is
- * stale after a kill and survives execve(), the lock can be taken by any stranger (all BPF maps
+ * The owner of user space's end of a ring: its consumer, or the producer of a user ring. There is
+ * one; two wedge the ring for good. The owner leaves its name in the spare bytes at the end of the
+ * page with its position, and holds a lock on the ring's file. Each alone can be fooled: the block
+ * is stale after a kill and survives execve(), the lock can be taken by any stranger (all BPF maps
  * share one inode), is kept by forked children, and does not tell readers apart that share an open
  * file. Together they decide; see rbc_owner_claim.
  */
@@ -1218,7 +1219,7 @@ int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size, int 
  */
 int rbc_owner_lock_fd(int map_fd, bool *lock_is_ours);
 
-/* Where the last reader says that it committed to; 0 if none said anything. */
+/* The position that the last reader says it committed to; 0 if none said anything. */
 uint64_t rbc_owner_committed(const rbc_owner *self);
 
 /* Leaves that word for our successor. */
@@ -1279,8 +1280,8 @@ int rbc_map_probe_ring(uint32_t type, uint32_t flags);
 
 /* ==== capi/memory_ring.h ==== */
 /*
- * The memory ring: a sealed memfd with the kernel's layout. What the kernel keeps in a page that
- * nobody maps (its spin lock) or knows by itself (who its producers are) stands in the producer
+ * The memory ring: a sealed memfd with the kernel's layout. The kernel keeps its spin lock in a
+ * page that is mapped nowhere, and knows its producers by itself. Here both stand in the producer
  * page's spare bytes.
  */
 #ifndef RBC_MEMORY_RING_H
@@ -1352,7 +1353,7 @@ int rbc_memory_ring_check_layout(const rbc_mapping *mapping, bool *overwrites);
 /* Returns 0, -EBADF, or -EBADFD if fd is no non-blocking eventfd. */
 int rbc_event_fd_check(int fd);
 
-/* Wakes who waits for it. Whatever its peers did to it: see there. */
+/* Wakes the reader that waits for it, whatever its peers did to it. */
 void rbc_event_fd_signal(int fd);
 
 /* A duplicate of fd, close-on-exec, or a negative errno. */
@@ -1432,8 +1433,9 @@ void rbc_wait_remove(rbc_wait *self, int fd);
 void rbc_wait_drain(rbc_wait *self);
 
 /*
- * For one that will start the timer anew and listens to nothing else: then there is nothing to
- * fetch. A timer that is started is no longer over, and whoever polls epoll_fd finds that out.
+ * Use this when only the timer is registered and is about to be started again: then there is
+ * nothing to fetch. A timer that is started again is no longer over, and polling epoll_fd shows
+ * that.
  */
 void rbc_wait_drain_timer(rbc_wait *self, int64_t now);
 
@@ -1508,7 +1510,10 @@ static inline bool rbc_is_after(uint64_t position, uint64_t other) {
     return (int64_t)(position - other) > 0;
 }
 
-/* Where the oldest record stands that nobody has overwritten, or that its reader has not freed. */
+/*
+ * The position of the oldest record that was not overwritten, or that the ring's reader has not
+ * freed.
+ */
 uint64_t rbc_copy_oldest(const rbc_copy_source *self);
 
 /* The first word of the header at a position: length and flags, if a record begins there. */
@@ -1532,19 +1537,19 @@ typedef struct rbc_copy_end {
 } rbc_copy_end;
 
 /*
- * Where the complete records end, `from` being the start of one (or of the one to come). Never more
- * than the ring's size after it. It holds only if nothing from walked_from on was overwritten
- * meanwhile: headers that were lead anywhere.
+ * The end of the complete records. `from` is the start of a record, or of the one to come. The end
+ * is never more than the ring's size after it. It holds only if nothing from walked_from on was
+ * overwritten meanwhile: overwritten headers lead anywhere.
  */
 rbc_copy_end rbc_copy_find_end(const rbc_copy_source *self, uint64_t from);
 
 /*
- * Where to go on if not at `from`: returns `from` if nothing that was read there until now had been
- * overwritten; else the start of a record after it that was not.
+ * The position from which on the ring is valid: `from` if nothing that was read there until now had
+ * been overwritten, else the start of a later record that was not.
  */
 uint64_t rbc_copy_valid_from(const rbc_copy_source *self, uint64_t from);
 
-/* Copies bytes, at most the ring's size, and returns rbc_copy_valid_from. */
+/* Copies bytes, at most the ring's size. Returns rbc_copy_valid_from. */
 uint64_t rbc_copy_bytes(const rbc_copy_source *self, void *to, uint64_t from, size_t bytes);
 
 #endif
@@ -1568,8 +1573,8 @@ static inline void rbc_full_fence(void) {
 }
 
 /*
- * Between stores: none after it becomes visible before one that precedes it. For a store that tells
- * what the later ones, plain ones among them, are about to overwrite.
+ * A fence between stores: no later store becomes visible before an earlier one. It follows a store
+ * that tells what the later ones, plain ones among them, are about to overwrite.
  */
 static inline void rbc_store_fence(void) {
 #ifdef RBCORE_THREAD_SANITIZER
@@ -1579,7 +1584,7 @@ static inline void rbc_store_fence(void) {
 #endif
 }
 
-/* In a loop that waits for another core: leaves this one's resources to its sibling thread. */
+/* Leaves this core's resources to its sibling thread, in a loop that waits for another core. */
 static inline void rbc_relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
@@ -1619,8 +1624,8 @@ static inline rbc_header *rbc_header_at(const rbc_mapping *mapping, uint64_t pos
 }
 
 /*
- * Pairs with the xchg() of the header in the kernel's bpf_ringbuf_commit(): whoever sees a header
- * without BUSY sees the record's data.
+ * Acquire: a thread that sees a header without BUSY sees the record's data. Pairs with the xchg()
+ * of the header in the kernel's bpf_ringbuf_commit().
  */
 static inline uint32_t rbc_load_length(const void *header) {
     return atomic_load_explicit(&((const rbc_header *)header)->length, memory_order_acquire);
@@ -1686,7 +1691,7 @@ void rbc_turns_free(rbc_turns *self);
 /* Forgets the turns of a ring that is removed. */
 void rbc_turns_forget(rbc_turns *self, uint16_t ring);
 
-/* Whether a turn of this ring could not be noted. */
+/* Whether no further turn of this ring can be noted. */
 bool rbc_turns_is_full_for(const rbc_turns *self, uint16_t ring);
 
 /* Records of this ring up to `end` were handed out. */
@@ -1696,7 +1701,7 @@ void rbc_turns_note(rbc_turns *self, uint16_t ring, uint64_t end);
 
 /* ==== capi/pace.h ==== */
 /*
- * When a ring is read: moderation of its wakeups.
+ * Pacing decides when a ring is read, and so for how many wakeups its producers pay.
  *
  * The kernel wakes the consumer only if the record just committed is the one at consumer_pos. So
  * the consumer owns the rate of wakeups. A ring is either
@@ -1718,7 +1723,7 @@ struct rbc_ring;
 
 /*
  * A clock that is read once at most: what is done without waiting happens at one time. Reading it
- * costs as much as 20 records, so whoever may need no time is given the clock and not the time.
+ * costs as much as 20 records, so code that may need no time is given the clock and not the time.
  */
 typedef struct rbc_clock {
     int64_t now_ns; /* 0: not read yet, or not since the last wait */
@@ -1772,8 +1777,8 @@ typedef enum rbc_pace_moment {
 typedef enum rbc_pace_change { RBC_PACE_STAYS, RBC_PACE_PACES, RBC_PACE_ARMS } rbc_pace_change;
 
 /*
- * What the ring should become, by what the scans since the last change found. only_due: the caller
- * wants what is due, and comes back at once; a ring is hot only for such callers.
+ * Decides what the ring should become, by what the scans since the last change found. only_due: the
+ * caller wants what is due, and comes back at once; a ring is hot only for such callers.
  */
 rbc_pace_change rbc_pace_update(struct rbc_ring *ring, rbc_clock *clock, rbc_pace_moment moment,
                                 bool only_due);
@@ -1801,8 +1806,9 @@ bool rbc_pace_has_timer(const struct rbc_ring *ring);
 #define RBC_RING_H
 
 /*
- * The members stand by who writes them. Those that other threads read are atomic. "Giving back" is the
- * reading thread in commit mode; in release mode it is the one thread that is at work in consumer.c.
+ * The members are grouped by the thread that writes them. Those that other threads read are atomic.
+ * "Giving back" is done by the reading thread in commit mode, and in release mode by the one thread
+ * that is at work in consumer.c.
  */
 typedef struct rbc_ring {
     /* ---- Set when the ring is added, and constant from then on; what is rarely used is below ---- */
@@ -1858,7 +1864,7 @@ typedef struct rbc_ring {
     int loss_fd; /* of the loss map, or -1 */
 } rbc_ring;
 
-/* What a scan of a ring passed. */
+/* The result of a scan: what it passed. */
 typedef struct rbc_passed {
     size_t first;      /* of the records that were handed out, in the scan's array */
     size_t count;      /* of them */
@@ -1922,8 +1928,8 @@ static inline rbc_header *rbc_ring_header(const rbc_ring *self, uint64_t positio
 }
 
 /*
- * Pairs with smp_store_release(&rb->producer_pos) in the kernel's __bpf_ringbuf_reserve(): whoever
- * sees the position sees the BUSY header of each record before it.
+ * Acquire: a reader that sees the position sees the BUSY header of each record before it. Pairs
+ * with smp_store_release(&rb->producer_pos) in the kernel's __bpf_ringbuf_reserve().
  */
 static inline uint64_t rbc_ring_load_producer_pos(const rbc_ring *self) {
     return atomic_load_explicit(self->producer_pos, memory_order_acquire);
@@ -1946,12 +1952,12 @@ static inline uint32_t rbc_get_length(const rbc_ring *self, uint64_t position) {
 #ifndef RBC_READER_H
 #define RBC_READER_H
 
-/* What other threads (and signal handlers) ask of the reading thread. */
+/* Requests of other threads (and signal handlers) to the reading thread. */
 #define RBC_ASKED_INTERRUPT 1u
 #define RBC_ASKED_FLUSH 2u
 #define RBC_ASKED_SHUTDOWN 4u
 
-/* What each read touches comes first: after an idle time every cache line is a miss. */
+/* The members that each read touches come first: after an idle time every cache line is a miss. */
 struct rbcore_reader {
     rbc_fork_check fork_check;
     atomic_uint asked;      /* RBC_ASKED_ bits */
@@ -1972,12 +1978,12 @@ struct rbcore_reader {
     unsigned next_slot;    /* where the search for a free slot begins */
     _Atomic uint64_t refs; /* the caller's, and one for each ring in the slots */
     _Atomic uint64_t user_refs;
-    /* Keeps rings from going away under the eyes of those who look at statistics. */
+    /* Keeps rings from going away while a thread looks at statistics. */
     pthread_mutex_t slots_lock;
     char message[200];
 
     rbc_ring *rings[RBCORE_RINGS_MAX]; /* those that are read, without gaps */
-    /* By index; a removed ring stays until its last held record was released. */
+    /* Rings by index. A removed ring stays until its last held record was released. */
     _Atomic(rbc_ring *) slots[RBCORE_RINGS_MAX];
 };
 
@@ -2006,8 +2012,8 @@ static inline rbc_ring *rbc_reader_ring(rbcore_reader *self, unsigned index) {
 }
 
 /*
- * Where in `rings` the ring of an index is, or ring_count if none is read that has it. The reading
- * thread only, whose reference keeps it until rbcore_reader_remove.
+ * The place in `rings` of the ring with an index, or ring_count if no ring that is read has it. The
+ * reading thread only, whose reference keeps it until rbcore_reader_remove.
  */
 unsigned rbc_reader_find(const rbcore_reader *self, unsigned index);
 
@@ -2033,10 +2039,11 @@ void rbc_ring_close(rbc_ring *self);
 
 /* ==== capi/kind.h ==== */
 /*
- * What differs between the kinds of rings. A kind says who produces the records (the kernel, or
- * processes) and how they are read (in place, through a copy, or through a copy beside another
- * reader). Each kind is a row of the table in kind.c. Code that reads a ring asks the row, and never
- * which kind it is. Publishing needs no entry: consumer_pos of rbc_ring says where to store.
+ * This is what differs between the kinds of rings. A kind says where the records come from (the
+ * kernel, or processes) and how they are read (in place, through a copy, or through a copy beside
+ * another reader). Each kind is a row of the table in kind.c. Code that reads a ring asks the row,
+ * and never which kind it is. Publishing needs no entry: consumer_pos of rbc_ring says where to
+ * store.
  */
 #ifndef RBC_KIND_H
 #define RBC_KIND_H
@@ -2175,7 +2182,7 @@ typedef struct rbc_shadow {
     rbc_mapping ring; /* the ring's own memory */
     rbc_mapping copy; /* of which only the data is mapped */
     rbc_copy_source source;
-    /* What a tap stores in place of the ring's. */
+    /* A tap stores its position here, and leaves the ring's alone. */
     _Atomic uint64_t consumer_pos;
     _Atomic uint64_t end;  /* up to here it was copied: perhaps not all of the last record */
     uint64_t known_end;    /* up to here all is complete: between records */
@@ -2205,8 +2212,8 @@ void rbc_shadow_start(rbc_ring *ring, uint64_t position);
 uint64_t rbc_shadow_refill(rbc_ring *ring);
 
 /*
- * What it means that a scan of the copy ended so at a position. Marks the first record that it found
- * (these are its flags, or NULL) if some before it were lost.
+ * Corrects why a scan of the copy ended at a position. Marks the first record that it found (these
+ * are its flags, or NULL) if some before it were lost.
  */
 rbc_scan_end rbc_shadow_end_scan(rbc_ring *ring, rbc_scan_end why, uint64_t position,
                                  uint16_t *first_flags);
@@ -2257,7 +2264,7 @@ bool rbc_abandoned_skip(rbc_ring *self, rbc_passed *passed);
 #endif
 
 /* ==== capi/source.h ==== */
-/* What readers and producers do alike with the source that they are given. */
+/* Readers and producers treat the source that they are given alike in this. */
 #ifndef RBC_SOURCE_H
 #define RBC_SOURCE_H
 
@@ -2298,8 +2305,8 @@ bool rbc_flush_has_more_soon(const rbcore_reader *self);
 
 /* ==== capi/return_on_discards.h ==== */
 /*
- * Not part of the ABI: for code that stands in for a reader that returns on every wakeup, and that
- * links the library statically (bindings/libbpf). librbcore.so does not export it.
+ * This is not part of the ABI. It is for code that mimics a reader which returns on every wakeup,
+ * and that links the library statically (bindings/libbpf). librbcore.so does not export it.
  */
 #ifndef RBC_RETURN_ON_DISCARDS_H
 #define RBC_RETURN_ON_DISCARDS_H
@@ -2340,14 +2347,13 @@ int rbc_snapshot_check(const rbcore_snapshot *self);
 
 /* ==== capi/memory_reserve.h ==== */
 /*
- * Room for a record in a memory ring: what the kernel's __bpf_ringbuf_reserve() decides under its
- * spin lock, by the same positions.
+ * Space for a record in a memory ring. It is found as the kernel's __bpf_ringbuf_reserve() finds it
+ * under its spin lock, by the same positions.
  *
  *   normal:       consumer_pos  <= pending_pos <= producer_pos,   producer_pos - consumer_pos < size
  *   overwriting:  overwrite_pos <= pending_pos <= producer_pos,   producer_pos - overwrite_pos < size
  *
- * pending_pos:   the records before it are complete. Brought up to date by a reserve, never by a
- *                submit.
+ * pending_pos:   the records before it are complete. A reserve brings it up to date, never a submit.
  * overwrite_pos: the oldest record whose place was not given to a new one.
  *
  * A producer may be killed between any two of the stores here: each leaves a ring of which all this
@@ -2371,9 +2377,9 @@ bool rbc_reserve_is_possible(const rbc_mapping *mapping, bool overwrites);
 int rbc_reserve_one(const rbc_mapping *mapping, bool overwrites, uint64_t span, uint64_t *producer);
 
 /*
- * The same in two steps, for the one who writes as much as fits. The positions were loaded once and
- * checked: these are the ones to go by, not what stands in the ring a moment later. (Whoever else
- * has the ring can write there.)
+ * The same in two steps, for a caller that writes as much as fits. The positions were loaded once
+ * and checked: the caller goes by these, not by what stands in the ring a moment later. (Any
+ * process that has the ring can write there.)
  */
 typedef struct rbc_free_space {
     uint64_t producer; /* where the next record begins */
@@ -2390,14 +2396,15 @@ int rbc_reserve_take(const rbc_mapping *mapping, bool overwrites, const rbc_free
                      uint64_t span);
 
 /*
- * The record that is in the way of an overwriting ring: its position, and who writes it. Without
- * the lock: a hint. Returns false if it is no longer there.
+ * The record that is in the way of an overwriting ring: its position, and the token of its
+ * producer. Without the lock this is a hint. Returns false if the record is no longer there.
  */
 bool rbc_reserve_blocker(const rbc_mapping *mapping, uint64_t *position, uint32_t *token);
 
 /*
- * Discards that record in the name of its owner, who is dead: in a normal ring the reader passes
- * it, here it would be in the way for ever. Under the lock. Returns false if it is another one.
+ * Discards that record in the name of its producer, which is dead. In a normal ring the reader
+ * passes it; here it would be in the way for ever. To be called under the lock. Returns false if it
+ * is another record.
  */
 bool rbc_reserve_discard_blocker(const rbc_mapping *mapping, uint64_t position, uint32_t token);
 
@@ -2449,8 +2456,8 @@ int rbc_memory_producer_output_batch(rbc_memory_producer *self, const rbcore_sli
  *
  * It is the ring of ring.h with the sides exchanged, except that
  *   - it may be filled to the last byte;
- *   - the kernel serializes those who drain, but nobody serializes producers: the lock is ours;
- *   - submitting wakes nobody, draining wakes those who poll the map's descriptor for POLLOUT. It
+ *   - the kernel serializes draining, but nothing serializes producers: the lock is ours;
+ *   - submitting wakes nobody, draining wakes all that poll the map's descriptor for POLLOUT. It
  *     is readable as long as a single byte is free, so only an edge says that something was drained.
  */
 #ifndef RBC_USER_RING_H
@@ -2465,7 +2472,7 @@ typedef struct rbc_user_ring {
     uint64_t no_offset;     /* the bits that no offset of a record has: all but those of size - 8 */
     uint32_t size_max;      /* of a record */
     uint32_t token;         /* in the second word of the header of each of our records */
-    _Atomic int epoll_fd;   /* for the next one who waits; -1: he makes one */
+    _Atomic int epoll_fd;   /* for the next thread that waits; -1: it makes one */
     int fd;
     int lock_fd; /* may be fd itself */
     rbc_owner owner;
@@ -2482,7 +2489,7 @@ void rbc_user_ring_close(rbc_user_ring *self);
 /* Waits until the monotonic clock shows deadline_ns. */
 int rbc_user_ring_reserve_wait(rbc_user_ring *self, void **data, size_t size, int64_t deadline_ns);
 
-/* For whoever finds the lock taken, or has to look for space: the size is not too large. */
+/* The slow way: the lock is taken, or space has to be looked for. The size is not too large. */
 __attribute__((cold)) int rbc_user_ring_reserve_slowly(rbc_user_ring *self, void **data,
                                                        size_t size);
 __attribute__((cold)) int rbc_user_ring_output_slowly(rbc_user_ring *self, const void *data,
@@ -2500,13 +2507,13 @@ static inline void rbc_user_ring_drop_lock(rbc_user_ring *self) {
     atomic_store_explicit(&self->is_locked, false, memory_order_release);
 }
 
-/* Only we write it, but whoever has the map could. */
+/* Only we write it, but any process that has the map could. */
 static inline uint64_t rbc_user_ring_producer_pos(const rbc_user_ring *self) {
     return atomic_load_explicit(self->producer_pos, memory_order_relaxed);
 }
 
 static inline void rbc_user_ring_set_producer_pos(rbc_user_ring *self, uint64_t position) {
-    /* Release: whoever sees the position sees the headers before it. Pairs with
+    /* Release: the kernel sees the headers before the position that it sees. Pairs with
      * smp_load_acquire(&rb->producer_pos) in __bpf_user_ringbuf_peek(). */
     atomic_store_explicit(self->producer_pos, position, memory_order_release);
 }
@@ -2553,8 +2560,11 @@ static inline int rbc_user_ring_reserve(rbc_user_ring *self, void **data, size_t
     return rbc_user_ring_reserve_slowly(self, data, size);
 }
 
-/* Up to here a call of memcpy() takes longer, and waits for the narrow stores that its wide loads
- * find on their way to the cache: a record is usually written just before. */
+/*
+ * A copy of at most so many bytes is made by words: a call of memcpy() takes longer, and waits for
+ * the narrow stores that its wide loads find on their way to the cache. A record is usually written
+ * just before.
+ */
 #define RBC_COPY_BY_WORDS 32
 
 /* data may be NULL where size is 0. */
@@ -2641,7 +2651,7 @@ static unsigned char *first_guard(const rbc_mapping *self) {
     return self->consumer_page - self->page_size;
 }
 
-/* Reserves the address range, nothing of it accessible yet. */
+/* Reserves the address range. Nothing of it is accessible yet. */
 static int reserve(rbc_mapping *self, size_t data_size, size_t page_size) {
     self->data_size = data_size;
     self->page_size = page_size;
@@ -2671,14 +2681,16 @@ static int place_consumer_page(const rbc_mapping *self, int fd, int protection) 
     return place(self->consumer_page, self->page_size, protection, fd, 0);
 }
 
-/* And the data, which the kernel itself lays out twice. */
+/* The producer page, and the data, which the kernel itself lays out twice. */
 static int place_producer_page(const rbc_mapping *self, int fd, int protection) {
     size_t size = self->page_size + 2 * self->data_size;
     return place(self->producer_page, size, protection, fd, self->page_size);
 }
 
-/* What may be written comes first: of a descriptor that does not allow it that is -EACCES, while
- * the kernel has -EINVAL for the rest. */
+/*
+ * The writable page comes first: a descriptor that does not allow writing gives -EACCES there,
+ * while the kernel has -EINVAL for the rest.
+ */
 int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size, rbc_mapping_side side) {
     int error = reserve(out, data_size, rbc_page_size());
     if (error != 0) {
@@ -2925,7 +2937,7 @@ void rbc_boot_id(uint8_t id[16]) {
     }
 }
 
-/* Where /proc belongs to another pid namespace, the pids in it are not ours. */
+/* Whether the pids in /proc are ours: it may belong to another pid namespace. */
 static bool proc_shows_our_pids(void) {
     char link[32];
     ssize_t n = readlink("/proc/self", link, sizeof(link) - 1);
@@ -2976,7 +2988,10 @@ static uint64_t inode_of(const char *path) {
     return stat(path, &status) == 0 ? status.st_ino : 0;
 }
 
-/* Start times are shown as of the time namespace of whoever looks. (Both inodes have 32 bits.) */
+/*
+ * Start times are shown as in the time namespace of the process that reads them. (Both inodes have
+ * 32 bits.)
+ */
 static uint64_t namespaces(void) {
     uint64_t pids = inode_of("/proc/thread-self/ns/pid");
     return pids == 0 ? 0 : pids | inode_of("/proc/thread-self/ns/time") << 32;
@@ -3169,7 +3184,7 @@ static finding compare_with(uint64_t ours, const rbc_process *other) {
     return pid == other->pid && may_be(ours, other) ? FOUND : THERE;
 }
 
-/* Not so where the mount option hidepid may keep some from us. */
+/* Whether /proc shows all processes: the mount option hidepid may keep some from us. */
 static bool proc_shows_all_processes(void) {
     char *line = NULL;
     size_t capacity = 0;
@@ -3274,7 +3289,7 @@ struct rbc_owner_block {
     _Atomic uint64_t process[sizeof(rbc_process) / sizeof(uint64_t)];
     _Atomic uint64_t
         has_lock; /* 0: the author could not get the lock, so it says nothing about it */
-    /* Up to here records were given back: consumer_pos can trail it by one. */
+    /* The records before this were given back: consumer_pos can trail it by one. */
     _Atomic uint64_t committed;
     _Atomic uint64_t is_left; /* not 0: the reader is gone, records that are held keep the ring */
     _Atomic uint64_t reserved[3]; /* zero; so that successors can say more without moving these */
@@ -3286,14 +3301,17 @@ static_assert(sizeof(rbc_owner_block) == 112, "the block's layout is shared betw
 static_assert(sizeof(rbc_process) == 48, "so is that of the name in it");
 
 /*
- * A lock that is refused although no reader lives may be held for an instant by one that is about to
- * sign, or about to be refused itself. Whoever keeps it longer than this is a stranger, or stopped:
- * then it finds our block where it wanted to sign.
+ * A lock that is refused although no reader lives may be held for an instant by one that is about
+ * to sign, or to be refused itself. A holder that keeps it longer than this is a stranger, or
+ * stopped: then it finds our block where it wanted to sign.
  */
 #define ATTEMPTS 20
 #define PAUSE_NS 1000000
 
-/* The block can change while it is read. Whoever changes it more often than this does it on purpose. */
+/*
+ * The block can change while it is read. A peer that changes it more often than this does so on
+ * purpose.
+ */
 #define RETRIES 8
 
 static struct flock lock_of(uint64_t byte, short type) {
@@ -3376,7 +3394,8 @@ static void write_fields(rbc_owner_block *block, const rbc_process *process, boo
     for (size_t i = 0; i < sizeof(block->reserved) / sizeof(*block->reserved); i++) {
         atomic_store_explicit(&block->reserved[i], 0, memory_order_relaxed);
     }
-    /* A successor of one that was killed here finds `committed` reset. With its own load above. */
+    /* Release: a successor of a claimant that was killed here finds `committed` reset. Pairs with
+     * its load of the tag above. */
     atomic_store_explicit(&block->tag, TAG, memory_order_release);
 }
 
@@ -3386,7 +3405,8 @@ static bool sign(rbc_owner *self, uint64_t found) {
     const rbc_process process = rbc_process_self();
     const uint64_t claim = new_claim();
     uint64_t unfinished = unfinished_claim(&process, self->locked);
-    /* Each with those of other claimants, and the second with the load in find_author. */
+    /* Each exchange pairs with those of other claimants, and the second with the load in
+     * find_author. */
     if (!atomic_compare_exchange_strong(&block->claim, &found, unfinished)) {
         return false;
     }
@@ -3399,7 +3419,7 @@ static bool sign(rbc_owner *self, uint64_t found) {
     return true;
 }
 
-/* ---- What the block says of its author. Whoever can map the ring can write anything there. ---- */
+/* ---- What the block says of its author. Any process with the ring can write there. ---- */
 
 typedef struct author {
     uint64_t claim;
@@ -3433,7 +3453,7 @@ static author author_of(const rbc_owner_block *block, uint64_t claim) {
 static author find_author(const rbc_owner_block *block) {
     author it = {.claim = 0};
     for (int i = 0; i < RETRIES; i++) {
-        /* With the second exchange in sign: what it signed is read. */
+        /* Pairs with the second exchange in sign: what it signed is read. */
         it = author_of(block, atomic_load_explicit(&block->claim, memory_order_acquire));
         atomic_thread_fence(memory_order_acquire);
         if (it.claim == atomic_load_explicit(&block->claim, memory_order_relaxed)) {
@@ -3448,7 +3468,7 @@ static author find_author(const rbc_owner_block *block) {
 
 static bool still_owns(const rbc_owner *self, author *it) {
     if (it->state == RBC_PROCESS_DEAD) {
-        return false; /* whoever holds the lock is no reader: a stranger, or a dead reader's child */
+        return false; /* the lock's holder is no reader: a stranger, or a dead reader's child */
     }
     /*
      * An author that lives, had the lock, and lets an open file of our own have it, executed
@@ -3548,7 +3568,7 @@ void rbc_owner_note_committed(rbc_owner *self, uint64_t position) {
 }
 
 void rbc_owner_note_left(rbc_owner *self) {
-    /* Unless somebody else has signed since: then the block is its. */
+    /* Not if another process has signed since: then the block is that one's. */
     if (self->claim != 0 &&
         atomic_load_explicit(&self->block->claim, memory_order_relaxed) == self->claim) {
         atomic_store_explicit(&self->block->is_left, 1, memory_order_relaxed);
@@ -3586,7 +3606,7 @@ const char *rbc_owner_other(const rbc_owner *self, char *text, size_t size) {
 void rbc_owner_yield(rbc_owner *self) {
     uint64_t claim = self->claim;
     if (claim != 0) {
-        /* Unless somebody else has signed since: then the block is its. */
+        /* Not if another process has signed since: then the block is that one's. */
         atomic_compare_exchange_strong(&self->block->claim, &claim, 0);
         self->claim = 0;
     }
@@ -3772,7 +3792,7 @@ static int lay_out(int fd, size_t data_size, size_t page_size, uint32_t flags) {
     page.flags = flags;
     ssize_t written = pwrite(fd, &page, sizeof(page), (off_t)page_size);
     if (written != (ssize_t)sizeof(page)) {
-        /* ENOSPC: of the file system that memfds are in, which has no limit but memory. */
+        /* ENOSPC comes from the file system of memfds, which has no limit but memory. */
         return written < 0 && errno != ENOSPC ? -errno : -ENOMEM;
     }
     return fcntl(fd, RBC_F_ADD_SEALS, SEALS) == 0 ? 0 : -errno;
@@ -3875,11 +3895,10 @@ static void make_nonblocking(int fd) {
 }
 
 /*
- * The open file is everybody's who has the ring, its O_NONBLOCK and its counter included, and there
- * is no write to an eventfd that does not block by itself (RWF_NOWAIT is refused). So both are
- * looked at before each write: only a peer that clears the flag and fills the counter after that,
- * within the time of a system call, blocks us; until somebody reads the counter, for a wait in
- * write(2) ends then.
+ * All processes that have the ring share the open file, with its O_NONBLOCK and its counter, and
+ * every write to an eventfd can block (RWF_NOWAIT is refused). So both are looked at before each
+ * write. Only a peer that clears the flag and fills the counter after that, within the time of a
+ * system call, blocks us: until a process reads the counter, because a wait in write(2) ends then.
  */
 void rbc_event_fd_signal(int fd) {
     RBC_KEEP_ERRNO;
@@ -3938,7 +3957,10 @@ bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
 #undef load
 
 /* ==== capi/wait.c ==== */
-/* While nobody would wake us: the first look, and the longest time between two. */
+/*
+ * The times for looks while no producer would wake the reader: until the first one, and the longest
+ * between two.
+ */
 #define FIRST_DELAY_NS INT64_C(50000)
 #define LONGEST_DELAY_NS INT64_C(10000000)
 
@@ -3974,7 +3996,10 @@ static void close_fd(int *fd) {
     }
 }
 
-/* One shot, set anew each time: a periodic timer that nobody reads gives no second edge. 0 stops it. */
+/*
+ * Sets the timer for one shot. It is set anew each time, because a periodic timer that nobody reads
+ * gives no second edge. 0 stops it.
+ */
 static int start_timer(rbc_wait *self, time_t seconds, long nanoseconds) {
     struct itimerspec when = {.it_value.tv_sec = seconds, .it_value.tv_nsec = nanoseconds};
     return timerfd_settime(self->timer_fd, 0, &when, NULL);
@@ -4056,7 +4081,7 @@ static int wait_nanoseconds(int epoll_fd, struct epoll_event *events, int max, i
     return (int)syscall(RBC_SYS_EPOLL_PWAIT2, epoll_fd, events, max, &timeout, NULL, (size_t)0);
 }
 
-/* By kernels before 5.11, or by a filter that does not know the call, with an error of its choice. */
+/* ENOSYS before Linux 5.11, or the error of a filter that does not know the call. */
 static bool was_refused(int n) {
     return n < 0 && errno != EINTR;
 }
@@ -4119,8 +4144,8 @@ void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns) {
     self->timer_due = delay_ns > INT64_MAX - now ? INT64_MAX : now + delay_ns;
     long nanoseconds = (long)(delay_ns % 1000000000) + (delay_ns == 0); /* never 0 */
     if (start_timer(self, (time_t)(delay_ns / 1000000000), nanoseconds) != 0) {
-        /* A filter that came after the reader refuses it. Then whoever waits looks again at once, but
-         * no more often than so. */
+        /* A filter that was installed after the reader was opened refuses it. Then the waiting
+         * thread looks again at once, but not more often than this. */
         nanosleep(&(struct timespec){.tv_nsec = UNTIMED_PAUSE_NS}, NULL);
         rbc_wait_wake(self);
     }
@@ -4133,7 +4158,7 @@ void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns) {
 /* ==== capi/checked_copy.c ==== */
 #define load load_in_checked_copy
 /*
- * What each kind of producer does, in which order
+ * The order in which each kind of producer works
  *
  * Call P the producer_pos before a reserve, and E the end of what is reserved. Each producer, under
  * its lock:
@@ -4143,16 +4168,17 @@ void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns) {
  *   3. stores producer_pos = E, with release
  * and writes anything else only after that, up to E. Nobody writes beyond E. So of what stands
  * beyond producer_pos only the 8 bytes at P can be other than the ring's last lap left them.
- *   - The kernel, reserve and bpf_ringbuf_output(): so. 3 does not hold back what is written after.
- *   - Memory ring, reserve and output: so, too. In overwrite mode a store fence follows 1.
- *   - Memory ring, output_batch: so, too, all its records being one for as long as they are
- *     written; and a store fence follows 3.
+ *   - The kernel does it so in reserve and in bpf_ringbuf_output(). Step 3 does not hold back what is
+ *     written after it.
+ *   - A memory ring does the same in reserve and output. In overwrite mode a store fence follows 1.
+ *   - A memory ring's output_batch does the same: all its records are one for as long as they are
+ *     written. A store fence follows 3.
  *   - A producer that dies leaves what it wrote. Before 3 that is a header at P, which the next one
  *     overwrites; after it a BUSY record up to E, a batch as one. Nothing takes a step back: what a
  *     reader skips, or rbc_reserve_discard_blocker discards, keeps its length, and a finished record
  *     changes its header's flags alone (a batch its length as well, when it is complete).
- *   - Who writes otherwise is hostile. Copies are bounded by the ring's size whatever the positions
- *     and headers say; nothing is promised of what is in them.
+ *   - A peer that writes otherwise is hostile. Copies are bounded by the ring's size whatever the
+ *     positions and headers say; nothing is promised of what is in them.
  *   - User rings are not copied: the kernel alone reads them, up to producer_pos.
  *
  * Why a copy is valid
@@ -4223,8 +4249,8 @@ uint64_t rbc_copy_oldest(const rbc_copy_source *self) {
 }
 
 /*
- * Others may write what is read here at this moment, which the language has no word for; the look
- * afterwards is what makes it right. ThreadSanitizer is not to see it.
+ * Others may write what is read here at this moment. The language has no word for that; the look
+ * afterwards makes it right. ThreadSanitizer must not see it.
  */
 #ifdef RBCORE_THREAD_SANITIZER
 #define UNSEEN __attribute__((no_sanitize("thread"), noinline))
@@ -4254,9 +4280,9 @@ UNSEEN uint32_t rbc_copy_token(const rbc_copy_source *self, uint64_t position) {
 }
 
 /*
- * Up to pending_pos all records are complete: the kernel moves it, under its lock, over headers
- * that it saw without BUSY. But it does so only when the next record is reserved, and older
- * kernels leave it 0. So what follows it, or all, is looked at record by record. pending_pos is
+ * All records before pending_pos are complete: the kernel moves it, under its lock, over headers
+ * that it saw without BUSY. But it does so only when the next record is reserved, and older kernels
+ * leave it 0. So what follows it, or everything, is looked at record by record. pending_pos is
  * loaded first: it never passes the producer_pos that is loaded later. The walk is bounded by that:
  * each step is 8 bytes or more.
  */
@@ -4433,7 +4459,7 @@ static const struct {
 };
 
 const char *rbcore_strerror(int error) {
-    /* As the magnitude, without overflowing for INT_MIN. */
+    /* The magnitude, computed without overflow for INT_MIN. */
     unsigned magnitude = error < 0 ? 0u - (unsigned)error : (unsigned)error;
     for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++) {
         if ((unsigned)meanings[i].error == magnitude) {
@@ -4487,7 +4513,10 @@ const char *rbcore_reader_message(const rbcore_reader *self) {
 }
 
 /* ==== capi/ring.c ==== */
-/* Also in a 32-bit process: the kernel counts in 64 bits, and a lock would be none for it. */
+/*
+ * This holds for a 32-bit process, too: the kernel counts in 64 bits, and a lock would be none for
+ * it.
+ */
 static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "positions are loaded and stored as a whole");
 
 /* Whether a reader could have stopped at `position`: a boundary between complete records. */
@@ -4533,7 +4562,7 @@ static bool producer_pos_is_possible(const rbc_ring *self, uint64_t producer, ui
            producer - user_pos <= self->mapping.data_size;
 }
 
-/* Where a scan is, by addresses: the next one needs only an addition, not a mask. */
+/* The place where a scan is, by addresses: the next one needs only an addition, not a mask. */
 typedef struct walk {
     unsigned char *header;   /* of the record to look at, in the first copy of the data */
     unsigned char *producer; /* where producer_pos is, perhaps in the second copy */
@@ -4595,9 +4624,9 @@ static inline uint64_t rest_without_size(const rbc_ring *ring) {
 }
 
 /*
- * Up to here records may be handed out without a look at the wrap. And so close that the length of
- * one that is flagged (BUSY, DISCARD) is more than what is left: one comparison finds all that is
- * not an ordinary record.
+ * Records before this address may be handed out without a look at the wrap. And it is so close that
+ * the length of a flagged record (BUSY, DISCARD) is more than what is left: one comparison finds
+ * all that is not an ordinary record.
  */
 static inline unsigned char *end_of_ordinary(const walk *at) {
     unsigned char *end = at->limit < at->wrap ? at->limit : at->wrap;
@@ -4670,7 +4699,9 @@ static inline size_t hand_out_span(const rbc_ring *self, walk *at, uint32_t leng
     return count;
 }
 
-/* What is no record to hand out: passes a discarded one (RBC_SCAN_FULL), or tells why not. */
+/*
+ * Passes a discarded record (RBC_SCAN_FULL), or tells why what is there is no record to hand out.
+ */
 static rbc_scan_end pass_flagged(rbc_ring *self, walk *at, uint32_t length, rbc_scan *scan) {
     const uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
     if (length & RBC_BUSY) {
@@ -4693,8 +4724,9 @@ static rbc_scan_end pass_flagged(rbc_ring *self, walk *at, uint32_t length, rbc_
 }
 
 /*
- * Once for records and once for spans: what the caller does not ask for costs nothing. The state is
- * in locals, for what is stored for the user could be it, for all the compiler knows.
+ * Compiled once for records and once for spans: what the caller does not ask for costs nothing. The
+ * state is in locals, because for all the compiler knows a store for the user may change what is in
+ * memory.
  */
 static inline __attribute__((always_inline)) rbc_scan_end walk_over(rbc_ring *self, rbc_scan *scan,
                                                                     walk *from, bool by_spans) {
@@ -4773,7 +4805,8 @@ bool rbc_ring_is_drained(rbc_ring *self) {
 
 rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
     self->head_is_busy = false;
-    /* Its line is another processor's, as that of producer_pos is: ask for both at once. */
+    /* The header's cache line is another processor's, like that of producer_pos: ask for both at
+     * once. */
     __builtin_prefetch(rbc_ring_header(self, rbc_get(&self->read_pos)));
     uint64_t producer = self->kind->find_end(self), start = rbc_get(&self->read_pos);
     bool broken = atomic_load_explicit(&self->broken, memory_order_relaxed);
@@ -4937,7 +4970,7 @@ static void look_again(rbc_ring *self) {
 /*
  * Records up to `position` were given back. One thread at a time does this, and then looks again
  * (look_again), if possible before it does anything else. The release store of user_pos pairs with
- * the acquire load in rbc_shadow_refill: the user is done with what is before it.
+ * the acquire load in free_space (shadow.c): the user is done with what is before it.
  */
 static void advance_to(rbc_ring *self, uint64_t position) {
     atomic_store_explicit(&self->user_pos, position, memory_order_release);
@@ -5004,7 +5037,7 @@ static void work_on_releases(rbc_ring *self) {
             has_published |= publish_held_back(self);
         }
     } while (!atomic_compare_exchange_strong(&self->advancing, &seen, 0));
-    /* Not before: the reader that this wakes finds the work done, whatever its priority. */
+    /* This comes last: the reader that it wakes finds the work done, whatever its priority. */
     if (has_published) {
         look_again(self);
     }
@@ -5095,7 +5128,8 @@ void rbc_shadow_close(rbc_ring *ring) {
 }
 
 static void set_end(rbc_shadow *self, uint64_t end) {
-    /* Release: whoever sees the position (rbc_shadow_has_record) sees what was copied before it. */
+    /* Release: a thread that sees the position (rbc_shadow_has_record) sees what was copied before
+     * it. */
     atomic_store_explicit(&self->end, end, memory_order_release);
 }
 
@@ -5221,7 +5255,7 @@ static bool refill_once(rbc_ring *ring) {
         return resume_at(ring, valid);
     }
     self->known_end = complete.position;
-    /* Not the head where the copy has no space for what comes before it. */
+    /* The head is not busy where the copy has no space for what comes before it. */
     ring->head_is_busy =
         complete.why == RBC_COPY_BUSY && complete.position - end <= free_space(ring, end);
     if (complete.why == RBC_COPY_BAD && complete.position == rbc_get(&ring->read_pos)) {
@@ -5312,7 +5346,8 @@ bool rbc_shadow_pass(rbc_ring *ring, uint64_t span) {
     if (span > free_space(ring, end)) {
         return false;
     }
-    /* As a discarded record, so that what is given back later passes it like one. */
+    /* The copy has a discarded record there, so that what is given back later passes it like
+     * one. */
     atomic_store_explicit(&rbc_ring_header(ring, end)->length,
                           (uint32_t)(span - RBC_HEADER_SIZE) | RBC_DISCARD, memory_order_relaxed);
     rbc_shadow_start(ring, end + span);
@@ -5322,10 +5357,10 @@ bool rbc_shadow_pass(rbc_ring *ring, uint64_t span) {
 
 /* ==== capi/pace.c ==== */
 /*
- * What may come during a sleep. A producer on one processor writes no more than so many bytes per
- * nanosecond, and makes no record in less than so many nanoseconds (several that share a ring are
- * slower together). An interval that leaves space for that loses no more than a reader that is woken
- * for each record: see bench/run --bursts.
+ * These bound what may come during a sleep. A producer on one processor writes no more than so many
+ * bytes per nanosecond, and makes no record in less than so many nanoseconds (several that share a
+ * ring are slower together). An interval that leaves space for that loses no more than a reader
+ * that is woken for each record: see bench/run --bursts.
  */
 #define FASTEST_BYTES 1.3
 #define FASTEST_RECORD_NS 60
@@ -5516,8 +5551,8 @@ static rbc_passed pass_abandoned(rbc_ring *self, uint64_t position, uint64_t spa
 }
 
 /*
- * An unfinished record that was copied: the producers themselves had passed it (pending_pos), for
- * its own is dead. Returns false if the record at read_pos is none.
+ * Skips an unfinished record that was copied. The producers had passed it (pending_pos), because
+ * its own producer is dead. Returns false if the record at read_pos is none.
  */
 static bool skip_copied_unfinished(rbc_ring *self, uint64_t position, uint64_t end,
                                    rbc_passed *passed) {
@@ -5531,8 +5566,9 @@ static bool skip_copied_unfinished(rbc_ring *self, uint64_t position, uint64_t e
 }
 
 /*
- * Of the record at read_pos, where it stands in the ring itself. If that is read through a copy, the
- * place may be another record's data by now: rbc_shadow_is_overwritten tells, afterwards.
+ * The token of the record at read_pos, where it stands in the ring itself. If the ring is read
+ * through a copy, the place may hold another record's data by now: rbc_shadow_is_overwritten tells
+ * afterwards.
  */
 static uint32_t token_of_head(const rbc_ring *self, uint64_t position) {
     return self->shadow != NULL ? rbc_copy_token(&self->shadow->source, position)
@@ -5557,7 +5593,7 @@ bool rbc_abandoned_skip(rbc_ring *self, rbc_passed *passed) {
     }
     uint32_t token = token_of_head(self, position);
     if (!(token & RBC_TOKEN_BIT)) {
-        return false; /* not by a producer of this library: who knows what becomes of it */
+        return false; /* not by a producer of this library: nothing is known of it */
     }
     if (!rbc_producer_is_gone(rbc_producer_page_of(&self->mapping), self->lock_fd, token,
                               self->liveness_checks++)) {
@@ -5567,8 +5603,9 @@ bool rbc_abandoned_skip(rbc_ring *self, rbc_passed *passed) {
     uint32_t length = length_of_head(self, position);
     uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
     if (!(length & RBC_BUSY) || (self->shadow != NULL && rbc_shadow_is_overwritten(self))) {
-        /* The scan says what it is. That of a paced ring does when it is due: until then there is
-         * nothing to call again for, and a wait that went on at once would never get there. */
+        /* The next scan says what it is. For a paced ring that happens when it is due: until then
+         * there is nothing to call again for, and a wait that went on at once would never get
+         * there. */
         self->head_is_busy = false;
         return !rbc_ring_may_be_left(self);
     }
@@ -5747,8 +5784,8 @@ static void commit_everything(rbcore_reader *self) {
 }
 
 /*
- * Commits the turn, or its part up to `end` where the record that ends there was handed out in it.
- * Returns whether that was so.
+ * Commits the turn, or only its part up to `end` if the record that ends there was handed out in
+ * it. Returns whether it was.
  */
 static bool commit_turn(rbc_ring *ring, const rbc_turn *turn, uint16_t last_ring, uint64_t end) {
     uint64_t user_pos = rbc_get(&ring->user_pos);
@@ -5760,7 +5797,10 @@ static bool commit_turn(rbc_ring *ring, const rbc_turn *turn, uint16_t last_ring
     return is_last;
 }
 
-/* Commits the turns before the one in which *last was handed out, and of that one its part. */
+/*
+ * Commits the turns before the one in which *last was handed out, and of that one the part up to
+ * *last.
+ */
 static void commit_up_to(rbcore_reader *self, const rbcore_record *last) {
     rbc_turns *turns = &self->turns;
     const uint64_t end = end_of(last);
@@ -5815,7 +5855,10 @@ int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *last, uint32_
 #define claim claim_in_source
 #define defaults defaults_in_source
 #define open_ring open_ring_in_source
-/* From a source, as the caller names it, to a ring that can be read. */
+/*
+ * Opens the ring that a source names, so that it can be read, and closes it with its last
+ * reference.
+ */
 
 #define KNOWN_FLAGS                                                                                \
     (RBCORE_SOURCE_LATEST | RBCORE_SOURCE_INSIST | RBCORE_SOURCE_OVERWRITE | RBCORE_SOURCE_TAP)
@@ -5826,7 +5869,7 @@ int rbcore_source_init(rbcore_source *out, size_t size) {
     return rbc_sized_init(out, size, &defaults, sizeof(defaults));
 }
 
-/* What only the opening needs to know. */
+/* This is needed for the opening only. */
 typedef struct rbc_opening {
     rbcore_reader *reader; /* for messages */
     rbcore_source source;
@@ -5872,7 +5915,7 @@ static int check_source(rbc_opening *self, const rbcore_source *given) {
     return 0;
 }
 
-/* A ring in overwrite mode is read as one that is, and only such a one. */
+/* RBCORE_SOURCE_OVERWRITE must be given for a ring in overwrite mode, and for no other. */
 static int check_mode(rbc_opening *self, const char *name) {
     bool asked = self->source.flags & RBCORE_SOURCE_OVERWRITE;
     if (self->is_overwrite && !asked) {
@@ -6061,7 +6104,10 @@ static int open_loss_map(rbc_ring *ring, rbc_opening *self) {
     return 0;
 }
 
-/* What is read through a copy: what producers may overwrite without waiting for this reader. */
+/*
+ * Makes the copy through which a ring is read whose producers may overwrite it without waiting for
+ * this reader.
+ */
 static int open_shadow(rbc_ring *ring, rbc_opening *self) {
     int error = rbc_shadow_open(ring, self->is_overwrite);
     if (error != 0) {
@@ -6295,17 +6341,16 @@ void rbc_flush_begin(rbcore_reader *self) {
     self->is_flushing = true;
     for (unsigned i = 0; i < self->ring_count; i++) {
         rbc_ring *ring = self->rings[i];
-        /* Acquire: as rbc_ring_load_producer_pos, whose counterpart is the producer's release. */
+        /* Acquire: pairs with the producer's release, as in rbc_ring_load_producer_pos. */
         ring->flush_pos = atomic_load_explicit(ring->producer_pos, memory_order_acquire);
         ring->flush_found = bytes_found(ring);
-        ring->liveness_checks = 0; /* it is asked most closely once more whether a producer died */
+        ring->liveness_checks = 0; /* asks most closely once more whether a producer died */
     }
 }
 
 /*
- * Whether all that was there when the flush began was handed out. That is never more than the ring
- * has space for, and the copy through which it is read; a hostile producer's position can say
- * anything.
+ * Whether all that was there when the flush began was handed out. The ring, and the copy through
+ * which it is read, hold no more than `most`; a hostile producer's position can say anything.
  */
 static bool ring_is_flushed(const rbc_ring *ring) {
     int64_t left = (int64_t)(ring->flush_pos - rbc_get(&ring->read_pos));
@@ -6322,7 +6367,10 @@ bool rbc_flush_is_complete(const rbcore_reader *self) {
     return i == self->ring_count;
 }
 
-/* Whether a ring has more that only another thread keeps from the reader: it is about to let go. */
+/*
+ * Whether a ring has more, and only another thread, which is about to return from its release,
+ * keeps it from the reader.
+ */
 static bool has_more_soon(const rbc_ring *ring) {
     return ring->kind->waits_for_releases != NULL && ring->kind->waits_for_releases(ring) &&
            !rbc_consumer_has_held(ring);
@@ -6363,7 +6411,7 @@ static void count_batch(rbcore_reader *self, const rbc_scan *scan) {
     rbc_count(&self->batches, scan->count > 0);
 }
 
-/* What a look at the rings is to find. */
+/* A request to the rings: what a look at them shall find. */
 typedef struct rbc_request {
     rbcore_record *records; /* or else spans */
     rbcore_span *spans;
@@ -6473,7 +6521,7 @@ static int found(const rbc_request *request, const rbc_scan *scan) {
     return (int)(request->spans == NULL ? scan->count : request->max_spans - scan->spans_left);
 }
 
-/* What a pass comes to: a count, 0 or an error. */
+/* The result of a pass: a count, 0 or an error. */
 static int result_of(rbcore_reader *self, const rbc_pass *pass) {
     if (pass->scan.count > 0) {
         return found(pass->request, &pass->scan);
@@ -6520,7 +6568,7 @@ static int end_flush(rbcore_reader *self) {
     return rbc_reader_fail(self, -ENODATA, "flushed");
 }
 
-/* What another thread asked for, as the error to return, or 0. */
+/* Answers what another thread asked for: the error to return, or 0. */
 static int answer(rbcore_reader *self) {
     unsigned asked = atomic_load_explicit(&self->asked, memory_order_acquire);
     if (asked & RBC_ASKED_SHUTDOWN) {
@@ -6538,8 +6586,8 @@ static int answer(rbcore_reader *self) {
 }
 
 /*
- * Whether nothing came since the last scan of any ring. Whoever reads until there is nothing left
- * looks twice in vain before each sleep: that should cost next to nothing.
+ * Whether nothing came since the last scan of any ring. A caller that reads until there is nothing
+ * left looks twice in vain before each sleep: that should cost next to nothing.
  */
 static bool are_drained(rbcore_reader *self) {
     unsigned i = 0;
@@ -6563,8 +6611,8 @@ static int has_skipped(rbcore_reader *self) {
 }
 
 /*
- * A flush of which nothing more was found is complete, unless that was because of what dead
- * producers left at the heads of rings: the records behind are delivered first.
+ * A flush that found nothing more is complete, unless dead producers left something at the heads of
+ * rings: the records behind are delivered first.
  */
 static int go_on_flushing(rbcore_reader *self) {
     if (skip_abandoned(self)) {
@@ -6592,8 +6640,9 @@ static int look(rbcore_reader *self, rbc_request *request) {
 }
 
 /*
- * Listens to the ring's wakeups, or not: by leaving the epoll, for an item without events still
- * wakes the waiting thread inside the kernel. If it cannot be had back the timer looks at the ring.
+ * Listens to the ring's wakeups, or stops that by removing it from the epoll: an item without
+ * events would still wake the waiting thread inside the kernel. If it cannot be added again, the
+ * timer looks at the ring.
  */
 static void listen(rbcore_reader *self, rbc_ring *ring, bool wanted) {
     if (wanted != ring->left_epoll) {
@@ -6608,8 +6657,8 @@ static void listen(rbcore_reader *self, rbc_ring *ring, bool wanted) {
 }
 
 /*
- * Decides which rings are to wake us and which have the timer. Those are silent: there are programs
- * that wake for each record whoever reads (BPF_RB_FORCE_WAKEUP).
+ * Decides which rings shall wake us and which have the timer. The latter leave the epoll: there are
+ * programs that wake the reader for each record, whatever it does (BPF_RB_FORCE_WAKEUP).
  */
 static void prepare_to_park(rbcore_reader *self, rbc_request *request) {
     if (!self->can_pace) {
@@ -6638,10 +6687,10 @@ static int look_parked(rbcore_reader *self, rbc_request *request) {
 }
 
 /*
- * Whether records can come for which nobody wakes us: producers wake only for the record at
- * consumer_pos, so not while the user holds some, nor for a tap while the consumer lags, and may be
- * too late for one of a map; not at all if they die; nor if we do not listen. A ring that has the
- * timer is looked at by that.
+ * Whether records can come without a wakeup. Producers wake only for the record at consumer_pos:
+ * not while the user holds some, nor for a tap while the consumer lags, and perhaps too late for a
+ * tap of a map. They do not wake if they die, and we do not hear it if the ring has left the epoll.
+ * A ring that has the timer is looked at by that.
  */
 static bool misses_wakeups(rbc_ring *ring) {
     /* The kind is asked even where nothing is held: the last release may have come only now. */
@@ -6660,7 +6709,7 @@ static bool must_look_by_itself(const rbcore_reader *self) {
     return false;
 }
 
-/* How long nobody may wake us: until a paced ring is due, or the next look by itself. */
+/* The longest sleep: until a paced ring is due, or until the next look by itself. */
 static int64_t longest_sleep(rbcore_reader *self) {
     int64_t due = INT64_MAX;
     for (unsigned i = 0; self->paced_count > 0 && i < self->ring_count; i++) {
@@ -6741,7 +6790,7 @@ static int block(rbcore_reader *self, int64_t left) {
     return error != 0 ? rbc_reader_fail(self, error, "a signal was caught") : 0;
 }
 
-/* Whether looks that found no record are over all the same. */
+/* Whether the wait is over although no record was found. */
 static bool ends_for_discards(const rbcore_reader *self, const rbc_request *request) {
     return self->ends_for_discards && rbc_get(&self->discards) != request->discards;
 }
@@ -6765,7 +6814,7 @@ static int look_until(rbcore_reader *self, rbc_request *request, int64_t deadlin
         if (result == 0) {
             result = block(self, left);
             request->clock = (rbc_clock){0};
-            /* Only now is it judged by what it holds whether a ring was worth the interval. */
+            /* Whether a ring was worth the interval is judged only now, by what it holds. */
             result = result == 0 ? look(self, request) : result;
         }
     }
@@ -6973,7 +7022,8 @@ int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
         rbc_passed passed = rbc_ring_skip_to_latest(ring); /* only now: nothing can fail any more */
         rbc_read_note(ring, &passed, NULL);
     }
-    /* What was armed before knows nothing of this ring. The look that this brings about arms it. */
+    /* A reader that waits already knows nothing of this ring. The look that this wakeup brings
+     * about arms it. */
     rbc_wait_wake(&self->wait);
     return index;
 }
@@ -7127,7 +7177,7 @@ static int grow(rbcore_snapshot *self, size_t capacity) {
  */
 static int copy_content(rbcore_snapshot *self, const rbc_copy_source *source, uint64_t oldest) {
     const rbc_copy_end end = rbc_copy_find_end(source, oldest);
-    /* Only where that is so were those the headers of records, and is this where one ends. */
+    /* Only if that holds were those the headers of records, and does one end here. */
     if (rbc_copy_valid_from(source, end.walked_from) != end.walked_from) {
         return -EAGAIN;
     }
@@ -7176,8 +7226,8 @@ static void describe(rbcore_snapshot *self, const rbc_ring *ring, const rbc_copy
 }
 
 /*
- * Where the content begins. What we gave back is none any more, also where the kernel does not know
- * it yet; but in overwrite mode all is there until it is overwritten.
+ * The position where the content begins. What was given back is not part of it, also where the
+ * kernel does not know that yet; but in overwrite mode all is there until it is overwritten.
  */
 static uint64_t oldest_of(const rbc_ring *ring, const rbc_copy_source *source) {
     return ring->shadow != NULL ? rbc_copy_oldest(source) : rbc_get(&ring->user_pos);
@@ -7237,8 +7287,8 @@ static uint64_t first_record(const rbcore_snapshot *self, uint64_t position) {
 }
 
 /*
- * Where records were lost before `position`, the next one says so: it is in the snapshot, or if
- * that has none the one that the reader hands out next.
+ * The next record says that records were lost before `position`. It is in the snapshot, or if that
+ * has none it is the one that the reader hands out next.
  */
 static void tell_loss(struct rbc_shadow *shadow, rbcore_snapshot *snapshot, uint64_t position) {
     if (shadow->lost_before_next) {
@@ -7397,7 +7447,7 @@ int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snapshot_info *
 /* The largest ring of the kernel: max_entries has 32 bits, and is a power of two. */
 #define RING_MAX (UINT64_C(1) << 31)
 
-/* So much is read at once, and then summed up while it is in the cache. */
+/* The bytes that are read at once, and then summed up while they are in the cache. */
 #define CHUNK ((size_t)1 << 20)
 
 /* ---- The checksum: CRC-32 as in zlib, PNG and Ethernet ---- */
@@ -7448,7 +7498,7 @@ static uint64_t get(const unsigned char *at, size_t size) {
     return number;
 }
 
-/* Where each word of rbcore_snapshot_info stands. */
+/* The place of each word of rbcore_snapshot_info. */
 static const struct {
     size_t in_file;
     size_t in_info;
@@ -7483,7 +7533,7 @@ static void write_header(unsigned char header[HEADER_SIZE], const rbcore_snapsho
     put(header + HEADER_SIZE - 4, checksum_of(sum, header, HEADER_SIZE - 4), 4);
 }
 
-/* What every version begins with: returns 0 with the size of the whole header. */
+/* Reads what every version begins with. Returns 0 with the size of the whole header. */
 static int read_begin(const unsigned char *begin, size_t *header_size) {
     const uint64_t version = get(begin + 8, 4), size = get(begin + 12, 4);
     if (memcmp(begin, MAGIC, sizeof(MAGIC) - 1) != 0 || version == 0) {
@@ -7566,7 +7616,7 @@ static ssize_t read_all(int fd, unsigned char *data, size_t size) {
     return (ssize_t)done;
 }
 
-/* As read_all, but what is not there is an error. */
+/* Like read_all, but what is not there is an error. */
 static int read_exactly(int fd, unsigned char *data, size_t size) {
     ssize_t n = read_all(fd, data, size);
     if (n < 0) {
@@ -7736,7 +7786,7 @@ static uint64_t lost_records(const rbc_ring *ring) {
     return known ? lost : RBCORE_UNKNOWN;
 }
 
-/* What waits between two positions that others move on, as of one moment if that can be had. */
+/* The bytes that wait between two positions that others move on, as of one moment if possible. */
 static uint64_t bytes_waiting(const rbc_ring *ring) {
     uint64_t read_pos, producer_pos, again = atomic_load(&ring->read_pos);
     int attempts = 100;
@@ -7835,8 +7885,9 @@ typedef struct positions {
 static positions load_positions(const rbc_mapping *mapping, bool overwrites) {
     rbc_producer_page *page = rbc_producer_page_of(mapping);
     _Atomic uint64_t *consumer_pos = (_Atomic uint64_t *)(void *)mapping->consumer_page;
-    /* Of consumer_pos: pairs with the reader's release, it is done with the space before. (What is
-     * overwritten is not waited for: its readers look at overwrite_pos after they copied.) */
+    /* Acquire of consumer_pos: pairs with the reader's release, so the reader is done with the
+     * space before it. (Overwriting waits for nobody: readers look at overwrite_pos after they
+     * copied.) */
     uint64_t oldest = overwrites ? atomic_load_explicit(&page->overwrite_pos, memory_order_relaxed)
                                  : atomic_load_explicit(consumer_pos, memory_order_acquire);
     return (positions){.oldest = oldest,
@@ -7889,7 +7940,7 @@ static inline __attribute__((always_inline)) uint64_t update_pending(const rbc_m
         pending += *is_broken ? 0 : span;
     }
     if (pending != before) {
-        /* Release: whoever sees the position sees the content of the records before it. */
+        /* Release: a reader that sees the position sees the content of the records before it. */
         atomic_store_explicit(&page->pending_pos, pending, memory_order_release);
     }
     return pending;
@@ -7912,9 +7963,9 @@ static int overwrite_oldest(const rbc_mapping *mapping, uint64_t oldest, uint64_
     if (position != oldest) {
         atomic_store_explicit(&rbc_producer_page_of(mapping)->overwrite_pos, position,
                               memory_order_relaxed);
-        /* Whoever sees a byte of the new record sees that the old ones are gone: pairs with the
-         * full fence in rbc_copy_valid_from. The kernel relies on its store-release of producer_pos,
-         * which does not hold back the data after it. */
+        /* A reader that sees a byte of the new record sees that the old ones are gone: pairs with
+         * the full fence in rbc_copy_valid_from. The kernel relies on its store-release of
+         * producer_pos, which does not hold back the data after it. */
         rbc_store_fence();
     }
     return 0;
@@ -7984,7 +8035,7 @@ bool rbc_reserve_discard_blocker(const rbc_mapping *mapping, uint64_t position, 
     rbc_producer_page *page = rbc_producer_page_of(mapping);
     rbc_header *header = rbc_header_at(mapping, position);
     uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
-    /* As long as pending_pos stands there the place cannot be taken by another record. */
+    /* The place cannot be taken by another record as long as pending_pos stands there. */
     return atomic_load_explicit(&page->pending_pos, memory_order_relaxed) == position &&
            atomic_load_explicit(&header->token, memory_order_relaxed) == token &&
            (length & RBC_BUSY) &&
@@ -8004,8 +8055,8 @@ bool rbc_reserve_discard_blocker(const rbc_mapping *mapping, uint64_t position, 
 /* ---- The table of producers ---- */
 
 /*
- * Takes a free slot. The lock on its byte is what makes it ours: the kernel drops it when we die.
- * The new generation tells whoever finds a record of an earlier owner that he is gone.
+ * Takes a free slot. The lock on its byte makes it ours: the kernel drops it when we die. The new
+ * generation tells a reader that finds a record of an earlier owner that this owner is gone.
  */
 static int take_slot(rbc_memory_producer *self) {
     for (uint32_t slot = 0; slot < RBCORE_PRODUCERS_MAX; slot++) {
@@ -8036,9 +8087,9 @@ static void leave_slot(rbc_memory_producer *self) {
 /* ---- Opening and closing ---- */
 
 /*
- * What of the descriptors is shared with others, and why it does no harm. The memory: nothing, we
- * open it anew (its size is sealed, its offset is not used, locks are of the open file). The
- * eventfd: all of it, see rbc_event_fd_signal.
+ * The descriptors' open files may be shared with others. Of the memory nothing is shared: it is
+ * opened anew, its size is sealed, its offset is not used, and locks belong to the open file. All
+ * of the eventfd is shared: see rbc_event_fd_signal.
  */
 static int open_fds(rbc_memory_producer *self, const rbcore_source *source, size_t *data_size) {
     ino_t inode;
@@ -8126,11 +8177,11 @@ static void sleep_on_lock(rbc_memory_producer *self, uint32_t seen) {
 }
 
 /*
- * What bounds the loop: a round that does not sleep found the word changed, so somebody else got
- * ahead; one that does leaves the processor, for a millisecond at most, to the owner, whatever its
- * priority, and then takes the lock from one that is dead. So it takes as long as owners hold it. A
- * peer that stands still with it, or a hostile one that keeps writing a living owner's name there,
- * has no bound: the header says so.
+ * The loop is bounded as follows. A round that does not sleep found the word changed, so somebody
+ * else got ahead. A round that sleeps leaves the processor to the owner for a millisecond at most,
+ * whatever its priority, and then takes the lock from an owner that is dead. So the loop takes as
+ * long as owners hold the lock. A peer that stands still with it, or a hostile one that keeps
+ * writing a living owner's name there, has no bound: the header says so.
  */
 static void lock_slowly(rbc_memory_producer *self) {
     RBC_KEEP_ERRNO;
@@ -8193,14 +8244,14 @@ static inline rbc_header *begin(rbc_memory_producer *self, uint64_t producer, ui
     rbc_header *header = header_at(self, producer);
     atomic_store_explicit(&header->token, self->token, memory_order_relaxed);
     atomic_store_explicit(&header->length, length | RBC_BUSY, memory_order_relaxed);
-    /* Release: whoever sees the position sees the BUSY header. Pairs with load_producer_pos
-     * (ring.c) and rbc_copy_find_end. If we die before, the next owner of the lock writes its own
-     * header here. */
+    /* Release: a reader that sees the position sees the BUSY header. Pairs with
+     * rbc_ring_load_producer_pos and rbc_copy_find_end. If this producer dies before, the next
+     * owner of the lock writes its own header here. */
     atomic_store_explicit(&self->page->producer_pos, producer + span, memory_order_release);
     return header;
 }
 
-/* What the kernel does under its spin lock in __bpf_ringbuf_reserve(). */
+/* Reserves as the kernel does under its spin lock in __bpf_ringbuf_reserve(). */
 static int reserve_locked(rbc_memory_producer *self, rbc_header **out, uint32_t size) {
     const uint64_t span = rbc_record_span(size);
     uint64_t producer;
@@ -8221,7 +8272,7 @@ static bool clear_the_way(rbc_memory_producer *self) {
     if (!self->overwrites) {
         return false;
     }
-    /* With it, where it is only looked: else the place may be another's data by now. */
+    /* Look under the lock: without it the place may hold another record's data by now. */
     lock(self);
     bool is_blocked = rbc_reserve_blocker(&self->mapping, &position, &token);
     unlock(self);
@@ -8283,8 +8334,10 @@ int rbc_memory_producer_reserve(rbc_memory_producer *self, void **data, size_t s
 
 /* ---- Waiting for space ---- */
 
-/* Readers do not wake producers: that would cost each commit. So the first look, and the longest
- * time between two. */
+/*
+ * Readers do not wake producers, because that would cost each commit. So a producer that waits
+ * looks by itself: these are the time until the first look, and the longest time between two.
+ */
 #define FIRST_DELAY_NS INT64_C(50000)
 #define LONGEST_DELAY_NS INT64_C(1000000)
 
@@ -8306,7 +8359,7 @@ int rbc_memory_producer_reserve_wait(rbc_memory_producer *self, void **data, siz
         error = reserve(self, data, size);
         delay = delay * 2 > LONGEST_DELAY_NS ? LONGEST_DELAY_NS : delay * 2;
     }
-    return error; /* not counted: who waits in parts goes on waiting */
+    return error; /* not counted: a caller that waits in parts goes on waiting */
 }
 
 /* ---- Handing over ---- */
@@ -8337,7 +8390,7 @@ static void wake_if_next(rbc_memory_producer *self, uint64_t position, uint32_t 
     }
 }
 
-/* What the kernel does in bpf_ringbuf_commit(). */
+/* Finishes a record as the kernel does in bpf_ringbuf_commit(). */
 int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t flags,
                                uint32_t discard) {
     rbc_header *header = reserved_header(self, data);
@@ -8419,8 +8472,9 @@ static int reserve_batch_locked(rbc_memory_producer *self, const rbcore_slice *s
 
 static void write_batch(const rbc_memory_producer *self, const batch *to,
                         const rbcore_slice *slices) {
-    /* Whoever sees what is written here sees producer_pos past it: pairs with the full fence in
-     * rbc_copy_valid_from. The store-release of that position does not hold back what follows it. */
+    /* A reader that sees what is written here sees producer_pos past it: pairs with the full fence
+     * in rbc_copy_valid_from. The store-release of that position does not hold back what follows
+     * it. */
     rbc_store_fence();
     uint64_t at = to->position;
     for (size_t i = 0; i < to->count; i++) {
@@ -8435,8 +8489,9 @@ static void write_batch(const rbc_memory_producer *self, const batch *to,
         }
         at += rbc_record_span(size);
     }
-    /* Release: whoever sees this header without BUSY sees all that follow it, and the data. Pairs
-     * with rbc_load_length (layout.h), rbc_copy_length, and the load in update_pending (memory_reserve.c). */
+    /* Release: a reader that sees this header without BUSY sees all that follow it, and the data.
+     * Pairs with rbc_load_length (layout.h), rbc_copy_length, and the load in update_pending
+     * (memory_reserve.c). */
     atomic_store_explicit(&to->header->length, (uint32_t)slices[0].size, memory_order_release);
 }
 
@@ -8484,14 +8539,14 @@ int rbc_memory_producer_output_batch(rbc_memory_producer *self, const rbcore_sli
 /* ---- The lock ---- */
 
 /*
- * Held for some nanoseconds (a batch: for its copy), and among the threads of one process. So a
- * waiter spins; if that takes too long, the owner was preempted and the waiter sleeps, as well for
- * a while as until somebody wakes it: that spares the unlock a read-modify-write.
+ * The lock is held for some nanoseconds (for a batch: while it is copied), among the threads of one
+ * process. So a waiter spins. If that takes too long, the owner was preempted, and the waiter
+ * sleeps for a while. Waking it instead would cost each unlock a read-modify-write.
  */
 #define SPINS 100
 #define SLEEP_NS 50000
 
-/* Cold, here and below: keeps it out of the way of what each record takes. */
+/* Cold, here and below, so that it stays out of the code that each record runs through. */
 __attribute__((cold)) static void wait_for_lock(rbc_user_ring *self) {
     for (int i = 0; i < SPINS; i++) {
         if (!atomic_load_explicit(&self->is_locked, memory_order_relaxed)) {
@@ -8504,8 +8559,10 @@ __attribute__((cold)) static void wait_for_lock(rbc_user_ring *self) {
     nanosleep(&pause, NULL);
 }
 
-/* What bounds it: the owner, a thread of this process, holds the lock for as long as a batch takes
- * to copy; a waiter that keeps it from running sleeps after 100 looks, and it runs then. */
+/*
+ * The loop is bounded: the owner, a thread of this process, holds the lock for as long as a batch
+ * takes to copy. A waiter that keeps it from running sleeps after 100 looks, and it runs then.
+ */
 static void take_lock(rbc_user_ring *self) {
     while (!rbc_user_ring_try_lock(self)) {
         wait_for_lock(self);
@@ -8514,7 +8571,7 @@ static void take_lock(rbc_user_ring *self) {
 
 /* ---- Records ---- */
 
-/* By the kernel's position as it is now. */
+/* Looks at the kernel's position as it is now. */
 __attribute__((cold)) static int look_for_space(rbc_user_ring *self, uint64_t producer,
                                                 uint64_t span) {
     uint64_t size = self->mapping.data_size;
@@ -8587,9 +8644,9 @@ int rbc_user_ring_output_slowly(rbc_user_ring *self, const void *data, size_t si
 /* ---- Waiting for space ---- */
 
 /*
- * Each waiter has an epoll instance of its own: an edge goes to one of those who wait on the same.
- * It is taken before the ring is found full, so that no edge after that is missed; an old one that
- * is still in it costs one more look.
+ * Each waiter has an epoll instance of its own, because an edge goes to only one of the threads
+ * that wait on the same. It is taken before the ring is found full, so that no edge after that is
+ * missed; an old one that is still in it costs one more look.
  */
 static int take_epoll(rbc_user_ring *self) {
     int fd = atomic_exchange_explicit(&self->epoll_fd, -1, memory_order_acq_rel);
