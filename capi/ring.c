@@ -283,9 +283,14 @@ static rbc_scan_end walk_records(rbc_ring *self, rbc_scan *scan, walk *at) {
     return scan->spans == NULL ? walk_over(self, scan, at, false) : walk_over(self, scan, at, true);
 }
 
-static void note_high_water(rbc_ring *self, uint64_t filled) {
+static void note_filled(rbc_ring *self, uint64_t filled) {
     if (filled > rbc_get(&self->high_water)) {
         atomic_store_explicit(&self->high_water, filled, memory_order_relaxed);
+    }
+    if (filled >= self->mapping.data_size / 2) {
+        self->pace.was_half_full = true;
+    } else if (self->pace.drained) {
+        self->pace.was_half_full = false;
     }
 }
 
@@ -314,13 +319,7 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
         atomic_store_explicit(&self->broken, true, memory_order_relaxed);
         return RBC_SCAN_BROKEN;
     }
-    uint64_t filled = producer - rbc_get(&self->user_pos);
-    note_high_water(self, filled);
-    if (filled >= self->mapping.data_size / 2) {
-        self->pace.was_half_full = true;
-    } else if (self->pace.drained) {
-        self->pace.was_half_full = false;
-    }
+    note_filled(self, producer - rbc_get(&self->user_pos));
     walk at = walk_from(self, start, producer);
     rbcore_span *const first_span = scan->spans;
     size_t first = scan->count;
