@@ -63,7 +63,7 @@ byte asked;
 bool ring_edge, wake_edge, timer_edge;
 bool silenced; /* the ring's descriptor is not in the epoll */
 bool timer_set;
-bool woken; /* set by who wakes, after the edge */
+bool woken; /* set by the waking thread, after the edge */
 
 /*
  * Once an armed reader was given back everything, the next record must wake it at once: the timer that was
@@ -207,7 +207,7 @@ inline publish(me, user, is_paced, read) {
     store(me, CONSUMER_POS, target)
 }
 
-/* Who commits is who parks: it knows without a fence. */
+/* The thread that commits is the one that parks: it knows without a fence. */
 inline look_again(me, is_paced, is_parked, read) {
     if
     :: RELEASE || is_parked ->
@@ -522,7 +522,7 @@ inline look_parked(is_moderated) {
 #define must_look_by_itself (paced || user_holds_some || waits_for_releases)
 #endif
 
-/* Whoever will start the timer anew and listens to nothing else has nothing to fetch. */
+/* A reader that will start the timer anew and listens to nothing else has nothing to fetch. */
 inline empty_fd() {
     if
     :: paced && silenced && !woken /* rbc_wait_drain_timer() */
