@@ -325,18 +325,15 @@ END_TEST
 
 int main(void) {
     Suite *suite = suite_create("busy head");
-    add_test(suite, "busy head is honoured", busy_head_is_honoured);
-    add_test(suite, "same as libbpf", same_as_libbpf);
-    add_test(suite, "discarded at last", discarded_at_last);
-    TCase *deadline = tcase_create("deadline behind a busy head");
-    tcase_set_timeout(deadline, 60);
-    tcase_add_loop_test(deadline, deadline_behind_a_busy_head, 0, 2);
-    suite_add_tcase(suite, deadline);
-    add_test(suite, "head wakes when it is submitted", head_wakes_when_it_is_submitted);
-    add_test(suite, "foreign epoll does not spin", foreign_epoll_does_not_spin);
-    add_test(suite, "flush does not wait for the head", flush_does_not_wait_for_the_head);
-    add_test(suite, "latest starts at the head", latest_starts_at_the_head);
-    add_test(suite, "other rings go on", other_rings_go_on);
+    add_test(suite, busy_head_is_honoured);
+    add_test(suite, same_as_libbpf);
+    add_test(suite, discarded_at_last);
+    add_loop_test(suite, deadline_behind_a_busy_head, 2);
+    add_test(suite, head_wakes_when_it_is_submitted);
+    add_test(suite, foreign_epoll_does_not_spin);
+    add_test(suite, flush_does_not_wait_for_the_head);
+    add_test(suite, latest_starts_at_the_head);
+    add_test(suite, other_rings_go_on);
     int fd = open_fault_fd();
     if (fd >= 0) {
         close(fd);

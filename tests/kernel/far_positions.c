@@ -105,11 +105,8 @@ END_TEST
 
 int main(void) {
     Suite *suite = suite_create("far positions");
-    TCase *across = tcase_create("records across the border");
-    tcase_set_timeout(across, 60);
-    tcase_add_loop_test(across, records_across_the_border, 0, 2); /* 1: by release */
-    suite_add_tcase(suite, across);
-    add_test(suite, "full laps across the border", full_laps_across_the_border);
-    add_test(suite, "resumed behind the border", resumed_behind_the_border);
+    add_loop_test(suite, records_across_the_border, 2); /* 1: by release */
+    add_test(suite, full_laps_across_the_border);
+    add_test(suite, resumed_behind_the_border);
     return run_tests(suite, NULL);
 }

@@ -176,12 +176,12 @@ END_TEST
 
 int main(void) {
     Suite *suite = suite_create("full ring");
-    add_test(suite, "refused records are counted", refused_records_are_counted);
-    add_test(suite, "loss map layout", loss_map_layout);
-    add_test(suite, "losses on both CPUs", losses_on_both_cpus);
-    add_test(suite, "losses unknown without a loss map", losses_unknown_without_a_loss_map);
-    add_test(suite, "only commit makes room", only_commit_makes_room);
-    add_test(suite, "records of nearly half the ring", records_of_nearly_half_the_ring);
-    add_test(suite, "release makes room", release_makes_room_up_to_the_first_held);
+    add_test(suite, refused_records_are_counted);
+    add_test(suite, loss_map_layout);
+    add_test(suite, losses_on_both_cpus);
+    add_test(suite, losses_unknown_without_a_loss_map);
+    add_test(suite, only_commit_makes_room);
+    add_test(suite, records_of_nearly_half_the_ring);
+    add_test(suite, release_makes_room_up_to_the_first_held);
     return run_tests(suite, NULL);
 }

@@ -26,7 +26,7 @@ END_TEST
 
 int main(void) {
     Suite *suite = suite_create("overwrite map");
-    add_test(suite, "overwrite map is refused", overwrite_map_is_refused);
+    add_test(suite, overwrite_map_is_refused);
     int fd = create_overwrite_map();
     const char *missing =
         fd < 0 && errno == EINVAL ? "this kernel has no overwrite mode (BPF_F_RB_OVERWRITE)" : NULL;

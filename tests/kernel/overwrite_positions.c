@@ -194,8 +194,8 @@ END_TEST
 
 int main(void) {
     Suite *suite = suite_create("overwrite positions");
-    add_test(suite, "the example", the_example);
-    add_test(suite, "records by chance", records_by_chance);
+    add_test(suite, the_example);
+    add_test(suite, records_by_chance);
     LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_RB_OVERWRITE);
     int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "probe", 0, 0, (uint32_t)pages(1), &opts);
     const char *missing = fd < 0 && errno == EINVAL

@@ -234,10 +234,7 @@ END_TEST
 
 int main(void) {
     Suite *suite = suite_create("producers");
-    TCase *tcase = tcase_create("all accounted for");
-    tcase_set_timeout(tcase, 60);
-    tcase_add_loop_test(tcase, all_accounted_for, 0, sizeof(scenarios) / sizeof(*scenarios));
-    suite_add_tcase(suite, tcase);
-    add_test(suite, "same as libbpf", same_as_libbpf);
+    add_loop_test(suite, all_accounted_for, sizeof(scenarios) / sizeof(*scenarios));
+    add_test(suite, same_as_libbpf);
     return run_tests(suite, NULL);
 }

@@ -189,9 +189,6 @@ END_TEST
 
 int main(void) {
     Suite *suite = suite_create("release stress");
-    TCase *tcase = tcase_create("random release");
-    tcase_set_timeout(tcase, 60);
-    tcase_add_loop_test(tcase, random_release, 0, 2);
-    suite_add_tcase(suite, tcase);
+    add_loop_test(suite, random_release, 2);
     return run_tests(suite, NULL);
 }

@@ -486,22 +486,22 @@ END_TEST
 
 int main(void) {
     Suite *suite = suite_create("sources");
-    add_test(suite, "a ring that goes", a_ring_that_goes_leaves_no_descriptor);
-    add_test(suite, "what the library supports", what_the_library_supports);
-    add_test(suite, "fd, path and id", fd_path_and_id);
-    add_test(suite, "the caller may close its fd", the_caller_may_close_its_fd);
-    add_test(suite, "identity of a record", identity_of_a_record);
-    add_test(suite, "latest skips what is complete", latest_skips_what_is_complete);
-    add_test(suite, "resume on a pinned map", resume_on_an_advanced_pinned_map);
-    add_test(suite, "several rings take turns", several_rings_take_turns);
-    add_test(suite, "any of several rings wakes", any_of_several_rings_wakes);
-    add_test(suite, "a removed ring is free", a_removed_ring_is_free_for_others);
-    add_test(suite, "maps of other types", maps_of_other_types);
-    add_test(suite, "descriptors that are no maps", descriptors_that_are_no_maps);
-    add_test(suite, "half permitted descriptors", half_permitted_descriptors);
-    add_test(suite, "names of nothing", names_of_nothing);
-    add_test(suite, "paths that pin no ring", paths_that_pin_no_ring);
-    add_test(suite, "maps without permission", maps_without_permission);
-    add_test(suite, "loss maps of other kinds", loss_maps_of_other_kinds);
+    add_test(suite, a_ring_that_goes_leaves_no_descriptor);
+    add_test(suite, what_the_library_supports);
+    add_test(suite, fd_path_and_id);
+    add_test(suite, the_caller_may_close_its_fd);
+    add_test(suite, identity_of_a_record);
+    add_test(suite, latest_skips_what_is_complete);
+    add_test(suite, resume_on_an_advanced_pinned_map);
+    add_test(suite, several_rings_take_turns);
+    add_test(suite, any_of_several_rings_wakes);
+    add_test(suite, a_removed_ring_is_free_for_others);
+    add_test(suite, maps_of_other_types);
+    add_test(suite, descriptors_that_are_no_maps);
+    add_test(suite, half_permitted_descriptors);
+    add_test(suite, names_of_nothing);
+    add_test(suite, paths_that_pin_no_ring);
+    add_test(suite, maps_without_permission);
+    add_test(suite, loss_maps_of_other_kinds);
     return run_tests(suite, geteuid() ? "it must mount a bpffs: root only" : NULL);
 }

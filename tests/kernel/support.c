@@ -44,11 +44,15 @@ int run_tests(Suite *suite, const char *missing) {
     return missing ? SKIPPED : failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-void add_test(Suite *suite, const char *name, const TTest *test) {
-    TCase *tcase = tcase_create(name);
+void add_loop_test(Suite *suite, const TTest *test, size_t count) {
+    TCase *tcase = tcase_create(test->name);
     tcase_set_timeout(tcase, 60);
-    tcase_add_test(tcase, test);
+    tcase_add_loop_test(tcase, test, 0, (int)count);
     suite_add_tcase(suite, tcase);
+}
+
+void add_test(Suite *suite, const TTest *test) {
+    add_loop_test(suite, test, 1);
 }
 
 size_t pages(size_t count) {

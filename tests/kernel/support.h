@@ -29,8 +29,10 @@ bool is_emulated(void);
  */
 int run_tests(Suite *suite, const char *missing);
 
-/* Adds a test case of its own for test, with a time limit that only a hang reaches. */
-void add_test(Suite *suite, const char *name, const TTest *test);
+/* Adds a case of the test's name, with a time limit that only a hang reaches. */
+void add_test(Suite *suite, const TTest *test);
+/* The same for a test that runs count times, with _i from 0 on. */
+void add_loop_test(Suite *suite, const TTest *test, size_t count);
 
 /* Bytes of so many pages: what ring sizes are made of. */
 size_t pages(size_t count);

@@ -347,18 +347,13 @@ END_TEST
 
 int main(void) {
     Suite *suite = suite_create("tap");
-    TCase *tcase = tcase_create("beside a consumer, and waiting");
-    tcase_set_timeout(tcase, 60);
-    tcase_add_loop_test(tcase, beside_a_consumer, 0, sizeof(looks) / sizeof(*looks));
-    tcase_add_loop_test(tcase, waits, 0, 2);
-    suite_add_tcase(suite, tcase);
-    add_test(suite, "nothing is written", nothing_is_written);
-    add_test(suite, "nothing can be written", nothing_can_be_written);
-    add_test(suite, "of a map by its id", of_a_map_by_its_id);
-    add_test(suite, "finds what the reader took without being woken",
-             finds_what_the_reader_took_without_being_woken);
-    add_test(suite, "looks by the timer, for its reader may be quicker",
-             looks_by_the_timer_for_its_reader_may_be_quicker);
-    add_test(suite, "does not spin", does_not_spin);
+    add_loop_test(suite, beside_a_consumer, sizeof(looks) / sizeof(*looks));
+    add_loop_test(suite, waits, 2);
+    add_test(suite, nothing_is_written);
+    add_test(suite, nothing_can_be_written);
+    add_test(suite, of_a_map_by_its_id);
+    add_test(suite, finds_what_the_reader_took_without_being_woken);
+    add_test(suite, looks_by_the_timer_for_its_reader_may_be_quicker);
+    add_test(suite, does_not_spin);
     return run_tests(suite, NULL);
 }

@@ -186,12 +186,11 @@ static bool bpf_is_for_everybody(void) {
 
 int main(void) {
     Suite *suite = suite_create("unprivileged");
-    add_test(suite, "reads, commits and counts losses", reads_commits_and_counts_losses);
-    add_test(suite, "must be allowed to read and to write", must_be_allowed_to_read_and_to_write);
+    add_test(suite, reads_commits_and_counts_losses);
+    add_test(suite, must_be_allowed_to_read_and_to_write);
     if (!bpf_is_for_everybody()) {
-        add_test(suite, "cannot open by id or ask what the kernel has",
-                 cannot_open_by_id_or_ask_what_the_kernel_has);
+        add_test(suite, cannot_open_by_id_or_ask_what_the_kernel_has);
     }
-    add_test(suite, "reads what it was given", reads_what_it_was_given);
+    add_test(suite, reads_what_it_was_given);
     return run_tests(suite, geteuid() != 0 ? "it is not run by root, to become nobody" : NULL);
 }

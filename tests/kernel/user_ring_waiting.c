@@ -381,16 +381,15 @@ END_TEST
 
 int main(void) {
     Suite *suite = suite_create("user ring, waiting");
-    add_test(suite, "timeouts", timeouts);
-    add_test(suite, "no descriptor is needed where there is room",
-             no_descriptor_is_needed_where_there_is_room);
-    add_test(suite, "no spinning while a little is free", no_spinning_while_a_little_is_free);
-    add_test(suite, "a drain wakes", a_drain_wakes);
-    add_test(suite, "a drain that does not wake", a_drain_that_does_not_wake);
-    add_test(suite, "a wait for much", a_wait_for_much);
-    add_test(suite, "several wait", several_wait);
-    add_test(suite, "a signal ends a wait", a_signal_ends_a_wait);
-    add_test(suite, "a million round trips", a_million_round_trips);
-    add_test(suite, "several threads", several_threads);
+    add_test(suite, timeouts);
+    add_test(suite, no_descriptor_is_needed_where_there_is_room);
+    add_test(suite, no_spinning_while_a_little_is_free);
+    add_test(suite, a_drain_wakes);
+    add_test(suite, a_drain_that_does_not_wake);
+    add_test(suite, a_wait_for_much);
+    add_test(suite, several_wait);
+    add_test(suite, a_signal_ends_a_wait);
+    add_test(suite, a_million_round_trips);
+    add_test(suite, several_threads);
     return run_tests(suite, user_ring_missing());
 }

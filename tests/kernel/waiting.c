@@ -516,26 +516,23 @@ END_TEST
 
 int main(void) {
     Suite *suite = suite_create("waiting");
-    add_test(suite, "commit after an arrival, then wait", commit_after_an_arrival_then_wait);
-    add_test(suite, "commit after an arrival, then poll", commit_after_an_arrival_then_poll);
-    add_test(suite, "release while waiting", release_from_a_worker_while_waiting);
-    add_test(suite, "release while polling", release_from_a_worker_while_polling);
-    add_test(suite, "release wakes at once", release_wakes_at_once);
-    add_test(suite, "arrival ends a wait", arrival_ends_a_wait);
-    add_test(suite, "no arrival is missed", no_arrival_is_missed);
-    add_test(suite, "in vain, all committed", wait_in_vain_with_all_committed);
-    TCase *uncommitted = tcase_create("in vain, uncommitted records");
-    tcase_set_timeout(uncommitted, 60);
-    tcase_add_loop_test(uncommitted, wait_in_vain_with_uncommitted_records, 0, 2);
-    suite_add_tcase(suite, uncommitted);
-    add_test(suite, "arrival, uncommitted records", arrival_ends_a_wait_with_uncommitted_records);
-    add_test(suite, "foreign epoll does not spin", foreign_epoll_does_not_spin);
-    add_test(suite, "foreign epoll gets every record", foreign_epoll_gets_every_record);
-    add_test(suite, "flush of silent records", flush_delivers_records_without_wakeup);
-    add_test(suite, "flush of nothing", flush_of_nothing);
-    add_test(suite, "deadline finds silent records", deadline_finds_records_without_wakeup);
-    add_test(suite, "forced wakeup", forced_wakeup_behind_a_silent_record);
-    add_test(suite, "interrupt and shutdown", interrupt_and_shutdown_end_a_wait);
-    add_test(suite, "a signal ends a wait", a_signal_ends_a_wait);
+    add_test(suite, commit_after_an_arrival_then_wait);
+    add_test(suite, commit_after_an_arrival_then_poll);
+    add_test(suite, release_from_a_worker_while_waiting);
+    add_test(suite, release_from_a_worker_while_polling);
+    add_test(suite, release_wakes_at_once);
+    add_test(suite, arrival_ends_a_wait);
+    add_test(suite, no_arrival_is_missed);
+    add_test(suite, wait_in_vain_with_all_committed);
+    add_loop_test(suite, wait_in_vain_with_uncommitted_records, 2);
+    add_test(suite, arrival_ends_a_wait_with_uncommitted_records);
+    add_test(suite, foreign_epoll_does_not_spin);
+    add_test(suite, foreign_epoll_gets_every_record);
+    add_test(suite, flush_delivers_records_without_wakeup);
+    add_test(suite, flush_of_nothing);
+    add_test(suite, deadline_finds_records_without_wakeup);
+    add_test(suite, forced_wakeup_behind_a_silent_record);
+    add_test(suite, interrupt_and_shutdown_end_a_wait);
+    add_test(suite, a_signal_ends_a_wait);
     return run_tests(suite, NULL);
 }

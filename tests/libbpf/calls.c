@@ -1468,7 +1468,7 @@ static int run(const struct scenario *self, bool always) {
         return TOO_OLD;
     }
     Suite *suite = suite_create("calls");
-    add_test(suite, self->name, *self->test);
+    add_test(suite, *self->test);
     return run_tests(suite, NULL);
 }
 

@@ -345,7 +345,7 @@ int main(int argc, char **argv) {
     for (size_t i = 0; argc >= 2 && i < sizeof(scenarios) / sizeof(*scenarios); i++) {
         if (strcmp(argv[1], scenarios[i].name) == 0) {
             Suite *suite = suite_create("user_calls");
-            add_test(suite, scenarios[i].name, *scenarios[i].test);
+            add_test(suite, *scenarios[i].test);
             return run_tests(suite, missing());
         }
     }
