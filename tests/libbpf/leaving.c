@@ -17,13 +17,6 @@
 #include <unistd.h>
 #include <unwind.h>
 
-static struct ring_buffer *open_sink(struct produce *ring, struct sink *sink) {
-    sink->produce = ring;
-    sink->rings = ring_buffer__new(ring_fd(ring), on_record, sink, NULL);
-    ck_assert_ptr_nonnull(sink->rings);
-    return sink->rings;
-}
-
 /* ---- Children of the system call ---- */
 
 /* As fork(), but libc does not know of it. */
@@ -291,29 +284,18 @@ START_TEST(event_loop_after_a_long_jump) {
 }
 END_TEST
 
-static const struct scenario {
-    const char *name;
-    const TTest *const *test;
-} scenarios[] = {
-    {"raw_child", &raw_child},
-    {"raw_child_of_two", &raw_child_of_two},
-    {"long_jumps", &long_jumps},
-    {"long_jumps_of_two", &long_jumps_of_two},
-    {"exceptions", &exceptions},
-    {"exceptions_of_two", &exceptions_of_two},
-    {"threads_after_a_long_jump", &threads_after_a_long_jump},
-    {"event_loop_after_a_long_jump", &event_loop_after_a_long_jump},
+static const scenario scenarios[] = {
+    {&raw_child, 0},
+    {&raw_child_of_two, 0},
+    {&long_jumps, 0},
+    {&long_jumps_of_two, 0},
+    {&exceptions, 0},
+    {&exceptions_of_two, 0},
+    {&threads_after_a_long_jump, 0},
+    {&event_loop_after_a_long_jump, 0},
+    {NULL, 0},
 };
 
 int main(int argc, char **argv) {
-    libbpf_set_print(NULL);
-    for (size_t i = 0; argc >= 2 && i < sizeof(scenarios) / sizeof(*scenarios); i++) {
-        if (strcmp(argv[1], scenarios[i].name) == 0) {
-            Suite *suite = suite_create("leaving");
-            add_test(suite, *scenarios[i].test);
-            return run_tests(suite, NULL);
-        }
-    }
-    fprintf(stderr, "usage: leaving SCENARIO\n");
-    return 2;
+    return run_scenario("leaving", (const scenario *[]){scenarios, NULL}, NULL, argc, argv);
 }

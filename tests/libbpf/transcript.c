@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 void say(const char *format, ...) {
     va_list arguments;
@@ -30,6 +31,13 @@ void *tell_pointer(const char *call, void *result) {
         say("%s: NULL, errno %d", call, errno);
     }
     return result;
+}
+
+struct ring_buffer *open_sink(struct produce *ring, struct sink *sink) {
+    sink->produce = ring;
+    sink->rings = ring_buffer__new(ring_fd(ring), on_record, sink, NULL);
+    ck_assert_ptr_nonnull(sink->rings);
+    return sink->rings;
 }
 
 static unsigned int checksum(const unsigned char *data, size_t size) {
@@ -60,4 +68,35 @@ int emit_some(struct produce *ring, int n) {
         fitted += emit(ring, (offset / 8 * 37) % 200, offset, 0) == 0;
     }
     return fitted;
+}
+
+static const scenario *find_scenario(const scenario *const *lists, const char *name) {
+    for (; *lists; lists++) {
+        for (const scenario *found = *lists; found->test; found++) {
+            if (strcmp((*found->test)->name, name) == 0) {
+                return found;
+            }
+        }
+    }
+    return NULL;
+}
+
+static bool is_too_old(const scenario *self) {
+    return libbpf_major_version() == 1 && libbpf_minor_version() < self->libbpf_minor;
+}
+
+int run_scenario(const char *program, const scenario *const *lists, const char *missing, int argc,
+                 char **argv) {
+    libbpf_set_print(NULL);
+    const scenario *wanted = argc >= 2 ? find_scenario(lists, argv[1]) : NULL;
+    if (!wanted) {
+        fprintf(stderr, "usage: %s SCENARIO [always]\n", program);
+        return 2;
+    }
+    if (argc == 2 && is_too_old(wanted)) {
+        return TOO_OLD;
+    }
+    Suite *suite = suite_create(program);
+    add_test(suite, *wanted->test);
+    return run_tests(suite, missing);
 }

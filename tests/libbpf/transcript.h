@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the scenarios of calls.c share: rings, callbacks that tell what they see, and the account. */
+/* What the scenarios share: rings, callbacks that tell what they see, and the account. */
 #ifndef TRANSCRIPT_H
 #define TRANSCRIPT_H
 
@@ -29,6 +29,9 @@ struct sink {
     bool is_silent;
 };
 
+/* A new ring_buffer with the ring, and the sink as its callback's context. */
+struct ring_buffer *open_sink(struct produce *ring, struct sink *sink);
+
 /* Tells ring, size and a checksum of each record, then does as the sink says. */
 int on_record(void *sink, void *data, size_t size);
 
@@ -42,5 +45,20 @@ int emit_some(struct produce *ring, int n);
         CALL(call);                                                                                \
         say("  not before %d ms: %s", ms, now() - start_ >= (ms) * MILLISECOND ? "yes" : "no");    \
     } while (0)
+
+/* A scenario, and the oldest libbpf 1.x that has what it calls. A list ends with one of no test. */
+typedef struct scenario {
+    const TTest *const *test;
+    unsigned int libbpf_minor;
+} scenario;
+
+/*
+ * The main function of a program that runs the scenario it is told, of a NULL-terminated array of
+ * lists. missing: why none can run here, or NULL. Returns TOO_OLD where libbpf is too old, unless
+ * a second argument says that it is to run always.
+ */
+#define TOO_OLD 3
+int run_scenario(const char *program, const scenario *const *lists, const char *missing, int argc,
+                 char **argv);
 
 #endif

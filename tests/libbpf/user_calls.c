@@ -312,17 +312,9 @@ START_TEST(user_in_raw_child) {
 }
 END_TEST
 
-static const struct scenario {
-    const char *name;
-    const TTest *const *test;
-} scenarios[] = {
-    {"user_records", &user_records},
-    {"user_full", &user_full},
-    {"user_blocking", &user_blocking},
-    {"user_refused", &user_refused},
-    {"user_second", &user_second},
-    {"user_in_child", &user_in_child},
-    {"user_in_raw_child", &user_in_raw_child},
+static const scenario scenarios[] = {
+    {&user_records, 0}, {&user_full, 0},     {&user_blocking, 0},     {&user_refused, 0},
+    {&user_second, 0},  {&user_in_child, 0}, {&user_in_raw_child, 0}, {NULL, 0},
 };
 
 static const char *missing(void) {
@@ -340,15 +332,6 @@ static void tell_whose(void) {
 }
 
 int main(int argc, char **argv) {
-    libbpf_set_print(NULL);
     tell_whose();
-    for (size_t i = 0; argc >= 2 && i < sizeof(scenarios) / sizeof(*scenarios); i++) {
-        if (strcmp(argv[1], scenarios[i].name) == 0) {
-            Suite *suite = suite_create("user_calls");
-            add_test(suite, *scenarios[i].test);
-            return run_tests(suite, missing());
-        }
-    }
-    fprintf(stderr, "usage: user_calls SCENARIO\n");
-    return 2;
+    return run_scenario("user_calls", (const scenario *[]){scenarios, NULL}, missing(), argc, argv);
 }

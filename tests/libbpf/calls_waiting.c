@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/* Waiting. Rings of 64 pages are large enough for a reader that uses a timer to do so. */
+#include "calls.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+struct later {
+    pthread_t thread;
+    struct produce *ring;
+    unsigned int ms;
+};
+
+static void *emit_later(void *argument) {
+    struct later *self = argument;
+    sleep_ms(self->ms);
+    emit_some(self->ring, 1);
+    return NULL;
+}
+
+START_TEST(timeouts) {
+    struct sink a = {.name = "a"};
+    struct produce *ring = load_ring(pages(1));
+    struct ring_buffer *rb = open_sink(ring, &a);
+    CALL_FOR(0, ring_buffer__poll(rb, 0));
+    CALL_FOR(1, ring_buffer__poll(rb, 1));
+    CALL_FOR(30, ring_buffer__poll(rb, 30));
+    static const int waits[] = {-1, 10000, -2, INT32_MAX};
+    for (size_t i = 0; i < sizeof(waits) / sizeof(*waits); i++) {
+        struct later later = {.ring = ring, .ms = 20};
+        pthread_create(&later.thread, NULL, emit_later, &later);
+        int result = ring_buffer__poll(rb, waits[i]);
+        say("poll %d: %d", waits[i], result);
+        pthread_join(later.thread, NULL);
+    }
+    ring_buffer__free(rb);
+    produce__destroy(ring);
+}
+END_TEST
+
+static void *poll_once(void *argument) {
+    return (void *)(intptr_t)ring_buffer__poll(argument, 20000);
+}
+
+/* While a thread waits in a poll, another one takes what is there, or finds nothing: at once. */
+START_TEST(consume_beside_a_wait) {
+    struct sink a = {.name = "a"};
+    struct produce *ring = load_ring(pages(64));
+    struct ring_buffer *rb = open_sink(ring, &a);
+    for (int i = 0; i < 3; i++) {
+        pthread_t thread;
+        void *result;
+        pthread_create(&thread, NULL, poll_once, rb);
+        sleep_ms(100);
+        int64_t start = now();
+        CALL(ring_buffer__consume(rb));
+#ifndef __SANITIZE_THREAD__ /* libbpf tells it of no order between the callbacks of two threads */
+        sleep_ms(100); /* until the drop-in's wait goes on: it looks before that, libbpf does not */
+        emit(ring, 8, 0, BPF_RB_NO_WAKEUP);
+        CALL(ring_buffer__consume(rb));
+#endif
+        say("at once: %d", now() - start < 5 * SECOND);
+        emit_some(ring, 1);
+        pthread_join(thread, &result);
+        say("the poll: %d", (int)(intptr_t)result);
+    }
+    ring_buffer__free(rb);
+    produce__destroy(ring);
+}
+END_TEST
+
+static void *poll_forever(void *argument) {
+    return (void *)(intptr_t)ring_buffer__poll(argument, -1);
+}
+
+static atomic_bool is_blocked;
+
+static void block(struct sink *sink) {
+    (void)sink;
+    is_blocked = true;
+    pause();
+}
+
+/* When the callback blocks; or else when a wait has surely begun, for nothing tells. */
+static void wait_until_blocked(bool in_callback) {
+    sleep_ms(in_callback ? 0 : 200);
+    while (in_callback && !is_blocked) {
+        sleep_ms(1);
+    }
+    is_blocked = false;
+}
+
+/* Cancels a thread in a poll, unless it hangs: then SIGALRM ends it all. */
+static void cancel(struct ring_buffer *rb, void *(*poll)(void *), bool in_callback) {
+    pthread_t thread;
+    void *result;
+    int64_t start = now();
+    alarm(30);
+    pthread_create(&thread, NULL, poll, rb);
+    wait_until_blocked(in_callback);
+    pthread_cancel(thread);
+    pthread_join(thread, &result);
+    say("cancelled: %d, at once: %d", result == PTHREAD_CANCELED, now() - start < 10 * SECOND);
+}
+
+/* A thread that is cancelled in a poll or in its callback leaves the ring to others. */
+START_TEST(cancelled) {
+    for (int count = 1; count <= 2; count++) {
+        struct sink a = {.name = "a"}, b = {.name = "b"};
+        struct produce *ring = load_ring(pages(64)), *other = load_ring(pages(64));
+        struct ring_buffer *rb = open_sink(ring, &a);
+        if (count == 2) {
+            CALL(ring_buffer__add(rb, ring_fd(other), on_record, &b));
+        }
+        for (int i = 0; i < 4; i++) {
+            cancel(rb, i % 2 ? poll_once : poll_forever, false);
+            emit_some(ring, 2);
+            CALL(ring_buffer__poll(rb, -1));
+            emit_discard(ring, 8, 0);
+            if (i % 2) {
+                emit_some(ring, 3);
+            } else {
+                emit_equal(ring, 3);
+            }
+            a.act = block;
+            a.act_at = a.seen + 2;
+            cancel(rb, poll_once, true);
+            a.act = NULL;
+            CALL(ring_buffer__consume(rb));
+            emit_some(ring, 1);
+            CALL(ring_buffer__consume(rb));
+        }
+        /* What the callback had before, nobody gets again. */
+        emit_equal(ring, 3);
+        a.act = block;
+        a.act_at = a.seen + 2;
+        cancel(rb, poll_once, true);
+        ring_buffer__free(rb);
+        a.act = NULL;
+        rb = open_sink(ring, &a);
+        CALL(ring_buffer__poll(rb, 0));
+        ring_buffer__free(rb);
+        produce__destroy(other);
+        produce__destroy(ring);
+    }
+    alarm(0);
+}
+END_TEST
+
+/* Also where a timer ends the wait inside for nothing, as for a ring that was busy. */
+START_TEST(never_early) {
+    struct sink a = {.name = "a", .is_silent = true}, b = {.name = "b"};
+    struct produce *ring = load_ring(pages(64)), *idle = load_ring(pages(1));
+    struct ring_buffer *rb = open_sink(ring, &a);
+    CALL(ring_buffer__add(rb, ring_fd(idle), on_record, &b));
+    int early = 0;
+    for (int i = 0; i < 200; i++) {
+        for (int j = 0; j < 5; j++) {
+            emit_equal(ring, 10);
+            ring_buffer__poll(rb, -1);
+        }
+        ring_buffer__consume(rb);
+        int64_t start = now();
+        int result = ring_buffer__poll(rb, 2);
+        early += result == 0 && now() - start < 2 * MILLISECOND;
+    }
+    say("early: %d", early);
+    ring_buffer__free(rb);
+    produce__destroy(idle);
+    produce__destroy(ring);
+}
+END_TEST
+
+static int signals;
+
+static void on_signal(int number) {
+    (void)number;
+    signals++;
+}
+
+static void ring_in(int ms) {
+    struct itimerval timer = {.it_value.tv_usec = ms * 1000};
+    setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+START_TEST(interrupted) {
+    struct sink a = {.name = "a"};
+    struct produce *ring = load_ring(pages(64));
+    struct ring_buffer *rb = open_sink(ring, &a);
+    static const int flags_of[] = {0, SA_RESTART};
+    for (int i = 0; i < 2; i++) {
+        struct sigaction action = {.sa_handler = on_signal, .sa_flags = flags_of[i]};
+        sigaction(SIGALRM, &action, NULL);
+        ring_in(20);
+        CALL(ring_buffer__poll(rb, -1));
+        ring_in(20);
+        CALL(ring_buffer__poll(rb, 10000));
+        say("signals %d", signals);
+        /* Nothing was lost, and what is there is better news than a signal. */
+        emit_some(ring, 2);
+        raise(SIGALRM);
+        CALL(ring_buffer__poll(rb, -1));
+    }
+    /* Also with many of both: no poll returns -EINTR that has something to deliver. */
+    struct itimerval often = {.it_interval.tv_usec = 150, .it_value.tv_usec = 150};
+    a.is_silent = true;
+    setitimer(ITIMER_REAL, &often, NULL);
+    for (int i = 0; i < 1000; i++) {
+        int made = emit_some(ring, 8), got = ring_buffer__poll(rb, 1000);
+        if (made != got) {
+            say("turn %d: made %d, got %d", i, made, got);
+        }
+    }
+    ring_in(0);
+    ring_buffer__free(rb);
+    produce__destroy(ring);
+}
+END_TEST
+
+START_TEST(interrupted_of_two) {
+    struct sink a = {.name = "a"}, b = {.name = "b"};
+    struct produce *first = load_ring(pages(64)), *second = load_ring(pages(64));
+    struct ring_buffer *rb = open_sink(first, &a);
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGALRM, &action, NULL);
+    CALL(ring_buffer__add(rb, ring_fd(second), on_record, &b));
+    ring_in(20);
+    CALL(ring_buffer__poll(rb, -1));
+    ring_in(20);
+    CALL(ring_buffer__poll(rb, 10000));
+    emit_some(second, 2);
+    raise(SIGALRM);
+    CALL(ring_buffer__poll(rb, -1));
+    ring_buffer__free(rb);
+    produce__destroy(second);
+    produce__destroy(first);
+}
+END_TEST
+
+/* Records while we read, in bursts, with a callback that blocks now and then: nothing is lost. */
+START_TEST(under_load) {
+    for (int sleep_each = 0; sleep_each <= 500; sleep_each += 500) {
+        struct check_order check = {.sleep_each = sleep_each};
+        struct produce *ring = load_ring(pages(256));
+        struct ring_buffer *rb = ring_buffer__new(ring_fd(ring), check_event, &check, NULL);
+        pthread_t thread;
+        pthread_create(&thread, NULL, produce_bursts, ring);
+        int total = 0, result = 0;
+        while (total < 20000 && result >= 0) {
+            result = ring_buffer__poll(rb, 10000);
+            total += result;
+        }
+        pthread_join(thread, NULL);
+        say("records %d, errors %d, last %llu", total, check.errors,
+            (unsigned long long)check.expected);
+        CALL(ring_buffer__poll(rb, 0));
+        ring_buffer__free(rb);
+        produce__destroy(ring);
+    }
+}
+END_TEST
+
+const scenario waiting_scenarios[] = {
+    {&timeouts, 0},    {&consume_beside_a_wait, 0}, {&cancelled, 0},  {&never_early, 0},
+    {&interrupted, 0}, {&interrupted_of_two, 0},    {&under_load, 0}, {NULL, 0},
+};
