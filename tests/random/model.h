@@ -153,7 +153,7 @@ unsigned reader_rings(const sim_reader *self);
 sim_view *reader_view(sim_reader *self, unsigned index);
 
 /*
- * Whether a read, or without moderation the next look, must hand out a record of it. What a call
+ * Whether a read, or without pacing the next look, must hand out a record of it. What a call
  * gives back itself may make room too late for it: so it is room by user_before that counts.
  */
 bool view_must_come(const sim_view *self);

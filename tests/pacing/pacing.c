@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * When a ring is read by wakeups and when by the timer, what the producers are told meanwhile, and
+ * what a batch is then. Mostly in rings so large that an interval lasts for long: what a step finds
+ * does not depend on the machine then, and where the machine stalled it the step is tried again.
+ * Each scenario runs on a kind of ring: memory_ring.c or kernel_ring.c.
+ */
+#include "stage.h"
+
+static void add(Suite *suite, const scenario *scenarios) {
+    for (; scenarios->test; scenarios++) {
+        TCase *tcase = tcase_create((*scenarios->test)->name);
+        tcase_set_timeout(tcase, 100);
+        tcase_add_loop_test(tcase, *scenarios->test, 0, scenarios->count);
+        suite_add_tcase(suite, tcase);
+    }
+}
+
+int main(void) {
+    Suite *suite = suite_create("pacing");
+    add(suite, rate_scenarios);
+    add(suite, publishing_scenarios);
+    add(suite, batch_scenarios);
+    add(suite, wait_scenarios);
+    add(suite, descriptor_scenarios);
+    add(suite, successor_scenarios);
+    return test_ring_run(suite);
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/* A ring with its reader, and numbered records between them: what the scenarios share. */
+#ifndef PACING_STAGE_H
+#define PACING_STAGE_H
+
+#include "ring.h"
+
+#include <stdatomic.h>
+
+#define MICROSECOND INT64_C(1000)
+#define MILLISECOND INT64_C(1000000)
+
+/* Long enough for any step on a loaded machine; only a failing test waits that long. */
+#define WATCHDOG_MS 20000
+#define WATCHDOG (WATCHDOG_MS * MILLISECOND)
+
+/* A step that the machine delayed is tried again. */
+#define ATTEMPTS 50
+
+#define ROOM 4096
+
+/* Tells check nothing as long as all is well: that makes a system call, too slow for hot loops. */
+#define must(call)                                                                                 \
+    do {                                                                                           \
+        int result_ = (call);                                                                      \
+        if (result_ != 0) {                                                                        \
+            ck_abort_msg("%s: %d (%s)", #call, result_, rbcore_strerror(result_));                 \
+        }                                                                                          \
+    } while (0)
+
+typedef struct stage {
+    test_ring *ring; /* the reader's ring 0 */
+    rbcore_reader *reader;
+    bool is_release;
+    /* Records that were produced, those of them that a full ring refused, and delivered ones. */
+    _Atomic uint64_t produced, refused, delivered;
+    uint64_t next;                   /* the smallest number that can come now */
+    rbcore_record records[ROOM];     /* of the last take */
+    size_t held;                     /* of them */
+    _Atomic uint64_t *producer_page; /* its first word is the producer position */
+    _Atomic uint64_t *consumer_page; /* its first word is the consumer position */
+} stage;
+
+/* A list of scenarios ends with one that has no test; each runs count times, with _i from 0 on. */
+typedef struct scenario {
+    const TTest *const *test;
+    int count;
+} scenario;
+
+extern const scenario rate_scenarios[], publishing_scenarios[], batch_scenarios[], wait_scenarios[],
+    descriptor_scenarios[], successor_scenarios[];
+
+stage *open_stage(size_t ring_size, uint64_t flags, int64_t max_latency);
+
+/* Without a reader. */
+stage *open_stage_unread(size_t ring_size);
+rbcore_reader *open_reader_on(const test_ring *ring, uint64_t flags, int64_t max_latency);
+
+/* All records must have been delivered. */
+void close_stage(stage *self);
+
+/* The same, but some may be left. */
+void abandon_stage(stage *self);
+
+/* ---- Producing ---- */
+
+/* Small records. */
+void emit_records(stage *self, unsigned int count, uint32_t flags);
+
+/* One record of so many bytes. */
+void emit_sized(stage *self, size_t size);
+
+/* A thread that emits runs of small records: many times some, one run in so many nanoseconds. */
+typedef struct emitter {
+    stage *stage;
+    unsigned int times, some;
+    int64_t pause;
+    uint32_t flags;
+} emitter;
+
+void *run_emitter(void *emitter);
+
+/* ---- Reading ---- */
+
+/* What read or next returned: the numbers of this ring's records must ascend. */
+int taken(stage *self, int result);
+int take(stage *self, size_t max, int64_t timeout);
+void give_back(stage *self);
+
+/* All that is there, in as many calls as that takes; what the last of them took is still held. */
+void take_to_end(stage *self);
+
+/* All that was produced, with waiting for it. */
+void take_the_rest(stage *self);
+uint64_t waiting(const stage *self);
+
+/* A wait for one record, which another thread makes when it has begun. */
+void wait_for_one(stage *self, uint32_t flags);
+
+/* ---- Pacing ---- */
+
+bool is_paced(const stage *self);
+
+/* Makes the ring paced, with nothing left in it. */
+void make_paced(stage *self);
+
+/* Makes the ring paced, with count new records in it that are not due in a batch of max. */
+void let_wait(stage *self, unsigned int count, size_t max);
+
+/* Makes the ring paced and reads a record of so many bytes by read, which changes no ring's pace. */
+void read_one_paced(stage *self, size_t size);
+
+/* ---- What is seen ---- */
+
+rbcore_ring_stats stats_of(rbcore_reader *reader, unsigned int ring);
+uint64_t record_bytes(size_t size); /* in the ring */
+uint64_t consumer_pos(const stage *self);
+uint64_t producer_pos(const stage *self);
+
+void expect_all_published(const stage *self);
+
+/* The consumer position is where the last committed record begins, one of so many bytes. */
+void expect_held_back(const stage *self, size_t size);
+
+void expect_wakeup(stage *self);
+void expect_no_wakeup(stage *self);
+
+/* Waits until no wakeup is under way. */
+void forget_wakeups(stage *self);
+
+/* The reader's descriptor is readable: at once, where nothing delays a wakeup. */
+void expect_readable(const stage *self);
+
+/* Whether a descriptor becomes readable in time. */
+bool becomes_readable(int fd, int timeout_ms);
+
+int64_t clock_now(void);
+void sleep_ms(unsigned int ms); /* in the support.c of both kinds' tests */
+
+#endif
