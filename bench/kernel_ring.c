@@ -25,7 +25,6 @@
 
 static void fail(const char *what, int error) {
     bool forbidden = error == -EPERM || error == -EACCES || error == -ENOSYS;
-
     fprintf(stderr, "%s%s: %s%s\n", forbidden ? "skipped: " : "", what, strerror(-error),
             forbidden ? " (the benchmark needs root and a kernel that allows BPF)" : "");
     exit(forbidden ? EXIT_SKIPPED : EXIT_FAILURE);
@@ -38,11 +37,10 @@ static int ignore_message(enum libbpf_print_level level, const char *format, va_
     return 0;
 }
 
-void kernel_ring_open(struct kernel_ring *self, uint32_t record_size, uint32_t ring_size,
+void kernel_ring_open(kernel_ring *self, uint32_t record_size, uint32_t ring_size,
                       uint64_t submit_flags, bool is_perf_buffer) {
     struct bench_produce *skeleton;
     int error;
-
     libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
     libbpf_print_fn_t print = libbpf_set_print(ignore_message);
     skeleton = bench_produce__open();
@@ -58,7 +56,7 @@ void kernel_ring_open(struct kernel_ring *self, uint32_t record_size, uint32_t r
         fail("loading the BPF program", error);
     }
     libbpf_set_print(print);
-    *self = (struct kernel_ring){
+    *self = (kernel_ring){
         .skeleton = skeleton,
         .fd = bpf_map__fd(is_perf_buffer ? skeleton->maps.perf_buffer : skeleton->maps.ring),
         .program_fd = bpf_program__fd(is_perf_buffer ? skeleton->progs.produce_perf
@@ -68,7 +66,6 @@ void kernel_ring_open(struct kernel_ring *self, uint32_t record_size, uint32_t r
 static uint32_t id_of(int map_fd) {
     struct bpf_map_info info = {0};
     uint32_t length = sizeof(info);
-
     return bpf_obj_get_info_by_fd(map_fd, &info, &length) ? 0 : info.id;
 }
 
@@ -80,7 +77,6 @@ static uint32_t id_of(int map_fd) {
 static void wait_until_freed(uint32_t map_id) {
     for (int i = 0; i < FREED_WITHIN_MS; i++) {
         int fd = bpf_map_get_fd_by_id(map_id);
-
         if (fd < 0) {
             break;
         }
@@ -90,22 +86,20 @@ static void wait_until_freed(uint32_t map_id) {
     usleep(FREEING_MS * 1000);
 }
 
-void kernel_ring_close(struct kernel_ring *self) {
+void kernel_ring_close(kernel_ring *self) {
     const struct bpf_map *ring = self->skeleton->maps.ring;
     bool is_large = bpf_map__max_entries(ring) >= LARGE_RING;
     uint32_t map_id = id_of(bpf_map__fd(ring));
-
     bench_produce__destroy(self->skeleton);
     if (is_large) {
         wait_until_freed(map_id);
     }
 }
 
-static int run(struct kernel_ring *self, struct burst burst) {
+static int run(kernel_ring *self, struct burst burst) {
     LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &burst, .ctx_size_in = sizeof(burst));
     uint64_t before = clock_ns(CLOCK_THREAD_CPUTIME_ID);
     int error = bpf_prog_test_run_opts(self->program_fd, &options);
-
     if (error) {
         fail("running the BPF program", error);
     }
@@ -114,18 +108,17 @@ static int run(struct kernel_ring *self, struct burst burst) {
     return (int)options.retval;
 }
 
-void kernel_ring_produce(struct kernel_ring *self, uint64_t count) {
+void kernel_ring_produce(kernel_ring *self, uint64_t count) {
     run(self, (struct burst){.count = count, .producer = self->producer});
 }
 
-bool kernel_ring_end(struct kernel_ring *self) {
+bool kernel_ring_end(kernel_ring *self) {
     return run(self, (struct burst){.end = 1}) == 0;
 }
 
-uint64_t kernel_ring_empty_run_ns(struct kernel_ring *self) {
-    struct kernel_ring copy = *self;
+uint64_t kernel_ring_empty_run_ns(kernel_ring *self) {
+    kernel_ring copy = *self;
     uint64_t least = UINT64_MAX;
-
     for (int i = 0; i < 1000; i++) {
         copy.cpu_ns = 0;
         run(&copy, (struct burst){0});
@@ -136,17 +129,16 @@ uint64_t kernel_ring_empty_run_ns(struct kernel_ring *self) {
     return least;
 }
 
-uint64_t kernel_ring_cpu_ns(const struct kernel_ring *self, uint64_t empty_run_ns) {
+uint64_t kernel_ring_cpu_ns(const kernel_ring *self, uint64_t empty_run_ns) {
     uint64_t overhead = self->runs * empty_run_ns;
-
     return self->cpu_ns > overhead ? self->cpu_ns - overhead : 0;
 }
 
-uint64_t kernel_ring_sequence(const struct kernel_ring *self) {
+uint64_t kernel_ring_sequence(const kernel_ring *self) {
     return self->skeleton->bss->streams[0].sequence + self->skeleton->bss->streams[1].sequence;
 }
 
-uint64_t kernel_ring_refused(const struct kernel_ring *self) {
+uint64_t kernel_ring_refused(const kernel_ring *self) {
     return self->skeleton->bss->streams[0].refused + self->skeleton->bss->streams[1].refused;
 }
 
@@ -158,7 +150,6 @@ static void skip_without_cpu(int cpu, int error) {
 
 static cpu_set_t only_cpu(int cpu) {
     cpu_set_t set;
-
     CPU_ZERO(&set);
     CPU_SET(cpu, &set);
     return set;
@@ -166,7 +157,6 @@ static cpu_set_t only_cpu(int cpu) {
 
 void pin_to_cpu(int cpu) {
     cpu_set_t set = only_cpu(cpu);
-
     if (sched_setaffinity(0, sizeof(set), &set)) {
         skip_without_cpu(cpu, errno);
     }
@@ -177,7 +167,6 @@ pthread_t start_on_cpu(int cpu, void *(*work)(void *context), void *context) {
     pthread_attr_t attributes;
     pthread_t thread;
     int error;
-
     pthread_attr_init(&attributes);
     pthread_attr_setaffinity_np(&attributes, sizeof(set), &set);
     error = pthread_create(&thread, &attributes, work, context);

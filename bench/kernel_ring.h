@@ -11,38 +11,38 @@
 
 struct bench_produce;
 
-struct kernel_ring {
+typedef struct kernel_ring {
     struct bench_produce *skeleton;
     int fd;            /* of the map */
     int program_fd;    /* of the program that produces */
     uint64_t producer; /* 0, or 1 in a copy for a second one */
     uint64_t runs;
     uint64_t cpu_ns; /* of the thread, in all runs, with what a run costs without records */
-};
+} kernel_ring;
 
 /*
  * Exits with EXIT_SKIPPED where BPF is not allowed, and with 1 after any other error. In place of
  * the ring there can be a perf buffer, whose memory is its reader's.
  */
-void kernel_ring_open(struct kernel_ring *self, uint32_t record_size, uint32_t ring_size,
+void kernel_ring_open(kernel_ring *self, uint32_t record_size, uint32_t ring_size,
                       uint64_t submit_flags, bool is_perf_buffer);
-void kernel_ring_close(struct kernel_ring *self);
+void kernel_ring_close(kernel_ring *self);
 
 /* Makes the calling thread submit count records. */
-void kernel_ring_produce(struct kernel_ring *self, uint64_t count);
+void kernel_ring_produce(kernel_ring *self, uint64_t count);
 
 /* Writes the end; false where the ring is full. */
-bool kernel_ring_end(struct kernel_ring *self);
+bool kernel_ring_end(kernel_ring *self);
 
 /* What it cost to submit the records made so far, without the system calls to get there. */
-uint64_t kernel_ring_cpu_ns(const struct kernel_ring *self, uint64_t empty_run_ns);
+uint64_t kernel_ring_cpu_ns(const kernel_ring *self, uint64_t empty_run_ns);
 
 /* What a run costs that makes no records. */
-uint64_t kernel_ring_empty_run_ns(struct kernel_ring *self);
+uint64_t kernel_ring_empty_run_ns(kernel_ring *self);
 
 /* Records made and records refused by the full ring, by all producers. */
-uint64_t kernel_ring_sequence(const struct kernel_ring *self);
-uint64_t kernel_ring_refused(const struct kernel_ring *self);
+uint64_t kernel_ring_sequence(const kernel_ring *self);
+uint64_t kernel_ring_refused(const kernel_ring *self);
 
 /* Binds the calling thread and what it executes to one CPU; exits if that cannot be. */
 void pin_to_cpu(int cpu);

@@ -32,8 +32,8 @@
  */
 #define KEPT_BACK 2
 
-struct limit {
-    struct reader reader;
+typedef struct limit_reader {
+    bench_reader reader;
     uint64_t *consumer_pos;
     const uint64_t *producer_pos;
     const char *data;
@@ -41,7 +41,7 @@ struct limit {
     uint64_t first_span;
     uint64_t span;
     bool touches;
-};
+} limit_reader;
 
 static volatile uint64_t sum; /* volatile: the loads must happen */
 
@@ -54,12 +54,11 @@ static uint64_t span_of(uint64_t size) {
     return (size + HEADER + 7) / 8 * 8;
 }
 
-static void map_ring(struct limit *self) {
+static void map_ring(limit_reader *self) {
     struct bpf_map_info info = {0};
     uint32_t length = sizeof(info);
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     char *shown;
-
     if (bpf_obj_get_info_by_fd(self->reader.fd, &info, &length)) {
         die("the map does not tell its size");
     }
@@ -75,7 +74,7 @@ static void map_ring(struct limit *self) {
 }
 
 /* How many whole records there are before a position; *rest is what follows them. */
-static uint64_t records_before(const struct limit *self, uint64_t position, uint64_t *rest) {
+static uint64_t records_before(const limit_reader *self, uint64_t position, uint64_t *rest) {
     if (position < self->first_span) {
         *rest = position;
         return 0;
@@ -84,9 +83,8 @@ static uint64_t records_before(const struct limit *self, uint64_t position, uint
     return 1 + (position - self->first_span) / self->span;
 }
 
-static void touch(const struct limit *self, uint64_t from, uint64_t to) {
+static void touch(const limit_reader *self, uint64_t from, uint64_t to) {
     uint64_t words = 0;
-
     for (uint64_t at = from & ~(uint64_t)(CACHE_LINE - 1); at < to; at += CACHE_LINE) {
         words += *(const volatile uint64_t *)(self->data + (at & (self->ring_size - 1)));
     }
@@ -94,12 +92,11 @@ static void touch(const struct limit *self, uint64_t from, uint64_t to) {
 }
 
 /* Gives back all but the last records. Whether the end was there. */
-static bool pass(struct limit *self) {
+static bool pass(limit_reader *self) {
     static uint64_t position;
     uint64_t produced = __atomic_load_n(self->producer_pos, __ATOMIC_ACQUIRE), rest;
     uint64_t records = records_before(self, produced, &rest), to = position;
     bool ended = rest != 0;
-
     if (ended) {
         records = records_before(self, produced - span_of(SMALLEST_TIMED), &rest);
     }
@@ -116,18 +113,16 @@ static bool pass(struct limit *self) {
 }
 
 /* The last record, as soon as it is complete. */
-static uint64_t read_end(const struct limit *self) {
+static uint64_t read_end(const limit_reader *self) {
     uint64_t position = *self->producer_pos - span_of(SMALLEST_TIMED);
     const char *record = self->data + (position & (self->ring_size - 1));
-
-    while (__atomic_load_n((const uint32_t *)record, __ATOMIC_ACQUIRE) & BPF_RINGBUF_BUSY_BIT)
-        ;
+    while (__atomic_load_n((const uint32_t *)record, __ATOMIC_ACQUIRE) & BPF_RINGBUF_BUSY_BIT) {
+    }
     return *(const uint64_t *)(record + HEADER);
 }
 
-static void read_to_end(struct limit *self) {
+static void read_to_end(limit_reader *self) {
     const struct timespec interval = {.tv_nsec = INTERVAL_NS};
-
     while (!pass(self)) {
         nanosleep(&interval, NULL);
     }
@@ -138,9 +133,8 @@ static void read_to_end(struct limit *self) {
 }
 
 int main(int argc, char **argv) {
-    struct limit limit = {0};
+    limit_reader limit = {0};
     uint64_t size;
-
     if (argc != 5) {
         die("call it by the producer: null|linear RECORD_SIZE MAP_FD SAMPLE_EVERY");
     }

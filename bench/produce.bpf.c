@@ -21,7 +21,6 @@ struct {
 static long submit_mixed(struct stream *stream, __u64 sequence) {
     struct record *record = (void *)stream->mixed_record;
     __u32 size = sizeof(*record) + (((__u32)sequence * 2654435761u) >> 25);
-
     record->sequence = sequence;
     record->time = bpf_ktime_get_ns();
     return bpf_ringbuf_output(&ring, record, size, submit_flags);
@@ -35,7 +34,6 @@ struct {
 
 static long submit_bare(__u64 sequence) {
     __u64 *record = bpf_ringbuf_reserve(&ring, sizeof(sequence), 0);
-
     if (!record) {
         return -1;
     }
@@ -46,7 +44,6 @@ static long submit_bare(__u64 sequence) {
 
 static long submit_timed(__u64 sequence, __u32 size) {
     struct record *record = bpf_ringbuf_reserve(&ring, size, 0);
-
     if (!record) {
         return -1;
     }
@@ -72,7 +69,6 @@ static long submit_one(__u32 index, void *producer) {
     __u64 sequence = stream->sequence | (second ? RECORD_SECOND : 0);
     long error =
         record_size == RECORD_SIZE_MIXED ? submit_mixed(stream, sequence) : submit_fixed(sequence);
-
     (void)index;
     if (error) {
         stream->refused++;
@@ -84,7 +80,6 @@ static long submit_one(__u32 index, void *producer) {
 /* By the last producer at work: its number is that of all records. */
 static int submit_end(void) {
     struct record *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
-
     if (!record) {
         return 1;
     }
@@ -99,7 +94,6 @@ SEC("syscall")
 int produce(struct burst *burst) {
     __u32 count = burst->count;
     __u64 producer = burst->producer;
-
     if (count) {
         bpf_loop(count, submit_one, &producer, 0);
     }
@@ -109,7 +103,6 @@ int produce(struct burst *burst) {
 /* The same into the perf buffer, for which no syscall program has a helper. */
 static long output(void *context, struct stream *stream, __u64 sequence, __u32 size) {
     struct record *record = (void *)stream->mixed_record;
-
     record->sequence = sequence;
     record->time = bpf_ktime_get_ns();
     return bpf_perf_event_output(context, &perf_buffer, BPF_F_CURRENT_CPU, record, size);
@@ -119,7 +112,6 @@ static long output_one(__u32 index, void *argument) {
     struct bpf_raw_tracepoint_args *burst = *(void **)argument;
     bool second = burst->args[1];
     struct stream *stream = &streams[second];
-
     (void)index;
     if (output(burst, stream, stream->sequence | (second ? RECORD_SECOND : 0), record_size)) {
         stream->refused++;
@@ -132,7 +124,6 @@ SEC("raw_tp")
 int produce_perf(struct bpf_raw_tracepoint_args *burst) {
     __u32 count = burst->args[0];
     void *context = burst;
-
     if (count) {
         bpf_loop(count, output_one, &context, 0);
     }

@@ -34,7 +34,7 @@
 /* Records in one run of the program when nothing paces it: some 300 us. */
 #define BURST_MAX 4096
 
-struct options {
+typedef struct producer_options {
     uint64_t rate;        /* of all producers; 0: as fast as it goes */
     uint64_t burst;       /* instead: so many records at once, from idle; 0: none */
     uint64_t burst_every; /* from the start of a burst to that of the next, in ns */
@@ -46,27 +46,27 @@ struct options {
     double seconds;
     uint64_t sample_every;
     char **reader;
-};
+} producer_options;
 
-struct reader {
+typedef struct reader_process {
     pid_t pid;
     FILE *output;
-};
+} reader_process;
 
-struct production {
+typedef struct production_times {
     uint64_t start_ns;
     uint64_t end_ns;
     uint64_t cpu_ns;
-};
+} production_times;
 
 /* A thread that produces. */
-struct worker {
+typedef struct worker {
     pthread_t thread;
     int cpu;
-    const struct options *options;
-    struct kernel_ring ring; /* a copy, with books of its own */
+    const producer_options *options;
+    kernel_ring ring; /* a copy, with books of its own */
     uint64_t start_ns;
-};
+} worker;
 
 static void die(const char *what) {
     fprintf(stderr, "producer: %s\n", what);
@@ -87,7 +87,7 @@ static uint64_t parse_flags(const char *name) {
     return 0;
 }
 
-static struct options parse(int argc, char **argv) {
+static producer_options parse(int argc, char **argv) {
     static const struct option known[] = {
         {"rate", required_argument, NULL, 'r'},
         {"burst", required_argument, NULL, 'b'},
@@ -101,14 +101,13 @@ static struct options parse(int argc, char **argv) {
         {"sample-every", required_argument, NULL, 'e'},
         {0},
     };
-    struct options options = {.producers = 1,
-                              .burst_every = 5000000,
-                              .record_size = 24,
-                              .ring_size = 1 << 24,
-                              .seconds = 1,
-                              .sample_every = 1};
+    producer_options options = {.producers = 1,
+                                .burst_every = 5000000,
+                                .record_size = 24,
+                                .ring_size = 1 << 24,
+                                .seconds = 1,
+                                .sample_every = 1};
     int option;
-
     while ((option = getopt_long(argc, argv, "+", known, NULL)) != -1) {
         switch (option) {
         case 'r':
@@ -155,11 +154,10 @@ static struct options parse(int argc, char **argv) {
     return options;
 }
 
-static void execute_reader(const struct options *options, int map_fd) {
+static void execute_reader(const producer_options *options, int map_fd) {
     char fd_text[16], sample_text[32];
     char *arguments[64];
     size_t count = 0;
-
     while (options->reader[count] && count < 60) {
         arguments[count] = options->reader[count];
         count++;
@@ -176,10 +174,9 @@ static void execute_reader(const struct options *options, int map_fd) {
     _exit(EXIT_FAILURE);
 }
 
-static struct reader start_reader(const struct options *options, int map_fd) {
-    struct reader reader;
+static reader_process start_reader(const producer_options *options, int map_fd) {
+    reader_process reader;
     int ends[2];
-
     if (pipe(ends)) {
         die("no pipe");
     }
@@ -199,9 +196,8 @@ static struct reader start_reader(const struct options *options, int map_fd) {
 }
 
 /* The next line of the reader, without its end. */
-static void read_line(struct reader *reader, char *line, int size) {
+static void read_line(reader_process *reader, char *line, int size) {
     struct pollfd readable = {.fd = fileno(reader->output), .events = POLLIN};
-
     if (poll(&readable, 1, PATIENCE_MS) != 1) {
         die("the reader hangs");
     }
@@ -212,13 +208,11 @@ static void read_line(struct reader *reader, char *line, int size) {
 }
 
 /* The processor never sleeps, or the first record after a pause would pay for its awakening. */
-static void produce_paced(struct kernel_ring *ring, uint64_t rate, uint64_t start_ns,
+static void produce_paced(kernel_ring *ring, uint64_t rate, uint64_t start_ns,
                           uint64_t duration_ns) {
     uint64_t produced = 0, elapsed;
-
     while ((elapsed = clock_ns(CLOCK_MONOTONIC) - start_ns) < duration_ns) {
         uint64_t due = (uint64_t)((double)elapsed * 1e-9 * (double)rate);
-
         if (due > produced) {
             kernel_ring_produce(ring, due - produced);
             produced = due;
@@ -226,26 +220,25 @@ static void produce_paced(struct kernel_ring *ring, uint64_t rate, uint64_t star
     }
 }
 
-static void produce_unpaced(struct kernel_ring *ring, uint64_t start_ns, uint64_t duration_ns) {
+static void produce_unpaced(kernel_ring *ring, uint64_t start_ns, uint64_t duration_ns) {
     while (clock_ns(CLOCK_MONOTONIC) - start_ns < duration_ns) {
         kernel_ring_produce(ring, BURST_MAX);
     }
 }
 
-static void produce_bursts(struct kernel_ring *ring, const struct options *options,
-                           uint64_t start_ns, uint64_t duration_ns) {
+static void produce_bursts(kernel_ring *ring, const producer_options *options, uint64_t start_ns,
+                           uint64_t duration_ns) {
     for (uint64_t due = 0; due < duration_ns; due += options->burst_every) {
-        while (clock_ns(CLOCK_MONOTONIC) - start_ns < due)
-            ;
+        while (clock_ns(CLOCK_MONOTONIC) - start_ns < due) {
+        }
         kernel_ring_produce(ring, options->burst);
     }
 }
 
 static void *work(void *argument) {
-    struct worker *self = argument;
-    const struct options *options = self->options;
+    worker *self = argument;
+    const producer_options *options = self->options;
     uint64_t duration_ns = (uint64_t)(options->seconds * 1e9);
-
     pin_to_cpu(self->cpu);
     if (options->burst) {
         produce_bursts(&self->ring, options, self->start_ns, duration_ns);
@@ -258,14 +251,13 @@ static void *work(void *argument) {
     return NULL;
 }
 
-static struct production produce(struct kernel_ring *ring, const struct options *options) {
+static production_times produce(kernel_ring *ring, const producer_options *options) {
     static const int cpus[PRODUCERS_MAX] = {PRODUCER_CPU, READER_CPU};
-    struct worker workers[PRODUCERS_MAX];
+    worker workers[PRODUCERS_MAX];
     uint64_t empty_run_ns = kernel_ring_empty_run_ns(ring);
-    struct production production = {.start_ns = clock_ns(CLOCK_MONOTONIC)};
-
+    production_times production = {.start_ns = clock_ns(CLOCK_MONOTONIC)};
     for (int i = 0; i < options->producers; i++) {
-        workers[i] = (struct worker){
+        workers[i] = (worker){
             .cpu = cpus[i], .options = options, .ring = *ring, .start_ns = production.start_ns};
         workers[i].ring.producer = (uint64_t)i;
         if (i > 0 && pthread_create(&workers[i].thread, NULL, work, &workers[i])) {
@@ -289,14 +281,13 @@ static struct production produce(struct kernel_ring *ring, const struct options 
 }
 
 int main(int argc, char **argv) {
-    struct options options = parse(argc, argv);
-    struct kernel_ring ring;
-    struct reader reader;
-    struct production production;
+    producer_options options = parse(argc, argv);
+    kernel_ring ring;
+    reader_process reader;
+    production_times production;
     struct rusage usage;
     char line[4096];
     int status;
-
     pin_to_cpu(READER_CPU);
     pin_to_cpu(PRODUCER_CPU);
     kernel_ring_open(&ring, options.record_size, options.ring_size, options.submit_flags,

@@ -14,10 +14,9 @@ static int handle(void *reader, void *data, size_t size) {
 }
 
 int main(int argc, char **argv) {
-    struct reader reader;
+    bench_reader reader;
     struct ring_buffer *ring;
     uint64_t wakeups = 0;
-
     reader_open(&reader, argc, argv);
     ring = ring_buffer__new(reader.fd, handle, &reader, NULL);
     if (!ring) {
@@ -27,7 +26,6 @@ int main(int argc, char **argv) {
     reader_ready(&reader);
     while (!reader.ended) {
         int records = ring_buffer__poll(ring, -1);
-
         if (records < 0 && records != -EINTR) {
             return 1;
         }

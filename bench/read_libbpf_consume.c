@@ -13,9 +13,8 @@ static int handle(void *reader, void *data, size_t size) {
 }
 
 int main(int argc, char **argv) {
-    struct reader reader;
+    bench_reader reader;
     struct ring_buffer *ring;
-
     reader_open(&reader, argc, argv);
     ring = ring_buffer__new(reader.fd, handle, &reader, NULL);
     if (!ring) {

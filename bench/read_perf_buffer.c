@@ -20,26 +20,25 @@
 #include "reader.h"
 
 /* What bpf_perf_event_output writes. */
-struct sample {
+typedef struct sample {
     struct perf_event_header header;
     uint32_t size;
     char data[];
-};
+} sample;
 
-struct perf_reader {
-    struct reader reader;
+typedef struct perf_reader {
+    bench_reader reader;
     struct record end; /* zero until it was seen */
-};
+} perf_reader;
 
 static enum bpf_perf_event_ret handle(void *context, int cpu, struct perf_event_header *event) {
-    struct perf_reader *self = context;
+    perf_reader *self = context;
     struct record record; /* data is aligned to 4 bytes only */
-
     (void)cpu;
     if (event->type != PERF_RECORD_SAMPLE) {
         return LIBBPF_PERF_EVENT_CONT; /* how many were lost: the sequences tell, too */
     }
-    memcpy(&record, ((struct sample *)event)->data, sizeof(record));
+    memcpy(&record, ((sample *)event)->data, sizeof(record));
     if (record.sequence & RECORD_END) {
         self->end = record;
     } else {
@@ -53,11 +52,10 @@ int main(int argc, char **argv) {
                                     .type = PERF_TYPE_SOFTWARE,
                                     .config = PERF_COUNT_SW_BPF_OUTPUT,
                                     .sample_type = PERF_SAMPLE_RAW};
-    struct perf_reader self = {0};
+    perf_reader self = {0};
     struct perf_buffer *buffer;
     uint64_t wakeups = 0;
     size_t pages;
-
     if (argc != 5) {
         return 1;
     }
@@ -73,7 +71,6 @@ int main(int argc, char **argv) {
     while (!self.end.sequence) {
         uint64_t before = self.reader.expected;
         int result = perf_buffer__poll(buffer, event.wakeup_events > 1 ? 1 : -1);
-
         if (result < 0 && result != -EINTR) {
             return 1;
         }

@@ -25,27 +25,26 @@
 #define RECORDS_MAX 65536
 
 /* Reads and works on one batch. Returns what rbcore_reader_next did. */
-typedef int batch_reader(struct reader *reader, rbcore_reader *source, size_t batch,
+typedef int batch_reader(bench_reader *reader, rbcore_reader *source, size_t batch,
                          int64_t timeout);
 
-struct options {
+typedef struct reading_options {
     rbcore_reader_options reader;
     bool by_fd;
     batch_reader *read;
     size_t batch;
-};
+} reading_options;
 
 static int fail(const char *what, int error) {
     fprintf(stderr, "%s: %s\n", what, rbcore_strerror(error));
     return 1;
 }
 
-static int read_records(struct reader *reader, rbcore_reader *source, size_t batch,
+static int read_records(bench_reader *reader, rbcore_reader *source, size_t batch,
                         int64_t timeout) {
     static rbcore_record records[BATCH_MAX];
     int count = rbcore_reader_next(source, records, batch, timeout);
     uint64_t expected = reader->expected;
-
     for (int i = 0; i < count; i++) {
         expected = reader_follow(reader, expected, records[i].data);
     }
@@ -53,14 +52,12 @@ static int read_records(struct reader *reader, rbcore_reader *source, size_t bat
     return count;
 }
 
-static int read_spans(struct reader *reader, rbcore_reader *source, size_t batch, int64_t timeout) {
+static int read_spans(bench_reader *reader, rbcore_reader *source, size_t batch, int64_t timeout) {
     static rbcore_span spans[SPANS_MAX];
     int count = rbcore_reader_next_spans(source, spans, batch, RECORDS_MAX, timeout);
     uint64_t expected = reader->expected;
-
     for (int i = 0; i < count; i++) {
         const char *data = spans[i].data;
-
         for (uint32_t j = 0; j < spans[i].count; j++, data += spans[i].stride) {
             expected = reader_follow(reader, expected, data);
         }
@@ -69,17 +66,16 @@ static int read_spans(struct reader *reader, rbcore_reader *source, size_t batch
     return count;
 }
 
-static struct options parse(int argc, char **argv) {
+static reading_options parse(int argc, char **argv) {
     static const struct option known[] = {{"max-latency-us", required_argument, NULL, 'l'},
                                           {"poll", no_argument, NULL, 'p'},
                                           {"fd", no_argument, NULL, 'f'},
                                           {"batch", required_argument, NULL, 'b'},
                                           {"spans", no_argument, NULL, 's'},
                                           {0}};
-    struct options options = {
+    reading_options options = {
         .reader = RBCORE_READER_OPTIONS_INIT, .batch = 256, .read = read_records};
     int option;
-
     while ((option = getopt_long(argc, argv, "+", known, NULL)) != -1) {
         if (option == 'l') {
             options.reader.max_latency_ns = atoll(optarg) * 1000;
@@ -102,20 +98,18 @@ static struct options parse(int argc, char **argv) {
     return options;
 }
 
-static int read_batch(struct reader *reader, rbcore_reader *source, const struct options *options,
+static int read_batch(bench_reader *reader, rbcore_reader *source, const reading_options *options,
                       int64_t timeout) {
     int count = options->read(reader, source, options->batch, timeout);
-
     if (count > 0) {
         rbcore_reader_commit(source, NULL, 0);
     }
     return count;
 }
 
-static int read_waiting(struct reader *reader, rbcore_reader *source, const struct options *options,
+static int read_waiting(bench_reader *reader, rbcore_reader *source, const reading_options *options,
                         uint64_t *wakeups) {
     int result = 0;
-
     while (!reader->ended && (result >= 0 || result == -EINTR)) {
         *wakeups += result < (int)options->batch; /* it had taken all there was, and has to wait */
         result = read_batch(reader, source, options, RBCORE_FOREVER);
@@ -123,15 +117,13 @@ static int read_waiting(struct reader *reader, rbcore_reader *source, const stru
     return result < 0 ? result : 0;
 }
 
-static int read_by_fd(struct reader *reader, rbcore_reader *source, const struct options *options,
+static int read_by_fd(bench_reader *reader, rbcore_reader *source, const reading_options *options,
                       uint64_t *wakeups) {
     struct epoll_event event = {.events = EPOLLIN};
     int epoll = epoll_create1(EPOLL_CLOEXEC), result = 0;
-
     epoll_ctl(epoll, EPOLL_CTL_ADD, rbcore_reader_fd(source), &event);
     while (!reader->ended && result >= 0) {
         uint64_t before = reader->expected;
-
         if (epoll_wait(epoll, &event, 1, -1) < 0 && errno != EINTR) {
             return -errno;
         }
@@ -145,13 +137,12 @@ static int read_by_fd(struct reader *reader, rbcore_reader *source, const struct
 }
 
 int main(int argc, char **argv) {
-    struct options options = parse(argc, argv);
+    reading_options options = parse(argc, argv);
     rbcore_source ring = RBCORE_SOURCE_INIT;
     rbcore_reader *source;
-    struct reader reader;
+    bench_reader reader;
     uint64_t wakeups = 0;
     int result;
-
     reader_open(&reader, argc - optind + 1, argv + optind - 1);
     ring.kind = RBCORE_SOURCE_MAP_FD;
     ring.fd = reader.fd;

@@ -10,9 +10,8 @@ static void die(const char *what) {
     exit(EXIT_FAILURE);
 }
 
-void reader_open(struct reader *self, int argc, char **argv) {
+void reader_open(bench_reader *self, int argc, char **argv) {
     uint64_t sample_every;
-
     if (argc != 3) {
         die("call it by the producer: ... MAP_FD SAMPLE_EVERY");
     }
@@ -20,7 +19,7 @@ void reader_open(struct reader *self, int argc, char **argv) {
     if (sample_every == 0 || (sample_every & (sample_every - 1)) != 0) {
         die("SAMPLE_EVERY has to be a power of two");
     }
-    *self = (struct reader){
+    *self = (bench_reader){
         .fd = atoi(argv[1]), .sample_mask = sample_every - 1, .other = RECORD_SECOND};
     self->latencies = malloc(LATENCIES_MAX * sizeof(*self->latencies));
     if (!self->latencies) {
@@ -28,13 +27,13 @@ void reader_open(struct reader *self, int argc, char **argv) {
     }
 }
 
-void reader_ready(struct reader *self) {
+void reader_ready(bench_reader *self) {
     puts("ready");
     fflush(stdout);
     self->cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 }
 
-void reader_gap(struct reader *self, uint64_t sequence) {
+void reader_gap(bench_reader *self, uint64_t sequence) {
     if (sequence & RECORD_END) {
         self->delivered =
             (self->expected & ~RECORD_SECOND) + (self->other & ~RECORD_SECOND) - self->lost;
@@ -44,7 +43,6 @@ void reader_gap(struct reader *self, uint64_t sequence) {
     }
     if ((sequence ^ self->expected) & RECORD_SECOND) {
         uint64_t expected = self->expected;
-
         self->expected = self->other;
         self->other = expected;
     }
@@ -54,14 +52,14 @@ void reader_gap(struct reader *self, uint64_t sequence) {
     self->lost += sequence - self->expected;
 }
 
-void reader_disorder(struct reader *self, uint64_t older_ns) {
+void reader_disorder(bench_reader *self, uint64_t older_ns) {
     self->out_of_order++;
     if (older_ns > self->disorder_ns) {
         self->disorder_ns = older_ns;
     }
 }
 
-void reader_end(struct reader *self) {
+void reader_end(bench_reader *self) {
     self->ended = true;
     self->end_ns = clock_ns(CLOCK_MONOTONIC);
     self->cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - self->cpu_ns;
@@ -69,17 +67,15 @@ void reader_end(struct reader *self) {
 
 static int compare(const void *left, const void *right) {
     uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
-
     return a < b ? -1 : a > b;
 }
 
-static uint64_t percentile(const struct reader *self, double fraction) {
+static uint64_t percentile(const bench_reader *self, double fraction) {
     uint64_t index = (uint64_t)(fraction * (double)self->latency_count);
-
     return self->latency_count ? self->latencies[index] : 0;
 }
 
-int reader_report(struct reader *self, uint64_t wakeups) {
+int reader_report(bench_reader *self, uint64_t wakeups) {
     qsort(self->latencies, self->latency_count, sizeof(*self->latencies), compare);
     printf("{\"delivered\": %" PRIu64 ", \"lost\": %" PRIu64 ", \"end_ns\": %" PRIu64
            ", \"cpu_ns\": %" PRIu64 ", \"wakeups\": %" PRIu64 ", \"latency_ns\": {\"p50\": %" PRIu64

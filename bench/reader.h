@@ -9,7 +9,7 @@
 #include "clock.h"
 #include "record.h"
 
-struct reader {
+typedef struct bench_reader {
     int fd; /* of the ring buffer map */
     bool ended;
     uint64_t delivered; /* known at the end */
@@ -24,28 +24,27 @@ struct reader {
     uint64_t newest_time;
     uint64_t out_of_order; /* samples older than one that came before */
     uint64_t disorder_ns;  /* how much older at most */
-};
+} bench_reader;
 
 /* Latencies beyond these are not kept; they fill page by page as they come. */
 #define LATENCIES_MAX (UINT64_C(1) << 22)
 
 /* Reads the arguments that the producer gives. */
-void reader_open(struct reader *self, int argc, char **argv);
+void reader_open(bench_reader *self, int argc, char **argv);
 
 /* Tells the producer to begin; the CPU time counts from here. */
-void reader_ready(struct reader *self);
+void reader_ready(bench_reader *self);
 
 /* Prints the result; what main returns. */
-int reader_report(struct reader *self, uint64_t wakeups);
+int reader_report(bench_reader *self, uint64_t wakeups);
 
 /* A sequence that is not the one expected: of a record after lost ones, another producer, the end. */
-void reader_gap(struct reader *self, uint64_t sequence);
-void reader_end(struct reader *self);
-void reader_disorder(struct reader *self, uint64_t older_ns);
+void reader_gap(bench_reader *self, uint64_t sequence);
+void reader_end(bench_reader *self);
+void reader_disorder(bench_reader *self, uint64_t older_ns);
 
-static inline void reader_sample(struct reader *self, const struct record *record) {
+static inline void reader_sample(bench_reader *self, const struct record *record) {
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
-
     if (self->latency_count < LATENCIES_MAX) {
         self->latencies[self->latency_count++] = now - record->time;
     }
@@ -57,10 +56,9 @@ static inline void reader_sample(struct reader *self, const struct record *recor
 }
 
 /* The work on each record, equal for all readers: one word, and of a sample the second, too. */
-static inline void reader_record(struct reader *self, const void *data) {
+static inline void reader_record(bench_reader *self, const void *data) {
     const struct record *record = data;
     uint64_t sequence = record->sequence;
-
     if (sequence != self->expected) {
         reader_gap(self, sequence);
         if (self->ended) {
@@ -74,9 +72,8 @@ static inline void reader_record(struct reader *self, const void *data) {
 }
 
 /* The same for who has a batch, and can keep the expected sequence in a register. Returns it. */
-static inline uint64_t reader_follow(struct reader *self, uint64_t expected, const void *data) {
+static inline uint64_t reader_follow(bench_reader *self, uint64_t expected, const void *data) {
     const struct record *record = data;
-
     if (record->sequence == expected && (expected & self->sample_mask) != 0) {
         return expected + 1;
     }

@@ -59,7 +59,6 @@ static uint64_t scan_libbpf(int fd, bool touch) {
     struct ring_buffer *ring =
         ring_buffer__new(fd, touch ? touch_record : count_record, NULL, NULL);
     uint64_t start;
-
     check(ring != NULL, "ring_buffer__new failed");
     start = clock_ns(CLOCK_MONOTONIC);
     ring_buffer__consume(ring);
@@ -71,7 +70,6 @@ static uint64_t scan_libbpf(int fd, bool touch) {
 static rbcore_reader *open_rbcore(int fd) {
     rbcore_source source = RBCORE_SOURCE_INIT;
     rbcore_reader *reader;
-
     source.kind = RBCORE_SOURCE_MAP_FD;
     source.fd = fd;
     check(rbcore_reader_open(&reader, NULL) == 0, "rbcore_reader_open failed");
@@ -81,7 +79,6 @@ static rbcore_reader *open_rbcore(int fd) {
 
 static uint64_t touch_batch(const rbcore_record *records, int length) {
     uint64_t words = 0;
-
     for (int i = 0; i < length; i++) {
         words += *(const uint64_t *)records[i].data;
     }
@@ -92,10 +89,8 @@ static uint64_t scan_rbcore(int fd, bool touch) {
     static rbcore_record records[BATCH];
     rbcore_reader *reader = open_rbcore(fd);
     uint64_t start = clock_ns(CLOCK_MONOTONIC);
-
     while (count < there) {
         int length = rbcore_reader_next(reader, records, BATCH, 0);
-
         check(length > 0, "rbcore_reader_next failed");
         count += (uint64_t)length;
         if (touch) {
@@ -111,7 +106,6 @@ static uint64_t scan_rbcore(int fd, bool touch) {
 static uint64_t touch_span(const rbcore_span *span) {
     const char *data = span->data;
     uint64_t words = 0;
-
     for (uint32_t i = 0; i < span->count; i++) {
         words += *(const uint64_t *)(data + (size_t)i * span->stride);
     }
@@ -122,10 +116,8 @@ static uint64_t scan_spans(int fd, bool touch) {
     static rbcore_span spans[BATCH];
     rbcore_reader *reader = open_rbcore(fd);
     uint64_t start = clock_ns(CLOCK_MONOTONIC);
-
     while (count < there) {
         int length = rbcore_reader_next_spans(reader, spans, BATCH, SPAN_RECORDS, 0);
-
         check(length > 0, "rbcore_reader_next_spans failed");
         for (int i = 0; i < length; i++) {
             count += spans[i].count;
@@ -152,18 +144,16 @@ static const struct {
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
 
 /* How many records the ring took until it was full. */
-static uint64_t fill(struct kernel_ring *ring) {
+static uint64_t fill(kernel_ring *ring) {
     uint64_t refused = kernel_ring_refused(ring), before = kernel_ring_sequence(ring);
-
     while (kernel_ring_refused(ring) == refused) {
         kernel_ring_produce(ring, FILL_BURST);
     }
     return kernel_ring_sequence(ring) - before - (kernel_ring_refused(ring) - refused);
 }
 
-static double measure(struct kernel_ring *ring, size_t way, bool touch) {
+static double measure(kernel_ring *ring, size_t way, bool touch) {
     uint64_t time;
-
     there = fill(ring);
     count = 0;
     time = ways[way].scan(ring->fd, touch);
@@ -173,11 +163,10 @@ static double measure(struct kernel_ring *ring, size_t way, bool touch) {
 
 int main(int argc, char **argv) {
     static double times[WAYS][ROUNDS_MAX];
-    struct kernel_ring ring;
+    kernel_ring ring;
     const char *only, *separator = "{";
     bool touch;
     int rounds;
-
     check(argc == 5 || argc == 6, "call it as: scan RECORD_SIZE RING_SIZE 0|1 ROUNDS [WAY]");
     touch = atoi(argv[3]) != 0;
     rounds = atoi(argv[4]);

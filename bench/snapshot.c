@@ -37,16 +37,15 @@ static void check(bool good, const char *what) {
     }
 }
 
-struct ring {
+typedef struct filled_ring {
     rbcore_producer *producer;
     rbcore_reader *reader;
     rbcore_snapshot *snapshot;
-};
+} filled_ring;
 
-static struct ring open_ring(uint32_t ring_flags, uint32_t source_flags) {
-    struct ring ring = {0};
+static filled_ring open_ring(uint32_t ring_flags, uint32_t source_flags) {
+    filled_ring ring = {0};
     rbcore_source source = RBCORE_SOURCE_INIT;
-
     source.kind = RBCORE_SOURCE_MEMORY_RING;
     check(!rbcore_memory_ring_create(&source.fd, &source.event_fd, ring_size, ring_flags),
           "no memory ring");
@@ -57,15 +56,14 @@ static struct ring open_ring(uint32_t ring_flags, uint32_t source_flags) {
     return ring;
 }
 
-static void fill(const struct ring *ring) {
+static void fill(const filled_ring *ring) {
     uint64_t record[RECORD_SIZE / 8] = {0};
-
     for (size_t space = 0; space < 2 * ring_size; space += RECORD_SIZE + 8) {
         rbcore_producer_output(ring->producer, record, sizeof(record), 0);
     }
 }
 
-static void take(struct ring *ring) {
+static void take(filled_ring *ring) {
     check(!rbcore_reader_snapshot(ring->reader, 0, &ring->snapshot, 0), "no snapshot");
 }
 
@@ -76,11 +74,10 @@ static const char *const way_names[WAYS] = {"memcpy", "snapshot", "snapshot-over
 static const char *const meanwhile_names[] = {"alone", "snapshots"};
 
 static void measure_cost(size_t rounds, double figures[WAYS][ROUNDS_MAX]) {
-    struct ring rings[WAYS] = {
+    filled_ring rings[WAYS] = {
         [NORMAL] = open_ring(0, 0),
         [OVERWRITE] = open_ring(RBCORE_MEMORY_RING_OVERWRITE, RBCORE_SOURCE_OVERWRITE)};
     unsigned char *from = malloc(ring_size), *to = malloc(ring_size);
-
     check(from && to, "no memory");
     memset(from, 1, ring_size);
     fill(&rings[NORMAL]);
@@ -112,9 +109,8 @@ static void *take_now_and_then(void *context) {
     return NULL;
 }
 
-static double produce(const struct ring *ring) {
+static double produce(const filled_ring *ring) {
     uint64_t record[RECORD_SIZE / 8] = {0}, count = 0, begin = clock_ns(CLOCK_MONOTONIC), passed;
-
     do {
         for (int i = 0; i < 1000; i++, count++) {
             rbcore_producer_output(ring->producer, record, sizeof(record), RBCORE_NO_WAKEUP);
@@ -125,8 +121,7 @@ static double produce(const struct ring *ring) {
 }
 
 static void measure_producer(size_t rounds, double figures[WAYS][ROUNDS_MAX]) {
-    struct ring ring = open_ring(RBCORE_MEMORY_RING_OVERWRITE, RBCORE_SOURCE_OVERWRITE);
-
+    filled_ring ring = open_ring(RBCORE_MEMORY_RING_OVERWRITE, RBCORE_SOURCE_OVERWRITE);
     pin_to_cpu(1);
     produce(&ring);
     for (size_t round = 0; round < rounds; round++) {
@@ -153,7 +148,6 @@ static void print(const char *const *names, int ways, size_t rounds,
 
 int main(int argc, char **argv) {
     static double figures[WAYS][ROUNDS_MAX];
-
     check(argc == 4, "usage: snapshot RING_SIZE MEANWHILE ROUNDS");
     ring_size = strtoul(argv[1], NULL, 10);
     bool is_meanwhile = atoi(argv[2]);

@@ -52,7 +52,6 @@ static void fill(void *data, uint64_t sequence) {
 static uint64_t write_libbpf(uint64_t count, bool wait) {
     uint64_t done = 0;
     void *data;
-
     for (; done < count; done++) {
         data = user_ring_buffer__reserve(libbpf, record_size);
         while (!data && wait) { /* libbpf 1.1 returns early where a little is free */
@@ -71,7 +70,6 @@ static uint64_t write_rbcore(uint64_t count, bool wait) {
     uint64_t done = 0;
     void *data;
     int error;
-
     for (; done < count; done++) {
         error = rbcore_producer_reserve(producer, &data, record_size);
         if (error && wait) {
@@ -88,7 +86,6 @@ static uint64_t write_rbcore(uint64_t count, bool wait) {
 
 static bool write_one(uint64_t sequence) {
     void *data;
-
     if (rbcore_producer_reserve_wait(producer, &data, record_size, RBCORE_FOREVER) != 0) {
         return false;
     }
@@ -99,7 +96,6 @@ static bool write_one(uint64_t sequence) {
 static uint64_t write_output(uint64_t count, bool wait) {
     static _Alignas(8) unsigned char record[RECORD_MAX];
     uint64_t done = 0;
-
     for (; done < count; done++) {
         fill(record, done);
         if (rbcore_producer_output(producer, record, record_size, 0) != 0 &&
@@ -116,7 +112,6 @@ static uint64_t write_batches(uint64_t count, bool wait) {
     uint64_t done = 0;
     size_t some;
     int written;
-
     while (done < count) {
         some = count - done < BATCH ? count - done : BATCH;
         for (size_t i = 0; i < some; i++) {
@@ -153,7 +148,6 @@ static double times[WAYS][ROUNDS_MAX];
 
 static void drain(void) {
     LIBBPF_OPTS(bpf_test_run_opts, options);
-
     check(bpf_prog_test_run_opts(bpf_program__fd(consumer->progs.drain), &options) == 0,
           "the program did not run");
 }
@@ -183,7 +177,6 @@ static double measure(size_t way, uint64_t count, bool meanwhile) {
     uint64_t before = drained(), start = clock_ns(CLOCK_MONOTONIC);
     uint64_t done = ways[way].write(count, meanwhile);
     uint64_t time = clock_ns(CLOCK_MONOTONIC) - start;
-
     check(done == count, meanwhile ? "waiting ended early" : "the ring was not empty");
     if (meanwhile) {
         while (drained() < before + count) {
@@ -198,7 +191,6 @@ static double measure(size_t way, uint64_t count, bool meanwhile) {
 
 static void open_ring(uint32_t ring_size) {
     rbcore_source source = RBCORE_SOURCE_INIT;
-
     libbpf_set_print(NULL);
     consumer = bench_drain__open();
     check(consumer && bpf_map__set_max_entries(consumer->maps.ring, ring_size) == 0,
@@ -231,7 +223,6 @@ int main(int argc, char **argv) {
     bool meanwhile;
     int rounds;
     pthread_t thread = 0;
-
     check(argc == 5, "call it as: user_ring RECORD_SIZE RING_SIZE MEANWHILE ROUNDS");
     record_size = (uint32_t)atoi(argv[1]);
     ring_size = (uint32_t)strtoul(argv[2], NULL, 10);

@@ -51,7 +51,6 @@ static inline int ringbuf_read_records(rbcore_reader *reader, ringbuf_batch *bat
                                        int how, int64_t timeout_ns) {
     const rbcore_record *record = batch->records;
     int count, i;
-
     max = max < RINGBUF_BATCH_MAX ? max : RINGBUF_BATCH_MAX;
     if (how & RINGBUF_STRICT) {
         count = rbcore_reader_read(reader, batch->records, max);
@@ -62,7 +61,6 @@ static inline int ringbuf_read_records(rbcore_reader *reader, ringbuf_batch *bat
         uint32_t stride = (record->size + 15) & ~(uint32_t)7;
         rbcore_span span = {record->data, record->position, stride, record->size, 1,
                             record->ring, record->flags};
-
         batch->spans[i] = span;
     }
     return count;
@@ -71,7 +69,6 @@ static inline int ringbuf_read_records(rbcore_reader *reader, ringbuf_batch *bat
 static inline int ringbuf_is_full(const ringbuf_batch *batch, int count, size_t max) {
     size_t records = 0;
     int i;
-
     if (count == RINGBUF_BATCH_MAX) {
         return 1;
     }
@@ -83,7 +80,6 @@ static inline int ringbuf_is_full(const ringbuf_batch *batch, int count, size_t 
 
 static inline int ringbuf_is_paced(rbcore_reader *reader) {
     rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
-
     return rbcore_reader_ring_stats(reader, 0, &stats) == 0 && stats.flags & RBCORE_RING_PACED;
 }
 
@@ -96,7 +92,6 @@ static inline int ringbuf_fetch(uintptr_t reader_address, uintptr_t batch_addres
     rbcore_reader *reader = (rbcore_reader *)reader_address;
     ringbuf_batch *batch = (ringbuf_batch *)batch_address;
     int result = how & RINGBUF_COMMIT ? rbcore_reader_commit(reader, NULL, 0) : 0;
-
     if (result < 0) {
         return result;
     }
@@ -121,20 +116,17 @@ static inline int ringbuf_fetch(uintptr_t reader_address, uintptr_t batch_addres
 
 static inline rbcore_record ringbuf_record(const ringbuf_held *held) {
     rbcore_record record = {(const void *)held->data, held->position, held->size, 0, 0};
-
     return record;
 }
 
 static inline int ringbuf_commit_to(rbcore_reader *reader, ringbuf_held last) {
     rbcore_record record = ringbuf_record(&last);
-
     return rbcore_reader_commit(reader, &record, 0);
 }
 
 static inline int ringbuf_release(rbcore_reader *reader, const ringbuf_held *held, size_t count) {
     rbcore_record records[RINGBUF_HELD_MAX];
     size_t i;
-
     for (i = 0; i < count; i++) {
         records[i] = ringbuf_record(&held[i]);
     }
@@ -148,13 +140,11 @@ static inline int ringbuf_release(rbcore_reader *reader, const ringbuf_held *hel
 static inline int ringbuf_poll_fd(const rbcore_reader *reader) {
     int fd = rbcore_reader_fd(reader);
     int copy = fd < 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, 0);
-
     if (fd < 0) {
         return fd;
     }
     if (copy < 0 || fcntl(copy, F_SETFL, fcntl(copy, F_GETFL) | O_NONBLOCK) < 0) {
         int error = -errno;
-
         if (copy >= 0) {
             close(copy);
         }
@@ -166,7 +156,6 @@ static inline int ringbuf_poll_fd(const rbcore_reader *reader) {
 /* Maps the page with the producers' position. Returns NULL and sets errno if that cannot be had. */
 static inline void *ringbuf_map_producer(int fd, size_t page) {
     void *mapped = mmap(NULL, page, PROT_READ, MAP_SHARED, fd, (off_t)page);
-
     return mapped == MAP_FAILED ? NULL : mapped;
 }
 
@@ -180,7 +169,6 @@ static inline int ringbuf_duplicate(int fd) {
  */
 static inline void *ringbuf_reserve_view(size_t size) {
     void *view = mmap(NULL, 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
     return view == MAP_FAILED ? NULL : view;
 }
 
@@ -191,7 +179,6 @@ static inline void *ringbuf_reserve_view(size_t size) {
 static inline int ringbuf_view_part(void *view, int fd, size_t page, size_t size, size_t from,
                                     size_t to) {
     off_t offset = (off_t)(2 * page + from % size);
-
     return mmap((char *)view + from, to - from, PROT_READ, MAP_SHARED | MAP_FIXED, fd, offset) ==
                    MAP_FAILED
                ? -errno
@@ -205,7 +192,6 @@ static inline int ringbuf_view_part(void *view, int fd, size_t page, size_t size
 static inline int ringbuf_view_copy(void *view, size_t size, uintptr_t base) {
     char *data = view;
     int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
-
     if (mremap((void *)base, 0, size, flags, data) == MAP_FAILED ||
         mremap((void *)base, 0, size, flags, data + size) == MAP_FAILED ||
         mprotect(data, 2 * size, PROT_READ) != 0) {
@@ -225,7 +211,6 @@ typedef struct ringbuf_reserved {
 
 static inline ringbuf_reserved ringbuf_reserve(rbcore_producer *producer, size_t size) {
     ringbuf_reserved reserved = {NULL, 0};
-
     reserved.result = rbcore_producer_reserve(producer, &reserved.data, size);
     return reserved;
 }
@@ -233,7 +218,6 @@ static inline ringbuf_reserved ringbuf_reserve(rbcore_producer *producer, size_t
 static inline ringbuf_reserved ringbuf_reserve_wait(rbcore_producer *producer, size_t size,
                                                     int64_t timeout_ns) {
     ringbuf_reserved reserved = {NULL, 0};
-
     reserved.result = rbcore_producer_reserve_wait(producer, &reserved.data, size, timeout_ns);
     return reserved;
 }

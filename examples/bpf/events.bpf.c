@@ -45,7 +45,6 @@ static void fill(struct event *event, __u32 kind, __u32 pid) {
 SEC("tracepoint/sched/sched_process_exec")
 int on_exec(struct sched_process_exec *context) {
     struct exec_event *record = rbcore_reserve(events, sizeof(*record));
-
     if (!record) {
         return 0;
     }
@@ -60,7 +59,6 @@ int on_exec(struct sched_process_exec *context) {
 SEC("tracepoint/sched/sched_switch")
 int on_switch(struct sched_switch *context) {
     struct switch_event *record;
-
     if (context->prev_pid == reader_pid || context->next_pid == reader_pid) {
         return 0;
     }

@@ -35,7 +35,6 @@ static void stop(int signal) {
 
 static void write_line(FILE *file, const rbcore_record *record) {
     const struct event *event = record->data;
-
     fprintf(file, "%llu %u %.16s %u", (unsigned long long)event->time_ns, event->pid, event->name,
             event->kind);
     if (event->kind == EVENT_EXEC) {
@@ -58,12 +57,10 @@ static int save(FILE *file, const rbcore_record *records, int count) {
 static int save_all(FILE *file) {
     rbcore_record records[BATCH];
     int count = 0;
-
     while (count >= 0 || count == -EINTR || count == -EAGAIN) {
         count = rbcore_reader_next(reader, records, BATCH, RBCORE_FOREVER);
         if (count > 0) {
             int error = save(file, records, count);
-
             /* Whatever it is, EINTR too: the batch is not safe. */
             if (error < 0) {
                 return error;
@@ -77,7 +74,6 @@ static int save_all(FILE *file) {
 
 static void print_summary(unsigned int ring) {
     rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
-
     rbcore_reader_ring_stats(reader, ring, &stats);
     printf("%" PRIu64 " records are safe, ", safe);
     if (stats.lost == RBCORE_UNKNOWN) {
@@ -91,7 +87,6 @@ static int run(FILE *file, unsigned int seconds, int memory) {
     rbcore_source source = RBCORE_SOURCE_INIT;
     int result = events_start(&source, memory);
     int ring;
-
     if (result == 0) {
         result = rbcore_reader_open(&reader, NULL);
     }
@@ -118,7 +113,6 @@ int main(int argc, char **argv) {
     int option;
     int result;
     FILE *file;
-
     while ((option = getopt(argc, argv, "d:m")) != -1) {
         if (option == 'd') {
             seconds = (unsigned int)strtoul(optarg, NULL, 10);

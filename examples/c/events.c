@@ -8,7 +8,6 @@
 int events_start(rbcore_source *source, int memory) {
     const char *why = "asked for by -m";
     int result = memory ? 0 : events_kernel_start(source, &why);
-
     if (!memory && result == 0) {
         printf("Reading execs and scheduler switches from the kernel, by BPF.\n");
         return 0;

@@ -35,7 +35,6 @@ static int fail(int error, const char *what, const char **why) {
 
 static int start(rbcore_source *source, unsigned int map_flags, const char **why) {
     int error;
-
     libbpf_set_print(be_quiet);
     events = events__open();
     if (!events) {
@@ -51,7 +50,6 @@ static int start(rbcore_source *source, unsigned int map_flags, const char **why
     if (error) {
         return fail(error, "the tracepoints cannot be attached (is tracefs mounted?)", why);
     }
-
     source->kind = RBCORE_SOURCE_MAP_FD;
     source->fd = bpf_map__fd(events->maps.events);
     source->loss_fd = bpf_map__fd(events->maps.events_lost);

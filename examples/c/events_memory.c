@@ -16,7 +16,6 @@ static pid_t child = -1;
 
 static void make_up(struct event *event) {
     struct timespec now;
-
     clock_gettime(CLOCK_MONOTONIC, &now);
     memset(event, 0, sizeof(*event));
     event->time_ns = (__u64)now.tv_sec * 1000000000u + (__u64)now.tv_nsec;
@@ -30,7 +29,6 @@ static void produce(const rbcore_source *source) {
     const struct timespec pause = {.tv_nsec = 2000000};
     rbcore_producer *producer;
     void *data;
-
     if (rbcore_producer_open(&producer, source) < 0) {
         _exit(1);
     }
@@ -48,7 +46,6 @@ static void produce(const rbcore_source *source) {
 
 int events_memory_start(rbcore_source *source) {
     int result = rbcore_memory_ring_create(&source->fd, &source->event_fd, 1024 * 1024, 0);
-
     if (result < 0) {
         return result;
     }

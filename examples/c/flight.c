@@ -53,7 +53,6 @@ static int must(int result, const char *what) {
 static void produce(rbcore_producer *producer, unsigned int kind, const char *name) {
     struct event event = {.kind = kind, .pid = (unsigned int)getpid()};
     struct timespec now;
-
     clock_gettime(CLOCK_MONOTONIC, &now);
     event.time_ns = (__u64)now.tv_sec * 1000000000u + (__u64)now.tv_nsec;
     strncpy(event.name, name, sizeof(event.name) - 1);
@@ -64,7 +63,6 @@ static void produce(rbcore_producer *producer, unsigned int kind, const char *na
 static void produce_until_fault(const rbcore_source *source) {
     const struct timespec pause = {.tv_nsec = 1000000};
     rbcore_producer *producer;
-
     must(rbcore_producer_open(&producer, source), "open the producer");
     for (int burst = 0; burst < BURSTS; burst++) {
         for (int i = 0; i < 100; i++) {
@@ -79,7 +77,6 @@ static void produce_until_fault(const rbcore_source *source) {
 /* A memory ring, and a process that writes into it. */
 static pid_t start_producer(rbcore_source *source) {
     pid_t child;
-
     source->kind = RBCORE_SOURCE_MEMORY_RING;
     must(rbcore_memory_ring_create(&source->fd, &source->event_fd, RING_SIZE,
                                    RBCORE_MEMORY_RING_OVERWRITE),
@@ -103,10 +100,8 @@ static bool is_trigger(const rbcore_record *record) {
 /* Follows the ring. Returns false if a signal ended it before there was a trigger. */
 static bool wait_for_trigger(uint64_t *position) {
     rbcore_record records[BATCH];
-
     for (;;) {
         int count = rbcore_reader_next(reader, records, BATCH, RBCORE_FOREVER);
-
         for (int i = 0; i < count; i++) {
             *position = records[i].position;
             if (is_trigger(&records[i])) {
@@ -128,7 +123,6 @@ static void print(const rbcore_record *record) {
     const char *kind = event->kind == EVENT_EXEC     ? "exec"
                        : event->kind == EVENT_SWITCH ? "switch"
                                                      : "made up";
-
     printf("%14.6f  cpu %-3u %-7s %.16s[%u] at %" PRIu64 "\n", (double)event->time_ns / 1e9,
            event->cpu, kind, event->name, event->pid, record->position);
 }
@@ -138,7 +132,6 @@ static void print_flight(rbcore_snapshot *snapshot, uint64_t trigger, size_t mos
     rbcore_record *last = calloc(most + 1, sizeof(*last));
     rbcore_record record = {.position = 0};
     size_t before = 0;
-
     if (!last) {
         fail("memory", strerror(ENOMEM));
     }
@@ -149,7 +142,6 @@ static void print_flight(rbcore_snapshot *snapshot, uint64_t trigger, size_t mos
     if (record.position != trigger) {
         fail("the trigger", "overwritten before it was copied");
     }
-
     for (size_t i = before < most ? 0 : before - most; i < before; i++) {
         print(&last[i % most]);
     }
@@ -162,7 +154,6 @@ static void print_flight(rbcore_snapshot *snapshot, uint64_t trigger, size_t mos
 /* The kernel's events, or a memory ring. Returns its producer, or 0. */
 static pid_t start_events(rbcore_source *source, const char *path, bool memory) {
     const char *why = "asked for by -m";
-
     if (path) {
         source->kind = RBCORE_SOURCE_PINNED_PATH;
         source->path = path;
@@ -182,7 +173,6 @@ static void record_flight(unsigned int ring, size_t most) {
     rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
     rbcore_snapshot *snapshot = NULL;
     uint64_t trigger;
-
     if (!wait_for_trigger(&trigger)) {
         printf("ended without a trigger\n");
         return;
@@ -200,7 +190,6 @@ int main(int argc, char **argv) {
     bool memory = false;
     pid_t child;
     int option, ring;
-
     while ((option = getopt(argc, argv, "n:m")) != -1) {
         if (option == 'n') {
             most = strtoul(optarg, NULL, 10);

@@ -33,7 +33,6 @@ int main(int argc, char **argv) {
     struct events *events;
     sigset_t ends;
     int error;
-
     if (argc != 2 + overwrite) {
         fprintf(stderr, "usage: load [-o] PATH\n");
         return 2;
@@ -53,7 +52,6 @@ int main(int argc, char **argv) {
     if (error) {
         return fail(path, error);
     }
-
     sigemptyset(&ends);
     sigaddset(&ends, SIGINT);
     sigaddset(&ends, SIGTERM);

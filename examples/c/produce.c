@@ -40,14 +40,14 @@ static int must_call(int result, const char *what) {
 }
 
 /* A message of one byte that carries, or has room for, two file descriptors. */
-struct message {
+typedef struct fd_message {
     struct msghdr header;
     struct iovec content;
     char byte;
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))];
-};
+} fd_message;
 
-static void prepare(struct message *message) {
+static void prepare(fd_message *message) {
     memset(message, 0, sizeof(*message));
     message->content = (struct iovec){&message->byte, 1};
     message->header.msg_iov = &message->content;
@@ -58,9 +58,8 @@ static void prepare(struct message *message) {
 
 static void send_ring(int socket, const rbcore_source *source) {
     const int fds[2] = {source->fd, source->event_fd};
-    struct message message;
+    fd_message message;
     struct cmsghdr *control;
-
     prepare(&message);
     control = CMSG_FIRSTHDR(&message.header);
     control->cmsg_level = SOL_SOCKET;
@@ -71,10 +70,9 @@ static void send_ring(int socket, const rbcore_source *source) {
 }
 
 static void receive_ring(int socket, rbcore_source *source) {
-    struct message message;
+    fd_message message;
     struct cmsghdr *control;
     int fds[2];
-
     prepare(&message);
     must_call((int)recvmsg(socket, &message.header, MSG_CMSG_CLOEXEC), "receive the ring");
     control = CMSG_FIRSTHDR(&message.header);
@@ -92,12 +90,10 @@ static int produce(int socket) {
     rbcore_source source = RBCORE_SOURCE_INIT;
     rbcore_producer *producer;
     void *data;
-
     receive_ring(socket, &source);
     must(rbcore_producer_open(&producer, &source), "open the producer");
     for (uint64_t number = 0; number < RECORDS; number++) {
         int result = rbcore_producer_reserve(producer, &data, sizeof(number));
-
         if (result == -EAGAIN) {
             continue;
         }
@@ -113,7 +109,6 @@ static int produce(int socket) {
 static uint64_t check(const rbcore_record *records, int count, uint64_t *next) {
     for (int i = 0; i < count; i++) {
         uint64_t number = *(const uint64_t *)records[i].data;
-
         if (number < *next) {
             fail("record", "it came twice or out of order");
         }
@@ -129,7 +124,6 @@ static uint64_t receive(rbcore_reader *reader, pid_t producer) {
     uint64_t next = 0;
     int gone = 0;
     int count;
-
     while ((count = rbcore_reader_next(reader, records, 256, 20000000)) != -ENODATA) {
         total += check(records, must(count, "next"), &next);
         must(rbcore_reader_commit(reader, NULL, 0), "commit");
@@ -149,19 +143,16 @@ int main(void) {
     int sockets[2];
     pid_t child;
     int ring;
-
     must_call(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), "socketpair");
     child = must_call(fork(), "fork");
     if (child == 0) {
         return produce(sockets[1]);
     }
-
     source.kind = RBCORE_SOURCE_MEMORY_RING;
     must(rbcore_memory_ring_create(&source.fd, &source.event_fd, 1 << 20, 0), "create the ring");
     must(rbcore_reader_open(&reader, NULL), "open the reader");
     ring = must(rbcore_reader_add(reader, &source), "add the ring");
     send_ring(sockets[0], &source);
-
     received = receive(reader, child);
     must(rbcore_reader_ring_stats(reader, (unsigned int)ring, &stats), "statistics");
     printf("%" PRIu64 " produced = %" PRIu64 " received + %" PRIu64 " lost\n", RECORDS, received,

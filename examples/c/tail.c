@@ -50,14 +50,12 @@ static void stop(int signal) {
 
 static int64_t now_ns(void) {
     struct timespec now;
-
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * SECOND + now.tv_nsec;
 }
 
 static void print_event(const rbcore_record *record) {
     const struct event *event = record->data;
-
     printf("%9.4f  cpu %-3u", (double)((int64_t)event->time_ns - start) / 1e9, event->cpu);
     if (event->kind == EVENT_EXEC) {
         printf(" exec    %s[%u] %s\n", event->name, event->pid,
@@ -76,10 +74,8 @@ static void print_event(const rbcore_record *record) {
 static void print_batch(const rbcore_record *records, int count) {
     static unsigned int lines[4];
     static __u64 tenth;
-
     for (int i = 0; i < count; i++) {
         const struct event *event = records[i].data;
-
         if (event->time_ns / (SECOND / 10) != tenth) {
             tenth = event->time_ns / (SECOND / 10);
             memset(lines, 0, sizeof(lines));
@@ -101,7 +97,6 @@ static void print_count(uint64_t count, const char *what) {
 static void print_rate(unsigned int second, unsigned int ring, rbcore_reader_stats *before) {
     rbcore_reader_stats stats = RBCORE_READER_STATS_INIT;
     rbcore_ring_stats ring_stats = RBCORE_RING_STATS_INIT;
-
     rbcore_reader_stats_get(reader, &stats);
     rbcore_reader_ring_stats(reader, ring, &ring_stats);
     printf("-- second %u: %" PRIu64 " records/s, %" PRIu64 " batches/s, %" PRIu64 " wakeups/s, ",
@@ -114,7 +109,6 @@ static void print_rate(unsigned int second, unsigned int ring, rbcore_reader_sta
 static void print_summary(unsigned int ring) {
     rbcore_reader_stats stats = RBCORE_READER_STATS_INIT;
     rbcore_ring_stats ring_stats = RBCORE_RING_STATS_INIT;
-
     rbcore_reader_stats_get(reader, &stats);
     rbcore_reader_ring_stats(reader, ring, &ring_stats);
     printf("%" PRIu64 " records, %" PRIu64 " batches, %" PRIu64 " commits, %" PRIu64 " wakeups, ",
@@ -128,11 +122,9 @@ static int tail(unsigned int ring, unsigned int seconds) {
     rbcore_record records[BATCH];
     unsigned int second = 1;
     int64_t begin = now_ns();
-
     while (second <= seconds) {
         int64_t left = begin + second * SECOND - now_ns();
         int count = left > 0 ? rbcore_reader_next(reader, records, BATCH, left) : 0;
-
         if (count < 0 && count != -EINTR && count != -EAGAIN) {
             return count == -ENODATA ? 0 : count;
         }
@@ -160,7 +152,6 @@ static int start_events(rbcore_source *source, const char *path, int memory) {
 static int add_ring(const rbcore_source *source, int waits) {
     const struct timespec pause = {.tv_nsec = 100000000};
     int ring = rbcore_reader_add(reader, source);
-
     if (ring < 0) {
         fprintf(stderr, "tail: %s\n", rbcore_reader_message(reader));
     }
@@ -175,7 +166,6 @@ static int run(unsigned int seconds, const char *path, int memory, int waits) {
     rbcore_source source = RBCORE_SOURCE_INIT;
     int ring;
     int result;
-
     start = now_ns();
     result = start_events(&source, path, memory);
     if (result == 0) {
@@ -202,7 +192,6 @@ int main(int argc, char **argv) {
     int waits = 0;
     int option;
     int result;
-
     while ((option = getopt_long(argc, argv, "d:m", options, NULL)) != -1) {
         if (option == 'd') {
             seconds = (unsigned int)strtoul(optarg, NULL, 10);

@@ -53,14 +53,12 @@ static int must_call(int result, const char *what) {
 static int every_second(void) {
     const struct itimerspec period = {{.tv_sec = 1}, {.tv_sec = 1}};
     int timer = must_call(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd");
-
     must_call(timerfd_settime(timer, 0, &period, NULL), "timerfd");
     return timer;
 }
 
 static int ending_signals(void) {
     sigset_t set;
-
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
@@ -70,7 +68,6 @@ static int ending_signals(void) {
 
 static void watch(int loop, int fd) {
     struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-
     must_call(epoll_ctl(loop, EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
 }
 
@@ -78,7 +75,6 @@ static void watch(int loop, int fd) {
 static void read_all(void) {
     rbcore_record records[BATCH];
     int count = 1;
-
     while (count > 0 || count == -EAGAIN || count == -EINTR) {
         count = rbcore_reader_next(reader, records, BATCH, 0);
         for (int i = 0; i < count; i++) {
@@ -95,7 +91,6 @@ static void read_all(void) {
 
 static void print_counts(unsigned int ring) {
     rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
-
     must(rbcore_reader_ring_stats(reader, ring, &stats), "statistics");
     printf("%" PRIu64 " execs, %" PRIu64 " switches, %" PRIu64 " made up, ", seen[EVENT_EXEC],
            seen[EVENT_SWITCH], seen[EVENT_MADE_UP]);
@@ -112,7 +107,6 @@ static void loop(unsigned int ring, uint64_t seconds) {
     int timer = every_second(), signals = ending_signals();
     uint64_t ticks = 0, turns = 0, expired;
     struct epoll_event event = {.data.fd = -1};
-
     watch(epoll, timer);
     watch(epoll, signals);
     watch(epoll, rbcore_reader_fd(reader));
@@ -145,7 +139,6 @@ int main(int argc, char **argv) {
     uint64_t seconds = 0;
     int memory = 0;
     int option, ring;
-
     while ((option = getopt(argc, argv, "d:m")) != -1) {
         if (option == 'd') {
             seconds = strtoul(optarg, NULL, 10);

@@ -68,7 +68,6 @@ static void push(const rbcore_record *record) {
 /* Returns 0 when the queue is empty and closed. */
 static int pop(rbcore_record *record) {
     int found;
-
     pthread_mutex_lock(&queue.lock);
     while (queue.head == queue.tail && !queue.closed) {
         pthread_cond_wait(&queue.changed, &queue.lock);
@@ -91,28 +90,25 @@ static void close_queue(void) {
 
 static void note_order(uint64_t position) {
     uint64_t seen = atomic_load(&furthest);
-
     if (position < seen) {
         atomic_fetch_add(&out_of_order, 1);
     }
-    while (position > seen && !atomic_compare_exchange_weak(&furthest, &seen, position))
-        ;
+    while (position > seen && !atomic_compare_exchange_weak(&furthest, &seen, position)) {
+    }
 }
 
 static void *work(void *unused) {
     const struct timespec nap = {.tv_nsec = 100000};
     rbcore_record record;
-
     while (pop(&record)) {
         const struct event *event = record.data;
         uint_fast64_t seen = atomic_load(&latest_ns);
-
         if (event->time_ns % 100 == 0) {
             nanosleep(&nap, NULL); /* some events are more work than others */
         }
         while (event->time_ns > seen &&
-               !atomic_compare_exchange_weak(&latest_ns, &seen, event->time_ns))
-            ;
+               !atomic_compare_exchange_weak(&latest_ns, &seen, event->time_ns)) {
+        }
         atomic_fetch_add(&handled, 1);
         note_order(record.position);
         must(rbcore_reader_release(reader, &record, 1), "release");
@@ -130,7 +126,6 @@ static void stop(int signal) {
 static void read_all(void) {
     rbcore_record records[BATCH];
     int count = 0;
-
     while (count >= 0 || count == -EINTR || count == -EAGAIN) {
         count = rbcore_reader_next(reader, records, BATCH, RBCORE_FOREVER);
         for (int i = 0; i < count; i++) {
@@ -144,7 +139,6 @@ static void read_all(void) {
 
 static void print_result(unsigned int ring) {
     rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
-
     must(rbcore_reader_ring_stats(reader, ring, &stats), "statistics");
     printf("%" PRIu64 " events by %d workers, the last at %.6f s, %s given back, ",
            (uint64_t)atomic_load(&handled), WORKERS, (double)atomic_load(&latest_ns) / 1e9,
@@ -161,7 +155,6 @@ static unsigned int open_ring(int memory) {
     rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
     rbcore_source source = RBCORE_SOURCE_INIT;
     int ring;
-
     must(events_start(&source, memory), "start the events");
     options.flags = RBCORE_READER_RELEASE;
     must(rbcore_reader_open(&reader, &options), "open the reader");
@@ -177,7 +170,6 @@ int main(int argc, char **argv) {
     unsigned int seconds = 0, ring;
     int memory = 0;
     int option;
-
     while ((option = getopt(argc, argv, "d:m")) != -1) {
         if (option == 'd') {
             seconds = (unsigned int)strtoul(optarg, NULL, 10);

@@ -28,7 +28,6 @@ RBCORE_RING(execs, 256 * 1024);
 SEC("tracepoint/sched/sched_process_exec")
 int on_exec(struct sched_process_exec *context) {
     struct exec *record = rbcore_reserve(execs, sizeof(*record));
-
     if (!record) {
         return 0;
     }

@@ -19,7 +19,6 @@ START_TEST(every_function_was_called) {
     char line[256];
     char name[256];
     size_t symbols = 0;
-
     ck_assert_msg(file != NULL, "cannot open %s", symbol_map);
     while (fgets(line, sizeof(line), file)) {
         if (sscanf(line, " %255[a-z_0-9];", name) != 1 || strncmp(name, "rbcore_", 7) != 0) {
@@ -36,7 +35,6 @@ END_TEST
 /* The last to be added: it looks at what the others called. */
 static void add_coverage_test(Suite *suite) {
     TCase *group = tcase_create("coverage");
-
     tcase_add_test(group, every_function_was_called);
     suite_add_tcase(suite, group);
 }
@@ -45,7 +43,6 @@ int main(int argc, char **argv) {
     Suite *suite = suite_create("the installed library, through libffi");
     SRunner *runner;
     int failed;
-
     if (argc != 3) {
         fprintf(stderr, "usage: %s LIBRARY SYMBOL_MAP\n", argv[0]);
         return 2;
@@ -58,7 +55,6 @@ int main(int argc, char **argv) {
     add_struct_tests(suite);
     add_ring_tests(suite);
     add_coverage_test(suite);
-
     runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK); /* calls are counted in this process */
     srunner_run_all(runner, CK_NORMAL);

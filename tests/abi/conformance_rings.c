@@ -16,46 +16,40 @@
 /* Four records: positions 0, 16, (40, discarded,) 56; the ring ends at 64. */
 #define END 64
 
-static void produce_four(const struct pair *pair) {
+static void produce_four(const ring_pair *pair) {
     uint64_t producer = pointer(pair->producer);
     void *data = NULL;
-
     output(pair, "abc", 3, 0);
-
     ck_assert_int_eq(CALL(producer_reserve, producer, pointer(&data), 16), 0);
     ck_assert_uint_eq(handle(&data) % 8, 0);
     memcpy(data, "0123456789abcdef", 16);
     ck_assert_int_eq(CALL(producer_submit, producer, handle(&data), UINT32_MAX), -EINVAL);
     ck_assert_int_eq(CALL(producer_submit, producer, handle(&data), RBCORE_FORCE_WAKEUP), 0);
     ck_assert_int_eq(CALL(producer_submit, producer, handle(&data), 0), -EINVAL);
-
     ck_assert_int_eq(CALL(producer_reserve, producer, pointer(&data), 8), 0);
     ck_assert_int_eq(CALL(producer_discard, producer, handle(&data), 4), -EINVAL);
     ck_assert_int_eq(CALL(producer_discard, producer, handle(&data), RBCORE_NO_WAKEUP), 0);
-
     output(pair, NULL, 0, 0);
 }
 
-static void lose_one(const struct pair *pair) {
+static void lose_one(const ring_pair *pair) {
     static char large[RING_SIZE];
     uint64_t producer = pointer(pair->producer);
     void *data = NULL;
-
     ck_assert_int_eq(CALL(producer_output, producer, pointer(large), RING_SIZE - 16, 0), -EAGAIN);
     ck_assert_int_eq(CALL(producer_output, producer, pointer(large), RING_SIZE - 15, 0), -EMSGSIZE);
     ck_assert_int_eq(CALL(producer_reserve, producer, pointer(&data), RING_SIZE - 15), -EMSGSIZE);
     ck_assert_int_eq(CALL(producer_output, producer, pointer(large), 8, 8), -EINVAL);
 }
 
-static void assert_four(const struct pair *pair, const struct records *records) {
+static void assert_four(const ring_pair *pair, const record_array *records) {
     assert_record(pair, records->bytes[0], 0, "abc", 3);
     assert_record(pair, records->bytes[1], 16, "0123456789abcdef", 16);
     assert_record(pair, records->bytes[2], 56, "", 0);
 }
 
-static void assert_positions(const struct pair *pair, uint64_t read, uint64_t user) {
-    struct memory stats;
-
+static void assert_positions(const ring_pair *pair, uint64_t read, uint64_t user) {
+    abi_memory stats;
     ring_stats(pair, &stats);
     ck_assert_uint_eq(GET(stats.bytes, ring_stats, producer_pos), END);
     ck_assert_uint_eq(GET(stats.bytes, ring_stats, bytes_waiting), END - read);
@@ -64,9 +58,8 @@ static void assert_positions(const struct pair *pair, uint64_t read, uint64_t us
     ck_assert_uint_eq(GET(stats.bytes, ring_stats, consumer_pos), user);
 }
 
-static void assert_ring_stats(const struct pair *pair) {
-    struct memory stats;
-
+static void assert_ring_stats(const ring_pair *pair) {
+    abi_memory stats;
     ring_stats(pair, &stats);
     ck_assert_uint_eq(GET(stats.bytes, ring_stats, size), size_of("rbcore_ring_stats"));
     ck_assert_uint_eq(GET(stats.bytes, ring_stats, cookie), COOKIE);
@@ -85,9 +78,8 @@ static void assert_ring_stats(const struct pair *pair) {
     ck_assert_uint_eq(GET(stats.bytes, ring_stats, lost_bytes), 0);
 }
 
-static void assert_reader_stats(const struct pair *pair) {
-    struct memory stats;
-
+static void assert_reader_stats(const ring_pair *pair) {
+    abi_memory stats;
     memset(&stats, UNTOUCHED, sizeof(stats));
     ck_assert_int_eq(CALL(reader_stats_init, pointer(&stats), size_of("rbcore_reader_stats")), 0);
     ck_assert_int_eq(CALL(reader_stats_get, pointer(pair->reader), pointer(&stats)), 0);
@@ -102,16 +94,14 @@ static void assert_reader_stats(const struct pair *pair) {
 }
 
 START_TEST(records_are_read_and_committed) {
-    struct pair pair;
-    struct records records;
+    ring_pair pair;
+    record_array records;
     uint64_t reader;
-
     pair_open(&pair, 0);
     reader = pointer(pair.reader);
     produce_four(&pair);
     lose_one(&pair);
     assert_positions(&pair, 0, 0);
-
     memset(&records, UNTOUCHED, sizeof(records));
     ck_assert_int_eq(read_records(&pair, &records), 3);
     assert_four(&pair, &records);
@@ -120,7 +110,6 @@ START_TEST(records_are_read_and_committed) {
     ck_assert_int_eq(CALL(reader_look, reader, pointer(&records), RECORDS), 0);
     ck_assert_int_eq(CALL(reader_look, reader, pointer(&records), 0), -EINVAL);
     assert_positions(&pair, END, 0);
-
     ck_assert_int_eq(CALL(reader_release, reader, pointer(&records), 1), -EINVAL);
     ck_assert_int_eq(CALL(reader_commit, reader, 0, 2), -EINVAL);
     ck_assert_int_eq(commit(&pair, records.bytes[1]), 0);
@@ -128,16 +117,14 @@ START_TEST(records_are_read_and_committed) {
     ck_assert_int_eq(commit(&pair, records.bytes[0]), -EINVAL);
     ck_assert_int_eq(commit(&pair, NULL), 0);
     assert_positions(&pair, END, END);
-
     assert_ring_stats(&pair);
     assert_reader_stats(&pair);
     pair_close(&pair);
 }
 END_TEST
 
-static void assert_snapshot_info(const struct pair *pair) {
-    struct memory info;
-
+static void assert_snapshot_info(const ring_pair *pair) {
+    abi_memory info;
     memset(&info, UNTOUCHED, sizeof(info));
     ck_assert_int_eq(CALL(snapshot_info_init, pointer(&info), size_of("rbcore_snapshot_info")), 0);
     ck_assert_int_eq(CALL(snapshot_info_get, pointer(pair->snapshot), pointer(&info)), 0);
@@ -152,11 +139,10 @@ static void assert_snapshot_info(const struct pair *pair) {
 }
 
 START_TEST(snapshots) {
-    struct pair pair;
-    struct records records;
+    ring_pair pair;
+    record_array records;
     uint64_t snapshot, reader;
     void *const before = (pair_open(&pair, 0), pair.snapshot);
-
     snapshot = pointer(pair.snapshot);
     reader = pointer(pair.reader);
     ck_assert_int_eq(CALL(snapshot_read, snapshot, pointer(&records), RECORDS), 0);
@@ -189,11 +175,10 @@ END_TEST
 
 /* Saved and loaded, it has the same records, and no more are saved. */
 START_TEST(snapshots_as_files) {
-    struct pair pair;
-    struct records records;
+    ring_pair pair;
+    record_array records;
     void *loaded = NULL;
     int fd = memfd_create("snapshot", MFD_CLOEXEC);
-
     pair_open(&pair, 0);
     produce_four(&pair);
     ck_assert_int_eq(
@@ -212,17 +197,15 @@ START_TEST(snapshots_as_files) {
 END_TEST
 
 START_TEST(records_are_released_in_any_order) {
-    struct pair pair;
-    struct records records;
+    ring_pair pair;
+    record_array records;
     uint64_t reader;
-
     pair_open(&pair, RBCORE_READER_RELEASE);
     reader = pointer(pair.reader);
     produce_four(&pair);
     ck_assert_int_eq(read_records(&pair, &records), 3);
     assert_four(&pair, &records);
     ck_assert_int_eq(commit(&pair, NULL), -EINVAL);
-
     ck_assert_int_eq(CALL(reader_release, reader, pointer(records.bytes[1]), 1), 0);
     assert_positions(&pair, END, 0);
     ck_assert_int_eq(CALL(reader_release, reader, pointer(records.bytes[1]), 1), -EINVAL);
@@ -234,10 +217,9 @@ START_TEST(records_are_released_in_any_order) {
 END_TEST
 
 /* Three slices as the table says that they lie in memory. */
-static void fill_slices(struct memory *slices, const char *const *texts) {
+static void fill_slices(abi_memory *slices, const char *const *texts) {
     for (size_t i = 0; i < 3; i++) {
         unsigned char *slice = slices->bytes + i * size_of("rbcore_slice");
-
         SET(slice, slice, data, pointer(texts[i]));
         SET(slice, slice, size, strlen(texts[i]));
     }
@@ -245,12 +227,11 @@ static void fill_slices(struct memory *slices, const char *const *texts) {
 
 START_TEST(records_are_written_in_batches) {
     static const char *const texts[] = {"abc", "", "0123456789abcdef"};
-    struct pair pair;
-    struct records records;
-    struct memory slices;
+    ring_pair pair;
+    record_array records;
+    abi_memory slices;
     uint64_t producer;
     void *data = NULL;
-
     pair_open(&pair, 0);
     producer = pointer(pair.producer);
     fill_slices(&slices, texts);
@@ -277,14 +258,12 @@ static void read_boot_id(unsigned char *id) {
     FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
     char text[64];
     size_t digits = 0;
-
     ck_assert_ptr_nonnull(file);
     ck_assert_ptr_nonnull(fgets(text, sizeof(text), file));
     fclose(file);
     for (const char *c = text; *c && digits < 32; c++) {
         char digit[2] = {*c, '\0'};
         unsigned char value = (unsigned char)strtoul(digit, NULL, 16);
-
         if (*c == '-') {
             continue;
         }
@@ -295,12 +274,11 @@ static void read_boot_id(unsigned char *id) {
 }
 
 START_TEST(identity_of_a_record) {
-    struct pair pair;
-    struct records records;
-    struct memory identity;
+    ring_pair pair;
+    record_array records;
+    abi_memory identity;
     struct stat status;
     unsigned char boot_id[16];
-
     pair_open(&pair, 0);
     produce_four(&pair);
     ck_assert_int_eq(read_records(&pair, &records), 3);
@@ -320,11 +298,10 @@ START_TEST(identity_of_a_record) {
 END_TEST
 
 START_TEST(latest_skips_what_is_there) {
-    struct pair pair;
-    struct records records;
-    struct memory stats;
+    ring_pair pair;
+    record_array records;
+    abi_memory stats;
     int64_t index;
-
     pair_open(&pair, 0);
     output(&pair, "old", 3, 0);
     ck_assert_int_eq(CALL(reader_remove, pointer(pair.reader), pair.index), 0);
@@ -343,17 +320,15 @@ END_TEST
 
 /* ---- Waiting and control ------------------------------------------------------------------- */
 
-static int readable(const struct pair *pair, int timeout_ms) {
+static int readable(const ring_pair *pair, int timeout_ms) {
     struct pollfd poll_fd = {(int)CALL(reader_fd, pointer(pair->reader)), POLLIN, 0};
-
     ck_assert_int_ge(poll_fd.fd, 0);
     return poll(&poll_fd, 1, timeout_ms);
 }
 
 START_TEST(wakeups_and_flags) {
-    struct pair pair;
-    struct records records;
-
+    ring_pair pair;
+    record_array records;
     pair_open(&pair, 0);
     ck_assert_int_eq(read_records(&pair, &records), 0);
     ck_assert_int_eq(readable(&pair, 0), 0);
@@ -371,9 +346,8 @@ START_TEST(wakeups_and_flags) {
 END_TEST
 
 START_TEST(timeouts) {
-    struct pair pair;
-    struct records records;
-
+    ring_pair pair;
+    record_array records;
     pair_open(&pair, 0);
     ck_assert_int_eq(next_records(&pair, &records, 0), 0);
     ck_assert_int_eq(next_records(&pair, &records, 1000000), 0);
@@ -391,10 +365,9 @@ START_TEST(timeouts) {
 END_TEST
 
 START_TEST(runs_of_equal_records) {
-    struct pair pair;
+    ring_pair pair;
     _Alignas(8) unsigned char spans[2][SPAN_SIZE];
     uint64_t data = 0;
-
     pair_open(&pair, 0);
     uint64_t reader = pointer(pair.reader);
     output(&pair, "abc", 3, 0);
@@ -420,24 +393,20 @@ START_TEST(runs_of_equal_records) {
 END_TEST
 
 START_TEST(interrupt_flush_and_shutdown) {
-    struct pair pair;
-    struct records records;
+    ring_pair pair;
+    record_array records;
     uint64_t reader;
-
     pair_open(&pair, 0);
     reader = pointer(pair.reader);
-
     ck_assert_int_eq(CALL(reader_interrupt, reader), 0);
     ck_assert_int_eq(CALL(reader_interrupt, reader), 0);
     ck_assert_int_eq(next_records(&pair, &records, (int64_t)RBCORE_FOREVER), -ECANCELED);
     ck_assert_int_eq(read_records(&pair, &records), 0);
-
     output(&pair, "a", 1, RBCORE_NO_WAKEUP);
     ck_assert_int_eq(CALL(reader_flush, reader), 0);
     ck_assert_int_eq(next_records(&pair, &records, (int64_t)RBCORE_FOREVER), 1);
     ck_assert_int_eq(next_records(&pair, &records, (int64_t)RBCORE_FOREVER), -ENODATA);
     ck_assert_int_eq(next_records(&pair, &records, 0), 0);
-
     ck_assert_int_eq(CALL(reader_shutdown, reader), 0);
     ck_assert_int_eq(read_records(&pair, &records), -ESHUTDOWN);
     ck_assert_int_eq(next_records(&pair, &records, (int64_t)RBCORE_FOREVER), -ESHUTDOWN);
@@ -448,10 +417,9 @@ START_TEST(interrupt_flush_and_shutdown) {
 END_TEST
 
 START_TEST(rings_are_removed) {
-    struct pair pair;
-    struct records records;
+    ring_pair pair;
+    record_array records;
     uint64_t reader;
-
     pair_open(&pair, 0);
     reader = pointer(pair.reader);
     output(&pair, "a", 1, 0);
@@ -467,10 +435,9 @@ START_TEST(rings_are_removed) {
 END_TEST
 
 START_TEST(second_reader_is_refused) {
-    struct pair pair;
+    ring_pair pair;
     void *second;
     const char *message;
-
     pair_open(&pair, 0);
     second = reader_open(0);
     message = (const char *)(uintptr_t)CALL(reader_message, pointer(second));
@@ -486,9 +453,8 @@ START_TEST(second_reader_is_refused) {
 END_TEST
 
 START_TEST(references) {
-    struct pair pair;
-    struct records records;
-
+    ring_pair pair;
+    record_array records;
     pair_open(&pair, 0);
     ck_assert_int_eq(CALL(reader_ref, pointer(pair.reader)), 0);
     reader_free(pair.reader);
@@ -501,7 +467,6 @@ END_TEST
 
 void add_ring_tests(Suite *suite) {
     TCase *group = tcase_create("rings");
-
     tcase_add_test(group, records_are_read_and_committed);
     tcase_add_test(group, snapshots);
     tcase_add_test(group, snapshots_as_files);

@@ -13,17 +13,15 @@ static const char *const sized_structs[] = {"rbcore_source",       "rbcore_reade
                                             "rbcore_reader_stats", "rbcore_ring_stats",
                                             "rbcore_identity",     "rbcore_snapshot_info"};
 
-static int64_t init(const char *type, struct memory *m, size_t size) {
+static int64_t init(const char *type, abi_memory *m, size_t size) {
     char name[64];
-
     memset(m, UNTOUCHED, sizeof(*m));
     snprintf(name, sizeof(name), "%s_init", type);
     return call(name, 2, VALUES(pointer(m), size));
 }
 
-static void assert_initial(const struct memory *m, const struct field *f, size_t size) {
+static void assert_initial(const abi_memory *m, const abi_field *f, size_t size) {
     uint64_t mask = f->size < 8 ? (UINT64_C(1) << (8 * f->size)) - 1 : UINT64_MAX;
-
     if (f->offset == 0) {
         ck_assert_uint_eq(get_field(m->bytes, f), size);
     } else if (f->size > 8) {
@@ -37,13 +35,11 @@ static void assert_initial(const struct memory *m, const struct field *f, size_t
 
 /* All fields that size covers have their defaults, what is unknown is 0, what is past is as was. */
 static void assert_init(const char *type, size_t size) {
-    struct memory m;
+    abi_memory m;
     size_t known = size_of(type);
-
     ck_assert_int_eq(init(type, &m, size), 0);
     for (size_t i = 0; i < COUNT(fields); i++) {
-        const struct field *f = &fields[i];
-
+        const abi_field *f = &fields[i];
         if (f->name && strcmp(f->type, type) == 0 && f->offset + f->size <= size) {
             assert_initial(&m, f, size);
         }
@@ -57,7 +53,6 @@ static void assert_init(const char *type, size_t size) {
 START_TEST(init_functions_fill_the_callers_size) {
     const char *type = sized_structs[_i];
     size_t known = size_of(type);
-
     assert_init(type, known);
     assert_init(type, 8);
     assert_init(type, known - 8);
@@ -69,8 +64,7 @@ END_TEST
 static const size_t absurd_sizes[] = {0, 1, 7, LARGEST + 1, SIZE_MAX};
 
 START_TEST(init_functions_refuse_absurd_sizes) {
-    struct memory m;
-
+    abi_memory m;
     for (size_t i = 0; i < COUNT(absurd_sizes); i++) {
         ck_assert_int_eq(init(sized_structs[_i], &m, absurd_sizes[i]), -EINVAL);
         assert_bytes(&m, 0, sizeof(m.bytes), UNTOUCHED);
@@ -80,12 +74,11 @@ END_TEST
 
 /* ---- Structs that go in -------------------------------------------------------------------- */
 
-typedef int64_t (*try_function)(const struct memory *);
+typedef int64_t (*try_function)(const abi_memory *);
 
-static int64_t try_options(const struct memory *options) {
+static int64_t try_options(const abi_memory *options) {
     void *reader = NULL;
     int64_t result = CALL(reader_open, pointer(&reader), pointer(options));
-
     if (result == 0) {
         reader_free(reader);
     }
@@ -93,9 +86,8 @@ static int64_t try_options(const struct memory *options) {
 }
 
 /* m holds a struct of known bytes that try accepts, with zeros behind it. */
-static void assert_size_rules(try_function try, struct memory *m, size_t known) {
+static void assert_size_rules(try_function try, abi_memory *m, size_t known) {
     static const size_t larger[] = {1, 8, 200};
-
     ck_assert_int_eq(try(m), 0);
     for (size_t i = 0; i < COUNT(absurd_sizes); i++) {
         set_size(m, absurd_sizes[i]);
@@ -103,7 +95,6 @@ static void assert_size_rules(try_function try, struct memory *m, size_t known) 
     }
     for (size_t i = 0; i < COUNT(larger); i++) {
         size_t size = known + larger[i];
-
         set_size(m, size);
         ck_assert_int_eq(try(m), 0);
         m->bytes[size] = 1; /* one past the end is none of the library's business */
@@ -124,10 +115,9 @@ static void assert_size_rules(try_function try, struct memory *m, size_t known) 
     set_size(m, known);
 }
 
-static void assert_unknown_flags(try_function try, struct memory *m, const struct field *flags,
+static void assert_unknown_flags(try_function try, abi_memory *m, const abi_field *flags,
                                  uint64_t known) {
     uint64_t before = get_field(m->bytes, flags);
-
     for (unsigned int bit = 0; bit < 8 * flags->size; bit++) {
         if (known >> bit & 1) {
             continue;
@@ -140,9 +130,8 @@ static void assert_unknown_flags(try_function try, struct memory *m, const struc
 }
 
 START_TEST(reader_options) {
-    struct memory options;
+    abi_memory options;
     size_t known = size_of("rbcore_reader_options");
-
     memset(&options, 0, sizeof(options));
     ck_assert_int_eq(CALL(reader_options_init, pointer(&options), known), 0);
     assert_size_rules(try_options, &options, known);
@@ -150,7 +139,6 @@ START_TEST(reader_options) {
                          RBCORE_READER_RELEASE | RBCORE_READER_POLL);
     SET(options.bytes, reader_options, flags, RBCORE_READER_RELEASE);
     ck_assert_int_eq(try_options(&options), 0);
-
     /* A caller from before there were flags: what stands where they are now is not looked at. */
     memset(&options, 0xff, sizeof(options));
     set_size(&options, 8);
@@ -158,16 +146,15 @@ START_TEST(reader_options) {
 }
 END_TEST
 
-static void assert_old_source(try_function try, const struct memory *source, size_t size) {
-    struct memory old;
-
+static void assert_old_source(try_function try, const abi_memory *source, size_t size) {
+    abi_memory old;
     memset(&old, 0x5a, sizeof(old));
     memcpy(&old, source, size);
     set_size(&old, size);
     ck_assert_msg(try(&old) == 0, "a source of %zu bytes is refused", size);
 }
 
-static void assert_source_rules(try_function try, struct memory *source, uint64_t flags) {
+static void assert_source_rules(try_function try, abi_memory *source, uint64_t flags) {
     assert_size_rules(try, source, size_of("rbcore_source"));
     assert_unknown_flags(try, source, find_field("rbcore_source", "flags"), flags);
     assert_old_source(try, source, find_field("rbcore_source", "map_id")->offset);
@@ -177,9 +164,8 @@ static void assert_source_rules(try_function try, struct memory *source, uint64_
 }
 
 START_TEST(source_of_a_reader) {
-    struct ring ring = ring_create();
-    struct memory source;
-
+    abi_ring ring = ring_create();
+    abi_memory source;
     source_of(&source, ring);
     assert_source_rules(open_then_add, &source,
                         RBCORE_SOURCE_LATEST | RBCORE_SOURCE_INSIST | RBCORE_SOURCE_OVERWRITE |
@@ -195,9 +181,8 @@ START_TEST(source_of_a_reader) {
 END_TEST
 
 START_TEST(source_of_a_producer) {
-    struct ring ring = ring_create();
-    struct memory source;
-
+    abi_ring ring = ring_create();
+    abi_memory source;
     source_of(&source, ring);
     assert_source_rules(open_producer_then_free, &source, 0);
     SET(source.bytes, source, kind, RBCORE_SOURCE_MAP_FD);
@@ -209,34 +194,29 @@ END_TEST
 /* Each kind reads its own field: with the default it is missing, with a value it is looked for. */
 START_TEST(kinds_of_sources) {
     static const uint32_t unknown[] = {0, 5, UINT32_MAX};
-    struct ring ring = ring_create();
-    struct memory source;
+    abi_ring ring = ring_create();
+    abi_memory source;
     int64_t error;
-
     source_of(&source, ring);
     for (size_t i = 0; i < COUNT(unknown); i++) {
         SET(source.bytes, source, kind, unknown[i]);
         ck_assert_int_eq(open_then_add(&source), -EINVAL);
     }
-
     SET(source.bytes, source, kind, RBCORE_SOURCE_PINNED_PATH);
     ck_assert_int_eq(open_then_add(&source), -EINVAL);
     SET(source.bytes, source, path, pointer("/nonexistent/rbcore/pin"));
     error = open_then_add(&source); /* without BPF the kernel does not even look */
     ck_assert(error == -ENOENT || error == -EPERM);
-
     SET(source.bytes, source, kind, RBCORE_SOURCE_MAP_ID);
     ck_assert_int_eq(open_then_add(&source), -EINVAL);
     SET(source.bytes, source, map_id, UINT32_MAX - 1);
     error = open_then_add(&source);
     ck_assert(error == -ENOENT || error == -EPERM);
-
     SET(source.bytes, source, kind, RBCORE_SOURCE_MAP_FD);
     error = open_then_add(&source);
     ck_assert(error == -EBADFD || error == -EPERM);
     SET(source.bytes, source, fd, -1);
     ck_assert_int_eq(open_then_add(&source), -EINVAL);
-
     SET(source.bytes, source, kind, RBCORE_SOURCE_MEMORY_RING);
     ck_assert_int_eq(open_then_add(&source), -EINVAL);
     SET(source.bytes, source, fd, ring.fd);
@@ -250,8 +230,7 @@ END_TEST
 
 START_TEST(memory_ring_arguments) {
     static const size_t bad[] = {0, 1, RING_SIZE - 1, RING_SIZE + 4096, (size_t)1 << 31};
-    struct ring ring = {-1, -1};
-
+    abi_ring ring = {-1, -1};
     for (size_t i = 0; i < COUNT(bad); i++) {
         ck_assert_int_eq(
             CALL(memory_ring_create, pointer(&ring.fd), pointer(&ring.event_fd), bad[i], 0),
@@ -269,14 +248,13 @@ END_TEST
 
 /* ---- Structs that come out ----------------------------------------------------------------- */
 
-struct filled {
-    const struct pair *pair;
+typedef struct filled {
+    const ring_pair *pair;
     const unsigned char *record;
-};
+} filled;
 
-static int64_t fill(const struct filled *with, const char *type, struct memory *m) {
+static int64_t fill(const filled *with, const char *type, abi_memory *m) {
     uint64_t reader = pointer(with->pair->reader);
-
     if (strcmp(type, "rbcore_reader_stats") == 0) {
         return CALL(reader_stats_get, reader, pointer(m));
     }
@@ -289,18 +267,16 @@ static int64_t fill(const struct filled *with, const char *type, struct memory *
     return CALL(reader_identity, reader, pointer(with->record), pointer(m));
 }
 
-static void assert_fills(const struct filled *with, const char *type, size_t size) {
+static void assert_fills(const filled *with, const char *type, size_t size) {
     size_t known = size_of(type);
-    struct memory whole;
-    struct memory m;
-
+    abi_memory whole;
+    abi_memory m;
     memset(&whole, UNTOUCHED, sizeof(whole));
     set_size(&whole, known);
     ck_assert_int_eq(fill(with, type, &whole), 0);
     memset(&m, UNTOUCHED, sizeof(m));
     set_size(&m, size);
     ck_assert_int_eq(fill(with, type, &m), 0);
-
     set_size(&whole, size); /* the library leaves the caller's size alone */
     ck_assert_mem_eq(&m, &whole, size < known ? size : known);
     if (size > known) { /* RBCORE_UNKNOWN, byte by byte */
@@ -315,11 +291,10 @@ static const char *const structs_out[] = {"rbcore_reader_stats", "rbcore_ring_st
 START_TEST(structs_that_come_out) {
     const char *type = structs_out[_i];
     size_t known = size_of(type);
-    struct pair pair;
-    struct records records;
-    struct filled with = {&pair, records.bytes[0]};
-    struct memory m;
-
+    ring_pair pair;
+    record_array records;
+    filled with = {&pair, records.bytes[0]};
+    abi_memory m;
     pair_open(&pair, 0);
     output(&pair, "abc", 3, 0);
     ck_assert_int_eq(read_records(&pair, &records), 1);
@@ -340,7 +315,6 @@ END_TEST
 
 void add_struct_tests(Suite *suite) {
     TCase *group = tcase_create("structs");
-
     tcase_add_loop_test(group, init_functions_fill_the_callers_size, 0, COUNT(sized_structs));
     tcase_add_loop_test(group, init_functions_refuse_absurd_sizes, 0, COUNT(sized_structs));
     tcase_add_test(group, reader_options);

@@ -10,22 +10,20 @@
 
 #define STRUCT(type, size) {#type, NULL, 0, size, 0},
 #define FIELD(type, name, offset, size, initial) {#type, #name, offset, size, initial},
-const struct field fields[FIELDS] = {ABI_LAYOUT(STRUCT, FIELD)};
+const abi_field fields[FIELDS] = {ABI_LAYOUT(STRUCT, FIELD)};
 
-struct function functions[FUNCTIONS] = {
+abi_function functions[FUNCTIONS] = {
 #define FUNCTION(name, signature) {"rbcore_" #name, signature, NULL, 0},
     ABI_FUNCTIONS(FUNCTION)};
 
 int foreign_load(const char *path) {
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-
     if (!library) {
         fprintf(stderr, "%s\n", dlerror());
         return -1;
     }
     for (size_t i = 0; i < COUNT(functions); i++) {
         void *symbol = dlsym(library, functions[i].name);
-
         if (!symbol) {
             fprintf(stderr, "%s\n", dlerror());
             return -1;
@@ -52,7 +50,7 @@ static ffi_type *type_of(char letter) {
     }
 }
 
-int64_t invoke(const struct function *function, const uint64_t *values) {
+int64_t invoke(const abi_function *function, const uint64_t *values) {
     const char *letters = function->signature + 1;
     unsigned int count = (unsigned int)strlen(letters);
     ffi_type *types[MAX_ARGUMENTS];
@@ -64,7 +62,6 @@ int64_t invoke(const struct function *function, const uint64_t *values) {
         ffi_arg number;
         int64_t wide;
     } result = {.wide = 0};
-
     for (unsigned int i = 0; i < count; i++) {
         types[i] = type_of(letters[i]);
         wide[i] = values[i];
@@ -85,7 +82,7 @@ int64_t invoke(const struct function *function, const uint64_t *values) {
     }
 }
 
-struct function *find_function(const char *name) {
+abi_function *find_function(const char *name) {
     for (size_t i = 0; i < COUNT(functions); i++) {
         if (strcmp(functions[i].name, name) == 0) {
             return &functions[i];
@@ -95,8 +92,7 @@ struct function *find_function(const char *name) {
 }
 
 int64_t call(const char *name, size_t count, const uint64_t *values) {
-    struct function *function = find_function(name);
-
+    abi_function *function = find_function(name);
     ck_assert_msg(strlen(function->signature) == count + 1, "%s called with %zu arguments", name,
                   count);
     function->calls++;
@@ -107,10 +103,9 @@ uint64_t pointer(const void *p) {
     return (uintptr_t)p;
 }
 
-const struct field *find_field(const char *type, const char *name) {
+const abi_field *find_field(const char *type, const char *name) {
     for (size_t i = 0; i < COUNT(fields); i++) {
-        const struct field *f = &fields[i];
-
+        const abi_field *f = &fields[i];
         if (strcmp(f->type, type) == 0 && f->name && strcmp(f->name, name) == 0) {
             return f;
         }
@@ -118,11 +113,10 @@ const struct field *find_field(const char *type, const char *name) {
     ck_abort_msg("%s.%s is not in abi_table.h", type, name);
 }
 
-uint64_t get_field(const unsigned char *bytes, const struct field *f) {
+uint64_t get_field(const unsigned char *bytes, const abi_field *f) {
     uint16_t u16;
     uint32_t u32;
     uint64_t u64;
-
     switch (f->size) {
     case 2:
         memcpy(&u16, bytes + f->offset, 2);
@@ -136,9 +130,8 @@ uint64_t get_field(const unsigned char *bytes, const struct field *f) {
     }
 }
 
-void set_field(unsigned char *bytes, const struct field *f, uint64_t value) {
+void set_field(unsigned char *bytes, const abi_field *f, uint64_t value) {
     uint32_t u32 = (uint32_t)value;
-
     if (f->size == 4) {
         memcpy(bytes + f->offset, &u32, 4);
     } else {

@@ -17,20 +17,20 @@
     static const uint64_t RBCORE_##name __attribute__((unused)) = UINT64_C(value);
 ABI_CONSTANTS(CONSTANT)
 
-struct field {
+typedef struct abi_field {
     const char *type;
     const char *name; /* NULL: the struct itself */
     size_t offset;
     size_t size;
     int64_t initial;
-};
+} abi_field;
 
-struct function {
+typedef struct abi_function {
     const char *name;
     const char *signature;
     void (*symbol)(void);
     int calls;
-};
+} abi_function;
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define COUNT_ONE(name, signature) +1
@@ -40,8 +40,8 @@ struct function {
 #define FIELDS (0 ABI_LAYOUT(COUNT_STRUCT, COUNT_FIELD))
 #define MAX_ARGUMENTS 6
 
-extern const struct field fields[FIELDS];
-extern struct function functions[FUNCTIONS];
+extern const abi_field fields[FIELDS];
+extern abi_function functions[FUNCTIONS];
 
 /* ---- Calls --------------------------------------------------------------------------------- */
 
@@ -49,9 +49,9 @@ extern struct function functions[FUNCTIONS];
 int foreign_load(const char *path);
 
 /* Returns what the function returned: an int sign-extended, a pointer as a number. */
-int64_t invoke(const struct function *function, const uint64_t *values);
+int64_t invoke(const abi_function *function, const uint64_t *values);
 
-struct function *find_function(const char *name);
+abi_function *find_function(const char *name);
 
 /* As invoke, and counts the call. */
 int64_t call(const char *name, size_t count, const uint64_t *values);
@@ -68,14 +68,14 @@ uint64_t pointer(const void *p);
 #define GUARD 64
 #define UNTOUCHED 0xa5
 
-struct memory {
+typedef struct abi_memory {
     _Alignas(16) unsigned char bytes[LARGEST + GUARD];
-};
+} abi_memory;
 
 size_t size_of(const char *type);
-const struct field *find_field(const char *type, const char *name);
-uint64_t get_field(const unsigned char *bytes, const struct field *f);
-void set_field(unsigned char *bytes, const struct field *f, uint64_t value);
+const abi_field *find_field(const char *type, const char *name);
+uint64_t get_field(const unsigned char *bytes, const abi_field *f);
+void set_field(unsigned char *bytes, const abi_field *f, uint64_t value);
 
 #define GET(bytes, type, name) get_field(bytes, find_field("rbcore_" #type, #name))
 #define SET(bytes, type, name, value)                                                              \

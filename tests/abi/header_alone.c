@@ -20,7 +20,6 @@ int use_init_macros(void) {
     rbcore_identity identity = RBCORE_IDENTITY_INIT;
     rbcore_snapshot_info info = RBCORE_SNAPSHOT_INFO_INIT;
     rbcore_reader *reader = NULL;
-
     source.kind = RBCORE_SOURCE_MEMORY_RING;
     options.flags = RBCORE_READER_RELEASE;
     return rbcore_reader_open(&reader, &options) + rbcore_reader_add(reader, &source) +

@@ -11,7 +11,6 @@ static void compare(const char *type, const void *macro, const void *function, s
     for (size_t i = 0; i < size; i++) {
         unsigned int m = ((const unsigned char *)macro)[i];
         unsigned int f = ((const unsigned char *)function)[i];
-
         if (m == f) {
             continue;
         }

@@ -330,12 +330,14 @@ static int output_batch(rbcore_producer *producer) {
     return written == (int)plan_count ? 0 : 1;
 }
 
-static const struct call {
+typedef struct producer_call {
     const char *name;
     int (*run)(rbcore_producer *);
     bool discards;
     bool is_batch;
-} calls[] = {
+} producer_call;
+
+static const producer_call calls[] = {
     {"reserve and submit", reserve_and_submit, false, false},
     {"reserve and discard", reserve_and_discard, true, false},
     {"two at once", crosswise, false, false},
@@ -403,7 +405,7 @@ static void close_scene(scene *self) {
 }
 
 /* The records of the call: the first ends where the lap ends. */
-static void plan_call(scene *self, const struct call *call, uint64_t before, bool aligned,
+static void plan_call(scene *self, const producer_call *call, uint64_t before, bool aligned,
                       size_t count) {
     uint64_t position = self->consumer;
     for (size_t i = 0; i < count; i++) {
@@ -418,7 +420,7 @@ static void plan_call(scene *self, const struct call *call, uint64_t before, boo
     plan_count = count;
 }
 
-static int make_the_call(const scene *self, const struct call *call) {
+static int make_the_call(const scene *self, const producer_call *call) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     int memory, event;
     if (rbcore_memory_ring_create(&memory, &event, 4 * page_size(), self->flags)) {
@@ -463,7 +465,7 @@ static void check_batch(const scene *self) {
     ck_assert(end == self->consumer || end == last->position + record_space(last->size));
 }
 
-static void look_at_each_step(scene *self, const struct call *call, bool with_deaths) {
+static void look_at_each_step(scene *self, const producer_call *call, bool with_deaths) {
     int status;
     pid_t pid = fork();
     if (pid == 0) {
@@ -498,7 +500,7 @@ static void look_at_each_step(scene *self, const struct call *call, bool with_de
 #define SCENES 4
 #endif
 
-static void check_call(const struct call *call, uint32_t flags) {
+static void check_call(const producer_call *call, uint32_t flags) {
     static const uint64_t befores[] = {8, 256};
     uint64_t states = 0;
     for (size_t i = 0; i < (SCENES + 1) / 2; i++) {

@@ -382,7 +382,6 @@ static void handles_after_fork(uint64_t flags) {
     ck_assert_int_eq(rbcore_snapshot_read(inherited_snapshot, &in_snapshot, 1), 1);
     ck_assert_uint_eq(value_of(&in_snapshot), 1);
     rbcore_snapshot_free(inherited_snapshot);
-
     /* Neither shutdown nor interrupt nor free of the child is seen here. */
     ck_assert_int_eq(try_add(f.memory_fd, f.event_fd, 0), -EBUSY);
     ck_assert_uint_eq(ring_stats(&f).consumer_pos, 0);

@@ -215,7 +215,6 @@ START_TEST(a_header_changes_while_its_record_is_held) {
     ck_assert_uint_eq(image_load(raw.consumer_pos), 32);
     image_unmap(&raw);
     fixture_close(&f);
-
     f = fixture_open(page_size(), RBCORE_READER_RELEASE);
     raw = image_map(f.memory_fd);
     produce(&f, 1);

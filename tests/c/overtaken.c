@@ -222,7 +222,6 @@ START_TEST(late_reader_counts_from_the_last) {
     rbcore_ring_stats stats = balanced(&r);
     ck_assert_uint_eq(stats.start_pos, 0);
     ck_assert_uint_eq(stats.lost_bytes, 2 * fits * 16);
-
     rbcore_reader_free(r.f.reader);
     produce_values(&r, 3 * fits, 10);
     r.f.reader = reader_on(&r.f, 0, RBCORE_SOURCE_OVERWRITE);

@@ -586,7 +586,6 @@ START_TEST(pending_of_a_normal_ring) {
     ck_assert_int_eq(rbcore_reader_read(f.reader, records, 8), 3);
     ok(rbcore_reader_commit(f.reader, NULL, RBCORE_COMMIT_NOW));
     ck_assert_uint_eq(image_load(r.raw.consumer_pos), 144);
-
     /* The reader passes what was abandoned, and pending_pos goes with it. */
     rbcore_producer *other = producer_on(f.memory_fd, f.event_fd);
     ok(rbcore_producer_reserve(other, &a, 56));

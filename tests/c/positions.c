@@ -98,7 +98,6 @@ START_TEST(commit_of_what_is_not_held) {
         ok(rbcore_producer_output(f.producer, content, sizeof(content), 0));
     }
     ck_assert_int_eq(rbcore_reader_read(f.reader, records, 3), 3);
-
     const rbcore_record good = records[1];
     rbcore_record cases[12];
     size_t n = 0;
@@ -128,7 +127,6 @@ START_TEST(commit_of_what_is_not_held) {
     ck_assert_int_eq(rbcore_reader_commit(f.reader, NULL, UINT32_C(1) << 31), -EINVAL);
     ck_assert_int_eq(rbcore_reader_release(f.reader, &good, 1), -EINVAL);
     ck_assert_uint_eq(image_load(raw.consumer_pos), 16);
-
     ok(rbcore_reader_commit(f.reader, &good, 0));
     ck_assert_int_eq(rbcore_reader_commit(f.reader, &good, 0), -EINVAL);
     ck_assert_int_eq(rbcore_reader_commit(f.reader, &records[0], 0), -EINVAL);
@@ -332,7 +330,6 @@ START_TEST(removal) {
     rbcore_ring_stats s = RBCORE_RING_STATS_INIT;
     ck_assert_int_eq(rbcore_reader_ring_stats(f.reader, f.ring, &s), -EINVAL);
     ck_assert_int_eq(rbcore_reader_commit(f.reader, &records[0], 0), -EINVAL);
-
     ck_assert_int_eq(rbcore_reader_read(f.reader, records, 4), 1);
     ck_assert_uint_eq(value_of(&records[0]), 3);
     /* The next reader goes on where this one stopped. */
@@ -340,7 +337,6 @@ START_TEST(removal) {
     ck_assert_int_eq(rbcore_reader_read(next, records, 4), 1);
     ck_assert_uint_eq(value_of(&records[0]), 2);
     rbcore_reader_free(next);
-
     /* An index is taken again as late as possible: 0 is free, and yet not the next one. */
     rbcore_source source = memory_source(f.memory_fd, f.event_fd);
     ck_assert_int_gt(rbcore_reader_add(f.reader, &source), 1);

@@ -27,7 +27,6 @@ START_TEST(the_wakeup_rule) {
     ok(rbcore_memory_ring_create(&f.memory_fd, &f.event_fd, page_size(), 0));
     f.producer = producer_on(f.memory_fd, f.event_fd);
     image raw = image_map(f.memory_fd);
-
     output(&f, 0); /* at the consumer's position */
     ck_assert(woken(&f));
     output(&f, 0); /* behind it: whoever was woken will find this, too */
@@ -39,7 +38,6 @@ START_TEST(the_wakeup_rule) {
     ck_assert(!woken(&f));
     output(&f, 0);
     ck_assert(!woken(&f));
-
     image_store(raw.consumer_pos, 80);
     ok(rbcore_producer_reserve(f.producer, &data, 8));
     ok(rbcore_producer_reserve(f.producer, &second, 8));
@@ -48,7 +46,6 @@ START_TEST(the_wakeup_rule) {
     ck_assert(!woken(&f)); /* the head is still being written */
     ok(rbcore_producer_submit(f.producer, data, 0));
     ck_assert(woken(&f));
-
     /* A discard wakes like a submit: a reader that stops before it must go on. */
     image_store(raw.consumer_pos, 112);
     ok(rbcore_producer_reserve(f.producer, &data, 8));
@@ -104,7 +101,6 @@ START_TEST(wrong_submits) {
     ck_assert_int_eq(rbcore_producer_reserve(NULL, &data, 0), -EINVAL);
     ck_assert_int_eq(rbcore_producer_submit(f.producer, &outside[1], 0), -EINVAL);
     ck_assert_int_eq(rbcore_producer_discard(f.producer, &outside[1], 0), -EINVAL);
-
     ok(rbcore_producer_reserve(f.producer, &data, 64));
     memset(data, 0xff, 64); /* like headers that are BUSY */
     ok(rbcore_producer_reserve(other, &others, 8));
@@ -117,7 +113,6 @@ START_TEST(wrong_submits) {
     ck_assert_int_eq(rbcore_producer_submit(f.producer, data, 4), -EINVAL);
     ck_assert_int_eq(rbcore_producer_discard(f.producer, data, UINT32_C(1) << 31), -EINVAL);
     ck_assert_int_eq(rbcore_producer_submit(other, data, 0), -EINVAL);
-
     rbcore_record record;
     ck_assert_int_eq(rbcore_reader_read(f.reader, &record, 1), 0); /* all those did nothing */
     ok(rbcore_producer_submit(f.producer, data, 0));

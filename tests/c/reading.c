@@ -180,7 +180,6 @@ START_TEST(full_ring) {
     ck_assert_int_eq(rbcore_producer_reserve(f.producer, &data, 1), -EAGAIN);
     ck_assert_uint_eq(ring_stats(&f).lost, 2);
     ck_assert_uint_eq(ring_stats(&f).bytes_waiting, page_size() - 16);
-
     rbcore_record record;
     ck_assert_int_eq(rbcore_reader_read(f.reader, &record, 1), 1);
     /* Reading alone frees nothing. */
@@ -189,7 +188,6 @@ START_TEST(full_ring) {
     produce(&f, fit);
     ck_assert_int_eq(rbcore_producer_output(f.producer, &value, 8, 0), -EAGAIN);
     ck_assert_uint_eq(ring_stats(&f).lost, 4);
-
     for (uint64_t i = 1; i <= fit; i++) {
         ck_assert_int_eq(rbcore_reader_read(f.reader, &record, 1), 1);
         ck_assert_uint_eq(value_of(&record), i);
@@ -284,7 +282,6 @@ START_TEST(bound_on_discards) {
     ck_assert_int_eq(rbcore_reader_read(f.reader, &record, 1), 1);
     ck_assert_uint_eq(value_of(&record), 7);
     ok(rbcore_reader_commit(f.reader, NULL, 0));
-
     /* A wait may look several times, but not for as long as there are discards. */
     for (int i = 0; i <= 4 * DISCARDS_A_CALL; i++) {
         discard(&f, 0);

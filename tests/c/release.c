@@ -205,7 +205,6 @@ START_TEST(what_is_not_held) {
     ck_assert_int_eq(rbcore_reader_read(f.reader, records, 7), 7);
     ck_assert_int_eq(rbcore_reader_commit(f.reader, NULL, 0), -EINVAL);
     ck_assert_int_eq(rbcore_reader_commit(f.reader, &records[0], 0), -EINVAL);
-
     /* Twice, in two calls: the second one only is wrong. */
     ok(rbcore_reader_release(f.reader, &records[1], 1));
     ck_assert_int_eq(rbcore_reader_release(f.reader, &records[1], 1), -EINVAL);
@@ -217,7 +216,6 @@ START_TEST(what_is_not_held) {
     ck_assert_uint_eq(image_load(raw.consumer_pos), records[3].position);
     /* Stale: given back and passed. */
     ck_assert_int_eq(rbcore_reader_release(f.reader, &records[0], 1), -EINVAL);
-
     /* From a reader whose ring has the same index but is further on. */
     for (uint64_t i = 0; i < 30; i++) {
         produce(&other, i);
@@ -225,7 +223,6 @@ START_TEST(what_is_not_held) {
     }
     ck_assert_uint_eq(foreigns[29].ring, records[0].ring);
     ck_assert_int_eq(rbcore_reader_release(f.reader, &foreigns[29], 1), -EINVAL);
-
     /* Never handed out: inside another record, beyond, of no ring; a good one in each call. */
     const uint64_t positions[] = {records[4].position + 8, records[4].position + 1,
                                   end_of(&records[6]), UINT64_MAX - 7,

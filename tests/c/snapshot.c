@@ -160,10 +160,12 @@ START_TEST(of_a_ring_that_is_tapped) {
 }
 END_TEST
 
-static const struct mode {
+typedef struct mode {
     uint32_t ring, source;
     uint64_t reader;
-} modes[] = {
+} mode;
+
+static const mode modes[] = {
     {0, 0, 0},
     {0, 0, RBCORE_READER_RELEASE},
     {0, RBCORE_SOURCE_TAP, 0},

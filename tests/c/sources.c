@@ -154,7 +154,6 @@ START_TEST(malformed_sources) {
     ck_assert_int_eq(rbcore_producer_open(NULL, &t.good), -EINVAL);
     rbcore_producer *producer;
     ck_assert_int_eq(rbcore_producer_open(&producer, NULL), -EINVAL);
-
     const size_t absurd[] = {0, 1, sizeof(size_t) - 1, 4097, SIZE_MAX};
     for (size_t i = 0; i < sizeof(absurd) / sizeof(*absurd); i++) {
         s = t.good;
@@ -188,7 +187,6 @@ START_TEST(malformed_sources) {
     refused(&t, s, -EINVAL, -EINVAL);
     s.kind = RBCORE_SOURCE_MAP_ID;
     refused(&t, s, -EINVAL, -EINVAL);
-
     struct {
         rbcore_source known;
         uint64_t future;
@@ -323,7 +321,6 @@ START_TEST(memory_of_another_shape) {
     ok(ftruncate(empty, (off_t)full));
     ok(fcntl(empty, F_ADD_SEALS, ALL_SEALS));
     ck_assert_int_eq(try_copy(&t, empty), -EBADFD);
-
     /* Laid out for pages of another size, or as another ring. */
     for (size_t word = 0; word < 2; word++) {
         int other = copy_of(t.f.memory_fd, full, 0);
@@ -333,7 +330,6 @@ START_TEST(memory_of_another_shape) {
         ok(fcntl(other, F_ADD_SEALS, ALL_SEALS));
         ck_assert_int_eq(try_copy(&t, other), -EBADFD);
     }
-
     /* The copy as such is no obstacle. */
     int good = copy_of(t.f.memory_fd, full, ALL_SEALS);
     rbcore_source s = t.good;

@@ -50,7 +50,6 @@ START_TEST(of_a_ring) {
     ck_assert_uint_eq(s.consumer_pos, 112);
     ck_assert_uint_eq(s.records, 3);
     ck_assert_uint_eq(s.bytes, 61);
-
     ck_assert_int_eq(rbcore_reader_ring_stats(f.reader, 1, &s), -EINVAL);
     ck_assert_int_eq(rbcore_reader_ring_stats(f.reader, UINT_MAX, &s), -EINVAL);
     ck_assert_int_eq(rbcore_reader_ring_stats(f.reader, 0, NULL), -EINVAL);
@@ -147,7 +146,6 @@ START_TEST(of_a_record) {
     ck_assert_uint_eq(identity.kind, RBCORE_SOURCE_MEMORY_RING);
     ck_assert_uint_eq(identity.ring_id, status.st_ino);
     ck_assert_uint_eq(identity.position, 16);
-
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY);
     ck_assert_int_gt(read(fd, text, sizeof(text) - 1), 32);
     close(fd);
@@ -160,7 +158,6 @@ START_TEST(of_a_record) {
         snprintf(got + 2 * i, 3, "%02x", identity.boot_id[i]);
     }
     ck_assert_str_eq(got, expected);
-
     /* Another reader of the ring names the record alike. */
     rbcore_reader_free(f.reader);
     f.reader = reader_on(&f, 0, 0);
@@ -168,7 +165,6 @@ START_TEST(of_a_record) {
     ck_assert_int_eq(rbcore_reader_read(f.reader, &record, 1), 1);
     ok(rbcore_reader_identity(f.reader, &record, &again));
     ck_assert_mem_eq(&identity, &again, sizeof(identity));
-
     record.ring = 1;
     ck_assert_int_eq(rbcore_reader_identity(f.reader, &record, &again), -EINVAL);
     record.ring = 0;

@@ -115,12 +115,14 @@ START_TEST(a_batch_wakes_once_or_not_at_all) {
 END_TEST
 
 /* A page that stops the batch which copies from it, until it may be read. */
-static struct stopped {
+typedef struct stopped_batch {
     uint8_t *page;
     fixture *f;
     rbcore_reader *tap;
     int looks;
-} stopped;
+} stopped_batch;
+
+static stopped_batch stopped;
 
 static void in_the_middle(int signal) {
     (void)signal;
@@ -154,7 +156,7 @@ START_TEST(while_a_batch_is_copied) {
     memcpy(page, some.values[BATCH - 1], sizeof(some.values[0]));
     some.slices[BATCH - 1].data = page;
     ok(mprotect(page, page_size(), PROT_NONE));
-    stopped = (struct stopped){.page = page, .f = &f, .tap = reader_on(&f, 0, RBCORE_SOURCE_TAP)};
+    stopped = (stopped_batch){.page = page, .f = &f, .tap = reader_on(&f, 0, RBCORE_SOURCE_TAP)};
     const struct sigaction action = {.sa_handler = in_the_middle};
     struct sigaction before;
     ok(sigaction(SIGSEGV, &action, &before));

@@ -20,13 +20,13 @@
 #include "support.h"
 
 /* A record that is reserved and not submitted, of HOLD_PRODUCER. */
-struct held {
+typedef struct held_record {
     struct produce *ring;
     struct hold_args args;
     pthread_t thread;
     void *page;
     int fault_fd;
-};
+} held_record;
 
 static int open_fault_fd(void) {
     struct uffdio_api api = {.api = UFFD_API};
@@ -39,7 +39,7 @@ static int open_fault_fd(void) {
 }
 
 static void *run_hold(void *context) {
-    struct held *held = context;
+    held_record *held = context;
     LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &held->args, .ctx_size_in = sizeof(held->args));
     if (bpf_prog_test_run_opts(bpf_program__fd(held->ring->progs.hold), &opts) || opts.retval) {
         abort();
@@ -48,7 +48,7 @@ static void *run_hold(void *context) {
 }
 
 /* Returns when the record is reserved. discard: that is how it will end. */
-static void hold(struct held *held, struct produce *ring, bool discard) {
+static void hold(held_record *held, struct produce *ring, bool discard) {
     struct uffd_msg fault;
     held->ring = ring;
     held->fault_fd = open_fault_fd();
@@ -64,7 +64,7 @@ static void hold(struct held *held, struct produce *ring, bool discard) {
 }
 
 /* Lets the record be completed, and returns when it is. */
-static void let_go(struct held *held, uint64_t sequence) {
+static void let_go(held_record *held, uint64_t sequence) {
     void *content = calloc(1, pages(1));
     ck_assert_ptr_nonnull(content);
     memcpy(content, &sequence, sizeof(sequence));
@@ -88,7 +88,7 @@ START_TEST(busy_head_is_honoured) {
     struct produce *ring = load_ring(pages(1));
     rbcore_reader *reader = open_ring(ring, 0);
     rbcore_record records[4];
-    struct held held;
+    held_record held;
     ck_assert_int_eq(emit(ring, 8, 1, 0), 0);
     hold(&held, ring, false);
     ck_assert_int_eq(emit(ring, 8, 2, 0), 0);
@@ -111,14 +111,14 @@ END_TEST
 START_TEST(same_as_libbpf) {
     struct produce *ring = load_ring(pages(1));
     rbcore_record records[4];
-    struct held held;
+    held_record held;
     ck_assert_int_eq(emit(ring, 8, 1, 0), 0);
     hold(&held, ring, false);
     ck_assert_int_eq(emit(ring, 8, 2, 0), 0);
     rbcore_reader *reader = open_ring(ring, 0);
     ck_assert_int_eq(rbcore_reader_read(reader, records, 4), 1);
     rbcore_reader_free(reader);
-    struct record_log log = consume_by_libbpf(ring);
+    record_log log = consume_by_libbpf(ring);
     ck_assert_uint_eq(log.records, 1);
     free(log.bytes);
     let_go(&held, 1);
@@ -133,7 +133,7 @@ START_TEST(discarded_at_last) {
     struct produce *ring = load_ring(pages(1));
     rbcore_reader *reader = open_ring(ring, 0);
     rbcore_record record;
-    struct held held;
+    held_record held;
     hold(&held, ring, true);
     ck_assert_int_eq(emit(ring, 8, 2, 0), 0);
     ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), 0);
@@ -168,7 +168,7 @@ START_TEST(deadline_behind_a_busy_head) {
     struct produce *ring = load_ring(pages(1));
     rbcore_reader *reader = open_ring(ring, 0);
     rbcore_record record;
-    struct held held;
+    held_record held;
     if (_i) { /* and with an uncommitted record before it */
         ck_assert_int_eq(emit(ring, 8, 0, 0), 0);
         ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), 1);
@@ -195,7 +195,7 @@ static void *let_go_later(void *context) {
 }
 
 static void *emit_and_let_go_later(void *context) {
-    struct held *held = context;
+    held_record *held = context;
     sleep_ms(100);
     emit(held->ring, 8, 0, 0);
     return let_go_later(context);
@@ -208,7 +208,7 @@ START_TEST(head_wakes_when_it_is_submitted) {
     rbcore_reader *reader = open_ring(ring, 0);
     for (int i = 0; i < 4; i++) {
         rbcore_record record;
-        struct held held;
+        held_record held;
         pthread_t thread;
         hold(&held, ring, false);
         if (i % 2) {
@@ -233,7 +233,7 @@ START_TEST(foreign_epoll_does_not_spin) {
     int epoll_fd = epoll_create1(EPOLL_CLOEXEC), events = 0;
     struct epoll_event event = {.events = EPOLLIN};
     rbcore_record record;
-    struct held held;
+    held_record held;
     ck_assert_int_eq(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, rbcore_reader_fd(reader), &event), 0);
     hold(&held, ring, false);
     ck_assert_int_eq(emit(ring, 8, 0, 0), 0);
@@ -260,7 +260,7 @@ START_TEST(flush_does_not_wait_for_the_head) {
     struct produce *ring = load_ring(pages(1));
     rbcore_reader *reader = open_ring(ring, 0);
     rbcore_record record;
-    struct held held;
+    held_record held;
     ck_assert_int_eq(emit(ring, 8, 1, BPF_RB_NO_WAKEUP), 0);
     hold(&held, ring, false);
     ck_assert_int_eq(emit(ring, 8, 2, 0), 0);
@@ -281,7 +281,7 @@ START_TEST(latest_starts_at_the_head) {
     rbcore_reader *reader = open_reader(0);
     rbcore_source source = source_of(ring);
     rbcore_record records[3];
-    struct held held;
+    held_record held;
     source.flags = RBCORE_SOURCE_LATEST;
     ck_assert_int_eq(emit(ring, 8, 1, 0), 0);
     hold(&held, ring, false);
@@ -303,7 +303,7 @@ START_TEST(other_rings_go_on) {
     rbcore_reader *reader = open_ring(busy, 0);
     rbcore_source source = source_of(other);
     rbcore_record record;
-    struct held held;
+    held_record held;
     ck_assert_int_eq(rbcore_reader_add(reader, &source), 1);
     hold(&held, busy, false);
     ck_assert_int_eq(emit(busy, 8, 0, 0), 0);

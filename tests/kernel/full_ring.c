@@ -47,16 +47,17 @@ END_TEST
 
 /* rbcore_bpf.h promises how the loss map looks; each CPU has counted its own. */
 START_TEST(loss_map_layout) {
-    struct value {
+    typedef struct value {
         uint64_t records, bytes;
-    } values[CPUS_MAX] = {0};
+    } value;
+    value values[CPUS_MAX] = {0};
     struct produce *ring = load_ring(pages(1));
     int cpus = libbpf_num_possible_cpus();
     uint64_t records = 0, bytes = 0;
     uint32_t key = 0;
     ck_assert_int_ge(cpus, 1);
     ck_assert_int_le(cpus, CPUS_MAX);
-    ck_assert_uint_eq(bpf_map__value_size(ring->maps.events_lost), sizeof(struct value));
+    ck_assert_uint_eq(bpf_map__value_size(ring->maps.events_lost), sizeof(value));
     fill(ring);
     pin_to_cpu(0);
     struct produce_args args = {.count = 7, .sizes = 2};
@@ -119,14 +120,12 @@ START_TEST(only_commit_makes_room) {
     ck_assert_int_eq(rbcore_reader_next(reader, records + count, 1, 10 * MILLISECOND), 0);
     ck_assert_int_eq(emit(ring, SIZE, 0, 0), -EAGAIN);
     ck_assert_uint_eq(ring_stats(reader, 0).consumer_pos, 0);
-
     ck_assert_int_eq(rbcore_reader_commit(reader, &records[1], 0), 0);
     ck_assert_uint_eq(ring_stats(reader, 0).consumer_pos, 2 * room_of(SIZE));
     ck_assert_uint_eq(fill(ring), 2);
     for (int i = 2; i < count; i++) {
         ck_assert(is_pattern(ring, records[i].data, SIZE, (uint32_t)i));
     }
-
     ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
     ck_assert_int_eq(rbcore_reader_read(reader, records, 65536), 2);
     rbcore_reader_free(reader);

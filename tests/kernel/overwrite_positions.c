@@ -42,33 +42,33 @@ static void assert_same_positions(const struct positions *a, const struct positi
 
 /* ---- The memory of either ring ---- */
 
-struct view {
+typedef struct ring_view {
     const uint64_t *consumer_page;
     const uint64_t *producer_page;
     const unsigned char *data;
-};
+} ring_view;
 
-static struct view map_view(int fd) {
+static ring_view map_view(int fd) {
     unsigned char *base = mmap(NULL, pages(2) + RING_SIZE, PROT_READ, MAP_SHARED, fd, 0);
     ck_assert_ptr_ne(base, MAP_FAILED);
-    return (struct view){(void *)base, (void *)(base + pages(1)), base + pages(2)};
+    return (ring_view){(void *)base, (void *)(base + pages(1)), base + pages(2)};
 }
 
-static struct positions positions_in(const struct view *view) {
+static struct positions positions_in(const ring_view *view) {
     return (struct positions){.producer = view->producer_page[0],
                               .pending = view->producer_page[1],
                               .overwrite = view->producer_page[2],
                               .consumer = view->consumer_page[0]};
 }
 
-struct memory_ring {
+typedef struct memory_ring {
     rbcore_producer *producer;
-    struct view view;
-};
+    ring_view view;
+} memory_ring;
 
-static struct memory_ring open_memory_ring(void) {
+static memory_ring open_memory_ring(void) {
     rbcore_source source = RBCORE_SOURCE_INIT;
-    struct memory_ring ring;
+    memory_ring ring;
     source.kind = RBCORE_SOURCE_MEMORY_RING;
     ck_assert_int_eq(rbcore_memory_ring_create(&source.fd, &source.event_fd, RING_SIZE,
                                                RBCORE_MEMORY_RING_OVERWRITE),
@@ -80,17 +80,17 @@ static struct memory_ring open_memory_ring(void) {
 
 /* ---- The example ---- */
 
-static void *reserve(const struct memory_ring *ring, size_t space) {
+static void *reserve(const memory_ring *ring, size_t space) {
     void *data;
     return rbcore_producer_reserve(ring->producer, &data, space - 8) == 0 ? data : NULL;
 }
 
-static struct positions submit(const struct memory_ring *ring, void *data) {
+static struct positions submit(const memory_ring *ring, void *data) {
     ck_assert_int_eq(rbcore_producer_submit(ring->producer, data, 0), 0);
     return positions_in(&ring->view);
 }
 
-static void run_in_memory(const struct memory_ring *ring, struct example_args *found) {
+static void run_in_memory(const memory_ring *ring, struct example_args *found) {
     void *a = reserve(ring, RECORD_A);
     found->after[RESERVE_A] = positions_in(&ring->view);
     void *b = reserve(ring, RECORD_B);
@@ -110,7 +110,7 @@ static void run_in_memory(const struct memory_ring *ring, struct example_args *f
 }
 
 /* C and D are what is left, at their places. */
-static void check_what_is_left(const struct view *view) {
+static void check_what_is_left(const ring_view *view) {
     uint32_t c, d;
     memcpy(&c, view->data + RECORD_A + RECORD_B, sizeof(c));
     memcpy(&d, view->data + RECORD_A + RECORD_B + RECORD_C, sizeof(d));
@@ -127,15 +127,14 @@ START_TEST(the_example) {
     LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &in_kernel, .ctx_size_in = sizeof(in_kernel));
     ck_assert_int_eq(bpf_prog_test_run_opts(bpf_program__fd(kernel->progs.example), &opts), 0);
     ck_assert_int_eq((int)opts.retval, 0);
-
-    struct memory_ring memory = open_memory_ring();
+    memory_ring memory = open_memory_ring();
     run_in_memory(&memory, &in_memory);
     ck_assert(in_kernel.refused && in_memory.refused);
     for (int step = 0; step < EXAMPLE_STEPS; step++) {
         assert_same_positions(&in_kernel.after[step], &expected[step]);
         assert_same_positions(&in_memory.after[step], &expected[step]);
     }
-    struct view view = map_view(bpf_map__fd(kernel->maps.events));
+    ring_view view = map_view(bpf_map__fd(kernel->maps.events));
     check_what_is_left(&view);
     check_what_is_left(&memory.view);
     rbcore_producer_free(memory.producer);
@@ -155,7 +154,7 @@ static struct produce *load_overwriting(void) {
 }
 
 /* The same record in both. */
-static void produce_both(struct produce *kernel, const struct memory_ring *memory, uint32_t size,
+static void produce_both(struct produce *kernel, const memory_ring *memory, uint32_t size,
                          bool discard) {
     int error = discard ? emit_discard(kernel, size, 0) : emit(kernel, size, 0, 0);
     void *data;
@@ -166,7 +165,7 @@ static void produce_both(struct produce *kernel, const struct memory_ring *memor
                      0);
 }
 
-static uint32_t header_at(const struct view *view, uint64_t position) {
+static uint32_t header_at(const ring_view *view, uint64_t position) {
     uint32_t header;
     memcpy(&header, view->data + position % RING_SIZE, sizeof(header));
     return header;
@@ -174,8 +173,8 @@ static uint32_t header_at(const struct view *view, uint64_t position) {
 
 START_TEST(records_by_chance) {
     struct produce *kernel = load_overwriting();
-    struct view view = map_view(ring_fd(kernel));
-    struct memory_ring memory = open_memory_ring();
+    ring_view view = map_view(ring_fd(kernel));
+    memory_ring memory = open_memory_ring();
     uint32_t state = 1;
     for (int i = 0; i < 5000; i++) {
         state = state * 1664525 + 1013904223;

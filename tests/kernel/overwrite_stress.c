@@ -35,15 +35,15 @@
 #define RUNS_PER_LAP 4
 #define RUN_MAX 500 /* records that a program makes at once */
 
-struct scenario {
+typedef struct stress_scenario {
     size_t ring_pages;
     unsigned int producers;
     unsigned int pause_us; /* of the reader between batches */
     bool takes_snapshots;
     uint64_t flags; /* of the reader */
-};
+} stress_scenario;
 
-static const struct scenario scenarios[] = {
+static const stress_scenario scenarios[] = {
     {.ring_pages = 1, .producers = 1},
     {.ring_pages = 1, .producers = 3, .takes_snapshots = true},
     {.ring_pages = 4, .producers = 2, .flags = RBCORE_READER_RELEASE},
@@ -59,21 +59,21 @@ static const struct scenario scenarios[] = {
 /* Without the check something must be found, but not in each run. */
 #define ROUNDS (IS_CHECKED ? 1 : 5)
 
-struct producer {
+typedef struct word_producer {
     pthread_t thread;
     struct words *ring;
     struct words_args args;
     uint64_t records;
     unsigned int cpu;
     atomic_bool done;
-};
+} word_producer;
 
 /* What was found in the records of a reader or a snapshot. */
-struct account {
+typedef struct word_account {
     uint64_t next[PRODUCERS_MAX]; /* the lowest number that may come */
     uint64_t records, bytes;
     uint64_t wrong; /* torn, misplaced or out of order */
-};
+} word_account;
 
 static uint64_t records_of_each(void) {
     const char *wish = getenv("RBCORE_STRESS_RECORDS");
@@ -99,7 +99,7 @@ static bool is_intact(const rbcore_record *record, uint32_t *producer, uint64_t 
     return true;
 }
 
-static void account_for(struct account *account, const rbcore_record *record) {
+static void account_for(word_account *account, const rbcore_record *record) {
     uint32_t producer;
     uint64_t sequence;
     account->records++;
@@ -112,7 +112,7 @@ static void account_for(struct account *account, const rbcore_record *record) {
 }
 
 static void *write_all(void *context) {
-    struct producer *producer = context;
+    word_producer *producer = context;
     pin_to_cpu(producer->cpu);
     while (producer->args.sequence < producer->records) {
         LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &producer->args,
@@ -124,7 +124,7 @@ static void *write_all(void *context) {
     return NULL;
 }
 
-static struct words *load_words(const struct scenario *scenario) {
+static struct words *load_words(const stress_scenario *scenario) {
     struct words *ring = words__open();
     ck_assert_ptr_nonnull(ring);
     ck_assert_int_eq(
@@ -145,24 +145,24 @@ static rbcore_reader *follow(const struct words *ring, uint64_t flags) {
 }
 
 /* Few for a small ring: between two runs its reader gets a chance. */
-static uint32_t run_of(const struct scenario *scenario) {
+static uint32_t run_of(const stress_scenario *scenario) {
     size_t records = pages(scenario->ring_pages) / RUNS_PER_LAP / 80;
     return records < RUN_MAX ? (uint32_t)records : RUN_MAX;
 }
 
-static void start(struct producer *producers, const struct scenario *scenario, struct words *ring) {
+static void start(word_producer *producers, const stress_scenario *scenario, struct words *ring) {
     unsigned int cpus = (unsigned int)sysconf(_SC_NPROCESSORS_ONLN);
     for (unsigned int i = 0; i < scenario->producers; i++) {
-        producers[i] = (struct producer){
-            .ring = ring,
-            .records = records_of_each(),
-            .cpu = (i + 1) % cpus,
-            .args = {.producer = i, .count = run_of(scenario), .discard_each = 11}};
+        producers[i] =
+            (word_producer){.ring = ring,
+                            .records = records_of_each(),
+                            .cpu = (i + 1) % cpus,
+                            .args = {.producer = i, .count = run_of(scenario), .discard_each = 11}};
         ck_assert_int_eq(pthread_create(&producers[i].thread, NULL, write_all, &producers[i]), 0);
     }
 }
 
-static bool all_done(struct producer *producers, unsigned int count) {
+static bool all_done(word_producer *producers, unsigned int count) {
     for (unsigned int i = 0; i < count; i++) {
         if (!atomic_load(&producers[i].done)) {
             return false;
@@ -171,7 +171,7 @@ static bool all_done(struct producer *producers, unsigned int count) {
     return true;
 }
 
-static void give_back(rbcore_reader *reader, const struct scenario *scenario,
+static void give_back(rbcore_reader *reader, const stress_scenario *scenario,
                       const rbcore_record *records, int count) {
     int error = scenario->flags & RBCORE_READER_RELEASE
                     ? rbcore_reader_release(reader, records, (size_t)count)
@@ -180,10 +180,9 @@ static void give_back(rbcore_reader *reader, const struct scenario *scenario,
 }
 
 /* One snapshot: whole, in order, and without a gap. */
-static void take_snapshot(rbcore_reader *reader, rbcore_snapshot **snapshot,
-                          struct account *total) {
+static void take_snapshot(rbcore_reader *reader, rbcore_snapshot **snapshot, word_account *total) {
     static rbcore_record records[BATCH];
-    struct account account = {0};
+    word_account account = {0};
     rbcore_snapshot_info info = RBCORE_SNAPSHOT_INFO_INIT;
     int count = rbcore_reader_snapshot(reader, 0, snapshot, 0);
     if (count == -EAGAIN || (count == -EBADMSG && !IS_CHECKED)) {
@@ -203,15 +202,15 @@ static void take_snapshot(rbcore_reader *reader, rbcore_snapshot **snapshot,
 }
 
 /* One that does not pause never sleeps either: it is as close to the producers as can be. */
-static int read_some(rbcore_reader *reader, const struct scenario *scenario,
+static int read_some(rbcore_reader *reader, const stress_scenario *scenario,
                      rbcore_record *records) {
     return scenario->pause_us ? rbcore_reader_next(reader, records, BATCH, 20 * MILLISECOND)
                               : rbcore_reader_read(reader, records, BATCH);
 }
 
 /* Reads until the producers are done and the ring is empty. Stops early where it breaks. */
-static void read_all(rbcore_reader *reader, const struct scenario *scenario,
-                     struct producer *producers, struct account *read, struct account *taken) {
+static void read_all(rbcore_reader *reader, const stress_scenario *scenario,
+                     word_producer *producers, word_account *read, word_account *taken) {
     static rbcore_record records[BATCH];
     rbcore_snapshot *snapshot = NULL;
     bool ending = false;
@@ -241,12 +240,12 @@ static void read_all(rbcore_reader *reader, const struct scenario *scenario,
 static uint64_t torn; /* in all scenarios; only counted where it is expected */
 
 START_TEST(nothing_torn_and_all_counted) {
-    const struct scenario *scenario = &scenarios[_i % SCENARIOS];
+    const stress_scenario *scenario = &scenarios[_i % SCENARIOS];
     if (torn) {
         return; /* that is all that there is to show */
     }
-    struct producer producers[PRODUCERS_MAX];
-    struct account read = {0}, taken = {0};
+    word_producer producers[PRODUCERS_MAX];
+    word_account read = {0}, taken = {0};
     struct words *ring = load_words(scenario);
     rbcore_reader *reader = follow(ring, scenario->flags);
     pin_to_cpu(0);

@@ -16,7 +16,7 @@
 #define PRODUCERS 3
 #define BATCH 512
 
-struct producer {
+typedef struct event_producer {
     pthread_t thread;
     struct produce *ring;
     struct produce_args args;
@@ -24,10 +24,10 @@ struct producer {
     int runs;
     unsigned int pause_ms;
     atomic_bool done;
-};
+} event_producer;
 
 static void *run_producer(void *context) {
-    struct producer *producer = context;
+    event_producer *producer = context;
     pin_to_cpu(producer->cpu);
     for (int i = 0; i < producer->runs; i++) {
         produce(producer->ring, &producer->args);
@@ -40,12 +40,12 @@ static void *run_producer(void *context) {
 }
 
 /* What came of one producer's numbers. */
-struct account {
+typedef struct event_account {
     uint64_t next, delivered, gaps;
-};
+} event_account;
 
-static struct account *account_of(struct account *threads, struct account *switches,
-                                  uint32_t producer) {
+static event_account *account_of(event_account *threads, event_account *switches,
+                                 uint32_t producer) {
     if (producer < PRODUCERS) {
         return &threads[producer];
     }
@@ -54,7 +54,7 @@ static struct account *account_of(struct account *threads, struct account *switc
     return &switches[producer - SWITCH_PRODUCER];
 }
 
-static void account_for(struct account *account, const struct event *event, uint32_t size) {
+static void account_for(event_account *account, const struct event *event, uint32_t size) {
     ck_assert_uint_eq(event->size, size);
     ck_assert_msg(event->sequence >= account->next, "%llu of producer %u came twice, or too late",
                   (unsigned long long)event->sequence, event->producer);
@@ -64,16 +64,16 @@ static void account_for(struct account *account, const struct event *event, uint
 }
 
 /* A round of producers on a ring of so many pages, with a reader that waits. */
-struct scenario {
+typedef struct producing_scenario {
     size_t ring_pages;
     uint32_t count, sizes, discard_each;
     int runs;
     unsigned int pause_ms;
     bool slow_reader; /* looks only every 2 ms, so that the ring gets full */
     uint64_t flags;
-};
+} producing_scenario;
 
-static const struct scenario scenarios[] = {
+static const producing_scenario scenarios[] = {
     {.ring_pages = 4096, .count = 500, .sizes = 2, .runs = 200, .discard_each = 7},
     {.ring_pages = 1, .count = 500, .sizes = 1, .runs = 200},
     {.ring_pages = 16, .count = 300, .sizes = 2, .runs = 100, .pause_ms = 1, .discard_each = 5},
@@ -81,8 +81,8 @@ static const struct scenario scenarios[] = {
     {.ring_pages = 64, .count = 10, .sizes = 1, .runs = 2000, .flags = BPF_RB_FORCE_WAKEUP},
 };
 
-static struct producer *start_producers(struct produce *ring, const struct scenario *scenario) {
-    struct producer *producers = calloc(PRODUCERS, sizeof(*producers));
+static event_producer *start_producers(struct produce *ring, const producing_scenario *scenario) {
+    event_producer *producers = calloc(PRODUCERS, sizeof(*producers));
     unsigned int cpus = (unsigned int)sysconf(_SC_NPROCESSORS_ONLN);
     for (unsigned int i = 0; i < PRODUCERS; i++) {
         producers[i].ring = ring;
@@ -100,7 +100,7 @@ static struct producer *start_producers(struct produce *ring, const struct scena
     return producers;
 }
 
-static bool all_done(struct producer *producers) {
+static bool all_done(event_producer *producers) {
     for (int i = 0; i < PRODUCERS; i++) {
         if (!atomic_load(&producers[i].done)) {
             return false;
@@ -110,8 +110,8 @@ static bool all_done(struct producer *producers) {
 }
 
 /* Reads until all threads are done, the trace has ended and the ring is empty. */
-static uint64_t read_all(rbcore_reader *reader, struct produce *ring, struct producer *producers,
-                         bool slow, struct account *threads, struct account *switches) {
+static uint64_t read_all(rbcore_reader *reader, struct produce *ring, event_producer *producers,
+                         bool slow, event_account *threads, event_account *switches) {
     static rbcore_record records[BATCH];
     uint64_t total = 0;
     bool ending = false;
@@ -139,17 +139,16 @@ static uint64_t read_all(rbcore_reader *reader, struct produce *ring, struct pro
 }
 
 START_TEST(all_accounted_for) {
-    const struct scenario *scenario = &scenarios[_i];
-    struct account threads[PRODUCERS] = {0}, switches[CPUS_MAX] = {0};
+    const producing_scenario *scenario = &scenarios[_i];
+    event_account threads[PRODUCERS] = {0}, switches[CPUS_MAX] = {0};
     struct produce *ring = load_ring(pages(scenario->ring_pages));
     struct bpf_link *link = bpf_program__attach(ring->progs.on_switch);
     ck_assert_ptr_nonnull(link);
     rbcore_reader *reader = open_ring(ring, 0);
     ring->bss->tracing = 1;
-    struct producer *producers = start_producers(ring, scenario);
+    event_producer *producers = start_producers(ring, scenario);
     uint64_t total = read_all(reader, ring, producers, scenario->slow_reader, threads, switches);
     bpf_link__destroy(link);
-
     uint64_t lost = 0, discarded = 0, switched = 0;
     for (int i = 0; i < PRODUCERS; i++) {
         const struct produce_args *args = &producers[i].args;
@@ -183,7 +182,7 @@ START_TEST(all_accounted_for) {
 END_TEST
 
 static void *fill(void *context) {
-    struct producer *producer = context;
+    event_producer *producer = context;
     pin_to_cpu(producer->cpu);
     while (!producer->args.lost) {
         produce(producer->ring, &producer->args);
@@ -198,8 +197,8 @@ static void *fill(void *context) {
  */
 START_TEST(same_as_libbpf) {
     struct produce *ring = load_ring(pages(256));
-    struct producer producers[2] = {0};
-    struct record_log ours = {0};
+    event_producer producers[2] = {0};
+    record_log ours = {0};
     rbcore_reader *reader = open_ring(ring, 0);
     for (unsigned int i = 0; i < 2; i++) {
         producers[i].ring = ring;
@@ -223,7 +222,7 @@ START_TEST(same_as_libbpf) {
     for (int i = 0; i < 2; i++) {
         ck_assert_int_eq(pthread_join(producers[i].thread, NULL), 0);
     }
-    struct record_log theirs = consume_by_libbpf(ring);
+    record_log theirs = consume_by_libbpf(ring);
     ck_assert_uint_gt(ours.records, 1000);
     assert_same_log(&ours, &theirs);
     free(ours.bytes);

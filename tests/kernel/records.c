@@ -102,7 +102,7 @@ START_TEST(nothing_but_discards) {
 END_TEST
 
 /* Produces until the ring is nearly full, discards among it; remembers what must come out. */
-static void produce_at_random(struct produce *ring, uint32_t ring_size, struct record_log *expected,
+static void produce_at_random(struct produce *ring, uint32_t ring_size, record_log *expected,
                               uint64_t *discards) {
     uint64_t room = ring_size - 8;
     for (;;) {
@@ -122,7 +122,7 @@ static void produce_at_random(struct produce *ring, uint32_t ring_size, struct r
     }
 }
 
-static void log_all(rbcore_reader *reader, struct record_log *log) {
+static void log_all(rbcore_reader *reader, record_log *log) {
     rbcore_record records[BATCH];
     int count;
     while ((count = rbcore_reader_read(reader, records, 1 + (size_t)rand() % BATCH)) > 0) {
@@ -142,14 +142,14 @@ START_TEST(same_as_libbpf) {
     struct produce *ring = load_ring(ring_size);
     srand(1);
     for (int round = 0; round < 40; round++) {
-        struct record_log expected = {0}, ours = {0};
+        record_log expected = {0}, ours = {0};
         uint64_t discards = 0;
         produce_at_random(ring, ring_size, &expected, &discards);
         rbcore_reader *reader = open_ring(ring, 0);
         log_all(reader, &ours);
         ck_assert_uint_eq(ring_stats(reader, 0).discards, discards);
         rbcore_reader_free(reader);
-        struct record_log theirs = consume_by_libbpf(ring);
+        record_log theirs = consume_by_libbpf(ring);
         assert_same_log(&ours, &expected);
         assert_same_log(&ours, &theirs);
         free(expected.bytes);
@@ -166,7 +166,7 @@ START_TEST(commits_at_random) {
     rbcore_reader *reader = open_ring(ring, 0);
     srand(2);
     for (int round = 0; round < 100; round++) {
-        struct record_log expected = {0}, ours = {0};
+        record_log expected = {0}, ours = {0};
         rbcore_record records[BATCH];
         uint64_t discards = 0;
         int count;

@@ -20,7 +20,7 @@
 #define RUNS 300
 
 /* Records that the workers may take, from any place. */
-struct pool {
+typedef struct record_pool {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     rbcore_reader *reader;
@@ -28,14 +28,14 @@ struct pool {
     struct event events[POOL]; /* what each contained when it was read */
     size_t count;
     bool closed;
-};
+} record_pool;
 
 static bool holds_event(const rbcore_record *record, const struct event *event) {
     return memcmp(record->data, event, sizeof(*event)) == 0;
 }
 
 /* Takes up to max of the pool's records; none when the pool is closed and empty. */
-static size_t take(struct pool *pool, unsigned int *seed, rbcore_record *records,
+static size_t take(record_pool *pool, unsigned int *seed, rbcore_record *records,
                    struct event *events, size_t max) {
     size_t taken = 0;
     pthread_mutex_lock(&pool->lock);
@@ -55,7 +55,7 @@ static size_t take(struct pool *pool, unsigned int *seed, rbcore_record *records
 }
 
 static void *work(void *context) {
-    struct pool *pool = context;
+    record_pool *pool = context;
     unsigned int seed = (unsigned int)(uintptr_t)&seed >> 4;
     rbcore_record records[64];
     struct event events[64];
@@ -73,7 +73,7 @@ static void *work(void *context) {
     return NULL;
 }
 
-static void put(struct pool *pool, const rbcore_record *records, size_t count) {
+static void put(record_pool *pool, const rbcore_record *records, size_t count) {
     pthread_mutex_lock(&pool->lock);
     while (pool->count + count > POOL) {
         pthread_cond_wait(&pool->changed, &pool->lock);
@@ -86,16 +86,16 @@ static void put(struct pool *pool, const rbcore_record *records, size_t count) {
     pthread_mutex_unlock(&pool->lock);
 }
 
-struct producer {
+typedef struct event_producer {
     pthread_t thread;
     struct produce *ring;
     struct produce_args args;
     unsigned char delivered[RUNS * COUNT];
     atomic_bool done;
-};
+} event_producer;
 
 static void *run_producer(void *context) {
-    struct producer *producer = context;
+    event_producer *producer = context;
     for (int i = 0; i < RUNS; i++) {
         produce(producer->ring, &producer->args);
         sleep_ms(1);
@@ -104,7 +104,7 @@ static void *run_producer(void *context) {
     return NULL;
 }
 
-static void account_for(struct producer *producers, const rbcore_record *record) {
+static void account_for(event_producer *producers, const rbcore_record *record) {
     const struct event *event = record->data;
     ck_assert_uint_lt(event->producer, PRODUCERS);
     ck_assert_uint_lt(event->sequence, RUNS * COUNT);
@@ -112,7 +112,7 @@ static void account_for(struct producer *producers, const rbcore_record *record)
     ck_assert_uint_eq(producers[event->producer].delivered[event->sequence]++, 0);
 }
 
-static uint64_t read_all(rbcore_reader *reader, struct pool *pool, struct producer *producers) {
+static uint64_t read_all(rbcore_reader *reader, record_pool *pool, event_producer *producers) {
     rbcore_record records[BATCH];
     uint64_t total = 0;
     for (;;) {
@@ -133,8 +133,8 @@ static uint64_t read_all(rbcore_reader *reader, struct pool *pool, struct produc
 
 START_TEST(random_release) {
     struct produce *ring = load_ring(pages(_i ? 256 : 4));
-    struct producer *producers = calloc(PRODUCERS, sizeof(*producers));
-    struct pool pool = {.lock = PTHREAD_MUTEX_INITIALIZER,
+    event_producer *producers = calloc(PRODUCERS, sizeof(*producers));
+    record_pool pool = {.lock = PTHREAD_MUTEX_INITIALIZER,
                         .changed = PTHREAD_COND_INITIALIZER,
                         .reader = open_ring(ring, RBCORE_READER_RELEASE)};
     pthread_t workers[WORKERS];
@@ -151,7 +151,6 @@ START_TEST(random_release) {
                          0);
     }
     uint64_t total = read_all(pool.reader, &pool, producers);
-
     pthread_mutex_lock(&pool.lock);
     pool.closed = true;
     pthread_cond_broadcast(&pool.changed);
@@ -159,7 +158,6 @@ START_TEST(random_release) {
     for (int i = 0; i < WORKERS; i++) {
         ck_assert_int_eq(pthread_join(workers[i], NULL), 0);
     }
-
     for (int i = 0; i < PRODUCERS; i++) {
         const struct produce_args *args = &producers[i].args;
         uint64_t delivered = 0;

@@ -24,10 +24,10 @@
 /* ---- Other processes ---- */
 
 /* A process that does one thing, reports a result, and then lives until it is told to end. */
-struct process {
+typedef struct test_process {
     pid_t pid;
     int socket;
-};
+} test_process;
 
 static void report(int socket, int result) {
     if (send(socket, &result, sizeof(result), 0) != sizeof(result)) {
@@ -36,7 +36,7 @@ static void report(int socket, int result) {
 }
 
 /* What the other side reported; its death without a word is a failure. */
-static int result_of(const struct process *process) {
+static int result_of(const test_process *process) {
     int result;
     ck_assert_int_eq(recv(process->socket, &result, sizeof(result), 0), sizeof(result));
     return result;
@@ -50,11 +50,11 @@ static void wait_for_word(int socket) {
     }
 }
 
-static void say_word(const struct process *process) {
+static void say_word(const test_process *process) {
     ck_assert_int_eq(send(process->socket, "", 1, 0), 1);
 }
 
-static struct process start(void (*body)(int socket, struct produce *ring), struct produce *ring) {
+static test_process start(void (*body)(int socket, struct produce *ring), struct produce *ring) {
     int sockets[2];
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);
     pid_t pid = fork();
@@ -67,10 +67,10 @@ static struct process start(void (*body)(int socket, struct produce *ring), stru
         _exit(EXIT_SUCCESS);
     }
     close(sockets[1]);
-    return (struct process){pid, sockets[0]};
+    return (test_process){pid, sockets[0]};
 }
 
-static void end(const struct process *process) {
+static void end(const test_process *process) {
     int status;
     shutdown(process->socket, SHUT_RDWR); /* later processes have a copy of this end */
     close(process->socket);
@@ -79,13 +79,13 @@ static void end(const struct process *process) {
 }
 
 /* Dead when this returns, but still a zombie until it is buried. */
-static void kill_without_burial(const struct process *process) {
+static void kill_without_burial(const test_process *process) {
     siginfo_t info;
     ck_assert_int_eq(kill(process->pid, SIGKILL), 0);
     ck_assert_int_eq(waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOWAIT), 0);
 }
 
-static void bury(const struct process *process) {
+static void bury(const test_process *process) {
     close(process->socket);
     ck_assert_int_eq(waitpid(process->pid, NULL, 0), process->pid);
 }
@@ -160,7 +160,7 @@ static void take_as_nobody(int socket, struct produce *ring) {
 /* ---- What the tests ask ---- */
 
 static int try_in_process(void (*body)(int, struct produce *), struct produce *ring) {
-    struct process process = start(body, ring);
+    test_process process = start(body, ring);
     int result = result_of(&process);
     end(&process);
     return result;
@@ -227,7 +227,7 @@ END_TEST
 
 START_TEST(second_process) {
     struct produce *ring = load_ring(pages(1));
-    struct process owner = start(take_and_report, ring);
+    test_process owner = start(take_and_report, ring);
     ck_assert_int_eq(result_of(&owner), 0);
     assert_taken(ring);
     ck_assert_int_eq(try_in_process(take_and_report, ring), -EBUSY);
@@ -243,7 +243,7 @@ END_TEST
 
 START_TEST(killed_owner) {
     struct produce *ring = load_ring(pages(1));
-    struct process owner = start(take_and_report, ring);
+    test_process owner = start(take_and_report, ring);
     ck_assert_int_eq(result_of(&owner), 0);
     ck_assert_int_eq(kill(owner.pid, SIGSTOP), 0);
     assert_taken(ring);
@@ -303,7 +303,7 @@ START_TEST(forked_child) {
     ck_assert_int_eq(emit(ring, 8, 1, 0), 0);
     ck_assert_int_eq(emit(ring, 8, 2, 0), 0);
     ck_assert_int_eq(rbcore_reader_read(reader, &inherited_record, 1), 1);
-    struct process child = start(use_inherited_and_report, ring);
+    test_process child = start(use_inherited_and_report, ring);
     ck_assert_int_eq(result_of(&child), 0);
     /* The parent has its record, its place, its wakeups and its guard as before. */
     ck_assert(is_pattern(ring, inherited_record.data, 8, 1));
@@ -334,7 +334,7 @@ static void just_live(int socket, struct produce *ring) {
 START_TEST(child_outlives_reader) {
     struct produce *ring = load_ring(pages(1));
     rbcore_reader *reader = open_ring(ring, 0);
-    struct process child = start(just_live, ring);
+    test_process child = start(just_live, ring);
     ck_assert_int_eq(result_of(&child), 0);
     rbcore_reader_free(reader);
     assert_free(ring);
@@ -367,7 +367,7 @@ static void take_and_fork_with_cap_bpf(int socket, struct produce *ring) {
 
 START_TEST(child_outlives_killed_owner) {
     struct produce *ring = load_ring(pages(1));
-    struct process owner = start(_i ? take_and_fork_with_cap_bpf : take_and_fork, ring);
+    test_process owner = start(_i ? take_and_fork_with_cap_bpf : take_and_fork, ring);
     ck_assert_int_eq(result_of(&owner), 0);
     assert_taken(ring);
     kill_without_burial(&owner);
@@ -442,7 +442,7 @@ static void take_received_fd_with_cap_bpf(int socket, struct produce *ring) {
 /* The other process has the very open file of the first: a lock on it keeps nobody out. */
 START_TEST(fd_passed_over_a_socket) {
     struct produce *ring = load_ring(pages(1));
-    struct process other = start(_i ? take_received_fd_with_cap_bpf : take_received_fd_only, ring);
+    test_process other = start(_i ? take_received_fd_with_cap_bpf : take_received_fd_only, ring);
     rbcore_reader *reader = open_ring(ring, 0);
     send_fd(other.socket, ring_fd(ring));
     ck_assert_int_eq(result_of(&other), -EBUSY);
@@ -470,7 +470,7 @@ static void lock_as_nobody(int socket, struct produce *ring) {
 
 START_TEST(stranger_holds_the_lock) {
     struct produce *ring = load_ring(pages(1));
-    struct process stranger = start(lock_as_nobody, ring);
+    test_process stranger = start(lock_as_nobody, ring);
     rbcore_reader *reader;
     rbcore_record record;
     ck_assert_int_eq(result_of(&stranger), 0);
@@ -493,9 +493,9 @@ END_TEST
 
 START_TEST(stranger_locks_behind_the_reader) {
     struct produce *ring = load_ring(pages(1));
-    struct process owner = start(take_and_report, ring);
+    test_process owner = start(take_and_report, ring);
     ck_assert_int_eq(result_of(&owner), 0);
-    struct process stranger = start(lock_as_nobody, ring);
+    test_process stranger = start(lock_as_nobody, ring);
     assert_taken(ring);
     kill_without_burial(&owner);
     ck_assert_int_eq(result_of(&stranger), 0);
@@ -532,8 +532,7 @@ START_TEST(cap_bpf_only) {
     ck_assert_int_eq(try_in_process(take_by_id_with_cap_bpf, ring), -EPERM);
     rbcore_reader_free(reader);
     ck_assert_int_eq(try_in_process(take_twice_with_cap_bpf, ring), -EBUSY);
-
-    struct process owner = start(take_with_cap_bpf, ring);
+    test_process owner = start(take_with_cap_bpf, ring);
     ck_assert_int_eq(result_of(&owner), 0);
     assert_taken(ring);
     ck_assert_int_eq(try_in_process(take_and_report, ring), -EBUSY);
@@ -567,7 +566,7 @@ END_TEST
 
 START_TEST(insist) {
     struct produce *ring = load_ring(pages(1));
-    struct process owner = start(take_and_report, ring);
+    test_process owner = start(take_and_report, ring);
     rbcore_reader *reader;
     rbcore_record record;
     ck_assert_int_eq(result_of(&owner), 0);
@@ -611,7 +610,7 @@ static void take_in_container(int socket, struct produce *ring) {
 /* Its pids mean nothing here; the lock must do. */
 START_TEST(another_container) {
     struct produce *ring = load_ring(pages(1));
-    struct process owner = start(take_in_container, ring);
+    test_process owner = start(take_in_container, ring);
     ck_assert_int_eq(result_of(&owner), 0);
     assert_taken(ring);
     ck_assert_int_eq(try_in_process(take_in_container, ring), -EBUSY);
@@ -682,7 +681,7 @@ static int executed_anew(const char *what, int fd, int socket) {
 /* The same pid and start time, but not the same reader. */
 START_TEST(owner_executes_itself) {
     struct produce *ring = load_ring(pages(1));
-    struct process owner = start(_i ? reopen_after_execve_with_cap_bpf : reopen_after_execve, ring);
+    test_process owner = start(_i ? reopen_after_execve_with_cap_bpf : reopen_after_execve, ring);
     ck_assert_int_eq(result_of(&owner), 0);
     assert_taken(ring);
     end(&owner);
@@ -694,7 +693,7 @@ END_TEST
 /* A process that lives but has no reader any more takes up no ring. */
 START_TEST(owner_executes_something_else) {
     struct produce *ring = load_ring(pages(1));
-    struct process owner = start(idle_after_execve, ring);
+    test_process owner = start(idle_after_execve, ring);
     ck_assert_int_eq(result_of(&owner), 0);
     assert_free(ring);
     end(&owner);
@@ -709,12 +708,12 @@ END_TEST
  */
 START_TEST(race) {
     struct produce *ring = load_ring(pages(1));
-    struct process stranger = {0};
+    test_process stranger = {0};
     if (_i) {
         stranger = start(lock_as_nobody, ring);
         ck_assert_int_eq(result_of(&stranger), 0);
     }
-    struct process processes[2] = {start(take_at_each_word, ring), start(take_at_each_word, ring)};
+    test_process processes[2] = {start(take_at_each_word, ring), start(take_at_each_word, ring)};
     int opened = 0;
     for (int i = 0; i < (_i ? 100 : 1000); i++) {
         say_word(&processes[i % 2]);

@@ -169,7 +169,7 @@ int add_result(const rbcore_source *source) {
     return result;
 }
 
-void log_record(struct record_log *log, const void *data, uint32_t size) {
+void log_record(record_log *log, const void *data, uint32_t size) {
     size_t length = log->length + sizeof(size) + size;
     if (length > log->capacity) {
         log->capacity = 2 * length;
@@ -187,8 +187,8 @@ static int log_sample(void *context, void *data, size_t size) {
     return 0;
 }
 
-struct record_log consume_by_libbpf(const struct produce *ring) {
-    struct record_log log = {0};
+record_log consume_by_libbpf(const struct produce *ring) {
+    record_log log = {0};
     struct ring_buffer *reader = ring_buffer__new(ring_fd(ring), log_sample, &log, NULL);
     ck_assert_ptr_nonnull(reader);
     ck_assert_int_eq(ring_buffer__consume(reader), (int)log.records);
@@ -196,7 +196,7 @@ struct record_log consume_by_libbpf(const struct produce *ring) {
     return log;
 }
 
-void assert_same_log(const struct record_log *ours, const struct record_log *theirs) {
+void assert_same_log(const record_log *ours, const record_log *theirs) {
     ck_assert_uint_eq(ours->records, theirs->records);
     ck_assert_uint_eq(ours->length, theirs->length);
     if (ours->length) {
@@ -227,8 +227,8 @@ int64_t thread_cpu_time(void) {
 
 void sleep_ms(unsigned int ms) {
     struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * MILLISECOND};
-    while (nanosleep(&time, &time) && errno == EINTR)
-        ;
+    while (nanosleep(&time, &time) && errno == EINTR) {
+    }
 }
 
 void pin_to_cpu(unsigned int cpu) {

@@ -68,14 +68,14 @@ int read_to_end(rbcore_reader *reader, rbcore_record *records, size_t max);
 int add_result(const rbcore_source *source);
 
 /* A list of records: each one's size and data, for comparison. */
-struct record_log {
+typedef struct record_log {
     unsigned char *bytes;
     size_t length, capacity, records;
-};
-void log_record(struct record_log *log, const void *data, uint32_t size);
+} record_log;
+void log_record(record_log *log, const void *data, uint32_t size);
 /* All that libbpf's own reader finds in the ring, which it gives back. */
-struct record_log consume_by_libbpf(const struct produce *ring);
-void assert_same_log(const struct record_log *ours, const struct record_log *theirs);
+record_log consume_by_libbpf(const struct produce *ring);
+void assert_same_log(const record_log *ours, const record_log *theirs);
 
 int64_t now(void);
 /* Whether the reader's descriptor is readable, within a time. */

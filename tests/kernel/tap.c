@@ -64,7 +64,7 @@ START_TEST(nothing_is_written) {
     rbcore_reader_free(tap);
     rbcore_reader_free(other);
     ck_assert_mem_eq(before, page, sizeof(before));
-    struct record_log log = consume_by_libbpf(ring);
+    record_log log = consume_by_libbpf(ring);
     ck_assert_uint_eq(log.records, 10);
     free(log.bytes);
     munmap((void *)(uintptr_t)page, pages(1));
@@ -113,15 +113,15 @@ END_TEST
 
 /* ---- Beside a reader that consumes ---- */
 
-struct consumer {
+typedef struct ring_consumer {
     pthread_t thread;
     struct produce *ring;
     uint64_t next, records;
     atomic_bool stop;
-};
+} ring_consumer;
 
 static int consume_event(void *context, void *data, size_t size) {
-    struct consumer *self = context;
+    ring_consumer *self = context;
     const struct event *event = data;
     ck_assert_uint_eq(event->size, size);
     ck_assert_uint_ge(event->sequence, self->next);
@@ -131,28 +131,28 @@ static int consume_event(void *context, void *data, size_t size) {
 }
 
 static void *consume(void *context) {
-    struct consumer *self = context;
+    ring_consumer *self = context;
     struct ring_buffer *reader = ring_buffer__new(ring_fd(self->ring), consume_event, self, NULL);
     ck_assert_ptr_nonnull(reader);
     while (!atomic_load(&self->stop)) {
         ck_assert_int_ge(ring_buffer__poll(reader, 10), 0);
     }
-    while (ring_buffer__consume(reader) > 0)
-        ;
+    while (ring_buffer__consume(reader) > 0) {
+    }
     ring_buffer__free(reader);
     return NULL;
 }
 
-struct producer {
+typedef struct event_producer {
     pthread_t thread;
     struct produce *ring;
     struct produce_args args;
     atomic_bool done;
-};
+} event_producer;
 
 /* In bursts that are smaller than the ring: a consumer that is awake gets all of it. */
 static void *write_all(void *context) {
-    struct producer *self = context;
+    event_producer *self = context;
     for (int i = 0; i < 400; i++) {
         produce(self->ring, &self->args);
         sleep_ms(1);
@@ -162,7 +162,7 @@ static void *write_all(void *context) {
 }
 
 /* Looks until the producer is done. Returns how many records it saw, all intact and in order. */
-static uint64_t look_on(rbcore_reader *tap, struct producer *producer, unsigned int pause_ms,
+static uint64_t look_on(rbcore_reader *tap, event_producer *producer, unsigned int pause_ms,
                         uint64_t *bytes) {
     static rbcore_record records[BATCH];
     uint64_t seen = 0, next = 0;
@@ -190,17 +190,20 @@ static uint64_t look_on(rbcore_reader *tap, struct producer *producer, unsigned 
 }
 
 /* A tap for which the ring holds everything, and one that is too slow. */
-static const struct look {
+typedef struct look_kind {
     size_t ring_pages;
     unsigned int pause_ms;
     bool loses;
-} looks[] = {{.ring_pages = 4096}, {.ring_pages = 16, .pause_ms = 40, .loses = true}};
+} look_kind;
+
+static const look_kind looks[] = {{.ring_pages = 4096},
+                                  {.ring_pages = 16, .pause_ms = 40, .loses = true}};
 
 START_TEST(beside_a_consumer) {
-    const struct look *look = &looks[_i];
+    const look_kind *look = &looks[_i];
     struct produce *ring = load_ring(pages(look->ring_pages));
-    struct consumer consumer = {.ring = ring};
-    struct producer producer = {.ring = ring, .args = {.count = 100, .sizes = 2}};
+    ring_consumer consumer = {.ring = ring};
+    event_producer producer = {.ring = ring, .args = {.count = 100, .sizes = 2}};
     rbcore_reader *tap = open_tap(ring, 0);
     uint64_t bytes = 0;
     ck_assert_int_eq(pthread_create(&consumer.thread, NULL, consume, &consumer), 0);

@@ -15,7 +15,7 @@
 #define SMALL ((uint32_t)sizeof(struct request))
 
 START_TEST(what_is_submitted_is_drained_in_order) {
-    struct user user = open_user(pages(1), pages(1));
+    user_ring user = open_user(pages(1), pages(1));
     ck_assert_int_eq(drain(&user), 0);
     for (uint32_t i = 0; i < 10; i++) {
         ck_assert_int_eq(send_request(&user, 7, i, SMALL + 3 * i), 0);
@@ -32,8 +32,8 @@ END_TEST
 
 /* What lies in the memory, by the kernel's account of it. */
 START_TEST(the_layout) {
-    struct user user = open_user(pages(1), pages(1));
-    struct positions at = map_positions(&user);
+    user_ring user = open_user(pages(1), pages(1));
+    positions at = map_positions(&user);
     size_t size = 2 * pages(1);
     const unsigned char *ring =
         mmap(NULL, size, PROT_READ, MAP_SHARED, user_fd(&user), (off_t)pages(1));
@@ -65,8 +65,8 @@ END_TEST
 
 /* Alone and in a batch, each byte and none beyond: small ones are copied in another way. */
 START_TEST(outputs_of_each_size) {
-    struct user user = open_user(pages(1), pages(1));
-    struct positions at = map_positions(&user);
+    user_ring user = open_user(pages(1), pages(1));
+    positions at = map_positions(&user);
     const unsigned char *ring =
         mmap(NULL, 3 * pages(1), PROT_READ, MAP_SHARED, user_fd(&user), (off_t)pages(1));
     ck_assert_ptr_ne(ring, MAP_FAILED);
@@ -105,7 +105,7 @@ START_TEST(outputs_of_each_size) {
 END_TEST
 
 START_TEST(empty_and_tiny_records) {
-    struct user user = open_user(pages(1), pages(1));
+    user_ring user = open_user(pages(1), pages(1));
     const unsigned char bytes[SMALL] = {200, 201};
     for (uint32_t size = 0; size < SMALL; size++) {
         ck_assert_int_eq(rbcore_producer_output(user.producer, bytes, size, 0), 0);
@@ -123,7 +123,7 @@ END_TEST
 
 /* To the last byte: the kernel's own producers leave one free, here it is not asked for. */
 START_TEST(a_full_ring) {
-    struct user user = open_user(pages(1), 2 * pages(1));
+    user_ring user = open_user(pages(1), 2 * pages(1));
     const uint64_t fit = pages(1) / room_of(SMALL);
     const uint32_t rest = (uint32_t)(pages(1) % room_of(SMALL));
     void *data;
@@ -148,7 +148,7 @@ START_TEST(a_full_ring) {
 END_TEST
 
 START_TEST(the_largest_record_of_a_small_ring) {
-    struct user user = open_user(pages(1), pages(1));
+    user_ring user = open_user(pages(1), pages(1));
     const uint32_t largest = (uint32_t)pages(1) - 8;
     static const size_t absurd[] = {1U << 30, 1U << 31, UINT32_MAX, SIZE_MAX - 7, SIZE_MAX};
     void *data;
@@ -169,7 +169,7 @@ END_TEST
 
 /* The kernel gives no program more than 16 MiB - 1, and does not pass what is larger. */
 START_TEST(the_largest_record_of_a_large_ring) {
-    struct user user = open_user(1 << 25, pages(1));
+    user_ring user = open_user(1 << 25, pages(1));
     const uint32_t largest = (1 << 24) - 1;
     void *data;
     ck_assert_int_eq(rbcore_producer_reserve(user.producer, &data, largest + 1), -EMSGSIZE);
@@ -183,7 +183,7 @@ START_TEST(the_largest_record_of_a_large_ring) {
 END_TEST
 
 START_TEST(discarded_and_unfinished_records) {
-    struct user user = open_user(pages(1), pages(1));
+    user_ring user = open_user(pages(1), pages(1));
     void *first, *second, *third;
     ck_assert_int_eq(rbcore_producer_reserve(user.producer, &first, SMALL), 0);
     ck_assert_int_eq(rbcore_producer_reserve(user.producer, &second, SMALL), 0);
@@ -206,7 +206,7 @@ START_TEST(discarded_and_unfinished_records) {
 END_TEST
 
 START_TEST(a_drain_that_stops_early) {
-    struct user user = open_user(pages(1), 4 * pages(1));
+    user_ring user = open_user(pages(1), 4 * pages(1));
     for (uint64_t i = 0; i < 10; i++) {
         ck_assert_int_eq(send_request(&user, 1, i, SMALL), 0);
     }
@@ -218,8 +218,8 @@ START_TEST(a_drain_that_stops_early) {
     }
     assert_no_answer(&user);
     /* Their space is free already. */
-    while (send_request(&user, 2, 0, SMALL) == 0)
-        ;
+    while (send_request(&user, 2, 0, SMALL) == 0) {
+    }
     args = (struct drain_args){.stop_after = 7};
     drain_with(&user, &args);
     ck_assert_int_eq(args.result, 7);
@@ -234,7 +234,7 @@ END_TEST
 
 /* Records of every size go over the end of the ring, at every offset. */
 START_TEST(wrapping) {
-    struct user user = open_user(pages(1), pages(1));
+    user_ring user = open_user(pages(1), pages(1));
     uint32_t size = SMALL;
     for (uint64_t i = 0; i < 5000; i++) {
         ck_assert_int_eq(send_request(&user, 3, i, size), 0);
@@ -260,12 +260,12 @@ END_TEST
 
 #define BATCH 40
 
-struct batch {
+typedef struct request_batch {
     unsigned char data[BATCH][64];
     rbcore_slice slices[BATCH];
-};
+} request_batch;
 
-static void fill_batch(struct batch *batch, uint64_t first) {
+static void fill_batch(request_batch *batch, uint64_t first) {
     for (uint32_t i = 0; i < BATCH; i++) {
         uint32_t size = SMALL + (uint32_t)((first + i) % 48);
         fill_request(batch->data[i], 5, first + i, size);
@@ -274,8 +274,8 @@ static void fill_batch(struct batch *batch, uint64_t first) {
 }
 
 START_TEST(batches) {
-    struct user user = open_user(pages(1), pages(1));
-    struct batch batch;
+    user_ring user = open_user(pages(1), pages(1));
+    request_batch batch;
     uint64_t sent = 0, seen = 0;
     while (sent < 20000) {
         fill_batch(&batch, sent);
@@ -301,8 +301,8 @@ START_TEST(batches) {
 END_TEST
 
 START_TEST(batches_with_something_wrong) {
-    struct user user = open_user(pages(1), pages(1));
-    struct batch batch;
+    user_ring user = open_user(pages(1), pages(1));
+    request_batch batch;
     fill_batch(&batch, 0);
     ck_assert_int_eq(rbcore_producer_output_batch(user.producer, batch.slices, 0, 0), 0);
     ck_assert_int_eq(rbcore_producer_output_batch(user.producer, NULL, 1, 0), -EINVAL);
@@ -325,8 +325,8 @@ END_TEST
 
 /* A record that is being written does not keep a batch behind it from being written. */
 START_TEST(a_batch_behind_an_unfinished_record) {
-    struct user user = open_user(pages(1), pages(1));
-    struct batch batch;
+    user_ring user = open_user(pages(1), pages(1));
+    request_batch batch;
     void *data;
     fill_batch(&batch, 0);
     ck_assert_int_eq(rbcore_producer_reserve(user.producer, &data, SMALL), 0);
@@ -341,7 +341,7 @@ END_TEST
 /* ---- What is refused ----------------------------------------------------------------------- */
 
 START_TEST(wrong_submits) {
-    struct user user = open_user(pages(1), pages(1));
+    user_ring user = open_user(pages(1), pages(1));
     uint64_t outside[4] = {16, 16, 16, 16};
     void *data;
     ck_assert_int_eq(rbcore_producer_submit(user.producer, NULL, 0), -EINVAL);
@@ -366,9 +366,9 @@ START_TEST(wrong_submits) {
 END_TEST
 
 START_TEST(positions_that_cannot_be) {
-    struct user user = open_user(pages(1), pages(1));
-    struct positions at = map_positions(&user);
-    struct batch batch;
+    user_ring user = open_user(pages(1), pages(1));
+    positions at = map_positions(&user);
+    request_batch batch;
     void *data;
     fill_batch(&batch, 0);
     ck_assert_int_eq(send_request(&user, 1, 0, SMALL), 0);
@@ -400,11 +400,11 @@ END_TEST
 START_TEST(content_that_cannot_be) {
     static const uint32_t lengths[] = {0x3fffffff, 0xffffffff, 1U << 31, 4096 - 8, 4096};
     for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
-        struct user user = open_user(pages(1), pages(1));
+        user_ring user = open_user(pages(1), pages(1));
         void *data;
         ck_assert_int_eq(rbcore_producer_reserve(user.producer, &data, SMALL), 0);
-        while (rbcore_producer_output(user.producer, &lengths[i], sizeof(lengths[i]), 0) == 0)
-            ;
+        while (rbcore_producer_output(user.producer, &lengths[i], sizeof(lengths[i]), 0) == 0) {
+        }
         ((uint32_t *)data)[-2] = lengths[i];
         rbcore_producer_free(user.producer);
         rbcore_source source = user_source(&user);
@@ -425,7 +425,7 @@ static int open_map_result(enum bpf_map_type type, uint32_t key, uint32_t entrie
 }
 
 START_TEST(sources) {
-    struct user user = open_user(pages(1), pages(1));
+    user_ring user = open_user(pages(1), pages(1));
     rbcore_producer_free(user.producer);
     user.producer = NULL;
     ck_assert_int_eq(open_map_result(BPF_MAP_TYPE_RINGBUF, 0, (uint32_t)pages(1)), -EMEDIUMTYPE);
@@ -461,7 +461,7 @@ END_TEST
 
 START_TEST(half_permitted_descriptors) {
     static const uint32_t flags[] = {BPF_F_RDONLY, BPF_F_WRONLY};
-    struct user user = open_user(pages(1), pages(1));
+    user_ring user = open_user(pages(1), pages(1));
     rbcore_source source = user_source(&user);
     rbcore_producer_free(user.producer);
     for (int i = 0; i < 2; i++) {
@@ -485,7 +485,7 @@ END_TEST
 /* ---- One producer -------------------------------------------------------------------------- */
 
 START_TEST(a_second_producer) {
-    struct user user = open_user(pages(1), pages(1));
+    user_ring user = open_user(pages(1), pages(1));
     rbcore_source source = user_source(&user), by_id = user_source(&user);
     by_id.kind = RBCORE_SOURCE_MAP_ID;
     by_id.map_id = map_id(user_fd(&user));
@@ -504,7 +504,7 @@ START_TEST(a_second_producer) {
 END_TEST
 
 START_TEST(closing_discards_what_is_reserved) {
-    struct user user = open_user(pages(1), pages(1));
+    user_ring user = open_user(pages(1), pages(1));
     rbcore_source source = user_source(&user);
     void *data;
     ck_assert_int_eq(send_request(&user, 1, 1, SMALL), 0);
@@ -523,9 +523,9 @@ START_TEST(closing_discards_what_is_reserved) {
 END_TEST
 
 /* Runs until it is killed, with a record of its own in the middle of the ring. */
-static void be_a_producer(const struct user *user, int ready) {
+static void be_a_producer(const user_ring *user, int ready) {
     rbcore_source source = user_source(user);
-    struct user self = *user;
+    user_ring self = *user;
     void *data;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (rbcore_producer_open(&self.producer, &source) ||
@@ -540,7 +540,7 @@ static void be_a_producer(const struct user *user, int ready) {
 }
 
 START_TEST(a_producer_that_is_killed) {
-    struct user user = open_user(pages(1), pages(1));
+    user_ring user = open_user(pages(1), pages(1));
     rbcore_source source = user_source(&user);
     int ready[2];
     char byte;
@@ -568,7 +568,7 @@ START_TEST(a_producer_that_is_killed) {
 END_TEST
 
 START_TEST(a_forked_child) {
-    struct user user = open_user(pages(1), pages(1));
+    user_ring user = open_user(pages(1), pages(1));
     rbcore_slice slice = {.data = "", .size = 1};
     void *data;
     int status;
@@ -598,7 +598,7 @@ END_TEST
 
 /* libbpf's producer goes on where ours stops, and the other way round. */
 START_TEST(in_turns_with_libbpf) {
-    struct user user = open_user(pages(1), pages(1));
+    user_ring user = open_user(pages(1), pages(1));
     struct user_ring_buffer *libbpf = user_ring_buffer__new(user_fd(&user), NULL);
     ck_assert_ptr_nonnull(libbpf);
     for (uint64_t i = 0; i < 1000; i += 2) {
@@ -619,7 +619,7 @@ END_TEST
 
 /* Whoever insists takes the ring beside another producer, and leaves it its records. */
 START_TEST(what_another_producer_reserved) {
-    struct user user = open_user(pages(1), pages(1));
+    user_ring user = open_user(pages(1), pages(1));
     rbcore_source source = user_source(&user);
     rbcore_producer *other;
     void *data;
@@ -638,7 +638,7 @@ END_TEST
 
 /* It is not of this library: who knows whether its producer lives. */
 START_TEST(what_libbpf_reserved) {
-    struct user user = open_user(pages(1), pages(1));
+    user_ring user = open_user(pages(1), pages(1));
     struct user_ring_buffer *libbpf = user_ring_buffer__new(user_fd(&user), NULL);
     rbcore_source source = user_source(&user);
     ck_assert_ptr_nonnull(libbpf);
@@ -657,8 +657,8 @@ START_TEST(what_libbpf_reserved) {
 END_TEST
 
 START_TEST(a_refused_producer_leaves_the_ring) {
-    struct user user = open_user(pages(1), pages(1));
-    struct positions at = map_positions(&user);
+    user_ring user = open_user(pages(1), pages(1));
+    positions at = map_positions(&user);
     rbcore_source source = user_source(&user);
     rbcore_producer_free(user.producer);
     *at.producer = 4;
@@ -678,7 +678,7 @@ static unsigned int open_fds(void) {
 }
 
 START_TEST(a_producer_that_goes_leaves_no_descriptor) {
-    struct user user = open_user(pages(1), pages(1));
+    user_ring user = open_user(pages(1), pages(1));
     rbcore_source source = user_source(&user);
     unsigned int fds = open_fds();
     ck_assert_int_eq(open_result(&source), -EBUSY);

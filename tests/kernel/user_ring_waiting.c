@@ -16,7 +16,7 @@
 #define SMALL ((uint32_t)sizeof(struct request))
 
 /* Returns how many records that takes. */
-static int fill_ring(const struct user *user) {
+static int fill_ring(const user_ring *user) {
     int error, count = 0;
     while ((error = send_request(user, 1, 0, SMALL)) == 0) {
         count++;
@@ -27,16 +27,16 @@ static int fill_ring(const struct user *user) {
 
 /* ---- One who waits ------------------------------------------------------------------------- */
 
-struct waiter {
+typedef struct waiting_thread {
     pthread_t thread;
-    const struct user *user;
+    const user_ring *user;
     int64_t timeout, ended;
     uint32_t size;
     _Atomic int result; /* 1: still at it */
-};
+} waiting_thread;
 
 static void *wait_for_room(void *argument) {
-    struct waiter *self = argument;
+    waiting_thread *self = argument;
     void *data;
     int result =
         rbcore_producer_reserve_wait(self->user->producer, &data, self->size, self->timeout);
@@ -49,7 +49,7 @@ static void *wait_for_room(void *argument) {
     return NULL;
 }
 
-static void start(struct waiter *self, const struct user *user, uint32_t size, int64_t timeout) {
+static void start(waiting_thread *self, const user_ring *user, uint32_t size, int64_t timeout) {
     self->user = user;
     self->size = size;
     self->timeout = timeout;
@@ -57,13 +57,13 @@ static void start(struct waiter *self, const struct user *user, uint32_t size, i
     ck_assert_int_eq(pthread_create(&self->thread, NULL, wait_for_room, self), 0);
 }
 
-static int join(struct waiter *self) {
+static int join(waiting_thread *self) {
     ck_assert_int_eq(pthread_join(self->thread, NULL), 0);
     return atomic_load(&self->result);
 }
 
 START_TEST(timeouts) {
-    struct user user = open_user(pages(1), pages(1));
+    user_ring user = open_user(pages(1), pages(1));
     void *data;
     ck_assert_int_eq(rbcore_producer_reserve_wait(user.producer, &data, SMALL, -2), -EINVAL);
     ck_assert_int_eq(rbcore_producer_reserve_wait(user.producer, NULL, SMALL, 0), -EINVAL);
@@ -84,7 +84,7 @@ START_TEST(timeouts) {
 END_TEST
 
 START_TEST(no_descriptor_is_needed_where_there_is_room) {
-    struct user user = open_user(pages(1), pages(1));
+    user_ring user = open_user(pages(1), pages(1));
     struct rlimit before, none;
     void *data;
     ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -104,7 +104,7 @@ END_TEST
 /* The map's descriptor is ready for writing as long as a byte is free: whoever waits for that alone
  * spins where the record does not fit. */
 START_TEST(no_spinning_while_a_little_is_free) {
-    struct user user = open_user(pages(1), pages(1));
+    user_ring user = open_user(pages(1), pages(1));
     struct pollfd map = {.fd = user_fd(&user), .events = POLLOUT};
     void *data;
     fill_ring(&user);
@@ -126,10 +126,10 @@ END_TEST
 
 /* Draining wakes: sooner than the next look of one that nobody wakes, at least once. */
 START_TEST(a_drain_wakes) {
-    struct user user = open_user(pages(1), 2 * pages(1));
+    user_ring user = open_user(pages(1), 2 * pages(1));
     int64_t shortest = INT64_MAX;
     for (int i = 0; i < ROUNDS; i++) {
-        struct waiter waiter;
+        waiting_thread waiter;
         fill_ring(&user);
         start(&waiter, &user, SMALL, WATCHDOG);
         sleep_ms(5);
@@ -151,8 +151,8 @@ END_TEST
 
 /* What nobody is told of is found out by looking. */
 START_TEST(a_drain_that_does_not_wake) {
-    struct user user = open_user(pages(1), 2 * pages(1));
-    struct waiter waiter;
+    user_ring user = open_user(pages(1), 2 * pages(1));
+    waiting_thread waiter;
     int count = fill_ring(&user);
     start(&waiter, &user, SMALL, RBCORE_FOREVER);
     sleep_ms(20);
@@ -168,8 +168,8 @@ END_TEST
 
 /* A drain that frees too little is not the end of a wait. */
 START_TEST(a_wait_for_much) {
-    struct user user = open_user(pages(1), 2 * pages(1));
-    struct waiter waiter;
+    user_ring user = open_user(pages(1), 2 * pages(1));
+    waiting_thread waiter;
     fill_ring(&user);
     start(&waiter, &user, (uint32_t)pages(1) / 2 + 100, WATCHDOG);
     uint64_t freed = 0;
@@ -196,10 +196,10 @@ static unsigned int open_fds(void) {
 
 /* Each one who waits has to hear of a drain, also if another one was told first and does not fit. */
 START_TEST(several_wait) {
-    struct user user = open_user(pages(1), 2 * pages(1));
+    user_ring user = open_user(pages(1), 2 * pages(1));
     const unsigned int fds = open_fds();
     for (int round = 0; round < 10; round++) {
-        struct waiter large, small[3];
+        waiting_thread large, small[3];
         fill_ring(&user);
         start(&large, &user, (uint32_t)pages(1) - 8 - 256, WATCHDOG);
         for (int i = 0; i < 3; i++) {
@@ -229,9 +229,9 @@ static void ignore(int signal) {
 }
 
 START_TEST(a_signal_ends_a_wait) {
-    struct user user = open_user(pages(1), pages(1));
+    user_ring user = open_user(pages(1), pages(1));
     struct sigaction action = {.sa_handler = ignore}; /* not SA_RESTART */
-    struct waiter waiter;
+    waiting_thread waiter;
     ck_assert_int_eq(sigaction(SIGUSR1, &action, NULL), 0);
     fill_ring(&user);
     start(&waiter, &user, SMALL, WATCHDOG);
@@ -249,17 +249,17 @@ END_TEST
 #define THREADS 4
 #define ROUND_TRIPS UINT64_C(1000000)
 
-struct sender {
+typedef struct sending_thread {
     pthread_t thread;
-    const struct user *user;
+    const user_ring *user;
     uint32_t id;
     uint64_t count;
     int error;
-};
+} sending_thread;
 
 /* Every record waits for its room. One of eight is discarded, under a name that nobody may see. */
 static void *send_one_by_one(void *argument) {
-    struct sender *self = argument;
+    sending_thread *self = argument;
     for (uint64_t i = 0, sequence = 0; sequence < self->count && !self->error; i++) {
         uint32_t size = SMALL + (uint32_t)(i * 13 % 90);
         bool discard = i % 8 == 5;
@@ -281,7 +281,7 @@ static void *send_one_by_one(void *argument) {
 
 /* In batches; where the ring is full, one record that waits. */
 static void *send_in_batches(void *argument) {
-    struct sender *self = argument;
+    sending_thread *self = argument;
     unsigned char data[BATCH][64];
     rbcore_slice slices[BATCH];
     for (uint64_t sequence = 0; sequence < self->count && !self->error;) {
@@ -312,7 +312,7 @@ static void *send_in_batches(void *argument) {
 }
 
 /* Drains until `total` records came, and looks whether they are each sender's, in order. */
-static void account_for(const struct user *user, uint64_t total, uint64_t *expected,
+static void account_for(const user_ring *user, uint64_t total, uint64_t *expected,
                         uint32_t senders) {
     static rbcore_record records[512];
     uint64_t seen = 0;
@@ -340,8 +340,8 @@ static void account_for(const struct user *user, uint64_t total, uint64_t *expec
 }
 
 START_TEST(a_million_round_trips) {
-    struct user user = open_user(pages(16), pages(32));
-    struct sender sender = {.user = &user, .count = ROUND_TRIPS};
+    user_ring user = open_user(pages(16), pages(32));
+    sending_thread sender = {.user = &user, .count = ROUND_TRIPS};
     uint64_t expected[1] = {0};
     ck_assert_int_eq(pthread_create(&sender.thread, NULL, send_in_batches, &sender), 0);
     account_for(&user, ROUND_TRIPS, expected, 1);
@@ -359,11 +359,11 @@ START_TEST(several_threads) {
            "them\n");
     return;
 #endif
-    struct user user = open_user(pages(4), pages(32));
-    struct sender senders[THREADS];
+    user_ring user = open_user(pages(4), pages(32));
+    sending_thread senders[THREADS];
     uint64_t expected[THREADS] = {0};
     for (uint32_t i = 0; i < THREADS; i++) {
-        senders[i] = (struct sender){.user = &user, .id = i, .count = 20000};
+        senders[i] = (sending_thread){.user = &user, .id = i, .count = 20000};
         ck_assert_int_eq(pthread_create(&senders[i].thread, NULL,
                                         i % 2 ? send_one_by_one : send_in_batches, &senders[i]),
                          0);

@@ -11,7 +11,7 @@ const char *user_ring_missing(void) {
                : NULL;
 }
 
-static void load(struct user *user, size_t size, size_t answers_size) {
+static void load(user_ring *user, size_t size, size_t answers_size) {
     user->bpf = drain__open();
     user->size = size;
     ck_assert_ptr_nonnull(user->bpf);
@@ -20,19 +20,19 @@ static void load(struct user *user, size_t size, size_t answers_size) {
     ck_assert_int_eq(drain__load(user->bpf), 0);
 }
 
-int user_fd(const struct user *user) {
+int user_fd(const user_ring *user) {
     return bpf_map__fd(user->bpf->maps.requests);
 }
 
-rbcore_source user_source(const struct user *user) {
+rbcore_source user_source(const user_ring *user) {
     rbcore_source source = RBCORE_SOURCE_INIT;
     source.kind = RBCORE_SOURCE_MAP_FD;
     source.fd = user_fd(user);
     return source;
 }
 
-struct user open_user(size_t size, size_t answers_size) {
-    struct user user = {0};
+user_ring open_user(size_t size, size_t answers_size) {
+    user_ring user = {0};
     load(&user, size, answers_size);
     rbcore_source source = user_source(&user);
     ck_assert_int_eq(rbcore_producer_open(&user.producer, &source), 0);
@@ -42,7 +42,7 @@ struct user open_user(size_t size, size_t answers_size) {
     return user;
 }
 
-void close_user(struct user *user) {
+void close_user(user_ring *user) {
     rbcore_producer_free(user->producer);
     rbcore_reader_free(user->reader);
     drain__destroy(user->bpf);
@@ -56,7 +56,7 @@ int open_result(const rbcore_source *source) {
     return result;
 }
 
-void drain_with(const struct user *user, struct drain_args *args) {
+void drain_with(const user_ring *user, struct drain_args *args) {
     LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = args, .ctx_size_in = sizeof(*args));
     int error = bpf_prog_test_run_opts(bpf_program__fd(user->bpf->progs.drain), &opts);
     if (error) {
@@ -64,7 +64,7 @@ void drain_with(const struct user *user, struct drain_args *args) {
     }
 }
 
-int64_t drain(const struct user *user) {
+int64_t drain(const user_ring *user) {
     struct drain_args args = {0};
     drain_with(user, &args);
     ck_assert_uint_eq(args.refused, 0);
@@ -79,7 +79,7 @@ void fill_request(void *data, uint32_t producer, uint64_t sequence, uint32_t siz
     }
 }
 
-int send_request(const struct user *user, uint32_t producer, uint64_t sequence, uint32_t size) {
+int send_request(const user_ring *user, uint32_t producer, uint64_t sequence, uint32_t size) {
     void *data;
     int error = rbcore_producer_reserve(user->producer, &data, size);
     if (error) {
@@ -90,7 +90,7 @@ int send_request(const struct user *user, uint32_t producer, uint64_t sequence, 
     return 0;
 }
 
-struct answer next_answer(const struct user *user) {
+struct answer next_answer(const user_ring *user) {
     rbcore_record record;
     struct answer answer;
     ck_assert_int_eq(rbcore_reader_read(user->reader, &record, 1), 1);
@@ -100,12 +100,12 @@ struct answer next_answer(const struct user *user) {
     return answer;
 }
 
-void assert_no_answer(const struct user *user) {
+void assert_no_answer(const user_ring *user) {
     rbcore_record record;
     ck_assert_int_eq(rbcore_reader_read(user->reader, &record, 1), 0);
 }
 
-void assert_answer(const struct user *user, uint32_t producer, uint64_t sequence, uint32_t size) {
+void assert_answer(const user_ring *user, uint32_t producer, uint64_t sequence, uint32_t size) {
     struct answer answer = next_answer(user);
     ck_assert_uint_eq(answer.producer, producer);
     ck_assert_uint_eq(answer.sequence, sequence);
@@ -113,14 +113,14 @@ void assert_answer(const struct user *user, uint32_t producer, uint64_t sequence
     ck_assert(answer.is_whole);
 }
 
-static void *map_page(const struct user *user, int protection, long page) {
+static void *map_page(const user_ring *user, int protection, long page) {
     size_t size = (size_t)getpagesize();
     void *address = mmap(NULL, size, protection, MAP_SHARED, user_fd(user), page * (off_t)size);
     ck_assert_ptr_ne(address, MAP_FAILED);
     return address;
 }
 
-struct positions map_positions(const struct user *user) {
-    return (struct positions){.consumer = map_page(user, PROT_READ, 0),
-                              .producer = map_page(user, PROT_READ | PROT_WRITE, 1)};
+positions map_positions(const user_ring *user) {
+    return (positions){.consumer = map_page(user, PROT_READ, 0),
+                       .producer = map_page(user, PROT_READ | PROT_WRITE, 1)};
 }

@@ -15,25 +15,25 @@
 #include "support.h"
 
 /* A thread that produces, gives back or commands beside the waiting one. */
-struct helper {
+typedef struct helper_thread {
     pthread_t thread;
     struct produce *ring;
     rbcore_reader *reader;
     rbcore_record record;
     pthread_t target;
     int64_t released_at;
-};
+} helper_thread;
 
-static void start(struct helper *helper, void *(*body)(void *)) {
+static void start(helper_thread *helper, void *(*body)(void *)) {
     ck_assert_int_eq(pthread_create(&helper->thread, NULL, body, helper), 0);
 }
 
-static void finish(struct helper *helper) {
+static void finish(helper_thread *helper) {
     ck_assert_int_eq(pthread_join(helper->thread, NULL), 0);
 }
 
 static void *emit_later(void *context) {
-    struct helper *helper = context;
+    helper_thread *helper = context;
     sleep_ms(100);
     emit(helper->ring, 8, 0, 0);
     return NULL;
@@ -98,7 +98,7 @@ START_TEST(commit_after_an_arrival_then_poll) {
 END_TEST
 
 static void *release_later(void *context) {
-    struct helper *helper = context;
+    helper_thread *helper = context;
     sleep_ms(20);
     if (rbcore_reader_release(helper->reader, &helper->record, 1)) {
         abort();
@@ -107,7 +107,7 @@ static void *release_later(void *context) {
 }
 
 static void *release_now(void *context) {
-    struct helper *helper = context;
+    helper_thread *helper = context;
     if (rbcore_reader_release(helper->reader, &helper->record, 1)) {
         abort();
     }
@@ -115,7 +115,7 @@ static void *release_now(void *context) {
 }
 
 START_TEST(release_from_a_worker_while_waiting) {
-    struct helper helper = {.ring = load_ring(pages(1))};
+    helper_thread helper = {.ring = load_ring(pages(1))};
     helper.reader = open_ring(helper.ring, RBCORE_READER_RELEASE);
     for (int i = 0; i < 100; i++) {
         rbcore_record record;
@@ -131,7 +131,7 @@ START_TEST(release_from_a_worker_while_waiting) {
 END_TEST
 
 START_TEST(release_from_a_worker_while_polling) {
-    struct helper helper = {.ring = load_ring(pages(1))};
+    helper_thread helper = {.ring = load_ring(pages(1))};
     helper.reader = open_ring(helper.ring, RBCORE_READER_RELEASE);
     for (int i = 0; i < 20; i++) {
         rbcore_record record;
@@ -149,7 +149,7 @@ START_TEST(release_from_a_worker_while_polling) {
 END_TEST
 
 static void *emit_and_release_later(void *context) {
-    struct helper *helper = context;
+    helper_thread *helper = context;
     sleep_ms(30 + (unsigned int)rand() % 10);
     emit(helper->ring, 8, 0, 0);
     helper->released_at = now();
@@ -167,7 +167,7 @@ static int compare(const void *a, const void *b) {
  * by the timer alone it would take 2.5 ms or more for the others.
  */
 START_TEST(release_wakes_at_once) {
-    struct helper helper = {.ring = load_ring(pages(1))};
+    helper_thread helper = {.ring = load_ring(pages(1))};
     int64_t delays[60];
     helper.reader = open_ring(helper.ring, RBCORE_READER_RELEASE);
     for (int i = 0; i < 60; i++) {
@@ -189,7 +189,7 @@ START_TEST(release_wakes_at_once) {
 END_TEST
 
 START_TEST(arrival_ends_a_wait) {
-    struct helper helper = {.ring = load_ring(pages(1))};
+    helper_thread helper = {.ring = load_ring(pages(1))};
     rbcore_reader *reader = open_ring(helper.ring, 0);
     rbcore_record record;
     start(&helper, emit_later);
@@ -201,7 +201,7 @@ START_TEST(arrival_ends_a_wait) {
 END_TEST
 
 static void *emit_many(void *context) {
-    struct helper *helper = context;
+    helper_thread *helper = context;
     for (int i = 0; i < 20000; i++) {
         while (emit(helper->ring, 8, 0, 0)) {
             sched_yield();
@@ -212,7 +212,7 @@ static void *emit_many(void *context) {
 
 /* As fast as both can, so that arrivals meet every moment of reading, committing and waiting. */
 START_TEST(no_arrival_is_missed) {
-    struct helper helper = {.ring = load_ring(pages(1))};
+    helper_thread helper = {.ring = load_ring(pages(1))};
     rbcore_reader *reader = open_ring(helper.ring, 0);
     rbcore_record records[3];
     int total = 0;
@@ -284,7 +284,7 @@ START_TEST(wait_in_vain_with_uncommitted_records) {
 END_TEST
 
 START_TEST(arrival_ends_a_wait_with_uncommitted_records) {
-    struct helper helper = {.ring = load_ring(pages(1))};
+    helper_thread helper = {.ring = load_ring(pages(1))};
     rbcore_reader *reader = open_ring(helper.ring, 0);
     rbcore_record record;
     emit_one(helper.ring);
@@ -338,7 +338,7 @@ START_TEST(foreign_epoll_does_not_spin) {
 END_TEST
 
 START_TEST(foreign_epoll_gets_every_record) {
-    struct helper helper = {.ring = load_ring(pages(1))};
+    helper_thread helper = {.ring = load_ring(pages(1))};
     rbcore_reader *reader = open_ring(helper.ring, 0);
     int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN};
@@ -367,7 +367,7 @@ START_TEST(foreign_epoll_gets_every_record) {
 END_TEST
 
 static void *flush_later(void *context) {
-    struct helper *helper = context;
+    helper_thread *helper = context;
     sleep_ms(100);
     if (rbcore_reader_flush(helper->reader)) {
         abort();
@@ -376,7 +376,7 @@ static void *flush_later(void *context) {
 }
 
 START_TEST(flush_delivers_records_without_wakeup) {
-    struct helper helper = {.ring = load_ring(pages(1))};
+    helper_thread helper = {.ring = load_ring(pages(1))};
     rbcore_reader *reader = helper.reader = open_ring(helper.ring, 0);
     rbcore_record record;
     read_none(reader);
@@ -424,7 +424,7 @@ START_TEST(deadline_finds_records_without_wakeup) {
 END_TEST
 
 static void *emit_forced_later(void *context) {
-    struct helper *helper = context;
+    helper_thread *helper = context;
     sleep_ms(100);
     emit(helper->ring, 8, 0, BPF_RB_NO_WAKEUP);
     emit(helper->ring, 8, 0, BPF_RB_FORCE_WAKEUP);
@@ -432,7 +432,7 @@ static void *emit_forced_later(void *context) {
 }
 
 START_TEST(forced_wakeup_behind_a_silent_record) {
-    struct helper helper = {.ring = load_ring(pages(1))};
+    helper_thread helper = {.ring = load_ring(pages(1))};
     rbcore_reader *reader = open_ring(helper.ring, 0);
     rbcore_record records[2];
     start(&helper, emit_forced_later);
@@ -448,7 +448,7 @@ START_TEST(forced_wakeup_behind_a_silent_record) {
 END_TEST
 
 static void *interrupt_later(void *context) {
-    struct helper *helper = context;
+    helper_thread *helper = context;
     sleep_ms(50);
     if (rbcore_reader_interrupt(helper->reader)) {
         abort();
@@ -457,7 +457,7 @@ static void *interrupt_later(void *context) {
 }
 
 static void *shutdown_later(void *context) {
-    struct helper *helper = context;
+    helper_thread *helper = context;
     sleep_ms(50);
     if (rbcore_reader_shutdown(helper->reader)) {
         abort();
@@ -466,7 +466,7 @@ static void *shutdown_later(void *context) {
 }
 
 START_TEST(interrupt_and_shutdown_end_a_wait) {
-    struct helper helper = {.ring = load_ring(pages(1))};
+    helper_thread helper = {.ring = load_ring(pages(1))};
     rbcore_reader *reader = helper.reader = open_ring(helper.ring, 0);
     rbcore_record record;
     emit_one(helper.ring);
@@ -492,14 +492,14 @@ static void ignore(int signal) {
 }
 
 static void *signal_later(void *context) {
-    struct helper *helper = context;
+    helper_thread *helper = context;
     sleep_ms(100);
     pthread_kill(helper->target, SIGUSR1);
     return NULL;
 }
 
 START_TEST(a_signal_ends_a_wait) {
-    struct helper helper = {.ring = load_ring(pages(1)), .target = pthread_self()};
+    helper_thread helper = {.ring = load_ring(pages(1)), .target = pthread_self()};
     rbcore_reader *reader = open_ring(helper.ring, 0);
     struct sigaction action = {.sa_handler = ignore};
     rbcore_record record;

@@ -32,7 +32,7 @@ void *produce_bursts(void *argument) {
 }
 
 int check_event(void *context, void *data, size_t size) {
-    struct check_order *self = context;
+    check_order *self = context;
     const struct event *event = data;
     self->errors += size != EVENT_SMALL || event->sequence != self->expected;
     self->expected = event->sequence + 1;

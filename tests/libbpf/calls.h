@@ -15,11 +15,11 @@ void emit_equal(struct produce *ring, int n);
 void *produce_bursts(void *ring);
 
 /* A callback and its context: counts the events that are not the next one. */
-struct check_order {
+typedef struct check_order {
     uint64_t expected;
     int errors, sleep_each;
-};
-int check_event(void *check_order, void *data, size_t size);
+} check_order;
+int check_event(void *context, void *data, size_t size);
 
 int is_readable(int epoll, int ms);
 int add_to_epoll(int epoll, struct ring_buffer *rb, uint32_t events);

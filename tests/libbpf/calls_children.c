@@ -15,7 +15,7 @@
 
 /* Closes all descriptors that it does not know, and opens files that get their numbers. */
 static void be_a_daemon(void) {
-    struct sink a = {.name = "a"};
+    ring_sink a = {.name = "a"};
     for (int fd = STDERR_FILENO + 1; fd < 1000; fd++) {
         close(fd);
     }
@@ -67,7 +67,7 @@ static void loop_in_orphan(struct produce *ring, struct ring_buffer *rb, int fd,
 }
 
 START_TEST(event_loop_in_orphan) {
-    struct sink a = {.name = "a"};
+    ring_sink a = {.name = "a"};
     struct produce *ring = load_ring(pages(1));
     int ends[2];
     char byte;
@@ -94,7 +94,7 @@ END_TEST
 static _Atomic bool is_over;
 
 static void *open_and_free(void *argument) {
-    struct sink a = {.name = "a"}, b = {.name = "b"};
+    ring_sink a = {.name = "a"}, b = {.name = "b"};
     while (!is_over) {
         struct ring_buffer *first = ring_buffer__new(ring_fd(argument), on_record, &a, NULL);
         struct ring_buffer *second = ring_buffer__new(ring_fd(argument), on_record, &b, NULL);
@@ -106,7 +106,7 @@ static void *open_and_free(void *argument) {
 
 /* A child of a process that was opening rings at that moment opens its own. */
 START_TEST(in_child_of_threads) {
-    struct sink a = {.name = "a"};
+    ring_sink a = {.name = "a"};
     struct produce *ring = load_ring(pages(1)), *other = load_ring(pages(1));
     pthread_t thread;
     int status, ended = 0;
@@ -135,7 +135,7 @@ START_TEST(in_child_of_threads) {
 END_TEST
 
 START_TEST(in_child) {
-    struct sink a = {.name = "a"}, b = {.name = "b"};
+    ring_sink a = {.name = "a"}, b = {.name = "b"};
     struct produce *ring = load_ring(pages(1)), *other = load_ring(pages(1));
     struct ring_buffer *rb = open_sink(ring, &a);
     emit_some(ring, 1);

@@ -16,7 +16,7 @@ static void come_to_rest(int epoll, struct ring_buffer *rb) {
 }
 
 START_TEST(event_loop) {
-    struct sink a = {.name = "a"};
+    ring_sink a = {.name = "a"};
     struct produce *ring = load_ring(pages(1));
     struct ring_buffer *rb = open_sink(ring, &a);
     int epoll = epoll_create1(0);
@@ -55,7 +55,7 @@ END_TEST
 
 /* A ring that is read by a timer makes the descriptor readable for nothing now and then. */
 START_TEST(event_loop_turns) {
-    struct sink a = {.name = "a", .is_silent = true};
+    ring_sink a = {.name = "a", .is_silent = true};
     struct produce *ring = load_ring(pages(64));
     struct ring_buffer *rb = open_sink(ring, &a);
     int epoll = epoll_create1(0);
@@ -94,7 +94,7 @@ static void *produce_later(void *argument) {
 
 /* The descriptor is asked for late, when a poll has waited and left something. */
 START_TEST(event_loop_late) {
-    struct sink a = {.name = "a", .fail_at = 2, .result = -1};
+    ring_sink a = {.name = "a", .fail_at = 2, .result = -1};
     struct produce *ring = load_ring(pages(1));
     struct ring_buffer *rb = open_sink(ring, &a);
     int epoll = epoll_create1(0), seen = 0;
@@ -119,8 +119,8 @@ END_TEST
 /* Bursts while the loop runs. */
 START_TEST(event_loop_under_load) {
     for (int several_rings = 0; several_rings < 2; several_rings++) {
-        struct check_order check = {0};
-        struct sink other = {.name = "other"};
+        check_order check = {0};
+        ring_sink other = {.name = "other"};
         struct produce *ring = load_ring(pages(256)), *idle = load_ring(pages(1));
         struct ring_buffer *rb = ring_buffer__new(ring_fd(ring), check_event, &check, NULL);
         if (several_rings) {
@@ -151,7 +151,7 @@ END_TEST
 
 /* By the map's own descriptor, without libbpf's epoll. */
 START_TEST(own_epoll) {
-    struct sink a = {.name = "a", .is_silent = true};
+    ring_sink a = {.name = "a", .is_silent = true};
     struct produce *ring = load_ring(pages(64));
     struct ring_buffer *rb = open_sink(ring, &a);
     int epoll = epoll_create1(0), turns = 0;
@@ -180,7 +180,7 @@ END_TEST
 
 /* A limit leaves the rest for the event loop. */
 START_TEST(event_loop_with_limits) {
-    struct sink a = {.name = "a"};
+    ring_sink a = {.name = "a"};
     struct produce *ring = load_ring(pages(1));
     struct ring_buffer *rb = open_sink(ring, &a);
     int epoll = epoll_create1(0);

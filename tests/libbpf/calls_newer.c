@@ -28,12 +28,12 @@ static void say_positions(struct ring_buffer *rb) {
         newer.avail_data_size(r));
 }
 
-static void positions_in_callback(struct sink *sink) {
+static void positions_in_callback(ring_sink *sink) {
     say_positions(sink->rings);
 }
 
 START_TEST(positions) {
-    struct sink a = {.name = "a", .act = positions_in_callback, .act_at = -1};
+    ring_sink a = {.name = "a", .act = positions_in_callback, .act_at = -1};
     struct produce *ring = load_ring(pages(2));
     struct ring_buffer *rb = open_sink(ring, &a);
     load_newer();
@@ -68,7 +68,7 @@ START_TEST(positions) {
 END_TEST
 
 START_TEST(ring_in_child) {
-    struct sink a = {.name = "a"};
+    ring_sink a = {.name = "a"};
     struct produce *ring = load_ring(pages(1));
     struct ring_buffer *rb = open_sink(ring, &a);
     load_newer();
@@ -90,7 +90,7 @@ START_TEST(ring_in_child) {
 END_TEST
 
 START_TEST(size_of_second) {
-    struct sink a = {.name = "a"}, b = {.name = "b"};
+    ring_sink a = {.name = "a"}, b = {.name = "b"};
     struct produce *ring = load_ring(pages(2));
     struct ring_buffer *first = open_sink(ring, &a), *second = open_sink(ring, &b);
     load_newer();
@@ -102,7 +102,7 @@ START_TEST(size_of_second) {
 END_TEST
 
 START_TEST(limits) {
-    struct sink sinks[] = {{.name = "a"}, {.name = "b"}};
+    ring_sink sinks[] = {{.name = "a"}, {.name = "b"}};
     struct produce *ring = load_ring(pages(1)), *other = load_ring(pages(1));
     struct ring_buffer *rb = open_sink(ring, &sinks[0]);
     load_newer();
@@ -151,7 +151,7 @@ static void *consume_ring(void *argument) {
 }
 
 START_TEST(thread_for_each_ring) {
-    struct check_order checks[2] = {{0}, {0}};
+    check_order checks[2] = {{0}, {0}};
     struct produce *rings[] = {load_ring(pages(256)), load_ring(pages(256))};
     struct ring_buffer *rb = ring_buffer__new(ring_fd(rings[0]), check_event, &checks[0], NULL);
     CALL(ring_buffer__add(rb, ring_fd(rings[1]), check_event, &checks[1]));

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 START_TEST(refused) {
-    struct sink a = {.name = "a"};
+    ring_sink a = {.name = "a"};
     struct produce *ring = load_ring(pages(1));
     int array = bpf_map_create(BPF_MAP_TYPE_ARRAY, "array", 4, 4, 1, NULL);
     int file = open("/dev/null", O_RDWR);
@@ -47,7 +47,7 @@ END_TEST
 
 /* Two consumers of one ring that take turns: each goes on where the other stopped. */
 START_TEST(second_consumer) {
-    struct sink a = {.name = "a"}, b = {.name = "b"}, c = {.name = "c"};
+    ring_sink a = {.name = "a"}, b = {.name = "b"}, c = {.name = "c"};
     struct produce *ring = load_ring(pages(1));
     struct ring_buffer *first = open_sink(ring, &a);
     int epoll = epoll_create1(0);
@@ -87,7 +87,7 @@ START_TEST(second_consumer) {
 END_TEST
 
 static void open_until_the_end(struct produce *ring, int opened, int end) {
-    struct sink a = {.name = "a"};
+    ring_sink a = {.name = "a"};
     char byte = 0;
     struct ring_buffer *rb = open_sink(ring, &a);
     if (write(opened, &byte, 1) == 1) {
@@ -98,7 +98,7 @@ static void open_until_the_end(struct produce *ring, int opened, int end) {
 
 /* Another process has the ring, which it does not read. */
 START_TEST(second_process) {
-    struct sink b = {.name = "b"};
+    ring_sink b = {.name = "b"};
     struct produce *ring = load_ring(pages(1));
     int opened[2], end[2], status;
     char byte;
@@ -128,7 +128,7 @@ END_TEST
 
 /* Without descriptors for rbcore libbpf reads, which needs fewer. */
 START_TEST(few_descriptors) {
-    struct sink a = {.name = "a"}, b = {.name = "b"};
+    ring_sink a = {.name = "a"}, b = {.name = "b"};
     struct produce *ring = load_ring(pages(1)), *other = load_ring(pages(1));
     struct ring_buffer *first = open_sink(ring, &a);
     struct rlimit limit;
@@ -151,7 +151,7 @@ END_TEST
 
 /* The caller closes his descriptor, and another map gets its number. */
 static struct ring_buffer *open_and_close(struct produce *ring, struct produce *other,
-                                          struct sink *sink) {
+                                          ring_sink *sink) {
     int fd = dup(ring_fd(ring));
     struct ring_buffer *rb = ring_buffer__new(fd, on_record, sink, NULL);
     ck_assert_ptr_nonnull(rb);
@@ -160,7 +160,7 @@ static struct ring_buffer *open_and_close(struct produce *ring, struct produce *
 }
 
 START_TEST(closed_descriptor) {
-    struct sink a = {.name = "a"}, b = {.name = "b"};
+    ring_sink a = {.name = "a"}, b = {.name = "b"};
     struct produce *ring = load_ring(pages(1)), *other = load_ring(pages(1));
     struct ring_buffer *first = open_and_close(ring, other, &a);
     emit_some(other, 1);
@@ -178,7 +178,7 @@ START_TEST(closed_descriptor) {
 END_TEST
 
 START_TEST(closed_descriptor_in_child) {
-    struct sink a = {.name = "a"};
+    ring_sink a = {.name = "a"};
     struct produce *ring = load_ring(pages(1)), *other = load_ring(pages(1));
     struct ring_buffer *rb = open_and_close(ring, other, &a);
     emit_some(other, 1);

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 START_TEST(order) {
-    struct sink a = {.name = "a"};
+    ring_sink a = {.name = "a"};
     struct produce *ring = load_ring(pages(1));
     struct ring_buffer *rb = open_sink(ring, &a);
     CALL(ring_buffer__poll(rb, 0));
@@ -50,7 +50,7 @@ static void callback_errors_in(size_t size) {
     struct produce *ring = load_ring(size);
     for (size_t i = 0; i < sizeof(results) / sizeof(*results); i++) {
         for (int fail_at = 1; fail_at <= 4; fail_at++) {
-            struct sink a = {.name = "a", .fail_at = fail_at, .result = results[i]};
+            ring_sink a = {.name = "a", .fail_at = fail_at, .result = results[i]};
             struct ring_buffer *rb = open_sink(ring, &a);
             emit_some(ring, 4);
             if (fail_at % 2) {
@@ -76,7 +76,7 @@ END_TEST
 START_TEST(callback_errors_of_two) {
     struct produce *first = load_ring(pages(1)), *second = load_ring(pages(1));
     for (size_t i = 0; i < sizeof(results) / sizeof(*results); i++) {
-        struct sink a = {.name = "a", .fail_at = 2, .result = results[i]}, b = {.name = "b"};
+        ring_sink a = {.name = "a", .fail_at = 2, .result = results[i]}, b = {.name = "b"};
         struct ring_buffer *rb = open_sink(first, &a);
         CALL(ring_buffer__add(rb, ring_fd(second), on_record, &b));
         emit_some(first, 4);
@@ -96,7 +96,7 @@ START_TEST(what_is_left) {
     struct produce *ring = load_ring(pages(1));
     emit_some(ring, 6);
     for (int i = 0; i < 4; i++) {
-        struct sink a = {.name = "a", .fail_at = 2, .result = -1};
+        ring_sink a = {.name = "a", .fail_at = 2, .result = -1};
         struct ring_buffer *rb = open_sink(ring, &a);
         CALL(ring_buffer__consume(rb));
         ring_buffer__free(rb);
@@ -106,7 +106,7 @@ START_TEST(what_is_left) {
 END_TEST
 
 START_TEST(discards) {
-    struct sink a = {.name = "a"};
+    ring_sink a = {.name = "a"};
     struct produce *ring = load_ring(pages(1));
     struct ring_buffer *rb = open_sink(ring, &a);
     emit_discard(ring, 8, 0);
@@ -132,7 +132,7 @@ START_TEST(discards) {
 END_TEST
 
 START_TEST(discards_of_two) {
-    struct sink a = {.name = "a"}, b = {.name = "b"};
+    ring_sink a = {.name = "a"}, b = {.name = "b"};
     struct produce *first = load_ring(pages(1)), *second = load_ring(pages(1));
     struct ring_buffer *rb = open_sink(first, &a);
     CALL(ring_buffer__add(rb, ring_fd(second), on_record, &b));
@@ -149,7 +149,7 @@ START_TEST(discards_of_two) {
 END_TEST
 
 START_TEST(flags) {
-    struct sink a = {.name = "a"};
+    ring_sink a = {.name = "a"};
     struct produce *ring = load_ring(pages(1));
     struct ring_buffer *rb = open_sink(ring, &a);
     emit(ring, 8, 0, BPF_RB_NO_WAKEUP);
@@ -164,13 +164,13 @@ START_TEST(flags) {
 }
 END_TEST
 
-static void emit_one(struct sink *sink) {
+static void emit_one(ring_sink *sink) {
     say("  emits in the callback: %d", emit(sink->produce, 40, (uint32_t)sink->seen * 8, 0));
 }
 
 /* A callback finds the space of the records before its own free, and what it emits is read, too. */
 START_TEST(space) {
-    struct sink a = {.name = "a", .act = emit_one, .act_at = -1};
+    ring_sink a = {.name = "a", .act = emit_one, .act_at = -1};
     struct produce *ring = load_ring(pages(1));
     struct ring_buffer *rb = open_sink(ring, &a);
     int fitted = 0;
@@ -194,7 +194,7 @@ START_TEST(space) {
 END_TEST
 
 START_TEST(several) {
-    struct sink sinks[] = {{.name = "a"}, {.name = "b"}, {.name = "c"}};
+    ring_sink sinks[] = {{.name = "a"}, {.name = "b"}, {.name = "c"}};
     struct produce *rings[3];
     for (int i = 0; i < 3; i++) {
         rings[i] = load_ring(pages(1));
@@ -233,15 +233,15 @@ START_TEST(several) {
 END_TEST
 
 static struct produce *ring_to_add;
-static struct sink added = {.name = "added"};
+static ring_sink added = {.name = "added"};
 
-static void add_ring(struct sink *sink) {
+static void add_ring(ring_sink *sink) {
     CALL(ring_buffer__add(sink->rings, ring_fd(ring_to_add), on_record, &added));
 }
 
 START_TEST(add_in_callback) {
     for (int by_poll = 0; by_poll < 2; by_poll++) {
-        struct sink a = {.name = "a", .act = add_ring, .act_at = 2};
+        ring_sink a = {.name = "a", .act = add_ring, .act_at = 2};
         struct produce *ring = load_ring(pages(1));
         ring_to_add = load_ring(pages(1));
         struct ring_buffer *rb = open_sink(ring, &a);
@@ -265,23 +265,23 @@ END_TEST
 
 static struct ring_buffer *other_rings;
 
-static void consume_other(struct sink *sink) {
+static void consume_other(ring_sink *sink) {
     (void)sink;
     CALL(ring_buffer__consume(other_rings));
 }
 
-static void consume_own(struct sink *sink) {
+static void consume_own(ring_sink *sink) {
     sink->act = NULL;
     CALL(ring_buffer__consume(sink->rings));
 }
 
-static void poll_own(struct sink *sink) {
+static void poll_own(ring_sink *sink) {
     sink->act = NULL;
     CALL(ring_buffer__poll(sink->rings, 0));
 }
 
 START_TEST(calls_in_callback) {
-    struct sink a = {.name = "a", .act = consume_other, .act_at = 2}, b = {.name = "b"};
+    ring_sink a = {.name = "a", .act = consume_other, .act_at = 2}, b = {.name = "b"};
     struct produce *ring = load_ring(pages(1)), *other = load_ring(pages(1));
     struct ring_buffer *rb = open_sink(ring, &a);
     other_rings = open_sink(other, &b);
@@ -289,7 +289,7 @@ START_TEST(calls_in_callback) {
     emit_some(other, 2);
     CALL(ring_buffer__poll(rb, -1));
     /* In the last record: libbpf delivers it to the inner call again. */
-    void (*const acts[])(struct sink *) = {consume_own, poll_own};
+    void (*const acts[])(ring_sink *) = {consume_own, poll_own};
     for (int i = 0; i < 2; i++) {
         emit_some(ring, 3);
         a.act = acts[i];
@@ -306,10 +306,10 @@ END_TEST
 
 /* Records of one size, which a reader may take as one run: a callback in the middle of it. */
 START_TEST(equal_records) {
-    struct sink a = {.name = "a"};
+    ring_sink a = {.name = "a"};
     struct produce *ring = load_ring(pages(64));
     struct ring_buffer *rb = open_sink(ring, &a);
-    void (*const acts[])(struct sink *) = {NULL, consume_own, poll_own, emit_one};
+    void (*const acts[])(ring_sink *) = {NULL, consume_own, poll_own, emit_one};
     a.produce = ring;
     for (int i = 0; i < 8; i++) {
         emit_equal(ring, 6);
@@ -333,7 +333,7 @@ END_TEST
 /* Few records fill the ring: one call delivers all of them, however few are taken at once. */
 START_TEST(large_records) {
     static const uint32_t sizes[][2] = {{500, 500}, {540, 540}, {900, 1}, {1020, 900}, {1990, 8}};
-    struct sink a = {.name = "a"};
+    ring_sink a = {.name = "a"};
     struct produce *ring = load_ring(pages(1));
     struct ring_buffer *rb = open_sink(ring, &a);
     for (size_t i = 0; i < 3 * sizeof(sizes) / sizeof(*sizes); i++) {

@@ -10,21 +10,21 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-struct later {
+typedef struct later_emission {
     pthread_t thread;
     struct produce *ring;
     unsigned int ms;
-};
+} later_emission;
 
 static void *emit_later(void *argument) {
-    struct later *self = argument;
+    later_emission *self = argument;
     sleep_ms(self->ms);
     emit_some(self->ring, 1);
     return NULL;
 }
 
 START_TEST(timeouts) {
-    struct sink a = {.name = "a"};
+    ring_sink a = {.name = "a"};
     struct produce *ring = load_ring(pages(1));
     struct ring_buffer *rb = open_sink(ring, &a);
     CALL_FOR(0, ring_buffer__poll(rb, 0));
@@ -32,7 +32,7 @@ START_TEST(timeouts) {
     CALL_FOR(30, ring_buffer__poll(rb, 30));
     static const int waits[] = {-1, 10000, -2, INT32_MAX};
     for (size_t i = 0; i < sizeof(waits) / sizeof(*waits); i++) {
-        struct later later = {.ring = ring, .ms = 20};
+        later_emission later = {.ring = ring, .ms = 20};
         pthread_create(&later.thread, NULL, emit_later, &later);
         int result = ring_buffer__poll(rb, waits[i]);
         say("poll %d: %d", waits[i], result);
@@ -49,7 +49,7 @@ static void *poll_once(void *argument) {
 
 /* While a thread waits in a poll, another one takes what is there, or finds nothing: at once. */
 START_TEST(consume_beside_a_wait) {
-    struct sink a = {.name = "a"};
+    ring_sink a = {.name = "a"};
     struct produce *ring = load_ring(pages(64));
     struct ring_buffer *rb = open_sink(ring, &a);
     for (int i = 0; i < 3; i++) {
@@ -80,7 +80,7 @@ static void *poll_forever(void *argument) {
 
 static atomic_bool is_blocked;
 
-static void block(struct sink *sink) {
+static void block(ring_sink *sink) {
     (void)sink;
     is_blocked = true;
     pause();
@@ -111,7 +111,7 @@ static void cancel(struct ring_buffer *rb, void *(*poll)(void *), bool in_callba
 /* A thread that is cancelled in a poll or in its callback leaves the ring to others. */
 START_TEST(cancelled) {
     for (int count = 1; count <= 2; count++) {
-        struct sink a = {.name = "a"}, b = {.name = "b"};
+        ring_sink a = {.name = "a"}, b = {.name = "b"};
         struct produce *ring = load_ring(pages(64)), *other = load_ring(pages(64));
         struct ring_buffer *rb = open_sink(ring, &a);
         if (count == 2) {
@@ -154,7 +154,7 @@ END_TEST
 
 /* Also where a timer ends the wait inside for nothing, as for a ring that was busy. */
 START_TEST(never_early) {
-    struct sink a = {.name = "a", .is_silent = true}, b = {.name = "b"};
+    ring_sink a = {.name = "a", .is_silent = true}, b = {.name = "b"};
     struct produce *ring = load_ring(pages(64)), *idle = load_ring(pages(1));
     struct ring_buffer *rb = open_sink(ring, &a);
     CALL(ring_buffer__add(rb, ring_fd(idle), on_record, &b));
@@ -189,7 +189,7 @@ static void ring_in(int ms) {
 }
 
 START_TEST(interrupted) {
-    struct sink a = {.name = "a"};
+    ring_sink a = {.name = "a"};
     struct produce *ring = load_ring(pages(64));
     struct ring_buffer *rb = open_sink(ring, &a);
     static const int flags_of[] = {0, SA_RESTART};
@@ -223,7 +223,7 @@ START_TEST(interrupted) {
 END_TEST
 
 START_TEST(interrupted_of_two) {
-    struct sink a = {.name = "a"}, b = {.name = "b"};
+    ring_sink a = {.name = "a"}, b = {.name = "b"};
     struct produce *first = load_ring(pages(64)), *second = load_ring(pages(64));
     struct ring_buffer *rb = open_sink(first, &a);
     struct sigaction action = {.sa_handler = on_signal};
@@ -245,7 +245,7 @@ END_TEST
 /* Records while we read, in bursts, with a callback that blocks now and then: nothing is lost. */
 START_TEST(under_load) {
     for (int sleep_each = 0; sleep_each <= 500; sleep_each += 500) {
-        struct check_order check = {.sleep_each = sleep_each};
+        check_order check = {.sleep_each = sleep_each};
         struct produce *ring = load_ring(pages(256));
         struct ring_buffer *rb = ring_buffer__new(ring_fd(ring), check_event, &check, NULL);
         pthread_t thread;

@@ -41,7 +41,7 @@ static void wait_for(pid_t child) {
 }
 
 START_TEST(raw_child) {
-    struct sink a = {.name = "a"};
+    ring_sink a = {.name = "a"};
     struct produce *ring = load_ring(pages(1));
     struct ring_buffer *rb = open_sink(ring, &a);
     emit_some(ring, 2);
@@ -75,7 +75,7 @@ START_TEST(raw_child) {
 END_TEST
 
 START_TEST(raw_child_of_two) {
-    struct sink a = {.name = "a"}, b = {.name = "b"};
+    ring_sink a = {.name = "a"}, b = {.name = "b"};
     struct produce *ring = load_ring(pages(1)), *other = load_ring(pages(1));
     struct ring_buffer *rb = open_sink(ring, &a);
     CALL(ring_buffer__add(rb, ring_fd(other), on_record, &b));
@@ -101,7 +101,7 @@ END_TEST
 
 static _Thread_local jmp_buf place;
 
-static void jump(struct sink *sink) {
+static void jump(ring_sink *sink) {
     (void)sink;
     longjmp(place, 1);
 }
@@ -120,7 +120,7 @@ static _Unwind_Reason_Code stop_at_place(int version, _Unwind_Action actions,
 static _Thread_local char *thrown_to;
 
 /* Unwinds as an exception of C++ does, which runs what the frames between have to clean up. */
-static void throw(struct sink *sink) {
+static void throw(ring_sink *sink) {
     static _Thread_local struct _Unwind_Exception exception;
     (void)sink;
     memset(&exception, 0, sizeof(exception));
@@ -144,8 +144,8 @@ __attribute__((noinline)) static void call(const char *name, int (*function)(str
     }
 }
 
-static void leave_calls(void (*leave)(struct sink *), bool two) {
-    struct sink a = {.name = "a"}, b = {.name = "b"};
+static void leave_calls(void (*leave)(ring_sink *), bool two) {
+    ring_sink a = {.name = "a"}, b = {.name = "b"};
     struct produce *ring = load_ring(pages(64)), *other = load_ring(pages(64));
     struct ring_buffer *rb = open_sink(ring, &a);
     if (two) {
@@ -200,7 +200,7 @@ START_TEST(exceptions_of_two) {
 END_TEST
 
 /* A callback's own call is left; the callback itself goes on. */
-static void leave_inner_call(struct sink *sink) {
+static void leave_inner_call(ring_sink *sink) {
     sink->act = jump;
     sink->act_at = sink->seen + 1;
     jmp_buf outer;
@@ -225,7 +225,7 @@ static void consume_in_thread(struct ring_buffer *rb) {
 
 /* Other threads are kept out until the one that left has called again, from no deeper; then not. */
 START_TEST(threads_after_a_long_jump) {
-    struct sink a = {.name = "a"};
+    ring_sink a = {.name = "a"};
     struct produce *ring = load_ring(pages(1));
     struct ring_buffer *rb = open_sink(ring, &a);
     alarm(30);
@@ -261,7 +261,7 @@ END_TEST
 
 /* A program's own epoll goes on to be told of what a callback has left. */
 START_TEST(event_loop_after_a_long_jump) {
-    struct sink a = {.name = "a"};
+    ring_sink a = {.name = "a"};
     struct produce *ring = load_ring(pages(64));
     struct ring_buffer *rb = open_sink(ring, &a);
     struct epoll_event event = {.events = EPOLLIN};

@@ -33,7 +33,7 @@ void *tell_pointer(const char *call, void *result) {
     return result;
 }
 
-struct ring_buffer *open_sink(struct produce *ring, struct sink *sink) {
+struct ring_buffer *open_sink(struct produce *ring, ring_sink *sink) {
     sink->produce = ring;
     sink->rings = ring_buffer__new(ring_fd(ring), on_record, sink, NULL);
     ck_assert_ptr_nonnull(sink->rings);
@@ -49,7 +49,7 @@ static unsigned int checksum(const unsigned char *data, size_t size) {
 }
 
 int on_record(void *context, void *data, size_t size) {
-    struct sink *sink = context;
+    ring_sink *sink = context;
     sink->seen++;
     if (!sink->is_silent) {
         say("  %s: record %d, %zu bytes, %08x", sink->name, sink->seen, size, checksum(data, size));

@@ -17,20 +17,20 @@ int tell_result(const char *call, int result);
 void *tell_pointer(const char *call, void *result);
 
 /* A callback's context: which ring, and what is to happen at its nth record (from 1 on). */
-struct sink {
+typedef struct ring_sink {
     const char *name;
     int seen;
     int fail_at; /* returns `result` there */
     int result;
     int act_at; /* calls `act` there; -1: at each record */
-    void (*act)(struct sink *);
+    void (*act)(struct ring_sink *);
     struct ring_buffer *rings;
     struct produce *produce;
     bool is_silent;
-};
+} ring_sink;
 
 /* A new ring_buffer with the ring, and the sink as its callback's context. */
-struct ring_buffer *open_sink(struct produce *ring, struct sink *sink);
+struct ring_buffer *open_sink(struct produce *ring, ring_sink *sink);
 
 /* Tells ring, size and a checksum of each record, then does as the sink says. */
 int on_record(void *sink, void *data, size_t size);

@@ -23,7 +23,7 @@
 #define SMALL ((uint32_t)sizeof(struct request))
 
 /* A user ring, and the ring of the answers that its BPF program gives. */
-struct rings {
+typedef struct user_rings {
     struct drain *bpf;
     struct user_ring_buffer *user;
     struct ring_buffer *answers;
@@ -31,10 +31,10 @@ struct rings {
     bool is_silent;
     uint64_t expected; /* if silent: the sequence */
     int wrong;
-};
+} user_rings;
 
 static int on_answer(void *context, void *data, size_t size) {
-    struct rings *rings = context;
+    user_rings *rings = context;
     const struct answer *answer = data;
     rings->seen++;
     if (rings->is_silent) {
@@ -47,12 +47,12 @@ static int on_answer(void *context, void *data, size_t size) {
     return 0;
 }
 
-static int user_fd(const struct rings *rings) {
+static int user_fd(const user_rings *rings) {
     return bpf_map__fd(rings->bpf->maps.requests);
 }
 
-static void open_rings(struct rings *rings, size_t size, size_t answers_size) {
-    *rings = (struct rings){.bpf = drain__open()};
+static void open_rings(user_rings *rings, size_t size, size_t answers_size) {
+    *rings = (user_rings){.bpf = drain__open()};
     ck_assert_ptr_nonnull(rings->bpf);
     bpf_map__set_max_entries(rings->bpf->maps.requests, (uint32_t)size);
     bpf_map__set_max_entries(rings->bpf->maps.answers, (uint32_t)answers_size);
@@ -64,14 +64,14 @@ static void open_rings(struct rings *rings, size_t size, size_t answers_size) {
     ck_assert_ptr_nonnull(rings->user);
 }
 
-static void close_rings(struct rings *rings) {
+static void close_rings(user_rings *rings) {
     user_ring_buffer__free(rings->user);
     ring_buffer__free(rings->answers);
     drain__destroy(rings->bpf);
 }
 
 /* Drains, up to `stop_after` records (0: all), and reads the answers. */
-static int64_t drain_some(struct rings *rings, uint64_t stop_after) {
+static int64_t drain_some(user_rings *rings, uint64_t stop_after) {
     struct drain_args args = {.stop_after = stop_after};
     LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &args, .ctx_size_in = sizeof(args));
     ck_assert_int_eq(bpf_prog_test_run_opts(bpf_program__fd(rings->bpf->progs.drain), &opts), 0);
@@ -90,7 +90,7 @@ static void fill(void *data, uint64_t sequence, uint32_t size) {
     }
 }
 
-static bool send_one(struct rings *rings, uint64_t sequence, uint32_t size) {
+static bool send_one(user_rings *rings, uint64_t sequence, uint32_t size) {
     void *data = user_ring_buffer__reserve(rings->user, size);
     if (!data) {
         return false;
@@ -101,7 +101,7 @@ static bool send_one(struct rings *rings, uint64_t sequence, uint32_t size) {
 }
 
 START_TEST(user_records) {
-    struct rings rings;
+    user_rings rings;
     open_rings(&rings, pages(1), pages(4));
     drain_some(&rings, 0);
     for (uint32_t i = 0; i < 6; i++) {
@@ -136,7 +136,7 @@ START_TEST(user_records) {
 END_TEST
 
 START_TEST(user_full) {
-    struct rings rings;
+    user_rings rings;
     const uint32_t size = (uint32_t)pages(1);
     open_rings(&rings, size, pages(4));
     OPEN(user_ring_buffer__reserve(rings.user, size - 7));
@@ -162,17 +162,17 @@ START_TEST(user_full) {
 END_TEST
 
 /* As long as a little is free libbpf 1.1 does not wait without end, whatever its header says. */
-static void fill_to_the_last_byte(struct rings *rings) {
+static void fill_to_the_last_byte(user_rings *rings) {
     void *data;
-    while (send_one(rings, 0, SMALL))
-        ;
+    while (send_one(rings, 0, SMALL)) {
+    }
     while ((data = user_ring_buffer__reserve(rings->user, 0))) {
         user_ring_buffer__discard(rings->user, data);
     }
 }
 
 static void *send_blocking(void *context) {
-    struct rings *rings = context;
+    user_rings *rings = context;
     void *data = user_ring_buffer__reserve_blocking(rings->user, SMALL, -1);
     if (!data) {
         return NULL;
@@ -187,7 +187,7 @@ static void ignore(int signal) {
 }
 
 START_TEST(user_blocking) {
-    struct rings rings;
+    user_rings rings;
     open_rings(&rings, pages(1), pages(4));
     OPEN(user_ring_buffer__reserve_blocking(rings.user, SMALL, -2));
     OPEN(user_ring_buffer__reserve_blocking(rings.user, (uint32_t)pages(1), -1));
@@ -207,8 +207,8 @@ START_TEST(user_blocking) {
     pthread_join(thread, &result);
     say("the thread's: %s", result ? "ok" : "NULL");
     rings.is_silent = true;
-    while (drain_some(&rings, 0))
-        ;
+    while (drain_some(&rings, 0)) {
+    }
     say("seen %d", rings.seen);
     data = user_ring_buffer__reserve(rings.user, (uint32_t)pages(1) - 8);
     struct sigaction action = {.sa_handler = ignore};
@@ -223,7 +223,7 @@ START_TEST(user_blocking) {
 END_TEST
 
 START_TEST(user_refused) {
-    struct rings rings;
+    user_rings rings;
     struct user_ring_buffer_opts opts = {.sz = sizeof(opts)}, absurd = {.sz = 1};
     struct {
         struct user_ring_buffer_opts known;
@@ -253,7 +253,7 @@ END_TEST
 
 /* Two of a map: whoever uses them in turns may have them. */
 START_TEST(user_second) {
-    struct rings rings;
+    user_rings rings;
     open_rings(&rings, pages(1), pages(4));
     struct user_ring_buffer *first = rings.user;
     struct user_ring_buffer *second = OPEN(user_ring_buffer__new(user_fd(&rings), NULL));
@@ -273,7 +273,7 @@ START_TEST(user_second) {
 END_TEST
 
 static void send_in_child(pid_t (*make_child)(void)) {
-    struct rings rings;
+    user_rings rings;
     open_rings(&rings, pages(1), pages(4));
     send_one(&rings, 1, SMALL);
     pid_t pid = make_child();

@@ -83,7 +83,7 @@ int test_ring_fd(const test_ring *self) {
 }
 
 uint64_t test_ring_consume_by_another(test_ring *self) {
-    struct record_log log = consume_by_libbpf(self->bpf);
+    record_log log = consume_by_libbpf(self->bpf);
     free(log.bytes);
     return log.records;
 }

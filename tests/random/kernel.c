@@ -75,14 +75,16 @@ typedef struct request_item {
 } request_item;
 
 /* All requests that the program has not drained. */
-static struct user {
+typedef struct user_side {
     struct drain *programs;
     rbcore_producer *producer;
     rbcore_reader *answers;
     request_item items[REQUESTS];
     uint64_t count, drained, reserved;
     uint64_t size, used, sequence;
-} user;
+} user_side;
+
+static user_side user;
 
 static bool open_user(void) {
     user.programs = drain__open();
@@ -110,7 +112,7 @@ void user_ring_drop(void) {
     if (user.programs != NULL) {
         drain__destroy(user.programs);
     }
-    user = (struct user){0};
+    user = (user_side){0};
 }
 
 static uint32_t request_size(void) {

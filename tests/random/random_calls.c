@@ -16,10 +16,12 @@
 sim_world the_world;
 
 /* How often each is called, for one step of all. */
-static const struct choice {
+typedef struct choice {
     operation *call;
     unsigned weight;
-} choices[] = {
+} choice;
+
+static const choice choices[] = {
     {create_ring, 20},
     {drop_ring, 4},
     {open_producer, 15},

@@ -10,11 +10,9 @@ void rbcore_py_shape_of(const rbcore_span *spans, size_t n, rbcore_py_shape *sha
     uint64_t high = 0;
     uint64_t count = 0;
     uint64_t bytes = 0;
-
     for (size_t i = 0; i < n; i++) {
         uint64_t begin = (uintptr_t)spans[i].data;
         uint64_t end = begin + (uint64_t)(spans[i].count - 1) * spans[i].stride + spans[i].size;
-
         low = begin < low ? begin : low;
         high = end > high ? end : high;
         count += spans[i].count;
@@ -32,7 +30,6 @@ int rbcore_py_next(rbcore_reader *reader, int commit, rbcore_span *spans, size_t
                    size_t max_records, int64_t timeout_ns, rbcore_py_shape *shape,
                    rbcore_py_windows *windows, const rbcore_py_rings *rings) {
     int n = commit ? rbcore_reader_commit(reader, NULL, 0) : 0;
-
     if (n == 0) {
         n = rbcore_reader_next_spans(reader, spans, max_spans, max_records, timeout_ns);
     }
@@ -46,7 +43,6 @@ int rbcore_py_next(rbcore_reader *reader, int commit, rbcore_span *spans, size_t
 int rbcore_py_next_records(rbcore_reader *reader, rbcore_record *records, size_t max,
                            int64_t timeout_ns, int *found) {
     int n = rbcore_reader_next(reader, records, max, timeout_ns);
-
     *found = n > 0 ? n : 0;
     return n;
 }
@@ -86,7 +82,6 @@ static int add(const rbcore_record *record, rbcore_span *spans, int n) {
 
 int rbcore_py_spans_of(const rbcore_record *records, int count, rbcore_span *spans) {
     int n = 0;
-
     for (int i = 0; i < count; i++) {
         n = add(&records[i], spans, n);
     }
@@ -97,7 +92,6 @@ int rbcore_py_snapshot_spans(rbcore_snapshot *snapshot, rbcore_span *spans, int 
     rbcore_record record;
     int result = 0;
     int n = 0;
-
     while (n < max && (result = rbcore_snapshot_read(snapshot, &record, 1)) > 0) {
         n = add(&record, spans, n);
     }
@@ -108,7 +102,6 @@ void rbcore_py_cut(const rbcore_span *spans, size_t n, uint64_t base, uint64_t *
                    uint64_t *ends) {
     for (size_t i = 0; i < n; i++) {
         uint64_t begin = (uintptr_t)spans[i].data - base;
-
         for (uint32_t k = 0; k < spans[i].count; k++, begin += spans[i].stride) {
             *begins++ = begin;
             *ends++ = begin + spans[i].size;
@@ -151,13 +144,11 @@ static void do_it(const late *what) {
 /* Without memory it is done at once: better early than never. */
 static void do_late(const late *what) {
     late *copy = collects ? malloc(sizeof(*copy)) : NULL;
-
     if (copy == NULL) {
         do_it(what);
         return;
     }
     late **list = frees_nothing(what) ? &uses : &frees;
-
     *copy = *what;
     copy->next = *list;
     *list = copy;
@@ -166,7 +157,6 @@ static void do_late(const late *what) {
 static void do_all(late **list) {
     while (*list != NULL) {
         late *what = *list;
-
         *list = what->next;
         do_it(what);
         free(what);

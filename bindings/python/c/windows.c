@@ -52,7 +52,6 @@ static uintptr_t page_size(void) {
 
 rbcore_py_rings *rbcore_py_rings_new(void) {
     rbcore_py_rings *self = calloc(1, sizeof(*self));
-
     for (size_t i = 0; self != NULL && i < RBCORE_RINGS_MAX; i++) {
         self->fds[i] = -1;
     }
@@ -95,7 +94,6 @@ static int open_map(const rbcore_source *source) {
 /* By the descriptor, so that both are of the same map: a path may be pinned anew meanwhile. */
 static int add(rbcore_reader *reader, const rbcore_source *source, int fd) {
     rbcore_source by_fd = *source;
-
     if (fd < 0) { /* the library tells why */
         return rbcore_reader_add(reader, source);
     }
@@ -108,7 +106,6 @@ int rbcore_py_add(rbcore_py_rings *self, rbcore_reader *reader, const rbcore_sou
     rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
     int fd = open_map(source);
     int index = add(reader, source, fd);
-
     if (index < 0) {
         if (fd >= 0) {
             close(fd);
@@ -125,7 +122,6 @@ int rbcore_py_add(rbcore_py_rings *self, rbcore_reader *reader, const rbcore_sou
 
 uint64_t rbcore_py_smallest(const rbcore_py_rings *self) {
     uint64_t smallest = UINT64_MAX;
-
     for (size_t i = 0; i < RBCORE_RINGS_MAX; i++) {
         if (self->sizes[i] != 0 && self->sizes[i] < smallest) {
             smallest = self->sizes[i];
@@ -164,7 +160,6 @@ void rbcore_py_windows_free(rbcore_py_windows *self) {
 
 static bool map_fd(uintptr_t at, uint64_t size, int fd, uint64_t offset) {
     off_t data = (off_t)(2 * page_size() + offset); /* behind the two pages of positions */
-
     return mmap((void *)at, size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, data) != MAP_FAILED;
 }
 
@@ -189,14 +184,12 @@ static bool map_run(const window *self, run what) {
     uintptr_t middle = self->base + self->size;
     uintptr_t first_end = what.end < middle ? what.end : middle;
     uintptr_t second_begin = what.begin > middle ? what.begin : middle;
-
     return map_part(self, what.begin, first_end) && map_part(self, second_begin, what.end);
 }
 
 static bool open_window(window *self, uintptr_t mapped) {
     void *range =
         mmap(NULL, 2 * self->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
     if (range == MAP_FAILED) {
         return false;
     }
@@ -214,7 +207,6 @@ static window *window_of(rbcore_py_windows *self, const rbcore_py_rings *rings,
                          const rbcore_span *span) {
     window *found = &self->of[span->ring];
     uintptr_t mapped;
-
     close_stale(found, rings, span->ring);
     if (found->size != 0) {
         return found;
@@ -237,7 +229,6 @@ void rbcore_py_place(rbcore_py_windows *self, const rbcore_py_rings *rings, rbco
                      size_t n) {
     for (size_t i = 0; i < n; i++) {
         int64_t shift = window_of(self, rings, &spans[i])->shift;
-
         spans[i].data = (const void *)(uintptr_t)((int64_t)(uintptr_t)spans[i].data + shift);
     }
 }
@@ -251,7 +242,6 @@ int64_t rbcore_py_shift(const rbcore_py_windows *self, unsigned int ring) {
 static bool remember(window *self, run what) {
     size_t size = (self->moved_count + 1) * sizeof(*self->moved);
     run *moved = realloc(self->moved, size);
-
     if (moved == NULL) {
         return false;
     }
@@ -264,7 +254,6 @@ static bool remember(window *self, run what) {
 static int move_run(window *self, run what) {
     size_t size = what.end - what.begin;
     void *copy;
-
     if (size == 0) {
         return 0;
     }
@@ -289,21 +278,17 @@ static run run_of(const rbcore_span *span) {
     uintptr_t begin = (uintptr_t)span->data;
     uintptr_t end = begin + (uintptr_t)(span->count - 1) * span->stride + span->size;
     uintptr_t page = page_size();
-
     return (run){begin / page * page, (end + page - 1) / page * page};
 }
 
 int rbcore_py_move(rbcore_py_windows *self, const rbcore_span *spans, size_t n) {
     size_t i = 0;
-
     while (i < n) {
         window *from = &self->of[spans[i].ring];
         run what = run_of(&spans[i]);
         int error;
-
         for (i++; i < n && &self->of[spans[i].ring] == from; i++) {
             run following = run_of(&spans[i]);
-
             if (following.begin < what.begin || following.begin > what.end) {
                 break;
             }
@@ -329,7 +314,6 @@ static int restore_window(window *self, const rbcore_py_rings *rings, size_t ind
 
 int rbcore_py_restore(rbcore_py_windows *self, const rbcore_py_rings *rings) {
     int error = 0;
-
     for (size_t i = 0; i < self->count && error == 0; i++) {
         error = restore_window(&self->of[i], rings, i);
     }
@@ -338,14 +322,12 @@ int rbcore_py_restore(rbcore_py_windows *self, const rbcore_py_rings *rings) {
 
 static int by_begin(const void *one, const void *other) {
     uintptr_t a = ((const run *)one)->begin, b = ((const run *)other)->begin;
-
     return a < b ? -1 : a > b;
 }
 
 /* Zeros, of which no page exists, and not nothing: the addresses are nobody else's that way. */
 static void drop(uintptr_t begin, uintptr_t end) {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
-
     if (begin < end) {
         (void)mmap((void *)begin, end - begin, PROT_READ, flags, -1, 0);
     }
@@ -353,7 +335,6 @@ static void drop(uintptr_t begin, uintptr_t end) {
 
 static void trim_window(window *self) {
     uintptr_t at = self->base;
-
     qsort(self->moved, self->moved_count, sizeof(*self->moved), by_begin);
     for (size_t i = 0; i < self->moved_count; i++) {
         drop(at, self->moved[i].begin);

@@ -16,7 +16,6 @@ int main(void) {
     rbcore_reader *reader = NULL;
     rbcore_record record;
     int error;
-
     if (rbcore_version() != RBCORE_VERSION) {
         fprintf(stderr, "the library is not of the header's version\n");
         return 1;
@@ -36,7 +35,6 @@ int main(void) {
     }
     close(source.fd);
     close(source.event_fd);
-
     if ((error = rbcore_producer_output(producer, "hello", 6, 0)) < 0) {
         return fail("output", error);
     }

@@ -25,7 +25,6 @@ int main(int argc, char **argv) {
     int error = argc < 3 || !skeleton || execs__attach(skeleton);
     int wanted = error ? 0 : atoi(argv[1]);
     struct ring_buffer *rings = NULL;
-
     if (!error) {
         rings = ring_buffer__new(bpf_map__fd(skeleton->maps.events), on_event, argv[2], NULL);
     }
