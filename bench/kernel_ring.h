@@ -34,10 +34,10 @@ void kernel_ring_produce(kernel_ring *self, uint64_t count);
 /* Writes the end; false where the ring is full. */
 bool kernel_ring_end(kernel_ring *self);
 
-/* What it cost to submit the records made so far, without the system calls to get there. */
+/* The cost of submitting the records made so far, without that of the system calls. */
 uint64_t kernel_ring_cpu_ns(const kernel_ring *self, uint64_t empty_run_ns);
 
-/* What a run costs that makes no records. */
+/* The cost of a run that makes no records. */
 uint64_t kernel_ring_empty_run_ns(kernel_ring *self);
 
 /* Records made and records refused by the full ring, by all producers. */
@@ -47,8 +47,10 @@ uint64_t kernel_ring_refused(const kernel_ring *self);
 /* Binds the calling thread and what it executes to one CPU; exits if that cannot be. */
 void pin_to_cpu(int cpu);
 
-/* A thread that is on that CPU from the start: in real time it could not leave that of a caller who
- * does not sleep. Exits if that cannot be. */
+/*
+ * Starts a thread on that CPU: a real-time thread could not leave the CPU of a caller that does not
+ * sleep. Exits if that fails.
+ */
 pthread_t start_on_cpu(int cpu, void *(*work)(void *context), void *context);
 
 #endif

@@ -23,7 +23,7 @@ PUBLISHED = {
         (14.7, 22.3, 4.9, 4.7, 3.7, 3.3, 2.8),
     ),
 }
-# Of limit-null's rate: what a reader has to reach here, and does.
+# The part of limit-null's rate that a reader has to reach here, and does.
 LEFT = 0.97
 
 
@@ -32,7 +32,7 @@ def modelled(machine: str) -> tuple[float, ...]:
 
 
 def model_table() -> str:
-    """Where producers alone are published as the slower ones, nothing can be said."""
+    """Nothing can be said where the producers alone are published as the slower ones."""
     rows = []
     for machine, (with_libbpf, alone) in PUBLISHED.items():
         model = modelled(machine)

@@ -17,7 +17,7 @@ from readers import SKIPPED, Point, Reader
 REALTIME = ("chrt", "--fifo", "50")
 # A second producer of that kind would not let the reader beside it run.
 RATHER = ("nice", "--adjustment=-20")
-# So that none but the first record, which is never too small, is a sample.
+# No record but the first, which is never too small, is a sample then.
 SAMPLE_NONE = 1 << 62
 
 
@@ -121,7 +121,7 @@ def execute(command: Sequence[str], seconds: float) -> Any:
     return json.loads(done.stdout)
 
 
-def check_accounts(who: str, result: dict[str, Any]) -> None:
+def check_accounts(name: str, result: dict[str, Any]) -> None:
     """Each record produced has to be delivered or lost, and both sides must agree."""
     reader = result["reader"]
     figures = (
@@ -129,11 +129,11 @@ def check_accounts(who: str, result: dict[str, Any]) -> None:
     )
     figures += f"delivered {reader['delivered']}, missed by the reader {reader['lost']}"
     if reader["delivered"] + reader["lost"] != result["produced"]:
-        fail(f"{who}: delivered and lost records do not add up: {figures}")
+        fail(f"{name}: delivered and lost records do not add up: {figures}")
     if reader["lost"] != result["refused"]:
-        fail(f"{who}: the reader lost records that the ring had accepted: {figures}")
+        fail(f"{name}: the reader lost records that the ring had accepted: {figures}")
     if reader["delivered"] == 0:
-        fail(f"{who}: nothing was delivered: {figures}")
+        fail(f"{name}: nothing was delivered: {figures}")
 
 
 def rate_options(rate: int | str) -> list[str]:

@@ -190,7 +190,7 @@ def plot_bursts(measurements: Sequence[Measurement], directory: Path) -> None:
 
 
 def plot_readers(measurements: Sequence[Measurement], directory: Path) -> None:
-    """As fast as it goes, 24-byte records: all readers, by language."""
+    """All readers at full speed with 24-byte records, by language."""
     runs: dict[str, list[Measurement]] = {}
     for one in measurements:
         if all(one[key] == value for key, value in BASE.items()):

@@ -26,7 +26,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Figures:
-    """What one program printed for one case."""
+    """The figures that one program printed for one case."""
 
     program: str
     case: str
@@ -103,7 +103,7 @@ def run_program(setup: Setup, one: Program, rounds: int) -> list[Figures]:
 
 # ---- The scan, counted ---------------------------------------------------------------
 
-# What a record takes in the ring, with its header: on average where each of 16 to 143 bytes comes
+# The space of a record in the ring, with its header: on average where each of 16 to 143 bytes comes
 # as often as the others.
 SPANS = {"24 B": ("24", 32), "mixed": ("0", 91)}
 

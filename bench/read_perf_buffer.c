@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * What there was before the ring buffer: libbpf's loop around perf_buffer__poll, with a buffer for
+ * The reader from before the ring buffer: libbpf's loop around perf_buffer__poll, with a buffer for
  * each CPU.
  *
  *     read_perf_buffer BUFFER_SIZE RECORDS
@@ -19,7 +19,7 @@
 
 #include "reader.h"
 
-/* What bpf_perf_event_output writes. */
+/* bpf_perf_event_output writes this. */
 typedef struct sample {
     struct perf_event_header header;
     uint32_t size;

@@ -21,7 +21,9 @@
 
 #define BATCH_MAX 4096
 #define SPANS_MAX 256
-/* Of spans: enough to be no limit, few enough that their space is free again before more comes. */
+/*
+ * A limit for spans: so high that it limits nothing, and so low that space is free again in time.
+ */
 #define RECORDS_MAX 65536
 
 /* Reads and works on one batch. Returns what rbcore_reader_next did. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the readers in C have in common: what they do with each record, and their report. */
+/* The common part of the readers in C: the work on each record, and the report. */
 #ifndef BENCH_READER_H
 #define BENCH_READER_H
 
@@ -38,7 +38,9 @@ void reader_ready(bench_reader *self);
 /* Prints the result; what main returns. */
 int reader_report(bench_reader *self, uint64_t wakeups);
 
-/* A sequence that is not the one expected: of a record after lost ones, another producer, the end. */
+/*
+ * A sequence that is not the one expected: of a record after lost ones, another producer, the end.
+ */
 void reader_gap(bench_reader *self, uint64_t sequence);
 void reader_end(bench_reader *self);
 void reader_disorder(bench_reader *self, uint64_t older_ns);
@@ -71,7 +73,7 @@ static inline void reader_record(bench_reader *self, const void *data) {
     }
 }
 
-/* The same for who has a batch, and can keep the expected sequence in a register. Returns it. */
+/* The same for a loop over a batch, which keeps the expected sequence in a register. Returns it. */
 static inline uint64_t reader_follow(bench_reader *self, uint64_t expected, const void *data) {
     const struct record *record = data;
     if (record->sequence == expected && (expected & self->sample_mask) != 0) {

@@ -12,7 +12,7 @@ SKIPPED = 77
 
 @dataclass(frozen=True)
 class Point:
-    """What is the same for all readers that are compared."""
+    """These are the same for all readers that are compared."""
 
     rate: int | str  # records per second, "max", or "burst:N", N records each 5 ms
     record_size: int

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the BPF program writes and every reader of the benchmark finds at the start of a record. One
- * of 8 bytes has no room for the time; but the first, which every reader samples, is no smaller.
+ * The start of each record, which the BPF program writes and every reader of the benchmark finds.
+ * One of 8 bytes has no room for the time; but the first, which every reader samples, is no
+ * smaller.
  */
 #ifndef BENCH_RECORD_H
 #define BENCH_RECORD_H
@@ -23,14 +24,14 @@ struct record {
 /* For the record size: each record another one, 16 to 143 bytes. */
 #define RECORD_SIZE_MIXED 0
 
-/* Of each producer, in cache lines of its own. */
+/* The state of one producer, in cache lines of its own. */
 struct stream {
     __u64 sequence;
     __u64 refused;
     __u8 mixed_record[4096]; /* what is copied into the ring */
 } __attribute__((aligned(128)));
 
-/* What one run of the BPF program is to do. */
+/* The task of one run of the BPF program. */
 struct burst {
     __u64 count;
     __u64 producer;

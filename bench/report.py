@@ -24,7 +24,7 @@ from tables import (
 )
 from targets import target_table
 
-# Of the perf buffer beside the ring.
+# The columns that compare the perf buffer with the ring.
 BUFFER_COLUMNS = (
     *("delivered/s", "lost %", "consumer CPU ns", "producer CPU ns"),
     *("p50 us", "p99 us", "buffers"),
@@ -69,7 +69,7 @@ def latency_table(found: Sequence[Measurement]) -> str:
 
 
 def short_comparison(found: Sequence[Measurement]) -> str:
-    """Of the readers that everybody can be, without the latencies."""
+    """Compares the readers that can be had in practice, without the latencies."""
     readers = [m for m in found if not named(m.reader).is_limit]
     return comparison_table(readers, ("delivered", "consumer CPU", "producer CPU"))
 
@@ -86,7 +86,7 @@ def targets(directory: Path) -> str:
     return shown(directory, "targets", lambda found: target_table(found, timings))
 
 
-# What is shown of a file of measurements, or of figures, that has the section's name ...
+# These tables are shown of a file of measurements, or of figures, that has the section's name ...
 MEASURED: dict[str, Callable[[Sequence[Measurement]], str]] = {
     "quick": short_comparison,
     "readers": reader_table,

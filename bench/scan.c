@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * What it costs to walk over a full ring: the kernel fills it while nobody reads, on the same CPU,
+ * Measures the walk over a full ring: the kernel fills it while nobody reads, on the same CPU,
  * then one way of reading empties it; each way in turn, many times. Prints one JSON object with
  * the nanoseconds per record of each round and way.
  *
@@ -25,7 +25,7 @@
 /* Spans are longer: records whose data stays in the second-level cache. */
 #define SPAN_RECORDS 4096
 #define ROUNDS_MAX 1000
-/* What the kernel is asked for at once until it refuses. */
+/* The kernel is asked for this many records at once until it refuses. */
 #define FILL_BURST 1024
 
 static uint64_t there;        /* records in the ring */

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a snapshot of a full memory ring costs; each way in turn, many times. Prints one JSON object
+ * Measures a snapshot of a full memory ring; each way in turn, many times. Prints one JSON object
  * with the figures of each round and way.
  *
  *     snapshot RING_SIZE MEANWHILE ROUNDS
  *
- * MEANWHILE 0: nanoseconds per KiB of the ring, by memcpy of as many bytes, and by snapshots in both
- * modes of a ring. 1: nanoseconds per record of a producer on CPU 1, in 200 ms, alone and while CPU
- * 0 takes 10 snapshots a second.
+ * MEANWHILE 0: nanoseconds per KiB of the ring, by memcpy of as many bytes, and by snapshots in
+ * both modes of a ring. 1: nanoseconds per record of a producer on CPU 1, in 200 ms, alone and
+ * while CPU 0 takes 10 snapshots a second.
  */
 #include <inttypes.h>
 #include <pthread.h>

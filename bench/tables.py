@@ -100,7 +100,7 @@ def median(values: Iterable[float], show: Callable[[float], str] = human) -> str
     return show(statistics.median(values))
 
 
-# What can be shown of the runs of a reader at a point.
+# Returns what can be shown of the runs of a reader at a point.
 COLUMNS: dict[str, Callable[[Runs], str]] = {
     "delivered/s": lambda runs: spread([m.delivered_per_s for m in runs]),
     "produced/s": lambda runs: median(m.produced_per_s for m in runs),
@@ -231,7 +231,7 @@ def burst_table(measurements: Runs) -> str:
 
 
 def figure_table(found: Sequence[Figures]) -> str:
-    """Of a program that measures by itself; multiples are those of its first way."""
+    """The figures of a program that measures by itself, as multiples of its first way."""
     rows = []
     for one in found:
         first = statistics.median(next(iter(one.rounds.values())))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What rbcore is to reach, measured and judged: one row for each figure."""
+"""The targets of rbcore, measured and judged: one row for each figure."""
 
 import statistics
 from collections.abc import Callable, Iterable, Sequence
@@ -64,7 +64,7 @@ class Target:
     limit: float
     at_least: bool = False
     best_by: Figure = (
-        consumer  # who of several is the best: of most delivered, or cheapest
+        consumer  # which of several is the best: it delivers most, or is the cheapest
     )
 
     def best(self, measurements: Sequence[Measurement]) -> str:
@@ -85,7 +85,7 @@ def limited(what: str, point: Point, limit: float) -> Target:
 
 
 def binding(reader: str, peers: tuple[str, ...]) -> tuple[Target, Target]:
-    """What each language is to reach against the one of its peers that delivers most."""
+    """The targets of each language, against the one of its peers that delivers most."""
     return (
         Target("delivered rate", MAX, reader, peers, delivered, 1.8, True, delivered),
         Target("consumer CPU", MAX, reader, peers, consumer, 1 / 5, best_by=delivered),
@@ -172,7 +172,7 @@ ROUNDS = 51
 
 
 def readers_at(point: Point) -> list[Reader]:
-    """Who has to run there."""
+    """The readers that have to run there."""
     there = [t for t in TARGETS if t.point == point]
     return [
         named(i) for i in dict.fromkeys(j for t in there for j in (t.ours, *t.beside))

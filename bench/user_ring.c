@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * What it costs to write records into a user ring; each way in turn, many times. Prints one JSON
+ * Measures the writing of records into a user ring; each way in turn, many times. Prints one JSON
  * object with the nanoseconds per record of each round and way.
  *
  *     user_ring RECORD_SIZE RING_SIZE MEANWHILE ROUNDS
  *
  * MEANWHILE 0: fills an empty ring, and nobody drains it meanwhile. 1: a BPF program drains it on
- * CPU 1, again and again; four rings full are written, and who finds the ring full waits.
+ * CPU 1, again and again; four rings full are written, and a producer that finds the ring full
+ * waits.
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -27,7 +27,7 @@
 static rbcore_reader *reader;
 static uint64_t safe; /* records */
 
-/* What is in the ring by now is still handled: -ENODATA comes after it. */
+/* The records that are in the ring by now are still handled: -ENODATA comes after them. */
 static void stop(int signal) {
     (void)signal;
     rbcore_reader_flush(reader);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where the records of bpf/events.h come from: the kernel's (events_kernel.c), or where those cannot
+/* The sources of the records of bpf/events.h: the kernel's (events_kernel.c), or where those cannot
  * be had a process of our own (events_memory.c). */
 #ifndef EVENT_SOURCES_H
 #define EVENT_SOURCES_H

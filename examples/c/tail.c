@@ -41,7 +41,7 @@ static rbcore_reader *reader;
 static int64_t start; /* what the printed times count from */
 static volatile sig_atomic_t is_stopped;
 
-/* What is in the ring by now still comes, and then -ENODATA. */
+/* The records that are in the ring by now still come, and then -ENODATA. */
 static void stop(int signal) {
     (void)signal;
     is_stopped = 1;

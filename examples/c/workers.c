@@ -116,7 +116,7 @@ static void *work(void *unused) {
     return unused;
 }
 
-/* What is in the ring by now is still handled: -ENODATA comes after it. */
+/* The records that are in the ring by now are still handled: -ENODATA comes after them. */
 static void stop(int signal) {
     (void)signal;
     rbcore_reader_flush(reader);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What holds for every function, and the functions that need no handle. */
+/* Rules that hold for every function, and the functions that need no handle. */
 #include "conformance.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a program does with a ring: records, waiting, control. */
+/* The uses of a ring: records, waiting, control. */
 #include "conformance.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a binding needs to use librbcore: functions by name, called through libffi with numbers and
- * pointers, and structs as memory whose fields are found by name. All it knows is abi_table.h.
+ * All that a binding needs to use librbcore: functions by name, called through libffi with numbers
+ * and pointers, and structs as memory whose fields are found by name. All it knows is abi_table.h.
  */
 #ifndef RBCORE_ABI_FOREIGN_H
 #define RBCORE_ABI_FOREIGN_H
@@ -53,7 +53,7 @@ int64_t invoke(const abi_function *function, const uint64_t *values);
 
 abi_function *find_function(const char *name);
 
-/* As invoke, and counts the call. */
+/* Calls a function as invoke does, and counts the call. */
 int64_t call(const char *name, size_t count, const uint64_t *values);
 
 #define VALUES(...) ((uint64_t[]){__VA_ARGS__})

@@ -21,7 +21,7 @@ static void compare(const char *what, uint64_t header, uint64_t table) {
     failures++;
 }
 
-/* Of the table: the struct that is being compared, and where its last field so far ended. */
+/* The size of the struct that is being compared, and the end of its last field so far. */
 static uint64_t struct_size;
 static uint64_t end;
 

@@ -36,7 +36,7 @@ def output(*command: str, text: str | None = None) -> str:
 
 
 def preprocess(args: Args, text: str, *options: str) -> str:
-    # What the parser does not know and the ABI does not use: the libc headers' own extensions.
+    # Extensions of the libc headers, which the parser does not know and the ABI does not use.
     defines = ("-D__attribute__(x)=", "-D__extension__=", "-D__float128=double")
     return output(args.cc, "-E", "-x", "c", "-std=c11", "-I", args.include, *defines, *options, "-",
                   text=text)
@@ -70,7 +70,7 @@ def header_functions(args: Args) -> dict[str, str]:
 
 
 def header_strangers(args: Args) -> list[str]:
-    """What only a C compiler can use: functions with a body, variables, enums."""
+    """Names that only a C compiler can use: functions with a body, variables, enums."""
     definitions = [d.decl.name for d in parse_header(args) if isinstance(d, c_ast.FuncDef)]
     declarations = [d for d in parse_header(args) if isinstance(d, c_ast.Decl)]
     return definitions + [d.name or "enum" for d in declarations
@@ -92,7 +92,7 @@ def map_functions(path: str) -> dict[str, str]:
 
 
 def shared_exports(path: str) -> dict[str, str]:
-    """What the shared library exports: name -> version."""
+    """The exports of the shared library: name -> version."""
     symbols = [line.split() for line in output("nm", "-D", "--defined-only", path).splitlines()]
     names = [s[-1].partition("@") for s in symbols if s[-2] != "A"]
     return {name: version.lstrip("@") for name, _, version in names}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What most conformance tests need: a memory ring with a reader and a producer, and their calls. */
+/* Most conformance tests need this: a memory ring with a reader and a producer, and their calls. */
 #ifndef RBCORE_ABI_PAIR_H
 #define RBCORE_ABI_PAIR_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A process is stopped or killed at an instruction of rbcore_reader_add, or of rbcore_reader_free, for
- * many of them, while others want the same ring. It may never have two readers, what the reader wrote
- * of itself stays as it is, and a ring is free again when its reader is dead.
+ * A process is stopped or killed at an instruction of rbcore_reader_add, or of rbcore_reader_free,
+ * for many of them, while others want the same ring. It may never have two readers, what the reader
+ * wrote of itself stays as it is, and a ring is free again when its reader is dead.
  *
  * Tried are the begin and end of each system call, and every third instruction while the reader
  * writes its name. With RBCORE_EVERY_INSTRUCTION=1 CK_TIMEOUT_MULTIPLIER=20 it is each one from the
@@ -108,7 +108,7 @@ static bool is_locked(const scene *self) {
     return lock.l_type != F_UNLCK;
 }
 
-/* So many calls are entered or left first, then so many instructions follow. */
+/* A place in the run: after so many calls were entered or left, and so many instructions more. */
 typedef struct position {
     int calls;
     unsigned long steps;
@@ -340,7 +340,7 @@ END_TEST
 
 /* ---- The reader gives the ring up ---- */
 
-/* As many instructions of rbcore_reader_free are tried, and each third one of its last. */
+/* The first instructions of rbcore_reader_free that are tried, and its last, each third of them. */
 #define OF_FREE 30
 #define LAST 120
 
@@ -425,7 +425,7 @@ START_TEST(a_signature_in_progress_that_is_overwritten) {
 }
 END_TEST
 
-/* What an older version leaves there when it is killed: an even number that names nobody. */
+/* An older version that is killed leaves an even number there, which names no process. */
 START_TEST(a_signature_that_an_older_version_left) {
     scene s = scene_open();
     s.block->claim = 0x123456789abcdef0;
@@ -459,7 +459,7 @@ START_TEST(committed_of_a_foreign_owner_block) {
         assert_all_three(&s, 0);
         scene_close(&s);
     }
-    /* Also while another reader is about to put its own there. */
+    /* It is so while another reader is about to put its own there, too. */
     scene s = scene_open();
     write_foreign_block(&s, 0);
     start_claimant_up_to_the_signature(&s);

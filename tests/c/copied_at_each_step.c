@@ -83,7 +83,7 @@ static uint64_t oldest(const scene *self) {
     return image_load(self->flags ? self->raw.producer_pos + 2 : self->raw.consumer_pos);
 }
 
-/* Where the complete records end, from `at` on. Nobody writes meanwhile. */
+/* Returns where the complete records end, from `at` on. No producer writes meanwhile. */
 static uint64_t complete_end(const scene *self, uint64_t at) {
     while (at != image_load(self->raw.producer_pos)) {
         uint32_t length = *image_header(&self->raw, at);
@@ -216,7 +216,7 @@ static void take_copies(scene *self) {
 
 /* ---- A producer that dies here ---- */
 
-/* The ring once more, with the child's slot and lock as they are, but nobody who holds them. */
+/* A copy of the ring, with the child's slot and lock as they are, but held by no process. */
 static fixture copy_of_ring(const scene *self) {
     const size_t page = page_size(), size = self->raw.ring_size;
     fixture f = {0};
@@ -247,7 +247,7 @@ static uint64_t read_what_is_left(const scene *self, const fixture *f) {
     return got;
 }
 
-/* What was complete comes, what was not is skipped, and the next producer gets the lock. */
+/* Complete records come, others are skipped, and the next producer gets the lock. */
 static void die_here(const scene *self) {
     fixture f = copy_of_ring(self);
     rbcore_record record;
@@ -534,7 +534,7 @@ static void add(Suite *suite, const TTest *test) {
     suite_add_tcase(suite, tcase);
 }
 
-/* Not under qemu-user, nor in some containers. */
+/* qemu-user and some containers do not allow it. */
 static bool can_trace(void) {
     int status = 0;
     pid_t pid = fork();

@@ -249,7 +249,10 @@ static void expect_broken(fixture *f) {
     ck_assert_uint_eq(ring_stats(f).flags & RBCORE_RING_BROKEN, RBCORE_RING_BROKEN);
 }
 
-/* What the ring says is the oldest record lies between two: nothing is lost up to there. */
+/*
+ * The position that the ring gives for its oldest record lies between two: nothing is lost up to
+ * it.
+ */
 START_TEST(an_oldest_record_that_cannot_be) {
     fixture f = open_overwriting();
     image raw = image_map(f.memory_fd);

@@ -66,8 +66,8 @@ END_TEST
 
 /*
  * A producer that dies while it holds the lock of the reserve is too rare an event to be met by
- * killing. So the lock is set by hand to what it then holds: the name that the dead producer left in
- * its record's header.
+ * killing. So the lock is set by hand to what it then holds: the name that the dead producer left
+ * in its record's header.
  */
 START_TEST(while_holding_the_lock) {
     fixture f = fixture_open(page_size(), 0);
@@ -187,7 +187,9 @@ static int wait_with_priority(void *argument) {
     return error != 0 ? 2 : used > 200000000 ? 3 : 0;
 }
 
-/* "Producers wait for each other for the length of a reserve", and leave the owner the processor. */
+/*
+ * "Producers wait for each other for the length of a reserve", and leave the owner the processor.
+ */
 START_TEST(a_waiter_of_higher_priority) {
     fixture f = fixture_open(page_size(), 0);
     void *data;
@@ -202,7 +204,7 @@ START_TEST(a_waiter_of_higher_priority) {
 }
 END_TEST
 
-/* Nobody is left who would wake the reader. */
+/* No producer is left to wake the reader. */
 START_TEST(while_the_reader_waits) {
     fixture f = fixture_open(page_size(), 0);
     victim v = {.ring = &f};
@@ -332,7 +334,7 @@ END_TEST
 #define VICTIMS 3
 #define LIVES 60 /* in all */
 
-/* What a victim has done, told in memory that outlives it. */
+/* The victim notes here what it has done, in memory that outlives it. */
 typedef struct diary {
     _Atomic uint64_t submitted; /* counted before the submit: at most one more than were seen */
     _Atomic uint64_t refused;   /* counted after the refusal: at most one less */

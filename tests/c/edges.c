@@ -46,7 +46,7 @@ static int take_all(const fixture *f) {
     return n;
 }
 
-/* A ring that is looked at again and again wakes whoever polls the descriptor at once. */
+/* A ring that is looked at again and again makes the descriptor readable at once. */
 START_TEST(a_hot_ring_in_an_event_loop) {
     const size_t size = 4 * page_size();
     fixture f = open_ring(size, RBCORE_MAX_LATENCY);
@@ -89,7 +89,7 @@ START_TEST(an_interrupt_of_a_paced_reader) {
         ck_assert_int_eq(take_all(&f), -ECANCELED);
         ck_assert_int_eq(take_all(&f), 0);
         bool is_readable = readable(rbcore_reader_fd(f.reader), 0);
-        /* Where this thread was stopped for long, it is the timer. */
+        /* If this thread was stopped for long, it is the timer. */
         shown = now_ns() - start < (uint64_t)interval / 4;
         ck_assert(!shown || !is_readable);
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a flush delivers: everything that had been produced when it was noticed, as far as it can be
+ * A flush delivers everything that had been produced when it was noticed, as far as it can be
  * read, and -ENODATA only then.
  */
 #include "support.h"
@@ -126,7 +126,10 @@ START_TEST(nor_what_a_copy_has_no_room_for_while_records_are_held) {
     produce(&f, 0);
     ck_assert_int_eq(rbcore_reader_read(f.reader, &record, 1), 1);
     produce_values(&f, 1, 5 * fits);
-    /* What had been copied by then is delivered; the rest was overwritten, or waits for room. */
+    /*
+     * Records that had been copied by then are delivered; the rest was overwritten, or waits for
+     * room.
+     */
     ok(rbcore_reader_flush(f.reader));
     ck_assert_uint_eq(read_flushed(&f, 1, false), 0);
     ok(rbcore_reader_commit(f.reader, NULL, 0));
@@ -176,7 +179,7 @@ START_TEST(beside_a_broken_ring) {
 }
 END_TEST
 
-/* Nor is one whose copy was overtaken, and could not go on at an impossible position. */
+/* A flush does not wait for a ring whose copy was overtaken and could not go on either. */
 START_TEST(beside_a_broken_ring_that_was_overtaken) {
     fixture f = open_mode(0), broken = {0};
     rbcore_record record;
@@ -203,8 +206,8 @@ START_TEST(beside_a_broken_ring_that_was_overtaken) {
 END_TEST
 
 /*
- * A hostile producer shows a position far away for a moment, when the flush is noticed, and the ring
- * is never empty from then on: the flush is complete all the same.
+ * A hostile producer shows a position far away for a moment, when the flush is noticed, and the
+ * ring is never empty from then on: the flush is complete all the same.
  */
 START_TEST(a_position_that_was_there_for_a_moment) {
     fixture f = open_mode(0), hostile = {.reader = f.reader};

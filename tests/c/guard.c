@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One consumer a ring: a second reader is noticed, whoever it is; and what fork() does to handles.
- */
+/* One consumer a ring: any second reader is noticed. Also, what fork() does to handles. */
 #include "support.h"
 
 #include <fcntl.h>
@@ -23,7 +22,7 @@ static int try_add(int memory_fd, int event_fd, uint32_t flags) {
     return result;
 }
 
-/* What is said of a ring that only held records of this process keep. */
+/* The message about a ring that only held records of this process keep. */
 static void expect_held_by_records(const fixture *f) {
     rbcore_reader *reader;
     rbcore_source source = memory_source(f->memory_fd, f->event_fd);
@@ -96,7 +95,7 @@ START_TEST(insisting) {
     rbcore_reader_free(second.reader);
     fixture_close(&f);
     fixture free_ring = {0};
-    /* Where nobody is, insisting costs nothing: the reader is guarded. */
+    /* Insisting costs nothing where there is no other reader: this one is guarded. */
     ok(rbcore_memory_ring_create(&free_ring.memory_fd, &free_ring.event_fd, page_size(), 0));
     free_ring.reader = reader_on(&free_ring, 0, RBCORE_SOURCE_INSIST);
     ck_assert_int_eq(try_add(free_ring.memory_fd, free_ring.event_fd, 0), -EBUSY);
@@ -132,7 +131,9 @@ START_TEST(the_ring_itself_stays_taken_until_held_records_were_released) {
 }
 END_TEST
 
-/* Of the ring a tap writes nothing, no position and no owner, whoever has it. */
+/*
+ * A tap writes nothing to the ring, no position and no owner, whether the ring has a reader or not.
+ */
 START_TEST(a_tap_writes_no_position_and_no_owner) {
     fixture f = fixture_open(page_size(), 0);
     image raw = image_map(f.memory_fd);
@@ -255,7 +256,7 @@ START_TEST(killed_owner_with_a_child) {
 }
 END_TEST
 
-/* Anyone who has the descriptor can hold every lock there is. That must not lock readers out. */
+/* A process that has the descriptor can hold every lock. That must not lock readers out. */
 START_TEST(a_stranger_holds_the_locks) {
     fixture f = {0};
     char path[64];
@@ -300,7 +301,7 @@ END_TEST
         failed = 1;                                                                                \
     }
 
-/* What the parent hands down besides its fixture. */
+/* The parent hands these down besides its fixture. */
 static rbcore_snapshot *inherited_snapshot;
 
 static int use_snapshot(void) {

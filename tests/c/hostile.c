@@ -49,7 +49,7 @@ START_TEST(lengths_beyond_the_ring) {
         rbcore_record records[4];
         ck_assert_int_eq(rbcore_reader_read(f.reader, records, 4), 2);
         expect_broken(&f);
-        /* What was good before can be given back, and the ring removed. */
+        /* The good records before it can be given back, and the ring removed. */
         ok(rbcore_reader_commit(f.reader, &records[0], 0));
         ck_assert_uint_eq(image_load(raw.consumer_pos), 16);
         ok(rbcore_reader_commit(f.reader, NULL, 0));
@@ -100,7 +100,7 @@ START_TEST(broken_for_good) {
 }
 END_TEST
 
-/* But the records before the impossible place are not waited for: there are none to come. */
+/* A flush does not wait for the records before the impossible place: there are none to come. */
 START_TEST(a_flush_does_not_wait_for_a_broken_ring) {
     image raw;
     fixture f = with_two_records(&raw, 24);
@@ -115,7 +115,7 @@ START_TEST(a_flush_does_not_wait_for_a_broken_ring) {
 }
 END_TEST
 
-/* Not even what is complete before it. */
+/* Even the complete records before it are not read. */
 START_TEST(nothing_is_read_up_to_an_odd_position) {
     for (uint64_t odd = 33; odd < 40; odd++) {
         image raw;
@@ -393,7 +393,7 @@ START_TEST(garbage_in_the_consumer_page) {
 }
 END_TEST
 
-/* The eventfd can be filled to the brim by whoever has it. */
+/* Any process that has the eventfd can fill its counter to the brim. */
 START_TEST(a_full_eventfd) {
     fixture f = fixture_open(page_size(), 0);
     rbcore_record record;

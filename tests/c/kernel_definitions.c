@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What capi/kernel.h says of the kernel's interface is what the kernel's own headers say. */
+/* capi/kernel.h says the same of the kernel's interface as the kernel's own headers. */
 #include "kernel.h"
 
 #include <assert.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What goes leaves nothing behind, and a program that is executed gets nothing. */
+/* Handles that are closed leave nothing behind, and a program that is executed gets nothing. */
 #include "support.h"
 
 #include <fcntl.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every record that is complete once all before it are back must make the descriptor readable, however
- * producer, reader and workers run into each other. Each test is for a line of the library without which
- * wakeups get lost; tests/mutations takes these lines out, one by one, and expects the test to fail.
- * No timer decides here: the descriptor is asked at once, not waited for.
+ * Every record that is complete once all before it are back must make the descriptor readable,
+ * however producer, reader and workers run into each other. Each test is for a line of the library
+ * without which wakeups get lost; tests/mutations takes these lines out, one by one, and expects
+ * the test to fail. No timer decides here: the descriptor is asked at once, not waited for.
  */
 #include "support.h"
 
@@ -11,7 +11,7 @@
 #include <sched.h>
 #include <time.h>
 
-/* So a ring can get busy on a slow machine, too: 4 records within three quarters of a millisecond. */
+/* A ring of this size becomes paced on a slow machine, too: 4 records in 750 microseconds. */
 #define BUSY_RINGS_SIZE (UINT64_C(1) << 20)
 #define MAX_LATENCY_NS 1000000
 
@@ -82,7 +82,9 @@ static void race_open(race *self, void (*act)(race *), uint64_t ring_size, uint6
     ok(pthread_create(&self->thread, NULL, run_other, self));
 }
 
-/* Lets the other thread loose, and makes this one wait a little: now one is ahead, now the other. */
+/*
+ * Lets the other thread loose, and makes this one wait a little: now one is ahead, now the other.
+ */
 static void race_begin(race *self) {
     uint32_t random = random_next(&self->random);
     unsigned apart = random_next(&self->random) % 4 ? FAR_APART / 20 : FAR_APART;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Readers in different pid namespaces, as containers have them: what a process can tell of one whose
- * pid means nothing to it. Those below its own it sees in /proc, others not.
+ * Readers in different pid namespaces, as containers have them: what a process can tell of one
+ * whose pid means nothing to it. Those below its own it sees in /proc, others not.
  */
 #include "support.h"
 
@@ -19,7 +19,7 @@ static int enter_namespace(void) {
            unshare(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS);
 }
 
-/* Where that is not allowed /proc shows pids that are not theirs, which tells them less. */
+/* If that is not allowed, /proc shows pids that are not theirs, which tells them less. */
 static void mount_proc_of_namespace(void) {
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
         mount("proc", "/proc", "proc", 0, NULL)) {

@@ -122,8 +122,8 @@ static rbcore_ring_stats tapped_after(uint64_t count) {
 }
 
 /*
- * What a producer may be writing already is not taken for sound: the header at producer_pos, and on
- * processors that reorder stores "the oldest quarter of a full ring".
+ * A place that a producer may be writing already is not taken for sound: the header at
+ * producer_pos, and on processors that reorder stores "the oldest quarter of a full ring".
  */
 START_TEST(a_tap_keeps_clear_of_what_is_being_written) {
     const uint64_t size = page_size();
@@ -250,7 +250,7 @@ START_TEST(what_is_handed_out_stays) {
     ck_assert_int_eq(read_more(&r, ROOM), (int)fits - 100);
     expect_values(&r, 100);
     ck_assert_uint_eq(r.losses, 0);
-    /* What comes after the loss waits until all before it is back. */
+    /* Records after the loss wait until all before it are back. */
     rbcore_record more[1];
     ck_assert_int_eq(rbcore_reader_read(r.f.reader, more, 1), 0);
     expect_values(&r, 100);

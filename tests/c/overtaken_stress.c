@@ -354,7 +354,7 @@ static void hand_over(giving_back *to, const rbcore_record *records, int count) 
     to->count = count;
 }
 
-/* What is copied is given back meanwhile, and overwritten. */
+/* The place that is copied is given back meanwhile, and overwritten. */
 START_TEST(snapshots_while_records_are_released) {
     const size_t size = sizes[_i] < page_size() ? page_size() : sizes[_i];
     fixture ring = open_ring(size, 0);

@@ -20,7 +20,7 @@ static uint64_t overwrite_pos(const image *raw) {
     return image_load(raw->producer_pos + 2);
 }
 
-/* What records contain where that does not matter. */
+/* The content of records where it does not matter. */
 static const uint8_t filler[320];
 
 typedef struct ring {
@@ -89,7 +89,7 @@ START_TEST(the_example_of_the_kernel) {
     submit(&r, c);
     submit(&r, d);
     expect_positions(&r, 10 * u, 3 * u, 3 * u); /* drawn: 10 u */
-    /* What a reader finds from overwrite_pos on: C and D, where they were reserved. */
+    /* A reader finds these from overwrite_pos on: C and D, where they were reserved. */
     ck_assert_uint_eq(*image_header(&r.raw, 3 * u), 4 * u - HEADER_SIZE);
     ck_assert_uint_eq(*image_header(&r.raw, 7 * u), 3 * u - HEADER_SIZE);
     /* The next reserve sees that all is complete, and overwrites C. */
@@ -232,7 +232,7 @@ static bool woken(const ring *self) {
     return true;
 }
 
-/* As in the kernel: by the consumer's position, which is compared without its laps. */
+/* They depend on the consumer's position, which is compared without its laps, as in the kernel. */
 START_TEST(wakeups) {
     ring r = open_ring(page_size(), OVERWRITE);
     uint64_t last = page_size() / 64 - 1;
@@ -390,7 +390,7 @@ static uint64_t lost(const ring *self) {
     return image_load(self->raw.producer_pos + 256 / 8);
 }
 
-/* What it left unfinished is in the way as long as it lives, and not a moment longer. */
+/* A record that it left unfinished is in the way as long as it lives, and not a moment longer. */
 START_TEST(a_dead_producer_is_not_in_the_way) {
     if (thread_sanitizer()) {
         printf(
@@ -450,7 +450,7 @@ START_TEST(a_closed_producer_is_not_in_the_way) {
 }
 END_TEST
 
-/* A record that stays BUSY and is by nobody whom this library knows is left alone. */
+/* A record that stays BUSY, of a producer that this library does not know, is left alone. */
 START_TEST(a_strangers_record_stays) {
     ring r = open_ring(page_size(), OVERWRITE);
     ck_assert_ptr_nonnull(reserve(&r, 64));

@@ -160,7 +160,7 @@ END_TEST
 
 /* ---- Signatures that are not finished ---- */
 
-/* Of this version: the short name of the process that signs, and whether it has the lock. */
+/* How this version marks an unfinished signature: the short name of the process, and its lock. */
 #define UNFINISHED_MARK UINT64_C(0x72b)
 #define UNFINISHED_HAS_LOCK UINT64_C(2)
 
@@ -276,7 +276,7 @@ START_TEST(a_reader_that_goes_leaves_anothers_claim) {
 }
 END_TEST
 
-/* Not what its predecessor left there, which could not be believed. */
+/* It replaces what its predecessor left there, which could not be believed. */
 START_TEST(a_reader_that_comes_says_where_it_begins) {
     image raw;
     fixture f = make_ring(&raw);
@@ -355,7 +355,7 @@ static int read_twice(void *argument) {
     if (add_result(self->ring) != -EBUSY) {
         return 1;
     }
-    /* Who was refused has not let go of the first one's lock. */
+    /* The refused reader has not let go of the first one's lock. */
     if (fcntl(self->probe, F_OFD_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) {
         return 2;
     }

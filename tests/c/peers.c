@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What peers can do with the descriptors that they share with a reader and a producer: flags,
- * offset, locks and content of the memory's open file, flags and counter of the eventfd's.
+ * Peers do all that they can with the descriptors that they share with a reader and a producer:
+ * flags, offset, locks and content of the memory's open file, flags and counter of the eventfd's.
  */
 #include "support.h"
 
@@ -132,7 +132,7 @@ START_TEST(a_peer_that_undoes_one_of_both) {
 }
 END_TEST
 
-/* Nor does a reader ever touch the counter: neither it nor its descriptor blocks. */
+/* A reader never touches the counter either: neither it nor its descriptor blocks. */
 START_TEST(a_reader_of_a_blocking_eventfd) {
     fixture f = fixture_open(page_size(), 0);
     rbcore_reader *tap = reader_on(&f, 0, RBCORE_SOURCE_TAP);

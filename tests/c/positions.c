@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What was read, what the user gave back and what the producer sees: kept apart, in commit mode. */
+/* The positions of what was read, given back and published are kept apart, in commit mode. */
 #include "support.h"
 
 START_TEST(only_commit_gives_back) {
@@ -93,7 +93,9 @@ START_TEST(commit_of_what_is_not_held) {
     ck_assert_int_eq(rbcore_reader_read(f.reader, &stale, 1), 1);
     ok(rbcore_reader_commit(f.reader, &stale, 0));
     for (uint64_t i = 1; i <= 4; i++) {
-        /* The content looks like a record's header, for whoever would trust a position inside. */
+        /*
+         * The content looks like a record's header, to a reader that trusts a position inside it.
+         */
         const uint64_t content[4] = {8, 8, 8, 8};
         ok(rbcore_producer_output(f.producer, content, sizeof(content), 0));
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How it is told whether the process lives that has a ring or has left a record unfinished, and what
- * is said of it. Blocks are forged here: whoever can map the ring can write one.
+ * How the library tells whether the process lives that has a ring or has left a record unfinished,
+ * and what it says of it. Blocks are forged here: any process that can map the ring can write one.
  */
 #include "support.h"
 

@@ -29,7 +29,7 @@ START_TEST(the_wakeup_rule) {
     image raw = image_map(f.memory_fd);
     output(&f, 0); /* at the consumer's position */
     ck_assert(woken(&f));
-    output(&f, 0); /* behind it: whoever was woken will find this, too */
+    output(&f, 0); /* behind it: the woken reader will find this, too */
     ck_assert(!woken(&f));
     output(&f, RBCORE_FORCE_WAKEUP);
     ck_assert(woken(&f));
@@ -63,7 +63,7 @@ START_TEST(the_wakeup_rule) {
 }
 END_TEST
 
-/* What lies in the memory is the kernel's layout, byte by byte. */
+/* The memory has the kernel's layout, byte by byte. */
 START_TEST(the_layout) {
     fixture f = {0};
     void *data;

@@ -102,7 +102,7 @@ START_TEST(by_each_call_of_each_kind_of_ring) {
 }
 END_TEST
 
-/* Also where it begins in the middle, and the quarter wraps. */
+/* The quarter may begin in the middle, and wrap. */
 START_TEST(wherever_it_begins) {
     fixture f = fixture_open(page_size(), 0);
     for (size_t size = 0; size < 300; size += 7) {

@@ -66,7 +66,7 @@ START_TEST(too_large) {
     if (ring_size < sizeof(zeros)) {
         ck_assert_int_eq(rbcore_producer_output(f.producer, zeros, ring_size, 0), -EMSGSIZE);
     }
-    /* Not a loss: no reader, however fast, could have made room. */
+    /* This is no loss: no reader, however fast, could have made room. */
     ck_assert_uint_eq(ring_stats(&f).lost, 0);
     ck_assert_uint_eq(ring_stats(&f).producer_pos, 0);
     fixture_close(&f);

@@ -233,7 +233,7 @@ START_TEST(a_broken_ring_is_removed) {
 }
 END_TEST
 
-/* Of a ring that is added while a flush is on, nothing was there when that began. */
+/* A ring that is added during a flush had nothing when the flush began. */
 START_TEST(a_ring_is_added_during_a_flush) {
     many m = open_many(1, 0);
     fixture far = {.reader = m.reader};
@@ -290,7 +290,7 @@ static void expect_by_fd(rbcore_reader *reader, int count) {
     ck_assert_int_eq(n, count);
 }
 
-/* What the descriptor was armed for before knows nothing of the ring. */
+/* The descriptor was armed before, without the ring. */
 static const struct {
     bool reads_first; /* read() == 0 before the add */
     bool is_polling;

@@ -30,7 +30,7 @@ typedef struct opening {
     int asked[2], done[2], said[2];
 } opening;
 
-/* What the child tells of itself in the end. */
+/* The child tells this of itself in the end. */
 typedef struct outcome {
     int result;
     bool is_sound; /* after a success */
@@ -247,7 +247,7 @@ static int loss_map(uint32_t value_size) {
 }
 
 /*
- * What the kernel writes for larger values would not fit into the memory that they are read into, and
+ * A larger value of the kernel's would not fit into the memory that it is read into, and
  * reach what is allocated after it.
  */
 static bool has_its_losses(opening *self) {

@@ -49,7 +49,7 @@ START_TEST(the_next_owner_of_a_slot_is_not_its_last) {
 }
 END_TEST
 
-/* A read that finds nothing asks at once who is dead; the next one goes on behind. */
+/* A read that finds nothing asks at once which producers are dead; the next one goes on behind. */
 START_TEST(an_empty_read_finds_the_dead) {
     fixture f = fixture_open(page_size(), 0);
     rbcore_record record;

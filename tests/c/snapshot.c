@@ -74,7 +74,7 @@ START_TEST(of_a_ring_that_is_consumed) {
     ck_assert_int_eq(rbcore_reader_read(t.f.reader, t.records, 30), 30);
     ok(rbcore_reader_commit(t.f.reader, &t.records[9], 0));
     rbcore_ring_stats before = ring_stats(&t.f);
-    /* What is handed out and not given back is still content. */
+    /* Records that are handed out and not given back are still content. */
     take(&t, 0);
     expect_values(&t, 10, 90);
     ok(rbcore_snapshot_rewind(t.snapshot));
@@ -142,7 +142,7 @@ START_TEST(of_a_ring_that_overwrites) {
 }
 END_TEST
 
-/* What the ring's reader has not given back, without being it. */
+/* The content is what the reader of the ring has not given back, seen by a tap. */
 START_TEST(of_a_ring_that_is_tapped) {
     taking t = open_mode(0, RBCORE_SOURCE_TAP, 0);
     rbcore_reader *consumer = reader_on(&t.f, 0, 0);
@@ -201,7 +201,7 @@ START_TEST(consumed) {
 }
 END_TEST
 
-/* What was overwritten before the snapshot is lost for the reader, too. */
+/* Records that were overwritten before the snapshot are lost for the reader, too. */
 START_TEST(consumed_after_a_loss) {
     taking t = open_mode(RBCORE_MEMORY_RING_OVERWRITE, RBCORE_SOURCE_OVERWRITE, 0);
     const uint64_t fits = page_size() / 16 - 1;

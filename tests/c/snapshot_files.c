@@ -145,7 +145,7 @@ static uint32_t crc32_of(const uint8_t *bytes, size_t size) {
     return ~value;
 }
 
-/* As somebody would who forges a file. */
+/* Makes the checksums right again, as a forger would. */
 static void set_checksums(file *self) {
     size_t header = number_at(self, AT_HEADER_SIZE, 4);
     set_number(self, AT_CONTENT_SUM, 4, crc32_of(self->bytes + header, self->size - header));
@@ -469,7 +469,10 @@ START_TEST(each_bit_flipped) {
     made = sample();
     for (size_t bit = 0; bit < 8 * made.size; bit++) {
         made.bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        /* What says that it is of a later version is believed: its checksum may be elsewhere. */
+        /*
+         * A file that says that it is of a later version is believed: its checksum may be
+         * elsewhere.
+         */
         bool is_version = bit / 8 >= AT_VERSION && bit / 8 < AT_HEADER_SIZE;
         expect_error(&made, is_version && bit != 8 * AT_VERSION ? -E2BIG : -EBADMSG);
         made.bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
@@ -567,7 +570,9 @@ END_TEST
 #define SANITIZED false
 #endif
 
-/* Promises 2 GiB. In so little memory only who takes it as it comes finds out that it is a lie. */
+/*
+ * The file promises 2 GiB. In so little memory only a load in parts finds out that this is a lie.
+ */
 static int load_in_little_memory(void *argument) {
     const struct rlimit little = {UINT64_C(64) << 20, UINT64_C(64) << 20};
     rbcore_snapshot *snapshot;
@@ -593,7 +598,7 @@ START_TEST(promises) {
 }
 END_TEST
 
-/* Of a ring that is larger than what memory there is. */
+/* Takes a snapshot of a ring that is larger than the memory that is left. */
 static int take_in_little_memory(void *argument) {
     const fixture *large = argument;
     rbcore_snapshot *snapshot = NULL;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What rbcore_memory_ring_create makes, and what a reader and a producer refuse to open. */
+/*
+ * The rings of rbcore_memory_ring_create, and sources that a reader and a producer refuse to open.
+ */
 #include "support.h"
 
 #include <fcntl.h>
@@ -494,7 +496,7 @@ static bool excess_is_pending(void) {
     return sigismember(&pending, SIGXFSZ) == 1;
 }
 
-/* What exceeds the limit is -EFBIG, and the process hears nothing of it. */
+/* A ring beyond the limit is refused by -EFBIG, and the process gets no signal. */
 static void exceed_the_limit(const fixture *overwriting, const fixture *normal) {
     int memory_fd, event_fd;
     const bool was_pending = excess_is_pending();

@@ -3,9 +3,9 @@
  * A thread is stopped in the middle of a call, at one instruction after the other, and the reading
  * thread goes on meanwhile.
  *
- * In the middle of a release: whatever the reading thread does returns. So no call for reading waits
- * for another thread, which a reader of higher priority could keep off the processor. In the middle
- * of a look at statistics: the figures still fit each other.
+ * In the middle of a release: whatever the reading thread does returns. So no call for reading
+ * waits for another thread, which a reader of higher priority could keep off the processor. In the
+ * middle of a look at statistics: the figures still fit each other.
  *
  * The thread is a thread of a child process, which this one traces and lets run step by step.
  */
@@ -26,7 +26,7 @@
 /* Between two stops: RBCORE_STEPS=1 stops at each instruction. */
 #define STEPS 5
 
-/* What the child and its tracer share. */
+/* The child and its tracer share this. */
 typedef struct common {
     atomic_int worker;    /* its thread id */
     atomic_int go;        /* the worker may release */
@@ -36,7 +36,7 @@ typedef struct common {
     atomic_int is_wrong;  /* and found something wrong */
 } common;
 
-/* What the worker does, once it is told to. */
+/* The worker does this, once it is told to. */
 typedef struct work {
     void (*act)(const struct work *);
     const fixture *f;

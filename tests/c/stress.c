@@ -85,7 +85,7 @@ static int produce_in_child(void *argument) {
     return self->failed ? 1 : 0;
 }
 
-/* ---- Workers, who give records back in an order of their own ------------------------------- */
+/* ---- Workers, which give records back in an order of their own ----------------------------- */
 
 #define POOL 256
 

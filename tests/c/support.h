@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tests share: a ring with its reader and producer, the ring's raw image, processes. */
+/* The tests share this: a ring with its reader and producer, the ring's raw image, processes. */
 #ifndef RBCORE_TESTS_SUPPORT_H
 #define RBCORE_TESTS_SUPPORT_H
 
@@ -42,7 +42,7 @@ typedef struct loop_test {
     int count;
 } loop_test;
 
-/* As run_tests. */
+/* The same for such a list. */
 int run_loop_tests(const char *name, const loop_test *tests);
 
 /* Tells why this program cannot run here, and ends it with the exit code for "skipped". */
@@ -74,7 +74,7 @@ rbcore_reader *reader_on(const fixture *ring, uint64_t reader_flags, uint32_t so
 rbcore_producer *producer_on(int memory_fd, int event_fd);
 
 /*
- * As many reads as find something, without giving back: each takes a quarter of a ring at most.
+ * Reads until nothing is found, without giving back: each read takes a quarter of a ring at most.
  * Returns how many records they found together, or the error of the first.
  */
 int read_to_end(rbcore_reader *reader, rbcore_record *records, size_t max);

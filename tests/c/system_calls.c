@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A read that finds records and the commit after it make no system call: a filter kills for any. And
- * what a reader does whom a filter refuses one.
+ * A read that finds records and the commit after it make no system call: a filter kills for any.
+ * Other filters refuse a call, and the reader copes.
  */
 #include "support.h"
 
@@ -13,7 +13,7 @@
 
 #define RECORDS 200
 
-/* What becomes of one system call, and of all others. */
+/* The fate of one system call, and of all others. */
 static int filter(uint32_t call, uint32_t action, uint32_t others) {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
@@ -141,7 +141,10 @@ static void expect_short_waits(int error) {
     }
 }
 
-/* It came with Linux 5.11; and there are filters that do not know it, each with an error of its own. */
+/*
+ * It came with Linux 5.11; and there are filters that do not know it, each with an error of its
+ * own.
+ */
 START_TEST(next_keeps_the_latency_without_epoll_pwait2) {
     expect_short_waits(ENOSYS);
     expect_short_waits(EPERM);

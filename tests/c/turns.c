@@ -126,7 +126,9 @@ START_TEST(a_discarded_record_that_leads_beyond_what_was_read) {
 }
 END_TEST
 
-/* What a commit passed, because its producer discarded it later, is not given back once more. */
+/*
+ * A record that a commit passed, because its producer discarded it later, is not given back twice.
+ */
 START_TEST(a_turn_that_was_passed_takes_nothing_back) {
     fixture f = fixture_open(page_size(), 0), g = fixture_add(f.reader, page_size());
     image raw = image_map(f.memory_fd);

@@ -20,7 +20,7 @@ static int read_all(rbcore_reader *reader, rbcore_record *records, size_t max) {
     return n;
 }
 
-/* What a second thread does to a reader that waits, after delay_ms. */
+/* A second thread, which does something to a waiting reader after delay_ms. */
 typedef struct helper {
     pthread_t thread;
     void (*act)(struct helper *);
@@ -341,7 +341,7 @@ START_TEST(a_signal_ends_an_endless_wait) {
     signals_start(NULL, 20);
     ck_assert_int_eq(rbcore_reader_next(f.reader, &record, 1, RBCORE_FOREVER), -EINTR);
     ck_assert_int_ge(signals, 1);
-    /* Also while records are uncommitted, when the wait is in truth many short ones. */
+    /* The same while records are uncommitted, when the wait consists of many short ones. */
     produce(&f, 1);
     int result;
     while ((result = rbcore_reader_next(f.reader, &record, 1, RBCORE_FOREVER)) == -EINTR) {
@@ -395,7 +395,7 @@ static void *wait_for_a_record(void *argument) {
     return NULL;
 }
 
-/* Also with a timeout; and what comes after is another thread's. */
+/* With a timeout and without. Records that come afterwards are another thread's. */
 START_TEST(a_cancelled_wait) {
     fixture f = fixture_open(page_size(), 0);
     rbcore_record record;

@@ -128,7 +128,7 @@ static void in_the_middle(int signal) {
     (void)signal;
     rbcore_record records[BATCH];
     if (stopped.looks++ == 0) {
-        /* Not one of those that are there already. */
+        /* The records that are there already are not visible yet. */
         ck_assert_int_eq(rbcore_reader_look(stopped.f->reader, records, BATCH), 0);
         ck_assert_int_eq(rbcore_reader_look(stopped.tap, records, BATCH), 0);
         rbcore_producer *other = producer_on(stopped.f->memory_fd, stopped.f->event_fd);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What producers and checkers of the campaign agree on: records of which each byte is known, and
+ * Producers and checkers of the campaign agree on this: records of which each byte is known, and
  * how many of them each producer made.
  */
 #ifndef FLOW_H
@@ -20,8 +20,9 @@ typedef __u32 uint32_t;
 #define FLOW_LARGE 65
 
 /*
- * What one producer did. A record's number is that of submitted before it: a refused or discarded
- * one uses up none. A producer that is killed has submitted between done and started records.
+ * The counts of one producer. A record's number is that of submitted before it: a refused or
+ * discarded one uses up none. A producer that is killed has submitted between done and started
+ * records.
  */
 struct tally {
     uint64_t started;

@@ -30,7 +30,7 @@
 #define MILLISECOND INT64_C(1000000)
 #define UNKNOWN UINT64_MAX
 
-/* Of one life of a producer: how many of its records, from the first on, ... */
+/* How many of the records of one life of a producer, from the first on, ... */
 typedef struct book {
     uint64_t delivered;  /* were handed out to some reader */
     uint64_t maybe_back; /* were in a call that gives back, or before one that was */

@@ -47,7 +47,9 @@ void producing_close(producing *self) {
     rbcore_producer_free(self->handle);
 }
 
-/* The numbers are told before and after, so that a checker knows what a killed one may have done. */
+/*
+ * The numbers are told before and after, so that a checker knows what a killed one may have done.
+ */
 static void note(uint64_t *counter, uint64_t n) {
     __atomic_fetch_add(counter, n, __ATOMIC_SEQ_CST);
 }
@@ -118,7 +120,7 @@ static bool discard_one(producing *self, struct tally *tally) {
     return true;
 }
 
-/* What a batch has no room for is not refused: nothing counts it as lost. */
+/* Records that a batch has no room for are not refused: nothing counts them as lost. */
 static bool output_batch(producing *self, struct tally *tally, uint32_t count) {
     uint64_t words[BATCH_MAX][FLOW_LARGE];
     rbcore_slice slices[BATCH_MAX];

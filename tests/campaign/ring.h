@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A ring of the campaign with its producers: in memory (memory_ring.c) or the kernel's (kernel_ring.c). */
+/*
+ * A ring of the campaign with its producers: in memory (memory_ring.c) or the kernel's
+ * (kernel_ring.c).
+ */
 #ifndef RING_H
 #define RING_H
 
@@ -53,7 +56,7 @@ bool producing_run(producing *self, uint32_t max);
 void fail(const char *file, int line, const char *format, ...)
     __attribute__((noreturn, format(printf, 3, 4)));
 
-/* What is printed first when something fails: how to have it again. */
+/* Sets what is printed first when something fails: how to repeat it. */
 void set_context(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 uint64_t now_ns(void);
@@ -68,7 +71,7 @@ uint64_t random_below(uint64_t *state, uint64_t below);
 uint64_t expect_name(const rbcore_record *record);
 bool is_intact(const rbcore_record *record);
 
-/* What a process must not have more of after an episode than before. */
+/* A process must not have more of these after an episode than before. */
 typedef struct belongings {
     unsigned int descriptors, mappings;
 } belongings;

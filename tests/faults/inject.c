@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What fails, and the calls for memory, mappings and descriptors. */
+/* The choice of what fails, and the calls for memory, mappings and descriptors. */
 #include "replaced.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 
 struct fault_state fault_state;
 
-/* What was asked for: the allocator's own sizes are a little larger. */
+/* The size that was asked for: the allocator's own sizes are a little larger. */
 enum { KNOWN = 64 };
 static struct {
     void *block;

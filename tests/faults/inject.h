@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Not errors, but as bad: a read or write of one byte, and the end of a file. */
+/* These are no errors, but as bad: a read or write of one byte, and the end of a file. */
 #define FAULT_SHORT (-1)
 #define FAULT_END (-2)
 
@@ -21,7 +21,7 @@ typedef struct fault_plan {
     bool stays;     /* from then on all calls like this fail so */
 } fault_plan;
 
-/* What became of it. */
+/* The outcome. */
 typedef struct fault_report {
     unsigned calls;   /* that could fail */
     bool fired;       /* the plan's call was made, and had so many errors to give */
@@ -37,14 +37,14 @@ void fault_begin(fault_plan plan);
 void fault_end(void);
 fault_report fault_result(void);
 
-/* Where a function of the library begins and ends. */
+/* Marks where a function of the library begins and ends. */
 void library_enter(void);
 void library_leave(void);
 
 /* Called by the library's poll before it waits: what it waits for is done there. */
 extern void (*fault_before_poll)(void);
 
-/* What was allocated inside and is not free: blocks, and mappings. */
+/* Blocks and mappings that were allocated inside and are not free. */
 typedef struct allocated {
     long blocks, mappings;
 } allocated;

@@ -183,7 +183,7 @@ static void killed(void *argument) {
     at_point(out.of_value[255] <= 1, "discarded records");
 }
 
-/* As long as one has the ring, another producer is refused. */
+/* While one producer has the ring, another one is refused. */
 static void stopped(void *argument) {
     stage *self = argument;
     rbcore_source source = source_of(self);

@@ -28,7 +28,7 @@ static content content_of(uint64_t value) {
     return made;
 }
 
-/* What the victim does, told in memory that outlives it. */
+/* The victim notes here what it does, in memory that outlives it. */
 typedef struct diary {
     _Atomic unsigned begun; /* records that the running call hands over, and those before */
     _Atomic unsigned done;  /* records whose call has returned */
@@ -189,7 +189,7 @@ static void check(stage *self, const found *out) {
     rbcore_ring_stats stats = ring_stats(&self->f);
     uint64_t handed = (stats.records) * record_space(sizeof(content));
     at_point(out->before == 2 || self->way->overwrites, "records from before");
-    /* Of one call all or none: what is not finished is no record. */
+    /* A call makes all of its records or none: an unfinished one is no record. */
     at_point(out->of_victim == self->diary->done || out->of_victim == self->diary->begun,
              "the victim's records");
     at_point(stats.lost_bytes == 0 || self->way->overwrites, "lost records");
@@ -234,7 +234,7 @@ static void stopped(void *argument) {
         sleep_ms(1);
         waits += is_waited_for(self);
     }
-    /* What stands before a record that is being written can be read, and nothing is given up. */
+    /* Records before one that is being written can be read, and nothing is given up. */
     int n = self->way->overwrites ? 0 : rbcore_reader_read(self->f.reader, &record, 1);
     at_point(n == (self->way->overwrites ? 0 : 1), "the first record");
     found out = {0};

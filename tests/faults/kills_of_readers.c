@@ -11,7 +11,7 @@
 
 #define RECORDS 12
 
-/* What the victim does, told in memory that outlives it. */
+/* The victim notes here what it does, in memory that outlives it. */
 typedef struct diary {
     _Atomic unsigned handed;     /* records that it was given */
     _Atomic unsigned committed;  /* of them given back, by calls that have returned */
@@ -119,7 +119,7 @@ static void tear_down(void *argument) {
     fixture_drop(&self->f);
 }
 
-/* What a reader can write of a ring. */
+/* The parts of a ring that a reader can write. */
 static const void *shared(void *argument, size_t *size) {
     stage *self = argument;
     *size = page_size();
@@ -135,7 +135,7 @@ static int try_to_add(stage *self, rbcore_reader **reader) {
 
 /*
  * The next reader finds all from where the victim stopped. It has the ring's lock, or knows that it
- * has not: somebody who is no reader any more may have it as long as it is stopped.
+ * has not: a process that is no reader any more may have it as long as it is stopped.
  */
 static void expect_the_rest(stage *self, rbcore_reader *reader, uint64_t allowed_flags) {
     rbcore_record records[RECORDS + 1];

@@ -175,7 +175,7 @@ static int among_few(void *argument) {
     self.size = self.raw.ring_size + 2 * page_size();
     self.left = malloc(self.size);
     memcpy(self.left, self.raw.base, self.size);
-    /* So many calls look at most of /proc once; the claim does that 20 times. */
+    /* This many calls read most of /proc once; the claim does that 20 times. */
     first_faults_in(self.is_taken ? "beside_a_reader_that_lives_below"
                                   : "after_a_reader_that_died_below",
                     live_after_another, &self, self.is_taken ? 500 : 150);

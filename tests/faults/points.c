@@ -22,7 +22,7 @@ typedef struct point {
 
 enum { CALLS = 2000, CHANGES = 4000 };
 
-/* What one run from the curtain to the end looks like. */
+/* The shape of one run from the curtain to the end. */
 typedef struct score {
     unsigned steps[CALLS]; /* instructions after so many calls */
     unsigned calls;

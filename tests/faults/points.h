@@ -5,7 +5,7 @@
 
 #include "../c/support.h"
 
-/* What is played again and again, each time on a new stage. */
+/* A play, which is played again and again, each time on a new stage. */
 typedef struct drama {
     const char *name;
     const void *way; /* which of its variants */
@@ -22,13 +22,14 @@ typedef struct drama {
     unsigned samples;
 } drama;
 
-/* Where the part of the victim begins that is looked at. */
+/* Marks where the part of the victim begins that is looked at. */
 void curtain(void);
 
 /*
  * Kills the victim after each instruction that changed shared memory, and after `samples` others by
- * chance; then stops it after those and others, if `stopped` says what happens then. The environment:
- * RBCORE_KILL_POINTS, how many others (or "all"); RBCORE_KILL_SEED, by which numbers. Prints both.
+ * chance; then stops it after those and others, if `stopped` says what happens then. The
+ * environment: RBCORE_KILL_POINTS, how many others (or "all"); RBCORE_KILL_SEED, by which numbers.
+ * Prints both.
  */
 void play(const drama *self);
 

@@ -53,7 +53,7 @@ static void ask(const void *argument) {
     const uint32_t feature = *(const uint32_t *)argument;
     const int without = rbcore_supports(feature);
     int result = MAKE(rbcore_supports, feature);
-    /* What a kernel says that lacks it is no error. */
+    /* The answer of a kernel that lacks it is no error. */
     ck_check(result == without || result == 0, "an answer");
 }
 

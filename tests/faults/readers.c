@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
-/* What the scenario goes through, one after the other. */
+/* The steps of the scenario, one after the other. */
 typedef struct course {
     const life *life;
     rbcore_reader *reader;
@@ -95,7 +95,7 @@ static void ask(course *self) {
     ck_check(stats.records == self->seen && stats.rings == 1, "statistics");
 }
 
-/* What comes from other threads. */
+/* Calls that come from other threads. */
 static void interrupt(course *self) {
     rbcore_record record;
     MAKE(rbcore_reader_interrupt, self->reader);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files that take functions' places share. */
+/* The files that take functions' places share this. */
 #ifndef RBCORE_TESTS_REPLACED_H
 #define RBCORE_TESTS_REPLACED_H
 

@@ -148,7 +148,7 @@ struct dirent *__wrap_readdir64(DIR *directory) {
     return __wrap_readdir(directory);
 }
 
-/* What it allocates the library has to free. */
+/* The library has to free what this allocates. */
 ssize_t __wrap___getdelim(char **line, size_t *room, int end, FILE *file) {
     if (fails("getdelim", ERRORS(ENOMEM, EIO, FAULT_END))) {
         return -1;

@@ -7,7 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 
-/* What errno is before each call: "errno itself is left alone". */
+/* The errno before each call: "errno itself is left alone". */
 #define UNTOUCHED 4711
 
 static struct {
@@ -85,8 +85,8 @@ static bool run(void (*scenario)(const void *), const void *argument, fault_plan
 }
 
 /*
- * Once, and then as one that stays; but a fault that a result told of is over with that, and one that
- * passes cannot stay.
+ * Once, and then as one that stays; but a fault that a result told of is over with that, and one
+ * that passes cannot stay.
  */
 static bool run_with(void (*scenario)(const void *), const void *argument, fault_plan plan) {
     bool fired = run(scenario, argument, plan);
@@ -107,7 +107,7 @@ void first_faults_in(const char *name, void (*scenario)(const void *), const voi
     uint64_t begin = now_ns();
     rbcore_reader *first;
     memset(&now, 0, sizeof(now));
-    /* What is made once and stays: see the_first_handle_of_a_process. */
+    /* Things that are made once and stay: see the_first_handle_of_a_process. */
     ok(rbcore_reader_open(&first, NULL));
     rbcore_reader_free(first);
     run(scenario, argument, (fault_plan){0});

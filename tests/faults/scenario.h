@@ -8,8 +8,9 @@
 
 /*
  * Runs the scenario without a fault, then once for each call of the library that can fail and for
- * each error of that call, and where no result told of it again with an error that stays. After each
- * nothing may be left over: memory, mappings or descriptors. Prints how many faults there were.
+ * each error of that call, and where no result told of it again with an error that stays. After
+ * each nothing may be left over: memory, mappings or descriptors. Prints how many faults there
+ * were.
  */
 void each_fault_in(const char *name, void (*scenario)(const void *), const void *argument);
 
@@ -21,7 +22,7 @@ void call_begins(void);
 void call_ends(void);
 
 /*
- * What MAKE asks of a result. One that is no error, or the one that is expected, is fine. Another
+ * MAKE asks this of a result. One that is no error, or the one that is expected, is fine. Another
  * one must be due to the fault and listed in the header; then the call is made again, and must not
  * fail.
  */

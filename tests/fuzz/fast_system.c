@@ -9,8 +9,8 @@
  *   - The descriptors of a reader are numbers that say of what kind they are. Nothing ever becomes
  *     readable, and locks are always free: one thread and one process are all that there is.
  *   - What /proc says is read once.
- *   - A mapping that was unmapped is kept, and given to who asks for the same again. (So what is
- *     used after it was unmapped is not noticed: the tests with the real calls notice that.)
+ *   - A mapping that was unmapped is kept, and given out when the same is asked for again. (A use
+ *     after unmapping is not noticed here: the tests with the real calls notice that.)
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -86,7 +86,7 @@ WRAP(int, epoll_wait, int epoll_fd, struct epoll_event *events, int max, int tim
 
 /* ---- Files --------------------------------------------------------------------------------- */
 
-/* What was read of a path: a text, the target of a link, or an inode. */
+/* The answer that a path gave: a text, the target of a link, or an inode. */
 typedef struct known {
     char path[64];
     char text[512];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a fuzz target (fuzz_ring.c, fuzz_snapshot.c) has, for a fuzzer and for replay.c. */
+/* The interface of a fuzz target (fuzz_ring.c, fuzz_snapshot.c), for a fuzzer and for replay.c. */
 #ifndef RBCORE_FUZZ_H
 #define RBCORE_FUZZ_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Interprets its input as a ring's image and a script of what happens to it: reads, commits or
- * releases, and changes by whoever else can write to the memory. The library's reader and the slow
+ * releases, and changes by others that can write to the memory. The library's reader and the slow
  * parser (model.c) must agree at each step.
  */
 #include "fuzz.h"
@@ -108,8 +108,10 @@ static bool open_reader(bool latest) {
     t.model.page_size = t.page;
     t.model.ring_size = t.ring_size;
     uint64_t consumer = model_consumer_pos(&t.model);
-    /* As if the last reader had committed to just there (capi/owner.c has the block's layout): else
-     * this one may resume further on, which the model knows nothing of. */
+    /*
+     * Pretends that the last reader committed up to there (capi/owner.c has the block's layout).
+     * Otherwise this one may resume further on, which the model does not know.
+     */
     set_word(t.page - 112, UINT64_C(0x3165726f63627200));
     set_word(t.page - 112 + 72, consumer);
     int expected = model_open(&t.model, latest);
@@ -128,7 +130,7 @@ static bool open_reader(bool latest) {
     return true;
 }
 
-/* What is held must be back before a reader of this kind is really gone. */
+/* Held records must be back before a reader of this kind is really gone. */
 static void close_reader(void) {
     if (!t.reader) {
         return;

@@ -19,7 +19,7 @@
 #define REPAIR_CONTENT 2
 #define SAVE 4
 
-/* Of the header, whose size is at 12. */
+/* The size of the header, which stands at 12 in it. */
 #define SIZE 128
 #define SIZE_MAX_OF_HEADER 4096
 
@@ -172,7 +172,7 @@ static void expect_records(rbcore_snapshot *snapshot, const parsed *p, size_t ma
     }
 }
 
-/* What is saved is what was loaded, with the header of our version. */
+/* The saved file is the loaded one, with the header of our version. */
 static void expect_saved(const rbcore_snapshot *snapshot, const parsed *p) {
     static int fd = -1;
     static uint8_t saved[FUZZ_INPUT_MAX], expected[SIZE];
@@ -202,7 +202,7 @@ static void expect_snapshot(rbcore_snapshot *snapshot, const parsed *p, uint8_t 
 
 /* ---- The input ----------------------------------------------------------------------------- */
 
-/* Also of headers that are refused for something else. */
+/* Repairs headers as well that are refused for something else. */
 static void repair(file *f, uint8_t settings) {
     size_t left = f->size;
     for (uint8_t *at = f->bytes; left >= SIZE;) {

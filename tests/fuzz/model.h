@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a reader must find in a ring: a slow parser of a ring's image, written after the kernel's
- * Documentation/bpf/ringbuf.rst and the public header, with no line in common with the library.
+ * The model of what a reader must find in a ring: a slow parser of a ring's image, written after
+ * the kernel's Documentation/bpf/ringbuf.rst and the public header, with no line in common with the
+ * library.
  */
 #ifndef RBCORE_FUZZ_MODEL_H
 #define RBCORE_FUZZ_MODEL_H
@@ -38,7 +39,7 @@ int model_open(model *self, bool latest);
 /* Reads up to max records into out. Returns as rbcore_reader_read does, or MODEL_NO_RECORDS. */
 int model_read(model *self, model_record *out, int max);
 
-/* Where space can have been given back up to, now that the held records are what they are. */
+/* The position up to which space can have been given back, with these records held. */
 uint64_t model_first_held(const model *self);
 
 /* Gives back the i-th held record, in any order. */

@@ -29,7 +29,7 @@ files() {
     (cd "$1" && find . -type f -name "$2" | sort)
 }
 
-# What the program does not use is not built, and only the program is installed.
+# Parts that the program does not use are not built, and only the program is installed.
 build plain -DCMAKE_BUILD_TYPE=Release
 [ "$(files plain/installed '*')" = ./bin/app ] || fail "installed: $(files plain/installed '*')"
 built=$(files plain '*rbcore*.so*' && files plain 'rbcore-run' && files plain 'test_*')

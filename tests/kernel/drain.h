@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What drain.bpf.c and the test that drives it agree on. */
+/* The agreement of drain.bpf.c and the test that drives it. */
 #ifndef DRAIN_H
 #define DRAIN_H
 
@@ -12,7 +12,7 @@ struct request {
     __u64 sequence;
 };
 
-/* What is answered to a record that is smaller, and knows nothing of itself. */
+/* The answer to a record that is smaller, and knows nothing of itself. */
 #define NO_PRODUCER 0xffffffffU
 
 struct answer {

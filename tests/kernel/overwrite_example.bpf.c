@@ -15,7 +15,7 @@ struct {
     __uint(max_entries, 4096);
 } events SEC(".maps");
 
-/* Where the producer page is: right before the first record of an empty ring. */
+/* The producer page is right before the first record of an empty ring. */
 volatile __u64 producer_page;
 
 /* No helper tells pending_pos: all three words are read where they are. */

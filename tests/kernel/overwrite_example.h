@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What overwrite_example.bpf.c and overwrite_positions.c agree on. */
+/* The agreement of overwrite_example.bpf.c and overwrite_positions.c. */
 #ifndef OVERWRITE_EXAMPLE_H
 #define OVERWRITE_EXAMPLE_H
 
@@ -32,7 +32,7 @@ enum example_step {
     EXAMPLE_STEPS,
 };
 
-/* What the program finds. */
+/* The program's findings. */
 struct example_args {
     __u64 refused; /* whether there was no room for E */
     struct positions after[EXAMPLE_STEPS];

@@ -19,7 +19,7 @@
 
 #define RING_SIZE 4096
 
-/* What the example is in the kernel's commit, but for pending_pos: its drawings show where the
+/* The example of the kernel's commit, but for pending_pos: its drawings show where the
  * records stand, the word follows with the next reserve. */
 static const struct positions expected[EXAMPLE_STEPS] = {
     [RESERVE_A] = {.producer = 512},

@@ -68,7 +68,7 @@ typedef struct word_producer {
     atomic_bool done;
 } word_producer;
 
-/* What was found in the records of a reader or a snapshot. */
+/* The findings in the records of a reader or a snapshot. */
 typedef struct word_account {
     uint64_t next[PRODUCERS_MAX]; /* the lowest number that may come */
     uint64_t records, bytes;

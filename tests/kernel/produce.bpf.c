@@ -13,7 +13,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 RBCORE_RING(events, 4096);
 
-/* What records of any size contain: a window of this, which begins at emit_args.offset. */
+/* Records of any size contain a window of this, which begins at emit_args.offset. */
 unsigned char pattern[PATTERN_SIZE];
 
 /* One record of a size known at run time only, by output: the plain helper. */
@@ -34,12 +34,14 @@ int emit_dynptr(struct emit_args *args) {
     __u32 size = args->size;
     __u32 offset = args->offset;
     long error;
-    /* What is discarded may be larger: nobody looks at it. */
+    /* A discarded record may be larger: no reader looks at it. */
     if (!args->discard && (size > RECORD_MAX || offset > PATTERN_SIZE - RECORD_MAX)) {
         return -1;
     }
     error = rbcore_reserve_dynptr(events, size, &record);
-    /* (Not with "&& size": a difference is compared then, and Linux 6.1 forgets the bound of size.) */
+    /*
+     * (Not with "&& size": a difference is compared then, and Linux 6.1 forgets the bound of size.)
+     */
     if (!error && size <= RECORD_MAX && offset <= PATTERN_SIZE - RECORD_MAX) {
         bpf_dynptr_write(&record, 0, pattern + offset, size, 0);
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What produce.bpf.c and the tests that drive it agree on. */
+/* The agreement of produce.bpf.c and the tests that drive it. */
 #ifndef PRODUCE_H
 #define PRODUCE_H
 

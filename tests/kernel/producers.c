@@ -39,7 +39,7 @@ static void *run_producer(void *context) {
     return NULL;
 }
 
-/* What came of one producer's numbers. */
+/* The fate of one producer's numbers. */
 typedef struct event_account {
     uint64_t next, delivered, gaps;
 } event_account;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What comes out is what went in: sizes, wrap-around, discards, beside libbpf's reader. */
+/*
+ * The records that come out are those that went in: sizes, wrap-around, discards, beside libbpf's
+ * reader.
+ */
 #include <errno.h>
 #include <stdlib.h>
 

@@ -35,7 +35,7 @@ static void report(int socket, int result) {
     }
 }
 
-/* What the other side reported; its death without a word is a failure. */
+/* The report of the other side; its death without a word is a failure. */
 static int result_of(const test_process *process) {
     int result;
     ck_assert_int_eq(recv(process->socket, &result, sizeof(result), 0), sizeof(result));
@@ -132,7 +132,7 @@ static void keep_capabilities(const cap_value_t *kept, int count) {
     cap_free(caps);
 }
 
-/* As a BPF agent is meant to run. */
+/* A BPF agent is meant to run like this. */
 static void drop_all_but_cap_bpf(struct produce *ring) {
     static const cap_value_t kept[] = {CAP_BPF, CAP_PERFMON};
     keep_capabilities(kept, 2);
@@ -330,7 +330,9 @@ static void just_live(int socket, struct produce *ring) {
     report(socket, 0);
 }
 
-/* The child of a fork has copies of all descriptors, and so would keep a lock that is not undone. */
+/*
+ * The child of a fork has copies of all descriptors, and so would keep a lock that is not undone.
+ */
 START_TEST(child_outlives_reader) {
     struct produce *ring = load_ring(pages(1));
     rbcore_reader *reader = open_ring(ring, 0);
@@ -550,7 +552,7 @@ START_TEST(cap_bpf_only) {
 }
 END_TEST
 
-/* Whether the kernel lets him have the map is its business; a second reader he is not. */
+/* The kernel decides whether this user may have the map; it does not become a second reader. */
 START_TEST(nobody_with_the_fd) {
     struct produce *ring = load_ring(pages(1));
     rbcore_reader *reader = open_ring(ring, 0);
@@ -765,6 +767,6 @@ int main(int argc, char **argv) {
     add_test(suite, another_container);
     add_loop_test(suite, owner_executes_itself, 2);
     add_test(suite, owner_executes_something_else);
-    add_loop_test(suite, race, 2); /* 1: with a stranger who holds the lock */
+    add_loop_test(suite, race, 2); /* 1: with a stranger that holds the lock */
     return run_tests(suite, geteuid() ? "it must take other users' places: root only" : NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where a reader's rings come from and where it starts in them; several rings; what is refused. */
+/* The sources of a reader's rings, where it starts in them, several rings, and refusals. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
@@ -299,7 +299,7 @@ START_TEST(a_removed_ring_is_free_for_others) {
 }
 END_TEST
 
-/* What add says to a map of this type. */
+/* The result of adding a map of this type. */
 static int add_map(enum bpf_map_type type, uint32_t key, uint32_t value, uint32_t entries) {
     int fd = bpf_map_create(type, "other", key, value, entries, NULL);
     ck_assert_int_ge(fd, 0);
@@ -451,7 +451,7 @@ static unsigned int open_fds(void) {
     return count;
 }
 
-/* Of the map, of the one that counts losses, and of the lock. */
+/* There are three: of the map, of the map that counts losses, and of the lock. */
 START_TEST(a_ring_that_goes_leaves_no_descriptor) {
     struct produce *ring = load_ring(pages(1));
     rbcore_source source = source_of(ring);
@@ -463,7 +463,7 @@ START_TEST(a_ring_that_goes_leaves_no_descriptor) {
 }
 END_TEST
 
-/* As the kernel itself says, by making such a map or not. */
+/* Asks the kernel itself, which makes such a map or refuses. */
 static int can_create(enum bpf_map_type type, uint32_t flags) {
     LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = flags);
     int fd = bpf_map_create(type, "probe", 0, 0, (uint32_t)pages(1), &opts);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the kernel tests share: rings with their producers, and readers for them. */
+/* The kernel tests share this: rings with their producers, and readers for them. */
 #ifndef SUPPORT_H
 #define SUPPORT_H
 
@@ -61,7 +61,9 @@ rbcore_source source_of(const struct produce *ring);
 rbcore_reader *open_ring(const struct produce *ring, uint64_t flags);
 rbcore_ring_stats ring_stats(rbcore_reader *reader, unsigned int ring);
 
-/* As many reads as find something, without giving back: each takes a quarter of a ring at most. */
+/*
+ * Reads until nothing is found, without giving back: each read takes a quarter of a ring at most.
+ */
 int read_to_end(rbcore_reader *reader, rbcore_record *records, size_t max);
 
 /* Adding to a new reader: the result, and the reader freed again. */

@@ -281,7 +281,7 @@ START_TEST(finds_what_the_reader_took_without_being_woken) {
 }
 END_TEST
 
-/* What a timer of this process is set to: the largest time that is left. */
+/* The time to which a timer of this process is set: the largest that is left. */
 static int64_t longest_timer(void) {
     int64_t longest = 0;
     for (int fd = 0; fd < 200; fd++) {

@@ -30,7 +30,7 @@ START_TEST(what_is_submitted_is_drained_in_order) {
 }
 END_TEST
 
-/* What lies in the memory, by the kernel's account of it. */
+/* The content of the memory, by the kernel's account of it. */
 START_TEST(the_layout) {
     user_ring user = open_user(pages(1), pages(1));
     positions at = map_positions(&user);
@@ -617,7 +617,7 @@ START_TEST(in_turns_with_libbpf) {
 }
 END_TEST
 
-/* Whoever insists takes the ring beside another producer, and leaves it its records. */
+/* A producer that insists takes the ring beside another one, and leaves it its records. */
 START_TEST(what_another_producer_reserved) {
     user_ring user = open_user(pages(1), pages(1));
     rbcore_source source = user_source(&user);
@@ -636,7 +636,7 @@ START_TEST(what_another_producer_reserved) {
 }
 END_TEST
 
-/* It is not of this library: who knows whether its producer lives. */
+/* It is not this library's: nothing tells whether its producer lives. */
 START_TEST(what_libbpf_reserved) {
     user_ring user = open_user(pages(1), pages(1));
     struct user_ring_buffer *libbpf = user_ring_buffer__new(user_fd(&user), NULL);

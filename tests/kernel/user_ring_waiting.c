@@ -25,7 +25,7 @@ static int fill_ring(const user_ring *user) {
     return count;
 }
 
-/* ---- One who waits ------------------------------------------------------------------------- */
+/* ---- A thread that waits ------------------------------------------------------------------- */
 
 typedef struct waiting_thread {
     pthread_t thread;
@@ -101,8 +101,10 @@ START_TEST(no_descriptor_is_needed_where_there_is_room) {
 }
 END_TEST
 
-/* The map's descriptor is ready for writing as long as a byte is free: whoever waits for that alone
- * spins where the record does not fit. */
+/*
+ * The map's descriptor is ready for writing as long as a byte is free: a producer that waits for
+ * that alone spins where the record does not fit.
+ */
 START_TEST(no_spinning_while_a_little_is_free) {
     user_ring user = open_user(pages(1), pages(1));
     struct pollfd map = {.fd = user_fd(&user), .events = POLLOUT};
@@ -149,7 +151,7 @@ START_TEST(a_drain_wakes) {
 }
 END_TEST
 
-/* What nobody is told of is found out by looking. */
+/* A drain that wakes no producer is found out by looking. */
 START_TEST(a_drain_that_does_not_wake) {
     user_ring user = open_user(pages(1), 2 * pages(1));
     waiting_thread waiter;
@@ -194,7 +196,7 @@ static unsigned int open_fds(void) {
     return count;
 }
 
-/* Each one who waits has to hear of a drain, also if another one was told first and does not fit. */
+/* Each waiting thread has to hear of a drain, even if the first to hear of it finds no room. */
 START_TEST(several_wait) {
     user_ring user = open_user(pages(1), 2 * pages(1));
     const unsigned int fds = open_fds();

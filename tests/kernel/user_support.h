@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tests of the user ring share: a ring with the BPF program that drains it. */
+/* The tests of the user ring share this: a ring with the BPF program that drains it. */
 #ifndef USER_SUPPORT_H
 #define USER_SUPPORT_H
 
@@ -8,7 +8,7 @@
 #include "drain.h"
 #include "drain.skel.h"
 
-/* A user ring and the ring for its answers, and who uses them. */
+/* A user ring and the ring for its answers, with a producer and a reader. */
 typedef struct user_ring {
     struct drain *bpf;
     rbcore_producer *producer;
@@ -26,7 +26,7 @@ void close_user(user_ring *user);
 int user_fd(const user_ring *user);
 rbcore_source user_source(const user_ring *user);
 
-/* What opening a producer says; frees it again. */
+/* Returns the result of opening a producer; frees it again. */
 int open_result(const rbcore_source *source);
 
 /* Drains the ring in this thread; returns what the helper returned. */

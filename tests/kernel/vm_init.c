@@ -24,7 +24,7 @@
 
 #define WORDS_MAX 32
 #define SKIPPED 77
-/* Of syslog(2). */
+/* The types of syslog(2), which no header has. */
 #define SYSLOG_READ_ALL 3
 #define SYSLOG_CLEAR 5
 #define REPORT "\n@rbcore "
@@ -103,7 +103,7 @@ static void end_the_others(void) {
     }
 }
 
-/* What the kernel itself said during a test that failed. */
+/* Prints what the kernel itself said during a test that failed. */
 static void print_kernel_messages(void) {
     static char text[4096];
     int length = klogctl(SYSLOG_READ_ALL, text, sizeof(text) - 1);

@@ -210,7 +210,7 @@ static void *emit_many(void *context) {
     return NULL;
 }
 
-/* As fast as both can, so that arrivals meet every moment of reading, committing and waiting. */
+/* Both go as fast as they can, so that arrivals meet every moment of a read, commit and wait. */
 START_TEST(no_arrival_is_missed) {
     helper_thread helper = {.ring = load_ring(pages(1))};
     rbcore_reader *reader = open_ring(helper.ring, 0);

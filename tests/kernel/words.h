@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What words.bpf.c and the test that drives it agree on: records of which each word is known. */
+/* The agreement of words.bpf.c and the test that drives it: records of which each word is known. */
 #ifndef WORDS_H
 #define WORDS_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the parts of calls.c share, beside the transcript. */
+/* The parts of calls.c share this, beside the transcript. */
 #ifndef CALLS_H
 #define CALLS_H
 
@@ -24,7 +24,7 @@ int check_event(void *context, void *data, size_t size);
 int is_readable(int epoll, int ms);
 int add_to_epoll(int epoll, struct ring_buffer *rb, uint32_t events);
 
-/* What libbpf has had since 1.3, or 1.5: NULL where it is too old. */
+/* Functions that libbpf has had since 1.3, or 1.5: NULL where it is too old. */
 typedef struct newer_calls {
     struct ring *(*ring)(struct ring_buffer *, unsigned int);
     unsigned long (*consumer_pos)(const struct ring *);

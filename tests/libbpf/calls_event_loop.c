@@ -28,7 +28,7 @@ START_TEST(event_loop) {
     CALL(is_readable(epoll, 10000)); /* level-triggered: until it was read */
     CALL(ring_buffer__consume(rb));
     CALL(is_readable(epoll, 0));
-    /* What a callback's error leaves is there still. */
+    /* Records that a callback's error leaves are there still. */
     emit_some(ring, 3);
     CALL(is_readable(epoll, 10000));
     a.fail_at = a.seen + 1;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What new and add refuse, other consumers of the ring, and descriptors that change. */
+/* Maps that new and add refuse, other consumers of the ring, and descriptors that change. */
 #include "calls.h"
 
 #include <fcntl.h>
@@ -149,7 +149,7 @@ START_TEST(few_descriptors) {
 }
 END_TEST
 
-/* The caller closes his descriptor, and another map gets its number. */
+/* The caller closes its descriptor, and another map gets its number. */
 static struct ring_buffer *open_and_close(struct produce *ring, struct produce *other,
                                           ring_sink *sink) {
     int fd = dup(ring_fd(ring));

@@ -91,7 +91,7 @@ START_TEST(callback_errors_of_two) {
 }
 END_TEST
 
-/* What is left goes to the next ring_buffer, in this process or another. */
+/* Records that are left go to the next ring_buffer, in this process or another. */
 START_TEST(what_is_left) {
     struct produce *ring = load_ring(pages(1));
     emit_some(ring, 6);

@@ -135,7 +135,7 @@ START_TEST(cancelled) {
             emit_some(ring, 1);
             CALL(ring_buffer__consume(rb));
         }
-        /* What the callback had before, nobody gets again. */
+        /* Records that the callback had before do not come again. */
         emit_equal(ring, 3);
         a.act = block;
         a.act_at = a.seen + 2;
@@ -152,7 +152,7 @@ START_TEST(cancelled) {
 }
 END_TEST
 
-/* Also where a timer ends the wait inside for nothing, as for a ring that was busy. */
+/* A timer inside may end the wait for nothing, as for a ring that was busy: it must go on. */
 START_TEST(never_early) {
     ring_sink a = {.name = "a", .is_silent = true}, b = {.name = "b"};
     struct produce *ring = load_ring(pages(64)), *idle = load_ring(pages(1));
@@ -206,7 +206,7 @@ START_TEST(interrupted) {
         raise(SIGALRM);
         CALL(ring_buffer__poll(rb, -1));
     }
-    /* Also with many of both: no poll returns -EINTR that has something to deliver. */
+    /* The same with many of both: a poll that has something to deliver does not return -EINTR. */
     struct itimerval often = {.it_interval.tv_usec = 150, .it_value.tv_usec = 150};
     a.is_silent = true;
     setitimer(ITIMER_REAL, &often, NULL);

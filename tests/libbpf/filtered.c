@@ -35,7 +35,7 @@
 
 /* ---- The filter ---- */
 
-/* What libbpf's ring buffers take, and the C library and this program besides. */
+/* The calls of libbpf's ring buffers, and those of the C library and this program besides. */
 static const int base[] = {SYS_bpf,         SYS_epoll_create1, SYS_epoll_ctl,
 #ifdef SYS_epoll_wait
                            SYS_epoll_wait,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * As calls.c: a program that leaves calls of libbpf in ways that nobody told libbpf of: into a child
- * that the system call itself makes, and by longjmp or an exception from a callback.
+ * A program like calls.c that leaves calls of libbpf in ways that libbpf is not told of: into a
+ * child that the system call itself makes, and by longjmp or an exception from a callback.
  */
 #include "transcript.h"
 
@@ -19,7 +19,7 @@
 
 /* ---- Children of the system call ---- */
 
-/* As fork(), but libc does not know of it. */
+/* Does what fork() does, but libc does not know of it. */
 static pid_t fork_unknown(void) {
     return (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
 }

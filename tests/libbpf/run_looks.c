@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What rbcore-run finds out of a program before it runs it: by reading, whatever the file says. The
- * files are made here, field by field, so that each can be absurd.
+ * rbcore-run finds this out about a program before it runs it: by reading, whatever the file says.
+ * The files are made here, field by field, so that each can be absurd.
  */
 #include "../c/support.h"
 
@@ -20,7 +20,7 @@
 
 /* ---- ELF files ---- */
 
-/* What a file is to say; what is 0 is not in it. */
+/* The content of a file; a field that is 0 is not in it. */
 typedef struct sheet {
     const char *message; /* among its strings */
     const char *loader;  /* NULL: that of this program; "": none */
@@ -225,7 +225,7 @@ START_TEST(only_in_what_is_loaded_and_not_written) {
     self = make(&said);
     self->it.segments[1].p_filesz = self->size - sizeof(MESSAGE);
     ck_assert_int_eq(verdict_of_elf(self), PROGRAM_NOT_LINKED);
-    /* As far as the file has it. */
+    /* Only what the file has of it counts. */
     self = make(&said);
     self->it.segments[1].p_filesz = (ElfW(Xword)) - 16;
     ck_assert_int_eq(verdict_of_elf(self), PROGRAM_OWN_LIBBPF);

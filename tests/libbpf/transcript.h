@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the scenarios share: rings, callbacks that tell what they see, and the account. */
+/* The scenarios share this: rings, callbacks that tell what they see, and the account. */
 #ifndef TRANSCRIPT_H
 #define TRANSCRIPT_H
 

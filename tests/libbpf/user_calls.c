@@ -161,7 +161,7 @@ START_TEST(user_full) {
 }
 END_TEST
 
-/* As long as a little is free libbpf 1.1 does not wait without end, whatever its header says. */
+/* While a little is free libbpf 1.1 does not wait without end, whatever its header says. */
 static void fill_to_the_last_byte(user_rings *rings) {
     void *data;
     while (send_one(rings, 0, SMALL)) {
@@ -251,7 +251,7 @@ START_TEST(user_refused) {
 }
 END_TEST
 
-/* Two of a map: whoever uses them in turns may have them. */
+/* A map may have two, for a program that uses them in turns. */
 START_TEST(user_second) {
     user_rings rings;
     open_rings(&rings, pages(1), pages(4));
@@ -302,7 +302,7 @@ START_TEST(user_in_child) {
 }
 END_TEST
 
-/* As fork(), but libc does not know of it. */
+/* Does what fork() does, but libc does not know of it. */
 static pid_t fork_unknown(void) {
     return (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a batch of a paced ring is, and when it is due. */
+/* Batches of a paced ring: their size, and when they are due. */
 #include "stage.h"
 
 #include <dirent.h>
@@ -61,7 +61,7 @@ START_TEST(a_quarter_of_the_ring_ends_the_wait) {
 }
 END_TEST
 
-/* What max leaves of a batch that is due is due as well. */
+/* The records that max leaves of a batch that is due are due as well. */
 START_TEST(the_rest_of_a_batch_is_due) {
     stage *s = open_stage(large_ring, 0, long_ns);
     let_wait(s, 9, ROOM);
@@ -145,8 +145,9 @@ static int compare(const void *a, const void *b) {
 }
 
 /*
- * In a paced ring no record waits longer than max_latency, and the oldest of a batch just that long.
- * The others of its interval came later: so a quarter may be late, for the sake of busy machines.
+ * In a paced ring no record waits longer than max_latency, and the oldest of a batch just that
+ * long. The others of its interval came later: so a quarter may be late, for the sake of busy
+ * machines.
  */
 START_TEST(latency_is_kept) {
     const int64_t latency = 40 * MILLISECOND;

@@ -18,7 +18,7 @@ START_TEST(the_last_record_of_a_paced_ring_is_held_back) {
         expect_no_wakeup(s);
         ck_assert_int_eq(take(s, ROOM, WATCHDOG), 5);
         ck_assert(is_paced(s));
-        /* What was held back goes with the call that finds more. */
+        /* The record that was held back goes with the call that finds more. */
         ck_assert_uint_eq(consumer_pos(s), committed);
         expect_no_wakeup(s);
         give_back(s);
@@ -78,7 +78,7 @@ START_TEST(commit_now) {
     for (int i = 0; i < 3; i++) {
         make_paced(s);
         expect_held_back(s, small_record);
-        /* Also with nothing else to commit. */
+        /* This works with nothing else to commit as well. */
         must(rbcore_reader_commit(s->reader, NULL, RBCORE_COMMIT_NOW));
         ck_assert(is_paced(s));
         expect_all_published(s);
@@ -159,7 +159,9 @@ START_TEST(a_small_record_is_not_held_back_among_large_ones) {
 }
 END_TEST
 
-/* What was given back is no content of a snapshot, though the kernel does not know it yet. */
+/*
+ * Records that were given back are no content of a snapshot, though the kernel does not know yet.
+ */
 START_TEST(what_is_held_back_is_in_no_snapshot) {
     stage *s = open_stage(large_ring, _i ? RBCORE_READER_RELEASE : 0, long_ns);
     rbcore_snapshot *snapshot = NULL;

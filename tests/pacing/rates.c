@@ -97,7 +97,7 @@ START_TEST(some_rings_are_never_paced) {
     }
     expect_never_paced((size_t)1 << 20, 0);
     expect_never_paced((size_t)1 << 20, 49999);
-    /* But these are: */
+    /* These rings are paced: */
     if (has_shortest_interval) {
         expect_paced((size_t)1 << 20, 50000);
     }
@@ -118,7 +118,7 @@ START_TEST(few_records_that_fill_half_a_ring_do_not_make_it_paced) {
 }
 END_TEST
 
-/* As many as come in the shortest sleep would fill the ring: a timer would come too late. */
+/* The records of the shortest sleep would fill the ring: a timer would come too late. */
 START_TEST(records_that_fill_a_ring_fast_do_not_make_it_paced) {
     stage *s = open_stage((size_t)1 << 20, 0, RBCORE_MAX_LATENCY);
     for (int i = 0; i < 100; i++) {
@@ -135,8 +135,8 @@ START_TEST(records_that_fill_a_ring_fast_do_not_make_it_paced) {
 END_TEST
 
 /*
- * What would fill the ring meanwhile bounds the interval, whatever max_latency is: at 1.3 bytes in a
- * nanosecond this ring is full after 0.8 milliseconds.
+ * The time that it takes to fill the ring bounds the interval, whatever max_latency is: at 1.3
+ * bytes in a nanosecond this ring is full after 0.8 milliseconds.
  */
 START_TEST(a_small_ring_does_not_wait_for_long) {
     stage *s = open_stage((size_t)1 << 20, 0, 3600 * 1000 * MILLISECOND);
@@ -159,7 +159,7 @@ static int64_t wait_of_two(stage *s) {
     return clock_now() - begin;
 }
 
-/* So does the rate: more than a quarter of the ring in an interval halves it, for the time being. */
+/* The rate bounds it, too: more than a quarter of the ring in an interval halves it for a while. */
 START_TEST(a_ring_that_fills_fast_does_not_wait_for_long) {
     const size_t ring_size = (size_t)16 << 20;
     int64_t usual = 0, shortened = 1;
@@ -185,7 +185,7 @@ END_TEST
 
 /* ---- A ring too small for a timer ---- */
 
-/* So small that it is full before any sleep is over. */
+/* Such a ring is full before any sleep is over. */
 static size_t small_ring(void) {
     size_t page = (size_t)getpagesize();
     return page < 16384 ? 16384 : page;

@@ -82,15 +82,15 @@ void *run_emitter(void *emitter);
 
 /* ---- Reading ---- */
 
-/* What read or next returned: the numbers of this ring's records must ascend. */
+/* Checks the result of read or next: the numbers of this ring's records must ascend. Returns it. */
 int taken(stage *self, int result);
 int take(stage *self, size_t max, int64_t timeout);
 void give_back(stage *self);
 
-/* All that is there, in as many calls as that takes; what the last of them took is still held. */
+/* Takes all that is there, in as many calls as needed; those of the last call are still held. */
 void take_to_end(stage *self);
 
-/* All that was produced, with waiting for it. */
+/* Takes all that was produced, and waits for it. */
 void take_the_rest(stage *self);
 uint64_t waiting(const stage *self);
 

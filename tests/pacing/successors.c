@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where a reader begins after one that died with a record held back. */
+/* A reader after one that died with a record held back: the place where it begins. */
 #include "stage.h"
 
 #include <signal.h>
@@ -35,7 +35,7 @@ static stage *open_orphan(void) {
     return s;
 }
 
-/* Where a reader begins that is opened now, and closed again. */
+/* The place where a reader begins that is opened now, and closed again. */
 static uint64_t resumes_at(const stage *s) {
     rbcore_reader *reader = open_reader_on(s->ring, 0, RBCORE_MAX_LATENCY);
     rbcore_ring_stats stats = stats_of(reader, 0);
@@ -97,7 +97,7 @@ START_TEST(an_impossible_commit_does_not_count) {
         atomic_store(word, garbage[i]);
         ck_assert_uint_eq(resumes_at(s), start);
     }
-    /* Nor does one behind a record that is not finished, or longer than the ring. */
+    /* One behind a record that is not finished, or longer than the ring, does not count either. */
     _Atomic uint32_t *header = test_ring_header(s->ring, start + space);
     const uint32_t headers[] = {(uint32_t)small_record | HEADER_BUSY, 0x3fffffff, RING_SIZE};
     for (size_t i = 0; header && i < sizeof(headers) / sizeof(*headers); i++) {
@@ -106,14 +106,14 @@ START_TEST(an_impossible_commit_does_not_count) {
         ck_assert_uint_eq(resumes_at(s), start);
         atomic_store(header, (uint32_t)small_record);
     }
-    /* But this is one: */
+    /* This one is possible: */
     atomic_store(word, start + 2 * space);
     ck_assert_uint_eq(resumes_at(s), start + 2 * space);
     abandon_stage(s);
 }
 END_TEST
 
-/* What was committed does not come again, neither for our next reader nor for another library's. */
+/* Committed records do not come again, neither for our next reader nor for another library's. */
 START_TEST(the_next_reader_goes_on_behind_the_commit) {
     stage *s = open_stage_unread((size_t)16 << 20);
     for (int i = 0; i < 5; i++) {

@@ -81,7 +81,7 @@ START_TEST(flush_ends_the_wait_for_a_batch) {
         give_back(s);
         ck_assert_int_eq(take(s, ROOM, WATCHDOG), -ENODATA);
     }
-    /* Also before the wait. */
+    /* A flush before the wait does the same. */
     let_wait(s, 2, ROOM);
     must(rbcore_reader_flush(s->reader));
     ck_assert_int_eq(take(s, ROOM, 0), 2);

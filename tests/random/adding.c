@@ -85,7 +85,7 @@ bool reference_reader(void) {
     return true;
 }
 
-/* What is left when the last reference and the last held record are gone. */
+/* The state when the last reference and the last held record are gone. */
 static void forget_reader(sim_reader *self) {
     for (unsigned i = 0; i < VIEWS_MAX; i++) {
         if (self->views[i].ring != NULL) {

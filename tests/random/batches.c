@@ -184,7 +184,7 @@ typedef struct child_record {
     uint32_t flags;
 } child_record;
 
-/* What the child of a fork may do with the handles of its parent. */
+/* Does what the child of a fork may do with the handles of its parent. */
 static bool parents_handles_are_refused(void) {
     rbcore_record record;
     bool all = true;
@@ -227,7 +227,7 @@ static bool produce_in_child(const sim_ring *ring, const child_record *records, 
     return all;
 }
 
-/* What a child will do: noted before, so that the child knows it. */
+/* The plan of a child, noted before, so that the child knows it. */
 static size_t plan_of_child(sim_ring *ring, child_record *records, size_t max) {
     size_t count = roll((uint32_t)max) + 1;
     for (size_t i = 0; i < count; i++) {

@@ -72,7 +72,7 @@ static void open_handle(thr_consumer *self) {
     }
 }
 
-/* What is held is released by the workers, which end it. */
+/* The workers release the held records, which ends it. */
 static void close_handle(thr_consumer *self) {
     for (unsigned i = 0; i < self->ring_count; i++) {
         check_sums(self, &self->readings[i]);
@@ -91,7 +91,7 @@ static void remove_and_add(thr_consumer *self) {
     }
     check_sums(self, reading);
     demand(rbcore_reader_remove(handle, reading->index) == 0, "remove");
-    /* Also while others release the last records of it. */
+    /* This is so while others release the last records of it, too. */
     int error = rbcore_reader_snapshot(handle, reading->index, &snapshot, 0);
     demand(error == -EINVAL && snapshot == NULL, "a snapshot of a removed ring: %d", error);
     add(self, reading);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What drives the random calls: numbers that come from a seed and the number of the call alone, so
- * that a run can be repeated; the last calls as lines to read; and a watchdog.
+ * The driver of the random calls: numbers that come from a seed and the number of the call alone,
+ * so that a run can be repeated; the last calls as lines to read; and a watchdog.
  */
 #ifndef RBCORE_TESTS_RANDOM_DRIVER_H
 #define RBCORE_TESTS_RANDOM_DRIVER_H
@@ -48,7 +48,7 @@ bool one_in(uint32_t sides);
 
 /* A call is about to be made: a line of the log. */
 __attribute__((format(printf, 1, 2))) void calling(const char *format, ...);
-/* What it returned, in the same line. Returns it. */
+/* Prints what it returned, in the same line. Returns it. */
 int returned(int result);
 /* More about the last call, in a line of its own. */
 __attribute__((format(printf, 1, 2))) void remark(const char *format, ...);
@@ -60,7 +60,7 @@ uint64_t next_moment(void);
 __attribute__((noreturn, format(printf, 3, 4))) void fail_at(const char *file, int line,
                                                              const char *format, ...);
 
-/* What the model demands. */
+/* Checks what the model demands. */
 #define demand(condition, ...)                                                                     \
     do {                                                                                           \
         if (!(condition)) {                                                                        \

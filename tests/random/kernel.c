@@ -234,7 +234,7 @@ static void drain_requests(void) {
     check_answers();
 }
 
-/* What is reserved is discarded by the free. */
+/* Reserved records are discarded by the free. */
 static void reopen_user(void) {
     calling("producer_free(the user ring), with %" PRIu64 " reserved", user.reserved);
     rbcore_producer_free(user.producer);

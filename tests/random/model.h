@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What must come out: a ring is the list of all records that were ever reserved in it, and a view
- * (one ring of one reader) a place in that list, with sums. It knows nothing of how the library
- * does it; of the ring's memory it only reads consumer_pos, which tells how much room there is.
+ * The model of what must come out: a ring is the list of all records that were ever reserved in it,
+ * and a view (one ring of one reader) a place in that list, with sums. It knows nothing of how the
+ * library does it; of the ring's memory it only reads consumer_pos, which tells how much room there
+ * is.
  */
 #ifndef RBCORE_TESTS_RANDOM_MODEL_H
 #define RBCORE_TESTS_RANDOM_MODEL_H
@@ -62,11 +63,13 @@ uint64_t ring_consumer_pos(const sim_ring *self);
 uint64_t ring_producer_pos(const sim_ring *self);
 uint64_t ring_overwrite_pos(const sim_ring *self);
 
-/* What a reserve of a record returns; it is in the list then. */
+/* Returns what a reserve of a record must return; the record is in the list then. */
 int ring_reserve(sim_ring *self, uint32_t size, size_t *index);
 /* Whether there is room for a record behind so many bytes of the same batch: 0 or an error. */
 int ring_room(sim_ring *self, uint64_t before, uint32_t size);
-/* What a producer that finds no room does in overwrite mode: 0 if it is worth another try. */
+/*
+ * Does what a producer without room does in overwrite mode; returns 0 if another try is worth it.
+ */
 int ring_clear_the_way(sim_ring *self);
 /* Notes a record for which there is room, and what is overwritten by it. */
 size_t ring_append(sim_ring *self, uint32_t size, sim_state state);
@@ -169,7 +172,7 @@ bool view_has_news_behind_dead(const sim_view *self);
 
 /* Whether what comes next may be overwritten: it goes on elsewhere, unless it was copied before. */
 bool view_is_overtaken(const sim_view *self);
-/* Where it goes on then. */
+/* The position where it goes on then. */
 uint64_t view_sound_pos(const sim_view *self);
 rbcore_ring_stats view_stats(const sim_view *self);
 

@@ -12,7 +12,7 @@
 const uint32_t wakeups[4] = {0, RBCORE_NO_WAKEUP, RBCORE_FORCE_WAKEUP,
                              RBCORE_NO_WAKEUP | RBCORE_FORCE_WAKEUP};
 
-/* Of some rings no producer wakes a reader. */
+/* The producers of some rings never wake a reader. */
 uint32_t random_wakeup(const sim_ring *ring) {
     if (ring->is_quiet) {
         return RBCORE_NO_WAKEUP;
@@ -131,7 +131,7 @@ bool open_producer(void) {
     return true;
 }
 
-/* What it has reserved is abandoned. */
+/* Records that it has reserved are abandoned. */
 bool free_producer(void) {
     sim_producer *self = any_producer();
     if (self == NULL) {
@@ -147,7 +147,7 @@ bool free_producer(void) {
     return true;
 }
 
-/* What is written into a record that was reserved. */
+/* Writes into a record that was reserved. */
 static void fill(const sim_ring *ring, size_t index, void *data) {
     const sim_item *item = &ring->items[index];
     demand((uintptr_t)data % 8 == 0, "data is not aligned");

@@ -2,7 +2,7 @@
 /*
  * random_threads [SEED [RECORDS]]: rounds of random calls by several threads: some write, one
  * consumes, others tap, release what it has read, and do what any thread may do. Each round has a
- * seed of its own, which says who does what; the order of things it does not say.
+ * seed of its own, which says what each thread does; it does not say in which order.
  */
 #include "threads.h"
 
@@ -89,7 +89,7 @@ static void run_threads(thr_round *self) {
     for (unsigned i = 0; i < self->writer_count; i++) {
         pthread_join(self->writers[i].thread, NULL);
     }
-    /* What is left reserved by then is nobody's. */
+    /* Records that are reserved by then belong to no thread. */
     for (unsigned i = 0; i < self->writer_count; i++) {
         bool is_shared = false;
         for (unsigned j = 0; j < i; j++) {

@@ -147,7 +147,7 @@ static void check_turns(sim_reader *self, const sim_look *look) {
     }
 }
 
-/* What can be had must have been handed out, or skipped. */
+/* All records that can be had must have been handed out, or skipped. */
 static void check_nothing_left(const sim_reader *self, const sim_look *look, const bool *was_paced,
                                int result) {
     for (unsigned i = 0; i < VIEWS_MAX; i++) {
@@ -197,7 +197,7 @@ static void note_arming(sim_reader *self, const sim_look *look, int result) {
     }
 }
 
-/* What a result other than a count must be, or may be. */
+/* Checks a result that is no count: what it must be, or may be. */
 static void judge_error(sim_reader *self, const sim_look *look, int result) {
     switch (result) {
     case -ENODATA:
@@ -217,7 +217,7 @@ static void judge_error(sim_reader *self, const sim_look *look, int result) {
     }
 }
 
-/* What was asked comes before all records. Returns whether that was the answer. */
+/* An answer to what was asked comes before all records. Returns whether it came. */
 static bool judge_asked(sim_reader *self, int result) {
     if (self->is_shut_down) {
         demand(result == -ESHUTDOWN, "not -ESHUTDOWN");

@@ -41,7 +41,7 @@ void snapshots_drop(void) {
 
 /* ---- Taking one ---- */
 
-/* Where its content begins: what was not given back, or not overwritten. */
+/* The start of its content: of what was not given back, or not overwritten. */
 static uint64_t oldest_of(const sim_view *view) {
     return view_is_copy(view) ? view_sound_pos(view) : view->user_pos;
 }
@@ -92,7 +92,7 @@ static void tell_loss(sim_snapshot *self, sim_view *view, uint64_t position) {
     }
 }
 
-/* What the reader goes on with is behind the snapshot now. */
+/* The reader goes on behind the snapshot now. */
 static void consume(sim_snapshot *self, sim_view *view, uint64_t end) {
     uint64_t first = oldest_of(view);
     if ((int64_t)(end - view->read_pos) <= 0) {
@@ -256,7 +256,7 @@ static void load_damaged(int file, off_t size) {
     demand(is_refused && loaded == NULL, "not refused");
 }
 
-/* What is loaded is as what was saved, but its records say ring 0. */
+/* The loaded snapshot is like the saved one, but its records say ring 0. */
 static void check_loaded(sim_snapshot *self, const sim_snapshot *saved) {
     rbcore_snapshot_info info = RBCORE_SNAPSHOT_INFO_INIT;
     demand(rbcore_snapshot_info_get(self->handle, &info) == 0, "no info");

@@ -35,7 +35,7 @@ typedef struct thr_writer {
     pthread_t thread;
 } thr_writer;
 
-/* What a reader has had of a ring, whichever handle it had it by. */
+/* The records that a reader has had of a ring, by whichever handle. */
 typedef struct thr_reading {
     thr_ring *ring;
     unsigned index;
@@ -54,7 +54,7 @@ typedef struct thr_consumer {
     bool returns_on_discards;
     int64_t max_latency_ns;
     _Atomic(rbcore_reader *) handle;
-    pthread_mutex_t handle_lock; /* whoever takes a reference */
+    pthread_mutex_t handle_lock; /* for the thread that takes a reference */
     unsigned ring_count;
     thr_reading readings[RINGS_MAX];
     atomic_ullong interrupts, flushes, held;

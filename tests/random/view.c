@@ -113,7 +113,10 @@ bool view_may_be_behind_dead(const sim_view *self) {
             is_dead_at(self->ring, ring_find(self->ring, view_sound_pos(self))));
 }
 
-/* Where it goes on, with what a dead producer left; or NOTHING. A copy needs room for that, too. */
+/*
+ * Returns where it goes on, with what a dead producer left; or NOTHING. A copy needs room for that,
+ * too.
+ */
 static size_t first_dead(const sim_view *self) {
     const sim_ring *ring = self->ring;
     bool is_overtaken = ring != NULL && !self->is_removed && view_is_overtaken(self);
@@ -166,8 +169,8 @@ typedef struct sim_gap {
 } sim_gap;
 
 /*
- * Where it went on: as things stood before the call; or after, for the call may have moved the
- * consumer of a ring that the same reader taps.
+ * The place where it went on: as things stood before the call; or after, for the call may have
+ * moved the consumer of a ring that the same reader taps.
  */
 static sim_gap gap_of(const sim_view *self, const rbcore_ring_stats *stats) {
     sim_gap gap = {.bytes = stats->lost_bytes - self->lost};
@@ -303,7 +306,7 @@ void reader_took(sim_reader *self, const rbcore_record *records, size_t n) {
 
 /* ---- The sums ---- */
 
-/* What was given back reaches at least from here to the first record that is held. */
+/* The space that was given back reaches at least from here to the first record that is held. */
 static uint64_t least_user_pos(const sim_view *self, uint64_t first_held) {
     size_t at = ring_find(self->ring, first_held);
     while (at > 0 && self->ring->items[at - 1].position >= self->start_pos &&
@@ -401,7 +404,7 @@ void reader_check(sim_reader *self) {
 
 /* ---- Coming and going ---- */
 
-/* What LATEST skips: all that is complete. */
+/* LATEST skips all that is complete. */
 static void skip_to_latest(sim_view *self, const rbcore_ring_stats *stats) {
     const sim_ring *ring = self->ring;
     sim_gap gap = gap_of(self, stats);

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-/* What is held, of all consumers that release; taken out at random. */
+/* The held records of all consumers that release; they are taken out at random. */
 #define POOL 4096
 
 typedef struct thr_pooled {

@@ -9,7 +9,7 @@ from model import DISCARD, SMALL, U64, Vector
 
 
 def hostile() -> Iterator[tuple[str, Vector]]:
-    """What no producer writes."""
+    """Content that no producer writes."""
     for size, name in (
         (SMALL, "ring"),
         (SMALL + 8, "more"),

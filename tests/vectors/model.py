@@ -26,7 +26,7 @@ def fnv1a(data: bytes) -> str:
 
 
 def span(size: int) -> int:
-    """What a record of that many bytes takes: its header, its data, rounded up to 8."""
+    """The space of a record of that many bytes: its header and data, rounded up to 8."""
     return (HEADER + size + 7) // 8 * 8
 
 
@@ -111,7 +111,7 @@ class Vector:
         return self
 
     def record(self, size: int, flags: int = 0) -> Self:
-        """As a producer reserves and submits it (flags 0), discards it or is still writing it."""
+        """A record: submitted (flags 0), discarded, or still being written."""
         self.made += 1
         position, data = self.producer, payload(self.made, size)
         self.header(position, size | flags)
@@ -136,7 +136,7 @@ class Vector:
         return int.from_bytes(self.memory_at(position, 4), "little")
 
     def bytes_at(self, position: int, size: int) -> bytes:
-        """What the reader sees: the memory itself."""
+        """The reader sees the memory itself."""
         return self.memory_at(position, size)
 
     def word(self, position: int) -> int:
@@ -218,7 +218,7 @@ class Vector:
         return self
 
     def read_all(self, most: int = 64) -> Self:
-        """As many reads as find something, and one that does not."""
+        """Reads until one finds nothing."""
         while self.read(most).last:
             pass
         return self
@@ -247,7 +247,7 @@ class Vector:
     # ---- Snapshots ----
 
     def oldest(self) -> int:
-        """Where the content of a snapshot begins."""
+        """The position where the content of a snapshot begins."""
         return self.user_pos
 
     def snapshot(self) -> Self:
@@ -273,7 +273,7 @@ class Vector:
         return self
 
     def all(self) -> Self:
-        """What most vectors end with: reads, the last of which finds nothing more, all back."""
+        """Most vectors end so: reads, the last of which finds nothing more, and a commit of all."""
         return self.read().read_all().commit_all().stats()
 
     def text(self) -> str:

@@ -54,7 +54,7 @@ class Overwriting(Vector):
         return at
 
     def has_room(self, size: int) -> bool:
-        """Not where a record that is being written would have to go."""
+        """False where a record that is being written would have to go."""
         return (self.producer + span(size) - self.first_pending()) % U64 < self.size
 
     def record(self, size: int, flags: int = 0) -> Self:
@@ -229,7 +229,7 @@ def by_chance(seed: int) -> Overwriting:
         elif action == 5 and unfinished:
             self.finish(unfinished.pop(below(len(unfinished))))
         elif action in (6, 7):
-            self.read(2 + below(7))  # whoever asks for one may be given more to hold back
+            self.read(2 + below(7))  # a read of one may be given more to hold back
         elif action == 8 and self.last and self.last[-1] in self.held:
             self.commit(below(len(self.last)) if self.last[0] in self.held else len(self.last) - 1)
         elif action == 9:

@@ -41,7 +41,7 @@ def content_of(*records: tuple[int, int]) -> bytes:
 
 @dataclass
 class File:
-    """What stands in a file; whatever is set here is written so, sound or not."""
+    """The content of a file; whatever is set here is written so, sound or not."""
 
     content: bytes = content_of((8, 0), (3, 0), (0, 0), (40, DISCARD), (100, 0))
     version: int = 1

@@ -246,7 +246,7 @@ static void load_snapshot(run *self, const char *expected) {
     expect_result(self, expected, rbcore_snapshot_load(&self->snapshot, self->file));
 }
 
-/* What was loaded becomes the same bytes again. */
+/* A loaded snapshot becomes the same bytes again. */
 static void expect_saved(run *self) {
     const size_t size = (size_t)(lseek(self->file, 0, SEEK_CUR) - self->loaded_from);
     unsigned char *before = malloc(size), *after = malloc(size + 1);
@@ -279,7 +279,7 @@ static bool is(char **words, const char *name, int operands) {
     return count == operands + 1 && strcmp(words[0], name) == 0;
 }
 
-/* What is written into the memory. */
+/* The lines that write into the memory. */
 static bool write_line(run *self, char **words) {
     const uint64_t produced = (uint64_t)sysconf(_SC_PAGESIZE);
     if (is(words, "ring", 1)) {
@@ -304,7 +304,7 @@ static bool write_line(run *self, char **words) {
     return true;
 }
 
-/* What a reader does, and what comes of it. */
+/* The lines for what a reader does, and for what comes of it. */
 static bool read_line(run *self, char **words) {
     if (is(words, "add", 1)) {
         add(self, 0, words[1]);

@@ -20,7 +20,7 @@ except (ImportError, OSError) as reason:
 
 
 class Record(ctypes.Structure):
-    """What every record begins with, as BCC would derive it from the program's struct."""
+    """Every record begins with this, as BCC would derive it from the program's struct."""
 
     _fields_ = (("sequence", ctypes.c_uint64), ("time", ctypes.c_uint64))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the benchmark's readers in Python have in common: arguments, accounts, report.
+"""The common part of the benchmark's readers in Python: arguments, accounts, report.
 
 The work on each record, equal for all readers, stands in each of them, because a call is
 dear: one word of it, and of a sample the second, too.
@@ -55,7 +55,7 @@ class Reader:
         self.cpu_ns = time.process_time_ns()
 
     def gap(self, sequence: int) -> None:
-        """Of a record after lost ones, of another producer, or of the end."""
+        """Notes a record after lost ones, of another producer, or of the end."""
         if sequence & RECORD_END:
             # Two streams, of which the second's sequences have its bit.
             self.delivered = self.expected + self.other - RECORD_SECOND - self.lost

@@ -23,7 +23,7 @@ except ImportError as error:
     skip(f"rbcore for Python, or numpy: {error}")
 
 WORD = Struct("Q")
-# As many as make numpy's price for a call small, and as an interval brings at most.
+# Enough to make numpy's price for a call small, and as many as an interval brings at most.
 BATCH = 8192
 # From here on the producer asks for no samples: records may have no time.
 NO_SAMPLES = 1 << 61

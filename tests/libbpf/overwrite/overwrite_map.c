@@ -52,7 +52,7 @@ static int handle(void *seen, void *data, size_t size) {
     return 0;
 }
 
-/* What is written to standard error from here on. */
+/* The text that is written to standard error from here on. */
 static FILE *catch_errors(void) {
     FILE *file = tmpfile();
     check(file != NULL && dup2(fileno(file), STDERR_FILENO) >= 0, "a file for standard error");

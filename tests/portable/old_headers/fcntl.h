@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* As in glibc 2.17. */
+/* Takes away what glibc 2.17 did not have. */
 #include_next <fcntl.h>
 #undef F_ADD_SEALS
 #undef F_GET_SEALS

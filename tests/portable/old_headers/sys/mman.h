@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* As in glibc 2.17: memfd_create is a function that nobody defines. */
+/* Takes away what glibc 2.17 did not have: no library defines the function memfd_create. */
 #include_next <sys/mman.h>
 #undef MFD_CLOEXEC
 #undef MFD_ALLOW_SEALING

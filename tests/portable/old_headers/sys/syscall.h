@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* As with the kernel headers of Linux 3.10. */
+/* Takes away what the kernel headers of Linux 3.10 did not have. */
 #include_next <sys/syscall.h>
 #undef SYS_bpf
 #undef SYS_memfd_create
