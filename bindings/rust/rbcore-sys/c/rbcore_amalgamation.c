@@ -2900,14 +2900,35 @@ void rbc_mapping_close(rbc_mapping *self) {
 #undef reserve
 
 /* ==== capi/process.c ==== */
-/* Reads a small file of /proc as a string. Returns whether that worked. */
-static bool read_text(const char *path, char *text, size_t size) {
+/*
+ * A thread that is cancelled while it reads /proc would leave the open descriptor behind. So the
+ * cancellation waits until that is closed, and for the next cancellation point.
+ */
+static int put_off_cancellation(void) {
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+
+static void allow_cancellation(int before) {
+    pthread_setcancelstate(before, &before);
+}
+
+static ssize_t read_file(const char *path, char *text, size_t size) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        return false;
+        return -1;
     }
-    ssize_t n = read(fd, text, size - 1);
+    ssize_t n = read(fd, text, size);
     close(fd);
+    return n;
+}
+
+/* Reads a small file of /proc as a string. Returns whether that worked. */
+static bool read_text(const char *path, char *text, size_t size) {
+    int cancellation = put_off_cancellation();
+    ssize_t n = read_file(path, text, size - 1);
+    allow_cancellation(cancellation);
     if (n <= 0) {
         return false;
     }
@@ -3203,6 +3224,7 @@ static bool proc_shows_all_processes(void) {
 }
 
 bool rbc_process_is_dead_below(const rbc_process *process, uint64_t *pid) {
+    int cancellation = put_off_cancellation();
     DIR *processes = proc_shows_all_processes() ? opendir("/proc") : NULL;
     bool is_below = false, is_found = processes == NULL;
     struct dirent *entry;
@@ -3218,6 +3240,7 @@ bool rbc_process_is_dead_below(const rbc_process *process, uint64_t *pid) {
     if (processes != NULL) {
         closedir(processes);
     }
+    allow_cancellation(cancellation);
     return is_below && !is_found;
 }
 
