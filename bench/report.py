@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""Writes what JSON files hold into documents: bench/run --report DIR.
+"""Writes what CSV files hold into documents: bench/run --report DIR.
 
 Between the lines "<!-- NAME -->" and "<!-- end -->" of a README everything is replaced.
 """
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from many_cpus import model_table
-from measure import Latency, Measurement
-from programs import Figures
+from measure import Measurement
 from readers import named
+from store import has_figures, read_figures, read_measurements
 from tables import (
     burst_table,
     comparison_table,
@@ -31,22 +29,6 @@ BUFFER_COLUMNS = (
 )
 LATENCY_COLUMNS = ("consumer CPU ns", "producer CPU ns", "p50 us", "p99 us")
 ORDER_COLUMNS = ("delivered/s", "lost %", "out of order", "older by us")
-
-
-def read_json(file: Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(file.read_text()) if file.exists() else []
-    return found
-
-
-def measurements(file: Path) -> list[Measurement]:
-    return [
-        Measurement(**{**i, "latency_ns": Latency(**i["latency_ns"])})
-        for i in read_json(file)
-    ]
-
-
-def figures(directory: Path, name: str) -> list[Figures]:
-    return [Figures(**i) for i in read_json(directory / f"{name}.json")]
 
 
 def buffer_tables(found: Sequence[Measurement]) -> str:
@@ -77,12 +59,13 @@ def short_comparison(found: Sequence[Measurement]) -> str:
 def shown(
     directory: Path, name: str, table: Callable[[Sequence[Measurement]], str]
 ) -> str:
-    found = measurements(directory / f"{name}.json")
+    found = read_measurements(directory / f"{name}.csv")
     return f"{how(found).capitalize()}.\n\n{table(found)}"
 
 
 def targets(directory: Path) -> str:
-    timings = [*figures(directory, "scan"), *figures(directory, "user_ring")]
+    files = (directory / f"{name}.csv" for name in ("scan", "user_ring"))
+    timings = [one for file in files for one in read_figures(file)]
     return shown(directory, "targets", lambda found: target_table(found, timings))
 
 
@@ -109,12 +92,8 @@ def section(directory: Path, name: str) -> str:
     if name in MEASURED:
         return shown(directory, name, MEASURED[name])
     if name in FIGURES:
-        return figure_table(figures(directory, name))
+        return figure_table(read_figures(directory / f"{name}.csv"))
     return OTHERS[name](directory)
-
-
-# These have a file of their own, with every figure.
-FULL = ("readers", "sweep")
 
 
 def fill(document: Path, directory: Path) -> None:
@@ -130,7 +109,10 @@ def fill(document: Path, directory: Path) -> None:
 def report(documents: Sequence[Path], directory: Path) -> None:
     for document in documents:
         fill(document, directory)
-    for name in FULL:
-        text = shown(directory, name, result_table)
-        title = f"# {name}.json\nWritten by `bench/run --report`. "
-        (directory / f"{name}.md").write_text(f"{title}{text}\n")
+
+
+def full_table(file: Path) -> str:
+    """All that a file has."""
+    if has_figures(file):
+        return figure_table(read_figures(file))
+    return shown(file.parent, file.stem, result_table)
