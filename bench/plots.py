@@ -227,6 +227,50 @@ def plot_readers(measurements: Sequence[Measurement], directory: Path) -> None:
     save(plot, directory / "readers.svg")
 
 
+def plot_overview(
+    quick: Sequence[Measurement], dropin: Sequence[Measurement], directory: Path
+) -> None:
+    """What a record costs, as a multiple of what it costs with libbpf in the same run."""
+    bars = (
+        (quick, "rbcore", "rbcore, default options"),
+        (quick, "rbcore-500us", "rbcore, latency of 500 us"),
+        (dropin, "dropin", "a libbpf program, by rbcore-run"),
+    )
+    rates = (10_000, 1_000_000, "max")
+    plot, panels = plt.subplots(1, 2, figsize=(8, 3), sharey=True)
+    for panel, side in zip(panels, ("consumer", "producer"), strict=True):
+        for i, (measurements, reader, label) in enumerate(bars):
+            low, middle, high = [], [], []
+            for rate in rates:
+                ours, base = (
+                    along(measurements, "rate", name)[rate]
+                    for name in (reader, "libbpf-poll")
+                )
+                key = f"{side}_cpu_ns_per_record"
+                multiples = [a[key] / b[key] for a, b in zip(ours, base, strict=True)]
+                quartiles = statistics.quantiles(multiples, n=4, method="inclusive")
+                middle.append(statistics.median(multiples))
+                low.append(middle[-1] - quartiles[0])
+                high.append(quartiles[2] - middle[-1])
+            at = [position + (i - 1) * 0.27 for position in range(len(rates))]
+            color = COLORS[("rbcore", "rbcore-500us", "cilium-paced")[i]]
+            panel.bar(
+                at,
+                middle,
+                0.25,
+                yerr=(low, high),
+                capsize=2,
+                color=color,
+                label=label,
+            )
+        panel.axhline(1, color=COLORS["libbpf-poll"], label="libbpf")
+        panel.set_xticks(range(len(rates)), [rate_name(rate) for rate in rates])
+        panel.set_title(f"{side} CPU per record, libbpf = 1")
+        panel.grid(axis="y", alpha=0.3)
+    panels[1].legend(frameon=False)
+    save(plot, directory / "overview.svg")
+
+
 def plot_model(directory: Path) -> None:
     plot, panels = plt.subplots(1, len(PUBLISHED), figsize=(11, 4), sharey=True)
     for panel, (machine, (with_libbpf, alone)) in zip(
@@ -260,6 +304,9 @@ def main() -> None:
         plot_readers(load(directory / "readers.csv"), directory)
     if (directory / "bursts.csv").exists():
         plot_bursts(load(directory / "bursts.csv"), directory)
+    if (directory / "quick.csv").exists() and (directory / "dropin.csv").exists():
+        quick, dropin = (load(directory / f"{i}.csv") for i in ("quick", "dropin"))
+        plot_overview(quick, dropin, directory)
     plot_model(directory)
 
 

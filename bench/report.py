@@ -5,6 +5,7 @@ Between the lines "<!-- NAME -->" and "<!-- end -->" of a README everything is r
 """
 
 import re
+import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,10 +14,13 @@ from measure import Measurement
 from readers import named
 from store import has_figures, read_figures, read_measurements
 from tables import (
+    BASELINE,
+    MULTIPLES,
     burst_table,
     comparison_table,
     figure_table,
     how,
+    ratios,
     reader_table,
     result_table,
 )
@@ -69,6 +73,41 @@ def targets(directory: Path) -> str:
     return shown(directory, "targets", lambda found: target_table(found, timings))
 
 
+# What the project's README says: of a reader's runs at a rate, in the words of the second column.
+SUMMARY = (
+    ("quick", "max", "rbcore-500us", "As fast as one producer can write"),
+    ("quick", 1_000_000, "rbcore-500us", "At a million records a second"),
+    ("quick", 10_000, "rbcore-500us", "At ten thousand a second"),
+    ("quick", 10_000, "rbcore", "The same with the default latency of 100 us"),
+    ("dropin", "max", "dropin", "A libbpf program under `rbcore-run`, as fast as one producer can write"),
+)
+
+
+def summary_line(directory: Path, name: str, rate: int | str, reader: str) -> str:
+    runs = [
+        m
+        for m in read_measurements(directory / f"{name}.csv")
+        if (m.rate, m.record_size) == (rate, 24)
+    ]
+    ours, base = (
+        [m for m in runs if m.reader == i] for i in (reader, BASELINE)
+    )
+    rates, consumer, producer = (
+        statistics.median(ratios(ours, base, MULTIPLES[i]))
+        for i in ("delivered", "consumer CPU", "producer CPU")
+    )
+    times = "" if rates < 1.05 else f"{rates:.1f} times the records, each for "
+    shares = [f"{round(100 * i):d} %" for i in (consumer, producer)]
+    return f"{times}{shares[0]} of the reader's CPU time, {shares[1]} of the producer's"
+
+
+def summary(directory: Path) -> str:
+    return "\n".join(
+        f"- {words}: {summary_line(directory, name, rate, reader)}."
+        for name, rate, reader, words in SUMMARY
+    )
+
+
 # These tables are shown of a file of measurements, or of figures, that has the section's name ...
 MEASURED: dict[str, Callable[[Sequence[Measurement]], str]] = {
     "quick": short_comparison,
@@ -83,6 +122,7 @@ FIGURES = ("scan", "user_ring", "snapshot")
 # ... and what is made of several, or of none.
 OTHERS: dict[str, Callable[[Path], str]] = {
     "targets": targets,
+    "summary": summary,
     "model": lambda _: model_table(),
 }
 SECTIONS = (*MEASURED, *FIGURES, *OTHERS)
