@@ -78,8 +78,9 @@ type Stats struct {
 	LostBytes uint64
 	// The ring's content is impossible: reads return syscall.EBADMSG.
 	Broken bool
-	// Opened although another reader has the ring (WithInsist), or without its lock, which
-	// somebody has that is no living reader: later readers may not notice this one.
+	// The ring was opened although another reader has it (WithInsist), or without its lock,
+	// because something that is no living reader has the lock. Later readers may not notice this
+	// one.
 	Unguarded bool
 	// Busy now: read by the timer (see WithMaxLatency).
 	Paced bool

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rbcore: a fast and safe user-space side of the BPF ring buffer.
+ * rbcore: the user-space side of the BPF ring buffer.
  *
  * A reader (rbcore_reader) maps one or more ring buffers, hands out their records in batches
  * without copying them, and gives the space back when the caller says so. A producer
- * (rbcore_producer) writes records into a ring from user space. Both work on memory rings: a memfd
- * with the layout of the kernel's ring buffer, for programs without BPF, tests and demos.
+ * (rbcore_producer) writes records into a ring from user space. Both also work on memory rings: a
+ * memory ring is a memfd with the layout of the kernel's ring buffer, for programs without BPF,
+ * tests and demos.
  *
  * Results. A function that returns int returns a count or 0 for success and a negative errno value
  * for an error; errno itself is left alone. Each function lists its own errors. Besides those,
@@ -20,9 +21,9 @@
  *
  * Structs that begin with a size can grow in later versions. The caller fills them by their _INIT
  * macro, or their _init function where macros cannot be used. A caller older than the library
- * passes a smaller struct and gets the defaults for the rest; a caller that is newer and uses what
- * this library does not know (non-zero bytes past the end it knows) gets -E2BIG. A size below that
- * of the size field itself, or above 4096, is -EINVAL.
+ * passes a smaller struct and gets the defaults for the rest. A caller that is newer, and sets
+ * bytes that this library does not know to anything but zero, gets -E2BIG. A size below that of the
+ * size field itself, or above 4096, is -EINVAL.
  *
  * Units. Sizes are bytes, durations nanoseconds, positions bytes since the ring was created, as the
  * kernel counts them. Requires Linux 5.8 or newer. A 32-bit process can use memory rings, and the
@@ -70,8 +71,8 @@ RBCORE_API uint32_t rbcore_version(void);
 RBCORE_API int rbcore_supports(uint32_t feature);
 
 /*
- * What an error means here, as an English sentence, for people. Takes the negative value a function
- * returned (or its absolute value). Never NULL; the string is static. Any thread.
+ * Returns an English sentence that says what an error means here. Takes the negative value that a
+ * function returned (or its absolute value). Never NULL; the string is static. Any thread.
  */
 RBCORE_API const char *rbcore_strerror(int error);
 
@@ -90,21 +91,20 @@ RBCORE_API const char *rbcore_strerror(int error);
  * With RBCORE_MEMORY_RING_OVERWRITE it is like a map with BPF_F_RB_OVERWRITE (Linux 6.19):
  * producers never wait for a reader, and a full ring holds the newest records.
  *
- * Whoever holds the descriptors can write what it likes into the memory, and shares what belongs to
- * an open file. Of a peer that is hostile this is what others have to expect:
- *   - A reader survives impossible content (-EBADMSG, never a crash), but cannot keep data from
- *     changing under the eyes of its user: copy records of producers that are not trusted before
- *     looking at them.
- *   - So does a producer. But it waits without end for a peer that holds, or says that it holds,
- *     the lock that producers have in the memory.
- *   - event_fd: A peer that reads its counter takes wakeups away; readers look every 100
- *     milliseconds all the same. Each wakeup makes it non-blocking anew and empties a full counter:
- *     only a peer that undoes both between that and the write, for which there is the time of a
- *     system call, blocks a submit, until somebody reads the counter.
- *   - memory_fd: Its size is sealed, so that no load from it is a SIGBUS. No flag, offset or lock
- *     of memory_fd is looked at: each reader and producer opens it anew (a reader only where /proc
- *     is mounted). A peer that takes the locks of the memory's file keeps new producers out
- *     (-EUSERS), and new readers unguarded (RBCORE_RING_UNGUARDED).
+ * Every process that holds the descriptors can overwrite the memory at any time, and shares the
+ * state of the open files. This is what a hostile peer can do to the others:
+ *   - The memory: A reader survives impossible content (-EBADMSG, never a crash). But it cannot
+ *     stop data from changing while you look at it: copy records of producers that you do not trust
+ *     before you look at them. A producer survives it, too. But it waits without end for a peer
+ *     that holds the producers' lock in the memory, or claims to hold it.
+ *   - event_fd: A peer that reads its counter takes wakeups away. Readers still look every 100
+ *     milliseconds. Each wakeup makes the descriptor non-blocking again and empties a full counter.
+ *     A submit blocks only if the peer undoes both before the write that follows, for which it has
+ *     the time of one system call. It then blocks until the counter is read.
+ *   - memory_fd: Its size is sealed, so that no load from it is a SIGBUS. The library looks at no
+ *     flag, offset or lock of memory_fd: each reader and producer opens the file again (a reader
+ *     only where /proc is mounted). A peer that takes the locks of the file keeps new producers out
+ *     (-EUSERS), and leaves new readers unguarded (RBCORE_RING_UNGUARDED).
  * Returns 0.
  *   -EINVAL  ring_size is zero, not a power of two, smaller than a page or larger than 1 GiB; a
  *            flag is unknown;
@@ -151,6 +151,62 @@ RBCORE_API int rbcore_source_init(rbcore_source *out, size_t size);
 
 /* ---- Readers ------------------------------------------------------------------------------- */
 
+/*
+ * One reader for a ring. Two consumers that do not know of each other lose records and can wedge
+ * the ring for good. So rbcore_reader_add refuses a ring that another reader of this library has,
+ * in this process or another. It knows the other reader by a block in the ring's consumer page,
+ * which names the reader's process, and by a lock. The other reader counts as living as long as its
+ * process lives, unless it had the lock and the lock is free: then that process executed another
+ * program. Nothing is known of a process in another pid namespace, unless that namespace lies below
+ * the caller's. Such a reader counts as living as long as the lock is taken (by a child that it
+ * forked, too), and always if it could not get the lock. Every process that can map the ring can
+ * write such a block, and so keep readers out. Readers of other libraries cannot be detected.
+ * RBCORE_SOURCE_INSIST opens the ring all the same. Use it only for a reader known to be dead or
+ * hung.
+ *
+ * rbcore_reader_message says what has a ring that was refused. It says "process 812 (agent)", with
+ * the pid that the caller's pid namespace has for it; or "in another pid namespace", with pid and
+ * name only if the caller's /proc shows the process; or "in this process", and whether only records
+ * that were not released keep the ring.
+ *
+ * Permissions. The library maps a ring for reading and writing, also for a tap: the kernel maps
+ * nothing else. So a file descriptor must grant both. A map that is pinned is opened with the
+ * rights that its file grants: the process must be allowed to read and write it, and to search its
+ * folders. From Linux 5.19 on it needs no capability. Before, a path and a file descriptor take
+ * CAP_BPF where kernel.unprivileged_bpf_disabled is not 0. A map_id always takes CAP_SYS_ADMIN.
+ * capi/README.md has the recipe for a reader without any.
+ *
+ * 32-bit processes are refused where the kernel counts positions in 32 bits, too, or may do so.
+ * Before Linux 6.3 that is told by uname(2) alone.
+ *
+ * Overwrite mode and taps. RBCORE_SOURCE_OVERWRITE is for a ring in overwrite mode
+ * (BPF_F_RB_OVERWRITE of a map, RBCORE_MEMORY_RING_OVERWRITE), whose producers overwrite the oldest
+ * records. RBCORE_SOURCE_TAP looks at a ring beside its reader, which may be of any library. A tap
+ * writes nothing into the ring, no position and no owner. Both flags together look at a ring in
+ * overwrite mode. In neither case do producers wait for this reader. So the reader has a copy of
+ * the ring, as large as the ring, in a memfd: it can fail for what rbcore_memory_ring_create needs,
+ * and no SIGXFSZ is delivered. read and next first fill the copy with all records that are
+ * complete, and then check it: what was overwritten meanwhile is dropped. Records are handed out of
+ * the copy (RBCORE_RECORD_COPIED) and given back like others. Everything that is said of records
+ * holds for them, and this besides:
+ *   - Records that were overwritten before they could be copied (tap: that the reader freed, and
+ *     producers used again) are lost. rbcore_ring_stats.lost_bytes counts them, headers included,
+ *     and the next record has RBCORE_RECORD_LOST_BEFORE. That record is the oldest that was left
+ *     (tap: the oldest that the ring's reader had not given back). It comes only when all records
+ *     before it are given back.
+ *   - A record that does not fit into the copy beside those not given back waits for them.
+ *   - A tap begins with the oldest record that the ring's reader had not given back when the tap
+ *     was added. It is woken together with that reader. But it sleeps on if that reader took the
+ *     record of a map before the tap could look. So a tap of a map looks by the timer: after 50
+ *     microseconds, with delays that double up to 10 milliseconds while nothing comes. A tap of a
+ *     memory ring does so as long as the ring's reader lags behind, or holds back a position to be
+ *     woken less. Otherwise it looks every 100 milliseconds, for a record that the ring's reader
+ *     took without being woken. RBCORE_SOURCE_INSIST has no meaning for a tap.
+ *   - On processors that reorder stores (arm64) the oldest quarter of a full ring cannot be told
+ *     from what is being overwritten. It counts as lost, and no record may be larger than a quarter
+ *     of the ring. (This does not apply to memory rings in overwrite mode.)
+ */
+
 typedef struct rbcore_reader rbcore_reader;
 
 /* The most rings that a reader can have at once. */
@@ -168,8 +224,8 @@ typedef struct rbcore_reader rbcore_reader;
 /*
  * The default of max_latency_ns. The shortest with which a reader of a busy ring takes no more
  * processor time than one that is woken for each record, within what runs differ by, while the
- * producers pay for few wakeups: with 50 microseconds it takes up to 1.7 times as much, with 200 some
- * 0.6, with 500 a third (bench/results, "The default latency").
+ * producers pay for few wakeups: with 50 microseconds it takes up to 1.7 times as much, with 200
+ * some 0.6, with 500 a third (bench/results, "The default latency").
  */
 #define RBCORE_MAX_LATENCY INT64_C(100000)
 
@@ -188,7 +244,7 @@ RBCORE_API int rbcore_reader_options_init(rbcore_reader_options *out, size_t siz
  * A record that was handed out. data points into the ring itself (with RBCORE_RECORD_COPIED into
  * the reader's copy of it), is aligned to 8 bytes and stays valid and unchanged until the record is
  * given back by rbcore_reader_commit or rbcore_reader_release. (In a memory ring a hostile producer
- * may write there all the same, but not into a copy.)
+ * can still write there, but not into a copy.)
  */
 typedef struct rbcore_record {
     const void *data;
@@ -198,11 +254,12 @@ typedef struct rbcore_record {
     uint16_t flags;    /* RBCORE_RECORD_COPIED, ... */
 } rbcore_record;
 
-/* Flags of a record: data points into a copy: of a snapshot, or of a ring that is read so. */
+/* Flags of a record: data points into a copy (of a snapshot, overwrite-mode ring or tap). */
 #define RBCORE_RECORD_COPIED UINT32_C(1)
 /*
  * Records before this one were lost: see rbcore_ring_stats.lost_bytes. The first record after the
- * loss has it, whether it is read or is in a snapshot that consumes (RBCORE_SNAPSHOT_CONSUME).
+ * loss has this flag, whether it is read or is in a snapshot that consumes
+ * (RBCORE_SNAPSHOT_CONSUME).
  */
 #define RBCORE_RECORD_LOST_BEFORE UINT32_C(2)
 
@@ -220,8 +277,9 @@ typedef struct rbcore_record {
 RBCORE_API int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *options);
 
 /*
- * Takes another reference to the reader, to be dropped by rbcore_reader_free: for garbage collected
- * languages, whose views of a record can outlive the reader's owner. Any thread. Returns 0.
+ * Takes another reference to the reader, to be dropped by rbcore_reader_free. It is for garbage
+ * collected languages, whose views of a record can outlive the reader's owner. Any thread. Returns
+ * 0.
  */
 RBCORE_API int rbcore_reader_ref(rbcore_reader *self);
 
@@ -237,90 +295,40 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
 /*
  * Adds a ring. Its records are read from where the last reader stopped, or with
  * RBCORE_SOURCE_LATEST from the first record that is not complete at this moment (what was skipped
- * is counted). Returns the ring's index, from 0 to RBCORE_RINGS_MAX - 1, which stays its own until
- * it was removed; indexes are reused as late as possible. rbcore_reader_fd becomes readable, for a
- * wait that was armed before knows nothing of this ring.
+ * is counted). Returns the ring's index, from 0 to RBCORE_RINGS_MAX - 1, which belongs to the ring
+ * until it was removed. Indexes are reused as late as possible. rbcore_reader_fd becomes readable,
+ * because a wait that was armed before does not know this ring.
  *
- * A ring has one consumer: two that do not know of each other lose records and can wedge the ring
- * for good. So a ring that another reader of this library has, in this process or another, is
- * refused. The other reader is known by a block in the ring's consumer page, in which it names its
- * process, and by a lock. It counts as living as long as its process lives, unless it had the lock
- * and the lock is free: then that process executed another program. Nothing is known of a process
- * in another pid namespace, unless that lies below the caller's: it counts as living as long as
- * somebody has the lock (a child that it forked, too), and always if it could not get the lock.
- * Whoever can map the ring can write such a block, and so keep readers out. Readers of other
- * libraries cannot be detected. RBCORE_SOURCE_INSIST opens all the same: only for a reader known to
- * be dead or hung.
- *
- * rbcore_reader_message says what has a ring that was refused: "process 812 (agent)", by the pid that
- * the caller's pid namespace has for it; "in another pid namespace", with pid and name only if the
- * caller's /proc shows the process; "in this process", and whether only records that were not
- * released keep the ring. Nothing tells when the ring becomes free: to wait for it, add it again
- * from time to time while that returns -EBUSY (examples/c/tail.c, --wait).
- *
- * A map that is pinned is opened with the rights that its file grants: the process must be allowed to
- * read and write it, and to search its folders. It needs no capability (from Linux 5.19 on).
- * capi/README.md has the recipe for a reader without any.
- *
- * RBCORE_SOURCE_OVERWRITE: a ring in overwrite mode, whose producers do not wait for the reader but
- * overwrite the oldest records. RBCORE_SOURCE_TAP: a look at a ring beside its reader, whoever that
- * is: nothing of the ring is written, no position and no owner. Both together: a look at a ring in
- * overwrite mode. In neither case do producers wait for this reader. So it has a copy of the ring,
- * as large as the ring, which read and next first fill with all records that are complete, in bulk,
- * and then check: what was overwritten meanwhile is dropped. Records are handed out of the copy
- * (RBCORE_RECORD_COPIED) and given back like others; all that is said of them holds, besides:
- *   - Records that were overwritten before they could be copied (tap: that the reader freed, and
- *     producers used again) are lost. rbcore_ring_stats.lost_bytes counts them, headers included,
- *     and the next record has RBCORE_RECORD_LOST_BEFORE. It is the oldest that was left (tap: the
- *     oldest that the ring's reader had not given back). It comes only when all records before are
- *     given back.
- *   - A record that does not fit into the copy beside those not given back waits for them.
- *   - A tap begins with the oldest record that the ring's reader had not given back when it was
- *     added. It is woken together with that reader, but sleeps on where this one took the record
- *     of a map before the tap could look. So a tap of a map looks by the timer: after 50
- *     microseconds, with delays that double up to 10 milliseconds while nothing comes. One of a
- *     memory ring does so as long as the ring's reader lags behind, or holds back a position to be
- *     woken less; otherwise it looks every 100 milliseconds, for a record that the ring's reader
- *     took without being woken. RBCORE_SOURCE_INSIST has no meaning.
- *   - On processors that reorder stores (arm64) the oldest quarter of a full ring cannot be told
- *     from what is being overwritten, and counts as lost; and no record may be larger than a
- *     quarter of the ring. (Not so memory rings in overwrite mode.)
+ * The head of this section (in rbcore.h) says when a ring is refused because another reader has it,
+ * and what overwrite mode and taps do. To wait until a ring is free, add it again from time to time
+ * while that returns -EBUSY (examples/c/tail.c, --wait): nothing tells when it becomes free.
  *   -EINVAL      source->size is absurd, kind or a flag is unknown, or a field that the kind needs
  *                is missing;
  *   -E2BIG       source is from a newer version and uses what this one does not know;
  *   -EBADF       fd, event_fd or loss_fd is not an open file descriptor;
  *   -ENOENT      path or map_id names nothing;
- *   -EMEDIUMTYPE the map is not of type BPF_MAP_TYPE_RINGBUF, or the loss map not a
- *                BPF_MAP_TYPE_PERCPU_ARRAY of rbcore_bpf.h's values; or with
- *                RBCORE_SOURCE_OVERWRITE the ring is not in overwrite mode;
- *   -EBADFD      fd is no BPF map; or no memory ring: not a memfd sealed against changes of its
- *                size, or of another size or layout; or event_fd is no non-blocking eventfd;
- *   -EOPNOTSUPP  the ring is in overwrite mode (BPF_F_RB_OVERWRITE of a map,
- *                RBCORE_MEMORY_RING_OVERWRITE), and RBCORE_SOURCE_OVERWRITE is missing; or this is a
- *                32-bit process, and the kernel counts positions in 32 bits, too, or may do so
- *                (before Linux 6.3 that is told by uname(2) alone);
- *   -EACCES, -EPERM  no permission: the fd, or what the mode of path grants, is not both reading and
- *                writing (also for a tap: the kernel maps nothing else), or the process lacks a
- *                capability (CAP_SYS_ADMIN for map_id; before Linux 5.19 CAP_BPF for path and fd
- *                where kernel.unprivileged_bpf_disabled is not 0);
- *   -EBUSY       another reader has the ring, as far as that can be known: see above
- *                (rbcore_reader_message says which process);
+ *   -EMEDIUMTYPE the map is not of type BPF_MAP_TYPE_RINGBUF, the loss map is not a loss map of
+ *                rbcore_bpf.h, or with RBCORE_SOURCE_OVERWRITE the ring is not in overwrite mode;
+ *   -EBADFD      fd is no BPF map, or no sealed memfd of a memory ring's size and layout, or
+ *                event_fd is no non-blocking eventfd;
+ *   -EOPNOTSUPP  the ring is in overwrite mode and RBCORE_SOURCE_OVERWRITE is missing, or this is a
+ *                32-bit process and the kernel counts positions in 32 bits, too, or may do so;
+ *   -EACCES, -EPERM  no permission: the fd, or what the mode of path grants, is not both reading
+ *                and writing, or the process lacks a capability;
+ *   -EBUSY       another reader has the ring (rbcore_reader_message says which process);
  *   -EBADMSG     the ring's positions are impossible;
  *   -ENOSPC      the reader has RBCORE_RINGS_MAX rings, or the user the most epoll registrations;
  *   -ESHUTDOWN   after rbcore_reader_shutdown;
- *   -EFBIG       the reader's copy of the ring (RBCORE_SOURCE_OVERWRITE, RBCORE_SOURCE_TAP) is
- *                larger than RLIMIT_FSIZE allows; no SIGXFSZ is delivered;
- *   -ENOMEM, -EMFILE, -ENFILE  no memory or file descriptors;
- *   -ENOSYS, -EFBIG  RBCORE_SOURCE_OVERWRITE or RBCORE_SOURCE_TAP: no memory for the copy can be
- *                had, as in rbcore_memory_ring_create;
+ *   -EFBIG       the reader's copy of the ring is larger than RLIMIT_FSIZE allows;
+ *   -ENOMEM, -EMFILE, -ENFILE, -ENOSYS  no memory or file descriptors;
  *   other errors as open(2) gives them for path.
  */
 RBCORE_API int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source);
 
 /*
  * Removes a ring: no record of it is read any more. What was not read stays in it for the next
- * reader. With RBCORE_READER_RELEASE held records stay valid, and the ring's index and the ring
- * itself taken, until they were released.
+ * reader. With RBCORE_READER_RELEASE held records stay valid until they were released. Until then
+ * the ring's index and the ring itself stay taken.
  *   -EINVAL  no ring of this index;
  *   -EBUSY   (without RBCORE_READER_RELEASE) records of the ring are handed out and not committed.
  */
@@ -328,22 +336,22 @@ RBCORE_API int rbcore_reader_remove(rbcore_reader *self, unsigned int ring);
 
 /*
  * Reads up to max records without waiting, and returns how many. Records of one ring come in its
- * order. Rings are served in turn: in one call each ring has at most one turn, of at most the
- * records still free in the array, and the next call goes on with the ring after the one served
- * last; so none has a second turn before every other ring with data had one. Discarded records are
- * skipped; a call passes at most 65536 of them.
+ * order. Rings are served in turn: in one call each ring has at most one turn, of at most as many
+ * records as are still free in the array. The next call goes on with the ring after the one served
+ * last. So no ring has a second turn before every other ring with data had one. Discarded records
+ * are skipped; a call passes at most 65536 of them.
  *
  * One call takes at most a quarter of a ring's size from it, headers included, but always one
- * record, so that large records can be committed while others are written. Call until there is
- * nothing more: 0 means that, a number of records below max does not.
+ * record, so that large records can be committed while others are written. Call again until it
+ * returns 0: fewer records than max do not mean that there are no more.
  *
  * The array should fit the processor's first-level cache: 128 to 512 records are fastest to fill.
  *
- * A read that finds records makes no system call (but for one in 1024 with a memory ring among
- * several whose head stays unfinished: whether its producer died). One that finds none makes 1 or
- * 2: it empties rbcore_reader_fd, arms the next wakeup and looks again; and one for each ring that
- * became busy or idle. (A few more if the head of a memory ring is unfinished: whether its producer
- * lives.)
+ * A read that finds records makes no system call. (If there are several rings, and the head of a
+ * memory ring stays unfinished, one read in 1024 asks whether its producer died.) A read that finds
+ * none makes 1 or 2 system calls: it empties rbcore_reader_fd, arms the next wakeup and looks
+ * again. It makes one more for each ring that became busy or idle, and a few more if the head of a
+ * memory ring is unfinished: they ask whether its producer lives.
  *   0           all rings are empty, or the record at the head is still being written; the next
  *               wakeup is armed;
  *   -EAGAIN     no record found yet, but the bound on discarded records was reached, or records
@@ -360,10 +368,10 @@ RBCORE_API int rbcore_reader_remove(rbcore_reader *self, unsigned int ring);
 RBCORE_API int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, size_t max);
 
 /*
- * Reads like rbcore_reader_read, but arms nothing: a look that finds none makes no system call (but
- * for the one of memory rings) and leaves rbcore_reader_fd as it is. For loops that do not wait, or
- * that wait by rbcore_reader_next, and want what has come meanwhile. Returns and errors are those
- * of rbcore_reader_read; after 0 no wakeup is promised.
+ * Reads like rbcore_reader_read, but arms nothing. A look that finds no record makes no system call
+ * (except the one of memory rings) and leaves rbcore_reader_fd as it is. It is for loops that do
+ * not wait, or that wait by rbcore_reader_next, and want what has come meanwhile. Returns and
+ * errors are those of rbcore_reader_read; after 0 no wakeup is promised.
  */
 RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, size_t max);
 
@@ -374,22 +382,22 @@ RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, s
  * Waits until records are due, at most timeout_ns nanoseconds (0: not at all; RBCORE_FOREVER), then
  * reads like rbcore_reader_read.
  *
- * A record is due at once in a ring that is idle or slow: it wakes the reader. In a busy ring, one
- * that had 4 records or more within max_latency_ns, records are due together: when the oldest has
- * waited for max_latency_ns at most, earlier if max records or a quarter of the ring are there when
- * it looks. Meanwhile no producer pays for a wakeup. (That time is shorter for a ring that would fill
- * up. A max_latency_ns below 50 microseconds is as 0.) A look by the timer costs as much processor
- * time as 2 or 3 wakeups: bench/ has the measurements.
+ * In a ring that is idle or slow a record is due at once: it wakes the reader. A ring is busy if it
+ * had 4 records or more within max_latency_ns. Its records are due together: when the oldest has
+ * waited for max_latency_ns at most, or earlier if max records or a quarter of the ring are there
+ * when the reader looks. Meanwhile no producer pays for a wakeup. (That time is shorter for a ring
+ * that would fill up. A max_latency_ns below 50 microseconds is as 0.) A look by the timer costs as
+ * much processor time as 2 or 3 wakeups: bench/ has the measurements.
  *
  * A ring that would fill up within 50 microseconds (below 64 KiB, or larger ones with large
  * records) is looked at without sleeping, once it was found half full, until nothing came for that
- * long; but not if its records are larger than 1/64 of it.
+ * long. This is not done if its records are larger than 1/64 of it.
  *
  * Both hold while all records that were handed out have been given back. As long as some have not,
- * the kernel wakes nobody: then it looks by the timer, first after 50 microseconds, with delays
- * that double up to 10 milliseconds. And a reader of memory rings looks every 100 milliseconds, for
- * records that a killed producer left unfinished, as does one of taps. A wait is a cancellation
- * point (pthread_cancel); the reader is for another thread then.
+ * the kernel wakes nobody. Then the reader looks by the timer, first after 50 microseconds, with
+ * delays that double up to 10 milliseconds. A reader of memory rings also looks every 100
+ * milliseconds, for records that a killed producer left unfinished, and so does a reader of taps. A
+ * wait is a cancellation point (pthread_cancel); another thread may use the reader afterwards.
  *   0           the time is up and nothing is due; the next wakeup is armed;
  *   -EINTR      a signal was caught, or the process was stopped and continued; nothing was lost,
  *               call again;
@@ -417,9 +425,9 @@ typedef struct rbcore_span {
 } rbcore_span;
 
 /*
- * As rbcore_reader_next, but tells of records by runs: up to max_spans of them, with up to
+ * Reads like rbcore_reader_next, but returns runs of records: up to max_spans of them, with up to
  * max_records records. Returns the number of spans. For records of one size it is the cheapest way
- * to read, as nothing is written for the single record; where each has another size it is not.
+ * to read, because nothing is written for the single record. For records of many sizes it is not.
  *
  * Spans are given back like records. To commit up to and with record i of a span, pass to
  * rbcore_reader_commit a record made of its data and position (both as above), size and ring.
@@ -433,26 +441,26 @@ RBCORE_API int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans,
 #define RBCORE_COMMIT_NOW UINT32_C(1)
 
 /*
- * Gives back records in the order in which they were handed out: all up to and with *last, those of
- * other rings included, or with last == NULL all. Their data becomes invalid, their space is free
- * for producers. Nothing but this call and rbcore_reader_release gives records back. (Discarded
+ * Gives back records in the order in which they were handed out: all up to and including *last,
+ * also those of other rings, or with last == NULL all. Their data becomes invalid, and their space
+ * is free for producers. Only this call and rbcore_reader_release give records back. (Discarded
  * records that follow one that was given back go with it.) Works after rbcore_reader_shutdown.
- * Returns 0, also where there was nothing to commit.
+ * Returns 0, also if there was nothing to commit.
  *   -EINVAL  the reader was opened with RBCORE_READER_RELEASE; *last is not a record that is handed
  *            out and not committed (then nothing was committed); a flag is unknown. A *last that
  *            was made up, not handed out, may pass for one; and one of a memory ring whose header a
  *            hostile producer changed meanwhile does not (last == NULL always works).
  *
  * While a ring is busy (see rbcore_reader_next) the space of the last small record becomes free
- * with the next call that finds another, or finds that the ring is busy no more; or at once with
- * RBCORE_COMMIT_NOW. It is committed all the same.
+ * later: with the next call that finds another record, or finds that the ring is no longer busy. It
+ * becomes free at once with RBCORE_COMMIT_NOW. The record is committed in either case.
  */
 RBCORE_API int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *last, uint32_t flags);
 
 /*
- * Gives back count single records, in any order. A ring's space becomes free as far as all records
- * before are back, too. Any thread, several at once. Returns 0. (A record must not be released
- * twice at the same time, nor while the last records of a removed ring or freed reader are: that
+ * Gives back count single records, in any order. A ring's space becomes free up to the first record
+ * that is not given back. Any thread, several at once. Returns 0. (Do not release a record twice at
+ * the same time, nor while the last records of a removed ring or freed reader are released: that
  * may go unnoticed, or touch what is freed.)
  *   -EINVAL  the reader was not opened with RBCORE_READER_RELEASE; or some of the records are not
  *            held: released before, or not from this reader. The others were released.
@@ -463,25 +471,25 @@ RBCORE_API int rbcore_reader_release(rbcore_reader *self, const rbcore_record *r
 /*
  * A file descriptor for poll(2), epoll(7) and event loops. When it is readable, call
  * rbcore_reader_next with timeout_ns 0 (or rbcore_reader_read) until it returns 0; only then wait
- * for it again. The first wait needs no call before it. (An error arms nothing: -ECANCELED, -ENODATA
- * and -EAGAIN are answered once; go on calling.) It belongs to the reader: never read from it or
- * close it. Any thread.
+ * for it again. The first wait needs no call before it. (An error arms nothing: -ECANCELED,
+ * -ENODATA and -EAGAIN are answered once; go on calling.) It belongs to the reader: never read from
+ * it or close it. Any thread.
  */
 RBCORE_API int rbcore_reader_fd(const rbcore_reader *self);
 
 /*
- * Makes the read or next that is running, or else the next one, return -ECANCELED, once, however
- * often it was called. Any thread, and async-signal-safe. Returns 0.
+ * Makes the read or next that is running return -ECANCELED, or else the next one. That happens
+ * once, however often this was called. Any thread, and async-signal-safe. Returns 0.
  */
 RBCORE_API int rbcore_reader_interrupt(rbcore_reader *self);
 
 /*
- * Delivers what is there even if no wakeup came for it (BPF_RB_NO_WAKEUP): makes read and next look
- * at all rings, and return -ENODATA, once, when everything that had been produced when they noticed
- * the flush was delivered, as far as it can be read: not behind a record that is still being
- * written, nor what a copy has no room for while records are held. What dead producers left
- * unfinished is skipped; whether they live is asked as in a read that finds nothing. Any thread,
- * and async-signal-safe. Returns 0.
+ * Delivers what is there even if no wakeup came for it (BPF_RB_NO_WAKEUP). It makes read and next
+ * look at all rings. They return -ENODATA, once, when everything was delivered that had been
+ * produced when they noticed the flush and that can be read. Records behind one that is still being
+ * written cannot, nor can records for which a copy has no room while others are held. What dead
+ * producers left unfinished is skipped; as in a read that finds nothing, the reader asks whether
+ * they live. Any thread, and async-signal-safe. Returns 0.
  */
 RBCORE_API int rbcore_reader_flush(rbcore_reader *self);
 
@@ -492,9 +500,9 @@ RBCORE_API int rbcore_reader_flush(rbcore_reader *self);
 RBCORE_API int rbcore_reader_shutdown(rbcore_reader *self);
 
 /*
- * The cause of the last error of rbcore_reader_add, _remove, _read, _look, _next, _next_spans,
- * _commit or _snapshot, in more words than rbcore_strerror has: "map 12 is of type 1, not
- * BPF_MAP_TYPE_RINGBUF". Never NULL; empty if there was none. Valid until the next call on this
+ * Returns the cause of the last error of rbcore_reader_add, _remove, _read, _look, _next,
+ * _next_spans, _commit or _snapshot, in more words than rbcore_strerror has: "map 12 is of type 1,
+ * not BPF_MAP_TYPE_RINGBUF". Never NULL; empty if there was none. Valid until the next call on this
  * handle.
  */
 RBCORE_API const char *rbcore_reader_message(const rbcore_reader *self);
@@ -531,8 +539,8 @@ RBCORE_API int rbcore_reader_stats_get(rbcore_reader *self, rbcore_reader_stats 
 /* Flags of rbcore_ring_stats: its content is impossible (-EBADMSG). */
 #define RBCORE_RING_BROKEN UINT64_C(1)
 /*
- * Opened although another reader has the ring (RBCORE_SOURCE_INSIST), or without its lock, which
- * somebody has that is no living reader: later readers may not notice this one.
+ * The ring was opened although another reader has it (RBCORE_SOURCE_INSIST), or without its lock,
+ * because something that is no living reader has the lock. Later readers may not notice this one.
  */
 #define RBCORE_RING_UNGUARDED UINT64_C(2)
 /* Busy now: read by the timer (see rbcore_reader_next). */
@@ -584,8 +592,8 @@ RBCORE_API int rbcore_reader_ring_stats(rbcore_reader *self, unsigned int ring,
                                         rbcore_ring_stats *out);
 
 /*
- * What names a record among all records of all machines: the boot during which it was produced, the
- * ring, and its position in it. The same whichever process reads it.
+ * Names a record among all records of all machines: by the boot during which it was produced, the
+ * ring, and its position in the ring. It is the same whichever process reads the record.
  */
 typedef struct rbcore_identity {
     size_t size;         /* of this struct */
@@ -612,20 +620,21 @@ RBCORE_API int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *
 /* A copy of what a ring held at one moment. */
 typedef struct rbcore_snapshot rbcore_snapshot;
 
-/* Flags of rbcore_reader_snapshot: the reader goes on behind it, as if all had been committed. */
+/* Flags of rbcore_reader_snapshot: the reader goes on behind it, as if all was committed. */
 #define RBCORE_SNAPSHOT_CONSUME UINT32_C(1)
 
 /*
- * Copies all complete records that a ring holds, as of one moment, while producers go on: in
- * overwrite mode all that are not overwritten, otherwise all that are not given back (those handed
- * out included; with a tap: not given back by the ring's reader). Neither the ring nor the reader's
- * position changes, unless flags say RBCORE_SNAPSHOT_CONSUME, and records read later come all the
- * same. What is being written, and records behind that, are not in it. For the thread that reads.
+ * Copies all complete records that a ring holds, as of one moment, while producers go on. In
+ * overwrite mode these are all that are not overwritten, otherwise all that are not given back
+ * (those handed out included; with a tap: not given back by the ring's reader). Neither the ring
+ * nor the reader's position changes, unless flags say RBCORE_SNAPSHOT_CONSUME: a later read still
+ * returns the same records. A record that is being written is not in it, nor are the records behind
+ * it. Only the thread that reads may call this.
  *
- * *snapshot is NULL, and becomes a new one that the caller gives back by rbcore_snapshot_free; or
- * it is one that is taken anew, into the same memory if that suffices: then records read from it
- * before become invalid. A snapshot needs as much memory as the ring has. It lives on without the
- * ring and the reader. Returns 0.
+ * If *snapshot is NULL it becomes a new one, which the caller gives back by rbcore_snapshot_free.
+ * Otherwise that snapshot is taken again, into the same memory if that suffices, and records read
+ * from it before become invalid. A snapshot needs as much memory as the ring has. It lives on
+ * without the ring and the reader. Returns 0.
  *   -EINVAL  no ring of this index (one that was removed is none, though records of it are held),
  *            or a flag is unknown;
  *   -EBUSY   RBCORE_SNAPSHOT_CONSUME, and records of the ring are handed out and not given back, or
@@ -650,7 +659,7 @@ RBCORE_API int rbcore_snapshot_read(rbcore_snapshot *self, rbcore_record *record
 /* Makes rbcore_snapshot_read begin with the oldest record again. Returns 0. */
 RBCORE_API int rbcore_snapshot_rewind(rbcore_snapshot *self);
 
-/* Of what ring a snapshot is, what it holds, and when it was taken. */
+/* Says which ring a snapshot was taken of, what it holds, and when it was taken. */
 typedef struct rbcore_snapshot_info {
     size_t size;         /* of this struct */
     uint8_t boot_id[16]; /* with kind and ring_id what rbcore_identity has */
@@ -678,8 +687,8 @@ RBCORE_API int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snap
 
 /*
  * Writes a snapshot to a file, pipe or socket, at its current position, in the format of rbcore's
- * snapshot-format.md (installed as documentation). The whole, however little a write takes; waits where fd is non-blocking
- * and full. Signals do not end it. Does not sync. Returns 0.
+ * snapshot-format.md (installed as documentation). It writes all of it, however little one write(2)
+ * takes, and waits if fd is non-blocking and full. Signals do not end it. Does not sync. Returns 0.
  *   -ENODATA the snapshot is empty, because taking it failed for want of memory;
  *   -ENOMEM  no memory for a wait;
  *   -EBADF, -ENOSPC, -EDQUOT, -EFBIG, -EIO, -EPIPE (after a SIGPIPE) and others as write(2) gives
@@ -689,16 +698,17 @@ RBCORE_API int rbcore_snapshot_save(const rbcore_snapshot *self, int fd);
 
 /*
  * Reads a snapshot that rbcore_snapshot_save wrote, from any machine, and sets *out, which the
- * caller gives back by rbcore_snapshot_free. Reads not a byte more: several may follow each other.
- * Waits where fd is non-blocking and empty. Signals do not end it. Takes no more memory than twice
- * what it has read, whatever the file says of its size. Its records say ring 0. Returns 0.
+ * caller gives back by rbcore_snapshot_free. It reads not a byte more, so several snapshots may
+ * follow each other in a file. It waits if fd is non-blocking and empty. Signals do not end it. It
+ * takes no more memory than twice what it has read, whatever the file says of its size. The ring of
+ * its records is 0. Returns 0.
  *   -ENODATA the file is at its end;
  *   -EBADMSG it is no snapshot, is cut off, or damaged: a checksum is wrong, or a size impossible;
  *   -E2BIG   it was written by a later version, in a form that this one does not know;
  *   -EOPNOTSUPP it was written on a machine of the other byte order;
  *   -ENOMEM  no memory;
  *   -EBADF, -EISDIR, -EIO and others as read(2) gives them.
- * After an error *out is as before, and where fd stands is not known.
+ * After an error *out is as before, and the position of fd is not known.
  */
 RBCORE_API int rbcore_snapshot_load(rbcore_snapshot **out, int fd);
 
@@ -713,8 +723,8 @@ typedef struct rbcore_producer rbcore_producer;
 #define RBCORE_PRODUCERS_MAX 64
 
 /*
- * Flags of submit, discard and output; the values of BPF_RB_NO_WAKEUP and BPF_RB_FORCE_WAKEUP. In a
- * user ring they change nothing: nobody is woken there, a BPF program drains it when it runs.
+ * Flags of submit, discard and output, with the values of BPF_RB_NO_WAKEUP and BPF_RB_FORCE_WAKEUP.
+ * In a user ring they change nothing: a BPF program drains it when it runs, and nothing is woken.
  */
 #define RBCORE_NO_WAKEUP UINT32_C(1)    /* never wake the reader for this record */
 #define RBCORE_FORCE_WAKEUP UINT32_C(2) /* always wake it, even if it is busy */
@@ -725,19 +735,20 @@ typedef struct rbcore_producer rbcore_producer;
  * cookie and loss_fd are not looked at. The caller gives it back by rbcore_producer_free. All
  * functions of a producer but rbcore_producer_free may be called by any thread, several at once.
  *
- * A user ring has one producer at a time, which several threads may share: a second one of this
+ * A user ring has one producer at a time, which several threads may share. A second one of this
  * library, in this process or another, is refused, as a second reader of a ring is. (Producers of
- * other libraries cannot be detected. Two write over each other's records.) RBCORE_SOURCE_INSIST
- * opens all the same: only for a producer known to be dead or hung. What a producer that died, or
- * that is insisted on, left unfinished is discarded: the kernel would wait for it for ever.
+ * other libraries cannot be detected. Two producers write over each other's records.)
+ * RBCORE_SOURCE_INSIST opens the ring all the same. Use it only if the other producer is known to
+ * be dead or hung. What that producer, or one that died, left unfinished is discarded: the kernel
+ * would wait for it for ever.
  *   -EINVAL, -E2BIG, -EBADF, -EBADFD, -ENOMEM, -EMFILE, -ENFILE  as rbcore_reader_add;
  *   -ENOENT      path or map_id names nothing; memory ring: /proc is not mounted;
  *   -EMEDIUMTYPE the map is not of type BPF_MAP_TYPE_USER_RINGBUF;
  *   -EOPNOTSUPP  user ring: this is a 32-bit process, as rbcore_reader_add;
  *   -EBUSY       another producer has the user ring;
  *   -EBADMSG     the ring's positions are impossible;
- *   -EACCES, -EPERM  no permission: the fd, or what the mode of path grants, is not both reading and
- *                writing, or the process lacks a capability (as rbcore_reader_add);
+ *   -EACCES, -EPERM  no permission: the fd, or what the mode of path grants, is not both reading
+ *                and writing, or the process lacks a capability (as rbcore_reader_add);
  *   -EUSERS      the memory ring has RBCORE_PRODUCERS_MAX producers;
  *   other errors as open(2) gives them for path.
  */
@@ -752,10 +763,11 @@ RBCORE_API void rbcore_producer_free(rbcore_producer *self);
 /*
  * Reserves a record of size bytes and sets *data to where its content goes (aligned to 8 bytes, in
  * the ring itself, not cleared). Until it is submitted or discarded, the reader stops before it.
- * Never blocks for the reader, nor do submit, discard and output (what a hostile peer can do about
- * that is said at rbcore_memory_ring_create). Producers wait for each other for the length of a
- * reserve. If a producer died in the middle of its own, that wait takes a millisecond (and has no
- * end if it died in another pid namespace while a child that it forked lives). Returns 0.
+ * This call never waits for the reader, nor do submit, discard and output.
+ * (rbcore_memory_ring_create says what a hostile peer can do about that.) Producers wait for each
+ * other for the length of a reserve. If a producer died in the middle of its own reserve, that wait
+ * takes a millisecond. (It has no end if the producer died in another pid namespace while a child
+ * that it forked lives.) Returns 0.
  *   -EAGAIN   the ring is full: the record is lost, and counted as such in a memory ring. (In
  *             overwrite mode: the record whose turn it is to be overwritten is still being written,
  *             as in the kernel. One that a dead producer left so is discarded.)
@@ -769,28 +781,29 @@ RBCORE_API int rbcore_producer_reserve(rbcore_producer *self, void **data, size_
 
 /*
  * The same, but waits for room if the ring is full, at most timeout_ns nanoseconds (0: not at all;
- * RBCORE_FOREVER). Several threads may wait at once; who gets the room is not said, so a large
- * record may wait long while others reserve small ones.
+ * RBCORE_FOREVER). Several threads may wait at once. Which of them gets the room is not defined, so
+ * a large record may wait long while others reserve small ones.
  *
- * In a user ring a drain ends the wait, even if it freed less than is needed (the wait goes on
- * then). If the BPF program drains with BPF_RB_NO_WAKEUP, nothing tells of it, and the ring is
- * looked at every 10 milliseconds. Readers of a memory ring wake no producer: it is looked at after
- * 50 microseconds, with delays that double up to a millisecond. Returns 0.
+ * In a user ring each drain wakes the waiting thread. If it freed less than is needed, the wait
+ * goes on. If the BPF program drains with BPF_RB_NO_WAKEUP, nothing tells the thread, and it looks
+ * at the ring every 10 milliseconds. Readers of a memory ring wake no producer: the thread looks
+ * after 50 microseconds, with delays that double up to a millisecond. Returns 0.
  *   -EAGAIN   the time is up and the ring still full. The record is still the caller's, and not
  *             counted as lost. (With timeout_ns 0 as rbcore_producer_reserve.)
- *   -EINTR    a signal was caught while it slept; nothing was reserved, call again. (One that comes
- *             between two looks at the ring is not noticed: who needs it waits in parts);
+ *   -EINTR    a signal was caught while it slept; nothing was reserved, call again. (A signal that
+ *             comes between two looks at the ring is not noticed: if you need that, wait in parts);
  *   -EINVAL   timeout_ns is negative and not RBCORE_FOREVER;
  *   -ENOMEM, -EMFILE, -ENFILE, -ENOSPC  user ring: it is full, and no memory or file descriptor for
- *             the wait (one for each thread that waits), or the user has the most epoll registrations;
+ *             the wait (one for each thread that waits), or the user has the most epoll
+ *             registrations;
  *   -EMSGSIZE, -EBADMSG  as rbcore_producer_reserve.
  */
 RBCORE_API int rbcore_producer_reserve_wait(rbcore_producer *self, void **data, size_t size,
                                             int64_t timeout_ns);
 
 /*
- * Hands a reserved record to the reader. The reader is woken if it had given back all before this
- * record, like the kernel does it, or as flags say. data is what reserve set. Returns 0.
+ * Hands a reserved record to the reader. As in the kernel, the reader is woken if it had given back
+ * all records before this one; flags change that. data is what reserve set. Returns 0.
  *   -EINVAL  data is not a record that this producer has reserved, or a flag is unknown.
  */
 RBCORE_API int rbcore_producer_submit(rbcore_producer *self, void *data, uint32_t flags);
@@ -814,13 +827,13 @@ typedef struct rbcore_slice {
 } rbcore_slice;
 
 /*
- * Writes count records in a row, slices[0] first: none of another thread's comes between them, and
- * the reader gets all at once and is woken at most once. That costs less than as many outputs.
+ * Writes count records in a row, slices[0] first. No record of another thread comes between them,
+ * and the reader gets all at once and is woken at most once. That costs less than as many outputs.
  * While the records are copied the reader stops before the first, and other producers go on behind
- * the last; of a producer that dies meanwhile all are abandoned, as one. Returns how many were
- * written, from the first on: fewer than count (at most INT_MAX) if the next one did not fit or is
- * at fault; writing the rest tells which. None of the others is lost or counted as lost: they are
- * still the caller's.
+ * the last. If the producer dies meanwhile all are abandoned, as one. Returns how many were
+ * written, from the first on. That is fewer than count (at most INT_MAX) if the next one did not
+ * fit or is at fault; writing the rest tells which. None of the others is lost or counted as lost:
+ * they are still the caller's.
  *   -EAGAIN   none was written: the ring is full;
  *   -EMSGSIZE, -EBADMSG  none was written: as rbcore_producer_reserve, for the first;
  *   -EINVAL   a flag is unknown; or none was written: slices[0].data is NULL and its size is not 0.

@@ -2,10 +2,10 @@
 /*
  * rbcore for BPF programs: a ring buffer whose losses are counted.
  *
- * bpf_ringbuf_reserve() and bpf_ringbuf_output() refuse a record when the ring is full, and nobody
- * but the program hears of it. Here a refused record is counted in a map beside the ring, from
- * which user space reads it: give the map's fd as loss_fd of rbcore_source, and
- * rbcore_reader_ring_stats tells the losses.
+ * bpf_ringbuf_reserve() and bpf_ringbuf_output() refuse a record when the ring is full, and only
+ * the BPF program learns of it. With this header a refused record is counted in a map beside the
+ * ring, from which user space reads it: pass the map's fd as loss_fd of rbcore_source, and
+ * rbcore_reader_ring_stats returns the losses.
  *
  *     #include <linux/bpf.h>              (or vmlinux.h)
  *     #include <bpf/bpf_helpers.h>
@@ -24,11 +24,12 @@
  *         return 0;
  *     }
  *
- * Where a macro takes a ring, that is the name which RBCORE_RING declared. For rings in a map of
- * maps, call the kernel's helpers and rbcore_count_loss.
+ * A macro that takes a ring takes the name that RBCORE_RING declared. For rings in a map of maps,
+ * call the kernel's helpers and rbcore_count_loss.
  *
- * Any program type that may use a ring buffer, in any context (a program that interrupts another
- * on the same CPU included). Linux 5.8 or newer; compile with clang -target bpf, at any -mcpu.
+ * All of this works in any program type that may use a ring buffer, and in any context (also in a
+ * program that interrupts another on the same CPU). It needs Linux 5.8 or newer. Compile with clang
+ * -target bpf, at any -mcpu.
  *
  * Sources: what the helpers promise is in the kernel's Documentation/bpf/ringbuf.rst and
  * include/uapi/linux/bpf.h; when they refuse, in kernel/bpf/ringbuf.c.
@@ -41,9 +42,9 @@
 #endif
 
 /*
- * What one CPU lost, since the map was created. The loss map is a BPF_MAP_TYPE_PERCPU_ARRAY with
- * key 0 only and this value (16 bytes); the ring's losses are the sum over all possible CPUs. This
- * layout is what readers of rbcore and other programs rely on: it does not change.
+ * Counts what one CPU lost since the map was created. The loss map is a BPF_MAP_TYPE_PERCPU_ARRAY
+ * with key 0 only and this value (16 bytes); the ring's losses are the sum over all possible CPUs.
+ * This layout is what readers of rbcore and other programs rely on: it does not change.
  */
 struct rbcore_loss {
     __u64 records; /* refused */
@@ -53,8 +54,8 @@ struct rbcore_loss {
 /*
  * Declares two maps: the ring buffer name (BPF_MAP_TYPE_RINGBUF) and its loss map name_lost. bytes
  * is the ring's size, a power of two and a multiple of the page size (not the same on every
- * machine: 64 KiB is a multiple on all); user space can change it before the program is loaded, as
- * with any map. At file scope, once a name.
+ * machine: 64 KiB is a multiple on all). User space can change it before the program is loaded, as
+ * with any map. Use it at file scope, once for each name.
  */
 #define RBCORE_RING(name, bytes)                                                                   \
     struct {                                                                                       \
@@ -74,7 +75,8 @@ struct rbcore_loss {
 
 /*
  * Counts a record of bytes bytes as lost in the loss map at loss_map (its address). The macros
- * below do so by themselves; for other ways of losing a record, or rings without RBCORE_RING.
+ * below do so by themselves. Use it for other ways of losing a record, or rings without
+ * RBCORE_RING.
  */
 static __always_inline void rbcore_count_loss(void *loss_map, __u64 bytes) {
     __u32 key = 0;
@@ -94,8 +96,8 @@ static __always_inline void rbcore_count_loss(void *loss_map, __u64 bytes) {
  * every path. Until then a reader stops before it.
  *
  * A ring refuses a record for which it has no room, also one that it could never hold (of more than
- * its size - 16 bytes); and, rarely, one of a program that interrupted another's reserve on the
- * same ring, by an NMI for example.
+ * its size - 16 bytes). Rarely, it refuses one of a program that interrupted another's reserve on
+ * the same ring, by an NMI for example.
  */
 #define rbcore_reserve(ring, size) rbcore_reserve_counted(&(ring), &ring##_lost, size)
 
@@ -108,8 +110,8 @@ static __always_inline void *rbcore_reserve_counted(void *ring, void *loss_map, 
 }
 
 /*
- * Reserves a record whose size is known at run time only, as a dynptr (Linux 5.19): to be filled by
- * bpf_dynptr_write or bpf_dynptr_data. Returns 0, or the helper's negative error when it was
+ * Reserves a record whose size is known at run time only, as a dynptr (Linux 5.19), which
+ * bpf_dynptr_write or bpf_dynptr_data fills. Returns 0, or the helper's negative error when it was
  * refused, which is counted. Either way the dynptr must go to bpf_ringbuf_submit_dynptr or
  * bpf_ringbuf_discard_dynptr on every path. (Those are not wrapped: the verifier wants to see the
  * dynptr itself, and nothing is lost in them.)

@@ -135,7 +135,7 @@ static void batch_of_the_dead(uint32_t flags, uint32_t source_flags) {
     fixture_close(&f);
 }
 
-/* "Of a producer that dies meanwhile all are abandoned, as one." */
+/* "If the producer dies meanwhile all are abandoned, as one." */
 START_TEST(in_the_middle_of_a_batch) {
     batch_of_the_dead(0, 0);
     batch_of_the_dead(RBCORE_MEMORY_RING_OVERWRITE, RBCORE_SOURCE_OVERWRITE);

@@ -66,7 +66,7 @@ static uint64_t read_flushed(const fixture *self, uint64_t first, bool by_next) 
     }
 }
 
-/* "... when everything that had been produced when they noticed the flush was delivered" */
+/* "... when everything was delivered that had been produced when they noticed the flush ..." */
 START_TEST(everything_that_had_been_produced_was_delivered) {
     int mode = _i % MODES;
     fixture f = open_mode(mode);
@@ -101,7 +101,7 @@ START_TEST(a_flush_asks_closely_who_died) {
 }
 END_TEST
 
-/* "... as far as it can be read: not behind a record that is still being written ..." */
+/* "Records behind one that is still being written cannot [be read] ..." */
 START_TEST(not_behind_a_record_that_is_still_being_written) {
     fixture f = open_mode(_i);
     void *data;
@@ -118,7 +118,7 @@ START_TEST(not_behind_a_record_that_is_still_being_written) {
 }
 END_TEST
 
-/* "... nor what a copy has no room for while records are held" */
+/* "... nor can records for which a copy has no room while others are held." */
 START_TEST(nor_what_a_copy_has_no_room_for_while_records_are_held) {
     fixture f = open_mode(4);
     rbcore_record record;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rbcore_reader_message: "The cause of the last error of rbcore_reader_add, _remove, _read, _look,
- * _next, _next_spans, _commit or _snapshot". Before each call another one fails, so that a message
+ * rbcore_reader_message: "Returns the cause of the last error of rbcore_reader_add, _remove, _read,
+ * _look, _next, _next_spans, _commit or _snapshot". Before each call another one fails, so that a message
  * that was not set is one of something else.
  */
 #include "support.h"

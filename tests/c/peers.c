@@ -64,7 +64,7 @@ static void submit_and_close(const fixture *f) {
     rbcore_producer_free(other);
 }
 
-/* "Each wakeup makes it non-blocking anew and empties a full counter." */
+/* "Each wakeup makes the descriptor non-blocking again and empties a full counter." */
 START_TEST(a_blocking_eventfd_that_is_full) {
     void (*const calls[])(const fixture *) = {reserve_and_submit, discard_and_output, output,
                                               output_batch, submit_and_close};
@@ -100,7 +100,7 @@ static int output_traced(void *argument) {
     return rbcore_producer_output(producer, &(uint64_t){7}, 8, RBCORE_FORCE_WAKEUP) ? 1 : 0;
 }
 
-/* "Only a peer that undoes both blocks a submit": one that clears the flag before and after each
+/* "A submit blocks only if the peer undoes both": one that clears the flag before and after each
  * system call of the producer, with the counter full at first, does not. */
 START_TEST(a_peer_that_undoes_one_of_both) {
     fixture f = fixture_open(page_size(), 0);
@@ -185,7 +185,7 @@ static void exchange(const fixture *f, rbcore_reader *tap, uint64_t value) {
     ok(rbcore_reader_commit(tap, NULL, 0));
 }
 
-/* "No flag, offset or lock of memory_fd is looked at." */
+/* "The library looks at no flag, offset or lock of memory_fd." */
 START_TEST(flags_and_offset_of_the_memory) {
     fixture f = fixture_open(page_size(), 0);
     rbcore_reader *tap = reader_on(&f, 0, RBCORE_SOURCE_TAP);
@@ -242,8 +242,8 @@ static int reserve_and_wait(void *argument) {
 }
 
 /*
- * "A peer that takes the locks of the memory's file keeps new producers out, and new readers
- * unguarded." Those that are there go on, and a dead one is told from a living one all the same.
+ * "A peer that takes the locks of the file keeps new producers out, and leaves new readers
+ * unguarded." Those that are there go on, and a dead one is still told from a living one.
  */
 START_TEST(locks_that_a_peer_takes) {
     fixture f = fixture_open(page_size(), 0);

@@ -303,7 +303,7 @@ static int64_t longest_timer(void) {
 }
 
 /*
- * "But sleeps on where this one took the record of a map before the tap could look. So a tap of a
+ * "But it sleeps on if that reader took the record of a map before the tap could look. So a tap of a
  * map looks by the timer ... up to 10 milliseconds." It was woken; but epoll asks the map, which is
  * not ready any more.
  */

@@ -12,8 +12,9 @@ class RingFlags(IntFlag):
 
     #: its content is impossible (-EBADMSG).
     BROKEN = 1
-    #: Opened although another reader has the ring (RBCORE_SOURCE_INSIST), or without its lock,
-    #: which somebody has that is no living reader: later readers may not notice this one.
+    #: The ring was opened although another reader has it (RBCORE_SOURCE_INSIST), or without its
+    #: lock, because something that is no living reader has the lock. Later readers may not
+    #: notice this one.
     UNGUARDED = 2
     #: Busy now: read by the timer (see rbcore_reader_next).
     PACED = 4
@@ -22,10 +23,10 @@ class RingFlags(IntFlag):
 class RecordFlags(IntFlag):
     """Of a record."""
 
-    #: Flags of a record: data points into a copy: of a snapshot, or of a ring that is read so.
+    #: Flags of a record: data points into a copy (of a snapshot, overwrite-mode ring or tap).
     COPIED = 1
     #: Records before this one were lost: see rbcore_ring_stats.lost_bytes. The first record
-    #: after the loss has it, whether it is read or is in a snapshot that consumes
+    #: after the loss has this flag, whether it is read or is in a snapshot that consumes
     #: (RBCORE_SNAPSHOT_CONSUME).
     LOST_BEFORE = 2
 
@@ -97,7 +98,7 @@ class RingStats(NamedTuple):
 
 
 class SnapshotInfo(NamedTuple):
-    """Of what ring a snapshot is, what it holds, and when it was taken."""
+    """Says which ring a snapshot was taken of, what it holds, and when it was taken."""
 
     #: with kind and ring_id what rbcore_identity has
     boot_id: bytes
@@ -146,20 +147,20 @@ CAUSES: dict[tuple[str, int], str] = {
     ("rbcore_reader_add", errno.E2BIG): "source is from a newer version and uses what this one does not know",
     ("rbcore_reader_add", errno.EBADF): "fd, event_fd or loss_fd is not an open file descriptor",
     ("rbcore_reader_add", errno.ENOENT): "path or map_id names nothing",
-    ("rbcore_reader_add", errno.EMEDIUMTYPE): "the map is not of type BPF_MAP_TYPE_RINGBUF, or the loss map not a BPF_MAP_TYPE_PERCPU_ARRAY of rbcore_bpf.h's values; or with RBCORE_SOURCE_OVERWRITE the ring is not in overwrite mode",
-    ("rbcore_reader_add", errno.EBADFD): "fd is no BPF map; or no memory ring: not a memfd sealed against changes of its size, or of another size or layout; or event_fd is no non-blocking eventfd",
-    ("rbcore_reader_add", errno.EOPNOTSUPP): "the ring is in overwrite mode (BPF_F_RB_OVERWRITE of a map, RBCORE_MEMORY_RING_OVERWRITE), and RBCORE_SOURCE_OVERWRITE is missing; or this is a 32-bit process, and the kernel counts positions in 32 bits, too, or may do so (before Linux 6.3 that is told by uname(2) alone)",
-    ("rbcore_reader_add", errno.EACCES): "no permission: the fd, or what the mode of path grants, is not both reading and writing (also for a tap: the kernel maps nothing else), or the process lacks a capability (CAP_SYS_ADMIN for map_id; before Linux 5.19 CAP_BPF for path and fd where kernel.unprivileged_bpf_disabled is not 0)",
-    ("rbcore_reader_add", errno.EPERM): "no permission: the fd, or what the mode of path grants, is not both reading and writing (also for a tap: the kernel maps nothing else), or the process lacks a capability (CAP_SYS_ADMIN for map_id; before Linux 5.19 CAP_BPF for path and fd where kernel.unprivileged_bpf_disabled is not 0)",
-    ("rbcore_reader_add", errno.EBUSY): "another reader has the ring, as far as that can be known: see above (rbcore_reader_message says which process)",
+    ("rbcore_reader_add", errno.EMEDIUMTYPE): "the map is not of type BPF_MAP_TYPE_RINGBUF, the loss map is not a loss map of rbcore_bpf.h, or with RBCORE_SOURCE_OVERWRITE the ring is not in overwrite mode",
+    ("rbcore_reader_add", errno.EBADFD): "fd is no BPF map, or no sealed memfd of a memory ring's size and layout, or event_fd is no non-blocking eventfd",
+    ("rbcore_reader_add", errno.EOPNOTSUPP): "the ring is in overwrite mode and RBCORE_SOURCE_OVERWRITE is missing, or this is a 32-bit process and the kernel counts positions in 32 bits, too, or may do so",
+    ("rbcore_reader_add", errno.EACCES): "no permission: the fd, or what the mode of path grants, is not both reading and writing, or the process lacks a capability",
+    ("rbcore_reader_add", errno.EPERM): "no permission: the fd, or what the mode of path grants, is not both reading and writing, or the process lacks a capability",
+    ("rbcore_reader_add", errno.EBUSY): "another reader has the ring (rbcore_reader_message says which process)",
     ("rbcore_reader_add", errno.EBADMSG): "the ring's positions are impossible",
     ("rbcore_reader_add", errno.ENOSPC): "the reader has RBCORE_RINGS_MAX rings, or the user the most epoll registrations",
     ("rbcore_reader_add", errno.ESHUTDOWN): "after rbcore_reader_shutdown",
-    ("rbcore_reader_add", errno.EFBIG): "RBCORE_SOURCE_OVERWRITE or RBCORE_SOURCE_TAP: no memory for the copy can be had, as in rbcore_memory_ring_create",
+    ("rbcore_reader_add", errno.EFBIG): "the reader's copy of the ring is larger than RLIMIT_FSIZE allows",
     ("rbcore_reader_add", errno.ENOMEM): "no memory or file descriptors",
     ("rbcore_reader_add", errno.EMFILE): "no memory or file descriptors",
     ("rbcore_reader_add", errno.ENFILE): "no memory or file descriptors",
-    ("rbcore_reader_add", errno.ENOSYS): "RBCORE_SOURCE_OVERWRITE or RBCORE_SOURCE_TAP: no memory for the copy can be had, as in rbcore_memory_ring_create",
+    ("rbcore_reader_add", errno.ENOSYS): "no memory or file descriptors",
     ("rbcore_reader_remove", errno.EINVAL): "no ring of this index",
     ("rbcore_reader_remove", errno.EBUSY): "(without RBCORE_READER_RELEASE) records of the ring are handed out and not committed",
     ("rbcore_reader_read", errno.EAGAIN): "no record found yet, but the bound on discarded records was reached, or records that dead producers left unfinished were skipped: call again",
@@ -201,7 +202,7 @@ CAUSES: dict[tuple[str, int], str] = {
     ("rbcore_producer_open", errno.EINVAL): "source->size is absurd, kind or a flag is unknown, or a field that the kind needs is missing",
     ("rbcore_producer_open", errno.E2BIG): "source is from a newer version and uses what this one does not know",
     ("rbcore_producer_open", errno.EBADF): "fd, event_fd or loss_fd is not an open file descriptor",
-    ("rbcore_producer_open", errno.EBADFD): "fd is no BPF map; or no memory ring: not a memfd sealed against changes of its size, or of another size or layout; or event_fd is no non-blocking eventfd",
+    ("rbcore_producer_open", errno.EBADFD): "fd is no BPF map, or no sealed memfd of a memory ring's size and layout, or event_fd is no non-blocking eventfd",
     ("rbcore_producer_open", errno.ENOMEM): "no memory or file descriptors",
     ("rbcore_producer_open", errno.EMFILE): "no memory or file descriptors",
     ("rbcore_producer_open", errno.ENFILE): "no memory or file descriptors",
@@ -217,7 +218,7 @@ CAUSES: dict[tuple[str, int], str] = {
     ("rbcore_producer_reserve", errno.EMSGSIZE): "the record can never fit: size is more than the ring's size - 16 (the kernel never fills a ring to the last 8 bytes, and each record has a header of 8). In a user ring: more than its size - 8, or than 16 MiB - 1, which is the largest that a BPF program can be given (a larger one would stop the ring for good)",
     ("rbcore_producer_reserve", errno.EBADMSG): "the ring's positions are impossible, or in overwrite mode its oldest records",
     ("rbcore_producer_reserve_wait", errno.EAGAIN): "the time is up and the ring still full. The record is still the caller's, and not counted as lost. (With timeout_ns 0 as rbcore_producer_reserve.)",
-    ("rbcore_producer_reserve_wait", errno.EINTR): "a signal was caught while it slept; nothing was reserved, call again. (One that comes between two looks at the ring is not noticed: who needs it waits in parts)",
+    ("rbcore_producer_reserve_wait", errno.EINTR): "a signal was caught while it slept; nothing was reserved, call again. (A signal that comes between two looks at the ring is not noticed: if you need that, wait in parts)",
     ("rbcore_producer_reserve_wait", errno.EINVAL): "timeout_ns is negative and not RBCORE_FOREVER",
     ("rbcore_producer_reserve_wait", errno.ENOMEM): "user ring: it is full, and no memory or file descriptor for the wait (one for each thread that waits), or the user has the most epoll registrations",
     ("rbcore_producer_reserve_wait", errno.EMFILE): "user ring: it is full, and no memory or file descriptor for the wait (one for each thread that waits), or the user has the most epoll registrations",
