@@ -259,6 +259,12 @@ func (v *vector) step(word string, operands []string) error {
 		return v.write(2*page+int64(number(0)), data(1))
 	case "fill":
 		return v.write(2*page+int64(number(0)), []byte(strings.Repeat(string(data(2)), int(number(1)))))
+	case "series":
+		series := make([]byte, number(1))
+		for i := range series {
+			series[i] = byte(number(2) + uint64(i)*number(3))
+		}
+		return v.write(2*page+int64(number(0)), series)
 	case "add":
 		return v.add(operands[0])
 	case "add_latest":

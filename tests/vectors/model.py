@@ -6,6 +6,7 @@ well. Nothing of it comes from capi/.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -33,6 +34,18 @@ def span(size: int) -> int:
 def payload(seed: int, size: int) -> bytes:
     """Bytes that differ from record to record and are cheap to write down."""
     return bytes((seed * 37 + i * 11 + 1) % 256 for i in range(size))
+
+
+# A series of fewer bytes is as short in full.
+SERIES_MIN = 16
+
+
+def data_line(offset: int, part: bytes) -> str:
+    """In full, or as a series if each byte differs from the one before by the same."""
+    step = (part[1] - part[0]) % 256 if len(part) >= SERIES_MIN else 0
+    if len(part) >= SERIES_MIN and all((b - a) % 256 == step for a, b in itertools.pairwise(part)):
+        return f"series {offset} {len(part)} {part[0]} {step}"
+    return f"data {offset} {part.hex()}"
 
 
 @dataclass
@@ -90,7 +103,7 @@ class Vector:
         for offset, part in ((at, data[: self.size - at]), (0, data[self.size - at :])):
             if part:
                 self.memory[offset : offset + len(part)] = part
-                self.line(f"data {offset} {part.hex()}")
+                self.line(data_line(offset, part))
 
     def fill(self, offset: int, count: int, data: bytes) -> None:
         self.memory[offset : offset + count * len(data)] = data * count

@@ -110,6 +110,18 @@ static void write_bytes(run *self, const char *offset, const char *count, const 
     free(bytes);
 }
 
+static void write_series(run *self, char **words) {
+    const size_t count = strtoull(words[2], NULL, 10);
+    const unsigned first = (unsigned)atoi(words[3]), step = (unsigned)atoi(words[4]);
+    unsigned char *bytes = malloc(count);
+    for (size_t i = 0; i < count; i++) {
+        bytes[i] = (unsigned char)(first + i * step);
+    }
+    uint64_t data = 2 * (uint64_t)sysconf(_SC_PAGESIZE);
+    write_at(self, bytes, count, data + strtoull(words[1], NULL, 10));
+    free(bytes);
+}
+
 /* ---- What the reader does ---- */
 
 static void make_ring(run *self, const char *size, uint32_t flags) {
@@ -298,6 +310,8 @@ static bool write_line(run *self, char **words) {
         write_bytes(self, words[1], "1", words[2]);
     } else if (is(words, "fill", 3)) {
         write_bytes(self, words[1], words[2], words[3]);
+    } else if (is(words, "series", 4)) {
+        write_series(self, words);
     } else {
         return false;
     }

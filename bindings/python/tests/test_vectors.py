@@ -75,6 +75,10 @@ class Steps:
     def fill(self, offset: str, count: str, content: str) -> None:
         os.pwrite(self.memory, bytes.fromhex(content) * int(count), 2 * PAGE + int(offset))
 
+    def series(self, offset: str, count: str, first: str, step: str) -> None:
+        content = bytes((int(first) + i * int(step)) % 256 for i in range(int(count)))
+        os.pwrite(self.memory, content, 2 * PAGE + int(offset))
+
     def add(self, result: str, **options: bool) -> None:
         assert self.ring_ is not None
         self.reader = rbcore.Reader()

@@ -78,6 +78,11 @@ impl Image {
                 let bytes = bytes(hex).repeat(number(count) as usize);
                 (2 * self.page + number(offset), bytes)
             }
+            ["series", offset, count, first, step] => {
+                let [first, step] = [first, step].map(number);
+                let bytes = (0..number(count)).map(|i| (first + i * step) as u8);
+                (2 * self.page + number(offset), bytes.collect())
+            }
             ["consumer", position] => {
                 let mut word = [0; 8];
                 self.memory.read_exact_at(&mut word, 0).unwrap();
