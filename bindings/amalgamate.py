@@ -2,8 +2,13 @@
 # SPDX-License-Identifier: MIT
 """Puts all of capi/ into one C source, for bindings that build without an installed librbcore.
 
-amalgamate.py            writes rbcore_amalgamation.c and rbcore.h into each binding
+amalgamate.py            writes rbcore_amalgamation.c and rbcore.h into bindings/go, and links to them
+                         into the other bindings
 amalgamate.py --check    compares with what is committed; ends with 1 if something differs
+
+The files themselves are in bindings/go because the go command takes nothing from outside of a
+module and follows no links. Cargo and setuptools put files into their packages where there are
+links.
 
 The one source differs from the library in two points. All its functions have hidden visibility:
 they belong to the module they are linked into, and cannot be mistaken for those of a librbcore.so
@@ -14,6 +19,7 @@ behind them.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from pathlib import Path
@@ -22,13 +28,13 @@ ROOT = Path(__file__).resolve().parent.parent
 CAPI = ROOT / "capi"
 HEADER = ROOT / "include" / "rbcore" / "rbcore.h"
 
-# Folder of each copy, and what stands on its first line. cgo compiles each C file of a package:
-# the constraint leaves it out where there is no cgo, or where librbcore comes from pkg-config.
-TARGETS = {
-    "bindings/go": "//go:build linux && cgo && !rbcore_pkgconfig\n\n",
-    "bindings/python/c": "",
-    "bindings/rust/rbcore-sys/c": "",
-}
+BINDINGS = ROOT / "bindings"
+FILES = BINDINGS / "go"
+LINKS = (BINDINGS / "python" / "c", BINDINGS / "rust" / "rbcore-sys" / "c")
+
+# cgo compiles each C file of a package. The constraint leaves this one out where there is no cgo, or
+# where librbcore comes from pkg-config. For every other compiler the line is a comment.
+CONSTRAINT = "//go:build linux && cgo && !rbcore_pkgconfig\n\n"
 
 INTRODUCTION = """\
 /* SPDX-License-Identifier: MIT */
@@ -51,7 +57,7 @@ OWN_NAMES = (
     re.compile(r"^} (\w+)(?:\[\])?(?:;| =)"),
     re.compile(r"^(?:typedef )?(?:struct|enum) (\w+) \{"),
 )
-# Not of interest to whom reads the one file: its first lines say it all.
+# The first lines of the one file say it for all.
 LICENSE = "/* SPDX-License-Identifier: MIT */\n"
 
 
@@ -137,27 +143,45 @@ def section(path: Path) -> str:
     return f"/* ==== {path.relative_to(ROOT)} ==== */\n"
 
 
+def is_file_of(path: Path, text: str) -> bool:
+    return path.is_file() and not path.is_symlink() and path.read_text() == text
+
+
+def is_link_to(path: Path, target: str) -> bool:
+    return path.is_symlink() and os.readlink(path) == target
+
+
+def clear(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--check", action="store_true", help="compare with what is committed")
     check = parser.parse_args().check
 
-    source = Amalgamation().write()
     stale = 0
-    for folder, first in TARGETS.items():
-        for name, text in (
-            ("rbcore_amalgamation.c", first + source),
-            ("rbcore.h", HEADER.read_text()),
-        ):
-            path = ROOT / folder / name
-            if path.exists() and path.read_text() == text:
-                continue
-            if check:
-                print(f"{folder}/{name} is not what bindings/amalgamate.py makes of capi/")
+    texts = {
+        "rbcore_amalgamation.c": CONSTRAINT + Amalgamation().write(),
+        "rbcore.h": HEADER.read_text(),
+    }
+    for name, text in texts.items():
+        file = FILES / name
+        if check and not is_file_of(file, text):
+            print(f"{file.relative_to(ROOT)} is not what bindings/amalgamate.py makes of capi/")
+            stale = 1
+        elif not check:
+            clear(file)
+            file.write_text(text)
+        for link in (folder / name for folder in LINKS):
+            target = os.path.relpath(file, link.parent)
+            if check and not is_link_to(link, target):
+                print(f"{link.relative_to(ROOT)} is not a link to {target}")
                 stale = 1
-            else:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text)
+            elif not check:
+                clear(link)
+                link.symlink_to(target)
     return stale
 
 
