@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 use std::fmt;
 use std::marker::PhantomData;
+use std::ptr::null;
+use std::time::Duration;
 
 use rbcore_sys as sys;
 
+use crate::copies::{copy_shared, is_set};
 use crate::error::{Error, Result};
 use crate::{Identity, Reader, Snapshot};
 
@@ -94,6 +97,166 @@ impl<'r> Batch<'r> {
     /// What names a record among all records of all machines.
     pub fn identity(&self, record: &Record<'_>) -> Result<Identity> {
         self.reader.identity(record.ring(), record.position())
+    }
+}
+
+impl Reader {
+    /// Reads what is there, without waiting. An empty batch: there is nothing.
+    ///
+    /// ```
+    /// # use rbcore::{MemoryRing, Producer, Reader, Source};
+    /// # fn main() -> rbcore::Result<()> {
+    /// # let ring = MemoryRing::create(65536)?;
+    /// # let mut reader = Reader::open()?;
+    /// # reader.add(&Source::memory(&ring))?;
+    /// assert!(reader.read()?.is_empty());
+    ///
+    /// Producer::open(&ring)?.output(b"hello")?;
+    /// let batch = reader.read()?;
+    /// assert_eq!(batch.get(0).unwrap().data(), b"hello");
+    /// batch.commit()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn read(&mut self) -> Result<Batch<'_>> {
+        self.fetch()?;
+        Ok(self.last_batch())
+    }
+
+    /// Reads what is there, like [`read`](Self::read), but leaves [`as_fd`](std::os::fd::AsFd::as_fd) as it is and
+    /// promises no wakeup: for loops that do not wait.
+    pub fn look(&mut self) -> Result<Batch<'_>> {
+        self.fetch_by(sys::rbcore_reader_look)?;
+        Ok(self.last_batch())
+    }
+
+    /// Waits until records are due, at most for the timeout (`None`: without end), then reads.
+    /// An empty batch: the time is up. In a busy ring records are due together: see
+    /// [`ReaderBuilder::max_latency`](crate::ReaderBuilder::max_latency).
+    ///
+    /// Neither a signal nor stopping and continuing the process (Ctrl-Z and `fg`, a debugger, a frozen
+    /// container) ends the wait: it goes on with what is left of the timeout. To end a loop on a signal,
+    /// call [`Handle::flush`](crate::Handle::flush) or [`Handle::shutdown`](crate::Handle::shutdown) in the thread that handles signals, or read with
+    /// [`next_interruptible`](Self::next_interruptible).
+    ///
+    /// Discarded records are skipped, however many there are. That may take longer than the timeout.
+    ///
+    /// ```
+    /// # use rbcore::{MemoryRing, Producer, Reader, Source};
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> rbcore::Result<()> {
+    /// # let ring = MemoryRing::create(65536)?;
+    /// # let mut reader = Reader::open()?;
+    /// # reader.add(&Source::memory(&ring))?;
+    /// # let producer = Producer::open(&ring)?;
+    /// # producer.output(b"hello")?;
+    /// loop {
+    ///     let batch = reader.next(Some(Duration::from_millis(10)))?;
+    ///     if batch.is_empty() {
+    ///         break; // nothing came for 10 milliseconds
+    ///     }
+    ///     for record in &batch {
+    ///         println!("{} bytes", record.data().len());
+    ///     }
+    ///     batch.commit()?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn next(&mut self, timeout: Option<Duration>) -> Result<Batch<'_>> {
+        self.fetch_due(timeout)?;
+        Ok(self.last_batch())
+    }
+
+    /// Like [`next`](Self::next), but returns [`Error::Signal`] when this thread caught a signal or the
+    /// process was stopped and continued, and [`Error::Again`] when the time is up and only discarded
+    /// records were found so far. Nothing is lost in either case: call again.
+    ///
+    /// ```
+    /// # use rbcore::{Error, MemoryRing, Producer, Reader, Source};
+    /// # use std::sync::atomic::{AtomicBool, Ordering};
+    /// # fn main() -> rbcore::Result<()> {
+    /// # let ring = MemoryRing::create(65536)?;
+    /// # let mut reader = Reader::open()?;
+    /// # reader.add(&Source::memory(&ring))?;
+    /// # let ended = AtomicBool::new(true);
+    /// // A handler of SIGTERM sets `ended`.
+    /// while !ended.load(Ordering::Relaxed) {
+    ///     match reader.next_interruptible(None) {
+    ///         Ok(batch) => batch.commit()?,
+    ///         Err(Error::Signal | Error::Again) => {}
+    ///         Err(error) => return Err(error),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn next_interruptible(&mut self, timeout: Option<Duration>) -> Result<Batch<'_>> {
+        self.fetch_due_once(timeout)?;
+        Ok(self.last_batch())
+    }
+
+    /// What the last fetch found.
+    pub(crate) fn last_batch(&mut self) -> Batch<'_> {
+        self.copy_shared();
+        Batch::new(self)
+    }
+
+    /// Gives back all that was read, in batches that were dropped, too.
+    ///
+    /// ```
+    /// # use rbcore::{MemoryRing, Producer, Reader, Source};
+    /// # fn main() -> rbcore::Result<()> {
+    /// # let ring = MemoryRing::create(65536)?;
+    /// # let mut reader = Reader::open()?;
+    /// # let index = reader.add(&Source::memory(&ring))?;
+    /// # let producer = Producer::open(&ring)?;
+    /// # producer.output(b"hello")?;
+    /// drop(reader.read()?); // gives nothing back
+    /// assert_eq!(reader.ring_stats(index)?.user_pos, 0);
+    /// reader.commit()?;
+    /// assert_eq!(reader.ring_stats(index)?.user_pos, 16);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn commit(&mut self) -> Result<()> {
+        self.commit_up_to(None, 0)
+    }
+
+    /// The same, and frees the space at once. Otherwise that of the last small record of a busy ring is
+    /// freed with the next call that finds another, which spares producers their wakeups.
+    pub fn commit_now(&mut self) -> Result<()> {
+        self.commit_up_to(None, sys::RBCORE_COMMIT_NOW)
+    }
+
+    /// Gives back all up to and with the record at this index of the last batch.
+    pub(crate) fn commit_up_to(&mut self, last: Option<usize>, flags: u32) -> Result<()> {
+        let last = last.map(|index| sys::rbcore_record {
+            data: *self
+                .originals
+                .get(index)
+                .unwrap_or(&self.records[index].data),
+            ..self.records[index]
+        });
+        let last = last.as_ref().map_or(null(), |last| last as *const _);
+        // SAFETY: the handle is live; last is NULL or a copy of a record.
+        let result = unsafe { sys::rbcore_reader_commit(self.raw().as_ptr(), last, flags) };
+        self.check(result)?;
+        Ok(())
+    }
+
+    /// Copies the records of the last batch that another process may write.
+    fn copy_shared(&mut self) {
+        let records = &mut self.records[..self.count];
+        let is_shared = |record: &sys::rbcore_record| is_set(&self.is_copied, record.ring);
+        self.originals.clear();
+        if records.iter().any(is_shared) {
+            let data = records.iter().map(|record| record.data);
+            self.originals.extend(data);
+        }
+        // SAFETY: the records were just handed out.
+        unsafe { copy_shared(records, &self.is_copied, &mut self.copies) };
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rbcore_sys as sys;
 
 use crate::error::{Error, Result, check};
-use crate::handle::Raw;
+use crate::raw::Raw;
 use crate::reader::Leased;
 use crate::wait::nanoseconds;
 use crate::{LeaseReader, Reader};
@@ -77,5 +77,45 @@ impl ReaderBuilder {
         check(unsafe { sys::rbcore_reader_open(&mut raw, &options) })?;
         let raw = Raw::new(NonNull::new(raw).ok_or_else(|| Error::invalid(""))?);
         Reader::from_raw(raw, self.batch_size)
+    }
+}
+
+impl Reader {
+    /// Opens a reader with the defaults, without rings.
+    ///
+    /// ```
+    /// use rbcore::{MemoryRing, Producer, Reader, Source};
+    ///
+    /// # fn main() -> rbcore::Result<()> {
+    /// let ring = MemoryRing::create(65536)?;
+    /// Producer::open(&ring)?.output(b"hello")?;
+    ///
+    /// let mut reader = Reader::open()?;
+    /// let index = reader.add(&Source::memory(&ring))?;
+    /// reader.next(None)?.commit()?;
+    /// assert_eq!(reader.ring_stats(index)?.records, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn open() -> Result<Self> {
+        Self::builder().open()
+    }
+
+    /// Options of a reader, of either mode.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> rbcore::Result<()> {
+    /// let reader = rbcore::Reader::builder()
+    ///     .max_latency(Duration::from_micros(500))
+    ///     .batch_size(512)
+    ///     .open()?;
+    /// # drop(reader);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder() -> ReaderBuilder {
+        ReaderBuilder::new()
     }
 }

@@ -8,7 +8,7 @@ use rbcore_sys as sys;
 use crate::Reader;
 use crate::copies::shared_words;
 use crate::error::Result;
-use crate::handle::Raw;
+use crate::raw::Raw;
 use crate::reader::Leased;
 
 /// A reader whose records are given back one by one, in any order, from any thread. Opened by

@@ -58,6 +58,7 @@ mod handle;
 mod lease;
 mod memory_ring;
 mod producer;
+mod raw;
 mod reader;
 mod snapshot;
 mod source;

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use rbcore_sys as sys;
 
-use crate::copies::{copy_shared, is_set};
+use crate::copies::is_set;
 use crate::error::{Error, Result, check};
-use crate::handle::{Owned, Raw};
+use crate::handle::Owned;
+use crate::raw::Raw;
 use crate::wait::{go_on, raw_timeout};
-use crate::{Batch, Handle, Identity, ReaderBuilder, ReaderStats, RingStats, Source, Spans, stats};
+use crate::{Handle, Identity, ReaderStats, RingStats, Source, stats};
 
 /// The mode of a [`Reader`] that lends batches, given back in order.
 #[derive(Debug)]
@@ -31,18 +32,9 @@ pub(crate) const NO_RECORD: sys::rbcore_record = sys::rbcore_record {
     flags: 0,
 };
 
-const NO_SPAN: sys::rbcore_span = sys::rbcore_span {
-    data: null(),
-    position: 0,
-    stride: 0,
-    size: 0,
-    count: 0,
-    ring: 0,
-    flags: 0,
-};
-
 /// rbcore_reader_read or rbcore_reader_look.
-type Read = unsafe extern "C" fn(*mut sys::rbcore_reader, *mut sys::rbcore_record, usize) -> c_int;
+pub(crate) type Read =
+    unsafe extern "C" fn(*mut sys::rbcore_reader, *mut sys::rbcore_record, usize) -> c_int;
 
 /// Reads one or more rings. The crate's documentation tells the two modes apart.
 pub struct Reader<M = InOrder> {
@@ -52,14 +44,14 @@ pub struct Reader<M = InOrder> {
     pub(crate) records: Vec<sys::rbcore_record>,
     pub(crate) count: usize,
     /// Room for spans; the first `span_count` are the last ones. Empty until they are asked for.
-    spans: Vec<sys::rbcore_span>,
-    span_count: usize,
+    pub(crate) spans: Vec<sys::rbcore_span>,
+    pub(crate) span_count: usize,
     /// By index of the ring.
-    is_copied: Vec<bool>,
+    pub(crate) is_copied: Vec<bool>,
     /// The data of the last batch's records that had to be copied, in words.
-    copies: Vec<u64>,
+    pub(crate) copies: Vec<u64>,
     /// Where the data of the last batch's records is in the ring; empty if nothing was copied.
-    originals: Vec<*const c_void>,
+    pub(crate) originals: Vec<*const c_void>,
     /// Held by what uses the handle like the thread that reads, but has it by &.
     shared_use: Mutex<()>,
     mode: PhantomData<M>,
@@ -69,266 +61,6 @@ pub struct Reader<M = InOrder> {
 unsafe impl<M> Send for Reader<M> {}
 // SAFETY: by & only what any thread may do, or what locks `shared_use`.
 unsafe impl<M> Sync for Reader<M> {}
-
-impl Reader {
-    /// Opens a reader with the defaults, without rings.
-    ///
-    /// ```
-    /// use rbcore::{MemoryRing, Producer, Reader, Source};
-    ///
-    /// # fn main() -> rbcore::Result<()> {
-    /// let ring = MemoryRing::create(65536)?;
-    /// Producer::open(&ring)?.output(b"hello")?;
-    ///
-    /// let mut reader = Reader::open()?;
-    /// let index = reader.add(&Source::memory(&ring))?;
-    /// reader.next(None)?.commit()?;
-    /// assert_eq!(reader.ring_stats(index)?.records, 1);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn open() -> Result<Self> {
-        Self::builder().open()
-    }
-
-    /// Options of a reader, of either mode.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    ///
-    /// # fn main() -> rbcore::Result<()> {
-    /// let reader = rbcore::Reader::builder()
-    ///     .max_latency(Duration::from_micros(500))
-    ///     .batch_size(512)
-    ///     .open()?;
-    /// # drop(reader);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn builder() -> ReaderBuilder {
-        ReaderBuilder::new()
-    }
-
-    /// Reads what is there, without waiting. An empty batch: there is nothing.
-    ///
-    /// ```
-    /// # use rbcore::{MemoryRing, Producer, Reader, Source};
-    /// # fn main() -> rbcore::Result<()> {
-    /// # let ring = MemoryRing::create(65536)?;
-    /// # let mut reader = Reader::open()?;
-    /// # reader.add(&Source::memory(&ring))?;
-    /// assert!(reader.read()?.is_empty());
-    ///
-    /// Producer::open(&ring)?.output(b"hello")?;
-    /// let batch = reader.read()?;
-    /// assert_eq!(batch.get(0).unwrap().data(), b"hello");
-    /// batch.commit()?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn read(&mut self) -> Result<Batch<'_>> {
-        self.fetch()?;
-        Ok(self.last_batch())
-    }
-
-    /// Reads what is there, like [`read`](Self::read), but leaves [`as_fd`](AsFd::as_fd) as it is and
-    /// promises no wakeup: for loops that do not wait.
-    pub fn look(&mut self) -> Result<Batch<'_>> {
-        self.fetch_by(sys::rbcore_reader_look)?;
-        Ok(self.last_batch())
-    }
-
-    /// Waits until records are due, at most for the timeout (`None`: without end), then reads.
-    /// An empty batch: the time is up. In a busy ring records are due together: see
-    /// [`ReaderBuilder::max_latency`].
-    ///
-    /// Neither a signal nor stopping and continuing the process (Ctrl-Z and `fg`, a debugger, a frozen
-    /// container) ends the wait: it goes on with what is left of the timeout. To end a loop on a signal,
-    /// call [`Handle::flush`] or [`Handle::shutdown`] in the thread that handles signals, or read with
-    /// [`next_interruptible`](Self::next_interruptible).
-    ///
-    /// Discarded records are skipped, however many there are. That may take longer than the timeout.
-    ///
-    /// ```
-    /// # use rbcore::{MemoryRing, Producer, Reader, Source};
-    /// use std::time::Duration;
-    ///
-    /// # fn main() -> rbcore::Result<()> {
-    /// # let ring = MemoryRing::create(65536)?;
-    /// # let mut reader = Reader::open()?;
-    /// # reader.add(&Source::memory(&ring))?;
-    /// # let producer = Producer::open(&ring)?;
-    /// # producer.output(b"hello")?;
-    /// loop {
-    ///     let batch = reader.next(Some(Duration::from_millis(10)))?;
-    ///     if batch.is_empty() {
-    ///         break; // nothing came for 10 milliseconds
-    ///     }
-    ///     for record in &batch {
-    ///         println!("{} bytes", record.data().len());
-    ///     }
-    ///     batch.commit()?;
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn next(&mut self, timeout: Option<Duration>) -> Result<Batch<'_>> {
-        self.fetch_due(timeout)?;
-        Ok(self.last_batch())
-    }
-
-    /// Like [`next`](Self::next), but returns [`Error::Signal`] when this thread caught a signal or the
-    /// process was stopped and continued, and [`Error::Again`] when the time is up and only discarded
-    /// records were found so far. Nothing is lost in either case: call again.
-    ///
-    /// ```
-    /// # use rbcore::{Error, MemoryRing, Producer, Reader, Source};
-    /// # use std::sync::atomic::{AtomicBool, Ordering};
-    /// # fn main() -> rbcore::Result<()> {
-    /// # let ring = MemoryRing::create(65536)?;
-    /// # let mut reader = Reader::open()?;
-    /// # reader.add(&Source::memory(&ring))?;
-    /// # let ended = AtomicBool::new(true);
-    /// // A handler of SIGTERM sets `ended`.
-    /// while !ended.load(Ordering::Relaxed) {
-    ///     match reader.next_interruptible(None) {
-    ///         Ok(batch) => batch.commit()?,
-    ///         Err(Error::Signal | Error::Again) => {}
-    ///         Err(error) => return Err(error),
-    ///     }
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn next_interruptible(&mut self, timeout: Option<Duration>) -> Result<Batch<'_>> {
-        self.fetch_due_once(timeout)?;
-        Ok(self.last_batch())
-    }
-
-    /// As [`next`](Self::next), but lends up to `max` records as runs of equal ones: the cheapest way to
-    /// read where records have one size. `EINVAL`: `max` is 0.
-    ///
-    /// ```
-    /// # use rbcore::{MemoryRing, Producer, Reader, Source};
-    /// # fn main() -> rbcore::Result<()> {
-    /// # let ring = MemoryRing::create(65536)?;
-    /// # let mut reader = Reader::open()?;
-    /// # reader.add(&Source::memory(&ring))?;
-    /// let producer = Producer::open(&ring)?;
-    /// for number in 0..10u64 {
-    ///     producer.output(&number.to_ne_bytes())?;
-    /// }
-    ///
-    /// let spans = reader.next_spans(4096, None)?;
-    /// let records = spans.iter().flat_map(|span| span.iter());
-    /// let numbers = records.map(|record| u64::from_ne_bytes(record.data().try_into().unwrap()));
-    /// assert_eq!(numbers.sum::<u64>(), 45);
-    /// spans.commit()?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn next_spans(&mut self, max: usize, timeout: Option<Duration>) -> Result<Spans<'_>> {
-        go_on(timeout, |left| self.fetch_spans(max, left))?;
-        Ok(self.last_spans())
-    }
-
-    /// Like [`next_spans`](Self::next_spans), but returns early as
-    /// [`next_interruptible`](Self::next_interruptible) does.
-    pub fn next_spans_interruptible(
-        &mut self,
-        max: usize,
-        timeout: Option<Duration>,
-    ) -> Result<Spans<'_>> {
-        self.fetch_spans(max, timeout)?;
-        Ok(self.last_spans())
-    }
-
-    fn fetch_spans(&mut self, max: usize, timeout: Option<Duration>) -> Result<()> {
-        self.spans.resize(self.records.len(), NO_SPAN);
-        (self.count, self.span_count) = (0, 0);
-        let (spans, room) = (self.spans.as_mut_ptr(), self.spans.len());
-        let timeout = raw_timeout(timeout);
-        // SAFETY: the handle is live, and the array has room for as many spans.
-        let result = unsafe {
-            sys::rbcore_reader_next_spans(self.raw().as_ptr(), spans, room, max, timeout)
-        };
-        self.span_count = self.check(result)?.min(room);
-        Ok(())
-    }
-
-    fn last_spans(&mut self) -> Spans<'_> {
-        let spans = &mut self.spans[..self.span_count];
-        // SAFETY: the spans were just handed out.
-        unsafe { copy_shared(spans, &self.is_copied, &mut self.copies) };
-        Spans::new(self)
-    }
-
-    pub(crate) fn spans(&self) -> &[sys::rbcore_span] {
-        &self.spans[..self.span_count]
-    }
-
-    /// What the last fetch found.
-    pub(crate) fn last_batch(&mut self) -> Batch<'_> {
-        self.copy_shared();
-        Batch::new(self)
-    }
-
-    /// Gives back all that was read, in batches that were dropped, too.
-    ///
-    /// ```
-    /// # use rbcore::{MemoryRing, Producer, Reader, Source};
-    /// # fn main() -> rbcore::Result<()> {
-    /// # let ring = MemoryRing::create(65536)?;
-    /// # let mut reader = Reader::open()?;
-    /// # let index = reader.add(&Source::memory(&ring))?;
-    /// # let producer = Producer::open(&ring)?;
-    /// # producer.output(b"hello")?;
-    /// drop(reader.read()?); // gives nothing back
-    /// assert_eq!(reader.ring_stats(index)?.user_pos, 0);
-    /// reader.commit()?;
-    /// assert_eq!(reader.ring_stats(index)?.user_pos, 16);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn commit(&mut self) -> Result<()> {
-        self.commit_up_to(None, 0)
-    }
-
-    /// The same, and frees the space at once. Otherwise that of the last small record of a busy ring is
-    /// freed with the next call that finds another, which spares producers their wakeups.
-    pub fn commit_now(&mut self) -> Result<()> {
-        self.commit_up_to(None, sys::RBCORE_COMMIT_NOW)
-    }
-
-    /// Gives back all up to and with the record at this index of the last batch.
-    pub(crate) fn commit_up_to(&mut self, last: Option<usize>, flags: u32) -> Result<()> {
-        let last = last.map(|index| sys::rbcore_record {
-            data: *self
-                .originals
-                .get(index)
-                .unwrap_or(&self.records[index].data),
-            ..self.records[index]
-        });
-        let last = last.as_ref().map_or(null(), |last| last as *const _);
-        // SAFETY: the handle is live; last is NULL or a copy of a record.
-        let result = unsafe { sys::rbcore_reader_commit(self.raw().as_ptr(), last, flags) };
-        self.check(result)?;
-        Ok(())
-    }
-
-    /// Copies the records of the last batch that another process may write.
-    fn copy_shared(&mut self) {
-        let records = &mut self.records[..self.count];
-        let is_shared = |record: &sys::rbcore_record| is_set(&self.is_copied, record.ring);
-        self.originals.clear();
-        if records.iter().any(is_shared) {
-            let data = records.iter().map(|record| record.data);
-            self.originals.extend(data);
-        }
-        // SAFETY: the records were just handed out.
-        unsafe { copy_shared(records, &self.is_copied, &mut self.copies) };
-    }
-}
 
 /// Room for the records of a batch.
 fn room_for(records: usize) -> Result<Vec<sys::rbcore_record>> {
@@ -430,7 +162,7 @@ impl<M> Reader<M> {
         self.fetch_by(sys::rbcore_reader_read)
     }
 
-    fn fetch_by(&mut self, read: Read) -> Result<usize> {
+    pub(crate) fn fetch_by(&mut self, read: Read) -> Result<usize> {
         go_on(Some(Duration::ZERO), |_| {
             let (records, max) = (self.records.as_mut_ptr(), self.records.len());
             // SAFETY: the handle is live, and the array has room for max records.

@@ -1,12 +1,26 @@
 // SPDX-License-Identifier: MIT
 use std::fmt;
 use std::marker::PhantomData;
+use std::ptr::null;
+use std::time::Duration;
 
 use rbcore_sys as sys;
 
 use crate::Reader;
 use crate::batch::{LOST_BEFORE, Record};
+use crate::copies::copy_shared;
 use crate::error::Result;
+use crate::wait::{go_on, raw_timeout};
+
+const NO_SPAN: sys::rbcore_span = sys::rbcore_span {
+    data: null(),
+    position: 0,
+    stride: 0,
+    size: 0,
+    count: 0,
+    ring: 0,
+    flags: 0,
+};
 
 /// Runs of equal records that a [`Reader`] lends, by [`Reader::next_spans`]: a batch for records of one
 /// size, of which nothing is written down one by one.
@@ -51,6 +65,70 @@ impl<'r> Spans<'r> {
 impl fmt::Debug for Spans<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl Reader {
+    /// As [`next`](Self::next), but lends up to `max` records as runs of equal ones: the cheapest way to
+    /// read where records have one size. `EINVAL`: `max` is 0.
+    ///
+    /// ```
+    /// # use rbcore::{MemoryRing, Producer, Reader, Source};
+    /// # fn main() -> rbcore::Result<()> {
+    /// # let ring = MemoryRing::create(65536)?;
+    /// # let mut reader = Reader::open()?;
+    /// # reader.add(&Source::memory(&ring))?;
+    /// let producer = Producer::open(&ring)?;
+    /// for number in 0..10u64 {
+    ///     producer.output(&number.to_ne_bytes())?;
+    /// }
+    ///
+    /// let spans = reader.next_spans(4096, None)?;
+    /// let records = spans.iter().flat_map(|span| span.iter());
+    /// let numbers = records.map(|record| u64::from_ne_bytes(record.data().try_into().unwrap()));
+    /// assert_eq!(numbers.sum::<u64>(), 45);
+    /// spans.commit()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn next_spans(&mut self, max: usize, timeout: Option<Duration>) -> Result<Spans<'_>> {
+        go_on(timeout, |left| self.fetch_spans(max, left))?;
+        Ok(self.last_spans())
+    }
+
+    /// Like [`next_spans`](Self::next_spans), but returns early as
+    /// [`next_interruptible`](Self::next_interruptible) does.
+    pub fn next_spans_interruptible(
+        &mut self,
+        max: usize,
+        timeout: Option<Duration>,
+    ) -> Result<Spans<'_>> {
+        self.fetch_spans(max, timeout)?;
+        Ok(self.last_spans())
+    }
+
+    fn fetch_spans(&mut self, max: usize, timeout: Option<Duration>) -> Result<()> {
+        self.spans.resize(self.records.len(), NO_SPAN);
+        (self.count, self.span_count) = (0, 0);
+        let (spans, room) = (self.spans.as_mut_ptr(), self.spans.len());
+        let timeout = raw_timeout(timeout);
+        // SAFETY: the handle is live, and the array has room for as many spans.
+        let result = unsafe {
+            sys::rbcore_reader_next_spans(self.raw().as_ptr(), spans, room, max, timeout)
+        };
+        self.span_count = self.check(result)?.min(room);
+        Ok(())
+    }
+
+    fn last_spans(&mut self) -> Spans<'_> {
+        let spans = &mut self.spans[..self.span_count];
+        // SAFETY: the spans were just handed out.
+        unsafe { copy_shared(spans, &self.is_copied, &mut self.copies) };
+        Spans::new(self)
+    }
+
+    pub(crate) fn spans(&self) -> &[sys::rbcore_span] {
+        &self.spans[..self.span_count]
     }
 }
 

@@ -4,7 +4,7 @@ use std::mem::size_of;
 use rbcore_sys as sys;
 
 use crate::error::{Result, check};
-use crate::handle::Raw;
+use crate::raw::Raw;
 
 /// Since the reader was opened, over all its rings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
