@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import shutil
 import subprocess
@@ -45,6 +46,24 @@ def test_missing_headers_are_named() -> None:
     assert result.returncode == 1
     assert "install python3-dev (Debian" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def imports_of(module: Path) -> set[str]:
+    """The modules of this package that one of them names, also where only types are wanted."""
+    nodes = ast.walk(ast.parse(module.read_text()))
+    found = (node for node in nodes if isinstance(node, ast.ImportFrom) and node.level == 1)
+    return {node.module for node in found if node.module}
+
+
+def test_no_modules_import_each_other() -> None:
+    package = Path(rbcore.__file__).parent
+    imports = {module.stem: imports_of(module) for module in package.glob("*.py")}
+    left = dict(imports)
+    while left:
+        free = {name for name in left if not imports[name] & left.keys()}
+        assert free, f"a circle of imports: {sorted(left)}"
+        for name in free:
+            del left[name]
 
 
 def test_the_header_for_bpf_programs(tmp_path: Path) -> None:

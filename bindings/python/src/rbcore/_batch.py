@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from ._errors import check
 from ._rbcore import ffi, lib
 from ._records import Keep, Records
-from ._source import Identity
+from ._source import Identity, identity_of
 
-if TYPE_CHECKING:
-    from ._reader import Reader
+
+class Lender(Protocol):
+    """The reader, as far as a batch needs it."""
+
+    def _handle(self) -> Any: ...
+
+    def _commit_up_to(self, batch: Batch, count: int, now: bool) -> None: ...
 
 
 class Batch(Records):
@@ -32,7 +36,7 @@ class Batch(Records):
     _copied_max = 65536
 
     def __init__(
-        self, reader: Reader, keep: Keep, spans: bytes, shape: tuple[int, int, int, int]
+        self, reader: Lender, keep: Keep, spans: bytes, shape: tuple[int, int, int, int]
     ) -> None:
         super().__init__(spans, shape)
         self._reader = reader
@@ -68,11 +72,3 @@ class Batch(Records):
         data, position, size, ring, _ = self._locate(index + self._count if index < 0 else index)
         data -= lib.rbcore_py_shift(self._keep.windows, ring)
         return ffi.new("rbcore_record *", [ffi.cast("void *", data), position, size, ring, 0])
-
-
-def identity_of(handle: Any, record: Any) -> Identity:
-    out = ffi.new("rbcore_identity *")
-    lib.rbcore_identity_init(out, ffi.sizeof("rbcore_identity"))
-    check(lib.rbcore_reader_identity(handle, record, out), "rbcore_reader_identity")
-    is_memory_ring = out.kind == lib.RBCORE_SOURCE_MEMORY_RING
-    return Identity(bytes(ffi.buffer(out.boot_id)), is_memory_ring, out.ring_id, out.position)

@@ -8,11 +8,10 @@ import weakref
 from typing import Any
 
 from ._base import ReaderBase
-from ._batch import identity_of
 from ._owned import owned_record
 from ._rbcore import ffi, lib
 from ._records import OURS
-from ._source import Identity
+from ._source import Identity, identity_of
 
 
 class Lease:

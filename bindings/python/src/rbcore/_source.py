@@ -125,3 +125,11 @@ def fill_source(
 
 def fd_of(source: int | HasFileno) -> int:
     return source if isinstance(source, int) else source.fileno()
+
+
+def identity_of(handle: Any, record: Any) -> Identity:
+    out = ffi.new("rbcore_identity *")
+    lib.rbcore_identity_init(out, ffi.sizeof("rbcore_identity"))
+    check(lib.rbcore_reader_identity(handle, record, out), "rbcore_reader_identity")
+    is_memory_ring = out.kind == lib.RBCORE_SOURCE_MEMORY_RING
+    return Identity(bytes(ffi.buffer(out.boot_id)), is_memory_ring, out.ring_id, out.position)
