@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "ring.h"
 
-#include "clock.h"
+#include "batch.h"
 #include "report.h"
 #include "return_on_discards.h"
 #include "settings.h"
-#include "stack.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
 /*
@@ -24,19 +21,6 @@
  */
 #define PIECE_PART 256
 #define PIECE_MAX 16384
-
-/*
- * A look that finds a record or two takes as long as a producer needs for the next: a poll that went
- * on until there is nothing would do nothing else. What comes after so many is the next poll's.
- */
-#define SMALL_BATCH 24
-#define SMALL_BATCHES 4
-
-/*
- * A batch ends where the next record would go beyond a quarter of the ring, so that of two in a row
- * which end there one has this part of it, and is not small, however few its records are.
- */
-#define SMALL_PART 8
 
 /* ---- Life ---- */
 
@@ -149,6 +133,12 @@ static void hand_over(struct ring *self) {
         }
     }
     pthread_mutex_unlock(&self->lock);
+}
+
+void ring_interrupt(struct ring *self) {
+    pthread_mutex_lock(&rings_lock); /* nobody hands it over meanwhile */
+    rbcore_reader_interrupt(self->reader);
+    pthread_mutex_unlock(&rings_lock);
 }
 
 /* Gives all rings of this process over that read the same map. Returns whether there are any. */
@@ -270,89 +260,7 @@ int ring_reopen(struct ring *self, bool *parent_lives) {
     return error;
 }
 
-/* ---- The batch ---- */
-
-static bool has_run(const struct ring *self) {
-    return self->done < self->run.count;
-}
-
-static bool is_empty(const struct ring *self) {
-    return !has_run(self) && self->next == self->end;
-}
-
-static bool is_watched(const struct ring *self) {
-    return self->epoll_fd >= 0;
-}
-
-static uint64_t end_of(const rbcore_record *record) {
-    return record->position + ((uint64_t)record->size + 8 + 7) / 8 * 8;
-}
-
-/* A record of the run, as far as giving it back needs it. */
-static rbcore_record record_of_run(const struct ring *self, uint64_t i) {
-    const rbcore_span *run = &self->run;
-    return (rbcore_record){.data = (const char *)run->data + i * run->stride,
-                           .position = run->position + i * run->stride,
-                           .size = run->size,
-                           .ring = run->ring};
-}
-
-/* Gives back what was delivered. */
-static void commit(struct ring *self, uint32_t flags) {
-    self->held = 0;
-    if (is_empty(self)) {
-        rbcore_reader_commit(self->reader, NULL, flags);
-    } else if (has_run(self) && self->done > 0) {
-        const rbcore_record last = record_of_run(self, self->done - 1);
-        rbcore_reader_commit(self->reader, &last, flags);
-    } else if (self->next > 0) {
-        rbcore_reader_commit(self->reader, &self->records[self->next - 1], flags);
-    }
-}
-
-/* What a read returned becomes the batch. */
-static int take(struct ring *self, int result) {
-    self->next = self->done = self->run.count = 0;
-    self->end = result > 0 ? (unsigned)result : 0;
-    return result;
-}
-
-static int take_run(struct ring *self, int result) {
-    self->next = self->end = self->done = 0;
-    self->run.count = result > 0 ? self->run.count : 0;
-    return result;
-}
-
-static bool is_to_repeat(int result) {
-    /* -ECANCELED: of our own rbcore_reader_interrupt, in arm(). */
-    return result == -EAGAIN || result == -ECANCELED;
-}
-
-/* What is there now. Makes no system call, unless the ring is watched and there is nothing. */
-static int fetch(struct ring *self) {
-    int result;
-    do {
-        result = rbcore_reader_look(self->reader, self->records, BATCH);
-        if (result <= 0) {
-            commit(self, 0);
-        }
-        if (result == 0 && is_watched(self)) {
-            result = rbcore_reader_read(self->reader, self->records, BATCH);
-        }
-    } while (is_to_repeat(result));
-    return take(self, result);
-}
-
-/* Makes the descriptor readable if there is something to deliver, and else when there will be. */
-static void arm(struct ring *self) {
-    if (is_empty(self)) {
-        commit(self, 0);
-        fetch(self);
-    }
-    if (!is_empty(self)) {
-        rbcore_reader_interrupt(self->reader);
-    }
-}
+/* ---- Waiting by an epoll ---- */
 
 int ring_watch(struct ring *self, int epoll_fd, int index) {
     int fd = self->libbpf != NULL ? self->genuine.epoll_fd(self->libbpf)
@@ -365,287 +273,7 @@ int ring_watch(struct ring *self, int epoll_fd, int index) {
     self->epoll_fd = epoll_fd;
     self->index = index;
     if (self->libbpf == NULL) {
-        arm(self);
+        batch_arm(self);
     }
     return 0;
-}
-
-/* ---- Delivery ---- */
-
-/* How many of the batch's next `most` records complete a piece, or fewer. */
-static unsigned piece_of(const struct ring *self, unsigned most) {
-    const rbcore_record *first = &self->records[self->next];
-    while (most > 1 &&
-           self->held + first[most - 1].position - first->position >= self->piece_size) {
-        most /= 2;
-    }
-    return most;
-}
-
-/*
- * Delivers the next records of the batch, at most `most`, and counts them. What a record costs is
- * this loop: that consumer_pos moves is all that callbacks and other threads see of it. A callback
- * may call us again, and then gets its record once more, as from libbpf; what that inner call has
- * delivered is not delivered again, so this one ends. Returns what the last callback did.
- */
-static int deliver_records(struct ring *self, int64_t most, int64_t *count) {
-    const unsigned left = self->end - self->next;
-    const rbcore_record *const first = &self->records[self->next], *record = first;
-    const rbcore_record *const end = first + piece_of(self, left > most ? (unsigned)most : left);
-    const ring_buffer_sample_fn handle = self->handle;
-    void *const context = self->context;
-    const uint64_t entered = self->entered;
-    int result;
-    do {
-        void *data = (void *)(uintptr_t)record->data; /* the callback's type has no const */
-        atomic_store_explicit(&self->consumer_pos, record->position, memory_order_relaxed);
-        result = handle(context, data, record->size);
-        record++;
-    } while (result >= 0 && self->entered == entered && record != end);
-    *count += record - first;
-    if (self->entered == entered) {
-        const uint64_t position = end_of(record - 1);
-        self->next += (unsigned)(record - first);
-        self->held += position - first->position;
-        atomic_store_explicit(&self->consumer_pos, position, memory_order_relaxed);
-    }
-    return result;
-}
-
-/* The same for a run, of which nothing but the data is to be loaded. */
-static int deliver_run(struct ring *self, int64_t most, int64_t *count) {
-    const uint64_t stride = self->run.stride, size = self->run.size;
-    const uint64_t piece = (self->piece_size + stride - 1 - self->held) / stride;
-    const uint64_t left = self->run.count - self->done;
-    const rbcore_record first = record_of_run(self, self->done);
-    const uint64_t some = left < piece ? left : piece;
-    const uint64_t end = first.position + stride * (some > (uint64_t)most ? (uint64_t)most : some);
-    const ring_buffer_sample_fn handle = self->handle;
-    void *const context = self->context;
-    const uint64_t entered = self->entered;
-    char *data = (char *)(uintptr_t)first.data;
-    uint64_t position = first.position;
-    int result;
-    do {
-        atomic_store_explicit(&self->consumer_pos, position, memory_order_relaxed);
-        result = handle(context, data, size);
-        data += stride;
-        position += stride;
-    } while (result >= 0 && self->entered == entered && position != end);
-    const uint64_t delivered = (position - first.position) / stride;
-    *count += (int64_t)delivered;
-    if (self->entered == entered) {
-        self->done += (uint32_t)delivered;
-        self->held += position - first.position;
-        atomic_store_explicit(&self->consumer_pos, position, memory_order_relaxed);
-    }
-    return result;
-}
-
-static bool is_small_batch(const struct ring *self) {
-    const rbcore_record *first = &self->records[self->next], *last = &self->records[self->end - 1];
-    return self->end < SMALL_BATCH && end_of(last) - first->position < self->size / SMALL_PART;
-}
-
-/*
- * Delivers the batch, and others until there is nothing, or so many small ones were found. Returns
- * as ring_deliver.
- */
-static int64_t deliver(struct ring *self, int64_t most, int64_t small_batches) {
-    int64_t count = 0;
-    for (;;) {
-        if (is_empty(self)) {
-            int found = small_batches > 0 || is_watched(self) ? fetch(self) : 0;
-            small_batches -= found <= 0 || is_small_batch(self);
-            if (found <= 0) {
-                commit(self, 0);
-                atomic_store_explicit(&self->consumer_pos, AT_COMMIT, memory_order_relaxed);
-                return count > 0 ? count : found;
-            }
-        }
-        int result = has_run(self) ? deliver_run(self, most - count, &count)
-                                   : deliver_records(self, most - count, &count);
-        if (result < 0 || count >= most) {
-            return result < 0 ? result : count;
-        }
-        if (self->held >= self->piece_size) {
-            commit(self, 0);
-        }
-    }
-}
-
-/* Whether all there was has been delivered: not so after an error, or at a limit. */
-static bool is_drained(const struct ring *self) {
-    return atomic_load_explicit(&self->consumer_pos, memory_order_relaxed) == AT_COMMIT;
-}
-
-/* In a callback: its record is the next one. */
-static void find_next(struct ring *self) {
-    uint64_t position = atomic_load_explicit(&self->consumer_pos, memory_order_relaxed);
-    if (has_run(self)) {
-        uint64_t done = (position - self->run.position) / self->run.stride;
-        self->done = done < self->run.count ? (uint32_t)done : self->done;
-        return;
-    }
-    while (!is_empty(self) && (int64_t)(self->records[self->next].position - position) < 0) {
-        self->next++;
-    }
-}
-
-/* Another thread's wait is not to keep us out: libbpf's holds nothing. */
-static void take_lock(struct ring *self) {
-    if (pthread_mutex_trylock(&self->lock) == 0) {
-        return;
-    }
-    int cancel;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-    atomic_fetch_add(&self->wanted, 1);
-    pthread_mutex_lock(&rings_lock); /* nobody hands it over meanwhile */
-    rbcore_reader_interrupt(self->reader);
-    pthread_mutex_unlock(&rings_lock);
-    pthread_mutex_lock(&self->lock);
-    atomic_fetch_sub(&self->wanted, 1);
-    pthread_setcancelstate(cancel, &cancel);
-}
-
-/* Who waits lets those have it who want it. It may be libbpf's after that. */
-static void give_way(struct ring *self) {
-    const char *const frame = self->frames[0];
-    int cancel;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-    self->calls--;
-    pthread_mutex_unlock(&self->lock);
-    while (atomic_load(&self->wanted) > 0) {
-        nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
-    }
-    pthread_mutex_lock(&self->lock);
-    self->frames[self->calls++] = frame;
-    pthread_setcancelstate(cancel, &cancel);
-}
-
-/* ---- Entering and leaving ---- */
-
-/* A call that was left by longjmp holds the lock still, which is noticed here. */
-static bool last_call_was_left(const struct ring *self, const char *frame) {
-    return self->calls > 0 && self->calls <= CALLS_KNOWN &&
-           stack_frame_was_left(self->frames[self->calls - 1], frame);
-}
-
-static void enter(struct ring *self, const char *frame) {
-    take_lock(self);
-    const bool is_unfinished = self->calls > 0;
-    while (last_call_was_left(self, frame)) {
-        self->calls--;
-        pthread_mutex_unlock(&self->lock); /* a recursive one: it stays ours */
-    }
-    if (is_unfinished) {
-        find_next(self);
-    }
-    if (self->calls < CALLS_KNOWN) {
-        self->frames[self->calls] = frame;
-    }
-    self->calls++;
-    self->entered++;
-}
-
-static int64_t leave(struct ring *self, int64_t result) {
-    self->calls--;
-    if (result > 0 && self->calls == 0 && self->reader != NULL) {
-        report_turn();
-    }
-    pthread_mutex_unlock(&self->lock);
-    return result;
-}
-
-/*
- * The thread ends in a wait or a callback, by pthread_cancel or pthread_exit, or a C++ callback has
- * thrown: as from libbpf, others go on with the record at hand.
- */
-static void leave_unfinished(void *ring) {
-    struct ring *self = ring;
-    if (self->reader != NULL) {
-        find_next(self);
-        commit(self, 0);
-    }
-    leave(self, 0);
-}
-
-static int64_t deliver_by_libbpf(struct ring *self, size_t most) {
-    return most >= INT_MAX ? self->genuine.consume(self->libbpf)
-                           : self->genuine.consume_n(self->libbpf, most);
-}
-
-static int64_t deliver_all(struct ring *self, size_t most) {
-    if (self->libbpf != NULL) {
-        return deliver_by_libbpf(self, most);
-    }
-    const int64_t limit = most == 0 ? 1 : most > INT_MAX ? INT_MAX : (int64_t)most;
-    int64_t result = deliver(self, limit, INT64_MAX);
-    if (!is_watched(self)) {
-        commit(self, RBCORE_COMMIT_NOW); /* who waits by the map's own descriptor must not spin */
-    } else if (!is_drained(self)) {
-        commit(self, 0);
-        arm(self);
-    }
-    return result;
-}
-
-int64_t ring_deliver(struct ring *self, size_t most) {
-    int64_t result;
-    enter(self, __builtin_frame_address(0));
-    pthread_cleanup_push(leave_unfinished, self);
-    result = deliver_all(self, most);
-    pthread_cleanup_pop(0);
-    return leave(self, result);
-}
-
-uint64_t ring_discards(const struct ring *self) {
-    rbcore_reader_stats stats = RBCORE_READER_STATS_INIT;
-    if (self->reader == NULL) {
-        return self->entered; /* it does not tell: as if each call had passed some */
-    }
-    rbcore_reader_stats_get(self->reader, &stats);
-    return stats.discards;
-}
-
-/* Waits until the batch has something. Returns 1, or 0 or a negative errno: it has not. */
-static int wait_for_batch(struct ring *self, int64_t timeout_ns) {
-    const int64_t start = timeout_ns > 0 ? now_ns() : 0;
-    int64_t left = timeout_ns;
-    int result = -ECANCELED;
-    while (self->reader != NULL && is_empty(self) && is_to_repeat(result)) {
-        result = rbcore_reader_next_spans(self->reader, &self->run, 1, RUN, left);
-        take_run(self, result);
-        if (result == -ECANCELED && self->calls == 1) {
-            give_way(self);
-        }
-        if (is_to_repeat(result) && timeout_ns > 0) {
-            left = start + timeout_ns - now_ns();
-            left = left < 0 ? 0 : left;
-        }
-    }
-    return is_empty(self) ? result : 1;
-}
-
-static int64_t wait_and_deliver(struct ring *self, int64_t timeout_ns) {
-    int waited = wait_for_batch(self, timeout_ns);
-    if (self->libbpf != NULL) { /* since the caller looked, or the wait gave way */
-        return deliver_by_libbpf(self, INT_MAX);
-    }
-    if (waited < 0 && waited != -EINTR) {
-        return waited;
-    }
-    /* Also after 0 and -EINTR: what is not due for rbcore, libbpf would deliver. */
-    int64_t result = deliver(self, INT_MAX, SMALL_BATCHES);
-    commit(self, 0);
-    return result != 0 || waited > 0 ? result : waited;
-}
-
-int64_t ring_wait_and_deliver(struct ring *self, int64_t timeout_ns) {
-    int64_t result;
-    enter(self, __builtin_frame_address(0));
-    pthread_cleanup_push(leave_unfinished, self);
-    result = wait_and_deliver(self, timeout_ns);
-    pthread_cleanup_pop(0);
-    return leave(self, result);
 }

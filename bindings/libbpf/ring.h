@@ -97,9 +97,17 @@ int64_t ring_wait_and_deliver(struct ring *self, int64_t timeout_ns);
 /* Grows with the discarded records that were passed; where libbpf reads, with each call. */
 uint64_t ring_discards(const struct ring *self);
 
+/* Ends the wait of another thread for the ring, whoever reads it by now. */
+void ring_interrupt(struct ring *self);
+
+/* Whether an epoll waits for the ring. */
+static inline bool ring_is_watched(const struct ring *self) {
+    return self->epoll_fd >= 0;
+}
+
 /* Neither libbpf nor an epoll is in the way. */
 static inline bool ring_can_wait(const struct ring *self) {
-    return self->reader != NULL && self->epoll_fd < 0;
+    return self->reader != NULL && !ring_is_watched(self);
 }
 
 #endif

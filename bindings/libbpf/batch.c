@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+#include "batch.h"
+
+#include <errno.h>
+#include <stdbool.h>
+
+/* A batch of fewer records is small: see SMALL_BATCHES in calls.c. */
+#define SMALL_BATCH 24
+
+/*
+ * A batch ends where the next record would go beyond a quarter of the ring, so that of two in a row
+ * which end there one has this part of it, and is not small, however few its records are.
+ */
+#define SMALL_PART 8
+
+static bool has_run(const struct ring *self) {
+    return self->done < self->run.count;
+}
+
+bool batch_is_empty(const struct ring *self) {
+    return !has_run(self) && self->next == self->end;
+}
+
+static uint64_t end_of(const rbcore_record *record) {
+    return record->position + ((uint64_t)record->size + 8 + 7) / 8 * 8;
+}
+
+/* A record of the run, as far as giving it back needs it. */
+static rbcore_record record_of_run(const struct ring *self, uint64_t i) {
+    const rbcore_span *run = &self->run;
+    return (rbcore_record){.data = (const char *)run->data + i * run->stride,
+                           .position = run->position + i * run->stride,
+                           .size = run->size,
+                           .ring = run->ring};
+}
+
+void batch_commit(struct ring *self, uint32_t flags) {
+    self->held = 0;
+    if (batch_is_empty(self)) {
+        rbcore_reader_commit(self->reader, NULL, flags);
+    } else if (has_run(self) && self->done > 0) {
+        const rbcore_record last = record_of_run(self, self->done - 1);
+        rbcore_reader_commit(self->reader, &last, flags);
+    } else if (self->next > 0) {
+        rbcore_reader_commit(self->reader, &self->records[self->next - 1], flags);
+    }
+}
+
+/* What a read returned becomes the batch. */
+static int take(struct ring *self, int result) {
+    self->next = self->done = self->run.count = 0;
+    self->end = result > 0 ? (unsigned)result : 0;
+    return result;
+}
+
+void batch_take_run(struct ring *self, int result) {
+    self->next = self->end = self->done = 0;
+    self->run.count = result > 0 ? self->run.count : 0;
+}
+
+bool batch_is_to_repeat(int result) {
+    /* -ECANCELED: of our own rbcore_reader_interrupt, in batch_arm(). */
+    return result == -EAGAIN || result == -ECANCELED;
+}
+
+/* What is there now. Makes no system call, unless the ring is watched and there is nothing. */
+static int fetch(struct ring *self) {
+    int result;
+    do {
+        result = rbcore_reader_look(self->reader, self->records, BATCH);
+        if (result <= 0) {
+            batch_commit(self, 0);
+        }
+        if (result == 0 && ring_is_watched(self)) {
+            result = rbcore_reader_read(self->reader, self->records, BATCH);
+        }
+    } while (batch_is_to_repeat(result));
+    return take(self, result);
+}
+
+void batch_arm(struct ring *self) {
+    if (batch_is_empty(self)) {
+        batch_commit(self, 0);
+        fetch(self);
+    }
+    if (!batch_is_empty(self)) {
+        rbcore_reader_interrupt(self->reader);
+    }
+}
+
+/* How many of the batch's next `most` records complete a piece, or fewer. */
+static unsigned piece_of(const struct ring *self, unsigned most) {
+    const rbcore_record *first = &self->records[self->next];
+    while (most > 1 &&
+           self->held + first[most - 1].position - first->position >= self->piece_size) {
+        most /= 2;
+    }
+    return most;
+}
+
+/*
+ * Delivers the next records of the batch, at most `most`, and counts them. What a record costs is
+ * this loop: that consumer_pos moves is all that callbacks and other threads see of it. A callback
+ * may call us again, and then gets its record once more, as from libbpf; what that inner call has
+ * delivered is not delivered again, so this one ends. Returns what the last callback did.
+ */
+static int deliver_records(struct ring *self, int64_t most, int64_t *count) {
+    const unsigned left = self->end - self->next;
+    const rbcore_record *const first = &self->records[self->next], *record = first;
+    const rbcore_record *const end = first + piece_of(self, left > most ? (unsigned)most : left);
+    const ring_buffer_sample_fn handle = self->handle;
+    void *const context = self->context;
+    const uint64_t entered = self->entered;
+    int result;
+    do {
+        void *data = (void *)(uintptr_t)record->data; /* the callback's type has no const */
+        atomic_store_explicit(&self->consumer_pos, record->position, memory_order_relaxed);
+        result = handle(context, data, record->size);
+        record++;
+    } while (result >= 0 && self->entered == entered && record != end);
+    *count += record - first;
+    if (self->entered == entered) {
+        const uint64_t position = end_of(record - 1);
+        self->next += (unsigned)(record - first);
+        self->held += position - first->position;
+        atomic_store_explicit(&self->consumer_pos, position, memory_order_relaxed);
+    }
+    return result;
+}
+
+/* The same for a run, of which nothing but the data is to be loaded. */
+static int deliver_run(struct ring *self, int64_t most, int64_t *count) {
+    const uint64_t stride = self->run.stride, size = self->run.size;
+    const uint64_t piece = (self->piece_size + stride - 1 - self->held) / stride;
+    const uint64_t left = self->run.count - self->done;
+    const rbcore_record first = record_of_run(self, self->done);
+    const uint64_t some = left < piece ? left : piece;
+    const uint64_t end = first.position + stride * (some > (uint64_t)most ? (uint64_t)most : some);
+    const ring_buffer_sample_fn handle = self->handle;
+    void *const context = self->context;
+    const uint64_t entered = self->entered;
+    char *data = (char *)(uintptr_t)first.data;
+    uint64_t position = first.position;
+    int result;
+    do {
+        atomic_store_explicit(&self->consumer_pos, position, memory_order_relaxed);
+        result = handle(context, data, size);
+        data += stride;
+        position += stride;
+    } while (result >= 0 && self->entered == entered && position != end);
+    const uint64_t delivered = (position - first.position) / stride;
+    *count += (int64_t)delivered;
+    if (self->entered == entered) {
+        self->done += (uint32_t)delivered;
+        self->held += position - first.position;
+        atomic_store_explicit(&self->consumer_pos, position, memory_order_relaxed);
+    }
+    return result;
+}
+
+static bool is_small_batch(const struct ring *self) {
+    const rbcore_record *first = &self->records[self->next], *last = &self->records[self->end - 1];
+    return self->end < SMALL_BATCH && end_of(last) - first->position < self->size / SMALL_PART;
+}
+
+int64_t batch_deliver(struct ring *self, int64_t most, int64_t small_batches) {
+    int64_t count = 0;
+    for (;;) {
+        if (batch_is_empty(self)) {
+            int found = small_batches > 0 || ring_is_watched(self) ? fetch(self) : 0;
+            small_batches -= found <= 0 || is_small_batch(self);
+            if (found <= 0) {
+                batch_commit(self, 0);
+                atomic_store_explicit(&self->consumer_pos, AT_COMMIT, memory_order_relaxed);
+                return count > 0 ? count : found;
+            }
+        }
+        int result = has_run(self) ? deliver_run(self, most - count, &count)
+                                   : deliver_records(self, most - count, &count);
+        if (result < 0 || count >= most) {
+            return result < 0 ? result : count;
+        }
+        if (self->held >= self->piece_size) {
+            batch_commit(self, 0);
+        }
+    }
+}
+
+bool batch_is_drained(const struct ring *self) {
+    return atomic_load_explicit(&self->consumer_pos, memory_order_relaxed) == AT_COMMIT;
+}
+
+void batch_find_next(struct ring *self) {
+    uint64_t position = atomic_load_explicit(&self->consumer_pos, memory_order_relaxed);
+    if (has_run(self)) {
+        uint64_t done = (position - self->run.position) / self->run.stride;
+        self->done = done < self->run.count ? (uint32_t)done : self->done;
+        return;
+    }
+    while (!batch_is_empty(self) && (int64_t)(self->records[self->next].position - position) < 0) {
+        self->next++;
+    }
+}

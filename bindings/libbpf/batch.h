@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* The batch of a ring: records that were fetched, delivered one by one and given back. */
+#ifndef RBCORE_LIBBPF_BATCH_H
+#define RBCORE_LIBBPF_BATCH_H
+
+#include "ring.h"
+
+#include <rbcore/rbcore.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* All of these are called with the ring's lock, and where rbcore reads it. */
+
+/* Nothing of the batch is left to deliver. */
+bool batch_is_empty(const struct ring *self);
+
+/* The result of rbcore_reader_next_spans(), which has filled self->run, becomes the batch. */
+void batch_take_run(struct ring *self, int result);
+
+/* Whether the call that returned this is to be made again. */
+bool batch_is_to_repeat(int result);
+
+/*
+ * Delivers the batch, and others until there is nothing, or so many small ones were found. Returns
+ * as ring_deliver.
+ */
+int64_t batch_deliver(struct ring *self, int64_t most, int64_t small_batches);
+
+/* Whether all there was has been delivered: not so after an error, or at a limit. */
+bool batch_is_drained(const struct ring *self);
+
+/* In a callback: its record is the next one. */
+void batch_find_next(struct ring *self);
+
+/* Gives back what was delivered. */
+void batch_commit(struct ring *self, uint32_t flags);
+
+/* Makes the descriptor readable if there is something to deliver, and else when there will be. */
+void batch_arm(struct ring *self);
+
+#endif
