@@ -30,6 +30,34 @@ type run struct {
 	lost     bool // others before it
 }
 
+// window is what was fetched from the ring, and how far it was handed out and given back. Reader.mu guards
+// it. A fetch needs the turn as well, so the goroutine that has the turn may look at batch and fetched
+// without mu.
+type window struct {
+	// Where the sample of a record at position 0 begins: in the view, once that is made, and in the
+	// library's mapping, once there was a record.
+	samples unsafe.Pointer
+	inCore  unsafe.Pointer
+	base    uintptr // inCore
+	mask    uint64
+
+	batch   *C.ringbuf_batch
+	spans   []C.rbcore_span // of the batch, behind the run
+	run     run             // fetched and not handed out; empty only if there is nothing more
+	fetched uint64          // the end of the batch
+	isShown bool            // by the view
+
+	// The record that was handed out last, its end, and what producers had reserved at the last fetch.
+	lastPosition       uint64
+	lastSize           uint32
+	position, reserved uint64
+	pending            uint64 // bytes handed out and not given back
+	isBorrowed         bool   // some of them without being copied: only Commit gives them back
+	// What a loop went past: the last record's position and size, and its end.
+	seenPosition, seenEnd uint64
+	seenSize              uint32
+}
+
 // ready sees to it that there is a record to hand out, as long as the context is not done. Called with
 // mu, which it lets go of while it waits.
 func (r *Reader) ready(ctx context.Context, most int) error {

@@ -13,7 +13,6 @@ package ringbuf
 import "C"
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -21,61 +20,26 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
-	"unsafe"
 )
 
 // A Reader reads one ring. Its methods may be called by any goroutine; several that read share the
 // records among them.
 type Reader struct {
-	// The goroutine that waits has the turn; Close, Flush, Commit and SetDeadline need not wait for it.
-	turn chan struct{}
-	// What its owner waits for.
-	waitContext context.Context
-	waitMax     int
-	waitResult  error
-	fetched     uint64 // up to where
-	// While it sleeps in the library it has mu: goroutines that want mu count themselves, and wake it.
-	longestSleep time.Duration // 0: never
-	slept        time.Duration // in this way since it was scheduled last, at most
-	sleeps       atomic.Bool
-	wanted       atomic.Int32
-	deadline     atomic.Int64 // in nanoseconds after epoch; math.MaxInt64: none
+	waiting // by the goroutine that has the turn
+	window  // guarded by mu
 
-	file  *os.File // the library's descriptor in the runtime's netpoller
-	conn  syscall.RawConn
-	look  func(uintptr) bool // r.lookFor, made once
-	owned *owned
-
-	closed    atomic.Bool
+	owned     *owned // set by NewReader, as are isRelease and isCopied
 	isRelease bool
-	isCopied  bool  // records lie in the library's copy of the ring
-	lost      error // why the last loop over Records ended
+	isCopied  bool // records lie in the library's copy of the ring
+	closed    atomic.Bool
 
-	// mu guards what follows, and that one goroutine at a time is within the library.
-	mu sync.Mutex
-	// Where the sample of a record at position 0 begins: in the view, once that is there, and where the
-	// library has it, once there was a record.
-	samples unsafe.Pointer
-	inCore  unsafe.Pointer
-	base    uintptr // inCore
-	mask    uint64
-	batch   *C.ringbuf_batch
-	spans   []C.rbcore_span // of the batch, behind the run
-	run     run             // fetched and not handed out; empty only if there is nothing more
-	isShown bool            // by the view
-	// What was handed out last, its end, and what the producers had reserved at the last fetch.
-	lastPosition       uint64
-	lastSize           uint32
-	position, reserved uint64
-	pending            uint64 // bytes handed out and not given back
-	isBorrowed         bool   // some of them without being copied: only Commit gives them back
-	// What a loop went past: the last record's position and size, and its end.
-	seenPosition, seenEnd uint64
-	seenSize              uint32
+	// mu is held by the goroutine that calls the library's reader, also while it sleeps in there.
+	mu   sync.Mutex
+	lost error // why the last loop over Records ended; guarded by mu
 
-	// life is held instead of mu by what any thread may call, so that it need not wait.
+	// life keeps the library's reader from being freed. Calls that any thread may make hold it in place of
+	// mu, so that they need not wait.
 	life sync.RWMutex
 	core *C.rbcore_reader // nil when freed: written under both locks
 }
@@ -102,11 +66,11 @@ func NewReader(ring Ring, opts ...Option) (*Reader, error) {
 		option(&o)
 	}
 	r := &Reader{
-		turn:      make(chan struct{}, 1),
 		owned:     &owned{page: uintptr(os.Getpagesize()), fd: -1},
 		isRelease: o.release,
 		isCopied:  o.overwrite || o.tap,
 	}
+	r.turn = make(chan struct{}, 1)
 	r.deadline.Store(math.MaxInt64)
 	if err := r.open(ring, &o); err != nil {
 		if r.file != nil {

@@ -14,6 +14,8 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -23,6 +25,27 @@ import (
 const longestSleep = time.Millisecond
 
 var epoch = time.Now()
+
+// waiting is how a read waits for records. The goroutine that has the turn uses all of it. Others use
+// only the atomic fields and file: Close, Flush, Commit and SetDeadline need not wait for the turn.
+type waiting struct {
+	turn chan struct{} // has an element while a goroutine has the turn
+	// What the read with the turn waits for, and what came of it.
+	waitContext context.Context
+	waitMax     int
+	waitResult  error
+	// A read that sleeps in the library has mu. Goroutines that want mu count themselves in wanted, and
+	// wake it.
+	longestSleep time.Duration // 0: never sleeps there
+	slept        time.Duration // at most, since the goroutine was scheduled last
+	sleeps       atomic.Bool
+	wanted       atomic.Int32
+	deadline     atomic.Int64 // in nanoseconds after epoch; math.MaxInt64: none
+
+	file *os.File // the library's descriptor in the runtime's netpoller
+	conn syscall.RawConn
+	look func(uintptr) bool // r.lookFor, made once
+}
 
 // lookFor fetches for the read that waits. Returns true, and still has mu, if the wait is over.
 func (r *Reader) lookFor(uintptr) bool {
