@@ -18,7 +18,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 
 	ringbuf "github.com/rbcore/rbcore/bindings/go"
-	"github.com/rbcore/rbcore/bindings/go/internal/behaviour"
+	"github.com/rbcore/rbcore/bindings/go/internal/readertest"
 )
 
 // What is to be produced stands in a map: size, flags, content.
@@ -105,7 +105,7 @@ func skipWithoutBPF(t testing.TB, err error) {
 	}
 }
 
-func newKernelSource(t testing.TB, size int) behaviour.Source {
+func newKernelSource(t testing.TB, size int) readertest.Source {
 	t.Helper()
 	return newKernelRing(t, size, 0)
 }
@@ -155,11 +155,11 @@ func (s *kernelSource) Discard() error {
 
 func TestKernelRing(t *testing.T) {
 	newKernelSource(t, os.Getpagesize()) // or skip all
-	behaviour.Run(t, newKernelSource)
+	readertest.Run(t, newKernelSource)
 }
 
 func TestResident(t *testing.T) {
-	behaviour.Resident(t, newKernelSource, "bpf-map")
+	readertest.Resident(t, newKernelSource, "bpf-map")
 }
 
 func TestOtherMap(t *testing.T) {

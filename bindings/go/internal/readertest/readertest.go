@@ -2,9 +2,9 @@
 
 // SPDX-License-Identifier: MIT
 
-// Package behaviour holds the tests of a reader that are the same for each kind of ring: they run
+// Package readertest holds the tests of a reader that are the same for each kind of ring: they run
 // on memory rings beside the package, and on rings of the kernel in a module of their own.
-package behaviour
+package readertest
 
 import (
 	"bytes"

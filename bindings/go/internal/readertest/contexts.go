@@ -2,7 +2,7 @@
 
 // SPDX-License-Identifier: MIT
 
-package behaviour
+package readertest
 
 import (
 	"context"
