@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: MIT
+"""Constants, statistics and error texts of the Go package."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from bindings.generators.causes import causes_of
+from bindings.generators.header import Field, Header
+from bindings.generators.text import quote, wrap
+
+GO_NOTICE = "// Code generated from include/rbcore/rbcore.h by bindings/generate.py. DO NOT EDIT.\n"
+# What is part of the package, of the constants and of the statistics; a reader there has one ring.
+GO_CONSTANTS = re.compile(
+    "RBCORE_(FEATURE_.*|SOURCE_MAP_ID|SOURCE_MEMORY_RING|UNKNOWN|PRODUCERS_MAX|NO_WAKEUP|FORCE_WAKEUP)"
+)
+GO_FLAGS = re.compile("RBCORE_RING_(?!S)")
+GO_NO_STATISTICS = {"size", "rings", "cookie", "flags"}
+# Its own words for what the header's comments speak of.
+GO_WORDS = {
+    "RBCORE_READER_RELEASE": "WithRelease",
+    "RBCORE_READER_POLL": "WithPolling",
+    "RBCORE_SOURCE_LATEST": "WithLatest",
+    "RBCORE_SOURCE_INSIST": "WithInsist",
+    "RBCORE_SOURCE_OVERWRITE": "WithOverwrite",
+    "RBCORE_SOURCE_TAP": "WithTap",
+    "rbcore_reader_interrupt": "a context that is done",
+    "rbcore_reader_flush": "Flush",
+    "rbcore_reader_shutdown": "Close",
+    "rbcore_reader_next": "WithMaxLatency",
+    "rbcore_ring_stats": "Stats",
+    "rbcore_memory_ring_create": "NewMemoryRing",
+    "RBCORE_MEMORY_RING_OVERWRITE": "NewOverwriteRing",
+}
+# Of its messages alone.
+GO_MESSAGE_WORDS = {"loss_fd": "the loss map, descriptor", "event_fd": "the event descriptor"}
+# What is another thing in Go than in C, in full.
+GO_DOCS = {
+    "RBCORE_FEATURE_KERNEL_RING": "rings of BPF programs, BPF_MAP_TYPE_RINGBUF (Linux 5.8)",
+    "RBCORE_FEATURE_MEMORY_RING": "rings in memory, see NewMemoryRing",
+    "RBCORE_SOURCE_MAP_ID": "SnapshotInfo.Kind of a ring of BPF programs",
+    "RBCORE_SOURCE_MEMORY_RING": "SnapshotInfo.Kind of a memory ring",
+    "RBCORE_RING_BROKEN": "The ring's content is impossible: reads return syscall.EBADMSG.",
+    "records": "records that were handed out",
+    "bytes": "bytes of their samples",
+    "batches": "fetches that brought records",
+    "commits": "how often space was given back to producers",
+    "wakeups": "waits that an event ended, and events that a read found",
+    "passed_bytes": "bytes of records that were not handed out, with headers: discarded ones, abandoned, "
+    "skipped, and those consumed by a snapshot",
+    "lost_bytes": "bytes overwritten before they were read, with headers (overwrite mode), or freed by the "
+    "ring's reader and used again (tap). StartPos, the records handed out with their headers, "
+    "PassedBytes and LostBytes add up to ReadPos.",
+    "boot_id": "the boot of the machine that the ring is of; with Kind and RingID it tells the ring from all "
+    "others",
+    "kind": "SourceMapID or SourceMemoryRing",
+    "ring_id": "the map's id, or the inode of the memory ring",
+    "end_pos": "of the newest: with their headers the records have EndPos - FirstPos bytes",
+}
+# The same of errors; None: it cannot happen, as the package does not call so.
+GO_CAUSES: dict[tuple[str, str], str | None] = {
+    ("rbcore_memory_ring_create", "EINVAL"): "the size is no power of two, smaller than a page or larger "
+    "than 1 GiB",
+    ("rbcore_memory_ring_create", "EFBIG"): "the ring is larger than RLIMIT_FSIZE allows",
+    ("rbcore_memory_ring_create", "EMFILE"): "no file descriptors are left",
+    ("rbcore_memory_ring_create", "ENFILE"): "no file descriptors are left",
+    ("rbcore_memory_ring_create", "ENOMEM"): "no memory",
+    ("rbcore_memory_ring_create", "ENOSYS"): "the kernel has no memfd_create(2)",
+    ("rbcore_reader_open", "EINVAL"): "WithPolling needs a latency, and WithMaxLatency(0) is none",
+    ("rbcore_reader_open", "E2BIG"): None,
+    ("rbcore_reader_stats_get", "EINVAL"): None,
+    ("rbcore_reader_ring_stats", "EINVAL"): None,
+    ("rbcore_snapshot_read", "EINVAL"): None,
+    ("rbcore_snapshot_info_get", "EINVAL"): None,
+    ("rbcore_producer_open", "EINVAL"): "the ring has no descriptor",
+    ("rbcore_producer_open", "E2BIG"): None,
+    ("rbcore_producer_open", "EBADF"): "the ring's descriptor is not open",
+    ("rbcore_producer_open", "EBADFD"): "the descriptor is neither that of a BPF map nor that of a memory ring",
+    ("rbcore_producer_open", "ENOENT"): "/proc is not mounted",
+    ("rbcore_producer_open", "EOPNOTSUPP"): "a 32-bit process cannot write into this kernel's user rings",
+    ("rbcore_producer_reserve_wait", "EINVAL"): None,
+    ("rbcore_producer_output", "EINVAL"): "a flag is unknown",
+    ("rbcore_producer_output_batch", "EINVAL"): "a flag is unknown",
+    ("rbcore_producer_output_batch", "EMSGSIZE"): "the first record can never fit",
+    ("rbcore_producer_output_batch", "EBADMSG"): "the ring's positions are impossible, or in overwrite mode "
+    "its oldest records",
+}
+# A name, a pointer or an error as C has them, and an errno that is not one of Go's.
+GO_FOREIGN = re.compile(r"\bNULL\b|->|\*\w|(?<!\.)\bE[A-Z]{3,}\b|\brbcore_|RBCORE_|\b[a-z]+_[a-z_]+\b(?!\()")
+
+
+def go_name(name: str) -> str:
+    """RBCORE_NO_WAKEUP or map_id, as Go writes it."""
+    parts = name.removeprefix("RBCORE_").lower().split("_")
+    return "".join(part.upper() if part in ("id", "ns") else part.capitalize() for part in parts)
+
+
+def go_text(header: Header, text: str) -> str:
+    words = GO_WORDS | {
+        constant.name: go_name(constant.name)
+        for constant in header.constants
+        if GO_CONSTANTS.fullmatch(constant.name)
+    }
+    text = re.sub(r"\brbcore_\w+|\bRBCORE_\w+", lambda match: words.get(match[0], match[0]), text)
+    text = re.sub(r"(?<!\w)-(E[A-Z0-9]{3,})\b", r"syscall.\1", text)
+    for member in (member for struct in header.structs for member in struct.fields):
+        if "_" in member.name:
+            text = re.sub(rf"\b{member.name}\b", go_name(member.name), text)
+    if foreign := GO_FOREIGN.search(text):
+        raise SystemExit(f"generate.py: {foreign[0]!r} is no word of Go: give GO_WORDS, GO_DOCS or "
+                         f"GO_CAUSES another one for: {text}")
+    return text
+
+
+def go_doc(header: Header, name: str, doc: str) -> str:
+    return go_text(header, GO_DOCS.get(name, doc))
+
+
+def go_causes(header: Header, sources: str) -> Iterator[tuple[str, str, str]]:
+    """Of the functions whose errors the package words itself: one sentence each, without asides."""
+    for function, name, cause in causes_of(header):
+        text = re.sub(r" \([^()]*\)", "", cause).split(". ")[0].rstrip(".")
+        own = GO_CAUSES.get((function, name), text)
+        if f'"{function}"' in sources and own is not None:
+            yield function, name, go_text(header, own)
+
+
+def go_statistics(header: Header) -> Iterator[tuple[str, Field]]:
+    """The structs' fields, each name once, with the variable that it is taken from."""
+    seen = set(GO_NO_STATISTICS)
+    structs = {struct.name: struct for struct in header.structs}
+    for name, variable in (("rbcore_reader_stats", "reader"), ("rbcore_ring_stats", "ring")):
+        for member in structs[name].fields:
+            if member.name not in seen:
+                seen.add(member.name)
+                yield variable, member
+
+
+def go_snapshot_info(header: Header) -> list[Field]:
+    return next(i for i in header.structs if i.name == "rbcore_snapshot_info").fields[1:]
+
+
+def write_go(header: Header) -> str:
+    lines = [f"{GO_NOTICE}\n// SPDX-License-Identifier: MIT\n\npackage ringbuf\n\nconst ("]
+    for constant in header.constants:
+        if GO_CONSTANTS.fullmatch(constant.name):
+            name = go_name(constant.name)
+            doc = go_doc(header, constant.name, constant.doc)
+            doc = doc[:1].lower() + doc[1:] if doc[1:2].islower() and not doc.startswith("Snapshot") else doc
+            lines += wrap("\t//", f"{name}: {doc}")
+            lines += [f"\t{name} = {constant.value}"]
+    lines += [")", "", "// Stats says what a reader did and how its ring stands. Records count as handed"]
+    lines += ["// out when they were fetched, a batch at a time."]
+    lines += ["type Stats struct {"]
+    for _, member in go_statistics(header):
+        lines += wrap("\t//", go_doc(header, member.name, member.doc))
+        lines += [f"\t{go_name(member.name)} uint64"]
+    for constant in header.constants:
+        if GO_FLAGS.match(constant.name):
+            lines += wrap("\t//", go_doc(header, constant.name, constant.doc))
+            lines += [f"\t{go_name(constant.name.replace('_RING_', '_'))} bool"]
+    lines += ["}", "", "// SnapshotInfo says of what ring a snapshot is, what it holds, and when it was taken."]
+    lines += ["type SnapshotInfo struct {"]
+    for member in go_snapshot_info(header):
+        lines += wrap("\t//", go_doc(header, member.name, member.doc))
+        array = re.search(r"\[\d+\]", member.type)
+        lines += [f"\t{go_name(member.name)} {array[0] + 'byte' if array else 'uint64'}"]
+    return "\n".join(lines + ["}"]) + "\n"
+
+
+def write_go_cgo(header: Header, sources: str) -> str:
+    lines = ["//go:build linux && cgo\n", f"{GO_NOTICE}\n// SPDX-License-Identifier: MIT\n"]
+    lines += ["package ringbuf\n", '// #include "shim.h"', 'import "C"\n']
+    lines += ['import (', '\t"strings"', '\t"syscall"', ")\n"]
+    lines += ["func statsOf(reader *C.rbcore_reader_stats, ring *C.rbcore_ring_stats) Stats {"]
+    lines += ["\tvar stats Stats"]
+    for variable, member in go_statistics(header):
+        lines.append(f"\tstats.{go_name(member.name)} = uint64({variable}.{member.name})")
+    for constant in header.constants:
+        if GO_FLAGS.match(constant.name):
+            name = go_name(constant.name.replace("_RING_", "_"))
+            lines.append(f"\tstats.{name} = ring.flags&C.{constant.name} != 0")
+    lines += ["\treturn stats", "}\n", "func infoOf(from *C.rbcore_snapshot_info) SnapshotInfo {"]
+    lines += ["\tvar info SnapshotInfo"]
+    for member in go_snapshot_info(header):
+        name = go_name(member.name)
+        lines += (
+            [f"\tfor i := range info.{name} {{", f"\t\tinfo.{name}[i] = byte(from.{member.name}[i])", "\t}"]
+            if "[" in member.type
+            else [f"\tinfo.{name} = uint64(from.{member.name})"]
+        )
+    lines += ["\treturn info", "}\n", "// What the header says of a function's errors."]
+    lines += ["var causes = []struct {", "\tfunction string", "\terrno    syscall.Errno"]
+    lines += ["\ttext     string", "}{"]
+    for function, name, cause in go_causes(header, sources):
+        lines.append(f"\t{{{quote(function)}, syscall.{name}, {quote(cause)}}},")
+    lines += ["}\n", "// The package's words for what the library's messages speak of."]
+    lines += ["var words = strings.NewReplacer("]
+    spoken = GO_MESSAGE_WORDS | {name: word for name, word in GO_WORDS.items() if name.isupper()}
+    lines += [f"\t{quote(name)}, {quote(word)}," for name, word in spoken.items()]
+    return "\n".join(lines + [")"]) + "\n"

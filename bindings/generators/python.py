@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+"""The declarations for cffi, and the module _abi."""
+
+from __future__ import annotations
+
+import re
+
+from bindings.generators.causes import causes_of
+from bindings.generators.header import Function, Header
+from bindings.generators.text import NOTICE, quote, wrap
+
+DO_NOT_EDIT = f"# SPDX-License-Identifier: MIT\n# {NOTICE}\n"
+
+
+def write_cdef(header: Header) -> str:
+    lines = [f"/* SPDX-License-Identifier: MIT */\n/* {NOTICE} */"]
+    lines += [f"#define {constant.name} ..." for constant in header.constants]
+    return "\n".join(lines + header.declarations) + "\n"
+
+
+def write_stub(header: Header, functions: list[Function]) -> str:
+    """The functions are the header's and the binding's own."""
+    lines = [DO_NOT_EDIT, "from typing import Any, Final", ""]
+    lines += ["class Lib:"]
+    lines += [f"    {constant.name}: Final[int]" for constant in header.constants]
+    for function in functions:
+        parameters = "".join(
+            f", {name}_: {'int' if is_number(kind) else 'Any'}"
+            for name, kind in function.parameters
+        )
+        result = "None" if function.result == "void" else "Any"
+        result = "int" if is_number(function.result) else result
+        lines.append(f"    def {function.name}(self{parameters}, /) -> {result}: ...")
+    return "\n".join([*lines, "", "lib: Lib", "ffi: Any"]) + "\n"
+
+
+def is_number(kind: str) -> bool:
+    return re.fullmatch(r"int|unsigned int|size_t|u?int\d+_t", kind) is not None
+
+
+# The library is within the package: it knows all but what the header says that it may not know.
+UNKNOWN = "RBCORE_UNKNOWN"
+STATISTICS = {
+    "rbcore_reader_stats": "ReaderStats",
+    "rbcore_ring_stats": "RingStats",
+    "rbcore_snapshot_info": "SnapshotInfo",
+}
+
+
+def in_python(doc: str) -> str:
+    return doc.replace(UNKNOWN, "None").replace("RBCORE_RING_", "RingFlags.")
+
+
+def write_flags(header: Header, name: str, prefix: str, doc: str) -> list[str]:
+    lines = ["", f"class {name}(IntFlag):", f'    """{doc}"""', ""]
+    for constant in header.constants:
+        if constant.name.startswith(prefix):
+            lines += wrap("    #:", re.sub(r"^Flags of \w+: ", "", constant.doc))
+            lines += [f"    {constant.name.removeprefix(prefix)} = {constant.value}"]
+    return [*lines, ""]
+
+
+def write_python(header: Header) -> str:
+    lines = [DO_NOT_EDIT + "from __future__ import annotations", ""]
+    lines += ["import errno", "from enum import IntFlag", "from typing import NamedTuple", ""]
+    lines += write_flags(header, "RingFlags", "RBCORE_RING_", "Of RingStats.")
+    lines += write_flags(header, "RecordFlags", "RBCORE_RECORD_", "Of a record.")
+    for struct in header.structs:
+        if struct.name not in STATISTICS:
+            continue
+        unknown = " None: not known." if any(UNKNOWN in i.doc for i in struct.fields) else ""
+        lines += ["", f"class {STATISTICS[struct.name]}(NamedTuple):"]
+        lines += [f'    """{struct.doc}{unknown}"""', ""]
+        for member in struct.fields[1:]:
+            is_always_known = UNKNOWN not in member.doc
+            lines += wrap("    #:", in_python(member.doc) or "See the type.")
+            kind = "RingFlags" if member.name == "flags" else "int"
+            kind = "bytes" if member.type.startswith("uint8_t") else kind
+            lines += [f"    {member.name}: {kind if is_always_known else 'int | None'}"]
+        lines.append("")
+    lines += ["", "#: What the header says of a function's errors."]
+    lines += ["CAUSES: dict[tuple[str, int], str] = {"]
+    for function, name, cause in causes_of(header):
+        lines.append(f"    ({quote(function)}, errno.{name}): {quote(cause)},")
+    return "\n".join(lines + ["}"]) + "\n"

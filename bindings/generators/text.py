@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: MIT
+"""What all that is written has in common."""
+
+NOTICE = "Generated from include/rbcore/rbcore.h by bindings/generate.py. Do not edit."
+
+
+def wrap(prefix: str, text: str, width: int = 96) -> list[str]:
+    lines = [prefix]
+    for word in text.split():
+        if len(lines[-1]) + 1 + len(word) > width and lines[-1] != prefix:
+            lines.append(prefix)
+        lines[-1] += " " + word
+    return lines
+
+
+def quote(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
