@@ -160,7 +160,9 @@ static unsigned int open_ring(int memory) {
     must(rbcore_reader_open(&reader, &options), "open the reader");
     ring = rbcore_reader_add(reader, &source);
     if (ring < 0) {
-        must(ring, rbcore_reader_message(reader));
+        fprintf(stderr, "workers: %s\n", rbcore_reader_message(reader));
+        events_stop();
+        exit(1);
     }
     return (unsigned int)ring;
 }
