@@ -8,9 +8,10 @@ generate.py --check    compares with what is committed, and looks whether each b
 
 bindings/python/c/rbcore.cdef           the declarations for cffi
 bindings/python/src/rbcore/_rbcore.pyi  their types
-bindings/python/src/rbcore/_abi.py      statistics, and what the header says of each error
+bindings/python/src/rbcore/_abi.py      statistics, and the texts of errors
 bindings/go/generated.go                constants and statistics, on each platform
-bindings/go/generated_cgo.go            statistics out of C's, and what the header says of each error
+bindings/go/generated_cgo.go            statistics out of C's, and the texts of errors
+bindings/rust/rbcore/src/causes.rs      the texts of errors
 bindings/go/bpfheader/include/rbcore/rbcore_bpf.h  a copy of the header for BPF programs
 
 The other declarations Go and Rust take from the header by cgo and bindgen.
@@ -32,6 +33,7 @@ sys.path.insert(0, str(ROOT))  # the modules have the names that mypy gives them
 from bindings.generators.go import write_go, write_go_cgo
 from bindings.generators.header import Header, parse
 from bindings.generators.python import write_cdef, write_python, write_stub
+from bindings.generators.rust import write_rust
 
 HEADER = ROOT / "include" / "rbcore" / "rbcore.h"
 BPF_HEADER = ROOT / "include" / "rbcore" / "rbcore_bpf.h"
@@ -44,7 +46,7 @@ WRAPPERS = {
     "rust": (("rust/rbcore/src/**/*.rs",), r"\b(rbcore_\w+)\b"),
 }
 COMMENT = re.compile(r"//.*|/\*.*?\*/|^\s*#.*", re.MULTILINE)
-GENERATED = {"_abi.py", "generated.go", "generated_cgo.go"}
+GENERATED = {"_abi.py", "generated.go", "generated_cgo.go", "causes.rs"}
 
 
 def sources_of(language: str) -> str:
@@ -89,9 +91,10 @@ def main() -> int:
     results = {
         "python/c/rbcore.cdef": write_cdef(header),
         "python/src/rbcore/_rbcore.pyi": write_stub(header, with_own.functions),
-        "python/src/rbcore/_abi.py": write_python(header),
+        "python/src/rbcore/_abi.py": write_python(header, sources_of("python")),
         "go/generated.go": write_go(header),
         "go/generated_cgo.go": write_go_cgo(header, sources_of("go")),
+        "rust/rbcore/src/causes.rs": write_rust(header, sources_of("rust")),
         "go/bpfheader/include/rbcore/rbcore_bpf.h": BPF_HEADER.read_text(),
     }
     failed = 0

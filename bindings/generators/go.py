@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from bindings.generators.causes import causes_of
+from bindings.generators.causes import causes_of, refuse
 from bindings.generators.header import Field, Header
 from bindings.generators.text import quote, wrap
 
@@ -58,33 +58,10 @@ GO_DOCS = {
     "ring_id": "the map's id, or the inode of the memory ring",
     "end_pos": "of the newest: with their headers the records have EndPos - FirstPos bytes",
 }
-# The same of errors; None: it cannot happen, as the package does not call so.
-GO_CAUSES: dict[tuple[str, str], str | None] = {
-    ("rbcore_memory_ring_create", "EINVAL"): "the size is no power of two, smaller than a page or larger "
-    "than 1 GiB",
-    ("rbcore_memory_ring_create", "EFBIG"): "the ring is larger than RLIMIT_FSIZE allows",
-    ("rbcore_memory_ring_create", "EMFILE"): "no file descriptors are left",
-    ("rbcore_memory_ring_create", "ENFILE"): "no file descriptors are left",
-    ("rbcore_memory_ring_create", "ENOMEM"): "no memory",
-    ("rbcore_memory_ring_create", "ENOSYS"): "the kernel has no memfd_create(2)",
+# Errors that mean another thing in Go.
+GO_CAUSES = {
     ("rbcore_reader_open", "EINVAL"): "WithPolling needs a latency, and WithMaxLatency(0) is none",
-    ("rbcore_reader_open", "E2BIG"): None,
-    ("rbcore_reader_stats_get", "EINVAL"): None,
-    ("rbcore_reader_ring_stats", "EINVAL"): None,
-    ("rbcore_snapshot_read", "EINVAL"): None,
-    ("rbcore_snapshot_info_get", "EINVAL"): None,
-    ("rbcore_producer_open", "EINVAL"): "the ring has no descriptor",
-    ("rbcore_producer_open", "E2BIG"): None,
-    ("rbcore_producer_open", "EBADF"): "the ring's descriptor is not open",
-    ("rbcore_producer_open", "EBADFD"): "the descriptor is neither that of a BPF map nor that of a memory ring",
     ("rbcore_producer_open", "ENOENT"): "/proc is not mounted",
-    ("rbcore_producer_open", "EOPNOTSUPP"): "a 32-bit process cannot write into this kernel's user rings",
-    ("rbcore_producer_reserve_wait", "EINVAL"): None,
-    ("rbcore_producer_output", "EINVAL"): "a flag is unknown",
-    ("rbcore_producer_output_batch", "EINVAL"): "a flag is unknown",
-    ("rbcore_producer_output_batch", "EMSGSIZE"): "the first record can never fit",
-    ("rbcore_producer_output_batch", "EBADMSG"): "the ring's positions are impossible, or in overwrite mode "
-    "its oldest records",
 }
 # A name, a pointer or an error as C has them, and an errno that is not one of Go's.
 GO_FOREIGN = re.compile(r"\bNULL\b|->|\*\w|(?<!\.)\bE[A-Z]{3,}\b|\brbcore_|RBCORE_|\b[a-z]+_[a-z_]+\b(?!\()")
@@ -118,12 +95,12 @@ def go_doc(header: Header, name: str, doc: str) -> str:
 
 
 def go_causes(header: Header, sources: str) -> Iterator[tuple[str, str, str]]:
-    """Of the functions whose errors the package words itself: one sentence each, without asides."""
-    for function, name, cause in causes_of(header):
-        text = re.sub(r" \([^()]*\)", "", cause).split(". ")[0].rstrip(".")
-        own = GO_CAUSES.get((function, name), text)
-        if f'"{function}"' in sources and own is not None:
-            yield function, name, go_text(header, own)
+    """Of the functions whose errors the package words itself."""
+    for function, name, cause in causes_of(header, GO_CAUSES):
+        if f'"{function}"' in sources:
+            text = go_text(header, cause)
+            refuse(function, name, text)
+            yield function, name, text
 
 
 def go_statistics(header: Header) -> Iterator[tuple[str, Field]]:
@@ -190,7 +167,7 @@ def write_go_cgo(header: Header, sources: str) -> str:
             if "[" in member.type
             else [f"\tinfo.{name} = uint64(from.{member.name})"]
         )
-    lines += ["\treturn info", "}\n", "// What the header says of a function's errors."]
+    lines += ["\treturn info", "}\n", "// The texts of errors, by function and errno."]
     lines += ["var causes = []struct {", "\tfunction string", "\terrno    syscall.Errno"]
     lines += ["\ttext     string", "}{"]
     for function, name, cause in go_causes(header, sources):

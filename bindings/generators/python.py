@@ -4,12 +4,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-from bindings.generators.causes import causes_of
+from bindings.generators.causes import causes_of, refuse
 from bindings.generators.header import Function, Header
 from bindings.generators.text import NOTICE, quote, wrap
 
 DO_NOT_EDIT = f"# SPDX-License-Identifier: MIT\n# {NOTICE}\n"
+
+
+# Errors that mean another thing in Python.
+PYTHON_CAUSES = {
+    ("rbcore_reader_open", "EINVAL"): "max_latency must not be negative, nor 0 with poll",
+}
 
 
 def write_cdef(header: Header) -> str:
@@ -60,7 +67,15 @@ def write_flags(header: Header, name: str, prefix: str, doc: str) -> list[str]:
     return [*lines, ""]
 
 
-def write_python(header: Header) -> str:
+def python_causes(header: Header, sources: str) -> Iterator[tuple[str, str, str]]:
+    """Of the functions whose errors the package words itself, and not by the reader's message."""
+    for function, name, text in causes_of(header, PYTHON_CAUSES):
+        if re.search(rf'"{function}"(?!, self\._message)', sources):
+            refuse(function, name, text)
+            yield function, name, text
+
+
+def write_python(header: Header, sources: str) -> str:
     lines = [DO_NOT_EDIT + "from __future__ import annotations", ""]
     lines += ["import errno", "from enum import IntFlag", "from typing import NamedTuple", ""]
     lines += write_flags(header, "RingFlags", "RBCORE_RING_", "Of RingStats.")
@@ -78,8 +93,8 @@ def write_python(header: Header) -> str:
             kind = "bytes" if member.type.startswith("uint8_t") else kind
             lines += [f"    {member.name}: {kind if is_always_known else 'int | None'}"]
         lines.append("")
-    lines += ["", "#: What the header says of a function's errors."]
+    lines += ["", "#: By function and errno."]
     lines += ["CAUSES: dict[tuple[str, int], str] = {"]
-    for function, name, cause in causes_of(header):
+    for function, name, cause in python_causes(header, sources):
         lines.append(f"    ({quote(function)}, errno.{name}): {quote(cause)},")
     return "\n".join(lines + ["}"]) + "\n"

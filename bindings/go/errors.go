@@ -9,6 +9,8 @@ import "C"
 
 import (
 	"fmt"
+	"math"
+	"strings"
 	"syscall"
 )
 
@@ -57,16 +59,29 @@ func (r *Reader) isMade() bool {
 func failure(function string, result C.int) error {
 	errno := syscall.Errno(-result)
 	text := C.GoString(C.rbcore_strerror(result))
+	if text == C.GoString(C.rbcore_strerror(math.MaxInt32)) {
+		text = errno.Error() // the library knows nothing of it
+	}
 	for _, cause := range causes {
 		if cause.function == function && cause.errno == errno {
 			text = cause.text
 		}
 	}
-	return fmt.Errorf("ringbuf: %s: %s (%w)", operations[function], text, errno)
+	return failed(operations[function], text, errno)
 }
 
 // The same in the words that the reader has for it.
 func (r *Reader) failure(what string, result C.int) error {
 	message := words.Replace(C.GoString(C.rbcore_reader_message(r.core)))
-	return fmt.Errorf("ringbuf: %s: %s (%w)", what, message, syscall.Errno(-result))
+	return failed(what, message, syscall.Errno(-result))
+}
+
+// failed is an error in one sentence: what was tried, why it failed, and the errno. A message of the
+// library may end with the system's words for the errno, as the error does: they stand there once.
+func failed(what, why string, errno syscall.Errno) error {
+	clauses := strings.Split("ringbuf: "+what+": "+why, ": ")
+	if last := len(clauses) - 1; strings.EqualFold(clauses[last], errno.Error()) {
+		clauses = clauses[:last]
+	}
+	return fmt.Errorf("%s (%w)", strings.Join(clauses, ": "), errno)
 }

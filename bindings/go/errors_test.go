@@ -5,18 +5,24 @@
 package ringbuf
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 )
 
-// Each text that an error can have is one sentence, and says what was tried.
+// Each text that an error can have is one short sentence, and says what was tried.
 func TestCauses(t *testing.T) {
 	for _, cause := range causes {
-		if cause.text == "" || strings.Contains(cause.text, ". ") || strings.HasSuffix(cause.text, ".") {
-			t.Errorf("%s, %v: not one sentence: %q", cause.function, cause.errno, cause.text)
+		text := cause.text
+		switch {
+		case text == "", strings.ContainsAny(text, ";.\n"), len(text) > 100:
+			t.Errorf("%s, %v: not one short sentence: %q", cause.function, cause.errno, text)
+		case text != strings.TrimSpace(text), strings.ToLower(text[:1]) != text[:1] && !strings.HasPrefix(text, "With"):
+			t.Errorf("%s, %v: not to be read within a sentence: %q", cause.function, cause.errno, text)
 		}
 	}
 	sources, err := filepath.Glob("*.go")
@@ -41,5 +47,18 @@ func TestMessageWords(t *testing.T) {
 	got := words.Replace("loss_fd 7: no; see RBCORE_SOURCE_OVERWRITE")
 	if got != "the loss map, descriptor 7: no; see WithOverwrite" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// The system's words for an errno stand in an error once, wherever the library has them.
+func TestNothingIsSaidTwice(t *testing.T) {
+	for why, want := range map[string]string{
+		"fd 7: Bad file descriptor": "ringbuf: open: fd 7 (bad file descriptor)",
+		"Bad file descriptor":       "ringbuf: open (bad file descriptor)",
+		"fd 7 is none":              "ringbuf: open: fd 7 is none (bad file descriptor)",
+	} {
+		if err := failed("open", why, syscall.EBADF); err.Error() != want || !errors.Is(err, syscall.EBADF) {
+			t.Errorf("got %q instead of %q", err, want)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -111,7 +112,7 @@ func TestSupports(t *testing.T) {
 	}
 }
 
-// An error is one sentence, in words of Go.
+// An error is one sentence, in words of Go, and says nothing twice.
 func TestErrorTexts(t *testing.T) {
 	ring, producer := newRing(t)
 	overwriting, err := ringbuf.NewOverwriteRing(os.Getpagesize())
@@ -123,18 +124,27 @@ func TestErrorTexts(t *testing.T) {
 	_, twice := ringbuf.NewReader(ring)
 	_, mode := ringbuf.NewReader(overwriting)
 	_, latency := ringbuf.NewReader(overwriting, ringbuf.WithOverwrite(), ringbuf.WithPolling(), ringbuf.WithMaxLatency(0))
+	_, number := ringbuf.NewReader(descriptor(9999))
 	_, size := ringbuf.NewMemoryRing(1000)
 	_, large := producer.Reserve(1 << 20)
 	for want, err := range map[string]error{
-		"ringbuf: open: another reader has the ring":                                                                              twice,
-		"ringbuf: open: the memory ring is in overwrite mode: see WithOverwrite (operation not supported)":                        mode,
-		"ringbuf: open: WithPolling needs a latency, and WithMaxLatency(0) is none (invalid argument)":                            latency,
-		"ringbuf: create a memory ring: the size is no power of two, smaller than a page or larger than 1 GiB (invalid argument)": size,
-		"ringbuf: reserve: the record can never fit: size is more than the ring's size - 16 (message too long)":                   large,
-		"ringbuf: submit: data is not a record that this producer has reserved, or a flag is unknown (invalid argument)":          producer.Submit(nil, 0),
+		"ringbuf: open: another reader has the ring":                                                       twice,
+		"ringbuf: open: the memory ring is in overwrite mode: see WithOverwrite (operation not supported)": mode,
+		"ringbuf: open: WithPolling needs a latency, and WithMaxLatency(0) is none (invalid argument)":     latency,
+		"ringbuf: open: fd 9999 (bad file descriptor)":                                                     number,
+		"ringbuf: create a memory ring: the size must be a power of two, from a page to 1 GiB":             size,
+		"ringbuf: reserve: the record can never fit into the ring (message too long)":                      large,
+		"ringbuf: submit: the record is not reserved by this producer, or a flag is unknown":               producer.Submit(nil, 0),
 	} {
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %q instead of %q", err, want)
+			continue
+		}
+		text := strings.ToLower(strings.TrimSuffix(err.Error(), ")"))
+		clauses := strings.Split(strings.ReplaceAll(text, " (", ": "), ": ")
+		slices.Sort(clauses)
+		if len(slices.Compact(slices.Clone(clauses))) != len(clauses) || strings.Contains(text, ". ") || len(text) > 160 {
+			t.Errorf("not a sentence to be read aloud: %q", err)
 		}
 	}
 }

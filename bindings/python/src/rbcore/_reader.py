@@ -69,11 +69,11 @@ class Reader(ReaderBase[Batch]):
         limit: the most records, if that is less than batch_size. If nothing is there, the next
         record makes fileno() readable.
         """
-        return self._read_at_once("rbcore_reader_read", lib.rbcore_reader_read, limit)
+        return self._read_at_once(lib.rbcore_reader_read, limit)
 
     def look(self, limit: int | None = None) -> Batch:
         """As read(), but leaves fileno() as it is: cheaper, for loops that do not wait for it."""
-        return self._read_at_once("rbcore_reader_look", lib.rbcore_reader_look, limit)
+        return self._read_at_once(lib.rbcore_reader_look, limit)
 
     def commit(self, *, now: bool = False) -> None:
         """Gives back all that was handed out; BufferError, and nothing is, if a view lives in the ring.
@@ -153,10 +153,10 @@ class Reader(ReaderBase[Batch]):
         self._move()
         return self._wait_in_c(False, timeout_ns)
 
-    def _read_at_once(self, name: str, function: Any, limit: int | None) -> Batch:
-        return self._alone(self._find, name, function, limit)
+    def _read_at_once(self, function: Any, limit: int | None) -> Batch:
+        return self._alone(self._find, function, limit)
 
-    def _find(self, name: str, function: Any, limit: int | None) -> Batch:
+    def _find(self, function: Any, limit: int | None) -> Batch:
         self._give_back()
         if self._is_short_of_space():
             self._move()
@@ -167,7 +167,7 @@ class Reader(ReaderBase[Batch]):
         if n == 0 and self._held and self._grace_left() == 0:
             self._move()
             n = self._look(function, most)
-        check(n, name, self._cause(n))
+        check(n, "rbcore_reader_read", self._cause(n))
         windows = self._windows
         spans = lib.rbcore_py_spans_of(self._records, n, self._spans)
         lib.rbcore_py_place(windows.keep.windows, windows.rings, self._spans, spans)

@@ -74,8 +74,11 @@ impl ReaderBuilder {
         };
         let mut raw = null_mut();
         // SAFETY: both pointers are live.
-        check(unsafe { sys::rbcore_reader_open(&mut raw, &options) })?;
-        let raw = Raw::new(NonNull::new(raw).ok_or_else(|| Error::invalid(""))?);
+        check("rbcore_reader_open", unsafe {
+            sys::rbcore_reader_open(&mut raw, &options)
+        })?;
+        let raw =
+            Raw::new(NonNull::new(raw).ok_or_else(|| Error::invalid("the library made nothing"))?);
         Reader::from_raw(raw, self.batch_size)
     }
 }

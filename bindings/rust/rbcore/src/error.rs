@@ -4,6 +4,8 @@ use std::{fmt, io};
 
 use rbcore_sys as sys;
 
+use crate::causes::CAUSES;
+
 /// The result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -64,12 +66,9 @@ impl Error {
         }
     }
 
-    /// From a negative result; `message` says more than the number, or is empty.
+    /// From a negative result and a message that says what went wrong.
     pub(crate) fn new(result: c_int, message: &str) -> Self {
-        let text = || match message {
-            "" => meaning(result),
-            _ => message.to_owned(),
-        };
+        let text = || message.to_owned();
         match -result {
             libc::ENODATA => Error::Flushed,
             libc::ECANCELED => Error::Interrupted,
@@ -82,6 +81,17 @@ impl Error {
                 errno,
                 message: text(),
             },
+        }
+    }
+
+    /// From a negative result of a function of the library that leaves no message.
+    pub(crate) fn of(function: &str, result: c_int) -> Self {
+        let cause = CAUSES
+            .iter()
+            .find(|(name, errno, _)| *name == function && *errno == -result);
+        match cause {
+            Some((_, _, text)) => Self::new(result, text),
+            None => Self::new(result, &meaning(result)),
         }
     }
 
@@ -116,13 +126,17 @@ impl From<Error> for io::Error {
     }
 }
 
-/// A count, or the error.
-pub(crate) fn check(result: c_int) -> Result<usize> {
-    usize::try_from(result).map_err(|_| Error::new(result, ""))
+/// A count, or the error of this function.
+pub(crate) fn check(function: &str, result: c_int) -> Result<usize> {
+    usize::try_from(result).map_err(|_| Error::of(function, result))
 }
 
+/// What an error means in all functions.
 fn meaning(result: c_int) -> String {
     // SAFETY: takes any number and returns a static string.
-    let text = unsafe { CStr::from_ptr(sys::rbcore_strerror(result)) };
-    text.to_string_lossy().into_owned()
+    let text = |number| unsafe { CStr::from_ptr(sys::rbcore_strerror(number)) };
+    if text(result) == text(c_int::MAX) {
+        return io::Error::from_raw_os_error(-result).to_string(); // one that the library knows nothing of
+    }
+    text(result).to_string_lossy().into_owned()
 }

@@ -118,7 +118,7 @@ impl Handle {
 
     fn ask(&self, what: unsafe extern "C" fn(*mut sys::rbcore_reader) -> c_int) -> Result<()> {
         // SAFETY: the handle is live, and these are for any thread.
-        self.with(|raw| check(unsafe { what(raw.as_ptr()) }))?;
+        self.with(|raw| check("", unsafe { what(raw.as_ptr()) }))?;
         Ok(())
     }
 }

@@ -52,6 +52,7 @@
 mod async_reader;
 mod batch;
 mod builder;
+mod causes;
 mod copies;
 mod error;
 mod handle;

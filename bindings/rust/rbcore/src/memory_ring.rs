@@ -43,7 +43,9 @@ impl MemoryRing {
     fn create_with(size: usize, flags: u32) -> Result<Self> {
         let (mut memory, mut event) = (-1, -1);
         // SAFETY: both are pointers to live integers.
-        check(unsafe { sys::rbcore_memory_ring_create(&mut memory, &mut event, size, flags) })?;
+        check("rbcore_memory_ring_create", unsafe {
+            sys::rbcore_memory_ring_create(&mut memory, &mut event, size, flags)
+        })?;
         // SAFETY: both are new and nobody else's.
         let (memory, event) =
             unsafe { (OwnedFd::from_raw_fd(memory), OwnedFd::from_raw_fd(event)) };

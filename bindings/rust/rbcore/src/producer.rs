@@ -59,10 +59,12 @@ impl Producer {
         let source = source.to_raw()?;
         let mut raw = std::ptr::null_mut();
         // SAFETY: both pointers are live, and the source's fields are those of its kind.
-        check(unsafe { sys::rbcore_producer_open(&mut raw, &source.raw) })?;
+        check("rbcore_producer_open", unsafe {
+            sys::rbcore_producer_open(&mut raw, &source.raw)
+        })?;
         match NonNull::new(raw) {
             Some(raw) => Ok(Self { raw }),
-            None => Err(Error::invalid("")),
+            None => Err(Error::invalid("the library made nothing")),
         }
     }
 
@@ -85,7 +87,7 @@ impl Producer {
         let mut data = std::ptr::null_mut();
         // SAFETY: the handle lives as long as self.
         let result = unsafe { sys::rbcore_producer_reserve(self.raw.as_ptr(), &mut data, size) };
-        check(result).map_err(full)?;
+        check("rbcore_producer_reserve", result).map_err(full)?;
         self.reservation(data, size)
     }
 
@@ -122,7 +124,7 @@ impl Producer {
         let result = unsafe {
             sys::rbcore_producer_reserve_wait(self.raw.as_ptr(), &mut data, size, timeout)
         };
-        check(result).map_err(full)?;
+        check("rbcore_producer_reserve_wait", result).map_err(full)?;
         self.reservation(data, size)
     }
 
@@ -134,7 +136,7 @@ impl Producer {
                 size,
                 written: 0,
             }),
-            None => Err(Error::invalid("")),
+            None => Err(Error::invalid("the library made nothing")),
         }
     }
 
@@ -170,7 +172,7 @@ impl Producer {
                 wakeup.flags(),
             )
         };
-        check(result).map_err(full)?;
+        check("rbcore_producer_output", result).map_err(full)?;
         Ok(())
     }
 
@@ -206,7 +208,7 @@ impl Producer {
                 wakeup.flags(),
             )
         };
-        check(result).map_err(full)
+        check("rbcore_producer_output_batch", result).map_err(full)
     }
 }
 
@@ -292,7 +294,8 @@ impl Reservation<'_> {
         let this = ManuallyDrop::new(self);
         let data = this.data.as_ptr().cast();
         // SAFETY: reserved by this producer, and finished once: self is consumed.
-        check(unsafe { how(this.producer.raw.as_ptr(), data, wakeup.flags()) })?;
+        let result = unsafe { how(this.producer.raw.as_ptr(), data, wakeup.flags()) };
+        check("rbcore_producer_submit", result)?;
         Ok(())
     }
 }

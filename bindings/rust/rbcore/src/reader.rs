@@ -80,7 +80,7 @@ impl<M> Reader<M> {
         let owned = Owned::new(raw);
         // SAFETY: the handle was just opened.
         let fd = unsafe { sys::rbcore_reader_fd(raw.as_ptr()) };
-        check(fd)?;
+        check("rbcore_reader_fd", fd)?;
         Ok(Self {
             owned,
             fd,
@@ -201,7 +201,7 @@ impl<M> Reader<M> {
     pub(crate) fn check(&self, result: c_int) -> Result<usize> {
         usize::try_from(result).map_err(|_| {
             if result == -libc::ECHILD {
-                return Error::new(result, ""); // the message is of an error before the fork
+                return Error::of("", result); // the message is of an error before the fork
             }
             // SAFETY: the handle is live, and nobody else makes a call that changes the string.
             let message =

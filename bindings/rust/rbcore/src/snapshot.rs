@@ -67,7 +67,7 @@ impl Snapshot {
         match unsafe { sys::rbcore_snapshot_load(&mut raw, file.as_fd().as_raw_fd()) } {
             result if result == -libc::ENODATA => Ok(None),
             result => {
-                check(result)?;
+                check("rbcore_snapshot_load", result)?;
                 Self::from_raw(raw).map(Some)
             }
         }
@@ -104,7 +104,9 @@ impl Snapshot {
     /// ```
     pub fn save(&self, file: impl AsFd) -> Result<()> {
         // SAFETY: the handle and the descriptor are live.
-        check(unsafe { sys::rbcore_snapshot_save(self.0.as_ptr(), file.as_fd().as_raw_fd()) })?;
+        check("rbcore_snapshot_save", unsafe {
+            sys::rbcore_snapshot_save(self.0.as_ptr(), file.as_fd().as_raw_fd())
+        })?;
         Ok(())
     }
 
@@ -129,7 +131,9 @@ impl Snapshot {
             ..Default::default()
         };
         // SAFETY: the handle and the struct are live.
-        check(unsafe { sys::rbcore_snapshot_info_get(self.0.as_ptr(), &mut raw) })?;
+        check("rbcore_snapshot_info_get", unsafe {
+            sys::rbcore_snapshot_info_get(self.0.as_ptr(), &mut raw)
+        })?;
         Ok(SnapshotInfo {
             boot_id: raw.boot_id,
             ring: stats::ring_id(raw.kind, raw.ring_id),
@@ -146,7 +150,7 @@ impl Snapshot {
     fn from_raw(raw: *mut sys::rbcore_snapshot) -> Result<Self> {
         NonNull::new(raw)
             .map(Self)
-            .ok_or_else(|| Error::invalid(""))
+            .ok_or_else(|| Error::invalid("the library made nothing"))
     }
 }
 
@@ -238,7 +242,7 @@ impl<'s> Iterator for SnapshotRecords<'s> {
                 let records = self.fetched.as_mut_ptr();
                 sys::rbcore_snapshot_read(self.snapshot.as_ptr(), records, FETCHED)
             };
-            match check(result) {
+            match check("rbcore_snapshot_read", result) {
                 Ok(0) => return None,
                 Ok(count) => self.count = count.min(FETCHED),
                 Err(error) => {

@@ -108,7 +108,9 @@ pub(crate) fn of_reader(reader: &Raw) -> Result<ReaderStats> {
         ..Default::default()
     };
     // SAFETY: the handle and the struct are live.
-    check(unsafe { sys::rbcore_reader_stats_get(reader.as_ptr(), &mut raw) })?;
+    check("rbcore_reader_stats_get", unsafe {
+        sys::rbcore_reader_stats_get(reader.as_ptr(), &mut raw)
+    })?;
     Ok(ReaderStats {
         records: raw.records,
         bytes: raw.bytes,
@@ -126,7 +128,9 @@ pub(crate) fn of_ring(reader: &Raw, ring: u16) -> Result<RingStats> {
         ..Default::default()
     };
     // SAFETY: the handle and the struct are live.
-    check(unsafe { sys::rbcore_reader_ring_stats(reader.as_ptr(), ring.into(), &mut raw) })?;
+    check("rbcore_reader_ring_stats", unsafe {
+        sys::rbcore_reader_ring_stats(reader.as_ptr(), ring.into(), &mut raw)
+    })?;
     let flag = |flag: u32| raw.flags & u64::from(flag) != 0;
     Ok(RingStats {
         cookie: raw.cookie,
@@ -166,7 +170,9 @@ pub(crate) fn identity(reader: &Raw, ring: u16, position: u64) -> Result<Identit
         ..Default::default()
     };
     // SAFETY: the handle and both structs are live; of the record only its numbers are looked at.
-    check(unsafe { sys::rbcore_reader_identity(reader.as_ptr(), &record, &mut raw) })?;
+    check("rbcore_reader_identity", unsafe {
+        sys::rbcore_reader_identity(reader.as_ptr(), &record, &mut raw)
+    })?;
     Ok(Identity {
         boot_id: raw.boot_id,
         ring: ring_id(raw.kind, raw.ring_id),
