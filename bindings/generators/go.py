@@ -46,14 +46,13 @@ GO_DOCS = {
     "bytes": "bytes of their samples",
     "batches": "fetches that brought records",
     "commits": "how often space was given back to producers",
-    "wakeups": "waits that an event ended, and events that a read found",
-    "passed_bytes": "bytes of records that were not handed out, with headers: discarded ones, abandoned, "
-    "skipped, and those consumed by a snapshot",
+    "wakeups": "waits that an event ended, and events found by a read",
+    "passed_bytes": "bytes, with headers, of records that were not handed out: discarded, abandoned, "
+    "skipped, or consumed by a snapshot",
     "lost_bytes": "bytes overwritten before they were read, with headers (overwrite mode), or freed by the "
     "ring's reader and used again (tap). StartPos, the records handed out with their headers, "
     "PassedBytes and LostBytes add up to ReadPos.",
-    "boot_id": "the boot of the machine that the ring is of; with Kind and RingID it tells the ring from all "
-    "others",
+    "boot_id": "the boot of the ring's machine; no other ring has the same BootID, Kind and RingID",
     "kind": "SourceMapID or SourceMemoryRing",
     "ring_id": "the map's id, or the inode of the memory ring",
     "end_pos": "of the newest: with their headers the records have EndPos - FirstPos bytes",
@@ -127,8 +126,8 @@ def write_go(header: Header) -> str:
             doc = doc[:1].lower() + doc[1:] if doc[1:2].islower() and not doc.startswith("Snapshot") else doc
             lines += wrap("\t//", f"{name}: {doc}")
             lines += [f"\t{name} = {constant.value}"]
-    lines += [")", "", "// Stats says what a reader did and how its ring stands. Records count as handed"]
-    lines += ["// out when they were fetched, a batch at a time."]
+    lines += [")", "", "// Stats has counts of what a reader did, and the state of its ring. Records count as"]
+    lines += ["// handed out when they are fetched, a batch at a time."]
     lines += ["type Stats struct {"]
     for _, member in go_statistics(header):
         lines += wrap("\t//", go_doc(header, member.name, member.doc))
@@ -137,7 +136,7 @@ def write_go(header: Header) -> str:
         if GO_FLAGS.match(constant.name):
             lines += wrap("\t//", go_doc(header, constant.name, constant.doc))
             lines += [f"\t{go_name(constant.name.replace('_RING_', '_'))} bool"]
-    lines += ["}", "", "// SnapshotInfo says of what ring a snapshot is, what it holds, and when it was taken."]
+    lines += ["}", "", "// SnapshotInfo says which ring a snapshot is of, what it holds, and when it was taken."]
     lines += ["type SnapshotInfo struct {"]
     for member in go_snapshot_info(header):
         lines += wrap("\t//", go_doc(header, member.name, member.doc))

@@ -12,13 +12,13 @@ import (
 	"syscall"
 )
 
-// Copied records are given back with the last of a batch, and where the ring is small already when
-// they fill this part of it.
+// Copied records are given back with the last record of a batch, and in a small ring as soon as they fill
+// this part of it.
 const partGivenBack = 8
 
-// Commit gives back all records that were handed out, in one step; RawSample of those that were not
-// copied is invalid from then on. Records that were fetched and not handed out stay. With nothing to
-// give back it does nothing.
+// Commit gives back all records that were handed out, in one step. RawSample of those that were not copied is
+// invalid from then on. Records that were fetched and not handed out stay. If there is nothing to give back,
+// Commit does nothing.
 func (r *Reader) Commit() error {
 	if !r.isMade() {
 		return errNoReader
@@ -28,8 +28,8 @@ func (r *Reader) Commit() error {
 	return r.commitInOrder()
 }
 
-// CommitNow is Commit, and frees the space at once. Otherwise that of the last small record of a busy
-// ring is freed with the next read that finds another, which spares producers their wakeups.
+// CommitNow is Commit, and frees the space at once. Commit may free that of the last small record of a busy
+// ring only with the next read that finds a record, which spares producers wakeups.
 func (r *Reader) CommitNow() error {
 	if !r.isMade() {
 		return errNoReader
@@ -53,9 +53,8 @@ func (r *Reader) commitInOrder() error {
 	return r.commit()
 }
 
-// CommitTo gives back the records up to and with rec, and leaves those behind it as they are. The
-// error is syscall.EINVAL if rec is not a record of this reader that was not copied and not given
-// back yet.
+// CommitTo gives back the records up to and including rec, and leaves those behind it as they are. The error
+// is syscall.EINVAL if rec is not a record of this reader that was not copied and not given back yet.
 func (r *Reader) CommitTo(rec *Record) error {
 	if !r.isMade() {
 		return errNoReader
@@ -75,7 +74,7 @@ func (r *Reader) CommitTo(rec *Record) error {
 	return r.commitUpTo(rec.position, rec.size, end)
 }
 
-// commit gives back what was handed out. Called with mu.
+// commit gives back what was handed out. It is called with mu.
 func (r *Reader) commit() error {
 	if r.pending == 0 {
 		r.isBorrowed = false
@@ -95,7 +94,7 @@ func (r *Reader) commit() error {
 	return nil
 }
 
-// commitUpTo gives back the records up to and with this one, which has this end. Called with mu.
+// commitUpTo gives back the records up to and including this one, which has this end. It is called with mu.
 func (r *Reader) commitUpTo(position uint64, size uint32, end uint64) error {
 	if result := C.ringbuf_commit_to(r.core, r.held(position, size)); result < 0 {
 		return r.failure("commit", result)
@@ -104,7 +103,7 @@ func (r *Reader) commitUpTo(position uint64, size uint32, end uint64) error {
 	return nil
 }
 
-// commitSeen gives back what a loop went past. Called with mu.
+// commitSeen gives back what a loop went past. It is called with mu.
 func (r *Reader) commitSeen() error {
 	if r.core == nil || r.position-r.seenEnd >= r.pending {
 		return nil // given back already
@@ -112,9 +111,9 @@ func (r *Reader) commitSeen() error {
 	return r.commitUpTo(r.seenPosition, r.seenSize, r.seenEnd)
 }
 
-// Release gives back records of a reader opened [WithRelease], in any order and by any goroutine,
-// several at a time. Their RawSample is invalid from then on. It may be called after Close: the ring
-// is free for other readers when all is given back.
+// Release gives back records of a reader opened [WithRelease], in any order and by any goroutine, several at
+// a time. Their RawSample is invalid from then on. It may be called after Close: the ring is free for other
+// readers once all is given back.
 //
 // The error is syscall.EINVAL if some of the records are not held; the others were given back.
 func (r *Reader) Release(records ...Record) error {
@@ -150,7 +149,8 @@ func (r *Reader) Release(records ...Record) error {
 	return failed
 }
 
-// releaseSeen releases a record that its user cannot release, if that is how the reader gives back.
+// releaseSeen releases a record for a loop that hands out only its value, if the reader was opened
+// WithRelease.
 func (r *Reader) releaseSeen(rec *Record) error {
 	if !r.isRelease {
 		return nil

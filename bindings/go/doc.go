@@ -18,34 +18,34 @@
 //     ring itself, and stay valid until [Reader.Commit] gives them back.
 //   - [Reader.Records] is a loop over records in the ring, which gives back what the loop has seen.
 //
-// Each that waits has a variant that ends when a context is done, such as [Reader.ReadBatchContext].
+// Each function that waits has a variant that ends when a context is done, such as [Reader.ReadBatchContext].
 //
-// A reader opened [WithRelease] hands out records that are given back one by one, in any order and
-// by any goroutine, by [Reader.Release].
+// A reader opened [WithRelease] hands out records that are given back one by one, in any order and by any
+// goroutine, with [Reader.Release].
 //
-// Samples are bytes. [TypedOf] checks once that they can be looked at as values of a struct, and
-// [Typed.As], [Typed.Span] and the loop [Records] do so, without a copy and at the cost of a comparison:
+// Samples are bytes. [TypedOf] checks once that they can be looked at as values of a struct. [Typed.As],
+// [Typed.Span] and the loop [Records] then do so, without a copy and at the cost of a comparison:
 //
 //	for event, err := range ringbuf.Records[event](ctx, reader) {
 //
 // [WithOverwrite] reads rings in overwrite mode, [WithTap] looks at a ring beside its reader, and a
 // [Snapshot] has what a ring holds at one moment.
 //
-// Records are fetched from the ring a batch at a time. A goroutine that waits for those of an idle
-// ring is parked by the runtime and takes no thread. While records stream, a wait is a sleep of at most
-// the maximal latency ([WithMaxLatency]): where that is a millisecond or less, and GOMAXPROCS is not 1,
-// it sleeps in a call of C, which takes a thread for as long, and costs half the processor time.
-// Close, Flush, SetDeadline and a context that is done end that sleep as they end the other.
+// Records are fetched from the ring a batch at a time. A goroutine that waits for those of an idle ring is
+// parked by the runtime and takes no thread. While records stream, a wait lasts at most the maximal latency
+// ([WithMaxLatency]). Where that is a millisecond or less and GOMAXPROCS is not 1, the reader sleeps in a
+// call of C. The call takes a thread for that time, and costs half the processor time of a wait in the
+// runtime. Close, Flush, SetDeadline and a context that is done end both kinds of wait.
 //
 // # Errors
 //
-// An error is one sentence; errors.Is tells its cause, which the description of each function names. A
-// method of a nil pointer or of a zero [Reader], [Producer] or [MemoryRing], and a nil ring, option or
-// record, is an error for which errors.Is(err, syscall.EINVAL) holds, and no panic.
+// An error is one sentence. errors.Is tells its cause: the description of each function names the possible
+// ones. A method of a nil pointer or of a zero [Reader], [Producer] or [MemoryRing] does not panic, nor does
+// a nil ring, option or record. Each returns an error for which errors.Is(err, syscall.EINVAL) holds.
 //
 // # Platforms
 //
 // Linux 5.8 or newer, with cgo; a 32-bit program reads memory rings and the rings of a 64-bit kernel.
-// Elsewhere the package compiles, and what opens a ring returns an error for which
-// errors.Is(err, errors.ErrUnsupported) holds.
+// Elsewhere the package compiles, and the functions that open a ring return an error for which errors.Is(err,
+// errors.ErrUnsupported) holds.
 package ringbuf

@@ -28,7 +28,7 @@ var (
 	errEmpty        = fmt.Errorf("ringbuf: an empty snapshot (%w)", syscall.ENODATA)
 )
 
-// What the library's functions are for, where an error does not come from a reader.
+// What each function of the library was called for, in errors for which a reader has no message.
 var operations = map[string]string{
 	"rbcore_memory_ring_create":    "create a memory ring",
 	"rbcore_producer_discard":      "discard",
@@ -70,7 +70,7 @@ func failure(function string, result C.int) error {
 	return failed(operations[function], text, errno)
 }
 
-// The same in the words that the reader has for it.
+// failure is an error of a call for which the reader has a message.
 func (r *Reader) failure(what string, result C.int) error {
 	message := words.Replace(C.GoString(C.rbcore_reader_message(r.core)))
 	return failed(what, message, syscall.Errno(-result))

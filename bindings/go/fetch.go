@@ -58,8 +58,8 @@ type window struct {
 	seenSize              uint32
 }
 
-// ready sees to it that there is a record to hand out, as long as the context is not done. Called with
-// mu, which it lets go of while it waits.
+// ready waits until there is a record to hand out, or the context is done. It is called with mu, which it
+// releases while it waits.
 func (r *Reader) ready(ctx context.Context, most int) error {
 	if ctx == nil {
 		return errNoContext
@@ -82,12 +82,11 @@ func (r *Reader) fillWithin(ctx context.Context, most int) error {
 	return r.fill(ctx, most)
 }
 
-// fill sees to it that there is a record to hand out. Called with mu, which it lets go of while it
-// waits.
+// fill waits until there is a record to hand out. It is called with mu, which it releases while it waits.
 func (r *Reader) fill(ctx context.Context, most int) error {
 	if most == 1 && !r.isRelease {
-		// Ahead of reads that ask for one. But what a releasing reader has fetched is held, and can only
-		// be released, not left to the next reader.
+		// Reads of one record are served from a batch. A releasing reader does not fetch ahead: what it has fetched
+		// can only be released, and not be left to the next reader.
 		most = batchMax
 	}
 	for r.run.count == 0 {
@@ -105,8 +104,8 @@ func (r *Reader) fill(ctx context.Context, most int) error {
 	return nil
 }
 
-// fetch gets a batch in place of the one that was handed out, if there is one, and may sleep until
-// there is. Called with mu.
+// fetch replaces the batch that was handed out by the next one, if there is one. It may sleep until there is.
+// It is called with mu.
 func (r *Reader) fetch(most int, strict bool, sleep time.Duration) error {
 	if r.closed.Load() {
 		return ErrClosed
@@ -173,7 +172,7 @@ func (r *Reader) producerPosition() uint64 {
 	return atomic.LoadUint64((*uint64)(r.owned.producer))
 }
 
-// set makes rec the record at a position, whose sample lies in the ring; rest is what was reserved
+// set makes rec the record at a position, with its sample in the ring. rest is how many bytes were reserved
 // from its header on.
 func (rec *Record) set(sample unsafe.Pointer, position uint64, size uint32, rest, stride uint64) {
 	rec.RawSample = unsafe.Slice((*byte)(sample), int(size))
@@ -181,7 +180,7 @@ func (rec *Record) set(sample unsafe.Pointer, position uint64, size uint32, rest
 	rec.position, rec.size, rec.inRing, rec.lostBefore = position, size, true, false
 }
 
-// take hands out the next record, out of samples. There must be one.
+// take hands out the next record, with its sample in samples. There must be one.
 func (r *Reader) take(rec *Record, samples unsafe.Pointer) {
 	run := &r.run
 	sample := unsafe.Add(samples, run.position&r.mask)
@@ -190,7 +189,7 @@ func (r *Reader) take(rec *Record, samples unsafe.Pointer) {
 	r.taken(1)
 }
 
-// takeBatch hands out the next records of the batch, as many as there is room for. Returns how many.
+// takeBatch hands out the next records of the batch, as many as fit, and returns how many.
 func (r *Reader) takeBatch(records []Record) int {
 	n := 0
 	for n < len(records) && r.run.count > 0 {
@@ -203,7 +202,7 @@ func (r *Reader) takeBatch(records []Record) int {
 	return n
 }
 
-// list sets records of a run. Its samples lie without a gap, for the data is mapped twice.
+// list sets records of a run. Its samples lie without a gap, because the data is mapped twice.
 //
 //go:noinline
 func (run *run) list(records []Record, sample unsafe.Pointer, rest uint64) {

@@ -29,8 +29,8 @@ const (
 	ForceWakeup = 2
 )
 
-// Stats says what a reader did and how its ring stands. Records count as handed
-// out when they were fetched, a batch at a time.
+// Stats has counts of what a reader did, and the state of its ring. Records count as
+// handed out when they are fetched, a batch at a time.
 type Stats struct {
 	// records that were handed out
 	Records uint64
@@ -42,7 +42,7 @@ type Stats struct {
 	Batches uint64
 	// how often space was given back to producers
 	Commits uint64
-	// waits that an event ended, and events that a read found
+	// waits that an event ended, and events found by a read
 	Wakeups uint64
 	// BPF map id; Unknown for a memory ring
 	MapID uint64
@@ -69,8 +69,8 @@ type Stats struct {
 	ConsumerPos uint64
 	// where reading began
 	StartPos uint64
-	// bytes of records that were not handed out, with headers: discarded ones, abandoned, skipped,
-	// and those consumed by a snapshot
+	// bytes, with headers, of records that were not handed out: discarded, abandoned, skipped, or
+	// consumed by a snapshot
 	PassedBytes uint64
 	// bytes overwritten before they were read, with headers (overwrite mode), or freed by the
 	// ring's reader and used again (tap). StartPos, the records handed out with their headers,
@@ -86,10 +86,9 @@ type Stats struct {
 	Paced bool
 }
 
-// SnapshotInfo says of what ring a snapshot is, what it holds, and when it was taken.
+// SnapshotInfo says which ring a snapshot is of, what it holds, and when it was taken.
 type SnapshotInfo struct {
-	// the boot of the machine that the ring is of; with Kind and RingID it tells the ring from all
-	// others
+	// the boot of the ring's machine; no other ring has the same BootID, Kind and RingID
 	BootID [16]byte
 	// SourceMapID or SourceMemoryRing
 	Kind uint64

@@ -37,7 +37,7 @@ func newMemoryRing(size int, flags C.uint32_t) (*MemoryRing, error) {
 	return MemoryRingFromFDs(int(memory), int(event)), nil
 }
 
-// MemoryRingFromFDs is a ring that was created elsewhere. The descriptors belong to it from now on.
+// MemoryRingFromFDs returns a ring that was created elsewhere. The descriptors belong to it from now on.
 func MemoryRingFromFDs(fd, eventFD int) *MemoryRing {
 	return &MemoryRing{memory: fd, event: eventFD, isOpen: fd >= 0}
 }

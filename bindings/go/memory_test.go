@@ -250,7 +250,7 @@ func TestLargeRecordsWrap(t *testing.T) {
 	}
 }
 
-// A ring whose head can never be is an error of each read, and no hang or crash.
+// A ring with an impossible header makes each read fail, and does not hang or crash it.
 func TestBrokenRing(t *testing.T) {
 	ring, producer := newRing(t)
 	reader, err := ringbuf.NewReader(ring)

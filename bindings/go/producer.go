@@ -26,10 +26,10 @@ type Producer struct {
 	closes atomic.Bool // ReserveWait ends, which has life
 }
 
-// How long ReserveWait may not see that the producer is closed.
+// How long ReserveWait may take to notice that the producer is closed.
 const longestReserve = 50 * time.Millisecond
 
-// What is to be given back when nobody has the producer any more.
+// ownedProducer is freed when the producer can no longer be reached.
 type ownedProducer struct {
 	core *C.rbcore_producer
 }
@@ -46,8 +46,8 @@ type producerOptions struct {
 	insist bool
 }
 
-// WithProducerInsist opens a user ring although another producer has it: only for one known to be dead
-// or hung. What that one left unfinished is discarded.
+// WithProducerInsist opens a user ring although another producer has it. Use it only if that producer is
+// known to be dead or hung. Records that it left unfinished are discarded.
 func WithProducerInsist() ProducerOption {
 	return func(o *producerOptions) { o.insist = true }
 }
@@ -81,7 +81,7 @@ func NewProducer(ring Ring, with ...ProducerOption) (*Producer, error) {
 	return p, nil
 }
 
-// use calls the library, and keeps Close out meanwhile.
+// use calls the library. Close waits until the call is over.
 func (p *Producer) use(function string, call func(core *C.rbcore_producer) C.int) error {
 	if p == nil || p.owned == nil {
 		return errNoProducer
@@ -97,20 +97,19 @@ func (p *Producer) use(function string, call func(core *C.rbcore_producer) C.int
 	return nil
 }
 
-// Reserve reserves a record of size bytes. What it returns is memory of the ring, to be filled and
-// handed to Submit or Discard, and not to be used after Close. The reader stops before the record
-// until then.
+// Reserve reserves a record of size bytes and returns its memory in the ring. Fill it, and hand it to Submit
+// or Discard: until then the reader stops before the record. It must not be used after Close.
 //
-// The error is syscall.EAGAIN if the ring is full: the record of a memory ring is lost then, and
-// counted by the ring, a user ring counts none; syscall.EMSGSIZE if it can never fit.
+// The error is syscall.EAGAIN if the ring is full. A memory ring then counts the record as lost, a user ring
+// does not count. The error is syscall.EMSGSIZE if the record can never fit.
 func (p *Producer) Reserve(size int) ([]byte, error) {
 	return p.reserve("rbcore_producer_reserve", size, func(core *C.rbcore_producer) C.ringbuf_reserved {
 		return C.ringbuf_reserve(core, C.size_t(size))
 	})
 }
 
-// ReserveWait is Reserve, but waits for room in a full ring, at most for timeout; without end if
-// that is negative. The wait takes a thread. Close ends it, with [ErrClosed].
+// ReserveWait is Reserve, but waits for room in a full ring, at most for timeout, or without end if that is
+// negative. The wait takes a thread. Close ends it with [ErrClosed].
 func (p *Producer) ReserveWait(size int, timeout time.Duration) ([]byte, error) {
 	deadline := time.Now().Add(timeout)
 	return p.reserve("rbcore_producer_reserve_wait", size, func(core *C.rbcore_producer) C.ringbuf_reserved {
@@ -156,7 +155,7 @@ func (p *Producer) Submit(data []byte, flags uint32) error {
 	})
 }
 
-// Discard gives up a reserved record: the reader skips it.
+// Discard gives up a reserved record, which the reader then skips.
 func (p *Producer) Discard(data []byte, flags uint32) error {
 	return p.use("rbcore_producer_discard", func(core *C.rbcore_producer) C.int {
 		return C.rbcore_producer_discard(core, unsafe.Pointer(unsafe.SliceData(data)), C.uint32_t(flags))
@@ -169,15 +168,15 @@ func (p *Producer) Output(data []byte, flags uint32) error {
 		if len(data) == 0 {
 			return C.rbcore_producer_output(core, nil, 0, C.uint32_t(flags))
 		}
-		// In this form cgo looks at the bytes alone, not at what else they are part of.
+		// Written like this, cgo checks only the bytes, and not what else they are part of.
 		return C.rbcore_producer_output(core, unsafe.Pointer(&data[0]), C.size_t(len(data)), C.uint32_t(flags))
 	})
 }
 
-// OutputBatch writes records in a row: none of another goroutine's comes between them, and the reader
-// gets all at once. Returns how many were written: fewer than all if the next one did not fit; then
-// none of the others is lost or counted as lost. The error is why the first was not written, as by
-// [Producer.Reserve].
+// OutputBatch writes records in a row: none of another goroutine comes between them, and the reader gets all
+// at once. It returns how many were written: fewer than all if the next one did not fit. The others are then
+// neither lost nor counted as lost. The error says why the first was not written, as that of
+// [Producer.Reserve] does.
 func (p *Producer) OutputBatch(records [][]byte, flags uint32) (int, error) {
 	if len(records) == 0 {
 		return 0, p.use("", func(*C.rbcore_producer) C.int { return 0 })
@@ -186,7 +185,7 @@ func (p *Producer) OutputBatch(records [][]byte, flags uint32) (int, error) {
 	for _, record := range records {
 		bytes += len(record)
 	}
-	// In memory of C: what C is given may hold no pointers to Go's.
+	// This is memory of C, because memory that is handed to C may have no pointers to that of Go.
 	head := len(records) * C.sizeof_rbcore_slice
 	memory := C.malloc(C.size_t(head + bytes))
 	defer C.free(memory)
@@ -206,13 +205,13 @@ func (p *Producer) OutputBatch(records [][]byte, flags uint32) (int, error) {
 	return written, err
 }
 
-// Close closes the producer. Records that are reserved and neither submitted nor discarded are
-// skipped by the reader. Closing twice is no error.
+// Close closes the producer. The reader skips records that are reserved and neither submitted nor discarded.
+// Closing twice is no error.
 func (p *Producer) Close() error {
 	if p == nil || p.owned == nil {
 		return errNoProducer
 	}
-	// A wait for life keeps others out, such as the Submit without which there is no room.
+	// A wait for life keeps others out, such as the Submit that would make room.
 	p.closes.Store(true)
 	p.life.Lock()
 	defer p.life.Unlock()

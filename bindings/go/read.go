@@ -30,9 +30,8 @@ func (r *Reader) ReadContext(ctx context.Context) (Record, error) {
 // ReadInto waits for the next record and copies it into rec, whose RawSample it reuses if that is
 // large enough and not memory of the ring.
 //
-// The space of the record is free with the last record of its batch at the latest, or when an
-// eighth of the ring was read; but while there are records of ReadZeroCopy or ReadBatch that were
-// not committed, with those.
+// The record's space is given back with the last record of its batch, or earlier when an eighth of the ring
+// was read. While records of ReadZeroCopy or ReadBatch are not committed, it is given back with those.
 //
 // The error is os.ErrDeadlineExceeded if the deadline passed and the ring is empty, [ErrFlushed]
 // once after [Reader.Flush], and [ErrClosed] after [Reader.Close].
@@ -40,12 +39,12 @@ func (r *Reader) ReadInto(rec *Record) error {
 	return r.ReadIntoContext(context.Background(), rec)
 }
 
-// ReadIntoContext is ReadInto, and stops waiting when ctx is done: the error is context.Cause of it. A
-// context that is done already ends it before it looks for a record. No record is lost by that: what
-// comes at the same time is there for the next read.
+// ReadIntoContext is ReadInto, and stops waiting when ctx is done: the error is context.Cause of it. If ctx
+// is done already, it does not look for a record. No record is lost: one that comes at the same time is there
+// for the next read.
 //
-// A call that need not wait allocates nothing for ctx. One that waits takes no goroutine for it, if ctx
-// is one of package context or has a method AfterFunc as those have.
+// A call that does not have to wait allocates nothing for ctx. One that waits starts no goroutine for ctx if
+// it is from package context, or has a method AfterFunc as those have.
 func (r *Reader) ReadIntoContext(ctx context.Context, rec *Record) error {
 	if err := r.canRead(rec); err != nil {
 		return err
@@ -103,10 +102,10 @@ func (r *Reader) ReadZeroCopyContext(ctx context.Context, rec *Record) error {
 	return nil
 }
 
-// ReadBatch waits until there are records and hands out what there is, at most len(records), as
-// ReadZeroCopy does one. Returns how many: 0 only with an error, or for no records asked for. There
-// may be more at once: 128 to 512 records are fastest to read, and one call takes a quarter of the ring
-// at most, but always one record.
+// ReadBatch waits until there are records and hands out what there is, at most len(records), each as
+// ReadZeroCopy does. It returns how many: 0 only with an error, or if records is empty. There may be more in
+// the ring. 128 to 512 records are fastest to read, and one call takes at most a quarter of the ring, but
+// always one record.
 func (r *Reader) ReadBatch(records []Record) (int, error) {
 	return r.ReadBatchContext(context.Background(), records)
 }
@@ -130,9 +129,9 @@ func (r *Reader) ReadBatchContext(ctx context.Context, records []Record) (int, e
 	return r.takeBatch(records), nil
 }
 
-// ReadSpan waits until there are records and hands out the next of them that have one size and lie
-// together, at most so many, as ReadZeroCopy does one. Where records have one size it is the fastest
-// way to read, for nothing is written for the single one.
+// ReadSpan waits until there are records and hands out the next ones that have one size and lie together, at
+// most so many, each as ReadZeroCopy does. Where records have one size this is the fastest way to read,
+// because nothing is written down for each of them.
 func (r *Reader) ReadSpan(most int) (Span, error) {
 	return r.ReadSpanContext(context.Background(), most)
 }
@@ -146,7 +145,7 @@ func (r *Reader) ReadSpanContext(ctx context.Context, most int) (Span, error) {
 		return Span{}, invalid(fmt.Sprintf("read: a span of %d records", most))
 	}
 	if r.isRelease {
-		most = 1 // there are no longer spans, and what is fetched along with it is held for good
+		most = 1 // spans have one record, and others that were fetched with it would be held for good
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -175,8 +174,8 @@ func (r *Reader) canRead(rec *Record) error {
 	return nil
 }
 
-// borrow prepares for a record that is not copied: those copied before are given back by themselves,
-// so that they do not come again if it is never committed.
+// borrow prepares for a record that is not copied. It gives back those that were copied before, so that they
+// do not come again if this one is never committed.
 func (r *Reader) borrow() error {
 	if err := r.show(); err != nil {
 		return err
@@ -193,11 +192,11 @@ func (r *Reader) borrow() error {
 //
 //	for record := range reader.Records(ctx) {
 //
-// Each is as ReadZeroCopy hands it out, and valid until the loop goes on or is left: then the loop
-// gives it back, in batches, and with it all that was read without a copy before. Of a reader opened
-// [WithRelease] the records are valid until Release.
+// Each record is as ReadZeroCopy hands it out, and valid until the loop goes on or is left. The loop then
+// gives it back, in batches, together with all that was read without a copy before. If the reader was opened
+// [WithRelease], the records are valid until Release.
 //
-// The loop ends when ctx is done, and by each error of a read; [Reader.Err] tells which.
+// The loop ends when ctx is done, and with each error of a read. [Reader.Err] returns that error.
 func (r *Reader) Records(ctx context.Context) iter.Seq[Record] {
 	return func(yield func(Record) bool) {
 		if !r.isMade() {
@@ -233,7 +232,7 @@ func (r *Reader) each(ctx context.Context, yield func(*Record) bool) error {
 }
 
 // Err tells why the last loop over [Reader.Records] ended: context.Cause of its context, ErrClosed,
-// ErrFlushed, os.ErrDeadlineExceeded or another error of a read; nil if the program left it.
+// ErrFlushed, os.ErrDeadlineExceeded or another error of a read. It is nil if the program left the loop.
 func (r *Reader) Err() error {
 	if !r.isMade() {
 		return errNoReader
@@ -249,7 +248,7 @@ func (r *Reader) setErr(err error) {
 	r.mu.Unlock()
 }
 
-// nextOf hands out the next record of a loop, whose records before that were seen.
+// nextOf hands out the next record of a loop, which is done with those before it.
 func (r *Reader) nextOf(ctx context.Context, rec *Record) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -46,8 +46,8 @@ type Reader struct {
 
 // NewReader opens a reader of a BPF ring buffer map, or of a memory ring.
 //
-// A ring has one reader: if it has one already that is known, the error is syscall.EBUSY, and says which.
-// Other errors are
+// A ring has one reader. If another one is known to have it, the error is syscall.EBUSY and says which. Other
+// errors are
 //   - syscall.EINVAL: the ring, its loss map or an option is nil, or the ring was closed;
 //   - syscall.EBADF, syscall.EBADFD: the descriptor is not open, or neither that of a BPF map nor that of
 //     a memory ring;
@@ -181,8 +181,8 @@ func sourceOf(ring Ring) (C.rbcore_source, error) {
 	return source, nil
 }
 
-// descriptorOf asks a ring for its descriptor. FD of a nil pointer, such as the *ebpf.Map of a map that
-// could not be loaded, panics: here that is an error.
+// descriptorOf asks a ring for its descriptor. FD panics for a nil pointer, such as the *ebpf.Map of a map
+// that could not be loaded. The panic becomes an error.
 func descriptorOf(ring Ring) (fd int, err error) {
 	if ring == nil {
 		return -1, errNoRing
@@ -198,9 +198,9 @@ func descriptorOf(ring Ring) (fd int, err error) {
 	return ring.FD(), nil
 }
 
-// Close ends reading, also reads that wait, from any goroutine. Records that were copied are given back,
-// and those that a loop over [Reader.Records] went past. Others that were not committed stay in the ring
-// for its next reader, that at which a loop is among them. Closing twice is no error.
+// Close ends reading. Any goroutine may call it, and reads that wait return. It gives back records that were
+// copied, and those that a loop over [Reader.Records] went past. Other records that were not committed stay
+// in the ring for its next reader, including the one that a loop is at. Closing twice is no error.
 func (r *Reader) Close() error {
 	if !r.isMade() {
 		return errNoReader
@@ -211,7 +211,7 @@ func (r *Reader) Close() error {
 	r.life.RLock()
 	C.rbcore_reader_shutdown(r.core)
 	r.life.RUnlock()
-	err := r.file.Close() // waits until nobody waits
+	err := r.file.Close() // returns when no goroutine waits any more
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.isRelease {
@@ -225,7 +225,7 @@ func (r *Reader) Close() error {
 	return err
 }
 
-// freeCore lets go of the ring, unless there are records yet to be released. Called with mu.
+// freeCore lets go of the ring, unless records are still to be released. It is called with mu.
 func (r *Reader) freeCore() {
 	r.life.Lock()
 	defer r.life.Unlock()
@@ -235,7 +235,7 @@ func (r *Reader) freeCore() {
 	if r.isRelease {
 		stats, err := r.ringStats()
 		if err == nil && stats.user_pos != stats.read_pos {
-			C.rbcore_reader_remove(r.core, 0) // who wants the ring is told that records keep it
+			C.rbcore_reader_remove(r.core, 0) // the error of the next reader says that records keep the ring
 			return
 		}
 	}
@@ -252,8 +252,8 @@ func (r *Reader) BufferSize() int {
 	return int(r.owned.size)
 }
 
-// AvailableBytes is how much of the ring's data was not read yet, headers and records that are still
-// being written included. After Close it is 0.
+// AvailableBytes is how much of the ring's data was not read yet. Headers count, and so do records that are
+// still being written. After Close it is 0.
 func (r *Reader) AvailableBytes() int {
 	if !r.isMade() {
 		return 0
@@ -301,8 +301,8 @@ func (r *Reader) ringStats() (C.rbcore_ring_stats, error) {
 	return stats, nil
 }
 
-// Supports tells whether the library and the kernel beneath it have a feature, such as
-// [FeatureKernelRing]. The error is syscall.EPERM if the process may not ask the kernel.
+// Supports tells whether the library and the kernel have a feature, such as [FeatureKernelRing]. The error is
+// syscall.EPERM if the process may not ask the kernel.
 func Supports(feature uint32) (bool, error) {
 	result := C.rbcore_supports(C.uint32_t(feature))
 	if result < 0 {

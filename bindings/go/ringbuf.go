@@ -22,8 +22,8 @@ func invalid(text string) error {
 	return fmt.Errorf("ringbuf: %s (%w)", text, syscall.EINVAL)
 }
 
-// Ring is what a reader can read: anything that has the file descriptor of a BPF ring buffer map.
-// The descriptor stays its owner's, and may be closed as soon as the reader is open.
+// A Ring is anything that has the file descriptor of a BPF ring buffer map. A reader makes a descriptor of
+// its own: the ring's may be closed as soon as the reader is open.
 //
 // A ring that also has a method EventFD() int is a memory ring, see [MemoryRing].
 type Ring interface {
@@ -32,12 +32,12 @@ type Ring interface {
 
 // A Record is one sample of the ring.
 type Record struct {
-	// RawSample is what the producer wrote. In a record by Read or ReadInto it is a copy. In others
-	// it is memory of the ring: it can be read until the record is given back, and never written
-	// (that is a fault which ends the program).
+	// RawSample is what the producer wrote. Read and ReadInto make a copy of it. All other reads return memory
+	// of the ring: it can be read until the record is given back, and writing to it is a fault that ends the
+	// program.
 	RawSample []byte
 
-	// Remaining is the least number of bytes that were left in the ring behind this record.
+	// Remaining is how many bytes at least were left in the ring behind this record.
 	Remaining int
 
 	position   uint64 // of its header
@@ -46,14 +46,14 @@ type Record struct {
 	lostBefore bool
 }
 
-// Position is where the record's header stands in the ring, in bytes since the ring was created:
-// what tells it from all other records of that ring.
+// Position is where the record's header is in the ring, counted in bytes since the ring was created. No other
+// record of the ring has the same position.
 func (r *Record) Position() uint64 {
 	return r.position
 }
 
-// LostBefore tells, of a reader opened [WithOverwrite] or [WithTap], whether records were lost between
-// the one before and this one. [Stats] counts them.
+// LostBefore tells whether records were lost between the one before and this one. It is for readers opened
+// [WithOverwrite] or [WithTap]. [Stats] counts the loss.
 func (r *Record) LostBefore() bool {
 	return r.lostBefore
 }
@@ -76,7 +76,8 @@ func (s *Span) Sample(i int) []byte {
 	return s.Data[begin : begin+s.Size : begin+s.Size]
 }
 
-// Record is record i, for [Reader.CommitTo] and [Reader.Release]. Its Remaining counts the span alone.
+// Record is record i, for [Reader.CommitTo] and [Reader.Release]. Its Remaining counts only the rest of the
+// span.
 func (s *Span) Record(i int) Record {
 	return Record{
 		RawSample: s.Sample(i),
@@ -109,18 +110,18 @@ type options struct {
 	hasLossMap bool
 }
 
-// WithRelease opens the reader for records that are given back one by one by [Reader.Release], in
-// any order and by any goroutine. [Reader.Commit] is an error then, and Read and ReadInto give back
-// their record as they copy it. Records read singly are fetched singly: [Reader.ReadBatch] fetches
-// as many as it is asked for.
+// WithRelease opens the reader for records that are given back one by one by [Reader.Release], in any order
+// and by any goroutine. [Reader.Commit] is an error then, and Read and ReadInto release their record when
+// they have copied it. Records read singly are fetched singly: [Reader.ReadBatch] fetches as many as it is
+// asked for.
 func WithRelease() Option {
 	return func(o *options) { o.release = true }
 }
 
-// WithMaxLatency sets how long a record of a busy ring may wait for others, so that they come
-// together. Records of an idle ring come at once. With 0 each record of an idle ring wakes the
-// reader, however many come. The default is 100 microseconds. Up to a millisecond, a read that waits
-// for more of a busy ring sleeps in a call of C, see the package's description.
+// WithMaxLatency sets how long a record of a busy ring may wait for others, so that the reader gets them
+// together. Records of an idle ring come at once. With 0 each record of an idle ring wakes the reader,
+// however many come. The default is 100 microseconds. With up to a millisecond, a read that waits for more
+// records of a busy ring sleeps in a call of C: see the package's description.
 func WithMaxLatency(latency time.Duration) Option {
 	return func(o *options) { o.maxLatency = max(latency, 0) }
 }
@@ -137,23 +138,23 @@ func WithLatest() Option {
 	return func(o *options) { o.latest = true }
 }
 
-// WithInsist opens the ring although another reader has it: only for one known to be dead or hung.
+// WithInsist opens the ring although another reader has it. Use it only if that reader is known to be dead or
+// hung.
 func WithInsist() Option {
 	return func(o *options) { o.insist = true }
 }
 
-// WithOverwrite reads a ring in overwrite mode (BPF_F_RB_OVERWRITE, or [NewOverwriteRing]), whose
-// producers overwrite the oldest records when it is full; without it such a ring is refused
-// (syscall.EOPNOTSUPP). Records lie in a copy of the ring that the reader has; what was overwritten
-// before it was copied is lost, and counted: see [Record.LostBefore]. Everything else is as with
-// other rings.
+// WithOverwrite reads a ring in overwrite mode (BPF_F_RB_OVERWRITE, or [NewOverwriteRing]), whose producers
+// overwrite the oldest records when it is full. Without this option such a ring is refused
+// (syscall.EOPNOTSUPP). The reader copies the ring, and its records lie in the copy. What was overwritten
+// before it was copied is lost, and counted: see [Record.LostBefore]. Everything else is as with other rings.
 func WithOverwrite() Option {
 	return func(o *options) { o.overwrite = true }
 }
 
-// WithTap looks at a ring beside its reader, whichever that is, and takes nothing from it: no position
-// of the ring is moved. Records lie in a copy, as with [WithOverwrite], which may be given, too; what
-// the ring's reader gave back and producers used again before it was copied is lost, and counted.
+// WithTap reads a ring beside its reader and takes nothing from it: no position of the ring is moved. Records
+// lie in a copy, as with [WithOverwrite], and both options may be given together. What the ring's reader gave
+// back and producers used again before it was copied is lost, and counted.
 func WithTap() Option {
 	return func(o *options) { o.tap = true }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * What one call from Go does. Each takes and returns plain values, or works on memory of C: cgo
+ * One function for each call from Go. They take and return plain values, or work on memory of C: cgo
  * looks through every Go pointer that it is handed, at a cost that grows with what it points to.
  */
 #ifndef RINGBUF_SHIM_H
@@ -33,7 +33,7 @@ typedef struct ringbuf_held {
 
 #define RINGBUF_BATCH_MAX 256
 
-/* Where a batch is read to. */
+/* A batch is read into this. */
 typedef struct ringbuf_batch {
     int is_full;  /* as of the last read: it may have left something */
     int is_paced; /* as of the last read that left nothing: the next records come by the timer */
@@ -84,8 +84,8 @@ static inline int ringbuf_is_paced(rbcore_reader *reader) {
 }
 
 /*
- * Returns the number of spans. Sleeps for them, at most timeout_ns; whatever ends the sleep before
- * there are any, a signal of the runtime or an interrupt, is answered by 0, with the wakeup armed.
+ * Returns the number of spans, and sleeps until there are any, at most timeout_ns. If a signal of the
+ * runtime or an interrupt ends the sleep early, it returns 0, with the wakeup armed.
  */
 static inline int ringbuf_fetch(uintptr_t reader_address, uintptr_t batch_address, size_t max,
                                 int how, int64_t timeout_ns) {
@@ -96,8 +96,9 @@ static inline int ringbuf_fetch(uintptr_t reader_address, uintptr_t batch_addres
         return result;
     }
     /*
-     * Only 0 arms the next wakeup. The bound on discarded records is for callers that must not be
-     * kept long; an interrupt is for a context, which is looked at before each wait, or for the lock.
+     * Only 0 arms the next wakeup. -EAGAIN and -ECANCELED are no reason to stop: the bound on
+     * discarded records is for callers that must return soon, and an interrupt is for a context,
+     * which is looked at before each wait, or for the lock.
      */
     do {
         result = how & (RINGBUF_RELEASE | RINGBUF_STRICT)
@@ -106,7 +107,7 @@ static inline int ringbuf_fetch(uintptr_t reader_address, uintptr_t batch_addres
                                                 timeout_ns);
         timeout_ns = 0;
     } while (result == -EAGAIN || result == -ECANCELED || result == -EINTR);
-    /* A ring that is idle has the runtime wait, whatever its pace: one look in vain tells. */
+    /* One look in vain tells that the ring is idle: then the runtime waits, whatever the pace was. */
     batch->is_full = ringbuf_is_full(batch, result, max);
     if (!batch->is_full) {
         batch->is_paced = result > 0 && ringbuf_is_paced(reader);
@@ -164,8 +165,8 @@ static inline int ringbuf_duplicate(int fd) {
 }
 
 /*
- * Reserves the addresses of a view: the data, twice, read-only, and for as long as Go may look there,
- * which is longer than the reader lives. Returns NULL and sets errno if they cannot be had.
+ * Reserves the addresses of a view: the data twice, read-only, for as long as Go may look there. That
+ * is longer than the reader lives. Returns NULL and sets errno if they cannot be had.
  */
 static inline void *ringbuf_reserve_view(size_t size) {
     void *view = mmap(NULL, 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

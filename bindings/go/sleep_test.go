@@ -172,7 +172,7 @@ func TestStopAndContinue(t *testing.T) {
 	ends(t, result, nil)
 }
 
-// Who sleeps has the lock: others get it all the same, and the read goes on.
+// A read that sleeps has the lock. Others get it all the same, and the read goes on.
 func TestOthersBesideSleeper(t *testing.T) {
 	calls := map[string]func(*Reader) error{
 		"Commit": (*Reader).Commit,

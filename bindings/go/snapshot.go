@@ -21,9 +21,9 @@ import (
 	"unsafe"
 )
 
-// A Snapshot is a copy of what a ring held at one moment, oldest record first. It needs neither the
-// ring nor its reader any more. The zero Snapshot is empty; it can be taken into. One goroutine at a
-// time uses it.
+// A Snapshot is a copy of what a ring held at one moment, oldest record first. It needs neither the ring nor
+// its reader any more. The zero Snapshot is empty, and can be given to [Reader.SnapshotInto]. Only one
+// goroutine at a time may use a Snapshot.
 type Snapshot struct {
 	owned *ownedSnapshot
 	lost  error // why the last loop ended early
@@ -31,7 +31,7 @@ type Snapshot struct {
 	loops int   // over Records that have begun: each reads from the beginning
 }
 
-// What is to be given back when nobody has the snapshot any more.
+// ownedSnapshot is freed when the snapshot can no longer be reached.
 type ownedSnapshot struct {
 	core    *C.rbcore_snapshot
 	records *[batchMax]C.rbcore_record
@@ -65,9 +65,9 @@ func (r *Reader) Snapshot() (*Snapshot, error) {
 	return s, nil
 }
 
-// SnapshotInto takes a snapshot into the memory of one that is there, whose records become invalid.
-// In overwrite mode it has all records that are not overwritten, otherwise all that were not given
-// back. What is being written, and records behind that, are not in it. After an error s is as it was,
+// SnapshotInto takes a snapshot into the memory of an earlier one, and makes the records of that one invalid.
+// In overwrite mode it has all records that are not overwritten, otherwise all that were not given back. A
+// record that is still being written is left out, and so are those behind it. After an error s is unchanged
 // or empty.
 //
 // The error is syscall.EAGAIN if producers overwrote the ring faster than it was copied.
@@ -75,8 +75,8 @@ func (r *Reader) SnapshotInto(s *Snapshot) error {
 	return r.snapshot(s, 0)
 }
 
-// ConsumeInto is SnapshotInto, and the reader goes on behind the snapshot. The error is syscall.EBUSY
-// as long as records were read, or fetched along with others, and not given back.
+// ConsumeInto is SnapshotInto, and the reader goes on behind the snapshot. The error is syscall.EBUSY while
+// there are records that were read, or fetched along with others, and not given back.
 func (r *Reader) ConsumeInto(s *Snapshot) error {
 	return r.snapshot(s, C.RBCORE_SNAPSHOT_CONSUME)
 }
@@ -106,9 +106,9 @@ func (r *Reader) snapshot(s *Snapshot, flags C.uint32_t) error {
 	return nil
 }
 
-// Records is a loop over the records, oldest first, from the first one each time. Their RawSample is
-// memory of the snapshot: it must not be written, and is valid until the snapshot is taken anew or
-// closed, which ends the loop, and while it is reachable (runtime.KeepAlive). Loops may be nested.
+// Records is a loop over the records, oldest first. Each loop begins with the first record, and loops may be
+// nested. RawSample is memory of the snapshot and must not be written. It is valid as long as the snapshot is
+// reachable (runtime.KeepAlive) and is neither taken anew nor closed, both of which end the loop.
 func (s *Snapshot) Records() iter.Seq[Record] {
 	return func(yield func(Record) bool) {
 		if s == nil {
@@ -149,7 +149,7 @@ func (s *Snapshot) Records() iter.Seq[Record] {
 	}
 }
 
-// begin has the records read from this one on, for a loop whose number it returns.
+// begin goes to this record, for a new loop, and returns the loop's number.
 func (s *Snapshot) begin(first int) int {
 	o := s.owned
 	C.rbcore_snapshot_rewind(o.core)
@@ -161,7 +161,7 @@ func (s *Snapshot) begin(first int) int {
 	return s.loops
 }
 
-// recordOf is a record of a snapshot that ends there.
+// recordOf is a record of a snapshot with this end.
 func recordOf(from *C.rbcore_record, end uint64) Record {
 	var rec Record
 	position, size := uint64(from.position), uint32(from.size)
@@ -169,8 +169,8 @@ func recordOf(from *C.rbcore_record, end uint64) Record {
 	return rec
 }
 
-// Err tells why the last loop over Records ended before the last one: syscall.EBADMSG if what follows
-// is impossible, because something hostile wrote it into the ring.
+// Err tells why the last loop over Records ended before the last record. It is syscall.EBADMSG if the next
+// record is impossible, because a hostile producer wrote it.
 func (s *Snapshot) Err() error {
 	if s == nil {
 		return errNoSnapshot
@@ -178,8 +178,8 @@ func (s *Snapshot) Err() error {
 	return s.lost
 }
 
-// Info tells of what ring the snapshot is, and when it was taken. The error is syscall.ENODATA if it
-// is empty.
+// Info tells which ring the snapshot is of, and when it was taken. The error is syscall.ENODATA if it is
+// empty.
 func (s *Snapshot) Info() (SnapshotInfo, error) {
 	if s == nil {
 		return SnapshotInfo{}, errNoSnapshot
@@ -196,8 +196,8 @@ func (s *Snapshot) Info() (SnapshotInfo, error) {
 	return infoOf(&info), nil
 }
 
-// Close frees the snapshot's memory, which otherwise happens when it is not reachable any more. It is
-// empty then.
+// Close frees the snapshot's memory, and leaves it empty. Otherwise the memory is freed when the snapshot can
+// no longer be reached.
 func (s *Snapshot) Close() error {
 	if s == nil {
 		return errNoSnapshot
@@ -209,7 +209,7 @@ func (s *Snapshot) Close() error {
 
 // ---- Files ----
 
-// WriteTo writes the snapshot as a file that each language of the project reads. It is an io.WriterTo.
+// WriteTo writes the snapshot as a file that all languages of the project read. A Snapshot is an io.WriterTo.
 func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
 	if s == nil {
 		return 0, errNoSnapshot
@@ -232,7 +232,7 @@ func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
 		saved <- result
 	}()
 	n, err := io.Copy(w, reader)
-	io.Copy(io.Discard, reader) // after an error: or there is a SIGPIPE
+	io.Copy(io.Discard, reader) // after an error, as there would be a SIGPIPE
 	reader.Close()
 	if result := <-saved; result < 0 && err == nil {
 		err = failure("rbcore_snapshot_save", result)
@@ -240,11 +240,11 @@ func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
 	return n, err
 }
 
-// ReadSnapshot reads a snapshot that WriteTo, or another language, wrote, on whatever machine. It
-// reads not a byte more: several may follow each other.
+// ReadSnapshot reads a snapshot that was written by WriteTo, or in another language, on any machine. It reads
+// no byte more, so several snapshots may follow each other.
 //
-// The error is io.EOF at the end; syscall.EBADMSG if it is no snapshot, cut off or damaged; and
-// syscall.E2BIG if it was written by a version too new.
+// The error is io.EOF at the end, syscall.EBADMSG if the file is not a snapshot or is cut off or damaged, and
+// syscall.E2BIG if it was written by a newer version.
 func ReadSnapshot(r io.Reader) (*Snapshot, error) {
 	if r == nil {
 		return nil, invalid("read a snapshot: the reader is nil")
@@ -286,7 +286,7 @@ func withFD(file *os.File, call func(C.int) C.int) C.int {
 	return result
 }
 
-// Of a snapshot's file: where its header tells of sizes, and within what bounds they are believed.
+// Where the header of a snapshot's file has sizes, and which sizes are believed.
 const (
 	headerSizeAt = 12
 	headerMin    = 128
@@ -296,7 +296,7 @@ const (
 	ringMax      = 1 << 31
 )
 
-// copySnapshot copies as many bytes as the snapshot has. What is wrong with it the library says.
+// copySnapshot copies as many bytes as the snapshot has. The library says what is wrong with them.
 func copySnapshot(w io.Writer, r io.Reader) error {
 	header := make([]byte, headerMin, headerMax)
 	n, err := io.ReadFull(r, header)

@@ -11,25 +11,25 @@ import (
 	"unsafe"
 )
 
-// What is known of types that were asked for: reflect.Type to error, nil if samples can be looked at as
-// such.
+// verdicts maps each reflect.Type that was asked for to an error, or to nil if samples can be looked at as
+// its values.
 var verdicts sync.Map
 
 var errNoSpan = invalid("the span is not one of a reader")
 
-// Typed looks at samples as values of T, where they lie: nothing is copied, and nothing decoded. It is
-// made by [TypedOf], and usable by any goroutine. The zero Typed refuses every sample.
+// Typed looks at samples as values of T where they lie: nothing is copied or decoded. It is made by
+// [TypedOf], and any goroutine may use it. The zero Typed refuses every sample.
 type Typed[T any] struct {
 	isSound bool
 }
 
-// TypedOf checks T, which is best done once, when the program starts. T may be a number of a known size
-// (not int, uint or uintptr), an array of such or a struct of them, and has the byte order of the
-// machine, as what a BPF program writes.
+// TypedOf checks T. It is best called once, when the program starts. T may be a number of a known size (not
+// int, uint or uintptr), or an array or a struct of these. Its byte order is the machine's, as in what a BPF
+// program writes.
 //
-// The error is syscall.EINVAL otherwise, and names the field: pointers, strings, slices and bool, for
-// not all bytes are one; and padding, which C and Go need not have in the same places. What is to be
-// left out is a field as well, such as _ [4]byte.
+// For other types the error is syscall.EINVAL, and names the field. Pointers, strings and slices are refused.
+// So are bool, because not every byte is one, and padding, because C and Go may have it in different places.
+// Declare it as a field, such as _ [4]byte.
 func TypedOf[T any]() (Typed[T], error) {
 	kind := reflect.TypeFor[T]()
 	if verdict, ok := verdicts.Load(kind); ok {
@@ -48,8 +48,8 @@ func TypedOf[T any]() (Typed[T], error) {
 	return Typed[T]{isSound: err == nil}, err
 }
 
-// As looks at a sample as a T. The result is the sample's memory: it is valid as long as that, and must
-// not be written where that lies in a ring. A sample may be longer than T, so that records can grow.
+// As looks at a sample as a T. The result is the sample's memory: it is valid as long as the sample, and must
+// not be written if the sample lies in a ring. A sample may be longer than T, so that records can grow.
 //
 // The error is syscall.EINVAL if the sample is shorter, or is not aligned as T needs it. Samples of this
 // package are aligned to 8 bytes, those in a ring and, if RawSample was nil before, copies.
@@ -62,8 +62,8 @@ func (t Typed[T]) As(sample []byte) (*T, error) {
 	return (*T)(data), nil
 }
 
-// Span is a loop over the samples of a span as values of T, with their numbers, which checks the span
-// once. The values are valid as long as the span. Errors are those of [Typed.As].
+// Span checks a span once, and returns a loop over its samples as values of T, with their indexes. The values
+// are valid as long as the span. Errors are those of [Typed.As].
 func (t Typed[T]) Span(s *Span) (iter.Seq2[int, *T], error) {
 	if s == nil {
 		return nil, errNoSpan
@@ -100,8 +100,8 @@ func (t Typed[T]) refuse(sample []byte) error {
 	}
 }
 
-// As looks at one sample as a T, as [Typed.As] does: for a few of them, as it looks up each time what
-// [TypedOf] said of T.
+// As looks at one sample as a T, as [Typed.As] does. Each call looks up the result of [TypedOf]: for many
+// samples a Typed is cheaper.
 func As[T any](sample []byte) (*T, error) {
 	typed, err := TypedOf[T]()
 	if err != nil {
@@ -114,10 +114,10 @@ func As[T any](sample []byte) (*T, error) {
 //
 //	for event, err := range ringbuf.Records[event](ctx, reader) {
 //
-// Each is valid until the loop goes on or is left. A sample that is no T comes as an error of
-// [Typed.As], after which the loop can go on. Any other error, among them context.Cause of ctx when that
-// is done, is the last that comes. Of a reader opened [WithRelease], too, the loop gives back what it has
-// seen: a value cannot be released.
+// Each value is valid until the loop goes on or is left. A sample that is not a T comes as an error of
+// [Typed.As], after which the loop can go on. Any other error ends the loop, such as context.Cause of ctx
+// when that is done. The loop gives back what it has seen, also if the reader was opened [WithRelease],
+// because a value cannot be released.
 func Records[T any](ctx context.Context, r *Reader) iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
 		typed, err := TypedOf[T]()
@@ -140,7 +140,7 @@ func Records[T any](ctx context.Context, r *Reader) iter.Seq2[*T, error] {
 	}
 }
 
-// check tells whether Go has a type as BPF programs have it, and each of its values is one.
+// check tells whether Go lays a type out as BPF programs do, and any bytes are a value of it.
 func check(kind reflect.Type, name string) error {
 	switch kind.Kind() {
 	case reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Float32, reflect.Float64,
@@ -179,7 +179,7 @@ func checkFields(kind reflect.Type, name string) error {
 	return nil
 }
 
-// alignment is that of BPF programs, which have 64 bits. It is larger than Go's on 32-bit machines.
+// alignment is that of BPF programs, which are 64-bit. It is larger than Go's on 32-bit machines.
 func alignment(kind reflect.Type) uintptr {
 	switch kind.Kind() {
 	case reflect.Array:

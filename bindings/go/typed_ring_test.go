@@ -133,7 +133,7 @@ func TestTypedRecords(t *testing.T) {
 	}
 }
 
-// Nobody could release a value, so the loop does.
+// A value cannot be released, so the loop does it.
 func TestTypedRecordsOfRelease(t *testing.T) {
 	ring, producer := newRing(t)
 	reader, err := ringbuf.NewReader(ring, ringbuf.WithRelease())

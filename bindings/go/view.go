@@ -13,12 +13,13 @@ import (
 	"unsafe"
 )
 
-// What is to be given back when nobody has the reader any more. The view lives as long as the Reader can
-// be reached, and with it each RawSample in the ring, also after Close.
+// owned is freed when the Reader can no longer be reached. The view is part of it: each RawSample in the ring
+// can be read until then, also after Close.
 //
-// What is only copied from is the library's own mapping of the ring. The view is made when the first
-// record is handed out without a copy, as each mapping of a kernel's ring counts as memory of the
-// process as a whole, and so is the part of it beyond the ring's end, where records that wrap go on.
+// Copies are made from the library's own mapping of the ring. The view is made when the first record is
+// handed out without a copy, because each mapping of a kernel's ring counts as memory of the process. For the
+// same reason the part beyond the ring's end, where records that wrap go on, is mapped only as far as it is
+// needed.
 type owned struct {
 	core     *C.rbcore_reader
 	batch    *C.ringbuf_batch
@@ -30,7 +31,7 @@ type owned struct {
 	size     uintptr
 }
 
-// Of the view beyond the ring's end at least this is mapped, and of smaller rings all.
+// Beyond the ring's end at least leastBeyond is mapped at once, and all of a ring of up to smallIsMapped.
 const (
 	leastBeyond   = 1 << 16
 	smallIsMapped = 1 << 20
@@ -55,7 +56,7 @@ func (o *owned) closeFD() {
 	}
 }
 
-// open gets what each reader needs of the ring of this descriptor.
+// open maps what each reader needs of the ring with this descriptor.
 func (o *owned) open(fd C.int, size uintptr) error {
 	o.size = size
 	var err error
@@ -74,7 +75,8 @@ func notMapped(err error) error {
 	return fmt.Errorf("ringbuf: the ring cannot be mapped: %w", err)
 }
 
-// openView makes the view, of the library's copy at this address if records lie there.
+// openView makes the view. If records lie in the library's copy of the ring, it shows the copy at this
+// address.
 func (o *owned) openView(isCopied bool, copied uintptr) error {
 	view, err := C.ringbuf_reserve_view(C.size_t(o.size))
 	if view == nil {
@@ -95,7 +97,7 @@ func (o *owned) openView(isCopied bool, copied uintptr) error {
 	return nil
 }
 
-// reach maps so many bytes beyond the ring's end, if they are not.
+// reach maps so many bytes beyond the ring's end, unless they are mapped.
 func (o *owned) reach(bytes uintptr) error {
 	if bytes <= o.beyond {
 		return nil
@@ -115,7 +117,7 @@ func (o *owned) reach(bytes uintptr) error {
 	return nil
 }
 
-// show has the view show what was fetched and not handed out. Called with mu, for each record.
+// show makes the view show what was fetched and not handed out. It is called with mu, for each record.
 func (r *Reader) show() error {
 	if r.isShown {
 		return nil
@@ -123,7 +125,7 @@ func (r *Reader) show() error {
 	return r.extendView()
 }
 
-// extendView maps what the view lacks for that.
+// extendView maps what the view lacks for show.
 func (r *Reader) extendView() error {
 	o := r.owned
 	if o.view == nil {

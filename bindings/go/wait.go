@@ -19,9 +19,9 @@ import (
 	"time"
 )
 
-// How long a reader may sleep in the library, at once and until others had their turn: what can be due
-// on its thread meanwhile, such as the timer of another goroutine, comes no later than that. With a
-// larger latency what a wait costs matters less.
+// How long a reader may sleep in the library, in one call and until it lets other goroutines run. What is due
+// on its thread meanwhile, such as the timer of another goroutine, is late by no more than that. With a
+// larger latency the cost of a wait matters less.
 const longestSleep = time.Millisecond
 
 var epoch = time.Now()
@@ -47,7 +47,7 @@ type waiting struct {
 	look func(uintptr) bool // r.lookFor, made once
 }
 
-// lookFor fetches for the read that waits. Returns true, and still has mu, if the wait is over.
+// lookFor fetches for the read that waits. It returns true, and still has mu, if the wait is over.
 func (r *Reader) lookFor(uintptr) bool {
 	r.mu.Lock()
 	r.waitResult = nil
@@ -65,9 +65,9 @@ func (r *Reader) lookFor(uintptr) bool {
 	return false
 }
 
-// sleep is how long a fetch may take: as long as records come by the timer a wait is nothing but a
-// sleep until that, which is cheaper in the library than by way of the runtime's netpoller, and for
-// too short a time to be missed by other goroutines.
+// sleep is how long a fetch may sleep in the library. While records come by the timer, a wait is just a sleep
+// until then. That is cheaper in the library than in the runtime's netpoller, and too short for other
+// goroutines to miss the thread.
 func (r *Reader) sleep() time.Duration {
 	if !r.maySleep() {
 		return 0
@@ -102,7 +102,7 @@ func (r *Reader) wake() {
 	}
 }
 
-// wait waits until there is a batch, and has mu then.
+// wait waits until there is a batch. It returns with mu.
 func (r *Reader) wait(ctx context.Context, most int) error {
 	if !r.takeTurn(ctx) {
 		r.lock()
@@ -125,7 +125,7 @@ func (r *Reader) wait(ctx context.Context, most int) error {
 	return err
 }
 
-// takeTurn waits for the turn to wait. Returns false if the context was done before.
+// takeTurn waits for the turn. It returns false if the context was done before.
 func (r *Reader) takeTurn(ctx context.Context) bool {
 	if ctx.Done() == nil {
 		r.turn <- struct{}{}
@@ -144,7 +144,7 @@ func (r *Reader) takeTurn(ctx context.Context) bool {
 	}
 }
 
-// expectsRecords tells whether a look will find records: the last one left some, or it may sleep.
+// expectsRecords tells whether a look will find records: the last one left some, or this one may sleep.
 func (r *Reader) expectsRecords() bool {
 	if r.batch.is_full != 0 && r.producerPosition() != r.fetched {
 		return true
@@ -152,8 +152,8 @@ func (r *Reader) expectsRecords() bool {
 	if !r.maySleep() {
 		return false
 	}
-	// And the runtime's monitor takes a goroutine that is never scheduled for one that keeps others from
-	// running: it would disturb each call of the library.
+	// The runtime's monitor takes a goroutine that is not scheduled for long for one that keeps others from
+	// running, and would disturb each call of the library.
 	if r.slept += r.longestSleep; r.slept >= longestSleep {
 		r.slept = 0
 		runtime.Gosched()
@@ -165,7 +165,7 @@ func (r *Reader) maySleep() bool {
 	return r.batch.is_paced != 0 && r.longestSleep != 0
 }
 
-// notWaited says what it means that the runtime did not wait.
+// notWaited turns an error of the runtime's wait into the reader's.
 func (r *Reader) notWaited(most int, err error) error {
 	switch {
 	case r.closed.Load():
@@ -191,8 +191,8 @@ func (r *Reader) interrupt() {
 	}
 }
 
-// SetDeadline sets when reads stop waiting, those included that wait already. With the zero time
-// they never do.
+// SetDeadline sets when reads stop waiting. It holds for reads that wait already, too. With the zero time
+// they never stop.
 func (r *Reader) SetDeadline(t time.Time) {
 	if !r.isMade() {
 		return
@@ -207,8 +207,8 @@ func (r *Reader) SetDeadline(t time.Time) {
 	r.wake()
 }
 
-// Flush makes reads return all that is in the ring by now, also records that nobody was woken for,
-// and then, once, [ErrFlushed].
+// Flush makes reads return all that is in the ring now, including records that woke no reader, and then
+// [ErrFlushed], once.
 func (r *Reader) Flush() error {
 	if !r.isMade() {
 		return errNoReader

@@ -43,7 +43,7 @@ func call(t *testing.T, method reflect.Value) (result error) {
 	return result
 }
 
-// Each method of what nobody opened returns an error where it can, and never panics.
+// Each method of a value that was never opened returns an error where it can, and never panics.
 func TestZeroValues(t *testing.T) {
 	for name, value := range map[string]any{
 		"nil Reader": (*ringbuf.Reader)(nil), "zero Reader": new(ringbuf.Reader),

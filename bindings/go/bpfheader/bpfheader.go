@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Package bpfheader has rbcore_bpf.h, the header for BPF programs whose losses a reader can count, and
-// tells bpf2go where it is:
+// Package bpfheader has rbcore_bpf.h, a header with which BPF programs count lost records for a reader. It
+// tells bpf2go where the header is:
 //
 //	//go:generate sh -c "go tool bpf2go Events events.bpf.c -- -I$(go tool rbcore-include)"
 //
@@ -24,14 +24,14 @@ import (
 //go:embed include/rbcore/rbcore_bpf.h
 var header []byte
 
-// Dir is the folder for the compiler's option -I: that of this package's source, or where it is not on
-// this machine, as with -trimpath, one in the user's cache (os.UserCacheDir), which Dir fills.
+// Dir is the folder for the compiler's option -I. It is in this package's source. Where the source is not on
+// this machine, as with -trimpath, it is in the user's cache (os.UserCacheDir), and Dir fills it.
 func Dir() (string, error) {
 	_, source, _, _ := runtime.Caller(0)
 	return dirOf(source)
 }
 
-// dirOf is the folder, of a package whose source is there as far as the compiler knows.
+// dirOf is Dir, for a package with its source where the compiler has seen it.
 func dirOf(source string) (string, error) {
 	dir := filepath.Join(filepath.Dir(source), "include")
 	if has(dir) {
@@ -53,7 +53,7 @@ func has(dir string) bool {
 	return filepath.IsAbs(dir) && err == nil && bytes.Equal(found, header)
 }
 
-// fill writes the header, which others who do so at the same time see as a whole or not at all.
+// fill writes the header. Other processes that do so at the same time see the whole file or none.
 func fill(dir string) (string, error) {
 	if has(dir) {
 		return dir, nil

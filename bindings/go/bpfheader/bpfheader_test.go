@@ -79,7 +79,7 @@ func TestWithoutSource(t *testing.T) {
 	}
 }
 
-// The folder in the cache is filled once, whoever fills it, and again if it is damaged.
+// The folder in the cache is filled once, and again if it is damaged.
 func TestFill(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	var group sync.WaitGroup

@@ -264,7 +264,7 @@ func (w *world) Open(t *rapid.T) {
 	w.read = w.first()
 }
 
-// Close also ends whoever waits, in another goroutine.
+// Close also ends a wait in another goroutine.
 func (w *world) Close(t *rapid.T) {
 	if w.reader == nil {
 		return
@@ -537,7 +537,7 @@ func (w *world) Release(t *rapid.T) {
 	}
 }
 
-// ---- Snapshots, and who only looks ----
+// ---- Snapshots and taps ----
 
 func (w *world) Snapshot(t *rapid.T) {
 	if w.reader == nil {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Package ringbufprom has the statistics of readers of package ringbuf as metrics of Prometheus. It is a
-// module of its own, so that the readers need nothing of that.
+// Package ringbufprom offers the statistics of ringbuf's readers as metrics of Prometheus. It is a module of
+// its own, so that package ringbuf does not depend on Prometheus.
 //
 //	collector := ringbufprom.NewCollector()
 //	prometheus.MustRegister(collector)
@@ -19,7 +19,7 @@ import (
 	ringbuf "github.com/rbcore/rbcore/bindings/go"
 )
 
-// A metric is one statistic; the second value says whether it is known.
+// A metric is one statistic. The second result of value says whether it is known.
 type metric struct {
 	description *prometheus.Desc
 	kind        prometheus.ValueType
@@ -96,9 +96,9 @@ func NewCollector() *Collector {
 	return new(Collector)
 }
 
-// Add has a reader's statistics collected under the name of its ring, until Remove; those of one that was
-// closed are left out. The error says that another reader has the name, that the name is not UTF-8, or that
-// the reader is nil.
+// Add makes the collector collect a reader's statistics under the name of its ring, until Remove. A reader
+// that was closed is left out. The error says that another reader has the name, that the name is not UTF-8,
+// or that the reader is nil.
 func (c *Collector) Add(ring string, reader *ringbuf.Reader) error {
 	if reader == nil {
 		return fmt.Errorf("ringbufprom: the reader of %q is nil", ring)

@@ -83,7 +83,7 @@ func endsByContext(t *testing.T, source Source, reader *ringbuf.Reader,
 	for range 3 {
 		soonest = min(soonest, cancelWhileBlocked(t, reader, read))
 	}
-	if soonest > 50*time.Millisecond { // less than between two looks of a reader that nobody wakes
+	if soonest > 50*time.Millisecond { // less than between two looks of a reader without wakeups
 		t.Errorf("a read ended %v after its context", soonest)
 	}
 	short, end := context.WithTimeout(t.Context(), time.Millisecond)
