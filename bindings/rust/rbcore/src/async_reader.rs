@@ -83,13 +83,13 @@ impl<M> AsyncReader<M> {
         self.reader // `fd` is dropped here, while the reader is open
     }
 
-    /// For other threads and tasks; there can be any number of them.
+    /// A handle for other threads and tasks. There can be any number of handles.
     pub fn handle(&self) -> Handle {
         self.reader.handle()
     }
 
-    /// Registers before it looks, and forgets a readiness before the look that answers it: so what
-    /// comes after the look wakes the task.
+    /// Registers before it looks, and clears the readiness before the look that answers it. So a record
+    /// that comes after the look wakes the task.
     fn poll_fetch(&mut self, context: &mut Context<'_>) -> Poll<Result<usize>> {
         loop {
             let is_ready = match self.fd.poll_read_ready(context) {
@@ -120,7 +120,7 @@ impl AsyncReader<InOrder> {
         Ok(self.reader.last_batch())
     }
 
-    /// Gives back all that was read, in batches that were dropped, too.
+    /// Gives back all that was read, including batches that were dropped.
     pub fn commit(&mut self) -> Result<()> {
         self.reader.commit()
     }
@@ -185,7 +185,7 @@ impl LeaseStream {
         self.reader.get_mut()
     }
 
-    /// For other threads and tasks; there can be any number of them.
+    /// A handle for other threads and tasks. There can be any number of handles.
     pub fn handle(&self) -> Handle {
         self.reader.handle()
     }

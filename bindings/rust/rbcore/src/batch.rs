@@ -53,13 +53,13 @@ impl<'r> Batch<'r> {
         self.reader.commit()
     }
 
-    /// The same, and frees the space at once: see [`Reader::commit_now`].
+    /// Like [`commit`](Self::commit), and frees the space at once: see [`Reader::commit_now`].
     pub fn commit_now(self) -> Result<()> {
         self.reader.commit_now()
     }
 
-    /// Gives back the first `count` records (and those of batches that were dropped before); the batch
-    /// begins behind them from now on.
+    /// Gives back the first `count` records (and those of batches that were dropped before). The batch
+    /// then begins behind them.
     ///
     /// ```
     /// # use rbcore::{MemoryRing, Producer, Reader, Source};
@@ -89,19 +89,19 @@ impl<'r> Batch<'r> {
         Ok(())
     }
 
-    /// Copies all complete records that a ring holds, these among them: see [`Reader::snapshot`].
+    /// Copies all complete records that a ring holds, including these: see [`Reader::snapshot`].
     pub fn snapshot(&self, ring: u16) -> Result<Snapshot> {
         self.reader.snapshot(ring)
     }
 
-    /// What names a record among all records of all machines.
+    /// Identifies a record among all records of all machines.
     pub fn identity(&self, record: &Record<'_>) -> Result<Identity> {
         self.reader.identity(record.ring(), record.position())
     }
 }
 
 impl Reader {
-    /// Reads what is there, without waiting. An empty batch: there is nothing.
+    /// Reads what is there, without waiting. The batch is empty if there is nothing.
     ///
     /// ```
     /// # use rbcore::{MemoryRing, Producer, Reader, Source};
@@ -130,14 +130,14 @@ impl Reader {
         Ok(self.last_batch())
     }
 
-    /// Waits until records are due, at most for the timeout (`None`: without end), then reads.
-    /// An empty batch: the time is up. In a busy ring records are due together: see
+    /// Waits until records are due, at most for the timeout (`None`: without end), then reads. The batch
+    /// is empty if the time is up. In a busy ring several records are due together: see
     /// [`ReaderBuilder::max_latency`](crate::ReaderBuilder::max_latency).
     ///
     /// Neither a signal nor stopping and continuing the process (Ctrl-Z and `fg`, a debugger, a frozen
     /// container) ends the wait: it goes on with what is left of the timeout. To end a loop on a signal,
-    /// call [`Handle::flush`](crate::Handle::flush) or [`Handle::shutdown`](crate::Handle::shutdown) in the thread that handles signals, or read with
-    /// [`next_interruptible`](Self::next_interruptible).
+    /// call [`Handle::flush`](crate::Handle::flush) or [`Handle::shutdown`](crate::Handle::shutdown) in
+    /// the thread that handles signals, or read with [`next_interruptible`](Self::next_interruptible).
     ///
     /// Discarded records are skipped, however many there are. That may take longer than the timeout.
     ///
@@ -203,7 +203,7 @@ impl Reader {
         Batch::new(self)
     }
 
-    /// Gives back all that was read, in batches that were dropped, too.
+    /// Gives back all that was read, including batches that were dropped.
     ///
     /// ```
     /// # use rbcore::{MemoryRing, Producer, Reader, Source};
@@ -224,13 +224,14 @@ impl Reader {
         self.commit_up_to(None, 0)
     }
 
-    /// The same, and frees the space at once. Otherwise that of the last small record of a busy ring is
-    /// freed with the next call that finds another, which spares producers their wakeups.
+    /// Like [`commit`](Self::commit), and frees the space at once. Otherwise the space of the last small
+    /// record of a busy ring may be freed only with the next call that finds a record, which spares
+    /// producers wakeups.
     pub fn commit_now(&mut self) -> Result<()> {
         self.commit_up_to(None, sys::RBCORE_COMMIT_NOW)
     }
 
-    /// Gives back all up to and with the record at this index of the last batch.
+    /// Gives back all up to and including the record at this index of the last batch.
     pub(crate) fn commit_up_to(&mut self, last: Option<usize>, flags: u32) -> Result<()> {
         let last = last.map(|index| sys::rbcore_record {
             data: *self
@@ -311,7 +312,7 @@ pub struct Record<'b> {
 
 // SAFETY: a shared slice and numbers.
 unsafe impl Send for Record<'_> {}
-// SAFETY: as above.
+// SAFETY: a shared slice and numbers.
 unsafe impl Sync for Record<'_> {}
 
 impl<'b> Record<'b> {
@@ -334,8 +335,8 @@ impl<'b> Record<'b> {
     /// Its bytes, as many as the producer reserved; aligned to 8.
     #[inline]
     pub fn data(&self) -> &'b [u8] {
-        // SAFETY: the record is not given back before 'b ends, and until then nobody writes it: it is
-        // the kernel's, or a copy, or somebody vouched for it.
+        // SAFETY: the record is not given back before 'b ends. Until then it does not change: it is in a
+        // BPF map, or it is a copy, or the program vouched for the ring.
         unsafe { std::slice::from_raw_parts(self.raw.data.cast(), self.raw.size as usize) }
     }
 
@@ -345,8 +346,8 @@ impl<'b> Record<'b> {
         self.raw.ring
     }
 
-    /// Whether records before it were lost: overwritten before they could be read, or freed and used
-    /// again beside a tap. [`RingStats::lost_bytes`](crate::RingStats) counts them.
+    /// Whether records before it were lost: overwritten before they could be read, or, with a tap, freed
+    /// and used again. [`RingStats::lost_bytes`](crate::RingStats) counts them.
     #[inline]
     pub fn follows_loss(&self) -> bool {
         self.raw.flags & LOST_BEFORE != 0

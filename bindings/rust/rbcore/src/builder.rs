@@ -11,7 +11,7 @@ use crate::reader::Leased;
 use crate::wait::nanoseconds;
 use crate::{LeaseReader, Reader};
 
-/// The options of a reader that is to be opened. Made by [`Reader::builder`].
+/// The options with which a reader is opened. Made by [`Reader::builder`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder opens nothing by itself"]
 pub struct ReaderBuilder {
@@ -29,23 +29,24 @@ impl ReaderBuilder {
         }
     }
 
-    /// How long records of a busy ring may wait to be read together; zero: every record wakes an
-    /// idle reader. The default is 100 microseconds; below 50, rings are never taken for busy.
+    /// How long records of a busy ring may wait to be read together. With zero every record wakes an idle
+    /// reader. The default is 100 microseconds. Below 50 microseconds no ring is ever taken for busy.
     pub fn max_latency(mut self, latency: Duration) -> Self {
         self.max_latency = latency;
         self
     }
 
-    /// Looks by a timer alone, every [`max_latency`](Self::max_latency): for BPF programs that never
-    /// wake their reader (`BPF_RB_NO_WAKEUP`).
+    /// Makes the reader look at its rings by a timer alone, once every
+    /// [`max_latency`](Self::max_latency). This is for BPF programs that never wake their reader
+    /// (`BPF_RB_NO_WAKEUP`).
     pub fn polling(mut self) -> Self {
         self.polls = true;
         self
     }
 
-    /// The most records that a batch has; 256 by default. 128 to 512 are fastest. A batch takes a
-    /// quarter of each ring at most, but always one record. Opening fails by `EINVAL` where this is 0,
-    /// and by `ENOMEM` where there is no memory for so many.
+    /// How many records a batch has at most: 256 by default. 128 to 512 are fastest. A batch takes at
+    /// most a quarter of each ring, but always one record. Opening fails with `EINVAL` if this is 0, and
+    /// with `ENOMEM` if there is no memory for so many.
     pub fn batch_size(mut self, records: usize) -> Self {
         self.batch_size = records;
         self

@@ -8,7 +8,7 @@ use rbcore_sys as sys;
 /// What is lent in one piece.
 pub(crate) trait Piece {
     fn ring(&self) -> u16;
-    /// Where it begins, and its bytes.
+    /// Where it begins, and how many bytes it has.
     fn extent(&mut self) -> (&mut *const c_void, u32);
 }
 
@@ -22,7 +22,7 @@ impl Piece for sys::rbcore_record {
     }
 }
 
-/// With the headers in it: spans are committed as a whole, by nobody's address.
+/// A span with the headers in it. Spans are committed as a whole, and not by an address.
 impl Piece for sys::rbcore_span {
     fn ring(&self) -> u16 {
         self.ring

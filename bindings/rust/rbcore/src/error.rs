@@ -11,10 +11,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// What can go wrong, and what a [`Handle`](crate::Handle) asks of a reader.
 ///
-/// [`Flushed`](Self::Flushed), [`Interrupted`](Self::Interrupted) and [`Shutdown`](Self::Shutdown) are not
-/// failures. They answer a call that this program made on a [`Handle`](crate::Handle); a program that
-/// makes no such call never sees them. [`Signal`](Self::Signal) comes only from functions that are named
-/// for it. Everything else that `?` passes on is a failure.
+/// [`Flushed`](Self::Flushed), [`Interrupted`](Self::Interrupted) and [`Shutdown`](Self::Shutdown) are
+/// not failures. They answer a call that this program made on a [`Handle`](crate::Handle); a program that
+/// makes no such call never sees them. [`Signal`](Self::Signal) comes only from functions with
+/// `interruptible` in their names. Everything else that `?` passes on is a failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
@@ -117,8 +117,8 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// The same number and words as an [`io::Error`]: its kind is that of the number, and the error
-/// itself is inside.
+/// Converts to an [`io::Error`] with the same text. Its kind is that of the number, and the error itself
+/// is inside.
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = io::Error::from_raw_os_error(error.errno()).kind();

@@ -8,11 +8,12 @@ use crate::error::{Error, Result, check};
 use crate::raw::Raw;
 use crate::{ReaderStats, RingStats, stats};
 
-/// What [`Handle`]s may use, as long as there is a reader; they have the lock while they do.
+/// What [`Handle`]s use as long as there is a reader. They hold the lock while they do.
 type Shared = RwLock<Option<Raw>>;
 
-/// The reader's own; dropped, it closes the reader at once. A handle that is used at this moment is
-/// waited for: if that closed it instead, the ring would still be taken when the drop is over.
+/// The reader's own handle of the library. When it is dropped, it closes the reader at once, and waits
+/// for [`Handle`]s that are in use. If they closed the reader instead, the ring would still be taken when
+/// the drop is over.
 #[derive(Debug)]
 pub(crate) struct Owned {
     raw: Raw,
@@ -48,8 +49,8 @@ impl Drop for Owned {
     }
 }
 
-/// What other threads may ask of a reader. It keeps nothing open: once the reader is gone, all it
-/// says is [`Error::Shutdown`].
+/// What other threads may ask of a reader. It keeps nothing open: once the reader is gone, each call
+/// returns [`Error::Shutdown`].
 ///
 /// ```
 /// use rbcore::{Error, MemoryRing, Producer, Reader, Source};
@@ -89,28 +90,29 @@ impl Handle {
         self.ask(sys::rbcore_reader_interrupt)
     }
 
-    /// Delivers what is there even if no wakeup came for it, then [`Error::Flushed`], once.
+    /// Makes reads return what is there, even if no wakeup came for it, and then [`Error::Flushed`],
+    /// once.
     pub fn flush(&self) -> Result<()> {
         self.ask(sys::rbcore_reader_flush)
     }
 
-    /// Ends reading: from now on [`Error::Shutdown`], in a wait that is running, too. Records can still
-    /// be given back.
+    /// Ends reading: from now on reads return [`Error::Shutdown`], also one that is waiting. Records can
+    /// still be given back.
     pub fn shutdown(&self) -> Result<()> {
         self.ask(sys::rbcore_reader_shutdown)
     }
 
-    /// Figures of the reader.
+    /// Statistics of the reader.
     pub fn stats(&self) -> Result<ReaderStats> {
         self.with(stats::of_reader)
     }
 
-    /// Figures of one ring.
+    /// Statistics of one ring.
     pub fn ring_stats(&self, ring: u16) -> Result<RingStats> {
         self.with(|raw| stats::of_ring(raw, ring))
     }
 
-    /// Uses the reader, if there is one; it is not closed meanwhile.
+    /// Uses the reader, if there is one. It is not closed meanwhile.
     fn with<T>(&self, use_it: impl FnOnce(&Raw) -> Result<T>) -> Result<T> {
         let shared = self.shared.read().unwrap_or_else(PoisonError::into_inner);
         use_it(shared.as_ref().ok_or(Error::Shutdown)?)

@@ -22,12 +22,12 @@ impl Reader<Leased> {
         Ok(Leases::new(self))
     }
 
-    /// Waits until records are due, at most for the timeout (`None`: without end), then reads. Nothing
-    /// comes if the time is up. Signals do not end the wait: see [`Reader::next`].
+    /// Waits until records are due, at most for the timeout (`None`: without end), then reads. There are
+    /// no leases if the time is up. Signals do not end the wait: see [`Reader::next`].
     ///
     /// A loop that is left early loses the rest of its batch: leases that are not taken from the iterator
-    /// are given back when it is dropped. Take them all, or have batches of one record by
-    /// [`batch_size`](crate::ReaderBuilder::batch_size).
+    /// are given back when it is dropped. Take them all, or use batches of one record
+    /// ([`batch_size`](crate::ReaderBuilder::batch_size)).
     ///
     /// ```
     /// use rbcore::{MemoryRing, Producer, Reader, Source};
@@ -60,7 +60,7 @@ impl Reader<Leased> {
     }
 }
 
-/// An iterator of [`Lease`]s. Those that are not taken are given back when it is dropped.
+/// An iterator over [`Lease`]s. Those that are not taken are given back when it is dropped.
 #[derive(Debug)]
 pub struct Leases<'r> {
     reader: &'r mut LeaseReader,
@@ -74,7 +74,7 @@ impl<'r> Leases<'r> {
 }
 
 impl LeaseReader {
-    /// The lease of a record of the last fetch. To be called once for each.
+    /// The lease of a record of the last fetch. Called once for each record.
     fn lease(&self, index: usize) -> Option<Lease> {
         let record = *self.records[..self.count].get(index)?;
         let copy = self.is_copied(record.ring).then(|| {
@@ -122,8 +122,8 @@ impl Drop for Leases<'_> {
     }
 }
 
-/// A record that belongs to whoever has this, in any thread; its bytes by `*lease`. Dropped, it goes
-/// back to the ring.
+/// A record that belongs to the owner of the lease, in any thread. `*lease` is its bytes. When the lease
+/// is dropped, the record goes back to the ring.
 #[must_use = "a lease that is dropped gives the record back"]
 pub struct Lease {
     record: sys::rbcore_record,

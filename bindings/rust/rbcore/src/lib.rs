@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Reads the BPF ring buffer: in batches, without copying, with moderated wakeups.
+//! Reads the BPF ring buffer: in batches, without copying, with few wakeups.
 //!
 //! ```
 //! use rbcore::{MemoryRing, Producer, Reader, Source};
@@ -20,31 +20,32 @@
 //! ```
 //!
 //! # Giving records back
-//! Nothing but giving back frees space in the ring, and there are two ways to do it, each with a type
-//! of reader:
+//! Space in the ring is freed only by giving records back. There are two ways to do that, each with a
+//! type of reader:
 //!
 //! - [`Reader`] lends a [`Batch`], whose records go back in order: all by [`Batch::commit`], or some by
-//!   [`Batch::commit_first`]. A record used after that does not compile. A batch that is dropped
-//!   gives nothing back: its records go with the next commit, or stay for the next reader.
+//!   [`Batch::commit_first`]. A record used after that does not compile. A batch that is dropped gives
+//!   nothing back: its records go back with the next commit, or stay for the next reader.
 //! - [`LeaseReader`] gives out [`Lease`]s: `'static` and [`Send`], for other threads, given back
 //!   when they are dropped, in any order. They keep the ring mapped, also after the reader is gone.
 //!
-//! # Who else writes there
-//! A record of a BPF map cannot be changed by anybody before it was given back: it is read where it
-//! is. The memory of a [`MemoryRing`] can be written by whoever has its descriptors. So its records
-//! are copied before a program sees them as `&[u8]`, unless it vouches for the others by
-//! [`Source::trusted`], which is `unsafe`. So is [`Source::insist`]: a second consumer of one ring
-//! gives back what the first still reads. (A consumer from another library does so, too, and cannot
+//! # Memory that others can write
+//! A record of a BPF map cannot change before it is given back, so it is read in place. The memory of a
+//! [`MemoryRing`] can be written by every process that has its descriptors. So its records are copied
+//! before a program sees them as `&[u8]`, unless the program vouches for the other processes by
+//! [`Source::trusted`], which is `unsafe`. [`Source::insist`] is `unsafe`, too: a second consumer of a
+//! ring gives back what the first still reads. (A consumer from another library does the same and cannot
 //! be noticed: see [`Reader::add`].)
 //!
 //! # Waiting
-//! [`Reader::next`] waits; in an event loop the reader is a descriptor ([`AsFd`](std::os::fd::AsFd)),
-//! and with the feature `tokio` there is `AsyncReader`. [`Reader::handle`] interrupts, flushes or
-//! shuts down from any thread. Signals end no wait, nor do a stop and continue of the process;
-//! [`Reader::next_interruptible`] tells of them.
+//! [`Reader::next`] waits. In an event loop the reader is a descriptor ([`AsFd`](std::os::fd::AsFd)), and
+//! with the feature `tokio` there is `AsyncReader`. A [`Handle`] interrupts, flushes or shuts down the
+//! reader from any thread. A signal does not end a wait, and neither does stopping and continuing the
+//! process. [`Reader::next_interruptible`] reports both.
 //!
 //! # Features
-//! - `vendored` (default): the C library is compiled into the crate; without, pkg-config finds it.
+//! - `vendored` (default): the C library is compiled into the crate. Without it, pkg-config finds an
+//!   installed one.
 //! - `tokio`: `AsyncReader`.
 //! - `zerocopy`: records as values of a type: `Record::data_as`, `Batch::records`.
 

@@ -8,7 +8,7 @@ use crate::error::{Result, check};
 /// A ring in memory, with the layout of the kernel's: for programs without BPF, between threads or
 /// processes.
 ///
-/// It is two descriptors, which can be passed to other processes. Readers and producers keep
+/// A ring is two descriptors, which can be passed to other processes. Readers and producers keep
 /// descriptors of their own.
 ///
 /// ```
@@ -34,8 +34,8 @@ impl MemoryRing {
         Self::create_with(size, 0)
     }
 
-    /// Creates a ring that overwrites its oldest records when it is full, in place of refusing new
-    /// ones. It is read by [`Source::overwrite`](crate::Source::overwrite).
+    /// Creates a ring that overwrites its oldest records when it is full, and refuses no new ones. Read
+    /// it with [`Source::overwrite`](crate::Source::overwrite).
     pub fn create_overwriting(size: usize) -> Result<Self> {
         Self::create_with(size, sys::RBCORE_MEMORY_RING_OVERWRITE)
     }
@@ -46,13 +46,13 @@ impl MemoryRing {
         check("rbcore_memory_ring_create", unsafe {
             sys::rbcore_memory_ring_create(&mut memory, &mut event, size, flags)
         })?;
-        // SAFETY: both are new and nobody else's.
+        // SAFETY: both are new, and owned by this function.
         let (memory, event) =
             unsafe { (OwnedFd::from_raw_fd(memory), OwnedFd::from_raw_fd(event)) };
         Ok(Self { memory, event })
     }
 
-    /// A ring that another process created. What they are is checked where they are used.
+    /// A ring that another process created. The descriptors are checked where they are used.
     pub fn from_fds(memory: OwnedFd, event: OwnedFd) -> Self {
         Self { memory, event }
     }

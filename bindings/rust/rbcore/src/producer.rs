@@ -14,10 +14,10 @@ use crate::{MemoryRing, Source};
 /// Whether a record wakes the reader.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wakeup {
-    /// If the reader had given back all before it, as the kernel does it.
+    /// If the reader had given back all records before it, as in the kernel.
     #[default]
     Adaptive,
-    /// Never: it is read with what comes later, or by a flush.
+    /// Never: the record is read with a later one, or by a flush.
     Never,
     /// Always, even if the reader is busy.
     Force,
@@ -33,28 +33,28 @@ impl Wakeup {
     }
 }
 
-/// Writes records into a memory ring, or into a user ring: a map of type BPF_MAP_TYPE_USER_RINGBUF,
-/// which BPF programs drain by bpf_user_ringbuf_drain() whenever they run. Any number of threads may
-/// share one.
+/// Writes records into a memory ring, or into a user ring: a map of type BPF_MAP_TYPE_USER_RINGBUF, which
+/// BPF programs drain with bpf_user_ringbuf_drain() when they run. Any number of threads may share a
+/// producer.
 #[derive(Debug)]
 pub struct Producer {
     raw: NonNull<sys::rbcore_producer>,
 }
 
-// SAFETY: all functions but _free may be called by any thread, several at once (rbcore.h), and
-// _free has the only reference.
+// SAFETY: several threads may call all functions but _free at once (rbcore.h), and _free has the only
+// reference.
 unsafe impl Send for Producer {}
-// SAFETY: as above.
+// SAFETY: several threads may call all functions but _free at once.
 unsafe impl Sync for Producer {}
 
 impl Producer {
-    /// Opens a producer for the ring. A ring has at most 64 of them, over all processes.
+    /// Opens a producer of the ring. A ring has at most 64 of them, over all processes.
     pub fn open(ring: &MemoryRing) -> Result<Self> {
         Self::open_source(&Source::memory(ring))
     }
 
-    /// The same, also for a user ring: a [`Source::map`], [`Source::path`] or [`Source::map_id`]. That
-    /// has one producer at a time: [`Error::Busy`] if another one has it.
+    /// Like [`open`](Self::open), also for a user ring: a [`Source::map`], [`Source::path`] or
+    /// [`Source::map_id`]. A user ring has one producer at a time: [`Error::Busy`] if another one has it.
     pub fn open_source(source: &Source<'_>) -> Result<Self> {
         let source = source.to_raw()?;
         let mut raw = std::ptr::null_mut();
@@ -68,8 +68,8 @@ impl Producer {
         }
     }
 
-    /// Reserves a record of `size` bytes, to be filled, and then submitted or discarded. Until then
-    /// the reader stops before it. [`Error::Full`] if there is no room.
+    /// Reserves a record of `size` bytes, to be filled and then submitted or discarded. Until then the
+    /// reader stops before it. [`Error::Full`] if there is no room.
     ///
     /// ```
     /// use std::io::Write;
@@ -91,9 +91,9 @@ impl Producer {
         self.reservation(data, size)
     }
 
-    /// The same, but waits for room if the ring is full: at most for `timeout`, or without end if that
-    /// is None. In a user ring a drain ends the wait. Signals do not end it: see
-    /// [`Reader::next`](crate::Reader::next). [`Error::Full`]: the time is up; the record does not count
+    /// Like [`reserve`](Self::reserve), but waits for room if the ring is full: at most for `timeout`, or
+    /// without end if that is `None`. In a user ring a drain ends the wait. Signals do not end it: see
+    /// [`Reader::next`](crate::Reader::next). [`Error::Full`]: the time is up. The record does not count
     /// as lost.
     ///
     /// ```
@@ -161,7 +161,7 @@ impl Producer {
         self.output_with(data, Wakeup::Adaptive)
     }
 
-    /// The same, and says whether it wakes the reader.
+    /// Like [`output`](Self::output), and says whether the record wakes the reader.
     pub fn output_with(&self, data: &[u8], wakeup: Wakeup) -> Result<()> {
         // SAFETY: the handle lives as long as self; the data is read during the call only.
         let result = unsafe {
@@ -176,10 +176,10 @@ impl Producer {
         Ok(())
     }
 
-    /// Writes records in a row: none of another thread's comes between them, and the reader is woken
-    /// at most once. That costs less than as many calls of [`output`](Self::output). Returns how many
-    /// were written, from the first on: fewer if the next one did not fit or is at fault. None of the
-    /// others is lost. An error if none was written.
+    /// Writes records in a row: none of another thread comes between them, and the reader is woken at
+    /// most once. That costs less than as many calls of [`output`](Self::output). It returns how many
+    /// were written, beginning with the first: fewer than all if the next one did not fit or is at fault.
+    /// The others do not count as lost. It is an error if none was written.
     ///
     /// ```
     /// use std::io::IoSlice;
@@ -196,7 +196,7 @@ impl Producer {
         self.output_batch_with(records, Wakeup::Adaptive)
     }
 
-    /// The same, and says whether it wakes the reader.
+    /// Like [`output_batch`](Self::output_batch), and says whether the records wake the reader.
     pub fn output_batch_with(&self, records: &[IoSlice<'_>], wakeup: Wakeup) -> Result<usize> {
         // SAFETY: the handle lives as long as self; an IoSlice is laid out like struct iovec, and so
         // is rbcore_slice (rbcore.h). They and the data are read during the call only.
@@ -214,7 +214,7 @@ impl Producer {
 
 impl Drop for Producer {
     fn drop(&mut self) {
-        // SAFETY: nobody uses the handle any more: reservations borrow it.
+        // SAFETY: the handle is not used any more, because reservations borrow it.
         unsafe { sys::rbcore_producer_free(self.raw.as_ptr()) };
     }
 }
@@ -226,8 +226,8 @@ fn full(error: Error) -> Error {
     }
 }
 
-/// A record that is being written: by [`io::Write`] from its beginning, or by
-/// [`put`](Self::put) anywhere. What is not written keeps what the ring held there. Dropped, it is
+/// A record that is being written: by [`io::Write`] from its beginning, or by [`put`](Self::put)
+/// anywhere. Bytes that are not written keep what the ring held there. If it is dropped, the record is
 /// discarded.
 #[derive(Debug)]
 #[must_use = "a reservation that is dropped is discarded"]
@@ -247,13 +247,13 @@ impl Reservation<'_> {
         self.size
     }
 
-    /// Writes `bytes` from `offset` on; an error if they go beyond the end.
+    /// Writes `bytes` from `offset` on. It is an error if they go beyond the end.
     pub fn put(&mut self, offset: usize, bytes: &[u8]) -> Result<()> {
         if offset > self.size || bytes.len() > self.size - offset {
             return Err(Error::invalid("the bytes go beyond the reserved record"));
         }
-        // SAFETY: within the reserved bytes, which nobody else writes. No reference to them is made:
-        // another process could be reading them.
+        // SAFETY: these are reserved bytes, which only this reservation writes. No reference to them is
+        // made, because another process could be reading them.
         unsafe {
             let to = self.data.as_ptr().add(offset);
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
@@ -266,7 +266,7 @@ impl Reservation<'_> {
     /// # Safety
     /// No other process or thread may write or read them through the ring's descriptors.
     pub unsafe fn as_mut_slice(&mut self) -> &mut [u8] {
-        // SAFETY: `size` bytes were reserved at `data`; the caller says that they are his alone.
+        // SAFETY: `size` bytes were reserved at `data`, and the caller promises that they are not shared.
         unsafe { std::slice::from_raw_parts_mut(self.data.as_ptr(), self.size) }
     }
 
@@ -275,17 +275,17 @@ impl Reservation<'_> {
         self.submit_with(Wakeup::Adaptive)
     }
 
-    /// The same, and says whether it wakes the reader.
+    /// Like [`submit`](Self::submit), and says whether the record wakes the reader.
     pub fn submit_with(self, wakeup: Wakeup) -> Result<()> {
         self.finish(sys::rbcore_producer_submit, wakeup)
     }
 
-    /// Gives the record up: the reader skips it.
+    /// Gives the record up. The reader skips it.
     pub fn discard(self) -> Result<()> {
         self.discard_with(Wakeup::Adaptive)
     }
 
-    /// The same, and says whether it wakes the reader.
+    /// Like [`discard`](Self::discard), and says whether the record wakes the reader.
     pub fn discard_with(self, wakeup: Wakeup) -> Result<()> {
         self.finish(sys::rbcore_producer_discard, wakeup)
     }
@@ -303,7 +303,7 @@ impl Reservation<'_> {
 type Finish = unsafe extern "C" fn(*mut sys::rbcore_producer, *mut c_void, u32) -> i32;
 
 impl io::Write for Reservation<'_> {
-    /// Behind what was written before; 0 at the end of the record.
+    /// Writes behind what was written before. Returns 0 at the end of the record.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = bytes.len().min(self.size - self.written);
         self.put(self.written, &bytes[..count])?;

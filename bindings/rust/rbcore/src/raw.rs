@@ -7,10 +7,10 @@ use rbcore_sys as sys;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Raw(NonNull<sys::rbcore_reader>);
 
-// SAFETY: a handle may be used by any thread, by one at a time. What needs that is only called by
-// functions of Reader and Batch that have it by &mut; the rest is for any thread (rbcore.h).
+// SAFETY: a handle may be used by any thread, one at a time. Calls that need this are made only by
+// functions of Reader and Batch that have it by &mut. The other calls are for any thread (rbcore.h).
 unsafe impl Send for Raw {}
-// SAFETY: as above.
+// SAFETY: see Send.
 unsafe impl Sync for Raw {}
 
 impl Raw {

@@ -36,7 +36,7 @@ pub(crate) const NO_RECORD: sys::rbcore_record = sys::rbcore_record {
 pub(crate) type Read =
     unsafe extern "C" fn(*mut sys::rbcore_reader, *mut sys::rbcore_record, usize) -> c_int;
 
-/// Reads one or more rings. The crate's documentation tells the two modes apart.
+/// Reads one or more rings. The crate's documentation explains the two modes.
 pub struct Reader<M = InOrder> {
     owned: Owned,
     fd: RawFd,
@@ -52,14 +52,14 @@ pub struct Reader<M = InOrder> {
     pub(crate) copies: Vec<u64>,
     /// Where the data of the last batch's records is in the ring; empty if nothing was copied.
     pub(crate) originals: Vec<*const c_void>,
-    /// Held by what uses the handle like the thread that reads, but has it by &.
+    /// Held by calls that use the handle as the reading thread does, but have it by &.
     shared_use: Mutex<()>,
     mode: PhantomData<M>,
 }
 
-// SAFETY: the pointers of the records are into mappings that belong to the handle, or into `copies`.
+// SAFETY: the records point into mappings that belong to the handle, or into `copies`.
 unsafe impl<M> Send for Reader<M> {}
-// SAFETY: by & only what any thread may do, or what locks `shared_use`.
+// SAFETY: functions that have it by & make calls that any thread may make, or lock `shared_use`.
 unsafe impl<M> Sync for Reader<M> {}
 
 /// Room for the records of a batch.
@@ -96,10 +96,10 @@ impl<M> Reader<M> {
         })
     }
 
-    /// Adds a ring, and returns its index. What the last reader did not give back comes again.
+    /// Adds a ring, and returns its index. Records that the last reader did not give back come again.
     ///
-    /// A ring has one consumer: [`Error::Busy`] if another reader of this library has it, in
-    /// whatever process. Readers of other libraries cannot be detected: use the ring by one only.
+    /// A ring has one consumer: [`Error::Busy`] if another reader of this library has it, in any process.
+    /// Readers of other libraries cannot be detected: do not use them on the same ring.
     pub fn add(&mut self, source: &Source<'_>) -> Result<u16> {
         let raw = source.to_raw()?;
         // SAFETY: the handle is live, and so is what the source points to.
@@ -113,7 +113,7 @@ impl<M> Reader<M> {
     }
 
     /// Removes a ring. What was not read stays in it for the next reader. [`Error::Busy`] while records
-    /// of it are not committed; those of leases stay valid.
+    /// of it are not committed. Leases stay valid.
     pub fn remove(&mut self, ring: u16) -> Result<()> {
         // SAFETY: the handle is live.
         let result = unsafe { sys::rbcore_reader_remove(self.raw().as_ptr(), ring.into()) };
@@ -121,30 +121,30 @@ impl<M> Reader<M> {
         Ok(())
     }
 
-    /// Changes the most records that a batch has. `EINVAL`: to 0; `ENOMEM`: to more than there is memory
-    /// for.
+    /// Changes how many records a batch has at most. `EINVAL`: `records` is 0. `ENOMEM`: there is no
+    /// memory for so many.
     pub fn set_batch_size(&mut self, records: usize) -> Result<()> {
         self.records = room_for(records)?;
         self.count = 0;
         Ok(())
     }
 
-    /// For other threads; there can be any number of them.
+    /// A handle for other threads. There can be any number of handles.
     pub fn handle(&self) -> Handle {
         self.owned.handle()
     }
 
-    /// Figures of the reader.
+    /// Statistics of the reader.
     pub fn stats(&self) -> Result<ReaderStats> {
         stats::of_reader(self.raw())
     }
 
-    /// Figures of one ring.
+    /// Statistics of one ring.
     pub fn ring_stats(&self, ring: u16) -> Result<RingStats> {
         stats::of_ring(self.raw(), ring)
     }
 
-    /// What names the record at a position of a ring among all records of all machines.
+    /// Identifies the record at a position of a ring among all records of all machines.
     pub fn identity(&self, ring: u16, position: u64) -> Result<Identity> {
         stats::identity(self.raw(), ring, position)
     }
@@ -176,11 +176,11 @@ impl<M> Reader<M> {
         go_on(timeout, |left| self.fetch_due_once(left))
     }
 
-    /// The same, but returns early for what is not an error to [`go_on`].
+    /// Like [`fetch_due`](Self::fetch_due), but returns early where [`go_on`] would repeat the call.
     pub(crate) fn fetch_due_once(&mut self, timeout: Option<Duration>) -> Result<usize> {
         let (records, max) = (self.records.as_mut_ptr(), self.records.len());
         let timeout = raw_timeout(timeout);
-        // SAFETY: as in fetch_by.
+        // SAFETY: the handle is live, and the array has room for max records.
         let result = unsafe { sys::rbcore_reader_next(self.raw().as_ptr(), records, max, timeout) };
         self.fetched(result)
     }
@@ -196,14 +196,14 @@ impl<M> Reader<M> {
         lock.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A count, or the error with the library's message: of a call for which we have the handle by &mut, or
-    /// the lock.
+    /// A count, or the error with the library's message. For calls that have the handle by &mut, or the
+    /// lock.
     pub(crate) fn check(&self, result: c_int) -> Result<usize> {
         usize::try_from(result).map_err(|_| {
             if result == -libc::ECHILD {
                 return Error::of("", result); // the message is of an error before the fork
             }
-            // SAFETY: the handle is live, and nobody else makes a call that changes the string.
+            // SAFETY: the handle is live, and no other thread makes a call that changes the string.
             let message =
                 unsafe { CStr::from_ptr(sys::rbcore_reader_message(self.raw().as_ptr())) };
             Error::new(result, &message.to_string_lossy())

@@ -15,13 +15,14 @@ use crate::{Reader, RingId, stats};
 /// Records that are fetched from the library at once.
 const FETCHED: usize = 128;
 
-/// The complete records that a ring held at one moment, in memory of their own: it lives on without
-/// the ring and the reader. Taken by [`Reader::snapshot`], saved to files and loaded from them.
+/// The complete records that a ring held at one moment, in memory of their own. It is taken by
+/// [`Reader::snapshot`], needs neither the ring nor the reader afterwards, and can be saved to files and
+/// loaded from them.
 pub struct Snapshot(NonNull<sys::rbcore_snapshot>);
 
 // SAFETY: a handle may be used by any thread, by one at a time; what changes it has it by &mut.
 unsafe impl Send for Snapshot {}
-// SAFETY: by & only what reads it.
+// SAFETY: functions that have it by & only read it.
 unsafe impl Sync for Snapshot {}
 
 impl Drop for Snapshot {
@@ -31,11 +32,11 @@ impl Drop for Snapshot {
     }
 }
 
-/// Of what ring a [`Snapshot`] is, what it holds, and when it was taken.
+/// Which ring a [`Snapshot`] is of, what it holds, and when it was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SnapshotInfo {
-    /// Of the boot during which it was taken; all zero where that is not known.
+    /// The boot during which it was taken. All zero where that is not known.
     pub boot_id: [u8; 16],
     /// Its ring.
     pub ring: RingId,
@@ -56,11 +57,12 @@ pub struct SnapshotInfo {
 }
 
 impl Snapshot {
-    /// Loads one that [`save`](Self::save) wrote, from any machine. Reads not a byte more, so several
-    /// may follow each other; `None` at the end of the file.
+    /// Loads a snapshot that [`save`](Self::save) wrote, on any machine. It reads no byte more, so
+    /// several may follow each other. `None` at the end of the file.
     ///
-    /// [`Error::Corrupt`]: it is no snapshot, is cut off or damaged. `E2BIG`: of a later version.
-    /// `EOPNOTSUPP`: of a machine of the other byte order. Others as read(2) gives them.
+    /// [`Error::Corrupt`]: the file is not a snapshot, or it is cut off or damaged. `E2BIG`: a newer
+    /// version wrote it. `EOPNOTSUPP`: it is from a machine of the other byte order. Other errors are
+    /// those of read(2).
     pub fn load(file: impl AsFd) -> Result<Option<Self>> {
         let mut raw = null_mut();
         // SAFETY: the pointer and the descriptor are live.
@@ -73,8 +75,8 @@ impl Snapshot {
         }
     }
 
-    /// Writes it to a file, pipe or socket, at its current position. Errors are those of write(2):
-    /// what was written so far is no snapshot then. Does not sync.
+    /// Writes it to a file, pipe or socket, at its current position. Errors are those of write(2). What
+    /// was written before an error is not a snapshot. The file is not synced.
     ///
     /// ```
     /// # use rbcore::{MemoryRing, Reader, Source};
@@ -112,7 +114,7 @@ impl Snapshot {
 
     /// Its records, oldest first.
     pub fn records(&mut self) -> SnapshotRecords<'_> {
-        // SAFETY: the handle is live; it cannot fail but for want of one.
+        // SAFETY: the handle is live. The call cannot fail otherwise.
         unsafe { sys::rbcore_snapshot_rewind(self.0.as_ptr()) };
         SnapshotRecords {
             snapshot: self.0,
@@ -124,7 +126,7 @@ impl Snapshot {
         }
     }
 
-    /// What it is of.
+    /// Which ring it is of, and when it was taken.
     pub fn info(&self) -> Result<SnapshotInfo> {
         let mut raw = sys::rbcore_snapshot_info {
             size: size_of::<sys::rbcore_snapshot_info>(),
@@ -161,10 +163,11 @@ impl fmt::Debug for Snapshot {
 }
 
 impl<M> Reader<M> {
-    /// Copies all complete records that a ring holds, as of one moment, while producers go on: what is
-    /// not overwritten in a ring in overwrite mode, what is not given back in another. Changes
-    /// nothing: records come by [`read`](Reader::read) and [`next`](Reader::next) all the same. Threads
-    /// that share the reader may take snapshots at once: they wait for each other.
+    /// Copies all complete records that a ring holds at one moment, while producers go on. In overwrite
+    /// mode these are the records that are not overwritten, otherwise those that are not given back. It
+    /// changes nothing: [`read`](Reader::read) and [`next`](Reader::next) return the same records as
+    /// without it. Threads that share the reader may take snapshots at the same time: they wait for each
+    /// other.
     ///
     /// ```
     /// use rbcore::{MemoryRing, Producer, Reader, Source};
@@ -193,13 +196,13 @@ impl<M> Reader<M> {
         Snapshot::from_raw(raw)
     }
 
-    /// The same, into the memory of a snapshot that was taken before.
+    /// Like [`snapshot`](Self::snapshot), into the memory of a snapshot that was taken before.
     pub fn snapshot_into(&self, ring: u16, snapshot: &mut Snapshot) -> Result<()> {
         self.take(ring, &mut snapshot.0.as_ptr(), 0)
     }
 
-    /// As [`snapshot`](Self::snapshot), and the reader goes on behind it, as if all had been committed.
-    /// [`Error::Busy`]: records of the ring are handed out and not given back.
+    /// Like [`snapshot`](Self::snapshot), but the reader goes on behind it, as if all records had been
+    /// committed. [`Error::Busy`]: records of the ring are handed out and not given back.
     pub fn drain_to_snapshot(&mut self, ring: u16) -> Result<Snapshot> {
         let mut raw = null_mut();
         self.take(ring, &mut raw, sys::RBCORE_SNAPSHOT_CONSUME)?;
@@ -209,7 +212,7 @@ impl<M> Reader<M> {
     fn take(&self, ring: u16, out: &mut *mut sys::rbcore_snapshot, flags: u32) -> Result<()> {
         let _one_at_a_time = self.lock();
         // SAFETY: the handle is live, and while it is borrowed only snapshots use it as the reading
-        // thread would: one at a time. *out is NULL or a live snapshot that nobody else uses.
+        // thread would: one at a time. *out is NULL or a live snapshot that is not used elsewhere.
         let result =
             unsafe { sys::rbcore_reader_snapshot(self.raw().as_ptr(), ring.into(), out, flags) };
         self.check(result)?;
@@ -217,8 +220,8 @@ impl<M> Reader<M> {
     }
 }
 
-/// The records of a [`Snapshot`], oldest first. An [`Error::Corrupt`] ends them: what follows is
-/// impossible, a hostile producer of a memory ring wrote it.
+/// The records of a [`Snapshot`], oldest first. An [`Error::Corrupt`] ends them: the next record is
+/// impossible, because a hostile producer of a memory ring wrote it.
 pub struct SnapshotRecords<'s> {
     snapshot: NonNull<sys::rbcore_snapshot>,
     fetched: [sys::rbcore_record; FETCHED],
@@ -252,7 +255,7 @@ impl<'s> Iterator for SnapshotRecords<'s> {
             }
         }
         self.next += 1;
-        // SAFETY: its data is the snapshot's, which nobody changes as long as it is borrowed.
+        // SAFETY: its data is the snapshot's, which does not change while it is borrowed.
         Some(Ok(unsafe { Record::from_raw(self.fetched[self.next - 1]) }))
     }
 }

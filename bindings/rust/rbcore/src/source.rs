@@ -11,8 +11,9 @@ use rbcore_sys as sys;
 use crate::MemoryRing;
 use crate::error::{Error, Result};
 
-/// A ring to be added to a reader, or opened for a producer: what it is, and how to begin. They keep
-/// descriptors of their own: the source's can be closed after [`Reader::add`](crate::Reader::add).
+/// A ring to be added to a reader or opened for a producer: which ring it is, and how to begin. Readers
+/// and producers keep descriptors of their own: the source's can be closed after
+/// [`Reader::add`](crate::Reader::add).
 ///
 /// ```
 /// use rbcore::Source;
@@ -66,7 +67,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// A BPF map, by its id; needs CAP_SYS_ADMIN.
+    /// A BPF map, by its id. Needs CAP_SYS_ADMIN.
     pub fn map_id(id: u32) -> Source<'static> {
         Source {
             map_id: id,
@@ -83,26 +84,26 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// A look at the ring beside its reader, whoever that is: copies the records, changes nothing, and
-    /// counts what that one freed before it was seen.
+    /// Reads the ring beside its reader, which may be of any library. It copies the records, changes
+    /// nothing, and counts what the other reader freed before it was copied.
     #[must_use]
     pub fn tap(mut self) -> Self {
         self.flags |= sys::RBCORE_SOURCE_TAP;
         self
     }
 
-    /// Begins with the first record that is not complete when the ring is added, in place of where
-    /// the last reader stopped.
+    /// Begins with the first record that is not complete when the ring is added, and not where the last
+    /// reader stopped.
     #[must_use]
     pub fn latest(mut self) -> Self {
         self.flags |= sys::RBCORE_SOURCE_LATEST;
         self
     }
 
-    /// Reads a ring in overwrite mode (`BPF_F_RB_OVERWRITE`), whose producers do not wait for the
-    /// reader, through a copy of it. What was overwritten before it could be copied is counted in
-    /// [`RingStats::lost_bytes`](crate::RingStats::lost_bytes). Without it such a ring is refused,
-    /// and with it a normal one.
+    /// Reads a ring in overwrite mode (`BPF_F_RB_OVERWRITE`), in which producers do not wait for the
+    /// reader, through a copy. What was overwritten before it could be copied is counted in
+    /// [`RingStats::lost_bytes`](crate::RingStats::lost_bytes). A ring in overwrite mode is refused
+    /// without this option, and any other ring with it.
     #[must_use]
     pub fn overwrite(mut self) -> Self {
         self.flags |= sys::RBCORE_SOURCE_OVERWRITE;
@@ -126,17 +127,17 @@ impl<'a> Source<'a> {
     /// Reads the memory ring's records where they are, without a copy.
     ///
     /// # Safety
-    /// As long as the reader or a [`Lease`](crate::Lease) of it lives, nobody who holds the ring's
-    /// descriptors, in whatever process, may write into the memory but by producers of this library,
-    /// nor into a record after its submit.
+    /// As long as the reader or a [`Lease`](crate::Lease) of it lives, a process that has the ring's
+    /// descriptors may write into the memory only through producers of this library, and not into a
+    /// record after its submit.
     #[must_use]
     pub unsafe fn trusted(mut self) -> Self {
         self.trusted = true;
         self
     }
 
-    /// Opens the ring although another reader (or producer of a user ring) has it: only for one known
-    /// to be dead or hung.
+    /// Opens the ring although another reader (or, of a user ring, another producer) has it. Use it only
+    /// if that one is known to be dead or hung.
     ///
     /// # Safety
     /// The other reader must not give anything back any more: that would free what this one reads.
@@ -153,7 +154,7 @@ impl<'a> Source<'a> {
         !self.trusted && self.flags & by_library == 0
     }
 
-    /// As the library takes it.
+    /// The source in the form that the library takes.
     pub(crate) fn to_raw(&self) -> Result<RawSource<'_>> {
         let path = match &self.path {
             Some(path) => Some(
@@ -182,7 +183,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// With what its pointers point to.
+/// The library's source, with what its pointers point to.
 pub(crate) struct RawSource<'a> {
     pub(crate) raw: sys::rbcore_source,
     _path: Option<CString>,

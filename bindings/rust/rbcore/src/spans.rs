@@ -22,8 +22,8 @@ const NO_SPAN: sys::rbcore_span = sys::rbcore_span {
     flags: 0,
 };
 
-/// Runs of equal records that a [`Reader`] lends, by [`Reader::next_spans`]: a batch for records of one
-/// size, of which nothing is written down one by one.
+/// Runs of records of one size, lent by [`Reader::next_spans`]. They are a batch of which no record is
+/// written down by itself.
 #[must_use = "spans that are dropped give nothing back"]
 pub struct Spans<'r> {
     reader: &'r mut Reader,
@@ -69,8 +69,8 @@ impl fmt::Debug for Spans<'_> {
 }
 
 impl Reader {
-    /// As [`next`](Self::next), but lends up to `max` records as runs of equal ones: the cheapest way to
-    /// read where records have one size. `EINVAL`: `max` is 0.
+    /// Like [`next`](Self::next), but lends up to `max` records as runs of records of one size. Where all
+    /// records have one size this is the cheapest way to read. `EINVAL`: `max` is 0.
     ///
     /// ```
     /// # use rbcore::{MemoryRing, Producer, Reader, Source};
@@ -141,7 +141,7 @@ pub struct Span<'b> {
 
 // SAFETY: a shared slice and numbers.
 unsafe impl Send for Span<'_> {}
-// SAFETY: as above.
+// SAFETY: a shared slice and numbers.
 unsafe impl Sync for Span<'_> {}
 
 impl<'b> Span<'b> {
@@ -169,19 +169,19 @@ impl<'b> Span<'b> {
         self.raw.ring
     }
 
-    /// The position of the first record's header; the others' follow by the stride.
+    /// The position of the first record's header. The others follow at the stride.
     #[inline]
     pub fn position(&self) -> u64 {
         self.raw.position
     }
 
-    /// From the first record's first byte to the last one's last. What is between two records is no
-    /// data.
+    /// From the first byte of the first record to the last byte of the last one. The bytes between two
+    /// records are no data.
     #[inline]
     pub fn bytes(&self) -> &'b [u8] {
         let length = (self.count() - 1) * self.stride() + self.record_size();
-        // SAFETY: none of the records is given back before 'b ends, and until then nobody writes
-        // there: it is the kernel's, or a copy, or somebody vouched for it.
+        // SAFETY: none of the records is given back before 'b ends. Until then they do not change: they
+        // are in a BPF map, or they are copies, or the program vouched for the ring.
         unsafe { std::slice::from_raw_parts(self.raw.data.cast(), length) }
     }
 

@@ -6,7 +6,7 @@ use rbcore_sys as sys;
 use crate::error::{Result, check};
 use crate::raw::Raw;
 
-/// Since the reader was opened, over all its rings.
+/// Statistics of a reader: since it was opened, over all its rings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReaderStats {
@@ -26,17 +26,17 @@ pub struct ReaderStats {
     pub rings: u64,
 }
 
-/// Of one ring, since it was added unless said otherwise.
+/// Statistics of one ring: since it was added, unless said otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RingStats {
     /// The cookie of its source.
     pub cookie: u64,
-    /// Its content is impossible.
+    /// Whether the ring's content is impossible.
     pub is_broken: bool,
-    /// Another reader may not notice this one.
+    /// Whether later readers may not notice this one.
     pub is_unguarded: bool,
-    /// Busy now: read by the timer.
+    /// Whether the ring is busy now, and read by the timer.
     pub is_paced: bool,
     /// The id of the BPF map; `None` for a memory ring.
     pub map_id: Option<u64>,
@@ -56,31 +56,33 @@ pub struct RingStats {
     pub abandoned: u64,
     /// Records skipped by [`Source::latest`](crate::Source::latest).
     pub skipped: u64,
-    /// Records refused because the ring was full, since it was created; `None` if nobody counts.
+    /// Records refused because the ring was full, since it was created. `None` if they are not counted.
     pub lost: Option<u64>,
     /// End of the last record reserved.
     pub producer_pos: u64,
     /// Up to here records were handed out or skipped.
     pub read_pos: u64,
-    /// Up to here they were given back.
+    /// Up to here records were given back.
     pub user_pos: u64,
-    /// Up to here the kernel knows that they were; with a tap the ring's own.
+    /// Up to here the kernel knows that records were given back. With a tap it is the ring's own
+    /// position.
     pub consumer_pos: u64,
     /// Where reading began.
     pub start_pos: u64,
     /// Bytes, with headers, of records that were not handed out: discarded, abandoned, skipped, or
     /// consumed by a snapshot.
     pub passed_bytes: u64,
-    /// Bytes, with headers, overwritten before they were read; with a tap: freed and used again. The
-    /// start, what was handed out, passed and lost add up to `read_pos`.
+    /// Bytes, with headers, that were overwritten before they were read, or with a tap freed and used
+    /// again. `start_pos`, the bytes handed out with headers, `passed_bytes` and `lost_bytes` add up to
+    /// `read_pos`.
     pub lost_bytes: u64,
 }
 
-/// What names a record among all records of all machines, whichever process reads it.
+/// Identifies a record among all records of all machines, in every process that reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Identity {
-    /// Of the boot during which it was produced; all zero where that is not known.
+    /// The boot during which it was produced. All zero where that is not known.
     pub boot_id: [u8; 16],
     /// Its ring.
     pub ring: RingId,
@@ -88,7 +90,7 @@ pub struct Identity {
     pub position: u64,
 }
 
-/// A ring on one machine, as long as it runs.
+/// Identifies a ring on one machine, until its next boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RingId {

@@ -60,7 +60,8 @@ impl Lease {
 }
 
 impl Batch<'_> {
-    /// The data of each record as a `T`: see [`Record::data_as`]. Records after one that fails still come.
+    /// The data of each record as a `T`: see [`Record::data_as`]. A record that fails does not end the
+    /// iterator.
     ///
     /// ```
     /// # use rbcore::{Error, MemoryRing, Producer, Reader, Source};

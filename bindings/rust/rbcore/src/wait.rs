@@ -7,12 +7,12 @@ use rbcore_sys as sys;
 
 use crate::error::{Error, Result};
 
-/// Saturates: 292 years are for ever.
+/// Saturates at 292 years.
 pub(crate) fn nanoseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// As the library takes it.
+/// The timeout as the library takes it.
 pub(crate) fn raw_timeout(timeout: Option<Duration>) -> i64 {
     timeout.map_or(i64::from(sys::RBCORE_FOREVER), nanoseconds)
 }

@@ -23,7 +23,7 @@ fn page_size() -> usize {
     unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
 }
 
-/// Writes behind everybody's back, as whoever has the descriptor can.
+/// Writes into the ring without a producer, as every process with the descriptor can.
 fn scribble(ring: &MemoryRing, position: u64, bytes: &[u8]) {
     let file = File::from(ring.memory().try_clone_to_owned().unwrap());
     let data = 2 * page_size() as u64;
@@ -135,7 +135,7 @@ fn trusted_records_are_not() {
     let ring = MemoryRing::create(65536).unwrap();
     Producer::open(&ring).unwrap().output(b"as it was").unwrap();
     let mut reader = Reader::open().unwrap();
-    // SAFETY: the one who writes is this test, while nobody has a slice.
+    // SAFETY: only this test writes, and only while there is no slice.
     reader
         .add(&unsafe { Source::memory(&ring).trusted() })
         .unwrap();
@@ -152,7 +152,7 @@ fn copies_and_commits_of_a_prefix() {
     );
     let mut reader = Reader::open().unwrap();
     reader.add(&Source::memory(&copied)).unwrap();
-    // SAFETY: nobody but the producer below writes there.
+    // SAFETY: only the producer below writes there.
     reader
         .add(&unsafe { Source::memory(&trusted).trusted() })
         .unwrap();
@@ -291,7 +291,7 @@ fn spans() {
     for trusted in [false, true] {
         let mut reader = Reader::open().unwrap();
         let source = match trusted {
-            // SAFETY: nobody scribbles here.
+            // SAFETY: this test does not scribble.
             true => unsafe { Source::memory(&ring).trusted() },
             false => Source::memory(&ring),
         };

@@ -619,7 +619,7 @@ impl World {
         }
     }
 
-    /// Each record comes once, to somebody: the rest to a last reader; and nothing keeps a ring.
+    /// Each record comes once, to one of the readers or to a last one, and nothing keeps a ring.
     fn end(mut self) {
         for (ring, entry, reservation) in self.reservations.drain(..) {
             drop(reservation);

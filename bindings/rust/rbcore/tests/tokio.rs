@@ -31,7 +31,7 @@ fn on_both(test: impl Fn(&dyn Ring)) {
     }
 }
 
-/// A task that nobody woke is polled once more when its time is up: that does not count.
+/// A task without a wakeup is polled once more when its time is up: that does not count.
 async fn soon<T>(future: impl Future<Output = T>) -> T {
     let started = Instant::now();
     let result = timeout(WATCHDOG, future).await;
@@ -56,7 +56,7 @@ fn produce(ring: &dyn Ring, first: u64) -> u64 {
 #[test]
 fn batches() {
     on_both(|ring| {
-        ring.produce_some(0, 100); // there before anybody waits
+        ring.produce_some(0, 100); // there before the wait
         let mut reader = Reader::open().unwrap();
         reader.add(&ring.source()).unwrap();
         let handle = reader.handle();

@@ -133,7 +133,7 @@ fn a_type_that_is_aligned_to_more() {
             .unwrap();
     }
     let mut reader = Reader::open().unwrap();
-    // SAFETY: nobody else has the ring. In place, for a copy may lie elsewhere.
+    // SAFETY: only this test has the ring. It is read in place, because a copy may be aligned otherwise.
     reader
         .add(&unsafe { Source::memory(&ring).trusted() })
         .unwrap();

@@ -25,7 +25,7 @@ pub(crate) struct Records {
     pub(crate) quietly: bool,
 }
 
-/// A ring and who writes into it.
+/// A ring and its writer.
 pub(crate) trait Ring: Sync {
     fn source(&self) -> Source<'_>;
 

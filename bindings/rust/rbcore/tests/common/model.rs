@@ -240,7 +240,7 @@ impl Model {
         if let Some(flush) = &mut self.flush {
             flush.remove(&ring);
         }
-        self.is_armed = true; // add makes the descriptor readable, so that whoever waits looks
+        self.is_armed = true; // add makes the descriptor readable, so that a wait ends in a look
     }
 
     pub(crate) fn remove(&mut self, index: u16) {
