@@ -109,7 +109,7 @@ void rbcore_py_cut(const rbcore_span *spans, size_t n, uint64_t base, uint64_t *
     }
 }
 
-/* What is done later: one of these, with what it needs. */
+/* One thing that is done later, with what it needs. */
 typedef struct late {
     struct late *next;
     rbcore_reader *reader;
@@ -141,7 +141,7 @@ static void do_it(const late *what) {
     }
 }
 
-/* Without memory it is done at once: better early than never. */
+/* Without memory it is done at once: too early is better than never. */
 static void do_late(const late *what) {
     late *copy = collects ? malloc(sizeof(*copy)) : NULL;
     if (copy == NULL) {

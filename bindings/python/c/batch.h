@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What is dear in Python, and what must be done though a signal handler raises meanwhile. */
+/* What would be slow in Python, or must be done even if a signal handler raises meanwhile. */
 #ifndef RBCORE_PY_BATCH_H
 #define RBCORE_PY_BATCH_H
 
 #include "rbcore.h"
 
 /*
- * How many records spans tell of, and where they are: all lie within extent bytes from base. bytes:
- * of the ring, headers included.
+ * How many records some spans have, and where they are: all lie within extent bytes from base. bytes
+ * is how much of the ring they take, headers included.
  */
 typedef struct rbcore_py_shape {
     uint64_t count;
@@ -20,8 +20,8 @@ typedef struct rbcore_py_shape {
 void rbcore_py_shape_of(const rbcore_span *spans, size_t n, rbcore_py_shape *shape);
 
 /*
- * Windows: mappings of the rings of one reader for the views of Python alone, so that what views
- * still refer to can be moved out of the ring. It is copied to private memory, which then takes the
+ * Windows: mappings of the rings of one reader that only views of Python use. So records to which views
+ * still refer can be moved out of the ring: they are copied to private memory, which then takes the
  * place of the window's pages, at the same addresses. The library never looks into a window.
  *
  * Windows are made of a ring's descriptor, or where there is none (a memory ring, a copy of a ring) of
@@ -46,7 +46,7 @@ uint64_t rbcore_py_smallest(const rbcore_py_rings *self);
 /* NULL without memory. */
 rbcore_py_windows *rbcore_py_windows_new(void);
 
-/* Has the spans refer to windows, which are made as needed. */
+/* Makes the spans refer to windows, which it makes as needed. */
 void rbcore_py_place(rbcore_py_windows *self, const rbcore_py_rings *rings, rbcore_span *spans,
                      size_t n);
 
@@ -75,8 +75,8 @@ int rbcore_py_next(rbcore_reader *reader, int commit, rbcore_span *spans, size_t
                    rbcore_py_windows *windows, const rbcore_py_rings *rings);
 
 /*
- * rbcore_reader_next, which also sets *found to how many records it found: where the caller learns of
- * them although an exception takes the place of the result.
+ * rbcore_reader_next, which also sets *found to how many records it found. So the caller learns of
+ * them even if an exception takes the place of the result.
  */
 int rbcore_py_next_records(rbcore_reader *reader, rbcore_record *records, size_t max,
                            int64_t timeout_ns, int *found);
@@ -108,7 +108,7 @@ void rbcore_py_free_producer(rbcore_producer *self);
 void rbcore_py_free_snapshot(rbcore_snapshot *self);
 void rbcore_py_free_windows(rbcore_py_windows *self);
 
-/* Releases a record. data: what the destructor is of, which nobody needs here. */
+/* Releases a record. data is the object with this destructor. It is not used. */
 void rbcore_py_release(rbcore_reader *self, const rbcore_record *record, void *data);
 
 /* Discards the record that *data is, unless that is NULL. */

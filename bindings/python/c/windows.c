@@ -250,7 +250,7 @@ static bool remember(window *self, run what) {
     return true;
 }
 
-/* Whoever reads it meanwhile sees the ring's pages or the copy, which are equal. */
+/* Views that are read meanwhile show the ring's pages or the copy, which are equal. */
 static int move_run(window *self, run what) {
     size_t size = what.end - what.begin;
     void *copy;
@@ -325,7 +325,7 @@ static int by_begin(const void *one, const void *other) {
     return a < b ? -1 : a > b;
 }
 
-/* Zeros, of which no page exists, and not nothing: the addresses are nobody else's that way. */
+/* Maps zeros that take no memory. Unmapped addresses could be given to others. */
 static void drop(uintptr_t begin, uintptr_t end) {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
     if (begin < end) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is no function of Python: see batch.h. */
+/* The functions of windows that Python does not call. See batch.h for the others. */
 #ifndef RBCORE_PY_WINDOWS_H
 #define RBCORE_PY_WINDOWS_H
 

@@ -19,7 +19,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def bpf(command: int, attr: bytes | ctypes.Array[ctypes.c_char]) -> int:
-    """What the kernel writes into attr is seen by those who give an array."""
+    """A caller that passes an array sees what the kernel writes into attr."""
     if isinstance(attr, bytes):
         attr = ctypes.create_string_buffer(attr.ljust(128, b"\0"), 128)
     result = int(_libc.syscall(NR_BPF, command, attr, 128))

@@ -27,7 +27,7 @@ def watchdog() -> Iterator[None]:
 
 
 class Ring:
-    """A ring, and who writes numbers of 8 bytes into it."""
+    """A ring, and what writes numbers of 8 bytes into it."""
 
     def __init__(self, kind: str, size: int, overwrite: bool = False) -> None:
         self.kind = kind

@@ -154,7 +154,7 @@ class ReaderModel:
         self.rings[index] = ring
         self.taken.append(ring)
         self.flush_ends.pop(ring, None)
-        self.is_armed = True  # add makes the descriptor readable, so that whoever waits looks
+        self.is_armed = True  # add makes the descriptor readable, so that a wait ends in a look
 
     def index_of(self, ring: RingModel) -> int:
         return next(index for index, each in self.rings.items() if each is ring)
@@ -250,7 +250,7 @@ class ReaderModel:
         return any(holder.handed is handed and holder.holds for holder in held)
 
     def let_go(self, held: list[Holder]) -> None:
-        """What each call does first: the batches that nobody holds go back, in order."""
+        """What each call does first: batches that are not held go back, in order."""
         while self.batches and not self.holds(self.batches[0], held):
             self.commit(0, None)
 

@@ -457,7 +457,7 @@ class Rings(RuleBasedStateMachine):
             self.reader.close()
             self.model.close(self.held, "close")
         self.reader = None
-        # Each record comes once, to somebody: the rest to a last reader, and nothing keeps a ring.
+        # Each record comes once, to one of the readers or to a last one, and nothing keeps a ring.
         for ring in self.rings:
             with rbcore.Reader(ring.memory) as last:
                 found = [batch.position(i) for batch in last.batches(0) for i in range(len(batch))]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reads the BPF ring buffer: in batches, without copying, with commits that you time.
+"""Reads the BPF ring buffer in batches, without copying; you decide when space is given back.
 
 >>> with rbcore.Reader("/sys/fs/bpf/events") as reader:
 ...     for batch in reader:

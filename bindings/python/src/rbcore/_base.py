@@ -44,17 +44,18 @@ ENDS = (Flushed, Interrupted, Closed)
 
 
 class ReaderBase(Generic[T]):
-    """A reader of one ring or more. See Reader and LeaseReader for what it hands out.
+    """A reader of one or more rings. See Reader and LeaseReader for what it hands out.
 
     sources are map file descriptors, objects with a fileno(), paths where a map is pinned, MapIDs
-    or MemoryRings; more can be added. max_latency is the longest, in seconds, that a record of a
-    busy ring waits for others, to be delivered together; 0: every record wakes an idle reader.
-    poll: look by a timer alone, for BPF programs that never wake. batch_size is the most records at
-    once: by default 4096 of a batch, or 512 leases. A batch takes a quarter of each ring at most,
-    but always one record. The other options are those of add(), for all sources.
+    or MemoryRings. More can be added. max_latency is how many seconds a record of a busy ring waits
+    at most for others, so that they are delivered together; with 0 every record wakes an idle
+    reader. poll makes the reader look by a timer alone, for BPF programs that never wake it.
+    batch_size is how many records come at once at most: by default 4096 in a batch, or 512 leases.
+    A batch takes at most a quarter of each ring, but always one record. The other options are those
+    of add(), for all sources.
 
-    One thread at a time may read; interrupt(), flush(), shutdown(), close(), stats() and fileno()
-    may be called by any. Times are seconds.
+    One thread at a time may read. Any thread may call interrupt(), flush(), shutdown(), close(),
+    stats() and fileno(). Times are in seconds.
     """
 
     _flags = 0
@@ -121,13 +122,13 @@ class ReaderBase(Generic[T]):
     ) -> int:
         """Adds a ring and returns its index. Reading goes on where the last reader stopped.
 
-        latest: skips what is complete now. insist: opens although another reader has the ring,
-        only for one known to be dead or hung. cookie comes back in ring_stats(). loss_map: the map
-        in which the BPF program counts losses (rbcore_bpf.h).
+        latest skips what is complete now. insist opens the ring although another reader has it: use
+        it only if that reader is known to be dead or hung. cookie comes back in ring_stats().
+        loss_map is the map in which the BPF program counts losses (rbcore_bpf.h).
 
-        overwrite: the ring is in overwrite mode. tap: only looks at a ring, beside its reader. With
-        either, producers do not wait for this reader: records are copied before they are handed
-        out, and those that it was too late for are counted, in bytes, as ring_stats().lost_bytes.
+        overwrite is for a ring in overwrite mode. tap reads a ring beside its reader and changes
+        nothing. With either, producers do not wait for this reader: records are copied before they
+        are handed out, and ring_stats().lost_bytes counts those that could not be copied in time.
         """
         c, keep = fill_source(
             source,
@@ -143,17 +144,17 @@ class ReaderBase(Generic[T]):
         return result
 
     def remove(self, ring: int) -> None:
-        """Removes a ring; what was not read stays in it. Busy if records of it are still held."""
+        """Removes a ring. What was not read stays in it. Raises Busy if records of it are held."""
         self._alone(self._remove, ring)
 
     def snapshot(
         self, ring: int = 0, *, consume: bool = False, reuse: Snapshot | None = None
     ) -> Snapshot:
-        """Copies all complete records that a ring holds, as of one moment; producers go on.
+        """Copies all complete records that a ring holds at one moment, while producers go on.
 
-        The reader's position stays, and records read later come all the same; consume: it goes on
-        behind the snapshot. reuse: a snapshot that is not needed any more, for its memory;
-        BufferError if a view of it lives.
+        The reader's position stays, and later reads return the same records as without the
+        snapshot. With consume the reader goes on behind the snapshot. reuse is a snapshot that is
+        not needed any more, for its memory: BufferError if a view of it lives.
         """
         return self._alone(self._snapshot, ring, consume, reuse)
 
@@ -162,8 +163,8 @@ class ReaderBase(Generic[T]):
     def next(self, timeout: float | None = None) -> T:
         """Waits until records are due, at most timeout seconds (None: without end).
 
-        Empty if the time is up. Raises Flushed, Interrupted and Closed; gives back before all that
-        was handed out and that nobody holds any more.
+        The result is empty if the time is up. Raises Flushed, Interrupted and Closed. Before it
+        waits, it gives back what was handed out and is not held any more.
         """
         raise NotImplementedError
 
@@ -182,7 +183,7 @@ class ReaderBase(Generic[T]):
         try:
             while batch := self.next(timeout):
                 yield batch
-                del batch  # not this generator shall be who holds it
+                del batch  # or this generator would hold it
         except ENDS:
             pass
 
@@ -190,8 +191,8 @@ class ReaderBase(Generic[T]):
         return self
 
     async def __anext__(self) -> T:
-        """As __next__, without blocking the event loop."""
-        await asyncio.sleep(0)  # others have their turn although records never end
+        """Like __next__(), without blocking the event loop."""
+        await asyncio.sleep(0)  # other tasks run, even if records never end
         try:
             while True:
                 batch = self.next(0)
@@ -243,19 +244,20 @@ class ReaderBase(Generic[T]):
         finally:
             del handle
         if end is End.CLOSED and result == 0 and self._entered and self._is_in_use():
-            return  # by what goes on, so that the with statement closes
+            return  # the loop goes on, and the with statement closes
         if not self._closing:
             self._end = end
         self._closing = True
-        if result == -errno.ECHILD:  # after fork(): the threads and loops that use it are elsewhere
+        if result == -errno.ECHILD:  # after fork(): its threads and loops are the parent's
             self._close()
             return
         self._wake_tasks()
         self._finish()
 
     def _finish(self) -> None:
-        """Closes when nobody reads any more. A use that this call interrupts, from a signal handler
-        or a destructor, must not be waited for: it runs in this thread, and closes when it ends."""
+        """Closes when no thread reads any more. If this call, from a signal handler or a
+        destructor, has interrupted a use of the reader in its own thread, it does not wait: that
+        use closes the reader when it ends."""
         turn = [get_ident()]
         turns = self._turns
         try:
@@ -291,14 +293,14 @@ class ReaderBase(Generic[T]):
     # ---- Statistics
 
     def stats(self) -> ReaderStats:
-        """Of the reader, over all its rings."""
+        """The statistics of the reader, over all its rings."""
         out = ffi.new("rbcore_reader_stats *")
         lib.rbcore_reader_stats_init(out, ffi.sizeof("rbcore_reader_stats"))
         check(lib.rbcore_reader_stats_get(self._handle(), out), "rbcore_reader_stats_get")
         return ReaderStats(*(known(getattr(out, name)) for name in ReaderStats._fields))
 
     def ring_stats(self, ring: int = 0) -> RingStats:
-        """Of one ring."""
+        """The statistics of one ring."""
         out = ffi.new("rbcore_ring_stats *")
         lib.rbcore_ring_stats_init(out, ffi.sizeof("rbcore_ring_stats"))
         check(lib.rbcore_reader_ring_stats(self._handle(), ring, out), "rbcore_reader_ring_stats")
@@ -308,10 +310,10 @@ class ReaderBase(Generic[T]):
     # ---- Within
 
     def _prepare(self) -> None:
-        """What else a reader has, before its rings."""
+        """Makes what a reader needs before it has rings."""
 
     def _is_in_use(self) -> bool:
-        """Whether somebody has, or is about to get, what would end with the reader."""
+        """Whether something is handed out, or about to be, that would end with the reader."""
         return False
 
     def _handle(self) -> Any:
@@ -326,14 +328,14 @@ class ReaderBase(Generic[T]):
         return str(ffi.string(lib.rbcore_reader_message(self._open)).decode(errors="replace"))
 
     def _alone(self, work: Callable[..., R], *args: Any) -> R:
-        """What one thread at a time may do.
+        """Does what only one thread at a time may do.
 
-        The handle is in self._open then, and in no variable of a frame that an exception keeps: it
-        would keep the ring taken after close().
+        The work takes the handle from self._open, and keeps it in no variable: an exception would
+        keep the frame, and so the ring would stay taken after close().
 
-        A signal handler may run between any two steps of this, and may raise, read or close. So the
-        turn is taken by one call of C, which also says whose it is, and given back by what no
-        handler can come between: a lock that was taken would be waited for by its own thread.
+        A signal handler may run between any two steps of this, and may raise, read or close. So one
+        call of C takes the turn and says which thread has it, and no handler can run while it is
+        given back. A lock would not do: its own thread might wait for it.
         """
         turn = [get_ident()]
         turns = self._turns
@@ -345,9 +347,7 @@ class ReaderBase(Generic[T]):
             if self._open is None:
                 self._handle()
             result = work(*args)
-            return (
-                result  # and not at once: what a handler raises behind the call is raised in here
-            )
+            return result  # not at once: what a handler raises behind the call is raised in here
         except BaseException as error:
             clear_frames(error.__traceback__)
             raise
@@ -355,7 +355,7 @@ class ReaderBase(Generic[T]):
             if 0 in turns and turns[0] is turn:
                 del turns[0]
             if self._closing and self._open is not None:
-                self._finish()  # was called meanwhile, by what this has interrupted
+                self._finish()  # it was called meanwhile, in a handler or another thread
 
     def _add(self, source: Any) -> int:
         result = lib.rbcore_reader_add(self._open, source)
@@ -373,10 +373,10 @@ class ReaderBase(Generic[T]):
         return Snapshot(handle)
 
     def _give_back(self) -> None:
-        """What nobody holds any more, before anything else is handed out."""
+        """Gives back what is not held any more, before anything else is handed out."""
 
     def _wait(self, timeout_ns: int) -> int:
-        """Reads into an array of its own; as rbcore_reader_next."""
+        """Reads into an array of the reader's. Returns what rbcore_reader_next returns."""
         raise NotImplementedError
 
     def _fill(self, timeout: float | None) -> int:
@@ -400,7 +400,8 @@ class ReaderBase(Generic[T]):
                 left = deadline - time.monotonic_ns()
                 if left <= 0 and n == 0:
                     return 0
-                left = max(left, 0)  # a wait that was interrupted has not armed the next wakeup
+                # Once more if the time is up: a wait that was interrupted armed no wakeup.
+                left = max(left, 0)
 
     def _cause(self, result: int) -> str:
         """The message belongs to the error only where the content is at fault."""
@@ -408,7 +409,7 @@ class ReaderBase(Generic[T]):
 
 
 def clear_frames(traceback: TracebackType | None) -> None:
-    """Clears our own frames of an exception: of nobody else's that it may have come through."""
+    """Clears the frames of an exception that are this package's."""
     while traceback is not None:
         frame = traceback.tb_frame
         if frame.f_globals.get("__package__") == __package__:

@@ -63,11 +63,11 @@ CLASSES = {
 }
 
 
-# Where an errno means something else than elsewhere.
+# Functions in which an errno has another meaning.
 SPECIAL: dict[tuple[str, int], type[Error]] = {
     ("rbcore_snapshot_load", errno.ENODATA): EndOfFile,
 }
-# Whose errors are those of write(2) and read(2), besides their own.
+# Their errors are also those of write(2) and read(2).
 OF_FILES = ("rbcore_snapshot_load", "rbcore_snapshot_save")
 
 

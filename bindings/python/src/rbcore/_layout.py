@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Records as what they mean: tuples, dataclasses, structures of ctypes."""
+"""Records as tuples, dataclasses or structures of ctypes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ._progress import Counter
 
 
 class Layout(NamedTuple):
-    """What is made of the first size bytes of a record.
+    """How an object is made of the first size bytes of a record.
 
-    many is for a run of records: given a view from its first byte to its last, by how much each is
-    behind the one before, and their number. Beside the iterator comes what knows how many are left,
+    many makes the objects of a run of records. It takes a view of the run, the distance between two
+    records, and their number. It returns the iterator, and a counter that knows how many are left
     and holds none of them.
     """
 
@@ -33,7 +33,7 @@ def padded(form: str, padding: int) -> Struct:
 
 
 def layout_of_format(form: str) -> Layout:
-    """Tuples. All of a run but the last are read in one go, with the bytes between them."""
+    """Makes tuples. All of a run but the last are read in one go, with the bytes between them."""
     single = Struct(form)
 
     def many(view: memoryview, stride: int, count: int) -> tuple[Iterator[Any], Counter]:
@@ -76,7 +76,7 @@ def layout_of_dataclass(cls: Any) -> Layout:
 
 
 def format_of(cls: type, field: Any, hints: dict[str, Any]) -> str:
-    """Of one field, from Annotated[int, "Q"]."""
+    """The format of one field, from Annotated[int, "Q"]."""
     name = f"{cls.__name__}.{field.name}"
     if not field.init or getattr(field, "kw_only", False):
         raise TypeError(f"{name} is no positional argument of {cls.__name__}")

@@ -15,17 +15,18 @@ from ._source import Identity, identity_of
 
 
 class Lease:
-    """A record of its holder's own, for as long as the holder likes, in any thread.
+    """A record that its holder may keep as long as it likes, in any thread.
 
     It is given back when the lease and all views of it are gone, at the end of a with statement, or
-    by release(). Then it keeps nothing, not the ring of a closed reader either, although it lives.
+    by release(). A lease that was given back keeps nothing alive, not even the ring of a closed
+    reader.
     """
 
     __slots__ = ("_entered", "_export", "_handle", "_owned", "_record")
 
     def __init__(self, handle: Any, record: Any) -> None:
         self._record = ffi.new("rbcore_record *", record)
-        # The record keeps the reader open until it is back; a lease that was released does not.
+        # The record keeps the reader open until it is back. A lease that was released does not.
         self._handle = weakref.ref(handle)
         self._entered: memoryview | None = None  # by a with statement
         self._owned: Any = owned_record(handle, self._record)
@@ -50,14 +51,14 @@ class Lease:
         return int(self._record.ring)
 
     def identity(self) -> Identity:
-        """What names it among all records of all machines; ValueError if the reader is gone."""
+        """Identifies it among all records of all machines. ValueError if the reader is gone."""
         handle = self._handle()
         if handle is None:
             raise ValueError("the record was given back to the ring")
         return identity_of(handle, self._record)
 
     def release(self) -> None:
-        """Gives the record back, once; BufferError if a view of it is still in use."""
+        """Gives the record back. BufferError if a view of it is still in use."""
         if self._export is None:
             return
         if sys.getrefcount(self._export) > OURS:
@@ -78,7 +79,8 @@ class Lease:
             self._entered.release()
             self._entered = None
         if self._export is None or sys.getrefcount(self._export) > OURS:
-            self._export = self._owned = None  # what was made of the view is the last to have it
+            # Objects made of the view still have the record. The last of them gives it back.
+            self._export = self._owned = None
         else:
             self.release()
 
@@ -93,7 +95,7 @@ class LeaseReader(ReaderBase["list[Lease]"]):
 
     def _prepare(self) -> None:
         self._records = ffi.new("rbcore_record[]", self._max)  # what was found last
-        self._found = ffi.new("int *")  # how many of them are nobody's yet
+        self._found = ffi.new("int *")  # how many of them have no lease yet
 
     def next(self, timeout: float | None = None) -> list[Lease]:
         return self._alone(self._next, timeout)
@@ -101,11 +103,11 @@ class LeaseReader(ReaderBase["list[Lease]"]):
     # ---- Within
 
     def _close(self) -> None:
-        """Leaves the rings to what is not released: whoever wants one is told that it is held so."""
+        """Leaves the rings to the records that are not released: the next reader's error says so."""
         out = ffi.new("rbcore_reader_stats *")
         lib.rbcore_reader_stats_init(out, ffi.sizeof("rbcore_reader_stats"))
         try:
-            # After fork() it fails: they are the parent's.
+            # After fork() it fails: the rings are the parent's.
             if self._open is not None and lib.rbcore_reader_stats_get(self._open, out) == 0:
                 left, index = out.rings, 0
                 while left:
@@ -125,7 +127,7 @@ class LeaseReader(ReaderBase["list[Lease]"]):
             return leases
         finally:
             if found[0]:
-                # A signal handler has raised: what has no lease yet nobody would ever give back.
+                # A signal handler has raised. Records without a lease would never be given back.
                 rest, count = self._records + len(leases), found[0] - len(leases)
                 leases.clear()
                 found[0] = 0

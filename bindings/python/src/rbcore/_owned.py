@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What belongs to the C library, and is given back when nobody has it any more.
+"""Objects of the C library, which are freed when the last reference is gone.
 
-The destructors are functions of C, or made of them: in one that is written in Python a signal
-handler may raise, and nobody would do again what it left undone.
+The destructors are functions of C, or made of them. In one that is written in Python a signal
+handler may raise, and what it left undone would never be done.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ def owned_snapshot(handle: Any) -> Any:
 
 
 def owned_record(handle: Any, record: Any) -> Any:
-    """The data of a record of a reader: released in the end."""
+    """The data of a record, which is released in the end."""
     return ffi.gc(record.data, partial(lib.rbcore_py_release, handle, record))
 
 
 def owned_reservation(handle: Any) -> Any:
-    """Where rbcore_producer_reserve puts the data: what is there in the end is discarded."""
+    """Where rbcore_producer_reserve puts the data. A record that is there in the end is discarded."""
     return ffi.gc(ffi.new("void **"), partial(lib.rbcore_py_discard, handle))
 
 

@@ -26,11 +26,13 @@ Buffer = Union[bytes, bytearray, memoryview]  # noqa: UP007 -- for Python 3.9
 class Producer:
     """Writes records into a memory ring, or a map of type BPF_MAP_TYPE_USER_RINGBUF.
 
-    A map is given as to a Reader; it has one producer at a time. insist: opens although another one
-    has it, only for one known to be dead or hung. Any thread may use the producer.
+    A map is given as to a Reader, and has one producer at a time. insist opens it although another
+    producer has it: use it only if that one is known to be dead or hung. Any thread may use the
+    producer.
 
-    For wake: None wakes the reader as the kernel does, if it had given back all before; True always
-    wakes it, False never. (Nobody is woken for a user ring: a BPF program drains it when it runs.)
+    wake=None wakes the reader as the kernel does, if it had given back all records before. True
+    always wakes it, False never. (A user ring wakes no reader: a BPF program drains it when it
+    runs.)
     """
 
     def __init__(self, ring: Source, *, insist: bool = False) -> None:
@@ -41,7 +43,7 @@ class Producer:
         self._open: Any = owned_producer(out[0])
 
     def output(self, data: Buffer, *, wake: bool | None = None) -> None:
-        """Copies data into a record. Raises Full if there is no room: then it is lost and counted."""
+        """Copies data into a record. If there is no room, it is lost and counted: raises Full."""
         content = ffi.from_buffer(data)
         result = lib.rbcore_producer_output(
             self._handle(), content, len(content), wakeup_flags(wake)
@@ -49,10 +51,10 @@ class Producer:
         check(result, "rbcore_producer_output")
 
     def output_batch(self, records: Sequence[Buffer], *, wake: bool | None = None) -> int:
-        """Writes records in a row, with none of another thread's between, and wakes at most once.
+        """Writes records in a row, none of another thread between them, and wakes at most once.
 
-        Returns how many were written: fewer if the next one did not fit or is at fault. It and what
-        follows are not lost but still the caller's. Raises Full if there was room for none.
+        Returns how many were written: fewer than all if the next one did not fit or is at fault.
+        The rest is not lost: the caller still has it. Raises Full if there was room for none.
         """
         if not records:
             return 0
@@ -64,9 +66,9 @@ class Producer:
         return check(result, "rbcore_producer_output_batch")
 
     def reserve(self, size: int, timeout: float | None = 0) -> Reservation:
-        """Reserves a record, to be written in place; raises Full if there is no room.
+        """Reserves a record, to be written in place. Raises Full if there is no room.
 
-        timeout: how long to wait for room, in seconds; None: without end.
+        timeout is how many seconds to wait for room, None is without end.
 
         with producer.reserve(8) as view:   # discarded if an exception ends it, else submitted
             view[:] = ...
@@ -74,7 +76,7 @@ class Producer:
         return Reservation(self, size, timeout)
 
     def close(self) -> None:
-        """Whatever waits for room raises Closed, within a second. Reservations stay valid."""
+        """Ends waits for room within a second: they raise Closed. Reservations stay valid."""
         self._open = None
 
     def __enter__(self) -> Self:
@@ -91,15 +93,15 @@ class Producer:
 
 
 class Reservation:
-    """A record that is being written; the reader stops before it until it is finished."""
+    """A record that is being written. The reader stops before it until it is finished."""
 
     __slots__ = ("_data", "_export", "_handle", "_view")
 
     def __init__(self, producer: Producer, size: int, timeout: float | None) -> None:
         self._handle = producer._handle()
         self._view: memoryview | None = None
-        # What is forgotten is discarded when no view lives: the reader would wait for it as long as
-        # the producer lives.
+        # A record that is forgotten is discarded when no view of it lives. Otherwise the reader
+        # would wait for it as long as the producer lives.
         self._data: Any = owned_reservation(self._handle)
         reserve_wait(producer, self._data, size, timeout)
         export = ffi.buffer(ffi.gc(self._data[0], Keep(self._data)), size)
@@ -108,7 +110,7 @@ class Reservation:
 
     @property
     def view(self) -> memoryview:
-        """Where the content goes, in the ring itself; not cleared."""
+        """The memory of the record, in the ring itself. It is not cleared."""
         view = self._view
         assert view is not None
         return view
@@ -118,7 +120,7 @@ class Reservation:
         self._finish(lib.rbcore_producer_submit, "rbcore_producer_submit", wake)
 
     def discard(self, *, wake: bool | None = None) -> None:
-        """Gives the record up: the reader skips it. Raises as submit does."""
+        """Gives the record up: the reader skips it. Raises BufferError as submit() does."""
         self._finish(lib.rbcore_producer_discard, "rbcore_producer_discard", wake)
 
     def _finish(self, finish: Any, name: str, wake: bool | None) -> None:
@@ -129,7 +131,7 @@ class Reservation:
             if self._export() is not None:
                 raise BufferError("a slice of the record's view is still in use")
         data, flags = self._data[0], wakeup_flags(wake)
-        self._data[0] = ffi.NULL  # before: or a signal handler that raises has it finished twice
+        self._data[0] = ffi.NULL  # first: a handler that raises must not finish it twice
         check(finish(self._handle, data, flags), name)
 
     def __enter__(self) -> memoryview:
@@ -144,7 +146,7 @@ class Reservation:
 
 
 def reserve_wait(producer: Producer, out: Any, size: int, timeout: float | None) -> None:
-    """In parts, as a reader waits: for Ctrl-C, and for close()."""
+    """Waits in parts, as a reader does, so that Ctrl-C and close() end it."""
     left = LONGEST_WAIT
     deadline = None
     if timeout is not None:

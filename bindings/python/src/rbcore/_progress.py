@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 
 class Counter(Protocol):
-    """An iterator that knows how much it has left: those of lists and tuples, and of struct."""
+    """An iterator that knows how much it has left, as those of lists, tuples and struct do."""
 
     def __length_hint__(self) -> int: ...
 
@@ -19,9 +19,9 @@ NOTHING: Any = iter(())
 
 
 class Progress:
-    """What an iterator handed out, as the iterators of C tell that it is made of.
+    """How much an iterator handed out, as its parts tell, which are iterators of C.
 
-    So it costs nothing for the single record.
+    So a single record costs nothing.
     """
 
     __slots__ = ("_end", "_parts")
@@ -31,25 +31,25 @@ class Progress:
         self._end: Any = repeat(None, 1)
 
     def follows(self, counter: Counter, unit: int = 1) -> None:
-        """The items of counter come next, each of which is so many records."""
+        """Notes that the items of counter come next. Each is so many records."""
         self._parts.append((counter, counter.__length_hint__(), unit))
 
     def is_at(self, count: int) -> None:
-        """One item, of count records, is handed out now."""
+        """Notes that one item, of count records, is handed out now."""
         self._parts.append((NOTHING, 1, count))
 
     def is_asked(self) -> None:
-        """For the next item, which there is not: the loop is done with those before."""
+        """Notes that the loop asked for one more item: it is done with those before."""
         self._parts.append((NOTHING, 1, 0))
 
     def end(self) -> Iterator[Any]:
-        """The last part of the iterator, an empty one: who asks it is through. The iterator has it
-        from the beginning."""
+        """The last part of the iterator, which is empty: a loop that asks it is through. The
+        iterator has it from the beginning."""
         return filter(None, self._end)
 
     @property
     def is_gone(self) -> bool:
-        """Whether the iterator is: then nobody but this one has its end."""
+        """Whether the iterator is gone: then only this object has its end."""
         return sys.getrefcount(self._end) <= 2
 
     @property
@@ -58,11 +58,11 @@ class Progress:
         return not self._end.__length_hint__()
 
     def handed_out(self) -> int:
-        """Records."""
+        """How many records were handed out."""
         return sum((size - left.__length_hint__()) * unit for left, size, unit in self._parts)
 
     def done(self) -> int:
-        """Records that the loop is done with: all but the item that it is at."""
+        """How many records the loop is done with: all but the item that it is at."""
         if not self.is_through:
             for left, size, unit in reversed(self._parts):
                 if size > left.__length_hint__():

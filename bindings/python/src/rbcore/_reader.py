@@ -18,12 +18,12 @@ from ._rbcore import ffi, lib
 from ._records import SHAPE, SPAN
 from ._windows import Windows
 
-# Runs of records of one size in a batch, at most: where each has another size, so many records are
-# enough for a batch.
+# How many runs of records of one size a batch has at most. If each record has another size, so many
+# records are enough for a batch.
 SPANS_MAX = 1024
 
-# How long the ring may wait for views when nothing else is in it, in nanoseconds. Until then the
-# library looks again and again by itself, so that nothing is lost by it but some looks.
+# How long views may stay in the ring when nothing else is in it, in nanoseconds. Until then the
+# library looks again and again by itself, so that this costs only some looks.
 GRACE = 1_000_000
 
 
@@ -36,10 +36,10 @@ class Reader(ReaderBase[Batch]):
                 ...
 
     Each next(), read() and look(), and so each turn of the loop, gives back the batches that were
-    handed out before. Views of them stay valid and unchanged. The ring does not wait for them: when
-    views hold more than a quarter of it, or when nothing has come for a millisecond, the records
-    that they hold are copied to memory of their own, at the same addresses. (If there is no memory
-    for that, the call raises Error with ENOMEM, and nothing is lost.) commit() gives back explicitly.
+    handed out before. Views of them stay valid and unchanged, and the ring does not wait for them:
+    when views hold more than a quarter of it, or when nothing has come for a millisecond, their
+    records are copied to memory of their own, at the same addresses. (If there is no memory for
+    that, the call raises Error with ENOMEM, and nothing is lost.) commit() gives back explicitly.
 
     {ReaderBase.__doc__}"""
 
@@ -64,37 +64,38 @@ class Reader(ReaderBase[Batch]):
         return self._alone(self._next, timeout)
 
     def read(self, limit: int | None = None) -> Batch:
-        """What is there, without waiting; unlike next(0) also what is not due yet.
+        """Reads what is there, without waiting. Unlike next(0) it also reads what is not due yet.
 
-        limit: the most records, if that is less than batch_size. If nothing is there, the next
-        record makes fileno() readable.
+        limit is how many records to read at most, if that is less than batch_size. If nothing is
+        there, the next record makes fileno() readable.
         """
         return self._read_at_once(lib.rbcore_reader_read, limit)
 
     def look(self, limit: int | None = None) -> Batch:
-        """As read(), but leaves fileno() as it is: cheaper, for loops that do not wait for it."""
+        """Like read(), but leaves fileno() as it is: cheaper, for loops that do not wait for it."""
         return self._read_at_once(lib.rbcore_reader_look, limit)
 
     def commit(self, *, now: bool = False) -> None:
-        """Gives back all that was handed out; BufferError, and nothing is, if a view lives in the ring.
+        """Gives back all that was handed out. If a view lives in the ring, raises BufferError instead.
 
-        now: tells the kernel at once, also while the ring is busy.
+        With now the kernel is told at once, also while the ring is busy.
         """
         self._alone(self._commit_all, now)
 
     def close(self) -> None:
         """Closes the reader, also while another thread waits in next(), which then raises Closed.
 
-        The ring is free at once, for views that still live are moved out of it. Batches before the
-        last one are given back, and of the last one what loops have gone through, but for the record
-        that they are at; the rest stays in the ring for the next reader. A with statement that ends
-        without an exception gives back the record that the loop is at, too. With one it does not,
-        and if the loop is through the batch is kept as a whole: what was done with its records may
-        be lost with the exception. close() in an except or finally clause does likewise.
+        The ring is free at once, because views that still live are moved out of it. Batches before
+        the last one are given back. Of the last one, close() gives back what loops have gone
+        through, except for the record that they are at. The rest stays in the ring for the next
+        reader. A with statement that ends without an exception also gives back the record that the
+        loop is at. With an exception it does not, and if the loop is through, the whole batch stays
+        in the ring: what was done with its records may be lost with the exception. close() in an
+        except or finally clause does the same.
 
-        Within a with statement it is shutdown() as long as a batch is handed out, or a call runs: for
-        signal handlers and other threads. The loop goes on with the batch, and the with statement
-        closes.
+        Within a with statement, while a batch is handed out or a call runs, close() only shuts the
+        reader down. So signal handlers and other threads may call it: the loop goes on with its
+        batch, and the with statement closes.
         """
         super().close()
 
@@ -106,8 +107,8 @@ class Reader(ReaderBase[Batch]):
     @property
     def evacuated_bytes(self) -> int:
         """Bytes of records, headers included, that were moved out of the rings since the reader was
-        opened, because views held them. When more than the smallest ring has lives there are as many
-        views as look like a mistake: a ResourceWarning says so, once."""
+        opened, because views held them. If more of them live than fit into the smallest ring, the
+        many views look like a mistake, and a ResourceWarning says so once."""
         return self._moved_bytes
 
     # ---- Within
@@ -186,7 +187,7 @@ class Reader(ReaderBase[Batch]):
             return Batch(self, keep, b"", (0, 0, 0, 0))
         found = self._found[: spans * SPAN.size].tobytes()
         batch = Batch(self, keep, found, SHAPE.unpack(self._found_shape))
-        # Where a signal handler has raised it may be too much, as long as something is held.
+        # It may be too much after a signal handler has raised, as long as something is held.
         self._held_bytes = batch._bytes + (self._held_bytes if self._held else 0)
         self._held.append(batch)
         self._waits_since = None
@@ -195,7 +196,7 @@ class Reader(ReaderBase[Batch]):
     # ---- Giving back
 
     def _let_go(self) -> bool:
-        """As _give_back; but where nothing is held, as in most loops, leaves it to who calls."""
+        """Like _give_back(), but lets the next call of C commit if nothing is held (most loops)."""
         held = self._held
         if len(held) == 1 and not held[0]._is_held():
             self._forget(1)
@@ -204,7 +205,7 @@ class Reader(ReaderBase[Batch]):
         return False
 
     def _give_back(self) -> None:
-        """What nobody holds any more, as far as that is first in order."""
+        """Gives back what is not held any more, up to the first batch that is."""
         held = self._held
         free = 0
         while free < len(held) and not held[free]._is_held():
@@ -274,7 +275,7 @@ class Reader(ReaderBase[Batch]):
     def _move(self) -> None:
         """Moves out of the ring what views hold, and gives all back.
 
-        A signal handler may raise in between: then what was done of it is done again.
+        A signal handler may raise in between. The next call then does it all again.
         """
         held = self._held
         old = {batch._keep for batch in held}
@@ -291,7 +292,7 @@ class Reader(ReaderBase[Batch]):
         self._warn()
 
     def _held_batches(self) -> list[Batch]:
-        """Those with views; of the others none is made any more."""
+        """The batches with views. The others are marked, so that no more views are made of them."""
         views: list[Batch] = []
         for batch in self._held:
             before, batch._is_back = batch._is_back, True
@@ -326,7 +327,7 @@ class Reader(ReaderBase[Batch]):
                 self._leave()
                 self._windows.owner.handle = None
             except Error:
-                pass  # no memory: views keep the ring taken, and it is as if nothing was done
+                pass  # no memory: views keep the ring taken, and nothing is given back
         elif self._windows is not None:
             self._windows.owner.handle = None
         for batch in self._held:
@@ -354,10 +355,10 @@ class Reader(ReaderBase[Batch]):
 
 
 def passed(batch: Batch, end: End) -> int:
-    """How many records of a reader's last batch are given back at its end.
+    """How many records of the last batch are given back when the reader is closed.
 
-    Of several loops the one that got farthest counts, but an exception is one in the last of them, or
-    in the outermost where they are one in the other.
+    If there were several loops, the one that got farthest counts. But an exception belongs to the
+    last of them, or to the outermost if one is within another.
     """
     loops = batch._loops
     if loops is None:
@@ -369,7 +370,7 @@ def passed(batch: Batch, end: End) -> int:
 
 
 def depth() -> int:
-    """For a warning: how far up the first caller is that is not of this package."""
+    """How far up the first caller outside of this package is, for a warning."""
     frame = sys._getframe(1)
     count = 1
     while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A sequence of records, as views of where they are: what batches and snapshots share."""
+"""A sequence of views of records in place: the base of batches and snapshots."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# The records are known by spans: the bytes of an array of rbcore_span.
+# Records are kept as spans: the bytes of an array of rbcore_span.
 SPAN = Struct("PQIIIHH")  # data, position, stride, size, count, ring, flags
 SHAPE = Struct("QQQQ")  # count, base, extent, bytes: rbcore_py_shape
 for struct, name in ((SPAN, "rbcore_span"), (SHAPE, "rbcore_py_shape")):
     if struct.size != ffi.sizeof(name):
         raise ImportError(f"{name} is not what it was")
 
-# Of the two ways to make many slices of a view by map the one that makes no tuple for each.
+# Makes many slices of a view by map(), without a tuple for each.
 view_of = cast("Callable[[memoryview, slice], memoryview]", getitem)
 
 # Slices for records of one size in a row, by (stride, size): the same for each batch.
@@ -51,9 +51,9 @@ OURS = 2
 
 
 class Keep:
-    """Keeps a handle, or another one of these, alive as long as what it is the destructor of.
+    """Keeps a handle, or another Keep, alive as long as the object that has this as its destructor.
 
-    windows: where the memory lies, likewise.
+    It keeps the windows alive in which the memory lies, too.
     """
 
     __slots__ = ("handle", "windows")
@@ -69,14 +69,15 @@ class Keep:
 class Records(Sequence[memoryview]):
     """Records in their order, each a read-only memoryview; all views come from one exporter."""
 
-    # Most batches are read once, by a loop, and cost next to nothing: what they rarely have is here.
+    # Most batches are read once, by a loop. To keep them cheap, rare attributes have their defaults
+    # here.
     _copied_max = -1  # the last record is a copy, if it is not larger than this
     _first = 0  # all records before it were given back
     _is_back = False  # all were
     _passed = 0  # by loops that ended before those of _loops began
     _loops: list[Progress] | None = None  # the last one, and those that were begun within it
     _view: memoryview | None = None  # that all others are slices of
-    _export: Any = None  # whose
+    _export: Any = None  # the exporter of that view
     _starts: list[int] | None = None  # index of the first record of each span
 
     def __init__(self, spans: bytes, shape: tuple[int, int, int, int]) -> None:
@@ -128,8 +129,8 @@ class Records(Sequence[memoryview]):
     def arrays(self, dtype: Any) -> Iterator[numpy.ndarray[Any, Any]]:
         """The records as read-only numpy arrays of dtype, without copying or touching them.
 
-        One array for each run of records of one size: mostly one for all. A record may be larger
-        than dtype, which then is its beginning; ValueError if one is smaller.
+        There is one array for each run of records of one size: mostly one for all. A record may be
+        larger than dtype: its first bytes are used. Raises ValueError if one is smaller.
         """
         import numpy
 
@@ -148,17 +149,18 @@ class Records(Sequence[memoryview]):
         yield from end
 
     def unpack(self, form: str) -> Iterator[tuple[Any, ...]]:
-        """Of each record a tuple, as struct.unpack makes it, and cheaper.
+        """Makes a tuple of each record, as struct.unpack does, but cheaper.
 
-        form is a format of the module struct. A record may be larger, and then begins with it;
-        ValueError if one is smaller, struct.error if form is none. The tuples hold nothing.
+        form is a format of the module struct. A record may be larger than the format: its first
+        bytes are used. Raises ValueError if one is smaller, and struct.error if form is not a
+        format. The tuples hold nothing of the ring.
         """
         return chain.from_iterable(self._made(layout_of_format(form)))
 
     def decode(self, cls: type[T]) -> Iterator[T]:
-        """Of each record an object of a class: a ctypes.Structure, or a dataclass.
+        """Makes an object of each record. cls is a ctypes.Structure or a dataclass.
 
-        Each field of a dataclass has the format of one value, in the way of struct:
+        Each field of a dataclass has the format of one value, as in the module struct:
 
         @dataclass
         class Event:
@@ -166,9 +168,10 @@ class Records(Sequence[memoryview]):
             pid: Annotated[int, "I"]
             name: Annotated[bytes, "16s"]
 
-        The fields lie as C lays them out, with the alignment and the byte order of the machine. A
-        record may be larger, and then begins with them; ValueError if one is smaller, TypeError if
-        the class is of another kind. The objects hold nothing: what they have is copied.
+        The fields are laid out as in C, with the alignment and the byte order of the machine. A
+        record may be larger than the class: its first bytes are used. Raises ValueError if one is
+        smaller, and TypeError for another kind of class. The objects are copies, and hold nothing
+        of the ring.
         """
         kind: Any = cls
         return chain.from_iterable(self._made(layout_of_class(kind)))
@@ -179,14 +182,14 @@ class Records(Sequence[memoryview]):
         return position
 
     def flags(self, index: int) -> RecordFlags:
-        """Of a record: whether it is a copy, and whether records before it were lost."""
+        """Whether a record is a copy, and whether records before it were lost."""
         _, _, _, _, flags = self._record(index)
         return RecordFlags(flags)
 
     # ---- Within
 
     def _keeper(self) -> Keep:
-        """Of the memory that the records are in."""
+        """What keeps the memory of the records alive."""
         raise NotImplementedError
 
     def _held_spans(self, index: int) -> bytes:
@@ -196,7 +199,7 @@ class Records(Sequence[memoryview]):
         return self._spans
 
     def _record(self, index: int) -> tuple[int, int, int, int, int]:
-        """Of a record: address of the data, position, size, ring, flags."""
+        """The address of a record's data, its position, size, ring and flags."""
         at = index + self._count if index < 0 else index
         if not 0 <= at < self._count:
             raise IndexError("no record of this index")
@@ -204,7 +207,7 @@ class Records(Sequence[memoryview]):
         return self._locate(at)
 
     def _locate(self, at: int) -> tuple[int, int, int, int, int]:
-        """As _record, also of one that was given back."""
+        """Like _record(), also for a record that was given back."""
         spans = self._spans
         starts = self._starts
         if starts is None:
@@ -218,7 +221,7 @@ class Records(Sequence[memoryview]):
         return data + offset, position + offset, size, ring, flags
 
     def _bytes_before(self, at: int) -> int:
-        """Of the records before this one, in their rings."""
+        """How many bytes the records before this one take in their rings."""
         total = 0
         for _, _, stride, _, count, _, _ in SPAN.iter_unpack(self._spans):
             total += min(at, count) * stride
@@ -226,7 +229,7 @@ class Records(Sequence[memoryview]):
         return total
 
     def _begin(self) -> Progress:
-        """A loop over the records begins."""
+        """Notes that a loop over the records begins."""
         progress = Progress()
         loops = self._loops
         if loops is None:
@@ -239,13 +242,13 @@ class Records(Sequence[memoryview]):
         return progress
 
     def _views(self, count: int, progress: Progress) -> Iterator[memoryview]:
-        """Of the first count records."""
+        """Views of the first count records."""
         begins, slices = self._slices()
         progress.follows(begins)
         return map(view_of, repeat(self._root(), count), slices)
 
     def _made(self, layout: Layout) -> Iterator[Iterator[Any]]:
-        """Run by run."""
+        """The objects of a layout, run by run."""
         progress = self._begin()
         end = progress.end()
         for data, _, stride, size, count, _, _ in SPAN.iter_unpack(self._held_spans(0)):
@@ -271,7 +274,7 @@ class Records(Sequence[memoryview]):
         return self._view
 
     def _slices(self) -> tuple[Any, Iterable[slice]]:
-        """Of the root, a slice for each record; and before it what counts them."""
+        """A slice of the root for each record, and before it the iterator that counts them."""
         spans = self._spans
         if len(spans) == SPAN.size:
             _, _, stride, size, count, _, _ = SPAN.unpack(spans)
@@ -290,10 +293,11 @@ class Records(Sequence[memoryview]):
         return memoryview(bytes(ffi.buffer(ffi.cast("void *", data), size)))
 
     def _is_held(self) -> bool:
-        """Whether somebody but this batch has a view of it.
+        """Whether there is a view besides the batch's own.
 
-        Each buffer refers to its exporter, and so does what numpy makes of one. References are
-        counted exactly on CPython without the GIL, too, where an object that is gone may live on.
+        Each buffer refers to its exporter, and so does a numpy array that is made of one. The count
+        of references is exact on CPython without the GIL, too, where an object that is gone may
+        live on.
         """
         self._view = None
         return self._export is not None and sys.getrefcount(self._export) > OURS

@@ -41,15 +41,15 @@ PART = 1 << 16  # bytes, written at once
 class Snapshot(Records):
     """What a ring held at one moment, oldest record first, each a read-only memoryview of a copy.
 
-    It comes from snapshot() of a reader, or from load(). arrays() gives numpy arrays of it. It lives
-    on without the ring and the reader, and its memory as long as a view of it.
+    It comes from snapshot() of a reader, or from load(). arrays() gives numpy arrays of it. It does
+    not need the ring or the reader any more. Its memory lives as long as a view of it.
 
-    Where a hostile producer has written what is impossible, the records end; iteration, and
-    arrays(), then raise Corrupt behind the last one.
+    If a hostile producer has written an impossible record, the records end before it. Iteration and
+    arrays() then raise Corrupt behind the last one.
     """
 
     def __init__(self, handle: Any) -> None:
-        """For snapshot() and load(), which have filled what handle is of."""
+        """Called by snapshot() and load() with the handle of a snapshot that was taken."""
         self._handle = handle
         self._end, spans, shape = found_in(handle)
         super().__init__(spans, shape)
@@ -66,9 +66,9 @@ class Snapshot(Records):
     def load(cls, file: File | Readable) -> Self:
         """Reads a snapshot that was saved, from the current position of a file that is open.
 
-        Any object with read() will do (gzip.open, io.BytesIO): it is read to its end, and goes back to
-        where the snapshot ends, if something follows. Raises Corrupt if the content is none, or was
-        damaged; EndOfFile if there is none.
+        Any object with read() will do (gzip.open, io.BytesIO). It is read to its end, and set back
+        to where the snapshot ends, if something follows. Raises Corrupt if the content is not a
+        snapshot or is damaged, and EndOfFile if there is none.
         """
         out = ffi.new("rbcore_snapshot **")
         with source_of(file) as fd:
@@ -86,7 +86,7 @@ class Snapshot(Records):
 
     @property
     def info(self) -> SnapshotInfo:
-        """Of what ring it is, what it holds, when it was taken."""
+        """Which ring it is of, what it holds, and when it was taken."""
         self._held_spans(0)
         out = ffi.new("rbcore_snapshot_info *")
         lib.rbcore_snapshot_info_init(out, ffi.sizeof("rbcore_snapshot_info"))
@@ -95,7 +95,7 @@ class Snapshot(Records):
         return info._replace(boot_id=bytes(ffi.buffer(out.boot_id)))
 
     def identity(self, index: int) -> Identity:
-        """What names a record among all records of all machines."""
+        """Identifies a record among all records of all machines."""
         info = self.info
         is_memory_ring = info.kind == lib.RBCORE_SOURCE_MEMORY_RING
         return Identity(info.boot_id, is_memory_ring, info.ring_id, self.position(index))
@@ -106,12 +106,12 @@ class Snapshot(Records):
         return Keep(self._handle)
 
     def _fail(self) -> Iterator[Any]:
-        """Raises Corrupt when it is asked for the first time, or nothing."""
+        """Raises Corrupt when it is first asked, if the records end with an impossible one."""
         check(self._end, "rbcore_snapshot_read")
         yield from ()
 
     def _give_away(self) -> Any:
-        """The handle, for a new snapshot; this one ends."""
+        """Returns the handle, for a new snapshot. This one ends."""
         if self._is_held():
             raise BufferError("views of the snapshot are still in use")
         self._held_spans(0)
@@ -121,7 +121,7 @@ class Snapshot(Records):
 
 
 def found_in(handle: Any) -> tuple[int, bytes, tuple[int, int, int, int]]:
-    """How a snapshot that was not read yet ends, its spans and their shape."""
+    """Reads a new snapshot. Returns how it ends, its spans and their shape."""
     array = ffi.new("rbcore_span[]", SPANS_MAX)
     found = memoryview(ffi.buffer(array))
     spans = bytearray()
@@ -176,7 +176,7 @@ def target_of(file: File | Writable) -> Generator[int, None, None]:
 
 
 def is_by_descriptor(file: object, method: str) -> bool:
-    """Whether the file's descriptor is all of it. That of gzip.open is of what is compressed."""
+    """Whether the descriptor has the file's content. That of gzip.open has the compressed one."""
     raw = getattr(file, "raw", file)
     return isinstance(raw, io.FileIO) or not hasattr(file, method)
 
@@ -219,7 +219,7 @@ def descriptor_of(file: File, flags: int) -> Generator[int, None, None]:
     is_object = isinstance(file, io.IOBase) or hasattr(file, "raw")
     opened = cast(Any, file)
     if is_object:
-        opened.flush()  # what was written before comes before
+        opened.flush()  # earlier writes come first
         with suppress(OSError):  # it may be a pipe
             os.lseek(fd, opened.tell(), os.SEEK_SET)  # more may have been read than was asked for
     yield fd

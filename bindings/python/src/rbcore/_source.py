@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a reader reads or a producer writes."""
+"""Sources: the rings that readers read and producers write."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class HasFileno(Protocol):
 
 
 class Identity(NamedTuple):
-    """What names a record among all records of all machines."""
+    """Identifies a record among all records of all machines."""
 
     boot_id: bytes  # all zero where it cannot be read
     is_memory_ring: bool

@@ -10,10 +10,11 @@ from ._rbcore import lib
 
 
 class Tasks:
-    """Those of one loop, which knows one callback for a descriptor: whatever happens, all look.
+    """The tasks of one loop. A loop has one callback for a descriptor, so all tasks look when it is
+    called.
 
-    They keep the reader open as long as the loop has its descriptor: one that is closed before is
-    silently forgotten by epoll, and its number may soon be another file's.
+    They keep the reader open as long as the loop has its descriptor. epoll silently forgets a
+    descriptor that is closed before, and its number may soon be another file's.
     """
 
     __slots__ = ("_fd", "_handle", "_loop", "_ready")
@@ -27,7 +28,7 @@ class Tasks:
 
     @property
     def wait(self) -> bool:
-        """Whether they still do; if not, these are done with."""
+        """Whether they still wait. If not, this object is not used any more."""
         return self._handle is not None
 
     async def readable(self) -> None:
@@ -41,7 +42,7 @@ class Tasks:
                 self.wake()
 
     def wake(self) -> None:
-        """In the thread of the loop."""
+        """Wakes all tasks. Called in the thread of the loop."""
         if self._handle is not None:
             self._loop.remove_reader(self._fd)
             self._handle = None
@@ -50,7 +51,7 @@ class Tasks:
                 ready.set_result(None)
 
     def wake_soon(self) -> None:
-        """In any thread."""
+        """Wakes all tasks. Called in any thread."""
         try:
             self._loop.call_soon_threadsafe(self.wake)
         except RuntimeError:
@@ -58,7 +59,7 @@ class Tasks:
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
-    """Of this thread."""
+    """The loop that runs in this thread."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

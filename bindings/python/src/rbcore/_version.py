@@ -8,12 +8,12 @@ from ._rbcore import lib
 
 
 def version() -> tuple[int, int, int]:
-    """The version of the C library within: major, minor, patch."""
+    """The version of the C library in this package: major, minor, patch."""
     value = lib.rbcore_version()
     return value >> 16, value >> 8 & 0xFF, value & 0xFF
 
 
-#: The same, as a string.
+#: The version as a string.
 __version__ = ".".join(map(str, version()))
 
 
@@ -26,7 +26,7 @@ def include_dir() -> str:
 
 
 def supports_kernel_rings() -> bool:
-    """Whether this kernel has BPF ring buffers; NotPermitted if the process may not ask."""
+    """Whether this kernel has BPF ring buffers. NotPermitted if the process may not ask."""
     return bool(check(lib.rbcore_supports(lib.RBCORE_FEATURE_KERNEL_RING), "rbcore_supports"))
 
 
@@ -36,10 +36,10 @@ def supports_memory_rings() -> bool:
 
 
 def supports_overwrite() -> bool:
-    """Whether this kernel has BPF ring buffers in overwrite mode; NotPermitted as above."""
+    """Whether this kernel has BPF ring buffers in overwrite mode. May raise NotPermitted."""
     return bool(check(lib.rbcore_supports(lib.RBCORE_FEATURE_OVERWRITE), "rbcore_supports"))
 
 
 def supports_user_rings() -> bool:
-    """Whether this kernel has BPF user ring buffers; NotPermitted as above."""
+    """Whether this kernel has BPF user ring buffers. May raise NotPermitted."""
     return bool(check(lib.rbcore_supports(lib.RBCORE_FEATURE_USER_RING), "rbcore_supports"))

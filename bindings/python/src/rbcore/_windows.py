@@ -14,14 +14,14 @@ from ._records import OURS, Keep
 
 
 class Placed(Protocol):
-    """What is moved: a batch."""
+    """What is moved, such as a batch."""
 
     _keep: Keep
     _spans: bytes
 
 
 class Windows:
-    """One window for each ring; when something in them was moved, others take their place."""
+    """One window for each ring. When something in them was moved, new ones take their place."""
 
     def __init__(self, handle: Any) -> None:
         self.rings = owned_rings(lib.rbcore_py_rings_new())
@@ -34,14 +34,14 @@ class Windows:
         return Keep(self.owner, owned_windows(lib.rbcore_py_windows_new()))
 
     def renew(self) -> None:
-        """The records that follow lie in others."""
+        """Makes new windows for the records that follow."""
         self.keep = self._restored() or self._fresh()
 
     def _restored(self) -> Keep | None:
-        """A map of BPF is mapped page by page: to use a window again is cheaper."""
+        """Uses a window again: cheaper, because a BPF map is mapped page by page."""
         if self._spare is None:
             return None
-        # Of an attribute: how often a variable counts depends on the version of Python.
+        # This counts an attribute: how often a variable counts depends on the version of Python.
         is_free = sys.getrefcount(self._spare) <= OURS
         spare, self._spare = self._spare, None
         if not is_free:
@@ -50,7 +50,7 @@ class Windows:
         return Keep(self.owner, spare) if not lib.rbcore_py_restore(spare, self.rings) else None
 
     def move(self, batches: Iterable[Placed]) -> None:
-        """To private memory, at the same addresses."""
+        """Moves batches to private memory, at the same addresses."""
         by_windows: dict[Keep, list[bytes]] = {}
         for batch in batches:
             by_windows.setdefault(batch._keep, []).append(batch._spans)
@@ -60,7 +60,7 @@ class Windows:
             check(result, "", "no memory to move what views hold out of the ring")
 
     def retire(self, keep: Keep) -> None:
-        """Nothing of it is in the ring any more: it was moved, or given back."""
+        """Takes windows of which nothing is in the ring any more: it was moved, or given back."""
         if keep is self.keep or keep.handle is None:
             return
         keep.handle = None
@@ -70,6 +70,6 @@ class Windows:
             lib.rbcore_py_trim(keep.windows)
 
     def forget(self, ring: int) -> None:
-        """After it was removed."""
+        """Forgets a ring after it was removed."""
         self._spare = None
         lib.rbcore_py_forget(self.rings, ring)
