@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * One function for each call from Go. They take and return plain values, or work on memory of C: cgo
- * looks through every Go pointer that it is handed, at a cost that grows with what it points to.
+ * One function for each call from Go. They take and return plain values, or work on memory of C:
+ * cgo looks through every Go pointer that it is handed, at a cost that grows with what it points
+ * to.
  */
 #ifndef RINGBUF_SHIM_H
 #define RINGBUF_SHIM_H
@@ -84,8 +85,8 @@ static inline int ringbuf_is_paced(rbcore_reader *reader) {
 }
 
 /*
- * Returns the number of spans, and sleeps until there are any, at most timeout_ns. If a signal of the
- * runtime or an interrupt ends the sleep early, it returns 0, with the wakeup armed.
+ * Returns the number of spans, and sleeps until there are any, at most timeout_ns. If a signal of
+ * the runtime or an interrupt ends the sleep early, it returns 0, with the wakeup armed.
  */
 static inline int ringbuf_fetch(uintptr_t reader_address, uintptr_t batch_address, size_t max,
                                 int how, int64_t timeout_ns) {
@@ -107,7 +108,7 @@ static inline int ringbuf_fetch(uintptr_t reader_address, uintptr_t batch_addres
                                                 timeout_ns);
         timeout_ns = 0;
     } while (result == -EAGAIN || result == -ECANCELED || result == -EINTR);
-    /* One look in vain tells that the ring is idle: then the runtime waits, whatever the pace was. */
+    /* One look in vain tells that the ring is idle: then the runtime waits, whatever the pace. */
     batch->is_full = ringbuf_is_full(batch, result, max);
     if (!batch->is_full) {
         batch->is_paced = result > 0 && ringbuf_is_paced(reader);
@@ -165,8 +166,8 @@ static inline int ringbuf_duplicate(int fd) {
 }
 
 /*
- * Reserves the addresses of a view: the data twice, read-only, for as long as Go may look there. That
- * is longer than the reader lives. Returns NULL and sets errno if they cannot be had.
+ * Reserves the addresses of a view: the data twice, read-only, for as long as Go may look there.
+ * That is longer than the reader lives. Returns NULL and sets errno if they cannot be had.
  */
 static inline void *ringbuf_reserve_view(size_t size) {
     void *view = mmap(NULL, 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -174,8 +175,8 @@ static inline void *ringbuf_reserve_view(size_t size) {
 }
 
 /*
- * Maps a part of the ring into its view: from and to are offsets there, both in the first copy of the
- * data or both in the second. Returns 0 or a negative errno.
+ * Maps a part of the ring into its view: from and to are offsets there, both in the first copy of
+ * the data or both in the second. Returns 0 or a negative errno.
  */
 static inline int ringbuf_view_part(void *view, int fd, size_t page, size_t size, size_t from,
                                     size_t to) {
@@ -187,8 +188,9 @@ static inline int ringbuf_view_part(void *view, int fd, size_t page, size_t size
 }
 
 /*
- * Puts a copy that the reader has of the data, mapped twice at base, into the view: one more mapping
- * of its pages (old size 0), which lives as long as the view. Returns 0 or a negative errno.
+ * Puts a copy that the reader has of the data, mapped twice at base, into the view: one more
+ * mapping of its pages (old size 0), which lives as long as the view. Returns 0 or a negative
+ * errno.
  */
 static inline int ringbuf_view_copy(void *view, size_t size, uintptr_t base) {
     char *data = view;

@@ -8,8 +8,8 @@
 #define SMALL_BATCH 24
 
 /*
- * A batch ends where the next record would go beyond a quarter of the ring, so that of two in a row
- * which end there one has this part of it, and is not small, however few its records are.
+ * A batch ends before the record that would go beyond a quarter of the ring. So of two such batches
+ * in a row one has this part of the ring, and is not small, however few its records are.
  */
 #define SMALL_PART 8
 
@@ -25,7 +25,7 @@ static uint64_t end_of(const rbcore_record *record) {
     return record->position + ((uint64_t)record->size + 8 + 7) / 8 * 8;
 }
 
-/* A record of the run, as far as giving it back needs it. */
+/* A record of the run, with the fields that giving it back needs. */
 static rbcore_record record_of_run(const struct ring *self, uint64_t i) {
     const rbcore_span *run = &self->run;
     return (rbcore_record){.data = (const char *)run->data + i * run->stride,
@@ -59,11 +59,11 @@ void batch_take_run(struct ring *self, int result) {
 }
 
 bool batch_is_to_repeat(int result) {
-    /* -ECANCELED: of our own rbcore_reader_interrupt, in batch_arm(). */
+    /* -ECANCELED: batch_arm() called rbcore_reader_interrupt. */
     return result == -EAGAIN || result == -ECANCELED;
 }
 
-/* What is there now. Makes no system call, unless the ring is watched and there is nothing. */
+/* Fetches what is there. Makes no system call, unless the ring is watched and there is nothing. */
 static int fetch(struct ring *self) {
     int result;
     do {
@@ -99,10 +99,10 @@ static unsigned piece_of(const struct ring *self, unsigned most) {
 }
 
 /*
- * Delivers the next records of the batch, at most `most`, and counts them. What a record costs is
- * this loop: that consumer_pos moves is all that callbacks and other threads see of it. A callback
- * may call us again, and then gets its record once more, as from libbpf; what that inner call has
- * delivered is not delivered again, so this one ends. Returns what the last callback did.
+ * Delivers the next records of the batch, at most `most`, and counts them. This loop is what a
+ * record costs. Callbacks and other threads see of it only that consumer_pos moves. A callback may
+ * call us again, and then gets its record once more, as from libbpf. What the inner call has
+ * delivered is not delivered again, so the outer one ends. Returns what the last callback returned.
  */
 static int deliver_records(struct ring *self, int64_t most, int64_t *count) {
     const unsigned left = self->end - self->next;
@@ -128,7 +128,7 @@ static int deliver_records(struct ring *self, int64_t most, int64_t *count) {
     return result;
 }
 
-/* The same for a run, of which nothing but the data is to be loaded. */
+/* Delivers records of a run, as deliver_records() does. It loads nothing of them but the data. */
 static int deliver_run(struct ring *self, int64_t most, int64_t *count) {
     const uint64_t stride = self->run.stride, size = self->run.size;
     const uint64_t piece = (self->piece_size + stride - 1 - self->held) / stride;

@@ -9,33 +9,33 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* All of these are called with the ring's lock, and where rbcore reads it. */
+/* Callers have the ring's lock, and rbcore reads the ring. */
 
-/* Nothing of the batch is left to deliver. */
+/* Whether nothing of the batch is left to deliver. */
 bool batch_is_empty(const struct ring *self);
 
 /* The result of rbcore_reader_next_spans(), which has filled self->run, becomes the batch. */
 void batch_take_run(struct ring *self, int result);
 
-/* Whether the call that returned this is to be made again. */
+/* Whether a call with this result is to be repeated. */
 bool batch_is_to_repeat(int result);
 
 /*
- * Delivers the batch, and others until there is nothing, or so many small ones were found. Returns
- * as ring_deliver.
+ * Delivers the batch, and others until there is nothing or so many small ones were found. Returns
+ * what ring_deliver() returns.
  */
 int64_t batch_deliver(struct ring *self, int64_t most, int64_t small_batches);
 
-/* Whether all there was has been delivered: not so after an error, or at a limit. */
+/* Whether all there was has been delivered: false after an error or at a limit. */
 bool batch_is_drained(const struct ring *self);
 
-/* In a callback: its record is the next one. */
+/* In a callback: makes its record the next one. */
 void batch_find_next(struct ring *self);
 
 /* Gives back what was delivered. */
 void batch_commit(struct ring *self, uint32_t flags);
 
-/* Makes the descriptor readable if there is something to deliver, and else when there will be. */
+/* Makes the descriptor readable: now if there is something to deliver, otherwise when there is. */
 void batch_arm(struct ring *self);
 
 #endif

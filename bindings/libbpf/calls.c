@@ -11,14 +11,15 @@
 #include <time.h>
 
 /*
- * A look that finds a record or two takes as long as a producer needs for the next: a poll that went
- * on until there is nothing would do nothing else. What comes after so many is the next poll's.
+ * A look that finds a record or two takes as long as a producer needs for the next. A poll that
+ * went on until there is nothing might never end. After so many small batches it leaves the rest to
+ * the next poll.
  */
 #define SMALL_BATCHES 4
 
 /* ---- The lock ---- */
 
-/* Another thread's wait is not to keep us out: libbpf's holds nothing. */
+/* Ends a wait of another thread that has the lock: a wait of libbpf keeps no thread out. */
 static void take_lock(struct ring *self) {
     if (pthread_mutex_trylock(&self->lock) == 0) {
         return;
@@ -32,7 +33,7 @@ static void take_lock(struct ring *self) {
     pthread_setcancelstate(cancel, &cancel);
 }
 
-/* Who waits lets those have it who want it. It may be libbpf's after that. */
+/* A wait lets other threads have the lock. After that libbpf may read the ring. */
 static void give_way(struct ring *self) {
     const char *const frame = self->frames[0];
     int cancel;
@@ -49,7 +50,7 @@ static void give_way(struct ring *self) {
 
 /* ---- Entering and leaving ---- */
 
-/* A call that was left by longjmp holds the lock still, which is noticed here. */
+/* A call that was left by longjmp still holds the lock. It is noticed here. */
 static bool last_call_was_left(const struct ring *self, const char *frame) {
     return self->calls > 0 && self->calls <= CALLS_KNOWN &&
            stack_frame_was_left(self->frames[self->calls - 1], frame);
@@ -60,7 +61,7 @@ static void enter(struct ring *self, const char *frame) {
     const bool is_unfinished = self->calls > 0;
     while (last_call_was_left(self, frame)) {
         self->calls--;
-        pthread_mutex_unlock(&self->lock); /* a recursive one: it stays ours */
+        pthread_mutex_unlock(&self->lock); /* it is recursive, and stays ours */
     }
     if (is_unfinished) {
         batch_find_next(self);
@@ -82,8 +83,8 @@ static int64_t leave(struct ring *self, int64_t result) {
 }
 
 /*
- * The thread ends in a wait or a callback, by pthread_cancel or pthread_exit, or a C++ callback has
- * thrown: as from libbpf, others go on with the record at hand.
+ * Called when the thread ends in a wait or a callback, by pthread_cancel or pthread_exit, or a C++
+ * callback has thrown. As with libbpf, other threads go on with the record at hand.
  */
 static void leave_unfinished(void *ring) {
     struct ring *self = ring;
@@ -109,7 +110,7 @@ static int64_t deliver_all(struct ring *self, size_t most) {
     int64_t result = batch_deliver(self, limit, INT64_MAX);
     if (!ring_is_watched(self)) {
         batch_commit(self,
-                     RBCORE_COMMIT_NOW); /* who waits by the map's own descriptor must not spin */
+                     RBCORE_COMMIT_NOW); /* a wait by the map's own descriptor must not spin */
     } else if (!batch_is_drained(self)) {
         batch_commit(self, 0);
         batch_arm(self);
@@ -129,13 +130,13 @@ int64_t ring_deliver(struct ring *self, size_t most) {
 uint64_t ring_discards(const struct ring *self) {
     rbcore_reader_stats stats = RBCORE_READER_STATS_INIT;
     if (self->reader == NULL) {
-        return self->entered; /* it does not tell: as if each call had passed some */
+        return self->entered; /* libbpf does not tell: each call may have passed some */
     }
     rbcore_reader_stats_get(self->reader, &stats);
     return stats.discards;
 }
 
-/* Waits until the batch has something. Returns 1, or 0 or a negative errno: it has not. */
+/* Waits until the batch has something. Returns 1, or 0 or a negative errno if it has nothing. */
 static int wait_for_batch(struct ring *self, int64_t timeout_ns) {
     const int64_t start = timeout_ns > 0 ? now_ns() : 0;
     int64_t left = timeout_ns;
@@ -162,7 +163,7 @@ static int64_t wait_and_deliver(struct ring *self, int64_t timeout_ns) {
     if (waited < 0 && waited != -EINTR) {
         return waited;
     }
-    /* Also after 0 and -EINTR: what is not due for rbcore, libbpf would deliver. */
+    /* Also after 0 and -EINTR: libbpf would deliver what is not yet due for rbcore. */
     int64_t result = batch_deliver(self, INT_MAX, SMALL_BATCHES);
     batch_commit(self, 0);
     return result != 0 || waited > 0 ? result : waited;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * librbcore-libbpf-dlsym.so, for LD_AUDIT: what a program gets by dlsym from a libbpf that it has
- * loaded by dlopen (Python's ctypes does) is librbcore-libbpf.so's, too. See rtld-audit(7).
+ * librbcore-libbpf-dlsym.so, for LD_AUDIT: makes dlsym return the functions of librbcore-libbpf.so
+ * also to a program that has loaded libbpf by dlopen, as Python's ctypes does. See rtld-audit(7).
  *
- * The loader keeps this library apart from the program, in a namespace with a libc of its own: it
- * only compares names and passes addresses on, which are of the program's namespace.
+ * The loader keeps this library apart from the program, in a namespace with a libc of its own. The
+ * library only compares names, and passes on addresses of the program's namespace.
  */
 #include <link.h>
 #include <stdbool.h>
@@ -42,7 +42,7 @@ static const void *dynamic_entry(const struct link_map *map, ElfW(Sxword) tag) {
     return NULL;
 }
 
-/* dlsym of this library's libc does not know the program's objects: so by hand, one by one. */
+/* This library's libc does not know the program's objects, so symbols are looked up by hand. */
 static uintptr_t address_in_dropin(const char *name) {
     const ElfW(Sym) *symbols = dynamic_entry(dropin, DT_SYMTAB);
     const char *names = dynamic_entry(dropin, DT_STRTAB);
@@ -55,7 +55,7 @@ static uintptr_t address_in_dropin(const char *name) {
     return 0;
 }
 
-/* Symbols are of interest that anything binds to libbpf, but for our own look for libbpf's. */
+/* Asks for symbols that any object binds to libbpf, except those that our own library looks up. */
 unsigned int la_objopen(struct link_map *map, Lmid_t lmid, uintptr_t *cookie) {
     (void)cookie;
     if (lmid != LM_ID_BASE) {

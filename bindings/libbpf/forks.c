@@ -13,8 +13,9 @@
 static unsigned forks;
 
 /*
- * 1, or 0 in a child that does not know it yet: in a page that the kernel wipes there. A handler of
- * pthread_atfork alone would not do. fork() calls it, the system call and _Fork() do not.
+ * 1, or 0 in a child that has not noticed the fork yet: it is in a page that the kernel wipes in
+ * children. A handler of pthread_atfork would not do, because the system call and _Fork() do not
+ * call it.
  */
 static _Atomic unsigned *is_known;
 
@@ -27,7 +28,7 @@ unsigned forks_now(void) {
     return forks;
 }
 
-/* At once, before there are threads that would find it out together. */
+/* Called at once, before there are threads that would call it at the same time. */
 static void note_fork(void) {
     forks_now();
 }

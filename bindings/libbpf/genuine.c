@@ -8,7 +8,7 @@ void *genuine_function(const char *name) {
     if (function != NULL) {
         return function;
     }
-    /* What dlopen loaded for its caller alone (RTLD_LOCAL) is found by its name only. */
+    /* A library that dlopen loaded with RTLD_LOCAL is found only by its name. */
     void *library = dlopen("libbpf.so.1", RTLD_LAZY | RTLD_NOLOAD);
     return library == NULL ? NULL : dlsym(library, name);
 }

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-/* Those that this process's libbpf is too old to have are NULL; no program built for it calls them. */
+/* A function that this libbpf is too old to have is NULL. No program built for it calls it. */
 struct genuine {
     __typeof__(&ring_buffer__new) open;
     __typeof__(&ring_buffer__free) free;
@@ -24,15 +24,15 @@ struct genuine {
 bool genuine_load(struct genuine *out);
 
 /*
- * libbpf's open and free. They call other functions of libbpf by their exported names, and so get
- * ours: which have to tell that by genuine_is_calling(), and be libbpf's for once.
+ * libbpf's open and free. They call other functions of libbpf by their exported names, and so call
+ * ours. Ours ask genuine_is_calling(), and then call libbpf's.
  */
 struct ring_buffer *genuine_open(const struct genuine *self, int map_fd,
                                  ring_buffer_sample_fn handle, void *context);
 void genuine_close(const struct genuine *self, struct ring_buffer *rings);
 bool genuine_is_calling(void);
 
-/* Around other calls of libbpf that do so; errno is libbpf's after them. */
+/* Go around other calls of libbpf that do so. errno is libbpf's after them. */
 void genuine_enter(void);
 void genuine_leave(void);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What librbcore-libbpf.so exports: the ring buffers of libbpf's API, as programs call them that
- * were compiled with its header. tests/libbpf compares each declaration with that header.
+ * The exports of librbcore-libbpf.so: the ring buffers of libbpf's API, as programs that were
+ * compiled with its header call them. tests/libbpf compares each declaration with that header.
  */
 #ifndef RBCORE_LIBBPF_API_H
 #define RBCORE_LIBBPF_API_H

@@ -20,16 +20,16 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static rbcore_reader **readers;
 static size_t reader_count, reader_room;
 
-/* Of the readers that are gone. */
+/* Statistics of the readers that are gone. */
 static uint64_t records, bytes, batches, wakeups, rings;
 
-/* Calls that delivered records, whatever ended their wait: with libbpf there would be more. */
+/* Calls that delivered records. With libbpf there would be more. */
 static _Atomic uint64_t turns;
 
-/* What setting_stats said, whatever the program does to its environment. NULL: none are wanted. */
+/* What setting_stats said, before the program can change its environment. NULL: none are wanted. */
 static char *name;
 
-/* A process that did exec since then prints to where its own standard error goes. */
+/* After an exec, the new program prints to its own standard error. */
 static int output = -1;
 static struct stat output_file;
 
@@ -44,7 +44,7 @@ static void open_output(void) {
     }
 }
 
-/* Programs also close what they do not know, and then another file has its number. */
+/* Programs also close descriptors that they do not know. Another file may then have the number. */
 static bool output_is_ours(void) {
     struct stat now;
     return fstat(output, &now) == 0 && now.st_dev == output_file.st_dev &&
@@ -95,7 +95,7 @@ void report_remove(rbcore_reader *reader) {
 }
 
 void report_begin_anew(void) {
-    pthread_mutex_init(&lock, NULL); /* whoever held it in the parent is not here */
+    pthread_mutex_init(&lock, NULL); /* a thread of the parent may have held it */
     records = bytes = batches = wakeups = rings = 0;
     atomic_store_explicit(&turns, 0, memory_order_relaxed);
 }
@@ -119,7 +119,7 @@ __attribute__((destructor)) static void report(void) {
     if (output < 0) {
         return;
     }
-    forks_now(); /* what is counted may be the parent's, and its lock held by nobody who is here */
+    forks_now(); /* the counts may be the parent's, and the lock held by one of its threads */
     pthread_mutex_lock(&lock);
     for (size_t i = 0; i < reader_count; i++) {
         count(readers[i]);

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* What was gained, printed at the end of the process if that is wanted (see settings.h). */
+/* Statistics, printed at the end of the process if that is wanted (see settings.h). */
 #ifndef RBCORE_LIBBPF_REPORT_H
 #define RBCORE_LIBBPF_REPORT_H
 
 #include <rbcore/rbcore.h>
 
-/* The statistics of a reader count from here until now, or until it is removed. Any thread. */
+/* Counts the statistics of a reader from now on, until it is removed. Any thread may call these. */
 void report_add(rbcore_reader *reader);
 void report_remove(rbcore_reader *reader);
 
-/* In the child of a fork: it counts what it reads itself. */
+/* Called in the child of a fork, which counts only what it reads itself. */
 void report_begin_anew(void);
 
-/* A call of the program got records. Any thread. */
+/* Notes that a call of the program got records. Any thread may call it. */
 void report_turn(void);
 
 #endif

@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 /*
- * libbpf gives the space of each record back after its callback. So do we in small rings; in larger
- * ones after so many bytes, for each time costs as much as several records.
+ * libbpf gives the space of each record back after its callback. So do we in small rings. In larger
+ * ones we do so after this many bytes, because each time costs as much as several records.
  */
 #define PIECE_PART 256
 #define PIECE_MAX 16384
@@ -53,12 +53,12 @@ static void close_reader(struct ring *self) {
     self->reader = NULL;
 }
 
-/* What libbpf makes of the same mistakes. */
+/* The errno that libbpf has for the same mistakes. */
 static int errno_of_libbpf(int error) {
     return error == -EMEDIUMTYPE || error == -EBADFD ? EINVAL : -error;
 }
 
-/* Returns whether libbpf reads it now; if not, errno says why. */
+/* Returns whether libbpf reads the ring now. If not, errno says why. */
 static bool open_by_libbpf(struct ring *self, int map_fd, int refusal) {
     if (!genuine_load(&self->genuine)) {
         errno = errno_of_libbpf(refusal);
@@ -78,7 +78,7 @@ static pthread_mutex_t rings_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct ring *rings;
 
 void ring_begin_anew(void) {
-    pthread_mutex_init(&rings_lock, NULL); /* whoever held it in the parent is not here */
+    pthread_mutex_init(&rings_lock, NULL); /* a thread of the parent may have held it */
 }
 
 static void list(struct ring *self) {
@@ -98,7 +98,7 @@ static void unlist(struct ring *self) {
     pthread_mutex_unlock(&rings_lock);
 }
 
-/* A number that the kernel tells of a map, or RBCORE_UNKNOWN. */
+/* A number of a map from /proc/self/fdinfo, or RBCORE_UNKNOWN. */
 static uint64_t number_of_map(int map_fd, const char *name) {
     char path[32], line[64];
     const size_t length = strlen(name);
@@ -120,7 +120,7 @@ uint64_t map_id_of(int map_fd) {
     return number_of_map(map_fd, "map_id");
 }
 
-/* Gives a ring over to libbpf, unless it is being read at this moment. */
+/* Hands a ring over to libbpf, unless it is being read at this moment. */
 static void hand_over(struct ring *self) {
     if (pthread_mutex_trylock(&self->lock) != 0) {
         return;
@@ -136,12 +136,12 @@ static void hand_over(struct ring *self) {
 }
 
 void ring_interrupt(struct ring *self) {
-    pthread_mutex_lock(&rings_lock); /* nobody hands it over meanwhile */
+    pthread_mutex_lock(&rings_lock); /* no thread hands it over meanwhile */
     rbcore_reader_interrupt(self->reader);
     pthread_mutex_unlock(&rings_lock);
 }
 
-/* Gives all rings of this process over that read the same map. Returns whether there are any. */
+/* Hands all rings of this process over that read the same map. Returns whether there are any. */
 static bool hand_over_all(uint64_t map_id) {
     bool found = false;
     pthread_mutex_lock(&rings_lock);
@@ -170,7 +170,7 @@ static bool init_lock(struct ring *self) {
     return error == 0;
 }
 
-/* By whichever can read it. Returns 0, or the errno that libbpf would set. */
+/* Opens the ring by rbcore, or else by libbpf. Returns 0, or the errno that libbpf would set. */
 static int open_by_either(struct ring *self) {
     bool is_read_here = hand_over_all(self->map_id);
     int refusal = is_read_here ? -EBUSY : open_reader(self, 0);
@@ -180,7 +180,7 @@ static int open_by_either(struct ring *self) {
     }
     int error = open_by_libbpf(self, self->map_fd, refusal) ? 0 : errno;
     if (error == 0) {
-        const char *message = rbcore_reader_message(self->reader); /* of no reader: "" */
+        const char *message = rbcore_reader_message(self->reader); /* "" for NULL */
         warn(self, is_read_here         ? "this process reads it twice"
                    : message[0] != '\0' ? message
                                         : rbcore_strerror(refusal));
@@ -189,7 +189,7 @@ static int open_by_either(struct ring *self) {
     return error;
 }
 
-/* Where the caller's cannot be duplicated it has to do: if it is no open file, libbpf says so. */
+/* Uses the caller's descriptor if it cannot be duplicated. If it is not open, libbpf says so. */
 static void keep_descriptor(struct ring *self, int map_fd) {
     int duplicate = fcntl(map_fd, F_DUPFD_CLOEXEC, 0);
     self->map_fd = map_fd;
@@ -216,7 +216,7 @@ struct ring *ring_open(int map_fd, ring_buffer_sample_fn handle, void *context) 
     self->context = context;
     self->epoll_fd = -1;
     self->map_id = map_id_of(map_fd);
-    self->size = number_of_map(map_fd, "max_entries"); /* also where libbpf reads it */
+    self->size = number_of_map(map_fd, "max_entries"); /* also if libbpf reads it */
     int error = open_by_either(self);
     if (error != 0) {
         drop(self);
@@ -240,7 +240,7 @@ void ring_free(struct ring *self) {
 }
 
 int ring_reopen(struct ring *self, bool *parent_lives) {
-    init_lock(self); /* whoever held it in the parent is not here */
+    init_lock(self); /* a thread of the parent may have held it */
     self->entered++;
     self->epoll_fd = -1;
     if (self->libbpf != NULL) {
@@ -249,7 +249,7 @@ int ring_reopen(struct ring *self, bool *parent_lives) {
     report_remove(self->reader);
     close_reader(self);
     int error = open_reader(self, 0);
-    if (error == -EBUSY) { /* by the parent: two consumers are what was asked for */
+    if (error == -EBUSY) { /* the parent has it: the program wants two consumers */
         *parent_lives = true;
         close_reader(self);
         error = open_reader(self, RBCORE_SOURCE_INSIST);
@@ -267,7 +267,7 @@ int ring_watch(struct ring *self, int epoll_fd, int index) {
                                   : rbcore_reader_fd(self->reader);
     struct epoll_event event = {.events = EPOLLIN, .data.fd = index};
     if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0 &&
-        !(errno == EEXIST && self->libbpf != NULL)) { /* there since before a fork */
+        !(errno == EEXIST && self->libbpf != NULL)) { /* it is there from before a fork */
         return -errno;
     }
     self->epoll_fd = epoll_fd;

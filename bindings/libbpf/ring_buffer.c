@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * libbpf's struct ring_buffer, and all its functions and those of struct ring. They keep libbpf's
- * rules: a result is a count or a negative errno, which errno gets as well; NULL with errno.
+ * libbpf's struct ring_buffer with its functions, and those of struct ring. They keep libbpf's
+ * rules: a result is a count or a negative errno, which is also put into errno, or it is NULL with
+ * errno.
  */
 #include "ring.h"
 
@@ -28,7 +29,7 @@ struct ring_buffer {
 
 /* ---- Results ---- */
 
-/* Unsigned, for a callback may have returned INT_MIN, of which there is no negative. */
+/* Unsigned, because a callback may have returned INT_MIN, which cannot be negated. */
 static int fail(int error) {
     errno = (int)-(unsigned)error;
     return error;
@@ -45,7 +46,7 @@ static int result_of(int64_t result) {
 
 static int watch(struct ring_buffer *self);
 
-/* An epoll of the child's own, under the number that the program knows. */
+/* Makes an epoll of the child's own, under the number that the program knows. */
 static int renew_epoll(struct ring_buffer *self) {
     int fresh = epoll_create1(EPOLL_CLOEXEC);
     int error = fresh < 0 || dup3(fresh, self->epoll_fd, O_CLOEXEC) < 0 ? -errno : 0;
@@ -54,9 +55,9 @@ static int renew_epoll(struct ring_buffer *self) {
 }
 
 /*
- * A reader of rbcore is of use to the process alone that opened it; libbpf's works in its children,
- * too, and programs become daemons that way. What the epoll was added to goes on waiting for it,
- * unless the parent, which has the same one, lives.
+ * A reader of rbcore can only be used by the process that opened it. libbpf's works in children,
+ * too, and programs become daemons that way. An epoll to which the epoll was added goes on waiting
+ * for it, unless the parent, which has the same one, lives.
  */
 static int reopen(struct ring_buffer *self) {
     bool parent_lives = false;
@@ -137,7 +138,7 @@ static bool make_room(struct ring_buffer *self) {
     return rings != NULL && events != NULL;
 }
 
-/* libbpf has an epoll wait for each descriptor, which refuses one that it has. */
+/* libbpf has an epoll for all descriptors, and epoll refuses a descriptor that it has. */
 static bool has_descriptor(const struct ring_buffer *self, int map_fd) {
     for (int i = 0; i < self->count; i++) {
         const struct ring *ring = self->rings[i];
@@ -191,7 +192,7 @@ int ring_buffer__consume_n(struct ring_buffer *rb, size_t n) {
     return result_of(total);
 }
 
-/* All there is. Returns as ring_deliver. */
+/* Delivers all there is. Returns what ring_deliver() returns. */
 static int64_t consume(struct ring_buffer *self) {
     int64_t total = 0;
     for (int i = 0; total <= INT_MAX && i < self->count; i++) {
@@ -218,13 +219,13 @@ static int watch(struct ring_buffer *self) {
     return error;
 }
 
-/* What is left until then, rounded up: libbpf's poll is never early. */
+/* The time that is left, rounded up: libbpf's poll never returns early. */
 static int64_t ms_until(int64_t deadline) {
     const int64_t left = deadline - now_ns();
     return left > 0 ? (left + 999999) / 1000000 : 0;
 }
 
-/* Delivers what the rings have that are ready. Returns as ring_deliver, and -errno. */
+/* Delivers what the ready rings have. Returns what ring_deliver() returns, or -errno. */
 static int64_t wait_once(struct ring_buffer *self, int timeout_ms) {
     int ready = epoll_wait(self->epoll_fd, self->events, self->count, timeout_ms);
     if (ready < 0) {
@@ -249,8 +250,8 @@ static uint64_t discards(const struct ring_buffer *self) {
 }
 
 /*
- * By the epoll. A reader's descriptor becomes readable also for what turns out to be nothing; but
- * for discarded records alone libbpf's poll returns.
+ * Waits by the epoll. A reader's descriptor may become readable for nothing. But libbpf's poll also
+ * returns if there were only discarded records.
  */
 static int64_t poll_watched(struct ring_buffer *self, int timeout_ms) {
     const int64_t deadline = now_ns() + timeout_ms * INT64_C(1000000);
@@ -280,7 +281,7 @@ int ring_buffer__poll(struct ring_buffer *rb, int timeout_ms) {
 }
 
 int ring_buffer__epoll_fd(const struct ring_buffer *rb) {
-    /* libbpf's descriptor is always ready to be waited for; this one from here on. */
+    /* A program may wait for libbpf's descriptor at any time. It may for this one from here on. */
     struct ring_buffer *self = (struct ring_buffer *)(uintptr_t)rb;
     if (check_fork(self) == 0 && !self->is_watched) {
         watch(self);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * libbpf's struct user_ring_buffer, by a producer of rbcore, or where that refuses by libbpf's own.
+ * libbpf's struct user_ring_buffer, by a producer of rbcore or, if that refuses, by libbpf's own.
  *
- * It does what libbpf's does, but for three things: several threads may share one; to wait while a
- * little is free does not spin; and a record that is too large for any BPF program (16 MiB) is
- * refused, where libbpf's would stop the ring for good.
+ * It differs from libbpf's in three things. Several threads may share it. A wait does not spin
+ * while a little space is free. A record that is too large for any BPF program (16 MiB) is refused,
+ * where libbpf's would stop the ring for good.
  */
 #include "genuine.h"
 
@@ -121,8 +121,8 @@ void user_ring_buffer__free(struct user_ring_buffer *rb) {
 }
 
 /*
- * In the child of a fork the producer is of no use; libbpf's is, beside that of the parent. Returns
- * whether libbpf writes from now on.
+ * A child of a fork cannot use the producer. It can use libbpf's, beside that of the parent.
+ * Returns whether libbpf writes from now on.
  */
 static bool is_handed_over(struct user_ring_buffer *self, int error) {
     if (error != -ECHILD || open_by_libbpf(self, error) != 0) {
@@ -148,7 +148,7 @@ static void *note_sample(struct user_ring_buffer *self, void *sample) {
     return sample;
 }
 
-/* Not one of the producer's, from before a fork: that libbpf would take for another. */
+/* Whether the sample is libbpf's. After a fork it may be one of the producer's. */
 static bool is_libbpfs(const struct user_ring_buffer *self, const void *sample) {
     return self->libbpf != NULL && (uintptr_t)sample >= self->lowest &&
            (uintptr_t)sample <= self->highest;

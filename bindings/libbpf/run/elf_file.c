@@ -56,7 +56,7 @@ static const char *check_file(struct elf_file *self) {
 const char *elf_open(struct elf_file *self, const char *path) {
     struct stat status;
     *self = (struct elf_file){.fd = -1};
-    /* To open a pipe or a device can wait, or do something. */
+    /* Opening a pipe or a device can wait, or do something. */
     if (stat(path, &status) == 0 && S_ISREG(status.st_mode)) {
         self->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     }
@@ -143,7 +143,7 @@ static bool find_address(const struct elf_file *self, uint64_t address, uint64_t
 
 /* ---- What it contains ---- */
 
-/* A text that begins in one chunk and ends in the next is found: each begins with the last one's end. */
+/* Each chunk begins with the end of the last one, so a text across both is found. */
 static bool is_between(const struct elf_file *self, const char *text, uint64_t from, uint64_t to) {
     static char chunk[CHUNK];
     const size_t length = strlen(text);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What an ELF file says of itself, found out by reading it: nothing of it is run or mapped. A hostile
- * one is bad input like any other: each offset and size in it counts only as far as the file has what
- * it names, and is bounded. Functions return NULL, or in words what is wrong with the file.
+ * What an ELF file says about itself. The file is only read: nothing of it is run or mapped. It may
+ * be hostile: each offset and size in it is bounded, and counts only as far as the file has what it
+ * names. Functions return NULL, or in words what is wrong with the file.
  */
 #ifndef RBCORE_RUN_ELF_FILE_H
 #define RBCORE_RUN_ELF_FILE_H
@@ -41,8 +41,9 @@ const char *elf_read_segments(struct elf_file *self);
 const char *elf_read_loader(const struct elf_file *self, char loader[PATH_MAX]);
 
 /*
- * Whether text is in what is loaded of it and not written to, as its string literals are. After
- * elf_read_segments. Of a file that is larger than any program only a part is looked at.
+ * Whether text is in its segments that are loaded and not writable, as string literals are. To be
+ * called after elf_read_segments. Only a part is searched of a file that is larger than any
+ * program.
  */
 bool elf_contains(const struct elf_file *self, const char *text);
 

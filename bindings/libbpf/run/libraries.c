@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 /*
- * More than any program has or needs, of libraries, of names in all of them, and of places where they
- * were looked for: what is beyond that is not looked at.
+ * More than any program has or needs, of libraries, of names in all of them, and of places where
+ * they were looked for: what is beyond that is not looked at.
  */
 #define LIBRARIES_MAX 2048
 #define NAMES_MAX 16384

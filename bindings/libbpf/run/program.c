@@ -33,7 +33,7 @@ static bool is_program(const char *path) {
     return access(path, X_OK) == 0;
 }
 
-/* As execvp: a name without a slash is looked for in PATH. */
+/* Like execvp: a name without a slash is looked for in PATH. */
 static bool find(char *out, const char *name) {
     if (strchr(name, '/') != NULL || name[0] == '\0') {
         snprintf(out, PATH_MAX, "%s", name);

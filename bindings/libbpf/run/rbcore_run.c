@@ -229,7 +229,7 @@ static void set_up(const struct options *options, enum verdict verdict) {
     char library[PATH_MAX];
     find_library(library, LIBRARY);
     put_first("LD_PRELOAD", library);
-    /* Who is linked to libbpf does not look its functions up by name; and it costs at each exec. */
+    /* One linked to libbpf does not look functions up by name, and auditing costs each exec. */
     if (verdict == PROGRAM_NOT_LINKED) {
         find_library(library, DLSYM_LIBRARY);
         put_first("LD_AUDIT", library);

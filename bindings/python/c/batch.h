@@ -6,8 +6,8 @@
 #include "rbcore.h"
 
 /*
- * How many records some spans have, and where they are: all lie within extent bytes from base. bytes
- * is how much of the ring they take, headers included.
+ * How many records some spans have, and where they are: all lie within extent bytes from base.
+ * bytes is how much of the ring they take, headers included.
  */
 typedef struct rbcore_py_shape {
     uint64_t count;
@@ -20,12 +20,13 @@ typedef struct rbcore_py_shape {
 void rbcore_py_shape_of(const rbcore_span *spans, size_t n, rbcore_py_shape *shape);
 
 /*
- * Windows: mappings of the rings of one reader that only views of Python use. So records to which views
- * still refer can be moved out of the ring: they are copied to private memory, which then takes the
- * place of the window's pages, at the same addresses. The library never looks into a window.
+ * Windows: mappings of the rings of one reader that only views of Python use. So records to which
+ * views still refer can be moved out of the ring: they are copied to private memory, which then
+ * takes the place of the window's pages, at the same addresses. The library never looks into a
+ * window.
  *
- * Windows are made of a ring's descriptor, or where there is none (a memory ring, a copy of a ring) of
- * the library's own mapping.
+ * Windows are made of a ring's descriptor, or where there is none (a memory ring, a copy of a ring)
+ * of the library's own mapping.
  */
 typedef struct rbcore_py_rings rbcore_py_rings; /* descriptors and sizes of the reader's rings */
 typedef struct rbcore_py_windows rbcore_py_windows; /* a window for each ring that had records */
@@ -68,7 +69,8 @@ void rbcore_py_trim(rbcore_py_windows *self);
 
 /*
  * rbcore_reader_next_spans, if commit is not 0 after rbcore_reader_commit of all, then
- * rbcore_py_place, and the shape of what was found: so a batch is one crossing of the language border.
+ * rbcore_py_place, and the shape of what was found: so a batch is one crossing of the language
+ * border.
  */
 int rbcore_py_next(rbcore_reader *reader, int commit, rbcore_span *spans, size_t max_spans,
                    size_t max_records, int64_t timeout_ns, rbcore_py_shape *shape,
