@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A flight recorder: a ring in overwrite mode always holds the newest records, and nobody has to
+"""A flight recorder: a ring in overwrite mode always holds the newest records, and no reader has to
 keep up with them. When the program NAME is started, one call copies the ring, and the programs that
 were started before it are printed.
 

@@ -11,7 +11,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Whatever can go wrong.
+/// Any error of an example.
 pub type Failure = Box<dyn Error + Send + Sync>;
 
 /// The kinds of records: enum event_kind of events.h.
@@ -29,11 +29,11 @@ pub struct Event {
     pub time_ns: u64,
     /// [`EXEC`], [`SWITCH`] or [`MADE_UP`].
     pub kind: u32,
-    /// On which CPU.
+    /// The CPU.
     pub cpu: u32,
-    /// Whose.
+    /// The process.
     pub pid: u32,
-    /// Of the program, ended by a zero.
+    /// The name of the program, ended by a zero.
     pub name: [u8; 16],
     /// Always zero.
     pub reserved: u32,
@@ -102,7 +102,7 @@ impl Program {
     }
 }
 
-/// Sets what is fixed once the program is loaded.
+/// Sets the constants of the program, before it is loaded.
 fn configure(open: &mut OpenObject, overwrite: bool) -> Result<(), Failure> {
     for mut map in open.maps_mut() {
         match map.name().to_str() {

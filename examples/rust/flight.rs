@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-//! A flight recorder: when something happens that is worth a look, the last records before it are
-//! printed. In a ring in overwrite mode (Linux 6.19) the newest records are always there, nobody has to
-//! keep up with them, and one call copies all. On older kernels a reader holds the newest as leases.
+//! A flight recorder: when something happens that is worth a look, it prints the last records before
+//! that. A ring in overwrite mode (Linux 6.19) always has the newest records, no reader has to keep up
+//! with them, and one call copies all. On older kernels a reader holds the newest as leases.
 //!
 //!     flight [-n RECORDS] [NAME]        (as root; Ctrl-C ends it)
 //!     flight [-n RECORDS] --memory      (without BPF)
 //!
-//! What triggers is the next program of that NAME that is started, or the next one at all. --memory: a
-//! memory ring in overwrite mode, and a thread that writes into it and ends with a fault.
+//! The trigger is the next program of that NAME that is started, or without NAME the next one. --memory
+//! uses a memory ring in overwrite mode, and a thread that writes into it and ends with a fault.
 
 use std::collections::VecDeque;
 use std::thread;
@@ -36,7 +36,7 @@ fn made_up(kind: u32, name: &[u8]) -> nix::Result<Event> {
     Ok(event)
 }
 
-/// In overwrite mode no record is refused, the oldest make room.
+/// In overwrite mode no record is refused: the oldest make room.
 fn produce_until_fault(ring: &MemoryRing) -> Result<(), Failure> {
     let producer = Producer::open(ring)?;
     for _ in 0..BURSTS {
@@ -100,7 +100,7 @@ fn print_flight(snapshot: &mut Snapshot, trigger: u64, most: usize) -> Result<()
     Ok(())
 }
 
-/// By a ring in overwrite mode. `start` begins what writes into it, and lasts until what it returns is
+/// Records with a ring in overwrite mode. `start` starts the writer, which runs until the result is
 /// dropped.
 fn overwritten<T>(
     source: Source<'_>,
@@ -116,7 +116,7 @@ fn overwritten<T>(
     print_flight(&mut reader.snapshot(ring)?, trigger, most)
 }
 
-/// By leases: what is not dropped stays in the ring.
+/// Records with leases: a record stays in the ring until its lease is dropped.
 fn held(program: &Program, wanted: Option<&str>, most: usize) -> Result<(), Failure> {
     let mut reader = Reader::builder().open_leasing()?;
     reader.add(&program.source())?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The reader in somebody else's event loop: in tokio, beside a timer and signals.
+//! The reader in an event loop: tokio's, beside a timer and signals.
 //!
 //!     wait        (as root; Ctrl-C ends it)
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-// Package events loads the BPF program of the examples, ../../bpf/events.bpf.c, which writes a record
-// for each exec and each scheduler switch of the machine. What go generate makes of it is not in the
-// repository: it is the compiler's, and each compiler makes another.
+// Package events loads the BPF program of the examples, ../../bpf/events.bpf.c, which writes a record for
+// each exec and each scheduler switch of the machine. The result of go generate is not in the repository,
+// because each compiler makes another one.
 package events
 
 import (

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-// A flight recorder: when a program is started whose name is given, prints the last events of the machine
-// before that. The ring keeps them. In overwrite mode (Linux 6.19) it always has the newest, and one call
-// copies them; before, the reader gives a record back only when it is far behind.
+// A flight recorder: when a program of a given name is started, it prints the last events of the machine
+// before that. The ring keeps them. In overwrite mode (Linux 6.19) the ring always has the newest events, and
+// one call copies them. On older kernels the reader gives a record back only when it is far behind.
 //
 //	go generate ./... && go build ./flight && sudo ./flight [-n RECORDS] NAME
 package main
@@ -32,7 +32,7 @@ type recorder struct {
 	kept       []ringbuf.Record // the last of each batch that is not given back
 }
 
-// keep gives back what is needed no more: where producers do not overwrite it, half of the ring is enough.
+// keep gives back what is not needed any more: if producers do not overwrite it, half of the ring is enough.
 func (r *recorder) keep(last ringbuf.Record) error {
 	if r.overwrites {
 		return r.reader.Commit()

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-// A reader in a program that has other things to do, too: one goroutine waits for the machine's execs and
-// scheduler switches, another for them, a timer and a signal. The runtime waits for all, and no thread for
-// any.
+// A reader in a program that has other things to do, too. One goroutine waits for the machine's execs and
+// scheduler switches. Another one waits for that, a timer and a signal. The runtime waits for all of them,
+// and no thread is blocked.
 //
 //	go generate ./... && go build ./wait && sudo ./wait
 package main
