@@ -13,7 +13,7 @@ links.
 The one source differs from the library in two points. All its functions have hidden visibility:
 they belong to the module they are linked into, and cannot be mistaken for those of a librbcore.so
 in the same process. And names that more than one file of capi/ has for itself get the file's name
-behind them.
+behind them. Comments on lines of their own are left out: capi/ has them.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ OWN_NAMES = (
     re.compile(r"^} (\w+)(?:\[\])?(?:;| =)"),
     re.compile(r"^(?:typedef )?(?:struct|enum) (\w+) \{"),
 )
+COMMENT = re.compile(r"^[ \t]*/\*(?:(?!\*/).)*\*/\n", re.MULTILINE | re.DOTALL)
 # The first lines of the one file say it for all.
 LICENSE = "/* SPDX-License-Identifier: MIT */\n"
 
@@ -85,6 +86,11 @@ def own_macros(text: str) -> list[str]:
     return sorted({match[1] for line in text.splitlines() if (match := MACRO.match(line))})
 
 
+def tidied(text: str) -> str:
+    """Without comments on lines of their own, and with one blank line at most between others."""
+    return re.sub(r"\n{3,}", "\n\n", COMMENT.sub("", text)).strip("\n") + "\n"
+
+
 class Amalgamation:
     def __init__(self) -> None:
         self.system: set[str] = set()
@@ -108,7 +114,7 @@ class Amalgamation:
                 self.system.add(include[2])
             else:
                 lines.append(line)
-        return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n") + "\n"
+        return tidied("\n".join(lines))
 
     def add_header(self, path: Path) -> None:
         if path not in self.headers:
@@ -122,7 +128,7 @@ class Amalgamation:
             for name in own_names(text):
                 owners.setdefault(name, []).append(path)
 
-        public = HEADER.read_text().replace(LICENSE, "", 1)
+        public = tidied(HEADER.read_text())
         hidden = public.replace('visibility("default")', 'visibility("hidden")')
         if hidden == public:
             sys.exit("amalgamate: the visibility of RBCORE_API was not found")

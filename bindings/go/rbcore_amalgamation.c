@@ -11,39 +11,6 @@
 #endif
 
 /* ==== include/rbcore/rbcore.h ==== */
-/*
- * rbcore: the user-space side of the BPF ring buffer.
- *
- * A reader (rbcore_reader) maps one or more ring buffers, hands out their records in batches
- * without copying them, and gives the space back when the caller says so. A producer
- * (rbcore_producer) writes records into a ring from user space. Both also work on memory rings: a
- * memory ring is a memfd with the layout of the kernel's ring buffer, for programs without BPF,
- * tests and demos.
- *
- * Results. A function that returns int returns a count or 0 for success and a negative errno value
- * for an error; errno itself is left alone. Each function lists its own errors. Besides those,
- * every function that takes a handle returns
- *   -EINVAL  a handle, or a pointer that is not marked optional, is NULL;
- *   -ECHILD  the handle was opened before fork() and is used in the child. The parent's handle is
- *            not affected. Only the _free functions may be called in the child; they free what the
- *            child holds and change nothing that the parent sees.
- *
- * Threads. A handle is used by one thread at a time, except for the functions whose comment says
- * "any thread". Different handles are independent of each other.
- *
- * Structs that begin with a size can grow in later versions. The caller fills them by their _INIT
- * macro, or their _init function where macros cannot be used. A caller older than the library
- * passes a smaller struct and gets the defaults for the rest. A caller that is newer, and sets
- * bytes that this library does not know to anything but zero, gets -E2BIG. A size below that of the
- * size field itself, or above 4096, is -EINVAL.
- *
- * Units. Sizes are bytes, durations nanoseconds, positions bytes since the ring was created, as the
- * kernel counts them. Requires Linux 5.8 or newer. A 32-bit process can use memory rings, and the
- * rings of a 64-bit kernel.
- *
- * Sources: the ring's layout and its wakeups follow the kernel's kernel/bpf/ringbuf.c and
- * Documentation/bpf/ringbuf.rst.
- */
 #ifndef RBCORE_RBCORE_H
 #define RBCORE_RBCORE_H
 
@@ -60,81 +27,29 @@ extern "C" {
 #define RBCORE_API
 #endif
 
-/* ---- The library --------------------------------------------------------------------------- */
-
-/* The version of this header: major << 16 | minor << 8 | patch. */
 #define RBCORE_VERSION UINT32_C(0x000200)
 
-/* The version of the library at run time, in the form of RBCORE_VERSION. Any thread. */
 RBCORE_API uint32_t rbcore_version(void);
 
-/* Features for rbcore_supports. */
 #define RBCORE_FEATURE_KERNEL_RING UINT32_C(1) /* BPF_MAP_TYPE_RINGBUF (Linux 5.8) */
 #define RBCORE_FEATURE_MEMORY_RING UINT32_C(2) /* rbcore_memory_ring_create */
 #define RBCORE_FEATURE_OVERWRITE UINT32_C(4)   /* BPF maps in overwrite mode (Linux 6.19) */
 #define RBCORE_FEATURE_USER_RING UINT32_C(8)   /* BPF_MAP_TYPE_USER_RINGBUF (Linux 6.1) */
 
-/*
- * Tells whether this library on this kernel has a feature. Any thread.
- * Returns 1 for yes and 0 for no, also for a feature that this library has never heard of.
- *   -EPERM   the process may not ask the kernel (it needs CAP_BPF);
- *   -EMFILE, -ENFILE, -ENOMEM  no file descriptor or memory for the attempt.
- */
 RBCORE_API int rbcore_supports(uint32_t feature);
 
-/*
- * Returns an English sentence that says what an error means here. Takes the negative value that a
- * function returned (or its absolute value). Never NULL; the string is static. Any thread.
- */
 RBCORE_API const char *rbcore_strerror(int error);
 
-/* ---- Memory rings -------------------------------------------------------------------------- */
-
-/* Flags of a memory ring. */
 #define RBCORE_MEMORY_RING_OVERWRITE UINT32_C(1) /* a full ring overwrites its oldest records */
 
-/*
- * Creates a memory ring: a memfd laid out like the kernel's ring (consumer page, producer page,
- * data) and sealed against a change of its size, and the eventfd that wakes its reader. ring_size
- * is a power of two and a multiple of the page size. The caller owns both file descriptors
- * (close-on-exec), may pass them to other processes, and closes them when it likes: readers and
- * producers keep their own.
- *
- * With RBCORE_MEMORY_RING_OVERWRITE it is like a map with BPF_F_RB_OVERWRITE (Linux 6.19):
- * producers never wait for a reader, and a full ring holds the newest records.
- *
- * Every process that holds the descriptors can overwrite the memory at any time, and shares the
- * state of the open files. This is what a hostile peer can do to the others:
- *   - The memory: A reader survives impossible content (-EBADMSG, never a crash). But it cannot
- *     stop data from changing while you look at it: copy records of producers that you do not trust
- *     before you look at them. A producer survives it, too. But it waits without end for a peer
- *     that holds the producers' lock in the memory, or claims to hold it.
- *   - event_fd: A peer that reads its counter takes wakeups away. Readers still look every 100
- *     milliseconds. Each wakeup makes the descriptor non-blocking again and empties a full counter.
- *     A submit blocks only if the peer undoes both before the write that follows, for which it has
- *     the time of one system call. It then blocks until the counter is read.
- *   - memory_fd: Its size is sealed, so that no load from it is a SIGBUS. The library looks at no
- *     flag, offset or lock of memory_fd: each reader and producer opens the file again (a reader
- *     only where /proc is mounted). A peer that takes the locks of the file keeps new producers out
- *     (-EUSERS), and leaves new readers unguarded (RBCORE_RING_UNGUARDED).
- * Returns 0.
- *   -EINVAL  ring_size is zero, not a power of two, smaller than a page or larger than 1 GiB; a
- *            flag is unknown;
- *   -EMFILE, -ENFILE, -ENOMEM, -ENOSYS, -EFBIG  from the kernel, for want of what
- *            memfd_create(2), eventfd(2) and ftruncate(2) need (-EFBIG: RLIMIT_FSIZE; no SIGXFSZ is
- *            delivered).
- */
 RBCORE_API int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size,
                                          uint32_t flags);
-
-/* ---- Sources: what a reader reads or a producer writes ------------------------------------- */
 
 #define RBCORE_SOURCE_MAP_FD UINT32_C(1)      /* fd: of a BPF map */
 #define RBCORE_SOURCE_PINNED_PATH UINT32_C(2) /* path: where a BPF map is pinned */
 #define RBCORE_SOURCE_MAP_ID UINT32_C(3)      /* map_id: of a BPF map (needs CAP_SYS_ADMIN) */
 #define RBCORE_SOURCE_MEMORY_RING UINT32_C(4) /* fd and event_fd: of a memory ring */
 
-/* Flags of a source. */
 #define RBCORE_SOURCE_LATEST UINT32_C(1) /* skip the records that are complete when it is added */
 #define RBCORE_SOURCE_INSIST UINT32_C(2) /* open although another reader (or producer) has it */
 #define RBCORE_SOURCE_OVERWRITE UINT32_C(4) /* the ring is in overwrite mode; see below */
@@ -154,91 +69,16 @@ typedef struct rbcore_source {
 
 #define RBCORE_SOURCE_INIT {sizeof(rbcore_source), 0, 0, -1, -1, 0, -1, NULL, 0}
 
-/*
- * RBCORE_SOURCE_INIT for callers without macros: fills the first size bytes of *out, size being the
- * caller's sizeof(rbcore_source). Any thread.
- *   -EINVAL  size is below sizeof(size_t) or above 4096.
- */
 RBCORE_API int rbcore_source_init(rbcore_source *out, size_t size);
-
-/* ---- Readers ------------------------------------------------------------------------------- */
-
-/*
- * One reader for a ring. Two consumers that do not know of each other lose records and can wedge
- * the ring for good. So rbcore_reader_add refuses a ring that another reader of this library has,
- * in this process or another. It knows the other reader by a block in the ring's consumer page,
- * which names the reader's process, and by a lock. The other reader counts as living as long as its
- * process lives, unless it had the lock and the lock is free: then that process executed another
- * program. Nothing is known of a process in another pid namespace, unless that namespace lies below
- * the caller's. Such a reader counts as living as long as the lock is taken (by a child that it
- * forked, too), and always if it could not get the lock. Every process that can map the ring can
- * write such a block, and so keep readers out. Readers of other libraries cannot be detected.
- * RBCORE_SOURCE_INSIST opens the ring all the same. Use it only for a reader known to be dead or
- * hung.
- *
- * rbcore_reader_message says what has a ring that was refused. It says "process 812 (agent)", with
- * the pid that the caller's pid namespace has for it; or "in another pid namespace", with pid and
- * name only if the caller's /proc shows the process; or "in this process", and whether only records
- * that were not released keep the ring.
- *
- * Permissions. The library maps a ring for reading and writing, also for a tap: the kernel maps
- * nothing else. So a file descriptor must grant both. A map that is pinned is opened with the
- * rights that its file grants: the process must be allowed to read and write it, and to search its
- * folders. From Linux 5.19 on it needs no capability. Before, a path and a file descriptor take
- * CAP_BPF where kernel.unprivileged_bpf_disabled is not 0. A map_id always takes CAP_SYS_ADMIN.
- * capi/README.md has the recipe for a reader without any.
- *
- * 32-bit processes are refused where the kernel counts positions in 32 bits, too, or may do so.
- * Before Linux 6.3 that is told by uname(2) alone.
- *
- * Overwrite mode and taps. RBCORE_SOURCE_OVERWRITE is for a ring in overwrite mode
- * (BPF_F_RB_OVERWRITE of a map, RBCORE_MEMORY_RING_OVERWRITE), whose producers overwrite the oldest
- * records. RBCORE_SOURCE_TAP looks at a ring beside its reader, which may be of any library. A tap
- * writes nothing into the ring, no position and no owner. Both flags together look at a ring in
- * overwrite mode. In neither case do producers wait for this reader. So the reader has a copy of
- * the ring, as large as the ring, in a memfd: it can fail for what rbcore_memory_ring_create needs,
- * and no SIGXFSZ is delivered. read and next first fill the copy with all records that are
- * complete, and then check it: what was overwritten meanwhile is dropped. Records are handed out of
- * the copy (RBCORE_RECORD_COPIED) and given back like others. Everything that is said of records
- * holds for them, and this besides:
- *   - Records that were overwritten before they could be copied (tap: that the reader freed, and
- *     producers used again) are lost. rbcore_ring_stats.lost_bytes counts them, headers included,
- *     and the next record has RBCORE_RECORD_LOST_BEFORE. That record is the oldest that was left
- *     (tap: the oldest that the ring's reader had not given back). It comes only when all records
- *     before it are given back.
- *   - A record that does not fit into the copy beside those not given back waits for them.
- *   - A tap begins with the oldest record that the ring's reader had not given back when the tap
- *     was added. It is woken together with that reader. But it sleeps on if that reader took the
- *     record of a map before the tap could look. So a tap of a map looks by the timer: after 50
- *     microseconds, with delays that double up to 10 milliseconds while nothing comes. A tap of a
- *     memory ring does so as long as the ring's reader lags behind, or holds back a position to be
- *     woken less. Otherwise it looks every 100 milliseconds, for a record that the ring's reader
- *     took without being woken. RBCORE_SOURCE_INSIST has no meaning for a tap.
- *   - On processors that reorder stores (arm64) the oldest quarter of a full ring cannot be told
- *     from what is being overwritten. It counts as lost, and no record may be larger than a quarter
- *     of the ring. (This does not apply to memory rings in overwrite mode.)
- */
 
 typedef struct rbcore_reader rbcore_reader;
 
-/* The most rings that a reader can have at once. */
 #define RBCORE_RINGS_MAX 1024
 
-/* Flags of a reader. */
 #define RBCORE_READER_RELEASE UINT32_C(1) /* records are given back one by one, in any order */
 
-/*
- * Looks by a timer alone, every max_latency_ns, also when nothing comes: for BPF programs that
- * never wake (BPF_RB_NO_WAKEUP).
- */
 #define RBCORE_READER_POLL UINT32_C(2)
 
-/*
- * The default of max_latency_ns. The shortest with which a reader of a busy ring takes no more
- * processor time than one that is woken for each record, within what runs differ by, while the
- * producers pay for few wakeups: with 50 microseconds it takes up to 1.7 times as much, with 200
- * some 0.6, with 500 a third (bench/results, "The default latency").
- */
 #define RBCORE_MAX_LATENCY INT64_C(100000)
 
 typedef struct rbcore_reader_options {
@@ -249,15 +89,8 @@ typedef struct rbcore_reader_options {
 
 #define RBCORE_READER_OPTIONS_INIT {sizeof(rbcore_reader_options), 0, RBCORE_MAX_LATENCY}
 
-/* RBCORE_READER_OPTIONS_INIT as a function; like rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_reader_options_init(rbcore_reader_options *out, size_t size);
 
-/*
- * A record that was handed out. data points into the ring itself (with RBCORE_RECORD_COPIED into
- * the reader's copy of it), is aligned to 8 bytes and stays valid and unchanged until the record is
- * given back by rbcore_reader_commit or rbcore_reader_release. (In a memory ring a hostile producer
- * can still write there, but not into a copy.)
- */
 typedef struct rbcore_record {
     const void *data;
     uint64_t position; /* of its header in the ring: its identity among the ring's records */
@@ -266,166 +99,28 @@ typedef struct rbcore_record {
     uint16_t flags;    /* RBCORE_RECORD_COPIED, ... */
 } rbcore_record;
 
-/* Flags of a record: data points into a copy (of a snapshot, overwrite-mode ring or tap). */
 #define RBCORE_RECORD_COPIED UINT32_C(1)
-/*
- * Records before this one were lost: see rbcore_ring_stats.lost_bytes. The first record after the
- * loss has this flag, whether it is read or is in a snapshot that consumes
- * (RBCORE_SNAPSHOT_CONSUME).
- */
 #define RBCORE_RECORD_LOST_BEFORE UINT32_C(2)
 
-/*
- * Opens a reader without rings. options is optional. The caller gives it back by
- * rbcore_reader_free.
- *   -EINVAL  options->size is absurd, a flag is unknown, max_latency_ns is negative, or 0 with
- *            RBCORE_READER_POLL;
- *   -E2BIG   options are from a newer version and use what this one does not know;
- *   -ENOMEM, -EMFILE, -ENFILE  no memory or file descriptors (a reader has 3, and up to 3 a ring);
- *   -ENOSPC  the user has the most epoll registrations (a reader has 2, and 1 a ring);
- *   -EPERM, -ENOSYS  a filter (seccomp(2)) refuses a call that a reader needs, perhaps by another
- *            error: of epoll(7), eventfd(2), timerfd_create(2), timerfd_settime(2) or madvise(2).
- */
 RBCORE_API int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *options);
 
-/*
- * Takes another reference to the reader, to be dropped by rbcore_reader_free. It is for garbage
- * collected languages, whose views of a record can outlive the reader's owner. Any thread. Returns
- * 0.
- */
 RBCORE_API int rbcore_reader_ref(rbcore_reader *self);
 
-/*
- * Drops a reference; NULL is allowed. With the last one the reader is closed: records that were
- * handed out and not committed stay in the ring for the next reader, and their data becomes
- * invalid. With RBCORE_READER_RELEASE the mapping lives on, and rbcore_reader_release may be
- * called, until the last record that is held was released; a ring stays taken (-EBUSY for others)
- * until then. Any thread, but not while another uses this reference.
- */
 RBCORE_API void rbcore_reader_free(rbcore_reader *self);
 
-/*
- * Adds a ring. Its records are read from where the last reader stopped, or with
- * RBCORE_SOURCE_LATEST from the first record that is not complete at this moment (what was skipped
- * is counted). Returns the ring's index, from 0 to RBCORE_RINGS_MAX - 1, which belongs to the ring
- * until it was removed. Indexes are reused as late as possible. rbcore_reader_fd becomes readable,
- * because a wait that was armed before does not know this ring.
- *
- * The head of this section (in rbcore.h) says when a ring is refused because another reader has it,
- * and what overwrite mode and taps do. To wait until a ring is free, add it again from time to time
- * while that returns -EBUSY (examples/c/tail.c, --wait): nothing tells when it becomes free.
- *   -EINVAL      source->size is absurd, kind or a flag is unknown, or a field that the kind needs
- *                is missing;
- *   -E2BIG       source is from a newer version and uses what this one does not know;
- *   -EBADF       fd, event_fd or loss_fd is not an open file descriptor;
- *   -ENOENT      path or map_id names nothing;
- *   -EMEDIUMTYPE the map is not of type BPF_MAP_TYPE_RINGBUF, the loss map is not a loss map of
- *                rbcore_bpf.h, or with RBCORE_SOURCE_OVERWRITE the ring is not in overwrite mode;
- *   -EBADFD      fd is no BPF map, or no sealed memfd of a memory ring's size and layout, or
- *                event_fd is no non-blocking eventfd;
- *   -EOPNOTSUPP  the ring is in overwrite mode and RBCORE_SOURCE_OVERWRITE is missing, or this is a
- *                32-bit process and the kernel counts positions in 32 bits, too, or may do so;
- *   -EACCES, -EPERM  no permission: the fd, or what the mode of path grants, is not both reading
- *                and writing, or the process lacks a capability;
- *   -EBUSY       another reader has the ring (rbcore_reader_message says which process);
- *   -EBADMSG     the ring's positions are impossible;
- *   -ENOSPC      the reader has RBCORE_RINGS_MAX rings, or the user the most epoll registrations;
- *   -ESHUTDOWN   after rbcore_reader_shutdown;
- *   -EFBIG       the reader's copy of the ring is larger than RLIMIT_FSIZE allows;
- *   -ENOMEM, -EMFILE, -ENFILE, -ENOSYS  no memory or file descriptors;
- *   other errors as open(2) gives them for path.
- */
 RBCORE_API int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source);
 
-/*
- * Removes a ring: no record of it is read any more. What was not read stays in it for the next
- * reader. With RBCORE_READER_RELEASE held records stay valid until they were released. Until then
- * the ring's index and the ring itself stay taken.
- *   -EINVAL  no ring of this index;
- *   -EBUSY   (without RBCORE_READER_RELEASE) records of the ring are handed out and not committed.
- */
 RBCORE_API int rbcore_reader_remove(rbcore_reader *self, unsigned int ring);
 
-/*
- * Reads up to max records without waiting, and returns how many. Records of one ring come in its
- * order. Rings are served in turn: in one call each ring has at most one turn, of at most as many
- * records as are still free in the array. The next call goes on with the ring after the one served
- * last. So no ring has a second turn before every other ring with data had one. Discarded records
- * are skipped; a call passes at most 65536 of them.
- *
- * One call takes at most a quarter of a ring's size from it, headers included, but always one
- * record, so that large records can be committed while others are written. Call again until it
- * returns 0: fewer records than max do not mean that there are no more.
- *
- * The array should fit the processor's first-level cache: 128 to 512 records are fastest to fill.
- *
- * A read that finds records makes no system call. (If there are several rings, and the head of a
- * memory ring stays unfinished, one read in 1024 asks whether its producer died.) A read that finds
- * none makes 1 or 2 system calls: it empties rbcore_reader_fd, arms the next wakeup and looks
- * again. It makes one more for each ring that became busy or idle, and a few more if the head of a
- * memory ring is unfinished: they ask whether its producer lives.
- *   0           all rings are empty, or the record at the head is still being written; the next
- *               wakeup is armed;
- *   -EAGAIN     no record found yet, but the bound on discarded records was reached, or records
- *               that dead producers left unfinished were skipped: call again;
- *   -ENODATA    once, when all that was there at rbcore_reader_flush has been delivered;
- *   -ECANCELED  once, after rbcore_reader_interrupt;
- *   -ESHUTDOWN  after rbcore_reader_shutdown;
- *   -EBADMSG    a ring's content is impossible, and no other ring has records. It stays so until
- *               the ring is removed; rbcore_reader_message tells which;
- *   -ENOBUFS    with several rings and without RBCORE_READER_RELEASE: the records not committed
- *               come from more than 1024 turns a ring: commit first;
- *   -EINVAL     records is NULL or max is 0.
- */
 RBCORE_API int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, size_t max);
 
-/*
- * Reads like rbcore_reader_read, but arms nothing. A look that finds no record makes no system call
- * (except the one of memory rings) and leaves rbcore_reader_fd as it is. It is for loops that do
- * not wait, or that wait by rbcore_reader_next, and want what has come meanwhile. Returns and
- * errors are those of rbcore_reader_read; after 0 no wakeup is promised.
- */
 RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, size_t max);
 
-/* For timeout_ns: wait without end. */
 #define RBCORE_FOREVER (-1)
 
-/*
- * Waits until records are due, at most timeout_ns nanoseconds (0: not at all; RBCORE_FOREVER), then
- * reads like rbcore_reader_read.
- *
- * In a ring that is idle or slow a record is due at once: it wakes the reader. A ring is busy if it
- * had 4 records or more within max_latency_ns. Its records are due together: when the oldest has
- * waited for max_latency_ns at most, or earlier if max records or a quarter of the ring are there
- * when the reader looks. Meanwhile no producer pays for a wakeup. (That time is shorter for a ring
- * that would fill up. A max_latency_ns below 50 microseconds is as 0.) A look by the timer costs as
- * much processor time as 2 or 3 wakeups: bench/ has the measurements.
- *
- * A ring that would fill up within 50 microseconds (below 64 KiB, or larger ones with large
- * records) is looked at without sleeping, once it was found half full, until nothing came for that
- * long. This is not done if its records are larger than 1/64 of it.
- *
- * Both hold while all records that were handed out have been given back. As long as some have not,
- * the kernel wakes nobody. Then the reader looks by the timer, first after 50 microseconds, with
- * delays that double up to 10 milliseconds. A reader of memory rings also looks every 100
- * milliseconds, for records that a killed producer left unfinished, and so does a reader of taps. A
- * wait is a cancellation point (pthread_cancel); another thread may use the reader afterwards.
- *   0           the time is up and nothing is due; the next wakeup is armed;
- *   -EINTR      a signal was caught, or the process was stopped and continued; nothing was lost,
- *               call again;
- *   -EAGAIN     the time is up, and the bound on discarded records was reached or records that dead
- *               producers left unfinished were skipped: call again;
- *   -EINVAL     max is 0, or timeout_ns is negative and not RBCORE_FOREVER;
- *   -ENODATA, -ECANCELED, -ESHUTDOWN, -EBADMSG, -ENOBUFS  as rbcore_reader_read, at once.
- */
 RBCORE_API int rbcore_reader_next(rbcore_reader *self, rbcore_record *records, size_t max,
                                   int64_t timeout_ns);
 
-/*
- * A run of records of one ring that have the same size and follow each other without a gap. The
- * data of record i begins at data + i * stride, and its position is position + i * stride. So the
- * bytes of the run are (count - 1) * stride + size; those between two records are no data.
- */
 typedef struct rbcore_span {
     const void *data;  /* of the first record; otherwise as in rbcore_record */
     uint64_t position; /* of its header */
@@ -436,95 +131,28 @@ typedef struct rbcore_span {
     uint16_t flags;    /* as in rbcore_record */
 } rbcore_span;
 
-/*
- * Reads like rbcore_reader_next, but returns runs of records: up to max_spans of them, with up to
- * max_records records. Returns the number of spans. For records of one size it is the cheapest way
- * to read, because nothing is written for the single record. For records of many sizes it is not.
- *
- * Spans are given back like records. To commit up to and with record i of a span, pass to
- * rbcore_reader_commit a record made of its data and position (both as above), size and ring.
- *   -EINVAL  also if max_records is 0, or the reader was opened with RBCORE_READER_RELEASE;
- *   otherwise the results of rbcore_reader_next.
- */
 RBCORE_API int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans, size_t max_spans,
                                         size_t max_records, int64_t timeout_ns);
 
-/* Flags of rbcore_reader_commit: tell the kernel at once. */
 #define RBCORE_COMMIT_NOW UINT32_C(1)
 
-/*
- * Gives back records in the order in which they were handed out: all up to and including *last,
- * also those of other rings, or with last == NULL all. Their data becomes invalid, and their space
- * is free for producers. Only this call and rbcore_reader_release give records back. (Discarded
- * records that follow one that was given back go with it.) Works after rbcore_reader_shutdown.
- * Returns 0, also if there was nothing to commit.
- *   -EINVAL  the reader was opened with RBCORE_READER_RELEASE; *last is not a record that is handed
- *            out and not committed (then nothing was committed); a flag is unknown. A *last that
- *            was made up, not handed out, may pass for one; and one of a memory ring whose header a
- *            hostile producer changed meanwhile does not (last == NULL always works).
- *
- * While a ring is busy (see rbcore_reader_next) the space of the last small record becomes free
- * later: with the next call that finds another record, or finds that the ring is no longer busy. It
- * becomes free at once with RBCORE_COMMIT_NOW. The record is committed in either case.
- */
 RBCORE_API int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *last, uint32_t flags);
 
-/*
- * Gives back count single records, in any order. A ring's space becomes free up to the first record
- * that is not given back. Any thread, several at once. Returns 0. (Do not release a record twice at
- * the same time, nor while the last records of a removed ring or freed reader are released: that
- * may go unnoticed, or touch what is freed.)
- *   -EINVAL  the reader was not opened with RBCORE_READER_RELEASE; or some of the records are not
- *            held: released before, or not from this reader. The others were released.
- */
 RBCORE_API int rbcore_reader_release(rbcore_reader *self, const rbcore_record *records,
                                      size_t count);
 
-/*
- * A file descriptor for poll(2), epoll(7) and event loops. When it is readable, call
- * rbcore_reader_next with timeout_ns 0 (or rbcore_reader_read) until it returns 0; only then wait
- * for it again. The first wait needs no call before it. (An error arms nothing: -ECANCELED,
- * -ENODATA and -EAGAIN are answered once; go on calling.) It belongs to the reader: never read from
- * it or close it. Any thread.
- */
 RBCORE_API int rbcore_reader_fd(const rbcore_reader *self);
 
-/*
- * Makes the read or next that is running return -ECANCELED, or else the next one. That happens
- * once, however often this was called. Any thread, and async-signal-safe. Returns 0.
- */
 RBCORE_API int rbcore_reader_interrupt(rbcore_reader *self);
 
-/*
- * Delivers what is there even if no wakeup came for it (BPF_RB_NO_WAKEUP). It makes read and next
- * look at all rings. They return -ENODATA, once, when everything was delivered that had been
- * produced when they noticed the flush and that can be read. Records behind one that is still being
- * written cannot, nor can records for which a copy has no room while others are held. What dead
- * producers left unfinished is skipped; as in a read that finds nothing, the reader asks whether
- * they live. Any thread, and async-signal-safe. Returns 0.
- */
 RBCORE_API int rbcore_reader_flush(rbcore_reader *self);
 
-/*
- * Ends reading: from now on read, next and add return -ESHUTDOWN, a wait that is running included.
- * Records can still be given back. Any thread, and async-signal-safe. Returns 0.
- */
 RBCORE_API int rbcore_reader_shutdown(rbcore_reader *self);
 
-/*
- * Returns the cause of the last error of rbcore_reader_add, _remove, _read, _look, _next,
- * _next_spans, _commit or _snapshot, in more words than rbcore_strerror has: "map 12 is of type 1,
- * not BPF_MAP_TYPE_RINGBUF". Never NULL; empty if there was none. Valid until the next call on this
- * handle.
- */
 RBCORE_API const char *rbcore_reader_message(const rbcore_reader *self);
 
-/* ---- Statistics ---------------------------------------------------------------------------- */
-
-/* The value of a statistic that is not known, also of one that the library is too old to know. */
 #define RBCORE_UNKNOWN UINT64_MAX
 
-/* Since the reader was opened, over all its rings, removed ones included. */
 typedef struct rbcore_reader_stats {
     size_t size;       /* of this struct */
     uint64_t records;  /* handed out */
@@ -538,27 +166,14 @@ typedef struct rbcore_reader_stats {
 
 #define RBCORE_READER_STATS_INIT {sizeof(rbcore_reader_stats), 0, 0, 0, 0, 0, 0, 0}
 
-/* RBCORE_READER_STATS_INIT as a function; like rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_reader_stats_init(rbcore_reader_stats *out, size_t size);
 
-/*
- * Fills *out, as far as out->size goes. Any thread; each figure is exact as of some moment during
- * the call. Returns 0.
- *   -EINVAL  out->size is absurd.
- */
 RBCORE_API int rbcore_reader_stats_get(rbcore_reader *self, rbcore_reader_stats *out);
 
-/* Flags of rbcore_ring_stats: its content is impossible (-EBADMSG). */
 #define RBCORE_RING_BROKEN UINT64_C(1)
-/*
- * The ring was opened although another reader has it (RBCORE_SOURCE_INSIST), or without its lock,
- * because something that is no living reader has the lock. Later readers may not notice this one.
- */
 #define RBCORE_RING_UNGUARDED UINT64_C(2)
-/* Busy now: read by the timer (see rbcore_reader_next). */
 #define RBCORE_RING_PACED UINT64_C(4)
 
-/* Of one ring, since it was added unless said otherwise. */
 typedef struct rbcore_ring_stats {
     size_t size;            /* of this struct */
     uint64_t cookie;        /* of its source */
@@ -591,22 +206,11 @@ typedef struct rbcore_ring_stats {
 #define RBCORE_RING_STATS_INIT                                                                     \
     {sizeof(rbcore_ring_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
-/* RBCORE_RING_STATS_INIT as a function; like rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_ring_stats_init(rbcore_ring_stats *out, size_t size);
 
-/*
- * Fills *out for one ring, as far as out->size goes. Any thread; each figure is exact as of some
- * moment during the call. Returns 0.
- *   -EINVAL  no ring of this index (one that was removed is there until the records held of it were
- *            released), or out->size is absurd.
- */
 RBCORE_API int rbcore_reader_ring_stats(rbcore_reader *self, unsigned int ring,
                                         rbcore_ring_stats *out);
 
-/*
- * Names a record among all records of all machines: by the boot during which it was produced, the
- * ring, and its position in the ring. It is the same whichever process reads the record.
- */
 typedef struct rbcore_identity {
     size_t size;         /* of this struct */
     uint8_t boot_id[16]; /* /proc/sys/kernel/random/boot_id; all zero where that cannot be read */
@@ -617,61 +221,22 @@ typedef struct rbcore_identity {
 
 #define RBCORE_IDENTITY_INIT {sizeof(rbcore_identity), {0}, 0, 0, 0}
 
-/* RBCORE_IDENTITY_INIT as a function; like rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_identity_init(rbcore_identity *out, size_t size);
 
-/*
- * The identity of a record that was handed out by this reader. Any thread. Returns 0.
- *   -EINVAL  no ring of the record's index, or out->size is absurd.
- */
 RBCORE_API int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *record,
                                       rbcore_identity *out);
 
-/* ---- Snapshots ------------------------------------------------------------------------------ */
-
-/* A copy of what a ring held at one moment. */
 typedef struct rbcore_snapshot rbcore_snapshot;
 
-/* Flags of rbcore_reader_snapshot: the reader goes on behind it, as if all was committed. */
 #define RBCORE_SNAPSHOT_CONSUME UINT32_C(1)
 
-/*
- * Copies all complete records that a ring holds, as of one moment, while producers go on. In
- * overwrite mode these are all that are not overwritten, otherwise all that are not given back
- * (those handed out included; with a tap: not given back by the ring's reader). Neither the ring
- * nor the reader's position changes, unless flags say RBCORE_SNAPSHOT_CONSUME: a later read still
- * returns the same records. A record that is being written is not in it, nor are the records behind
- * it. Only the thread that reads may call this.
- *
- * If *snapshot is NULL it becomes a new one, which the caller gives back by rbcore_snapshot_free.
- * Otherwise that snapshot is taken again, into the same memory if that suffices, and records read
- * from it before become invalid. A snapshot needs as much memory as the ring has. It lives on
- * without the ring and the reader. Returns 0.
- *   -EINVAL  no ring of this index (one that was removed is none, though records of it are held),
- *            or a flag is unknown;
- *   -EBUSY   RBCORE_SNAPSHOT_CONSUME, and records of the ring are handed out and not given back, or
- *            the release of one has not returned yet;
- *   -EAGAIN  producers overwrote the ring faster than it was copied, in 16 attempts;
- *   -EBADMSG the ring's content is impossible;
- *   -ENOMEM  no memory.
- * After an error a snapshot that was given is empty or as it was, and one that was not is not made.
- */
 RBCORE_API int rbcore_reader_snapshot(rbcore_reader *self, unsigned int ring,
                                       rbcore_snapshot **snapshot, uint32_t flags);
 
-/*
- * Reads the next records of a snapshot, at most max, oldest first, and returns how many. Their data
- * stays valid until the snapshot is taken anew or freed; nothing is to be given back.
- *   0        all were read;
- *   -EBADMSG what follows is impossible: a hostile producer wrote it;
- *   -EINVAL  records is NULL or max is 0.
- */
 RBCORE_API int rbcore_snapshot_read(rbcore_snapshot *self, rbcore_record *records, size_t max);
 
-/* Makes rbcore_snapshot_read begin with the oldest record again. Returns 0. */
 RBCORE_API int rbcore_snapshot_rewind(rbcore_snapshot *self);
 
-/* Says which ring a snapshot was taken of, what it holds, and when it was taken. */
 typedef struct rbcore_snapshot_info {
     size_t size;         /* of this struct */
     uint8_t boot_id[16]; /* with kind and ring_id what rbcore_identity has */
@@ -688,168 +253,44 @@ typedef struct rbcore_snapshot_info {
 
 #define RBCORE_SNAPSHOT_INFO_INIT {sizeof(rbcore_snapshot_info), {0}, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
-/* RBCORE_SNAPSHOT_INFO_INIT as a function; like rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_snapshot_info_init(rbcore_snapshot_info *out, size_t size);
 
-/*
- * Fills *out, as far as out->size goes. Returns 0.
- *   -EINVAL  out->size is absurd.
- */
 RBCORE_API int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snapshot_info *out);
 
-/*
- * Writes a snapshot to a file, pipe or socket, at its current position, in the format of rbcore's
- * snapshot-format.md (installed as documentation). It writes all of it, however little one write(2)
- * takes, and waits if fd is non-blocking and full. Signals do not end it. Does not sync. Returns 0.
- *   -ENODATA the snapshot is empty, because taking it failed for want of memory;
- *   -ENOMEM  no memory for a wait;
- *   -EBADF, -ENOSPC, -EDQUOT, -EFBIG, -EIO, -EPIPE (after a SIGPIPE) and others as write(2) gives
- *            them: what was written so far is no snapshot.
- */
 RBCORE_API int rbcore_snapshot_save(const rbcore_snapshot *self, int fd);
 
-/*
- * Reads a snapshot that rbcore_snapshot_save wrote, from any machine, and sets *out, which the
- * caller gives back by rbcore_snapshot_free. It reads not a byte more, so several snapshots may
- * follow each other in a file. It waits if fd is non-blocking and empty. Signals do not end it. It
- * takes no more memory than twice what it has read, whatever the file says of its size. The ring of
- * its records is 0. Returns 0.
- *   -ENODATA the file is at its end;
- *   -EBADMSG it is no snapshot, is cut off, or damaged: a checksum is wrong, or a size impossible;
- *   -E2BIG   it was written by a later version, in a form that this one does not know;
- *   -EOPNOTSUPP it was written on a machine of the other byte order;
- *   -ENOMEM  no memory;
- *   -EBADF, -EISDIR, -EIO and others as read(2) gives them.
- * After an error *out is as before, and the position of fd is not known.
- */
 RBCORE_API int rbcore_snapshot_load(rbcore_snapshot **out, int fd);
 
-/* Frees a snapshot; NULL is allowed. Its records become invalid. */
 RBCORE_API void rbcore_snapshot_free(rbcore_snapshot *self);
-
-/* ---- Producers ----------------------------------------------------------------------------- */
 
 typedef struct rbcore_producer rbcore_producer;
 
-/* The most producer handles that can be open on a memory ring at once, over all processes. */
 #define RBCORE_PRODUCERS_MAX 64
 
-/*
- * Flags of submit, discard and output, with the values of BPF_RB_NO_WAKEUP and BPF_RB_FORCE_WAKEUP.
- * In a user ring they change nothing: a BPF program drains it when it runs, and nothing is woken.
- */
 #define RBCORE_NO_WAKEUP UINT32_C(1)    /* never wake the reader for this record */
 #define RBCORE_FORCE_WAKEUP UINT32_C(2) /* always wake it, even if it is busy */
 
-/*
- * Opens a producer for a memory ring (RBCORE_SOURCE_MEMORY_RING; no flags), or for a user ring: a
- * map of type BPF_MAP_TYPE_USER_RINGBUF, which BPF programs drain with bpf_user_ringbuf_drain().
- * cookie and loss_fd are not looked at. The caller gives it back by rbcore_producer_free. All
- * functions of a producer but rbcore_producer_free may be called by any thread, several at once.
- *
- * A user ring has one producer at a time, which several threads may share. A second one of this
- * library, in this process or another, is refused, as a second reader of a ring is. (Producers of
- * other libraries cannot be detected. Two producers write over each other's records.)
- * RBCORE_SOURCE_INSIST opens the ring all the same. Use it only if the other producer is known to
- * be dead or hung. What that producer, or one that died, left unfinished is discarded: the kernel
- * would wait for it for ever.
- *   -EINVAL, -E2BIG, -EBADF, -EBADFD, -ENOMEM, -EMFILE, -ENFILE  as rbcore_reader_add;
- *   -ENOENT      path or map_id names nothing; memory ring: /proc is not mounted;
- *   -EMEDIUMTYPE the map is not of type BPF_MAP_TYPE_USER_RINGBUF;
- *   -EOPNOTSUPP  user ring: this is a 32-bit process, as rbcore_reader_add;
- *   -EBUSY       another producer has the user ring;
- *   -EBADMSG     the ring's positions are impossible;
- *   -EACCES, -EPERM  no permission: the fd, or what the mode of path grants, is not both reading
- *                and writing, or the process lacks a capability (as rbcore_reader_add);
- *   -EUSERS      the memory ring has RBCORE_PRODUCERS_MAX producers;
- *   other errors as open(2) gives them for path.
- */
 RBCORE_API int rbcore_producer_open(rbcore_producer **out, const rbcore_source *source);
 
-/*
- * Closes the producer; NULL is allowed. Records that are reserved and neither submitted nor
- * discarded are abandoned: the reader skips and counts them, in a user ring they are discarded.
- */
 RBCORE_API void rbcore_producer_free(rbcore_producer *self);
 
-/*
- * Reserves a record of size bytes and sets *data to where its content goes (aligned to 8 bytes, in
- * the ring itself, not cleared). Until it is submitted or discarded, the reader stops before it.
- * This call never waits for the reader, nor do submit, discard and output.
- * (rbcore_memory_ring_create says what a hostile peer can do about that.) Producers wait for each
- * other for the length of a reserve. If a producer died in the middle of its own reserve, that wait
- * takes a millisecond. (It has no end if the producer died in another pid namespace while a child
- * that it forked lives.) Returns 0.
- *   -EAGAIN   the ring is full: the record is lost, and counted as such in a memory ring. (In
- *             overwrite mode: the record whose turn it is to be overwritten is still being written,
- *             as in the kernel. One that a dead producer left so is discarded.)
- *   -EMSGSIZE the record can never fit: size is more than the ring's size - 16 (the kernel never
- *             fills a ring to the last 8 bytes, and each record has a header of 8). In a user ring:
- *             more than its size - 8, or than 16 MiB - 1, which is the largest that a BPF program
- *             can be given (a larger one would stop the ring for good);
- *   -EBADMSG  the ring's positions are impossible, or in overwrite mode its oldest records.
- */
 RBCORE_API int rbcore_producer_reserve(rbcore_producer *self, void **data, size_t size);
 
-/*
- * The same, but waits for room if the ring is full, at most timeout_ns nanoseconds (0: not at all;
- * RBCORE_FOREVER). Several threads may wait at once. Which of them gets the room is not defined, so
- * a large record may wait long while others reserve small ones.
- *
- * In a user ring each drain wakes the waiting thread. If it freed less than is needed, the wait
- * goes on. If the BPF program drains with BPF_RB_NO_WAKEUP, nothing tells the thread, and it looks
- * at the ring every 10 milliseconds. Readers of a memory ring wake no producer: the thread looks
- * after 50 microseconds, with delays that double up to a millisecond. Returns 0.
- *   -EAGAIN   the time is up and the ring still full. The record is still the caller's, and not
- *             counted as lost. (With timeout_ns 0 as rbcore_producer_reserve.)
- *   -EINTR    a signal was caught while it slept; nothing was reserved, call again. (A signal that
- *             comes between two looks at the ring is not noticed: if you need that, wait in parts);
- *   -EINVAL   timeout_ns is negative and not RBCORE_FOREVER;
- *   -ENOMEM, -EMFILE, -ENFILE, -ENOSPC  user ring: it is full, and no memory or file descriptor for
- *             the wait (one for each thread that waits), or the user has the most epoll
- *             registrations;
- *   -EMSGSIZE, -EBADMSG  as rbcore_producer_reserve.
- */
 RBCORE_API int rbcore_producer_reserve_wait(rbcore_producer *self, void **data, size_t size,
                                             int64_t timeout_ns);
 
-/*
- * Hands a reserved record to the reader. As in the kernel, the reader is woken if it had given back
- * all records before this one; flags change that. data is what reserve set. Returns 0.
- *   -EINVAL  data is not a record that this producer has reserved, or a flag is unknown.
- */
 RBCORE_API int rbcore_producer_submit(rbcore_producer *self, void *data, uint32_t flags);
 
-/* Gives up a reserved record: the reader skips it. Otherwise as rbcore_producer_submit. */
 RBCORE_API int rbcore_producer_discard(rbcore_producer *self, void *data, uint32_t flags);
 
-/*
- * Reserves, copies size bytes from data (optional if size is 0) and submits. Returns 0.
- *   -EAGAIN, -EMSGSIZE, -EBADMSG  as rbcore_producer_reserve (-EBADMSG: or a hostile peer wrote
- *            over the record's header meanwhile);
- *   -EINVAL  a flag is unknown, or data is NULL and size is not 0.
- */
 RBCORE_API int rbcore_producer_output(rbcore_producer *self, const void *data, size_t size,
                                       uint32_t flags);
 
-/* The content of a record to be written. (Laid out like the struct iovec of writev(2).) */
 typedef struct rbcore_slice {
     const void *data; /* may be NULL if size is 0 */
     size_t size;      /* bytes */
 } rbcore_slice;
 
-/*
- * Writes count records in a row, slices[0] first. No record of another thread comes between them,
- * and the reader gets all at once and is woken at most once. That costs less than as many outputs.
- * While the records are copied the reader stops before the first, and other producers go on behind
- * the last. If the producer dies meanwhile all are abandoned, as one. Returns how many were
- * written, from the first on. That is fewer than count (at most INT_MAX) if the next one did not
- * fit or is at fault; writing the rest tells which. None of the others is lost or counted as lost:
- * they are still the caller's.
- *   -EAGAIN   none was written: the ring is full;
- *   -EMSGSIZE, -EBADMSG  none was written: as rbcore_producer_reserve, for the first;
- *   -EINVAL   a flag is unknown; or none was written: slices[0].data is NULL and its size is not 0.
- */
 RBCORE_API int rbcore_producer_output_batch(rbcore_producer *self, const rbcore_slice *slices,
                                             size_t count, uint32_t flags);
 
@@ -891,11 +332,6 @@ RBCORE_API int rbcore_producer_output_batch(rbcore_producer *self, const rbcore_
 #pragma GCC visibility push(hidden)
 
 /* ==== capi/mapping.h ==== */
-/*
- * A ring's memory: one page that the consumer writes, one that the producer writes, and the data,
- * mapped twice in a row so that a record that wraps is contiguous. Pages of PROT_NONE on both sides
- * turn whatever would run over into a fault instead of a silent read of a neighbour.
- */
 #ifndef RBC_MAPPING_H
 #define RBC_MAPPING_H
 
@@ -907,75 +343,39 @@ typedef struct rbc_mapping {
     size_t page_size;
 } rbc_mapping;
 
-/* The side from which a ring is mapped. A tap only looks. */
 typedef enum rbc_mapping_side {
     RBC_CONSUMER_SIDE,
     RBC_PRODUCER_SIDE,
     RBC_TAP_SIDE
 } rbc_mapping_side;
 
-/* The page size of this system. */
 size_t rbc_page_size(void);
 
-/* Whether a ring can have this size: a power of two of at least a page. */
 int rbc_ring_size_is_valid(size_t size, size_t page_size);
 
-/*
- * Maps a BPF_MAP_TYPE_RINGBUF for its consumer or a tap. Returns 0 or a negative errno of mmap(2).
- */
 int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size, rbc_mapping_side side);
 
-/* The same of a BPF_MAP_TYPE_USER_RINGBUF for its producer. */
 int rbc_mapping_open_user_map(rbc_mapping *out, int fd, size_t data_size);
 
-/*
- * Maps a memory ring. The consumer may write its own page only, the producer everything. page_size
- * is a multiple of the system's, so that the layouts of others can be tested.
- */
 int rbc_mapping_open_memory(rbc_mapping *out, int fd, size_t data_size, size_t page_size,
                             rbc_mapping_side side);
 
-/*
- * Makes a memfd, close-on-exec, that can never be executed. Where vm.memfd_noexec is 2, Linux 6.3
- * to 6.5 make no others, and later kernels none that may be executed. flags as for memfd_create(2).
- * Returns the descriptor or a negative errno.
- */
 int rbc_memfd(const char *name, unsigned flags);
 
-/* Memory of our own that is laid out like a ring's data, in two copies, without its pages. */
 int rbc_mapping_open_copy(rbc_mapping *out, size_t data_size);
 
-/*
- * ftruncate(2) of a memfd, without SIGXFSZ: by default that ends the process, and nobody expects it
- * of a call that writes no file. Returns 0 or a negative errno, -EFBIG by RLIMIT_FSIZE.
- */
 int rbc_set_file_size(int fd, uint64_t size);
 
-/*
- * The error of an mmap(2), mprotect(2) or madvise(2) that just failed. What the kernel calls
- * EAGAIN, memory beyond what may be locked (mlockall(2), RLIMIT_MEMLOCK), is -ENOMEM, because
- * trying again would not help.
- */
 int rbc_mapping_error(void);
 
-/* Unmaps; nothing happens for a mapping that was never opened (all zero). */
 void rbc_mapping_close(rbc_mapping *self);
 
 #endif
 
 /* ==== capi/kernel.h ==== */
-/*
- * The parts of the kernel's interface that the library needs and cannot take from a header. musl
- * comes without linux/, and glibc before 2.27 without memfd_create(2) and its seals, getrandom(2),
- * newer flags and the newer numbers of system calls. None of it ever changes, and
- * tests/c/kernel_definitions.c compares each with the kernel's headers.
- */
 #ifndef RBC_KERNEL_H
 #define RBC_KERNEL_H
 
-/* ---- Numbers of system calls ---- */
-
-/* The C library's headers must have the numbers of other processors. */
 #if defined(__x86_64__) && defined(__LP64__)
 #define RBC_SYS_MEMFD_CREATE 319
 #define RBC_SYS_GETRANDOM 318
@@ -1024,9 +424,6 @@ void rbc_mapping_close(rbc_mapping *self);
 #define RBC_SYS_EPOLL_PWAIT2 SYS_epoll_pwait2
 #endif
 
-/* ---- Times ---- */
-
-/* 64 bits each, also where those of libc have 32. */
 typedef struct rbc_kernel_time {
     int64_t seconds;
     long long nanoseconds;
@@ -1036,12 +433,8 @@ static inline rbc_kernel_time rbc_kernel_time_of(int64_t ns) {
     return (rbc_kernel_time){.seconds = ns / 1000000000, .nanoseconds = ns % 1000000000};
 }
 
-/* ---- futex(2) ---- */
-
 #define RBC_FUTEX_WAIT 0
 #define RBC_FUTEX_WAKE 1
-
-/* ---- memfd_create(2), fcntl(2), madvise(2), getrandom(2) ---- */
 
 #define RBC_MFD_CLOEXEC 1u
 #define RBC_MFD_ALLOW_SEALING 2u
@@ -1060,8 +453,6 @@ static inline rbc_kernel_time rbc_kernel_time_of(int64_t ns) {
 
 #define RBC_GRND_NONBLOCK 1u
 
-/* ---- bpf(2) ---- */
-
 #define RBC_BPF_MAP_CREATE 0
 #define RBC_BPF_MAP_LOOKUP_ELEM 1
 #define RBC_BPF_OBJ_GET 7
@@ -1074,10 +465,6 @@ static inline rbc_kernel_time rbc_kernel_time_of(int64_t ns) {
 
 #define RBC_BPF_F_RB_OVERWRITE (1u << 19) /* since Linux 6.19 */
 
-/*
- * The arguments of those commands: the beginning of the kernel's union bpf_attr. Pointers have 64
- * bits in every process. The kernel takes what it is not given for zero.
- */
 typedef union rbc_bpf_arguments {
     struct {
         uint32_t map_type;
@@ -1106,7 +493,6 @@ typedef union rbc_bpf_arguments {
     } info;
 } rbc_bpf_arguments;
 
-/* The kernel's description of a map: the beginning of its struct bpf_map_info. */
 typedef struct rbc_map_info {
     uint32_t type;
     uint32_t id;
@@ -1120,11 +506,9 @@ typedef struct rbc_map_info {
 #endif
 
 /* ==== capi/process.h ==== */
-/* A process by its name, whether it still lives, and whether we are its forked child. */
 #ifndef RBC_PROCESS_H
 #define RBC_PROCESS_H
 
-/* Names a process beyond the reuse of its pid. Lives in shared memory: its layout is fixed. */
 typedef struct rbc_process {
     uint8_t boot_id[16];
     uint64_t namespaces; /* in which pid and start_time are meant; 0: not known */
@@ -1143,50 +527,27 @@ typedef enum rbc_process_state {
 rbc_process rbc_process_self(void);
 rbc_process_state rbc_process_state_of(const rbc_process *process);
 
-/*
- * Whether the process, of which rbc_process_state_of knows nothing, is seen to be dead: its pid
- * namespace lies below ours, so that /proc shows all its processes, and this one is none of them.
- * Sets *pid to what it is called in our namespace if it is seen to live, and else to 0. Reads what
- * /proc says of every process.
- */
 bool rbc_process_is_dead_below(const rbc_process *process, uint64_t *pid);
 
-/*
- * A name that fits a word with other things: the pid, and what tells processes apart that have had
- * it one after the other (no more than one in 4096 of them are taken for the same). It is 0 for nobody.
- */
 #define RBC_SHORT_NAME_BITS 50
 
 uint64_t rbc_process_short_name(const rbc_process *process);
-/* Both take the lowest bits of name. */
 uint64_t rbc_short_name_pid(uint64_t name);
 rbc_process_state rbc_short_name_state_of(uint64_t name);
 
-/* The kernel's TASK_COMM_LEN. */
 #define RBC_PROCESS_NAME_SIZE 16
 
-/*
- * The name of the program that a process runs, for people; "" if it cannot be had. A process can call
- * itself anything: what is no printable ASCII becomes '?'.
- */
 void rbc_process_name(uint64_t pid, char name[RBC_PROCESS_NAME_SIZE]);
 
-/* Reads this boot's id; all zero where /proc is not mounted. */
 void rbc_boot_id(uint8_t id[16]);
 
-/*
- * Remembers the process in which a handle was opened. The word lies in a page that the kernel wipes
- * in a forked child, so that the check costs a load and not a system call.
- */
 typedef struct rbc_fork_check {
     const _Atomic uint64_t *word;
     uint64_t token;
 } rbc_fork_check;
 
-/* Returns 0 or a negative errno of mmap(2) or madvise(2). */
 int rbc_fork_check_init(rbc_fork_check *self);
 
-/* Each call of the ABI asks this: no function call for it. */
 static inline bool rbc_fork_check_passes(const rbc_fork_check *self) {
     return atomic_load_explicit(self->word, memory_order_relaxed) == self->token;
 }
@@ -1194,14 +555,6 @@ static inline bool rbc_fork_check_passes(const rbc_fork_check *self) {
 #endif
 
 /* ==== capi/owner.h ==== */
-/*
- * The owner of user space's end of a ring: its consumer, or the producer of a user ring. There is
- * one; two wedge the ring for good. The owner leaves its name in the spare bytes at the end of the
- * page with its position, and holds a lock on the ring's file. Each alone can be fooled: the block
- * is stale after a kill and survives execve(), the lock can be taken by any stranger (all BPF maps
- * share one inode), is kept by forked children, and does not tell readers apart that share an open
- * file. Together they decide; see rbc_owner_claim.
- */
 #ifndef RBC_OWNER_H
 #define RBC_OWNER_H
 
@@ -1214,116 +567,72 @@ typedef struct rbc_owner {
     int lock_fd;       /* open on the ring's file */
     bool lock_is_ours; /* lock_fd is an open file of our own, not a duplicate of the caller's */
     bool locked;
-    /* After a refusal, of the owner that there is: */
     uint64_t other_pid; /* in our pid namespace; 0: not known */
     rbc_process_state other_state;
     bool other_is_left; /* only held records keep the ring */
 } rbc_owner;
 
-/*
- * Claims the ring whose consumer page (of a user ring: producer page) this is for this process.
- * lock_fd stays the caller's. *guarded tells whether later owners will notice us. Returns 0, or
- * -EBUSY if another owner lives (never with insist).
- */
 int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size, int lock_fd,
                     bool lock_is_ours, uint64_t lock_byte, bool insist, bool *guarded);
 
-/*
- * A descriptor for the lock on a BPF map: an open file of our own, or where that cannot be had
- * map_fd itself.
- */
 int rbc_owner_lock_fd(int map_fd, bool *lock_is_ours);
 
-/* The position that the last reader says it committed to; 0 if none said anything. */
 uint64_t rbc_owner_committed(const rbc_owner *self);
 
-/* Leaves that word for our successor. */
 void rbc_owner_note_committed(rbc_owner *self, uint64_t position);
 
-/* Tells later ones that the reader is gone, and that only records that are held keep the ring. */
 void rbc_owner_note_left(rbc_owner *self);
 
-/* Long enough for rbc_owner_other. */
 #define RBC_OWNER_TEXT_SIZE 96
 
-/*
- * After a refusal: whose the ring is, for messages, to be put behind "another reader has the ring".
- * Returns text.
- */
 const char *rbc_owner_other(const rbc_owner *self, char *text, size_t size);
 
-/* Gives the ring up. Not to be called in a forked child: the claim is the parent's. */
 void rbc_owner_yield(rbc_owner *self);
 
-/* Locks a byte of a file for fd's open file. Returns whether it has the lock now. */
 bool rbc_lock_byte(int fd, uint64_t byte);
 
 void rbc_unlock_byte(int fd, uint64_t byte);
 
-/* Whether an open file other than fd's holds the byte's lock. */
 bool rbc_byte_is_locked(int fd, uint64_t byte);
 
 #endif
 
 /* ==== capi/map.h ==== */
-/* The few bpf(2) calls that a reader needs. Results are 0 or a new fd, or a negative errno. */
 #ifndef RBC_MAP_H
 #define RBC_MAP_H
 
 int rbc_map_open_path(const char *path);
 int rbc_map_open_id(uint32_t id);
 
-/*
- * Whether this kernel counts positions in 64 bits, as all of this library does: its own unsigned
- * long has them. A 32-bit process cannot always tell; then the answer is no.
- */
 bool rbc_map_positions_are_whole(void);
 
-/* -EBADF: fd is not open; -EBADFD: it is, but it is no BPF map. */
 int rbc_map_get_info(int fd, rbc_map_info *info);
 
-/* Whether the map is one that rbcore_bpf.h declares to count losses. */
 bool rbc_map_counts_losses(const rbc_map_info *info);
 
-/* Sums the lost records over all CPUs. */
 int rbc_map_read_losses(int fd, uint64_t *records);
 
-/* 1 if the kernel has ring buffers of this map type with these flags, 0 if not. */
 int rbc_map_probe_ring(uint32_t type, uint32_t flags);
 
 #endif
 
 /* ==== capi/memory_ring.h ==== */
-/*
- * The memory ring: a sealed memfd with the kernel's layout. The kernel keeps its spin lock in a
- * page that is mapped nowhere, and knows its producers by itself. Here both stand in the producer
- * page's spare bytes.
- */
 #ifndef RBC_MEMORY_RING_H
 #define RBC_MEMORY_RING_H
 
 #define RBC_MEMORY_RING_MAX ((size_t)1 << 30)
 
-/* Bytes of the memfd whose lock (rbc_lock_byte) is the reader's or a producer slot's. */
 #define RBC_CONSUMER_BYTE 0
 #define RBC_PRODUCER_BYTE(slot) (1 + (uint64_t)(slot))
 
-/* A place in the table of producers. Its owner holds the lock on its byte for as long as it lives.
- */
 typedef struct rbc_producer_slot {
     _Atomic uint64_t generation; /* changes with each owner */
     rbc_process process;
 } rbc_producer_slot;
 
-/*
- * Names a producer among all that ever had the ring: 1 << 30 | generation << 6 | slot. Stands in
- * the second word of a record's header (where the kernel keeps an offset of its own), and in the
- * lock while the producer has it. The generation tells it from an earlier owner of its slot.
- */
 #define RBC_TOKEN_BIT (UINT32_C(1) << 30)
 #define RBC_TOKEN_GENERATIONS (UINT32_C(1) << 24)
 
-/* The producer page. Processes share it: its layout is fixed. */
 typedef struct rbc_producer_page {
     _Atomic uint64_t producer_pos;
     _Atomic uint64_t pending_pos;   /* all records before it are complete; see memory_reserve.h */
@@ -1353,35 +662,18 @@ static inline rbc_producer_page *rbc_producer_page_of(const rbc_mapping *mapping
     return (rbc_producer_page *)(void *)mapping->producer_page;
 }
 
-/*
- * Checks that fd is a memory ring whose size nobody can change any more. Returns 0 with the size of
- * its data area and its inode, or -EBADF, -EBADFD, -EACCES.
- */
 int rbc_memory_ring_check(int fd, size_t *data_size, ino_t *inode);
 
-/*
- * After mapping: checks that the memory was laid out as a ring of this size. Returns 0 with whether
- * it is in overwrite mode, or -EBADFD.
- */
 int rbc_memory_ring_check_layout(const rbc_mapping *mapping, bool *overwrites);
 
-/* Returns 0, -EBADF, or -EBADFD if fd is no non-blocking eventfd. */
 int rbc_event_fd_check(int fd);
 
-/* Wakes the reader that waits for it, whatever its peers did to it. */
 void rbc_event_fd_signal(int fd);
 
-/* A duplicate of fd, close-on-exec, or a negative errno. */
 int rbc_duplicate(int fd);
 
-/* Opens the file behind fd once more: an open file of our own, with locks of its own. */
 int rbc_reopen(int fd);
 
-/*
- * Whether the producer of this token is gone: closed, or its process dead. lock_fd is an open file
- * of the ring that is not that producer's own. asked_before counts the calls for this token: some
- * look closer than others.
- */
 bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
                           unsigned asked_before);
 
@@ -1395,32 +687,17 @@ static inline void rbc_restore_errno(const int *saved) {
     errno = *saved;
 }
 
-/*
- * Placed first in a function that makes system calls: errno is the same after it as before,
- * whatever way it returns. The ABI reports errors by return values and leaves errno to its callers.
- */
 #define RBC_KEEP_ERRNO                                                                             \
     __attribute__((cleanup(rbc_restore_errno), unused)) const int rbc_saved_errno = errno
 
 #endif
 
 /* ==== capi/wait.h ==== */
-/*
- * Waiting: one epoll instance over the wakeups of all rings, an eventfd by which other threads
- * interrupt, and a timer for the times when no producer would wake us.
- *
- * All of it is edge-triggered. Level-triggered, a ring is "readable" as long as
- * producer_pos != consumer_pos: with records held by the user, or a record being written at the
- * head, a wait would spin. An edge is the producer's wakeup itself, and stays on the epoll's list
- * until it was fetched: what happens between a look at the ring and a wait is not lost.
- */
 #ifndef RBC_WAIT_H
 #define RBC_WAIT_H
 
-/* The monotonic clock. */
 int64_t rbc_now_ns(void);
 
-/* When a timeout that begins now is over; INT64_MAX for RBCORE_FOREVER, and in place of overflow. */
 int64_t rbc_deadline_after(int64_t timeout_ns);
 
 typedef struct rbc_wait {
@@ -1436,7 +713,6 @@ typedef struct rbc_wait {
 
 int rbc_wait_open(rbc_wait *self);
 
-/* Ends waiting. wake_fd stays open: other threads may still be about to write to it. */
 void rbc_wait_close_epoll(rbc_wait *self);
 
 void rbc_wait_close(rbc_wait *self);
@@ -1444,47 +720,28 @@ void rbc_wait_close(rbc_wait *self);
 int rbc_wait_add(rbc_wait *self, int fd);
 void rbc_wait_remove(rbc_wait *self, int fd);
 
-/* Fetches all events that are there, so that epoll_fd is readable only for what comes later. */
 void rbc_wait_drain(rbc_wait *self);
 
-/*
- * Use this when only the timer is registered and is about to be started again: then there is
- * nothing to fetch. A timer that is started again is no longer over, and polling epoll_fd shows
- * that.
- */
 void rbc_wait_drain_timer(rbc_wait *self, int64_t now);
 
-/*
- * Blocks until an event, at most timeout_ns (RBCORE_FOREVER: without end), and fetches it. Returns
- * 0 or -EINTR.
- */
 int rbc_wait_block(rbc_wait *self, int64_t timeout_ns);
 
-/* epoll_wait(2) with nanoseconds. Returns the number of events, 0, or a negative errno. */
 struct epoll_event;
 int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns);
 
-/* Makes epoll_fd readable. Any thread, async-signal-safe. */
 void rbc_wait_wake(rbc_wait *self);
 
-/*
- * The delay until the next look at rings whose producers do not wake us; doubles each time, until
- * rbc_wait_reset_delay.
- */
 int64_t rbc_wait_next_delay(rbc_wait *self);
 void rbc_wait_reset_delay(rbc_wait *self);
 
-/* Makes epoll_fd readable after a delay. */
 void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns);
 
 #endif
 
 /* ==== capi/counter.h ==== */
-/* Figures that one thread writes at a time and any thread may read. No order goes with them. */
 #ifndef RBC_COUNTER_H
 #define RBC_COUNTER_H
 
-/* Adds to a figure. Cheaper than an atomic addition, because there is one writer. */
 static inline void rbc_count(_Atomic uint64_t *figure, uint64_t amount) {
     uint64_t old = atomic_load_explicit(figure, memory_order_relaxed);
     atomic_store_explicit(figure, old + amount, memory_order_relaxed);
@@ -1497,11 +754,6 @@ static inline uint64_t rbc_get(const _Atomic uint64_t *figure) {
 #endif
 
 /* ==== capi/checked_copy.h ==== */
-/*
- * Copying out of a ring whose producers do not wait for us: one in overwrite mode, or one that
- * another reader consumes. What is copied may be overwritten meanwhile; so each copy is followed by
- * a look at the positions, which tells which part of it is valid. checked_copy.c has the argument.
- */
 #ifndef RBC_CHECKED_COPY_H
 #define RBC_CHECKED_COPY_H
 
@@ -1515,29 +767,20 @@ typedef struct rbc_copy_source {
         margin; /* bytes after producer_pos that may have been written already; see checked_copy.c */
 } rbc_copy_source;
 
-/* More is copied in pieces, each of which is looked after: the less of it can be overwritten. */
 #define RBC_COPY_PIECE ((size_t)65536)
 
 rbc_copy_source rbc_copy_source_of(const rbc_mapping *mapping, bool is_overwrite, bool is_memory);
 
-/* Whether a position comes after another; they are never further apart than 2^63. */
 static inline bool rbc_is_after(uint64_t position, uint64_t other) {
     return (int64_t)(position - other) > 0;
 }
 
-/*
- * The position of the oldest record that was not overwritten, or that the ring's reader has not
- * freed.
- */
 uint64_t rbc_copy_oldest(const rbc_copy_source *self);
 
-/* The first word of the header at a position: length and flags, if a record begins there. */
 uint32_t rbc_copy_length(const rbc_copy_source *self, uint64_t position);
 
-/* The second: of a memory ring, whose record it is; see rbc_header. */
 uint32_t rbc_copy_token(const rbc_copy_source *self, uint64_t position);
 
-/* Why the complete records end somewhere. */
 typedef enum rbc_copy_stop {
     RBC_COPY_ALL,  /* at producer_pos */
     RBC_COPY_BUSY, /* at a record that is being written */
@@ -1551,20 +794,10 @@ typedef struct rbc_copy_end {
     rbc_copy_stop why;
 } rbc_copy_end;
 
-/*
- * The end of the complete records. `from` is the start of a record, or of the one to come. The end
- * is never more than the ring's size after it. It holds only if nothing from walked_from on was
- * overwritten meanwhile: overwritten headers lead anywhere.
- */
 rbc_copy_end rbc_copy_find_end(const rbc_copy_source *self, uint64_t from);
 
-/*
- * The position from which on the ring is valid: `from` if nothing that was read there until now had
- * been overwritten, else the start of a later record that was not.
- */
 uint64_t rbc_copy_valid_from(const rbc_copy_source *self, uint64_t from);
 
-/* Copies bytes, at most the ring's size. Returns rbc_copy_valid_from. */
 uint64_t rbc_copy_bytes(const rbc_copy_source *self, void *to, uint64_t from, size_t bytes);
 
 #endif
@@ -1573,13 +806,8 @@ uint64_t rbc_copy_bytes(const rbc_copy_source *self, void *to, uint64_t from, si
 #ifndef RBC_FENCE_H
 #define RBC_FENCE_H
 
-/*
- * A full fence between a store (of consumer_pos, or of "parked") and a later load (of a record's
- * header, or of positions). No weaker order keeps a load from passing an earlier store.
- */
 static inline void rbc_full_fence(void) {
 #ifdef RBCORE_THREAD_SANITIZER
-    /* ThreadSanitizer does not know stand-alone fences; it knows read-modify-writes. */
     extern atomic_int rbc_fence; /* one for all, so that fences pair; in wait.c */
     atomic_fetch_add_explicit(&rbc_fence, 0, memory_order_seq_cst);
 #else
@@ -1587,10 +815,6 @@ static inline void rbc_full_fence(void) {
 #endif
 }
 
-/*
- * A fence between stores: no later store becomes visible before an earlier one. It follows a store
- * that tells what the later ones, plain ones among them, are about to overwrite.
- */
 static inline void rbc_store_fence(void) {
 #ifdef RBCORE_THREAD_SANITIZER
     rbc_full_fence();
@@ -1599,7 +823,6 @@ static inline void rbc_store_fence(void) {
 #endif
 }
 
-/* Leaves this core's resources to its sibling thread, in a loop that waits for another core. */
 static inline void rbc_relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
@@ -1611,14 +834,9 @@ static inline void rbc_relax(void) {
 #endif
 
 /* ==== capi/layout.h ==== */
-/*
- * How a record lies in a ring: a header of 8 bytes, then the data, up to the next multiple of 8
- * bytes. Memory rings and user rings have the layout of the kernel's ring buffer.
- */
 #ifndef RBC_LAYOUT_H
 #define RBC_LAYOUT_H
 
-/* The header of a record: see BPF_RINGBUF_BUSY_BIT and its neighbours in linux/bpf.h. */
 typedef struct rbc_header {
     _Atomic uint32_t length; /* of the data, with the two bits below */
     _Atomic uint32_t token;  /* memory ring: the producer's token; the kernel's own otherwise */
@@ -1628,7 +846,6 @@ typedef struct rbc_header {
 #define RBC_DISCARD (UINT32_C(1) << 30)
 #define RBC_HEADER_SIZE 8
 
-/* The bytes that a record takes, its header included. */
 static inline uint64_t rbc_record_span(uint32_t size) {
     return ((uint64_t)size + RBC_HEADER_SIZE + 7) & ~UINT64_C(7);
 }
@@ -1638,10 +855,6 @@ static inline rbc_header *rbc_header_at(const rbc_mapping *mapping, uint64_t pos
     return (rbc_header *)(void *)(mapping->data + offset);
 }
 
-/*
- * Acquire: a thread that sees a header without BUSY sees the record's data. Pairs with the xchg()
- * of the header in the kernel's bpf_ringbuf_commit().
- */
 static inline uint32_t rbc_load_length(const void *header) {
     return atomic_load_explicit(&((const rbc_header *)header)->length, memory_order_acquire);
 }
@@ -1649,97 +862,53 @@ static inline uint32_t rbc_load_length(const void *header) {
 #endif
 
 /* ==== capi/sized.h ==== */
-/* Structs of the ABI that begin with their own size, so that they can grow. */
 #ifndef RBC_SIZED_H
 #define RBC_SIZED_H
 
-/* A larger size than this is taken for garbage, not for a struct of the far future. */
 #define RBC_SIZED_MAX 4096
 
-/*
- * Reads the caller's sized struct `given` into `known`, which holds the defaults of this library's
- * version of the struct. Returns 0, -EINVAL for an absurd size, or -E2BIG for a newer struct that
- * uses what this version does not know.
- */
 int rbc_sized_in(void *known, size_t known_size, const void *given);
 
-/*
- * Writes `known` into the caller's sized struct `given`, as far as that goes. What a newer caller
- * has beyond it becomes RBCORE_UNKNOWN. Returns 0 or -EINVAL for an absurd size.
- */
 int rbc_sized_out(void *given, const void *known, size_t known_size);
 
-/* Writes the defaults into the caller's `out` of `size` bytes, zeros beyond. Returns 0 or -EINVAL.
- */
 int rbc_sized_init(void *out, size_t size, const void *defaults, size_t defaults_size);
 
 #endif
 
 /* ==== capi/commit.h ==== */
-/* Commit mode: records are given back in the order in which they were handed out. */
 #ifndef RBC_COMMIT_H
 #define RBC_COMMIT_H
 
-/* Uncommitted turns that can be told apart, for each ring of the reader. */
 #define RBC_TURNS_PER_RING 1024
 
-/* A turn of a ring: its records up to here were handed out before those of the next turn. */
 typedef struct rbc_turn {
     uint64_t end;
     uint16_t ring;
 } rbc_turn;
 
-/*
- * The uncommitted turns in the order in which they were handed out: a circular buffer. Turns of one
- * ring that follow each other are one.
- */
 typedef struct rbc_turns {
     rbc_turn *entries;
     size_t capacity, first, count;
 } rbc_turns;
 
-/* Grows the table for the turns of so many rings. Returns 0 or -ENOMEM. */
 int rbc_turns_grow(rbc_turns *self, size_t rings);
 
 void rbc_turns_free(rbc_turns *self);
 
-/* Forgets the turns of a ring that is removed. */
 void rbc_turns_forget(rbc_turns *self, uint16_t ring);
 
-/* Whether no further turn of this ring can be noted. */
 bool rbc_turns_is_full_for(const rbc_turns *self, uint16_t ring);
 
-/* Records of this ring up to `end` were handed out. */
 void rbc_turns_note(rbc_turns *self, uint16_t ring, uint64_t end);
 
 #endif
 
 /* ==== capi/pace.h ==== */
-/*
- * Pacing decides when a ring is read, and so for how many wakeups its producers pay.
- *
- * The kernel wakes the consumer only if the record just committed is the one at consumer_pos. So
- * the consumer owns the rate of wakeups. A ring is either
- *   armed: all that was given back is published, and the next record wakes the reader; or
- *   paced: the last record that was given back stays unpublished, so no producer pays for a wakeup,
- *          and the reader looks by a timer.
- * A wakeup per record is best for a slow ring; a look per interval, which costs 20 to 24 us of
- * processor time however much it finds, for a busy one.
- *
- * A ring that would be full before any sleep is over cannot be paced by a timer. If it was found
- * half full it is *hot* for a moment: paced, but looked at again and again until nothing came for
- * as long as the shortest sleep. A reader in that loop keeps up with producers, a woken one does
- * not.
- */
 #ifndef RBC_PACE_H
 #define RBC_PACE_H
 
 struct rbc_ring;
 
-/*
- * A clock that is read once at most: what is done without waiting happens at one time. Reading it
- * costs as much as 20 records, so code that may need no time is given the clock and not the time.
- */
 typedef struct rbc_clock {
     int64_t now_ns; /* 0: not read yet, or not since the last wait */
 } rbc_clock;
@@ -1749,19 +918,11 @@ static inline int64_t rbc_clock_now(rbc_clock *self) {
     return self->now_ns;
 }
 
-/*
- * A cycle of sleeping and looking costs what 2.5 wakeups cost. From 4 records in an interval on
- * pacing pays; below 2 it does not. Between the two a ring stays what it is.
- */
 #define RBC_PACE_ENTER 4
 #define RBC_PACE_LEAVE 2
 
-/*
- * No shorter sleep is worth it: the kernel's own slack for timers of ordinary threads.
- */
 #define RBC_PACE_SHORTEST_NS INT64_C(50000)
 
-/* A record larger than this part of the ring is never held back: it takes space. */
 #define RBC_HELD_BACK_PART 64
 
 typedef struct rbc_pace {
@@ -1775,13 +936,8 @@ typedef struct rbc_pace {
     bool was_half_full;  /* as found by a scan since the ring was drained or judged */
 } rbc_pace;
 
-/* Chooses the ceiling from the reader's max_latency and the ring's size. */
 void rbc_pace_init(struct rbc_ring *ring, int64_t max_latency_ns, bool always);
 
-/*
- * Before a scan that wants only what is due, of at most max records: whether it leaves the ring out.
- * A ring is left out while it is paced, was found empty and has time.
- */
 bool rbc_pace_leaves(const struct rbc_ring *ring, rbc_clock *clock, uint64_t max);
 
 typedef enum rbc_pace_moment {
@@ -1791,42 +947,20 @@ typedef enum rbc_pace_moment {
 
 typedef enum rbc_pace_change { RBC_PACE_STAYS, RBC_PACE_PACES, RBC_PACE_ARMS } rbc_pace_change;
 
-/*
- * Decides what the ring should become, by what the scans since the last change found. only_due: the
- * caller wants what is due, and comes back at once; a ring is hot only for such callers.
- */
 rbc_pace_change rbc_pace_update(struct rbc_ring *ring, rbc_clock *clock, rbc_pace_moment moment,
                                 bool only_due);
 
-/* When the ring is due at the latest; INT64_MAX if it is armed. */
 int64_t rbc_pace_deadline(const struct rbc_ring *ring);
 
-/* Whether the ring is paced by the timer, not hot. */
 bool rbc_pace_has_timer(const struct rbc_ring *ring);
 
 #endif
 
 /* ==== capi/ring.h ==== */
-/*
- * One ring of a reader: its layout, its positions and the scan over its records.
- *
- *   consumer_pos <= user_pos <= read_pos <= producer_pos,   producer_pos - user_pos <= size
- *
- * read_pos:     records were handed out up to here (or were discarded ones, which are skipped).
- * user_pos:     the user gave them back up to here.
- * consumer_pos: the producers know about it up to here. This is user_pos, a moment later; or, while
- *               the ring is paced, the start of the last record before it (see pace.h).
- */
 #ifndef RBC_RING_H
 #define RBC_RING_H
 
-/*
- * The members are grouped by the thread that writes them. Those that other threads read are atomic.
- * "Giving back" is done by the reading thread in commit mode, and in release mode by the one thread
- * that is at work in consumer.c.
- */
 typedef struct rbc_ring {
-    /* ---- Set when the ring is added, and constant from then on; what is rarely used is below ---- */
     const struct rbc_kind *kind; /* what differs between kernel rings, memory rings and copies */
     rbcore_reader *reader;
     rbc_mapping mapping;            /* its data may be the shadow's */
@@ -1836,7 +970,6 @@ typedef struct rbc_ring {
     uint16_t index;                 /* in the reader's slots */
     uint16_t record_flags;          /* of all its records */
 
-    /* ---- Written by the reading thread ---- */
     atomic_bool broken;       /* its content is impossible */
     atomic_bool is_paced;     /* see pace.h */
     bool left_epoll;          /* the wait does not listen to its wakeups */
@@ -1851,22 +984,18 @@ typedef struct rbc_ring {
     rbc_pace pace;
     uint64_t flush_pos;   /* a flush is complete when read_pos gets here */
     uint64_t flush_found; /* bytes that had been found when it began */
-    /* Statistics. */
     _Atomic uint64_t records, bytes, discards, abandoned, skipped, high_water;
     _Atomic uint64_t passed_bytes; /* of what was neither handed out nor lost */
     _Atomic uint64_t lost_bytes;   /* overwritten before they were copied */
 
-    /* ---- Written by the thread that is giving back ---- */
     _Atomic uint64_t user_pos;
     uint64_t published_pos; /* what was stored into consumer_pos */
     rbc_owner owner;        /* there the position that was committed, for a successor */
 
-    /* ---- Written by all threads ---- */
     _Atomic uint64_t *held;     /* release mode: see rbc_consumer_held_bit */
     _Atomic uint32_t advancing; /* releases that the thread at work has not seen yet */
     _Atomic uint64_t refs;      /* the reader's, and one for each held record */
 
-    /* ---- Constant, rarely used ---- */
     uint64_t start_pos; /* where reading began */
     uint64_t cookie;
     uint64_t map_id;  /* RBCORE_UNKNOWN: a memory ring */
@@ -1879,7 +1008,6 @@ typedef struct rbc_ring {
     int loss_fd; /* of the loss map, or -1 */
 } rbc_ring;
 
-/* The result of a scan: what it passed. */
 typedef struct rbc_passed {
     size_t first;      /* of the records that were handed out, in the scan's array */
     size_t count;      /* of them */
@@ -1888,7 +1016,6 @@ typedef struct rbc_passed {
     uint64_t position; /* its end: where the scan came to */
 } rbc_passed;
 
-/* Why a scan ended. */
 typedef enum rbc_scan_end {
     RBC_SCAN_EMPTY,  /* at producer_pos, or at a BUSY record */
     RBC_SCAN_FULL,   /* the array of records is full, or the turn's part of the ring is taken */
@@ -1907,33 +1034,20 @@ typedef struct rbc_scan {
     rbc_passed passed;      /* by the last scan: its caller notes it (rbc_read_note) */
 } rbc_scan;
 
-/*
- * Starts at the positions found in the ring, or where the last reader says that it committed to if
- * that is possible: the kernel's position trails it while a ring is paced. Returns 0, or -EBADMSG
- * if the positions are impossible.
- */
 int rbc_ring_load_positions(rbc_ring *self, uint64_t committed);
 
-/* Reads on from `start`, where consumer_pos is `consumer`. */
 void rbc_ring_start_at(rbc_ring *self, uint64_t start, uint64_t consumer);
 
-/* Whether a scan would find nothing, as nothing was reserved since the last. The reading thread. */
 bool rbc_ring_is_drained(rbc_ring *self);
 
-/*
- * Finds records from read_pos on: one turn. The caller notes what scan->passed says; until then the
- * ring stands where it stood. The reading thread only.
- */
 rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan);
 
-/* Passes the records that are complete now. For RBCORE_SOURCE_LATEST, before the first scan. */
 rbc_passed rbc_ring_skip_to_latest(rbc_ring *self);
 
 static inline bool rbc_ring_is_paced(const rbc_ring *self) {
     return atomic_load_explicit(&self->is_paced, memory_order_relaxed);
 }
 
-/* Whether a scan for what is due may leave what is there: the ring is paced, and was found empty. */
 static inline bool rbc_ring_may_be_left(const rbc_ring *self) {
     return rbc_ring_is_paced(self) && self->pace.drained;
 }
@@ -1942,21 +1056,15 @@ static inline rbc_header *rbc_ring_header(const rbc_ring *self, uint64_t positio
     return rbc_header_at(&self->mapping, position);
 }
 
-/*
- * Acquire: a reader that sees the position sees the BUSY header of each record before it. Pairs
- * with smp_store_release(&rb->producer_pos) in the kernel's __bpf_ringbuf_reserve().
- */
 static inline uint64_t rbc_ring_load_producer_pos(const rbc_ring *self) {
     return atomic_load_explicit(self->producer_pos, memory_order_acquire);
 }
 
-/* Whether data is that of the record at `position`, in either copy of the ring. */
 static inline bool rbc_ring_is_data_of(const rbc_ring *self, const void *data, uint64_t position) {
     const unsigned char *first = (const unsigned char *)(rbc_ring_header(self, position) + 1);
     return data == first || data == first + self->mapping.data_size;
 }
 
-/* The length of a record that was passed by the scan before. */
 static inline uint32_t rbc_get_length(const rbc_ring *self, uint64_t position) {
     return atomic_load_explicit(&rbc_ring_header(self, position)->length, memory_order_relaxed);
 }
@@ -1967,12 +1075,10 @@ static inline uint32_t rbc_get_length(const rbc_ring *self, uint64_t position) {
 #ifndef RBC_READER_H
 #define RBC_READER_H
 
-/* Requests of other threads (and signal handlers) to the reading thread. */
 #define RBC_ASKED_INTERRUPT 1u
 #define RBC_ASKED_FLUSH 2u
 #define RBC_ASKED_SHUTDOWN 4u
 
-/* The members that each read touches come first: after an idle time every cache line is a miss. */
 struct rbcore_reader {
     rbc_fork_check fork_check;
     atomic_uint asked;      /* RBC_ASKED_ bits */
@@ -1993,16 +1099,13 @@ struct rbcore_reader {
     unsigned next_slot;    /* where the search for a free slot begins */
     _Atomic uint64_t refs; /* the caller's, and one for each ring in the slots */
     _Atomic uint64_t user_refs;
-    /* Keeps rings from going away while a thread looks at statistics. */
     pthread_mutex_t slots_lock;
     char message[200];
 
     rbc_ring *rings[RBCORE_RINGS_MAX]; /* those that are read, without gaps */
-    /* Rings by index. A removed ring stays until its last held record was released. */
     _Atomic(rbc_ring *) slots[RBCORE_RINGS_MAX];
 };
 
-/* Whether the handle may be used: 0, -EINVAL, or -ECHILD in a forked child. */
 static inline int rbc_reader_check(const rbcore_reader *self) {
     if (self == NULL) {
         return -EINVAL;
@@ -2010,97 +1113,48 @@ static inline int rbc_reader_check(const rbcore_reader *self) {
     return rbc_fork_check_passes(&self->fork_check) ? 0 : -ECHILD;
 }
 
-/* Sets the message and returns the error. */
 __attribute__((cold, format(printf, 3, 4))) int rbc_reader_fail(rbcore_reader *self, int error,
                                                                 const char *format, ...);
 
-/*
- * The ring of an index, or NULL. It lives on only as long as the caller knows a reason: it holds a
- * record of it, has slots_lock, or is the reading thread in commit mode, where a removed ring is in
- * no slot. In release mode the reading thread asks rbc_reader_find: its own reference ends with
- * rbcore_reader_remove, and any thread may drop the last one.
- */
 static inline rbc_ring *rbc_reader_ring(rbcore_reader *self, unsigned index) {
     return index < RBCORE_RINGS_MAX
                ? atomic_load_explicit(&self->slots[index], memory_order_acquire)
                : NULL;
 }
 
-/*
- * The place in `rings` of the ring with an index, or ring_count if no ring that is read has it. The
- * reading thread only, whose reference keeps it until rbcore_reader_remove.
- */
 unsigned rbc_reader_find(const rbcore_reader *self, unsigned index);
 
-/*
- * Notes what a scan passed, and put into `records`: the user holds it now. Discarded records alone are given back here if
- * the user holds nothing that could be given back after them. The reading thread only; in read.c.
- */
 void rbc_read_note(rbc_ring *self, const rbc_passed *passed, const rbcore_record *records);
 
-/* Drops a reference; with the last one the memory goes. */
 void rbc_reader_put(rbcore_reader *self);
 
-/* Drops references to a ring; with the last one it is closed. */
 void rbc_ring_put(rbc_ring *self, uint64_t count);
 
-/* Opens the ring that a source names; see source.c. Returns 0 or a negative errno, with message. */
 int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *source);
 
-/* Frees a ring that rbc_ring_open made. In a forked child what it shares with the parent stays. */
 void rbc_ring_close(rbc_ring *self);
 
 #endif
 
 /* ==== capi/kind.h ==== */
-/*
- * This is what differs between the kinds of rings. A kind says where the records come from (the
- * kernel, or processes) and how they are read (in place, through a copy, or through a copy beside
- * another reader). Each kind is a row of the table in kind.c. Code that reads a ring asks the row,
- * and never which kind it is. Publishing needs no entry: consumer_pos of rbc_ring says where to
- * store.
- */
 #ifndef RBC_KIND_H
 #define RBC_KIND_H
 
 typedef struct rbc_kind {
-    /* ---- Scanning: called by the reading thread only ---- */
 
-    /*
-     * Starts at the positions found in the ring, or at `committed`, where the last reader says that
-     * it committed to, if that is possible. Returns 0, or -EBADMSG if the positions are impossible.
-     */
     int (*load_positions)(rbc_ring *ring, uint64_t committed);
 
-    /* The position up to which there is something to scan now. */
     uint64_t (*find_end)(rbc_ring *ring);
 
-    /*
-     * Corrects what a scan that ended at a position says about its end. first_flags are the flags of
-     * the first record that it found, or NULL. No function: the scan is right.
-     */
     rbc_scan_end (*end_scan)(rbc_ring *ring, rbc_scan_end why, uint64_t position,
                              uint16_t *first_flags);
 
-    /*
-     * Passes the record at read_pos if its producer died and left it unfinished; then *passed says
-     * so, as that of a scan. Returns whether the ring has to be scanned again. Makes system calls. No
-     * function: the producers do not die.
-     */
     bool (*skip_abandoned)(rbc_ring *ring, rbc_passed *passed);
 
-    /* ---- Arming and pacing ---- */
-
-    /* Whether a scan would find a complete record (or a discarded one) at read_pos. Any thread. */
     bool (*has_record)(rbc_ring *ring);
 
-    /*
-     * Whether a record may come that makes no wakeup, although the user holds nothing. The reader
-     * then looks by a timer. No function: there is none. The reading thread only.
-     */
     bool (*misses_wakeups)(rbc_ring *ring);
 
-    /* Whether the ring goes on only when the user has given everything back. No function: never. */
     bool (*waits_for_releases)(const rbc_ring *ring);
 
     bool is_in_place;  /* records are handed out where the producers wrote them */
@@ -2110,7 +1164,6 @@ typedef struct rbc_kind {
     uint8_t flush_max; /* a flush finds at most so many times the ring's size */
 } rbc_kind;
 
-/* The kind of a ring. A tap of a ring in overwrite mode is a tap. */
 const rbc_kind *rbc_kind_of(bool is_memory, bool is_overwrite, bool is_tap);
 
 static inline bool rbc_ring_has_record(rbc_ring *ring) {
@@ -2120,57 +1173,28 @@ static inline bool rbc_ring_has_record(rbc_ring *ring) {
 #endif
 
 /* ==== capi/consumer.h ==== */
-/*
- * The consumer position: what was given back becomes free for the producers. Each advance of
- * consumer_pos is in consumer.c, together with the second look that keeps wakeups from getting lost.
- */
 #ifndef RBC_CONSUMER_H
 #define RBC_CONSUMER_H
 
-/* Records up to `position` were given back, in order. The reading thread only. */
 void rbc_consumer_advance(rbc_ring *self, uint64_t position);
 
-/* Advances over the records that were released, up to the first one that is held. Any thread. */
 void rbc_consumer_pass_released(rbc_ring *self);
 
-/*
- * Publishes what a paced ring holds back, and looks again. The reading thread only, and after it
- * made the ring armed: otherwise the next advance holds a record back again.
- */
 void rbc_consumer_publish(rbc_ring *self);
 
-/* Publishes all that was given back, also of a paced ring. Commit mode only. */
 void rbc_consumer_publish_all(rbc_ring *self);
 
-/*
- * Keeps other threads from advancing the ring, until rbc_consumer_jump or
- * rbc_consumer_resume_releases. What they release meanwhile is noticed then. Returns false if one is
- * advancing it now: try again later, for it may not get on before the caller sleeps. The reading
- * thread only.
- */
 bool rbc_consumer_stop_releases(rbc_ring *self);
 void rbc_consumer_resume_releases(rbc_ring *self);
 
-/*
- * Goes on at a later position. Nothing may be held, and releases are stopped: they are resumed
- * then. The reading thread only.
- */
 void rbc_consumer_jump(rbc_ring *self, uint64_t position);
 
-/* rbc_kind's has_record for a ring that is read in place. Any thread. */
 bool rbc_consumer_has_record_in_place(rbc_ring *self);
 
-/* Whether the user holds records of the ring. The reading thread only. */
 static inline bool rbc_consumer_has_held(const rbc_ring *self) {
     return rbc_get(&self->user_pos) != rbc_get(&self->read_pos);
 }
 
-/*
- * The place of a record in the table `held`: a set bit says that the record whose header starts at
- * its 8 bytes is held. The reading thread sets it before it hands the record out, and the thread
- * that releases the record clears it. So a second release of a record is noticed, and the finished
- * prefix ends at the first bit. No header is read for that: a hostile producer could have changed it.
- */
 static inline size_t rbc_consumer_held_bit(const rbc_ring *self, uint64_t position) {
     return (position & (self->mapping.data_size - 1)) / 8;
 }
@@ -2178,18 +1202,6 @@ static inline size_t rbc_consumer_held_bit(const rbc_ring *self, uint64_t positi
 #endif
 
 /* ==== capi/shadow.h ==== */
-/*
- * The reader's own copy of a ring that cannot be read in place, because its producers do not wait
- * for us: one in overwrite mode, or a tapped one. It has the ring's size and layout, and takes the
- * place of the ring's data for all that reads records. Before each scan it is filled up with what
- * is complete by then; what cannot be overwritten any more is what the user sees.
- *
- *   user_pos <= read_pos <= end <= known_end,   end - user_pos <= size
- *
- * If the ring was overwritten (or freed and reused) from `end` on, records were lost. Then the copy
- * is read up, and given back; it goes on at the oldest record that is still there, and the bytes
- * between are counted. So what the user holds stays as it is, and no position comes twice.
- */
 #ifndef RBC_SHADOW_H
 #define RBC_SHADOW_H
 
@@ -2197,7 +1209,6 @@ typedef struct rbc_shadow {
     rbc_mapping ring; /* the ring's own memory */
     rbc_mapping copy; /* of which only the data is mapped */
     rbc_copy_source source;
-    /* A tap stores its position here, and leaves the ring's alone. */
     _Atomic uint64_t consumer_pos;
     _Atomic uint64_t end;  /* up to here it was copied: perhaps not all of the last record */
     uint64_t known_end;    /* up to here all is complete: between records */
@@ -2205,137 +1216,80 @@ typedef struct rbc_shadow {
     bool lost_before_next; /* no record was handed out since some were lost */
 } rbc_shadow;
 
-/*
- * Takes the ring's mapping over and puts the copy's data into its place. A tap stores its positions
- * for itself. Returns 0 or a negative errno.
- */
 int rbc_shadow_open(rbc_ring *ring, bool is_overwrite);
 
-/* Unmaps the copy and the ring. */
 void rbc_shadow_close(rbc_ring *ring);
 
-/*
- * Starts at the positions found in the ring, or at `committed` if that is possible: see
- * rbc_ring_load_positions. The positions of this ring may be further apart than its size.
- */
 int rbc_shadow_load_positions(rbc_ring *ring, uint64_t committed);
 
-/* Begins at a position, which is between records. */
 void rbc_shadow_start(rbc_ring *ring, uint64_t position);
 
-/* Copies what is complete and fits. Returns the end of the copy. The reading thread only. */
 uint64_t rbc_shadow_refill(rbc_ring *ring);
 
-/*
- * Corrects why a scan of the copy ended at a position. Marks the first record that it found (these
- * are its flags, or NULL) if some before it were lost.
- */
 rbc_scan_end rbc_shadow_end_scan(rbc_ring *ring, rbc_scan_end why, uint64_t position,
                                  uint16_t *first_flags);
 
-/*
- * Whether the next record wakes a tap, together with the ring's reader. It does if this one has
- * given back just what the tap has read, and the record is not complete after that was seen: then
- * its producer finds consumer_pos there. (Seen the other way round, it may have found it before.)
- * This is so in a memory ring, whose eventfd stays ready, for nobody reads it. The reading thread
- * only.
- */
 bool rbc_shadow_wakes(rbc_ring *ring);
 
-/*
- * Whether the last refill could not go on because of what was not given back: no producer's wakeup
- * tells when that is over. The reading thread only.
- */
 bool rbc_shadow_waits_for_releases(const rbc_ring *ring);
 
-/* Whether the ring was overwritten from the end of the copy on. */
 bool rbc_shadow_is_overwritten(const rbc_ring *ring);
 
-/* Whether a refill and a scan would find something. Any thread. */
 bool rbc_shadow_has_record(rbc_ring *ring);
 
-/*
- * Passes the record at the end of the copy, which its dead producer left unfinished in the ring.
- * Returns whether there is space for it.
- */
 bool rbc_shadow_pass(rbc_ring *ring, uint64_t span);
 
-/*
- * Goes on at a later position: what is before was seen otherwise. Nothing may be held, and releases
- * are stopped, as for rbc_consumer_jump.
- */
 void rbc_shadow_skip_to(rbc_ring *ring, uint64_t position);
 
 #endif
 
 /* ==== capi/abandoned.h ==== */
-/* Records of a memory ring whose producer died before it submitted them. */
 #ifndef RBC_ABANDONED_H
 #define RBC_ABANDONED_H
 
-/* rbc_kind's skip_abandoned for all kinds of memory rings. */
 bool rbc_abandoned_skip(rbc_ring *self, rbc_passed *passed);
 
 #endif
 
 /* ==== capi/source.h ==== */
-/* Readers and producers treat the source that they are given alike in this. */
 #ifndef RBC_SOURCE_H
 #define RBC_SOURCE_H
 
-/* The name of a field that the source's kind needs and that still has its default, or NULL. */
 const char *rbc_source_missing_field(const rbcore_source *source);
 
-/* A descriptor of our own for the BPF map that the source names, or a negative errno. */
 int rbc_source_open_map(const rbcore_source *source);
 
 #endif
 
 /* ==== capi/release.h ==== */
-/* Release mode: records are given back one by one, in any order and by any thread. */
 #ifndef RBC_RELEASE_H
 #define RBC_RELEASE_H
 
-/* Marks records as held, before they are handed out. The reading thread only. */
 void rbc_release_hold(rbc_ring *self, const rbcore_record *records, size_t count);
 
 #endif
 
 /* ==== capi/flush.h ==== */
-/* A flush: delivers what is in the rings when it is noticed, without waiting for more. */
 #ifndef RBC_FLUSH_H
 #define RBC_FLUSH_H
 
-/* All of these are for the reading thread only. */
-
 void rbc_flush_begin(rbcore_reader *self);
 
-/* Whether all that was there when the flush began was handed out. */
 bool rbc_flush_is_complete(const rbcore_reader *self);
 
-/* Whether a ring has more that the user's last release, which is about to return, keeps back. */
 bool rbc_flush_has_more_soon(const rbcore_reader *self);
 
 #endif
 
 /* ==== capi/return_on_discards.h ==== */
-/*
- * This is not part of the ABI. It is for code that mimics a reader which returns on every wakeup,
- * and that links the library statically (bindings/libbpf). librbcore.so does not export it.
- */
 #ifndef RBC_RETURN_ON_DISCARDS_H
 #define RBC_RETURN_ON_DISCARDS_H
 
-/*
- * From now on rbcore_reader_next and rbcore_reader_next_spans return 0 before the time is up if they
- * passed discarded records and found no others. The next wakeup is armed then. The reading thread.
- */
 void rbc_reader_return_on_discards(rbcore_reader *self);
 
 #endif
 
 /* ==== capi/snapshot.h ==== */
-/* A copy of what a ring held at one moment, with its records to be read one after the other. */
 #ifndef RBC_SNAPSHOT_H
 #define RBC_SNAPSHOT_H
 
@@ -2352,50 +1306,20 @@ struct rbcore_snapshot {
     rbcore_snapshot_info info;
 };
 
-/* An empty snapshot with space for so many bytes. Returns 0, or -ENOMEM and others. */
 int rbc_snapshot_new(rbcore_snapshot **out, size_t capacity);
 
-/* For each call that takes a snapshot: 0, -EINVAL or -ECHILD. */
 int rbc_snapshot_check(const rbcore_snapshot *self);
 
 #endif
 
 /* ==== capi/memory_reserve.h ==== */
-/*
- * Space for a record in a memory ring. It is found as the kernel's __bpf_ringbuf_reserve() finds it
- * under its spin lock, by the same positions.
- *
- *   normal:       consumer_pos  <= pending_pos <= producer_pos,   producer_pos - consumer_pos < size
- *   overwriting:  overwrite_pos <= pending_pos <= producer_pos,   producer_pos - overwrite_pos < size
- *
- * pending_pos:   the records before it are complete. A reserve brings it up to date, never a submit.
- * overwrite_pos: the oldest record whose place was not given to a new one.
- *
- * A producer may be killed between any two of the stores here: each leaves a ring of which all this
- * is true. (If overwrite_pos was moved for a record that never came, those before it are lost a
- * little early.)
- */
 #ifndef RBC_MEMORY_RESERVE_H
 #define RBC_MEMORY_RESERVE_H
 
-/* Whether the positions are those of a ring, whatever moves them. */
 bool rbc_reserve_is_possible(const rbc_mapping *mapping, bool overwrites);
 
-/*
- * Finds space for a record of span bytes, its header included; in an overwriting ring takes it from
- * the oldest records. To be called under the producers' lock. Sets *producer to where the record
- * begins, a multiple of 8, and returns 0, or
- *   -EAGAIN   normal ring: it is full; overwriting: the record at pending_pos is in the way, and is
- *             being written;
- *   -EBADMSG  the positions are impossible, or the records of an overwriting ring.
- */
 int rbc_reserve_one(const rbc_mapping *mapping, bool overwrites, uint64_t span, uint64_t *producer);
 
-/*
- * The same in two steps, for a caller that writes as much as fits. The positions were loaded once
- * and checked: the caller goes by these, not by what stands in the ring a moment later. (Any
- * process that has the ring can write there.)
- */
 typedef struct rbc_free_space {
     uint64_t producer; /* where the next record begins */
     uint64_t free;     /* the most bytes that it may take */
@@ -2403,30 +1327,18 @@ typedef struct rbc_free_space {
     int why_no_more; /* -EAGAIN or -EBADMSG, as above */
 } rbc_free_space;
 
-/* Returns 0, or -EBADMSG: the positions are impossible. */
 int rbc_reserve_find(const rbc_mapping *mapping, bool overwrites, rbc_free_space *out);
 
-/* Takes span bytes, under the same hold of the lock. Returns 0, -EAGAIN or -EBADMSG. */
 int rbc_reserve_take(const rbc_mapping *mapping, bool overwrites, const rbc_free_space *space,
                      uint64_t span);
 
-/*
- * The record that is in the way of an overwriting ring: its position, and the token of its
- * producer. Without the lock this is a hint. Returns false if the record is no longer there.
- */
 bool rbc_reserve_blocker(const rbc_mapping *mapping, uint64_t *position, uint32_t *token);
 
-/*
- * Discards that record in the name of its producer, which is dead. In a normal ring the reader
- * passes it; here it would be in the way for ever. To be called under the lock. Returns false if it
- * is another record.
- */
 bool rbc_reserve_discard_blocker(const rbc_mapping *mapping, uint64_t position, uint32_t token);
 
 #endif
 
 /* ==== capi/memory_producer.h ==== */
-/* A producer of a memory ring, behind the handle of producer.c, which checks what callers pass. */
 #ifndef RBC_MEMORY_PRODUCER_H
 #define RBC_MEMORY_PRODUCER_H
 
@@ -2441,21 +1353,17 @@ typedef struct rbc_memory_producer {
     int event_fd;
 } rbc_memory_producer;
 
-/* 0 or a negative errno, and then nothing is to be closed. */
 int rbc_memory_producer_open(rbc_memory_producer *self, const rbcore_source *source);
 
-/* Before closing, but not in a forked child: what is reserved becomes abandoned. */
 void rbc_memory_producer_leave(rbc_memory_producer *self);
 
 void rbc_memory_producer_close(rbc_memory_producer *self);
 
 int rbc_memory_producer_reserve(rbc_memory_producer *self, void **data, size_t size);
 
-/* Waits until the monotonic clock shows deadline_ns. */
 int rbc_memory_producer_reserve_wait(rbc_memory_producer *self, void **data, size_t size,
                                      int64_t deadline_ns);
 
-/* Submits, or with RBC_DISCARD discards. */
 int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t flags,
                                uint32_t discard);
 
@@ -2465,16 +1373,6 @@ int rbc_memory_producer_output_batch(rbc_memory_producer *self, const rbcore_sli
 #endif
 
 /* ==== capi/user_ring.h ==== */
-/*
- * The user ring (BPF_MAP_TYPE_USER_RINGBUF), user space's end: the producer. The kernel is the
- * consumer: bpf_user_ringbuf_drain(), called by a BPF program whenever that runs.
- *
- * It is the ring of ring.h with the sides exchanged, except that
- *   - it may be filled to the last byte;
- *   - the kernel serializes draining, but nothing serializes producers: the lock is ours;
- *   - submitting wakes nobody, draining wakes all that poll the map's descriptor for POLLOUT. It
- *     is readable as long as a single byte is free, so only an edge says that something was drained.
- */
 #ifndef RBC_USER_RING_H
 #define RBC_USER_RING_H
 
@@ -2493,26 +1391,20 @@ typedef struct rbc_user_ring {
     rbc_owner owner;
 } rbc_user_ring;
 
-/* Returns 0 or a negative errno, and then nothing is to be closed. */
 int rbc_user_ring_open(rbc_user_ring *self, const rbcore_source *source);
 
-/* Before closing, but not in a forked child: discards what is reserved. */
 void rbc_user_ring_leave(rbc_user_ring *self);
 
 void rbc_user_ring_close(rbc_user_ring *self);
 
-/* Waits until the monotonic clock shows deadline_ns. */
 int rbc_user_ring_reserve_wait(rbc_user_ring *self, void **data, size_t size, int64_t deadline_ns);
 
-/* The slow way: the lock is taken, or space has to be looked for. The size is not too large. */
 __attribute__((cold)) int rbc_user_ring_reserve_slowly(rbc_user_ring *self, void **data,
                                                        size_t size);
 __attribute__((cold)) int rbc_user_ring_output_slowly(rbc_user_ring *self, const void *data,
                                                       size_t size);
 
 int rbc_user_ring_output_batch(rbc_user_ring *self, const rbcore_slice *slices, size_t count);
-
-/* ---- What each record takes, inline: a small one takes as long as a few calls ---- */
 
 static inline bool rbc_user_ring_try_lock(rbc_user_ring *self) {
     return !atomic_exchange_explicit(&self->is_locked, true, memory_order_acquire);
@@ -2522,32 +1414,21 @@ static inline void rbc_user_ring_drop_lock(rbc_user_ring *self) {
     atomic_store_explicit(&self->is_locked, false, memory_order_release);
 }
 
-/* Only we write it, but any process that has the map could. */
 static inline uint64_t rbc_user_ring_producer_pos(const rbc_user_ring *self) {
     return atomic_load_explicit(self->producer_pos, memory_order_relaxed);
 }
 
 static inline void rbc_user_ring_set_producer_pos(rbc_user_ring *self, uint64_t position) {
-    /* Release: the kernel sees the headers before the position that it sees. Pairs with
-     * smp_load_acquire(&rb->producer_pos) in __bpf_user_ringbuf_peek(). */
     atomic_store_explicit(self->producer_pos, position, memory_order_release);
 }
 
-/*
- * Whether span bytes are free behind the producer's position, as far as that is known. consumer_pos
- * is the kernel's, and its cache line usually with the CPU that drains: it is loaded only where what
- * we know of it is not enough.
- */
 static inline bool rbc_user_ring_has_space(const rbc_user_ring *self, uint64_t producer,
                                            uint64_t span) {
     uint64_t used = producer - self->seen_consumer;
     return used <= self->mapping.data_size - span && producer % 8 == 0;
 }
 
-/* The kernel passes a record with this. */
 static inline void rbc_user_ring_set_length(rbc_header *header, uint32_t length) {
-    /* Release: the data is there before. Pairs with smp_load_acquire(hdr) in
-     * __bpf_user_ringbuf_peek(). */
     atomic_store_explicit(&header->length, length, memory_order_release);
 }
 
@@ -2575,20 +1456,13 @@ static inline int rbc_user_ring_reserve(rbc_user_ring *self, void **data, size_t
     return rbc_user_ring_reserve_slowly(self, data, size);
 }
 
-/*
- * A copy of at most so many bytes is made by words: a call of memcpy() takes longer, and waits for
- * the narrow stores that its wide loads find on their way to the cache. A record is usually written
- * just before.
- */
 #define RBC_COPY_BY_WORDS 32
 
-/* data may be NULL where size is 0. */
 static inline void rbc_user_ring_copy(unsigned char *to, const unsigned char *data, size_t size) {
     size_t by_words = size <= RBC_COPY_BY_WORDS ? size & ~(sizeof(uint64_t) - 1) : 0;
     for (size_t i = 0; i < by_words; i += sizeof(uint64_t)) {
         uint64_t word;
         memcpy(&word, data + i, sizeof(word));
-        /* Atomic, so that no compiler makes a memcpy() of the loop. */
         atomic_store_explicit((_Atomic uint64_t *)(void *)(to + i), word, memory_order_relaxed);
     }
     if (by_words < size) {
@@ -2596,8 +1470,6 @@ static inline void rbc_user_ring_copy(unsigned char *to, const unsigned char *da
     }
 }
 
-/* Writes a record that is never BUSY behind the producer's position: the kernel sees it when that
- * is moved. */
 static inline void rbc_user_ring_write(const rbc_user_ring *self, uint64_t position,
                                        const void *data, size_t size) {
     rbc_header *header = rbc_header_at(&self->mapping, position);
@@ -2625,7 +1497,6 @@ static inline int rbc_user_ring_output(rbc_user_ring *self, const void *data, si
 }
 
 static inline int rbc_user_ring_finish(rbc_user_ring *self, void *data, uint32_t discard) {
-    /* A header is within the first copy of the data area, its record may be all in the second. */
     uintptr_t offset = (uintptr_t)data - (uintptr_t)self->mapping.data - RBC_HEADER_SIZE;
     if (offset & self->no_offset) {
         return -EINVAL;
@@ -2636,7 +1507,6 @@ static inline int rbc_user_ring_finish(rbc_user_ring *self, void *data, uint32_t
         !(length & RBC_BUSY)) {
         return -EINVAL;
     }
-    /* No full barrier, as a producer in the kernel needs it: nobody has to be woken. */
     rbc_user_ring_set_length(header, (length & ~RBC_BUSY) | discard);
     return 0;
 }
@@ -2666,7 +1536,6 @@ static unsigned char *first_guard(const rbc_mapping *self) {
     return self->consumer_page - self->page_size;
 }
 
-/* Reserves the address range. Nothing of it is accessible yet. */
 static int reserve(rbc_mapping *self, size_t data_size, size_t page_size) {
     self->data_size = data_size;
     self->page_size = page_size;
@@ -2686,7 +1555,6 @@ static int reserve(rbc_mapping *self, size_t data_size, size_t page_size) {
     return 0;
 }
 
-/* Maps a piece of the file over a piece of the range. */
 static int place(unsigned char *address, size_t size, int protection, int fd, size_t offset) {
     void *mapped = mmap(address, size, protection, MAP_SHARED | MAP_FIXED, fd, (off_t)offset);
     return mapped == MAP_FAILED ? rbc_mapping_error() : 0;
@@ -2696,16 +1564,11 @@ static int place_consumer_page(const rbc_mapping *self, int fd, int protection) 
     return place(self->consumer_page, self->page_size, protection, fd, 0);
 }
 
-/* The producer page, and the data, which the kernel itself lays out twice. */
 static int place_producer_page(const rbc_mapping *self, int fd, int protection) {
     size_t size = self->page_size + 2 * self->data_size;
     return place(self->producer_page, size, protection, fd, self->page_size);
 }
 
-/*
- * The writable page comes first: a descriptor that does not allow writing gives -EACCES there,
- * while the kernel has -EINVAL for the rest.
- */
 int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size, rbc_mapping_side side) {
     int error = reserve(out, data_size, rbc_page_size());
     if (error != 0) {
@@ -2715,7 +1578,6 @@ int rbc_mapping_open_map(rbc_mapping *out, int fd, size_t data_size, rbc_mapping
     if (error == 0) {
         error = place_producer_page(out, fd, PROT_READ);
     }
-    /* The kernel maps nothing of a descriptor that is read-only, not even for reading. */
     if (error == 0 && side == RBC_TAP_SIDE &&
         mprotect(out->consumer_page, out->page_size, PROT_READ) != 0) {
         error = rbc_mapping_error();
@@ -2773,7 +1635,6 @@ int rbc_set_file_size(int fd, uint64_t size) {
     pthread_sigmask(SIG_BLOCK, &excess, &before);
     int error = ftruncate(fd, (off_t)size) == 0 ? 0 : -errno;
     if (error == -EFBIG && !sigismember(&pending, SIGXFSZ)) {
-        /* It was sent to this thread, and there is one at most. One that waited before stays. */
         const struct timespec at_once = {0, 0};
         sigtimedwait(&excess, NULL, &at_once);
     }
@@ -2820,11 +1681,6 @@ int rbc_mapping_open_copy(rbc_mapping *out, size_t data_size) {
 }
 
 #ifdef RBCORE_THREAD_SANITIZER
-/*
- * ThreadSanitizer tells memory apart by its address, so it sees neither races nor their absence
- * between two mappings of one memfd. In its build the reader and the producers of a process share
- * one mapping of a ring.
- */
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -2876,7 +1732,6 @@ int rbc_mapping_open_memory(rbc_mapping *out, int fd, size_t data_size, size_t p
     return error;
 }
 
-/* Returns whether others still use the mapping. */
 static bool leave_shared(const rbc_mapping *self) {
     bool in_use = false;
     pthread_mutex_lock(&shared_lock);
@@ -2915,10 +1770,6 @@ void rbc_mapping_close(rbc_mapping *self) {
 #undef reserve
 
 /* ==== capi/process.c ==== */
-/*
- * A thread that is cancelled while it reads /proc would leave the open descriptor behind. So the
- * cancellation waits until that is closed, and for the next cancellation point.
- */
 static int put_off_cancellation(void) {
     int before;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
@@ -2939,7 +1790,6 @@ static ssize_t read_file(const char *path, char *text, size_t size) {
     return n;
 }
 
-/* Reads a small file of /proc as a string. Returns whether that worked. */
 static bool read_text(const char *path, char *text, size_t size) {
     int cancellation = put_off_cancellation();
     ssize_t n = read_file(path, text, size - 1);
@@ -2973,7 +1823,6 @@ void rbc_boot_id(uint8_t id[16]) {
     }
 }
 
-/* Whether the pids in /proc are ours: it may belong to another pid namespace. */
 static bool proc_shows_our_pids(void) {
     char link[32];
     ssize_t n = readlink("/proc/self", link, sizeof(link) - 1);
@@ -2984,7 +1833,6 @@ static bool proc_shows_our_pids(void) {
     return strtol(link, NULL, 10) == (long)getpid();
 }
 
-/* Sets *start_time (0: not known) and returns whether the process exists and is no zombie. */
 static bool look_up(uint64_t pid, uint64_t *start_time) {
     char path[48], text[512];
     unsigned threads = 0;
@@ -2993,7 +1841,6 @@ static bool look_up(uint64_t pid, uint64_t *start_time) {
     if (!proc_shows_our_pids() || !read_text(path, text, sizeof(text))) {
         return pid <= INT32_MAX && (kill((pid_t)pid, 0) == 0 || errno != ESRCH);
     }
-    /* The name (field 2) may hold blanks and parentheses: count fields from its last ')'. */
     const char *rest = strrchr(text, ')');
     char state = '?';
     if (rest == NULL || sscanf(rest,
@@ -3002,14 +1849,9 @@ static bool look_up(uint64_t pid, uint64_t *start_time) {
                                &state, &threads, start_time) != 3) {
         return true;
     }
-    /* A process whose first thread has ended is shown as a zombie while its others live. */
     return (state != 'Z' && state != 'X') || threads > 1;
 }
 
-/*
- * execve() keeps pid and start time. What it changes are the 16 random bytes that the kernel gives
- * each program; libc takes its stack and pointer guards from them, so only a mix is published.
- */
 static uint64_t program_image(void) {
     uint64_t halves[2] = {0, 0};
     const void *random = (const void *)getauxval(AT_RANDOM);
@@ -3024,10 +1866,6 @@ static uint64_t inode_of(const char *path) {
     return stat(path, &status) == 0 ? status.st_ino : 0;
 }
 
-/*
- * Start times are shown as in the time namespace of the process that reads them. (Both inodes have
- * 32 bits.)
- */
 static uint64_t namespaces(void) {
     uint64_t pids = inode_of("/proc/thread-self/ns/pid");
     return pids == 0 ? 0 : pids | inode_of("/proc/thread-self/ns/time") << 32;
@@ -3041,7 +1879,6 @@ rbc_process rbc_process_self(void) {
     return self;
 }
 
-/* An id that could not be read (no /proc/sys, no descriptor left) says nothing. */
 static bool is_of_another_boot(const uint8_t a[16], const uint8_t b[16]) {
     static const uint8_t unknown[16];
     return memcmp(a, unknown, 16) != 0 && memcmp(b, unknown, 16) != 0 && memcmp(a, b, 16) != 0;
@@ -3068,8 +1905,6 @@ rbc_process_state rbc_process_state_of(const rbc_process *process) {
     return process->image == self.image ? RBC_PROCESS_SELF : RBC_PROCESS_DEAD;
 }
 
-/* ---- A name in one word ---- */
-
 #define PID_BITS 22 /* the kernel's PID_MAX_LIMIT */
 #define START_BITS 12
 #define PLACE_BITS 16
@@ -3080,13 +1915,11 @@ static uint64_t lowest_bits(uint64_t value, unsigned bits) {
     return value & ((UINT64_C(1) << bits) - 1);
 }
 
-/* A number from 1 to 2^bits - 1; 0 for 0, which says that something is not known. */
 static uint64_t short_of(uint64_t value, unsigned bits) {
     uint64_t mixed = (value ^ value >> 32) * UINT64_C(0x9e3779b97f4a7c15);
     return value == 0 ? 0 : 1 + (mixed >> 16) % ((UINT64_C(1) << bits) - 1);
 }
 
-/* In which boot and namespaces pid and start time are meant. */
 static uint64_t short_place(const rbc_process *process) {
     uint64_t halves[2];
     memcpy(halves, process->boot_id, sizeof(halves));
@@ -3141,13 +1974,6 @@ void rbc_process_name(uint64_t pid, char name[RBC_PROCESS_NAME_SIZE]) {
     }
 }
 
-/* ---- Namespaces below ours ---- */
-
-/*
- * A namespace below ours is one in which /proc shows a process: then it shows all of them. Each has
- * a pid in every namespace from ours down to its own (NSpid in /proc/PID/status).
- */
-
 typedef enum finding {
     NOT_THERE, /* of another namespace, or gone */
     THERE,     /* in the namespace, but not the process */
@@ -3159,10 +1985,6 @@ static bool is_gone(int error) {
     return error == ENOENT || error == ESRCH;
 }
 
-/*
- * Sets *pid to what the process with this pid of ours is called in the innermost of its namespaces,
- * or to 0 if that is our own. Returns 0 or a negative errno.
- */
 static int innermost_pid(uint64_t ours, uint64_t *pid) {
     char path[48], *line = NULL;
     size_t capacity = 0;
@@ -3188,7 +2010,6 @@ static int innermost_pid(uint64_t ours, uint64_t *pid) {
     return error;
 }
 
-/* Whether the process with this pid of ours is the other one. */
 static bool may_be(uint64_t ours, const rbc_process *other) {
     uint64_t start_time;
     if (!look_up(ours, &start_time)) {
@@ -3220,7 +2041,6 @@ static finding compare_with(uint64_t ours, const rbc_process *other) {
     return pid == other->pid && may_be(ours, other) ? FOUND : THERE;
 }
 
-/* Whether /proc shows all processes: the mount option hidepid may keep some from us. */
 static bool proc_shows_all_processes(void) {
     char *line = NULL;
     size_t capacity = 0;
@@ -3259,9 +2079,6 @@ bool rbc_process_is_dead_below(const rbc_process *process, uint64_t *pid) {
     return is_below && !is_found;
 }
 
-/* ---- Birthplaces ---- */
-
-/* One page for all handles, made with the first one and kept for the life of the process. */
 static _Atomic(_Atomic uint64_t *) birth_page;
 
 static int birth_page_get(_Atomic uint64_t **out) {
@@ -3297,7 +2114,6 @@ int rbc_fork_check_init(rbc_fork_check *self) {
     }
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    /* Never 0, which is what a child finds, and never what an ancestor chose. */
     uint64_t fresh =
         ((uint64_t)getpid() << 40 ^ (uint64_t)now.tv_sec * 1000000000u ^ (uint64_t)now.tv_nsec) | 1;
     uint64_t token = 0;
@@ -3313,21 +2129,12 @@ int rbc_fork_check_init(rbc_fork_check *self) {
 #undef START_BITS
 
 /* ==== capi/owner.c ==== */
-/*
- * The last bytes of the page. Only its first words are the kernel's; the rest keeps its content as
- * long as the map lives, and every process that maps the ring sees it.
- */
 struct rbc_owner_block {
     _Atomic uint64_t tag; /* TAG */
-    /*
-     * 0: nobody's. Odd: signed, a random number for each claim; the fields below are its author's.
-     * Even: a process is writing them, and this word says which one (see "Signing").
-     */
     _Atomic uint64_t claim;
     _Atomic uint64_t process[sizeof(rbc_process) / sizeof(uint64_t)];
     _Atomic uint64_t
         has_lock; /* 0: the author could not get the lock, so it says nothing about it */
-    /* The records before this were given back: consumer_pos can trail it by one. */
     _Atomic uint64_t committed;
     _Atomic uint64_t is_left; /* not 0: the reader is gone, records that are held keep the ring */
     _Atomic uint64_t reserved[3]; /* zero; so that successors can say more without moving these */
@@ -3338,18 +2145,9 @@ struct rbc_owner_block {
 static_assert(sizeof(rbc_owner_block) == 112, "the block's layout is shared between processes");
 static_assert(sizeof(rbc_process) == 48, "so is that of the name in it");
 
-/*
- * A lock that is refused although no reader lives may be held for an instant by one that is about
- * to sign, or to be refused itself. A holder that keeps it longer than this is a stranger, or
- * stopped: then it finds our block where it wanted to sign.
- */
 #define ATTEMPTS 20
 #define PAUSE_NS 1000000
 
-/*
- * The block can change while it is read. A peer that changes it more often than this does so on
- * purpose.
- */
 #define RETRIES 8
 
 static struct flock lock_of(uint64_t byte, short type) {
@@ -3371,18 +2169,6 @@ bool rbc_byte_is_locked(int fd, uint64_t byte) {
     return fcntl(fd, RBC_F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }
 
-/* ---- Signing ---- */
-
-/*
- * A signature does not fit one word, so a claimant first puts its short name into `claim`, then
- * writes the fields, and then makes the claim odd. It can be stopped or killed at each instruction of
- * that. While it lives, its short name keeps all others out, and so nobody else writes fields that a
- * late store of it could spoil. When it is dead, it stores nothing any more.
- *
- * Versions before this one had a random even number there: it has no MARK (but one in 8192). As they
- * do, we wait for it to change, and then take it for one that a claimant left behind when it was
- * killed.
- */
 #define HAS_LOCK 2
 #define NAME_SHIFT 2
 #define MARK_SHIFT (NAME_SHIFT + RBC_SHORT_NAME_BITS)
@@ -3432,32 +2218,24 @@ static void write_fields(rbc_owner_block *block, const rbc_process *process, boo
     for (size_t i = 0; i < sizeof(block->reserved) / sizeof(*block->reserved); i++) {
         atomic_store_explicit(&block->reserved[i], 0, memory_order_relaxed);
     }
-    /* Release: a successor of a claimant that was killed here finds `committed` reset. Pairs with
-     * its load of the tag above. */
     atomic_store_explicit(&block->tag, TAG, memory_order_release);
 }
 
-/* Writes our name into the block. Returns false if another process was faster. */
 static bool sign(rbc_owner *self, uint64_t found) {
     rbc_owner_block *block = self->block;
     const rbc_process process = rbc_process_self();
     const uint64_t claim = new_claim();
     uint64_t unfinished = unfinished_claim(&process, self->locked);
-    /* Each exchange pairs with those of other claimants, and the second with the load in
-     * find_author. */
     if (!atomic_compare_exchange_strong(&block->claim, &found, unfinished)) {
         return false;
     }
     write_fields(block, &process, self->locked);
-    /* Fails if an older version has taken us for dead, or a stranger wrote here. */
     if (!atomic_compare_exchange_strong(&block->claim, &unfinished, claim)) {
         return false;
     }
     self->claim = claim;
     return true;
 }
-
-/* ---- What the block says of its author. Any process with the ring can write there. ---- */
 
 typedef struct author {
     uint64_t claim;
@@ -3491,7 +2269,6 @@ static author author_of(const rbc_owner_block *block, uint64_t claim) {
 static author find_author(const rbc_owner_block *block) {
     author it = {.claim = 0};
     for (int i = 0; i < RETRIES; i++) {
-        /* Pairs with the second exchange in sign: what it signed is read. */
         it = author_of(block, atomic_load_explicit(&block->claim, memory_order_acquire));
         atomic_thread_fence(memory_order_acquire);
         if (it.claim == atomic_load_explicit(&block->claim, memory_order_relaxed)) {
@@ -3502,26 +2279,17 @@ static author find_author(const rbc_owner_block *block) {
     return it;
 }
 
-/* ---- Claiming ---- */
-
 static bool still_owns(const rbc_owner *self, author *it) {
     if (it->state == RBC_PROCESS_DEAD) {
         return false; /* the lock's holder is no reader: a stranger, or a dead reader's child */
     }
-    /*
-     * An author that lives, had the lock, and lets an open file of our own have it, executed
-     * another program since then without closing its reader; or never wrote this block. Through an
-     * open file that may be the author's as well we would get the lock in either case.
-     */
     if (self->locked && self->lock_is_ours && it->had_lock) {
         return false;
     }
-    /* The lock may be held by a child alone that a dead author in another namespace had forked. */
     return it->state != RBC_PROCESS_UNKNOWN || !is_signed(it->claim) ||
            !rbc_process_is_dead_below(&it->process, &it->pid_here);
 }
 
-/* Lets go of a lock that we got. Through a shared open file it may be another reader's. */
 static void let_lock_go(rbc_owner *self) {
     if (self->locked && self->lock_is_ours) {
         rbc_unlock_byte(self->lock_fd, self->lock_byte);
@@ -3537,7 +2305,6 @@ static int refuse(rbc_owner *self, const author *it) {
     return -EBUSY;
 }
 
-/* Tries once. -EAGAIN: neither does a reader live nor is the lock to be had. */
 static int try_claim(rbc_owner *self, bool is_last_attempt) {
     self->locked = rbc_lock_byte(self->lock_fd, self->lock_byte);
     author it = find_author(self->block);
@@ -3579,11 +2346,6 @@ static bool are_same_file(int a, int b) {
            of_a.st_ino == of_b.st_ino;
 }
 
-/*
- * A lock belongs to an open file. The caller's may be shared with others (dup, fork, a socket), and
- * opening the map once more takes CAP_SYS_ADMIN. But all BPF maps share the one anonymous inode of
- * the kernel, and an eventfd is an open file of it that everybody can have.
- */
 int rbc_owner_lock_fd(int map_fd, bool *lock_is_ours) {
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     *lock_is_ours = fd >= 0 && are_same_file(fd, map_fd);
@@ -3606,7 +2368,6 @@ void rbc_owner_note_committed(rbc_owner *self, uint64_t position) {
 }
 
 void rbc_owner_note_left(rbc_owner *self) {
-    /* Not if another process has signed since: then the block is that one's. */
     if (self->claim != 0 &&
         atomic_load_explicit(&self->block->claim, memory_order_relaxed) == self->claim) {
         atomic_store_explicit(&self->block->is_left, 1, memory_order_relaxed);
@@ -3644,7 +2405,6 @@ const char *rbc_owner_other(const rbc_owner *self, char *text, size_t size) {
 void rbc_owner_yield(rbc_owner *self) {
     uint64_t claim = self->claim;
     if (claim != 0) {
-        /* Not if another process has signed since: then the block is that one's. */
         atomic_compare_exchange_strong(&self->block->claim, &claim, 0);
         self->claim = 0;
     }
@@ -3693,15 +2453,10 @@ bool rbc_map_positions_are_whole(void) {
         close(fd);
         return n == sizeof(bits) && memcmp(bits, "64", sizeof(bits)) == 0;
     }
-    /* x86_64, aarch64, ...; setarch(8) can hide a 64-bit machine, but not make up one. */
     struct utsname system;
     return uname(&system) == 0 && strstr(system.machine, "64") != NULL;
 }
 
-/*
- * The kernel gives the info of programs and links by the same command, and does not say which it
- * gave. Without /proc they pass here, and are found out by their type or by mmap().
- */
 static bool is_something_else(int fd) {
     char path[32], target[32];
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
@@ -3727,7 +2482,6 @@ int rbc_map_get_info(int fd, rbc_map_info *info) {
     return error == -EINVAL ? -EBADFD : error;
 }
 
-/* A value of the loss map: what include/rbcore/rbcore_bpf.h counts. */
 typedef struct losses {
     uint64_t records;
     uint64_t bytes;
@@ -3738,10 +2492,6 @@ bool rbc_map_counts_losses(const rbc_map_info *info) {
            info->value_size == sizeof(losses);
 }
 
-/*
- * How many values a per-CPU map has: one for each possible CPU. The kernel writes that many without
- * asking, so nothing less than its own list will do.
- */
 static int possible_cpus(void) {
     FILE *file = fopen("/sys/devices/system/cpu/possible", "re");
     if (file == NULL) {
@@ -3804,17 +2554,11 @@ int rbc_map_probe_ring(uint32_t type, uint32_t flags) {
 
 /* ==== capi/memory_ring.c ==== */
 #define load load_in_memory_ring
-/*
- * Names the layout: "mbcring1" in memory, which has no flags, or "mbcring2". Overwriting rings have
- * the second: a library that does not know them must refuse them.
- */
 #define TAG UINT64_C(0x31676e697263626d)
 #define TAG_FLAGS UINT64_C(0x32676e697263626d)
 
-/* Without them a peer could truncate the file, and a load from the mapping would raise SIGBUS. */
 #define SEALS (RBC_F_SEAL_SHRINK | RBC_F_SEAL_GROW | RBC_F_SEAL_SEAL)
 
-/* How often a producer that holds its lock is looked up in /proc. */
 #define ASK_PROC_EVERY 16
 
 static int lay_out(int fd, size_t data_size, size_t page_size, uint32_t flags) {
@@ -3830,7 +2574,6 @@ static int lay_out(int fd, size_t data_size, size_t page_size, uint32_t flags) {
     page.flags = flags;
     ssize_t written = pwrite(fd, &page, sizeof(page), (off_t)page_size);
     if (written != (ssize_t)sizeof(page)) {
-        /* ENOSPC comes from the file system of memfds, which has no limit but memory. */
         return written < 0 && errno != ENOSPC ? -errno : -ENOMEM;
     }
     return fcntl(fd, RBC_F_ADD_SEALS, SEALS) == 0 ? 0 : -errno;
@@ -3886,7 +2629,6 @@ int rbc_memory_ring_check(int fd, size_t *data_size, ino_t *inode) {
     return 0;
 }
 
-/* Each word once: a peer may change it between two looks. */
 static uint64_t load(const _Atomic uint64_t *word) {
     return atomic_load_explicit(word, memory_order_relaxed);
 }
@@ -3897,7 +2639,6 @@ int rbc_memory_ring_check_layout(const rbc_mapping *mapping, bool *overwrites) {
     *overwrites = flags != 0;
     bool is_ours =
         load(&page->tag) == (flags == 0 ? TAG : TAG_FLAGS) && flags <= RBCORE_MEMORY_RING_OVERWRITE;
-    /* The sizes to go by are those of the file, which are sealed. */
     return is_ours && load(&page->page_size) == mapping->page_size &&
                    load(&page->data_size) == mapping->data_size
                ? 0
@@ -3913,10 +2654,7 @@ int rbc_event_fd_check(int fd) {
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     ssize_t n = readlink(path, target, sizeof(target) - 1);
     target[n > 0 ? n : 0] = '\0';
-    /* Without /proc nothing can be said; what is wrong will be found out by the first wakeup. */
     bool is_eventfd = n < 0 || strcmp(target, "anon_inode:[eventfd]") == 0;
-    /* A blocking one could stop a producer whose peer filled the counter. A peer can make it so
-     * later: see rbc_event_fd_signal. */
     return is_eventfd && (flags & O_NONBLOCK) ? 0 : -EBADFD;
 }
 
@@ -3932,12 +2670,6 @@ static void make_nonblocking(int fd) {
     }
 }
 
-/*
- * All processes that have the ring share the open file, with its O_NONBLOCK and its counter, and
- * every write to an eventfd can block (RWF_NOWAIT is refused). So both are looked at before each
- * write. Only a peer that clears the flag and fills the counter after that, within the time of a
- * system call, blocks us: until a process reads the counter, because a wait in write(2) ends then.
- */
 void rbc_event_fd_signal(int fd) {
     RBC_KEEP_ERRNO;
     uint64_t count = 1;
@@ -3946,8 +2678,6 @@ void rbc_event_fd_signal(int fd) {
     if (!was_full && write(fd, &count, sizeof(count)) == (ssize_t)sizeof(count)) {
         return;
     }
-    /* Somebody filled the counter to the brim. Nobody needs its value: empty it. Not more than
-     * once: a peer that fills it again at once can as well take the wakeup away by reading it. */
     ssize_t n = read(fd, &count, sizeof(count));
     count = 1;
     n = write(fd, &count, sizeof(count));
@@ -3978,13 +2708,9 @@ bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
     if (!rbc_byte_is_locked(lock_fd, RBC_PRODUCER_BYTE(slot))) {
         return true;
     }
-    /* A forked child keeps the lock of its dead parent; but it is not the producer. That is rare,
-     * and takes a dozen system calls to find out. */
     if (asked_before % ASK_PROC_EVERY != 0) {
         return false;
     }
-    /* A new owner of the slot may be writing there: then the generation is about to change, too.
-     * Copied once: what is checked is what is used, whatever a peer writes there. */
     rbc_process process = entry->process;
     return rbc_process_state_of(&process) == RBC_PROCESS_DEAD;
 }
@@ -3995,16 +2721,11 @@ bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
 #undef load
 
 /* ==== capi/wait.c ==== */
-/*
- * The times for looks while no producer would wake the reader: until the first one, and the longest
- * between two.
- */
 #define FIRST_DELAY_NS INT64_C(50000)
 #define LONGEST_DELAY_NS INT64_C(10000000)
 
 #define EVENTS_AT_ONCE 64
 
-/* Between two looks where no timer can be started. */
 #define UNTIMED_PAUSE_NS 1000000
 
 #ifdef RBCORE_THREAD_SANITIZER
@@ -4034,10 +2755,6 @@ static void close_fd(int *fd) {
     }
 }
 
-/*
- * Sets the timer for one shot. It is set anew each time, because a periodic timer that nobody reads
- * gives no second edge. 0 stops it.
- */
 static int start_timer(rbc_wait *self, time_t seconds, long nanoseconds) {
     struct itimerspec when = {.it_value.tv_sec = seconds, .it_value.tv_nsec = nanoseconds};
     return timerfd_settime(self->timer_fd, 0, &when, NULL);
@@ -4050,7 +2767,6 @@ int rbc_wait_open(rbc_wait *self) {
     self->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     rbc_wait_reset_delay(self);
     int error = 0;
-    /* Filters that let a timer be made may still refuse to start it: better to know that now. */
     if (self->epoll_fd < 0 || self->wake_fd < 0 || self->timer_fd < 0 ||
         start_timer(self, 0, 0) != 0) {
         error = -errno;
@@ -4098,7 +2814,6 @@ void rbc_wait_drain(rbc_wait *self) {
     RBC_KEEP_ERRNO;
     struct epoll_event events[EVENTS_AT_ONCE];
     int n;
-    /* Before the events are fetched: one that comes later sets it. */
     atomic_store_explicit(&self->woken, false, memory_order_relaxed);
     do {
         n = epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, 0);
@@ -4119,7 +2834,6 @@ static int wait_nanoseconds(int epoll_fd, struct epoll_event *events, int max, i
     return (int)syscall(RBC_SYS_EPOLL_PWAIT2, epoll_fd, events, max, &timeout, NULL, (size_t)0);
 }
 
-/* ENOSYS before Linux 5.11, or the error of a filter that does not know the call. */
 static bool was_refused(int n) {
     return n < 0 && errno != EINTR;
 }
@@ -4134,7 +2848,6 @@ int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t ti
     return n < 0 ? -errno : n;
 }
 
-/* A cancellation point as other waits are: syscall(2) is none by itself. Nothing is held here. */
 static int wait_cancellably(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
     int type;
     pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
@@ -4148,7 +2861,6 @@ int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {
     struct epoll_event events[EVENTS_AT_ONCE];
     int n = timeout_ns < 0 ? epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, -1)
                            : wait_cancellably(self->epoll_fd, events, EVENTS_AT_ONCE, timeout_ns);
-    /* Then the timer has the nanoseconds: a small ring is full after a millisecond. */
     if (was_refused(n)) {
         rbc_wait_start_timer(self, rbc_now_ns(), timeout_ns);
         n = epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, -1);
@@ -4160,10 +2872,7 @@ int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {
 void rbc_wait_wake(rbc_wait *self) {
     RBC_KEEP_ERRNO;
     uint64_t one = 1;
-    /* Each write is an edge. The counter is never read; it cannot overflow within 2^64 calls. By
-     * syscall(2), for write(2) is a cancellation point: a thread that releases must not end here. */
     syscall(SYS_write, self->wake_fd, &one, sizeof(one));
-    /* After it: a drain in between leaves this set, which costs one drain more, and hangs nobody. */
     atomic_store_explicit(&self->woken, true, memory_order_relaxed);
 }
 
@@ -4182,8 +2891,6 @@ void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns) {
     self->timer_due = delay_ns > INT64_MAX - now ? INT64_MAX : now + delay_ns;
     long nanoseconds = (long)(delay_ns % 1000000000) + (delay_ns == 0); /* never 0 */
     if (start_timer(self, (time_t)(delay_ns / 1000000000), nanoseconds) != 0) {
-        /* A filter that was installed after the reader was opened refuses it. Then the waiting
-         * thread looks again at once, but not more often than this. */
         nanosleep(&(struct timespec){.tv_nsec = UNTIMED_PAUSE_NS}, NULL);
         rbc_wait_wake(self);
     }
@@ -4195,63 +2902,6 @@ void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns) {
 
 /* ==== capi/checked_copy.c ==== */
 #define load load_in_checked_copy
-/*
- * The order in which each kind of producer works
- *
- * Call P the producer_pos before a reserve, and E the end of what is reserved. Each producer, under
- * its lock:
- *   1. loads consumer_pos (acquire), which must leave space       (normal ring)
- *      or stores overwrite_pos, past all that is given up for it  (overwrite mode)
- *   2. writes the 8 bytes of the header at P, BUSY
- *   3. stores producer_pos = E, with release
- * and writes anything else only after that, up to E. Nobody writes beyond E. So of what stands
- * beyond producer_pos only the 8 bytes at P can be other than the ring's last lap left them.
- *   - The kernel does it so in reserve and in bpf_ringbuf_output(). Step 3 does not hold back what is
- *     written after it.
- *   - A memory ring does the same in reserve and output. In overwrite mode a store fence follows 1.
- *   - A memory ring's output_batch does the same: all its records are one for as long as they are
- *     written. A store fence follows 3.
- *   - A producer that dies leaves what it wrote. Before 3 that is a header at P, which the next one
- *     overwrites; after it a BUSY record up to E, a batch as one. Nothing takes a step back: what a
- *     reader skips, or rbc_reserve_discard_blocker discards, keeps its length, and a finished record
- *     changes its header's flags alone (a batch its length as well, when it is complete).
- *   - A peer that writes otherwise is hostile. Copies are bounded by the ring's size whatever the
- *     positions and headers say; nothing is promised of what is in them.
- *   - User rings are not copied: the kernel alone reads them, up to producer_pos.
- *
- * Why a copy is valid
- *
- * Call p a position that was copied, and q = p + size the one that shares its place. Here the copy
- * is loaded, then comes a full fence, then the positions are loaded. Let the copy have seen
- * anything that was written at q: then q < E of some reserve, of which 1 found or made the oldest
- * position after p.
- *
- * Overwrite mode, x86: stores become visible in order, so the store of overwrite_pos is visible as
- * well, and loads are done in order: overwrite_pos is found to be after p.
- *
- * Normal ring: either of two is enough.
- *   - consumer_pos. Its store was seen by the producer before it wrote (load-acquire, then the
- *     store), and what it wrote was seen by us: it is found to be after p. So with consumer_pos
- *     not after p nothing was overwritten; on any processor.
- *   - producer_pos. On x86 it was stored before all that is written after 3, so for that it is
- *     found to be after q. Only the 8 bytes of 2 come before it. So with producer_pos + 8 not after
- *     q nothing was overwritten, also where the consumer is already further.
- *
- * Processors that reorder stores (arm64): neither overwrite_pos nor producer_pos holds back what
- * its producer stores later, header and data. But the lock does: when anything of the next
- * reserve is visible, all positions of the one before are. So one reserve at most is ahead of the
- * producer_pos that we find, and nothing is written further than the span of its record: with
- * producer_pos + span not after q nothing was overwritten. The span is not known; a quarter of the
- * ring stands for it (MARGIN_PART). Records in a ring that is looked at so, larger than that, can
- * be torn on such a processor; documentation says so. The fences of memory rings' producers make up
- * for it: in overwrite mode no margin is needed for them, and a batch may be as large as the ring.
- *
- * Completeness: the header without BUSY is loaded (acquire) before the copy begins, or pending_pos
- * is, which the kernel stores after it saw such headers: the data that belongs to it is visible.
- *
- * "After" is meant by signed differences. overwrite_pos and consumer_pos may be after a
- * producer_pos that was loaded before them.
- */
 #define MARGIN_PART 4
 
 #if (defined(__x86_64__) || defined(__i386__)) && !defined(RBCORE_WEAK_ORDER)
@@ -4286,10 +2936,6 @@ uint64_t rbc_copy_oldest(const rbc_copy_source *self) {
     return load(self->overwrite_pos != NULL ? self->overwrite_pos : self->consumer_pos);
 }
 
-/*
- * Others may write what is read here at this moment. The language has no word for that; the look
- * afterwards makes it right. ThreadSanitizer must not see it.
- */
 #ifdef RBCORE_THREAD_SANITIZER
 #define UNSEEN __attribute__((no_sanitize("thread"), noinline))
 UNSEEN static void copy(void *to, const void *from, size_t bytes) {
@@ -4306,7 +2952,6 @@ static void copy(void *to, const void *from, size_t bytes) {
 }
 #endif
 
-/* Pairs with the xchg() of the header in the kernel's bpf_ringbuf_commit(). */
 UNSEEN uint32_t rbc_copy_length(const rbc_copy_source *self, uint64_t position) {
     return atomic_load_explicit(&rbc_header_at(self->mapping, position)->length,
                                 memory_order_acquire);
@@ -4317,17 +2962,9 @@ UNSEEN uint32_t rbc_copy_token(const rbc_copy_source *self, uint64_t position) {
                                 memory_order_relaxed);
 }
 
-/*
- * All records before pending_pos are complete: the kernel moves it, under its lock, over headers
- * that it saw without BUSY. But it does so only when the next record is reserved, and older kernels
- * leave it 0. So what follows it, or everything, is looked at record by record. pending_pos is
- * loaded first: it never passes the producer_pos that is loaded later. The walk is bounded by that:
- * each step is 8 bytes or more.
- */
 rbc_copy_end rbc_copy_find_end(const rbc_copy_source *self, uint64_t from) {
     uint64_t pending = load(self->pending_pos), producer = load(self->producer_pos);
     uint64_t at = from;
-    /* An atomic load from an odd place is a fault on arm64. */
     bool is_aligned = producer % 8 == 0 && from % 8 == 0;
     if (!is_aligned || producer - from > self->mapping->data_size) {
         return (rbc_copy_end){
@@ -4353,7 +2990,6 @@ rbc_copy_end rbc_copy_find_end(const rbc_copy_source *self, uint64_t from) {
         .position = at, .producer_pos = producer, .walked_from = walked_from, .why = why};
 }
 
-/* Whether a place is further from being written than any producer can be, seen from `producer`. */
 static bool is_past_margin(const rbc_copy_source *self, uint64_t position, uint64_t producer) {
     return !rbc_is_after(producer + self->margin, position + self->mapping->data_size);
 }
@@ -4366,11 +3002,6 @@ static uint64_t valid_in_normal(const rbc_copy_source *self, uint64_t from) {
     return rbc_is_after(consumer, from) ? consumer : from;
 }
 
-/*
- * The first record past the margin, found by walking over those before, which may be torn already.
- * The kernel's headers say in which page they are: one that was torn does not agree with the first,
- * or the first with the second. Then it is producer_pos, which bounds the walk.
- */
 static uint64_t walk_past_margin(const rbc_copy_source *self, uint64_t at, uint64_t from,
                                  uint64_t producer) {
     const uint64_t page = self->mapping->page_size, mask = self->mapping->data_size - 1;
@@ -4446,7 +3077,6 @@ int rbc_sized_out(void *given, const void *known, size_t known_size) {
     }
     memcpy(given, known, smaller(size, known_size));
     if (size > known_size) {
-        /* All figures are uint64_t, and RBCORE_UNKNOWN is all ones. */
         memset((unsigned char *)given + known_size, 0xff, size - known_size);
     }
     memcpy(given, &size, sizeof(size));
@@ -4464,7 +3094,6 @@ int rbc_sized_init(void *out, size_t size, const void *defaults, size_t defaults
 }
 
 /* ==== capi/error.c ==== */
-/* Errors that mean something narrower here than what errno(3) says of them. */
 static const struct {
     int error;
     const char *text;
@@ -4497,7 +3126,6 @@ static const struct {
 };
 
 const char *rbcore_strerror(int error) {
-    /* The magnitude, computed without overflow for INT_MIN. */
     unsigned magnitude = error < 0 ? 0u - (unsigned)error : (unsigned)error;
     for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++) {
         if ((unsigned)meanings[i].error == magnitude) {
@@ -4536,8 +3164,6 @@ int rbcore_supports(uint32_t feature) {
     }
 }
 
-/* ---- Messages of a reader ---- */
-
 int rbc_reader_fail(rbcore_reader *self, int error, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
@@ -4551,13 +3177,8 @@ const char *rbcore_reader_message(const rbcore_reader *self) {
 }
 
 /* ==== capi/ring.c ==== */
-/*
- * This holds for a 32-bit process, too: the kernel counts in 64 bits, and a lock would be none for
- * it.
- */
 static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "positions are loaded and stored as a whole");
 
-/* Whether a reader could have stopped at `position`: a boundary between complete records. */
 static bool is_reachable(const rbc_ring *self, uint64_t from, uint64_t position,
                          uint64_t producer) {
     while (from != position) {
@@ -4593,14 +3214,12 @@ int rbc_ring_load_positions(rbc_ring *self, uint64_t committed) {
     return 0;
 }
 
-/* user_pos is loaded after producer_pos: a producer cannot be ahead of what it was given. */
 static bool producer_pos_is_possible(const rbc_ring *self, uint64_t producer, uint64_t read_pos) {
     uint64_t user_pos = atomic_load_explicit(&self->user_pos, memory_order_relaxed);
     return producer % 8 == 0 && producer - read_pos <= self->mapping.data_size &&
            producer - user_pos <= self->mapping.data_size;
 }
 
-/* The place where a scan is, by addresses: the next one needs only an addition, not a mask. */
 typedef struct walk {
     unsigned char *header;   /* of the record to look at, in the first copy of the data */
     unsigned char *producer; /* where producer_pos is, perhaps in the second copy */
@@ -4614,7 +3233,6 @@ typedef struct walk {
     uint64_t discards;       /* passed */
 } walk;
 
-/* A turn takes at most this part of the ring: producers have the rest while it is handled. */
 #define TURN_PART 4
 
 static walk walk_from(const rbc_ring *self, uint64_t position, uint64_t producer) {
@@ -4632,7 +3250,6 @@ static uint64_t walk_position(const walk *at) {
     return at->shift + (uintptr_t)at->header;
 }
 
-/* On to the record after one of `span` bytes that ends at `header`. */
 static inline void walk_to(walk *at, unsigned char *header, uint64_t span, size_t data_size) {
     at->header = header;
     at->last_span = span;
@@ -4648,7 +3265,6 @@ static_assert(offsetof(rbcore_record, ring) == offsetof(rbcore_record, size) + 4
                   offsetof(rbcore_record, flags) == offsetof(rbcore_record, size) + 6,
               "size, ring and flags are one word");
 
-/* The size, ring and flags of a record in one word: stores are what limits the loop below. */
 static inline uint64_t size_in_rest(uint32_t size) {
     return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? size : (uint64_t)size << 32;
 }
@@ -4661,11 +3277,6 @@ static inline uint64_t rest_without_size(const rbc_ring *ring) {
 #endif
 }
 
-/*
- * Records before this address may be handed out without a look at the wrap. And it is so close that
- * the length of a flagged record (BUSY, DISCARD) is more than what is left: one comparison finds
- * all that is not an ordinary record.
- */
 static inline unsigned char *end_of_ordinary(const walk *at) {
     unsigned char *end = at->limit < at->wrap ? at->limit : at->wrap;
     return (uint64_t)(end - at->header) < RBC_DISCARD
@@ -4673,15 +3284,6 @@ static inline unsigned char *end_of_ordinary(const walk *at) {
                : at->header + (RBC_DISCARD - RBC_HEADER_SIZE);
 }
 
-/*
- * Hands out the record at `at`, which is complete and in bounds, and those after it, at most max,
- * until one that is not ordinary. Returns how many.
- *
- * Finding the next header needs this one's length: a chain of dependent loads, each perhaps a cache
- * miss. In a run of equal headers the next address depends on a branch, which is predicted, and not
- * on the load: the processor runs ahead. And a header that is equal as a whole needs no test of its
- * flags, nor of its bounds, which are those of the run.
- */
 static inline size_t hand_out(const rbc_ring *self, walk *at, uint32_t length,
                               rbcore_record *record, size_t max) {
     const uint64_t rest = rest_without_size(self);
@@ -4713,7 +3315,6 @@ static inline size_t hand_out(const rbc_ring *self, walk *at, uint32_t length,
     return (size_t)(record - first);
 }
 
-/* The same as one span, which may go on in the second copy of the data. */
 static inline size_t hand_out_span(const rbc_ring *self, walk *at, uint32_t length,
                                    rbcore_span *out, size_t max) {
     const uint64_t span = rbc_record_span(length);
@@ -4737,9 +3338,6 @@ static inline size_t hand_out_span(const rbc_ring *self, walk *at, uint32_t leng
     return count;
 }
 
-/*
- * Passes a discarded record (RBC_SCAN_FULL), or tells why what is there is no record to hand out.
- */
 static rbc_scan_end pass_flagged(rbc_ring *self, walk *at, uint32_t length, rbc_scan *scan) {
     const uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
     if (length & RBC_BUSY) {
@@ -4761,11 +3359,6 @@ static rbc_scan_end pass_flagged(rbc_ring *self, walk *at, uint32_t length, rbc_
     return RBC_SCAN_FULL;
 }
 
-/*
- * Compiled once for records and once for spans: what the caller does not ask for costs nothing. The
- * state is in locals, because for all the compiler knows a store for the user may change what is in
- * memory.
- */
 static inline __attribute__((always_inline)) rbc_scan_end walk_over(rbc_ring *self, rbc_scan *scan,
                                                                     walk *from, bool by_spans) {
     walk at = *from;
@@ -4789,7 +3382,6 @@ static inline __attribute__((always_inline)) rbc_scan_end walk_over(rbc_ring *se
             }
             break;
         }
-        /* (Discarded records may have been passed beyond the limit.) */
         if (__builtin_expect((int64_t)span > at.limit - at.header, 0)) {
             if (span > (uint64_t)(at.producer - at.header)) {
                 why = RBC_SCAN_BROKEN;
@@ -4848,8 +3440,6 @@ bool rbc_ring_is_drained(rbc_ring *self) {
 
 rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
     self->head_is_busy = false;
-    /* The header's cache line is another processor's, like that of producer_pos: ask for both at
-     * once. */
     __builtin_prefetch(rbc_ring_header(self, rbc_get(&self->read_pos)));
     uint64_t producer = self->kind->find_end(self), start = rbc_get(&self->read_pos);
     bool broken = atomic_load_explicit(&self->broken, memory_order_relaxed);
@@ -4902,8 +3492,6 @@ rbc_passed rbc_ring_skip_to_latest(rbc_ring *self) {
     while (position != producer) {
         uint32_t length = rbc_load_length(rbc_ring_header(self, position));
         uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
-        /* A record that is being written must stay: its producer still needs the space. What is
-         * impossible is left for the first scan to report. */
         if ((length & RBC_BUSY) || span > producer - position) {
             break;
         }
@@ -4917,13 +3505,6 @@ rbc_passed rbc_ring_skip_to_latest(rbc_ring *self) {
 #undef TURN_PART
 
 /* ==== capi/consumer.c ==== */
-/* ---- Whether there is something to read ---- */
-
-/*
- * A worker looks when it is done with its releases. By then another worker may have released what
- * stood at `position`, and a producer may be writing there. Nothing is missed: the other worker looks
- * again as well, later. ThreadSanitizer must not see this load.
- */
 #ifdef RBCORE_THREAD_SANITIZER
 __attribute__((no_sanitize("thread"), noinline))
 #endif
@@ -4937,23 +3518,10 @@ bool rbc_consumer_has_record_in_place(rbc_ring *self) {
            !(peek_length(self, position) & RBC_BUSY);
 }
 
-/* ---- Publishing ---- */
-
-/*
- * A record is not held back in a ring that is less empty than this, or whose records are so large
- * that few of them fit: it would take space that producers may need.
- */
 #define EMPTY_PART 2
 #define LARGEST_PART 4
 
-/*
- * The position to publish: everything that was given back, except the last record of a paced ring.
- * Holding that one back keeps consumer_pos away from where the next record comes, so no producer
- * pays for a wakeup. While the user holds records this is not needed: the first of them has the same
- * effect.
- */
 static uint64_t position_to_publish(const rbc_ring *self, uint64_t user_pos) {
-    /* last_pos is stored before read_pos: it is that record's start, or a later one's. */
     if (!rbc_ring_is_paced(self) ||
         user_pos != atomic_load_explicit(&self->read_pos, memory_order_acquire)) {
         return user_pos;
@@ -4966,12 +3534,6 @@ static uint64_t position_to_publish(const rbc_ring *self, uint64_t user_pos) {
     return is_small && is_ahead && producer - last <= size / EMPTY_PART ? last : user_pos;
 }
 
-/*
- * Tells the producers which space is free. The store pairs with smp_load_acquire(&rb->consumer_pos)
- * in the kernel's __bpf_ringbuf_reserve(). The position that was really committed is stored before,
- * where a successor finds it: a reader that is killed between the two has delivered nothing that
- * comes again.
- */
 static void publish(rbc_ring *self, uint64_t user_pos, uint64_t position) {
     rbc_owner_note_committed(&self->owner, user_pos);
     self->published_pos = position;
@@ -4982,18 +3544,6 @@ static bool is_parked(const rbc_wait *self) {
     return atomic_load_explicit(&self->parked, memory_order_relaxed);
 }
 
-/*
- * The second look keeps wakeups from getting lost. The kernel's bpf_ringbuf_commit() does
- * xchg(header), a full barrier, then loads consumer_pos, and wakes only if that is the record just
- * committed. Here consumer_pos was stored, then comes a full fence, then the header is loaded. One
- * of the two sees the other's store. Either the kernel wakes the reader, or the record is found
- * here: no wakeup will come for it, so the reader's fd is made readable here.
- *
- * Only a reader that may be parked needs this. One that is not parked looks before it parks, behind
- * the fence in look_parked (read.c). The thread that commits also reads, so it knows without a fence
- * that it is not parked; a worker that releases does not know. A paced ring needs no second look,
- * because its reader parks with a timer.
- */
 static void look_again(rbc_ring *self) {
     rbc_wait *wait = &self->reader->wait;
     if (self->reader->is_release || is_parked(wait)) {
@@ -5004,18 +3554,12 @@ static void look_again(rbc_ring *self) {
     }
 }
 
-/*
- * Records up to `position` were given back. One thread at a time does this, and then looks again
- * (look_again), if possible before it does anything else. The release store of user_pos pairs with
- * the acquire load in free_space (shadow.c): the user is done with what is before it.
- */
 static void advance_to(rbc_ring *self, uint64_t position) {
     atomic_store_explicit(&self->user_pos, position, memory_order_release);
     atomic_fetch_add_explicit(&self->reader->commits, 1, memory_order_relaxed);
     publish(self, position, position_to_publish(self, position));
 }
 
-/* Publishes what was held back, if the ring is armed by now or has more that was handed out. */
 static bool publish_held_back(rbc_ring *self) {
     uint64_t user_pos = rbc_get(&self->user_pos);
     if (self->published_pos == user_pos) {
@@ -5037,9 +3581,6 @@ void rbc_consumer_publish_all(rbc_ring *self) {
     }
 }
 
-/* ---- Released records ---- */
-
-/* The position of the first held record in [from, to), or to. */
 static uint64_t first_held(const rbc_ring *self, uint64_t from, uint64_t to) {
     while (from != to) {
         size_t bit = rbc_consumer_held_bit(self, from);
@@ -5055,10 +3596,6 @@ static uint64_t first_held(const rbc_ring *self, uint64_t from, uint64_t to) {
     return to;
 }
 
-/*
- * Advances until all releases were seen. The loop runs again only for a release that came meanwhile,
- * so no more often than records are held.
- */
 static void work_on_releases(rbc_ring *self) {
     bool has_published = false;
     uint32_t seen = 1;
@@ -5074,28 +3611,17 @@ static void work_on_releases(rbc_ring *self) {
             has_published |= publish_held_back(self);
         }
     } while (!atomic_compare_exchange_strong(&self->advancing, &seen, 0));
-    /* This comes last: the reader that it wakes finds the work done, whatever its priority. */
     if (has_published) {
         look_again(self);
     }
 }
 
-/*
- * If several threads come here at once, the first does the work for all. The others only raise
- * `advancing`, and the first goes on until it has seen the last raise. So no thread waits for
- * another, and no release goes unnoticed.
- */
 void rbc_consumer_pass_released(rbc_ring *self) {
-    /* The thread at work sees what led here: a cleared bit, or that the ring was made armed. */
     if (atomic_fetch_add(&self->advancing, 1) == 0) {
         work_on_releases(self);
     }
 }
 
-/*
- * Takes the place of the thread at work, unless there is one. It does not wait for that thread: the
- * caller may be what keeps it from the processor.
- */
 bool rbc_consumer_stop_releases(rbc_ring *self) {
     uint32_t idle = 0;
     return !self->reader->is_release || atomic_compare_exchange_strong(&self->advancing, &idle, 1);
@@ -5107,8 +3633,6 @@ void rbc_consumer_resume_releases(rbc_ring *self) {
     }
 }
 
-/* ---- For the reading thread ---- */
-
 void rbc_consumer_publish(rbc_ring *self) {
     if (self->reader->is_release) {
         rbc_consumer_pass_released(self);
@@ -5119,7 +3643,6 @@ void rbc_consumer_publish(rbc_ring *self) {
 
 void rbc_consumer_jump(rbc_ring *self, uint64_t position) {
     atomic_store_explicit(&self->last_pos, position, memory_order_relaxed);
-    /* Release: pairs with the acquire load of read_pos in work_on_releases and has_record. */
     atomic_store_explicit(&self->read_pos, position, memory_order_release);
     self->handed_end = position;
     advance_to(self, position);
@@ -5130,13 +3653,7 @@ void rbc_consumer_jump(rbc_ring *self, uint64_t position) {
 #undef LARGEST_PART
 
 /* ==== capi/shadow.c ==== */
-/*
- * How often a refill goes on somewhere else because what it copied had been overwritten. More than
- * once only if this thread was stopped for as long as the producers need for a piece.
- */
 #define ATTEMPTS 8
-
-/* ---- Life ---- */
 
 int rbc_shadow_open(rbc_ring *ring, bool is_overwrite) {
     rbc_shadow *self = calloc(1, sizeof(*self));
@@ -5165,8 +3682,6 @@ void rbc_shadow_close(rbc_ring *ring) {
 }
 
 static void set_end(rbc_shadow *self, uint64_t end) {
-    /* Release: a thread that sees the position (rbc_shadow_has_record) sees what was copied before
-     * it. */
     atomic_store_explicit(&self->end, end, memory_order_release);
 }
 
@@ -5181,10 +3696,6 @@ void rbc_shadow_skip_to(rbc_ring *ring, uint64_t position) {
     rbc_consumer_jump(ring, position);
 }
 
-/*
- * Here the producers do not wait for consumer_pos: what they overwrote since is found out by the
- * first refill, and counted as lost.
- */
 int rbc_shadow_load_positions(rbc_ring *ring, uint64_t committed) {
     const rbc_copy_source *source = &ring->shadow->source;
     uint64_t consumer = atomic_load_explicit(source->consumer_pos, memory_order_relaxed);
@@ -5199,15 +3710,11 @@ int rbc_shadow_load_positions(rbc_ring *ring, uint64_t committed) {
     return 0;
 }
 
-/* ---- Refilling ---- */
-
 static uint64_t span_at(const rbc_ring *ring, uint64_t position) {
     return rbc_record_span(rbc_get_length(ring, position) & ~(RBC_BUSY | RBC_DISCARD));
 }
 
-/* The bytes of the copy that neither hold what is unread nor what the user has not given back. */
 static uint64_t free_space(const rbc_ring *ring, uint64_t end) {
-    /* Pairs with the release in advance_to (consumer.c): the user is done with what is before. */
     uint64_t user_pos = atomic_load_explicit(&ring->user_pos, memory_order_acquire);
     return ring->mapping.data_size - (end - user_pos);
 }
@@ -5216,7 +3723,6 @@ static void break_ring(rbc_ring *ring) {
     atomic_store_explicit(&ring->broken, true, memory_order_relaxed);
 }
 
-/* The end of the last record that was copied as a whole. */
 static uint64_t end_of_whole_records(const rbc_ring *ring) {
     uint64_t end = rbc_get(&ring->shadow->end), at = rbc_get(&ring->read_pos);
     while (at != end && span_at(ring, at) <= end - at) {
@@ -5225,10 +3731,6 @@ static uint64_t end_of_whole_records(const rbc_ring *ring) {
     return at;
 }
 
-/*
- * The ring was overwritten from the end of the copy on; the oldest record that is left is at
- * `valid`. Goes on there, if nothing before is unread or held. Returns whether it did.
- */
 static bool resume_at(rbc_ring *ring, uint64_t valid) {
     rbc_shadow *self = ring->shadow;
     uint64_t end = end_of_whole_records(ring);
@@ -5250,7 +3752,6 @@ static bool resume_at(rbc_ring *ring, uint64_t valid) {
     return true;
 }
 
-/* Copies up to a position, in pieces. Returns whether that went on somewhere else. */
 static bool copy_up_to(rbc_ring *ring, uint64_t to) {
     rbc_shadow *self = ring->shadow;
     uint64_t end = rbc_get(&self->end), free_bytes = free_space(ring, end);
@@ -5261,7 +3762,6 @@ static bool copy_up_to(rbc_ring *ring, uint64_t to) {
         if (valid != end) {
             bool resumed = resume_at(ring, valid);
             if (resumed && rbc_is_after(end + piece, valid)) {
-                /* The rest of the piece is valid, and what was complete before still is. */
                 self->known_end = to;
                 set_end(self, end + piece);
             }
@@ -5274,7 +3774,6 @@ static bool copy_up_to(rbc_ring *ring, uint64_t to) {
     return false;
 }
 
-/* Returns whether it went on somewhere else, where there may be more. */
 static bool refill_once(rbc_ring *ring) {
     rbc_shadow *self = ring->shadow;
     uint64_t end = rbc_get(&self->end);
@@ -5286,13 +3785,11 @@ static bool refill_once(rbc_ring *ring) {
     if (complete.position == end && complete.why == RBC_COPY_ALL) {
         return false;
     }
-    /* Only now is it known that those were the headers of the records from here on. */
     uint64_t valid = rbc_copy_valid_from(&self->source, end);
     if (valid != end) {
         return resume_at(ring, valid);
     }
     self->known_end = complete.position;
-    /* The head is not busy where the copy has no space for what comes before it. */
     ring->head_is_busy =
         complete.why == RBC_COPY_BUSY && complete.position - end <= free_space(ring, end);
     if (complete.why == RBC_COPY_BAD && complete.position == rbc_get(&ring->read_pos)) {
@@ -5311,16 +3808,12 @@ uint64_t rbc_shadow_refill(rbc_ring *ring) {
     return rbc_get(&ring->shadow->end);
 }
 
-/* ---- What a scan finds ---- */
-
-/* Whether the record at a position was copied in part only, for want of space. */
 static bool is_cut(const rbc_ring *ring, uint64_t position) {
     const rbc_shadow *self = ring->shadow;
     return rbc_get(&self->end) != self->known_end &&
            span_at(ring, position) <= ring->mapping.data_size;
 }
 
-/* The first record that is handed out after a loss says so. */
 static void mark_loss(rbc_shadow *self, uint16_t *flags) {
     if (self->lost_before_next) {
         *flags |= RBCORE_RECORD_LOST_BEFORE;
@@ -5336,13 +3829,11 @@ rbc_scan_end rbc_shadow_end_scan(rbc_ring *ring, rbc_scan_end why, uint64_t posi
     if (why == RBC_SCAN_BROKEN && is_cut(ring, position)) {
         return RBC_SCAN_EMPTY;
     }
-    /* A BUSY record before `end`: in a memory ring its dead producer's, elsewhere nobody's. */
     bool is_busy = why == RBC_SCAN_EMPTY && position != rbc_get(&ring->shadow->end);
     return is_busy && !ring->kind->is_memory ? RBC_SCAN_BROKEN : why;
 }
 
 bool rbc_shadow_wakes(rbc_ring *ring) {
-    /* Acquire: the header is looked at after it. */
     uint64_t consumer =
         atomic_load_explicit(ring->shadow->source.consumer_pos, memory_order_acquire);
     return consumer == rbc_get(&ring->read_pos) && !rbc_shadow_has_record(ring);
@@ -5383,8 +3874,6 @@ bool rbc_shadow_pass(rbc_ring *ring, uint64_t span) {
     if (span > free_space(ring, end)) {
         return false;
     }
-    /* The copy has a discarded record there, so that what is given back later passes it like
-     * one. */
     atomic_store_explicit(&rbc_ring_header(ring, end)->length,
                           (uint32_t)(span - RBC_HEADER_SIZE) | RBC_DISCARD, memory_order_relaxed);
     rbc_shadow_start(ring, end + span);
@@ -5393,19 +3882,11 @@ bool rbc_shadow_pass(rbc_ring *ring, uint64_t span) {
 #undef ATTEMPTS
 
 /* ==== capi/pace.c ==== */
-/*
- * These bound what may come during a sleep. A producer on one processor writes no more than so many
- * bytes per nanosecond, and makes no record in less than so many nanoseconds (several that share a
- * ring are slower together). An interval that leaves space for that loses no more than a reader
- * that is woken for each record: see bench/run --bursts.
- */
 #define FASTEST_BYTES 1.3
 #define FASTEST_RECORD_NS 60
 
-/* The part of the ring that records of the fastest producer may fill in an interval. */
 #define SAFE_PART 2
 
-/* A cycle should find the ring no fuller than this part of it, at the rate last seen. */
 #define FILL_PART 4
 
 void rbc_pace_init(rbc_ring *ring, int64_t max_latency_ns, bool always) {
@@ -5422,7 +3903,6 @@ void rbc_pace_init(rbc_ring *ring, int64_t max_latency_ns, bool always) {
     atomic_init(&ring->is_paced, always);
 }
 
-/* Whether so much waits that sleeping on would cost data, or that it fills the caller's array. */
 static bool is_full_enough(const rbc_ring *ring, uint64_t max) {
     uint64_t waiting =
         atomic_load_explicit(ring->producer_pos, memory_order_relaxed) - rbc_get(&ring->read_pos);
@@ -5456,14 +3936,12 @@ static void begin_interval(rbc_ring *ring, int64_t now_ns) {
     ring->pace.bytes_at = rbc_get(&ring->read_pos);
 }
 
-/* The longest interval for records as large as the last. */
 static int64_t longest_interval(const rbc_ring *ring) {
     uint64_t records = ring->mapping.data_size / ring->last_span;
     int64_t fill_time = (int64_t)records * FASTEST_RECORD_NS / SAFE_PART;
     return fill_time < ring->pace.ceiling_ns ? fill_time : ring->pace.ceiling_ns;
 }
 
-/* Shortens the interval of a ring that fills fast, and lengthens it again when it does not. */
 static void adapt(rbc_ring *ring, uint64_t bytes) {
     rbc_pace *self = &ring->pace;
     uint64_t size = ring->mapping.data_size;
@@ -5477,15 +3955,10 @@ static void adapt(rbc_ring *ring, uint64_t bytes) {
     self->interval_ns = interval < RBC_PACE_SHORTEST_NS ? RBC_PACE_SHORTEST_NS : interval;
 }
 
-/*
- * Whether a look that finds each record by itself keeps producers from paying for wakeups. If not,
- * looking without sleeping would make each of them pay, and the ring would lose more.
- */
 static bool can_hold_back(const rbc_ring *ring) {
     return ring->last_span <= ring->mapping.data_size / RBC_HELD_BACK_PART;
 }
 
-/* The interval with which a ring in which so much was found becomes paced; -1: it stays armed. */
 static int64_t first_interval(const rbc_ring *ring, uint64_t found, bool only_due) {
     int64_t longest = longest_interval(ring);
     if (longest >= RBC_PACE_SHORTEST_NS) {
@@ -5532,15 +4005,10 @@ static rbc_pace_change judge_paced(rbc_ring *ring, int64_t now_ns, uint64_t foun
     return self->always || (is_worth_it && is_safe) ? RBC_PACE_STAYS : RBC_PACE_ARMS;
 }
 
-/* Records and discarded ones, since the interval began. */
 static uint64_t found_in(const rbc_ring *ring) {
     return passed(ring) - ring->pace.passed_at;
 }
 
-/*
- * An armed ring in which too little was found stays armed whatever the time. That spares its reader,
- * which a wakeup has just brought onto an idle processor, the clock, whose code and data are cold.
- */
 static bool can_change(const rbc_ring *ring) {
     return rbc_ring_is_paced(ring) || ring->pace.was_half_full || found_in(ring) >= RBC_PACE_ENTER;
 }
@@ -5556,11 +4024,6 @@ static __attribute__((noinline)) rbc_pace_change judge(rbc_ring *ring, rbc_clock
                                        : judge_paced(ring, now_ns, found);
 }
 
-/*
- * Reading a paced ring to its end ends its interval, too, whatever the caller wants. Otherwise the
- * next scan for what is due would find the ring due at once, for the few records that came since. An
- * interval that was not worth it is judged when the reader parks.
- */
 static __attribute__((noinline)) rbc_pace_change judge_drained(rbc_ring *ring, rbc_clock *clock) {
     bool is_over_now = is_over(&ring->pace, rbc_clock_now(clock));
     return is_over_now && found_in(ring) >= RBC_PACE_LEAVE ? judge(ring, clock, true)
@@ -5587,10 +4050,6 @@ static rbc_passed pass_abandoned(rbc_ring *self, uint64_t position, uint64_t spa
     return (rbc_passed){.last = position, .position = position + span};
 }
 
-/*
- * Skips an unfinished record that was copied. The producers had passed it (pending_pos), because
- * its own producer is dead. Returns false if the record at read_pos is none.
- */
 static bool skip_copied_unfinished(rbc_ring *self, uint64_t position, uint64_t end,
                                    rbc_passed *passed) {
     uint32_t length = rbc_get_length(self, position);
@@ -5602,11 +4061,6 @@ static bool skip_copied_unfinished(rbc_ring *self, uint64_t position, uint64_t e
     return true;
 }
 
-/*
- * The token of the record at read_pos, where it stands in the ring itself. If the ring is read
- * through a copy, the place may hold another record's data by now: rbc_shadow_is_overwritten tells
- * afterwards.
- */
 static uint32_t token_of_head(const rbc_ring *self, uint64_t position) {
     return self->shadow != NULL ? rbc_copy_token(&self->shadow->source, position)
                                 : atomic_load_explicit(&rbc_ring_header(self, position)->token,
@@ -5636,17 +4090,12 @@ bool rbc_abandoned_skip(rbc_ring *self, rbc_passed *passed) {
                               self->liveness_checks++)) {
         return false;
     }
-    /* Loaded after the producer's end was established: it may have finished the record before. */
     uint32_t length = length_of_head(self, position);
     uint64_t span = rbc_record_span(length & ~(RBC_BUSY | RBC_DISCARD));
     if (!(length & RBC_BUSY) || (self->shadow != NULL && rbc_shadow_is_overwritten(self))) {
-        /* The next scan says what it is. For a paced ring that happens when it is due: until then
-         * there is nothing to call again for, and a wait that went on at once would never get
-         * there. */
         self->head_is_busy = false;
         return !rbc_ring_may_be_left(self);
     }
-    /* (The position was loaded by itself: a hostile peer may have put it anywhere.) */
     if (span > producer - position || span > self->mapping.data_size) {
         atomic_store_explicit(&self->broken, true, memory_order_relaxed);
         return true;
@@ -5663,15 +4112,10 @@ static uint64_t producer_pos_of(rbc_ring *ring) {
     return rbc_ring_load_producer_pos(ring);
 }
 
-/*
- * The producers of a ring wake its reader for the record at the consumer position. A tap's own
- * position does not count, so it hears a wakeup only together with the ring's reader.
- */
 static bool tap_of_memory_misses_wakeups(rbc_ring *ring) {
     return !rbc_shadow_wakes(ring) || rbc_shadow_waits_for_releases(ring);
 }
 
-/* A map asks whether it is ready before it reports a wakeup: the reader may have been quicker. */
 static bool tap_of_kernel_misses_wakeups(rbc_ring *ring) {
     (void)ring;
     return true;
@@ -5685,7 +4129,6 @@ static bool overwritten_misses_wakeups(rbc_ring *ring) {
     .load_positions = rbc_ring_load_positions, .find_end = producer_pos_of,                        \
     .has_record = rbc_consumer_has_record_in_place, .is_in_place = true, .flush_max = 1
 
-/* The ring and its copy may both be full when a flush begins. */
 #define THROUGH_A_COPY                                                                             \
     .load_positions = rbc_shadow_load_positions, .find_end = rbc_shadow_refill,                    \
     .end_scan = rbc_shadow_end_scan, .has_record = rbc_shadow_has_record,                          \
@@ -5720,8 +4163,6 @@ const rbc_kind *rbc_kind_of(bool is_memory, bool is_overwrite, bool is_tap) {
 #undef THROUGH_A_COPY
 
 /* ==== capi/commit.c ==== */
-/* ---- The order of turns (commit mode) ---- */
-
 static rbc_turn *turn_at(const rbc_turns *self, size_t i) {
     return &self->entries[(self->first + i) % self->capacity];
 }
@@ -5773,13 +4214,10 @@ void rbc_turns_note(rbc_turns *self, uint16_t ring, uint64_t end) {
     *turn_at(self, self->count - 1) = (rbc_turn){.end = end, .ring = ring};
 }
 
-/* ---- Commit ---- */
-
 static uint64_t end_of(const rbcore_record *record) {
     return record->position + rbc_record_span(record->size);
 }
 
-/* The end of the discarded records that follow `end` before the next one that is held. */
 static uint64_t pass_discarded(rbc_ring *self, uint64_t end) {
     while (end != self->handed_end) {
         uint32_t length = rbc_get_length(self, end);
@@ -5793,7 +4231,6 @@ static uint64_t pass_discarded(rbc_ring *self, uint64_t end) {
     return self->handed_end;
 }
 
-/* Gives back everything up to `end`, and the discarded records that follow. */
 static void commit_to(rbc_ring *self, uint64_t end) {
     end = pass_discarded(self, end);
     if (end != rbc_get(&self->user_pos)) {
@@ -5801,7 +4238,6 @@ static void commit_to(rbc_ring *self, uint64_t end) {
     }
 }
 
-/* Whether *record is one that is handed out and not committed, as far as can be told. */
 static bool is_uncommitted(const rbc_ring *ring, const rbcore_record *record) {
     uint64_t user_pos = rbc_get(&ring->user_pos), held = ring->handed_end - user_pos;
     uint64_t before = record->position - user_pos;
@@ -5820,10 +4256,6 @@ static void commit_everything(rbcore_reader *self) {
     self->turns.count = 0;
 }
 
-/*
- * Commits the turn, or only its part up to `end` if the record that ends there was handed out in
- * it. Returns whether it was.
- */
 static bool commit_turn(rbc_ring *ring, const rbc_turn *turn, uint16_t last_ring, uint64_t end) {
     uint64_t user_pos = rbc_get(&ring->user_pos);
     if (turn->end - user_pos > ring->mapping.data_size) {
@@ -5834,10 +4266,6 @@ static bool commit_turn(rbc_ring *ring, const rbc_turn *turn, uint16_t last_ring
     return is_last;
 }
 
-/*
- * Commits the turns before the one in which *last was handed out, and of that one the part up to
- * *last.
- */
 static void commit_up_to(rbcore_reader *self, const rbcore_record *last) {
     rbc_turns *turns = &self->turns;
     const uint64_t end = end_of(last);
@@ -5892,11 +4320,6 @@ int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *last, uint32_
 #define claim claim_in_source
 #define defaults defaults_in_source
 #define open_ring open_ring_in_source
-/*
- * Opens the ring that a source names, so that it can be read, and closes it with its last
- * reference.
- */
-
 #define KNOWN_FLAGS                                                                                \
     (RBCORE_SOURCE_LATEST | RBCORE_SOURCE_INSIST | RBCORE_SOURCE_OVERWRITE | RBCORE_SOURCE_TAP)
 
@@ -5906,7 +4329,6 @@ int rbcore_source_init(rbcore_source *out, size_t size) {
     return rbc_sized_init(out, size, &defaults, sizeof(defaults));
 }
 
-/* This is needed for the opening only. */
 typedef struct rbc_opening {
     rbcore_reader *reader; /* for messages */
     rbcore_source source;
@@ -5952,7 +4374,6 @@ static int check_source(rbc_opening *self, const rbcore_source *given) {
     return 0;
 }
 
-/* RBCORE_SOURCE_OVERWRITE must be given for a ring in overwrite mode, and for no other. */
 static int check_mode(rbc_opening *self, const char *name) {
     bool asked = self->source.flags & RBCORE_SOURCE_OVERWRITE;
     if (self->is_overwrite && !asked) {
@@ -5978,8 +4399,6 @@ static void close_once(int fd, int unless) {
         close(fd);
     }
 }
-
-/* ---- Kernel rings ---- */
 
 int rbc_source_open_map(const rbcore_source *source) {
     switch (source->kind) {
@@ -6068,8 +4487,6 @@ static int open_map(rbc_ring *ring, rbc_opening *self) {
     return 0;
 }
 
-/* ---- Memory rings ---- */
-
 static int open_memory_fds(rbc_ring *ring, rbc_opening *self) {
     const rbcore_source *source = &self->source;
     int error = rbc_memory_ring_check(source->fd, &self->data_size, &ring->inode);
@@ -6086,7 +4503,6 @@ static int open_memory_fds(rbc_ring *ring, rbc_opening *self) {
         return rbc_reader_fail(self->reader, ring->fd, "fd %" PRId32 ": %s", source->fd,
                                strerror(-ring->fd));
     }
-    /* Checked once more: the caller's number may name another file by now. */
     error = rbc_memory_ring_check(ring->fd, &self->data_size, &ring->inode);
     if (error != 0) {
         return rbc_reader_fail(self->reader, error, "the memory ring: %s", strerror(-error));
@@ -6120,8 +4536,6 @@ static int open_memory(rbc_ring *ring, rbc_opening *self) {
     return check_mode(self, "the memory ring");
 }
 
-/* ---- What both have in common ---- */
-
 static int open_loss_map(rbc_ring *ring, rbc_opening *self) {
     int32_t fd = self->source.loss_fd;
     if (fd == -1) {
@@ -6141,10 +4555,6 @@ static int open_loss_map(rbc_ring *ring, rbc_opening *self) {
     return 0;
 }
 
-/*
- * Makes the copy through which a ring is read whose producers may overwrite it without waiting for
- * this reader.
- */
 static int open_shadow(rbc_ring *ring, rbc_opening *self) {
     int error = rbc_shadow_open(ring, self->is_overwrite);
     if (error != 0) {
@@ -6203,7 +4613,6 @@ static int open_ring(rbc_ring *ring, rbc_opening *self) {
     if (error == 0) {
         error = open_loss_map(ring, self);
     }
-    /* Positions are loaded after the claim: another reader may move them until then. */
     if (error == 0) {
         error = claim(ring, self);
     }
@@ -6257,8 +4666,6 @@ void rbc_ring_close(rbc_ring *self) {
     free(self);
 }
 
-/* ---- References ---- */
-
 void rbc_reader_put(rbcore_reader *self) {
     if (atomic_fetch_sub_explicit(&self->refs, 1, memory_order_acq_rel) == 1) {
         rbc_wait_close(&self->wait);
@@ -6268,7 +4675,6 @@ void rbc_reader_put(rbcore_reader *self) {
     }
 }
 
-/* Drops one reference to a ring in the slots, which is the last: the ring goes. */
 static void drop_ring(rbc_ring *self) {
     RBC_KEEP_ERRNO;
     rbcore_reader *reader = self->reader;
@@ -6291,7 +4697,6 @@ void rbc_ring_put(rbc_ring *self, uint64_t count) {
 #undef open_ring
 
 /* ==== capi/release.c ==== */
-/* One atomic operation marks all records that share a word of the table. */
 void rbc_release_hold(rbc_ring *self, const rbcore_record *records, size_t count) {
     size_t word = 0;
     uint64_t bits = 0;
@@ -6312,7 +4717,6 @@ void rbc_release_hold(rbc_ring *self, const rbcore_record *records, size_t count
     atomic_fetch_add_explicit(&self->refs, count, memory_order_relaxed);
 }
 
-/* Clears the record's bit. Returns whether it was held. */
 static bool let_go(rbc_ring *self, const rbcore_record *record) {
     uint64_t user_pos = atomic_load_explicit(&self->user_pos, memory_order_acquire);
     uint64_t read_pos = atomic_load_explicit(&self->read_pos, memory_order_acquire);
@@ -6324,12 +4728,10 @@ static bool let_go(rbc_ring *self, const rbcore_record *record) {
     }
     size_t bit = rbc_consumer_held_bit(self, record->position);
     uint64_t mask = UINT64_C(1) << bit % 64;
-    /* Release: what the caller did with the data stays before the space is free for producers. */
     uint64_t old = atomic_fetch_and_explicit(&self->held[bit / 64], ~mask, memory_order_acq_rel);
     return (old & mask) != 0;
 }
 
-/* Releases the leading records that are of one ring. Returns how many of them were held. */
 static size_t release_run(rbc_ring *ring, const rbcore_record *records, size_t count) {
     size_t released = 0;
     for (size_t i = 0; i < count; i++) {
@@ -6350,7 +4752,6 @@ int rbcore_reader_release(rbcore_reader *self, const rbcore_record *records, siz
     if (!self->is_release || (records == NULL && count != 0)) {
         return -EINVAL;
     }
-    /* The last release of a reader that was freed ends it: this reference keeps it until then. */
     atomic_fetch_add_explicit(&self->refs, 1, memory_order_relaxed);
     size_t released = 0;
     for (size_t i = 0; i < count;) {
@@ -6369,7 +4770,6 @@ int rbcore_reader_release(rbcore_reader *self, const rbcore_record *records, siz
 }
 
 /* ==== capi/flush.c ==== */
-/* The bytes of all that was passed so far and not lost. */
 static uint64_t bytes_found(const rbc_ring *ring) {
     return rbc_get(&ring->read_pos) - rbc_get(&ring->lost_bytes);
 }
@@ -6378,17 +4778,12 @@ void rbc_flush_begin(rbcore_reader *self) {
     self->is_flushing = true;
     for (unsigned i = 0; i < self->ring_count; i++) {
         rbc_ring *ring = self->rings[i];
-        /* Acquire: pairs with the producer's release, as in rbc_ring_load_producer_pos. */
         ring->flush_pos = atomic_load_explicit(ring->producer_pos, memory_order_acquire);
         ring->flush_found = bytes_found(ring);
         ring->liveness_checks = 0; /* asks most closely once more whether a producer died */
     }
 }
 
-/*
- * Whether all that was there when the flush began was handed out. The ring, and the copy through
- * which it is read, hold no more than `most`; a hostile producer's position can say anything.
- */
 static bool ring_is_flushed(const rbc_ring *ring) {
     int64_t left = (int64_t)(ring->flush_pos - rbc_get(&ring->read_pos));
     uint64_t most = ring->mapping.data_size * ring->kind->flush_max;
@@ -6404,10 +4799,6 @@ bool rbc_flush_is_complete(const rbcore_reader *self) {
     return i == self->ring_count;
 }
 
-/*
- * Whether a ring has more, and only another thread, which is about to return from its release,
- * keeps it from the reader.
- */
 static bool has_more_soon(const rbc_ring *ring) {
     return ring->kind->waits_for_releases != NULL && ring->kind->waits_for_releases(ring) &&
            !rbc_consumer_has_held(ring);
@@ -6422,23 +4813,10 @@ bool rbc_flush_has_more_soon(const rbcore_reader *self) {
 }
 
 /* ==== capi/read.c ==== */
-/* Reading: looks at the rings, at what others ask, and when to wait for what. */
-
-/* The discarded records that one call passes at most, so that it ends however many there are. */
 #define SKIPS_PER_CALL 65536
 
-/*
- * A reader that finds nothing asks at once whether the producer of an unfinished record died. One
- * whose other rings keep it busy never gets there: it asks after so many scans.
- */
 #define BUSY_SCANS_BEFORE_CHECK 1024
 
-/*
- * Two things happen without a wakeup, and rarely, so that a look now and then is enough. A producer
- * of a memory ring is killed between reserve and wakeup: neither its record nor those behind it
- * wake a reader. And the reader of a ring that is tapped takes a record, and gives it back, before
- * the producer has looked whether it is to wake anyone: then it does not, and the tap sleeps on.
- */
 #define LOOK_NOW_AND_THEN_NS INT64_C(100000000)
 
 static void count_batch(rbcore_reader *self, const rbc_scan *scan) {
@@ -6448,7 +4826,6 @@ static void count_batch(rbcore_reader *self, const rbc_scan *scan) {
     rbc_count(&self->batches, scan->count > 0);
 }
 
-/* A request to the rings: what a look at them shall find. */
 typedef struct rbc_request {
     rbcore_record *records; /* or else spans */
     rbcore_span *spans;
@@ -6459,7 +4836,6 @@ typedef struct rbc_request {
     rbc_clock clock;
 } rbc_request;
 
-/* Makes a ring armed or paced. An armed one is looked at again before the reader waits. */
 static void change_pace(rbcore_reader *self, rbc_ring *ring, rbc_pace_change change) {
     if (change == RBC_PACE_STAYS) {
         return;
@@ -6472,7 +4848,6 @@ static void change_pace(rbcore_reader *self, rbc_ring *ring, rbc_pace_change cha
     }
 }
 
-/* One pass over the rings. */
 typedef struct rbc_pass {
     rbc_request *request;
     rbc_scan scan;
@@ -6492,16 +4867,12 @@ void rbc_read_note(rbc_ring *self, const rbc_passed *passed, const rbcore_record
         rbc_release_hold(self, records + passed->first, passed->count);
     }
     atomic_store_explicit(&self->last_pos, passed->last, memory_order_relaxed);
-    /* Release: a thread that sees the position (let_go, work_on_releases) sees the bits of the
-     * records before it. */
     atomic_store_explicit(&self->read_pos, passed->position, memory_order_release);
     if (passed->count > 0) {
         self->handed_end = passed->end;
         if (!is_release) {
             rbc_turns_note(&self->reader->turns, self->index, self->handed_end);
         }
-        /* The record that was held back has done its part: consumer_pos can be that of one that is
-         * complete already. */
         if (rbc_ring_is_paced(self)) {
             rbc_consumer_publish(self);
         }
@@ -6513,7 +4884,6 @@ void rbc_read_note(rbc_ring *self, const rbc_passed *passed, const rbcore_record
     }
 }
 
-/* Skips a record that its dead producer left at the head of the ring. Returns whether it did. */
 static bool skip_unfinished(rbc_ring *ring) {
     if (ring->kind->skip_abandoned == NULL) {
         return false;
@@ -6524,7 +4894,6 @@ static bool skip_unfinished(rbc_ring *ring) {
     return skipped;
 }
 
-/* The turn of one ring. Returns whether it got anywhere. */
 static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
     if (!self->is_release && rbc_turns_is_full_for(&self->turns, ring->index)) {
         pass->turns_are_full |= rbc_ring_has_record(ring);
@@ -6541,10 +4910,6 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
         ring->busy_scans = 0;
         skip_unfinished(ring);
     }
-    /*
-     * A ring that has more is judged with that. One that gave nothing is judged before the reader
-     * parks, when it can be listened to again.
-     */
     if (ring->pace.drained && pass->scan.count > count) {
         change_pace(self, ring, rbc_pace_update(ring, clock, RBC_PACE_DRAINED, pass->only_due));
     }
@@ -6553,12 +4918,10 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
     return pass->scan.count != count || pass->scan.skips_left != skips_left;
 }
 
-/* How many records were found, or spans where they were asked for. */
 static int found(const rbc_request *request, const rbc_scan *scan) {
     return (int)(request->spans == NULL ? scan->count : request->max_spans - scan->spans_left);
 }
 
-/* The result of a pass: a count, 0 or an error. */
 static int result_of(rbcore_reader *self, const rbc_pass *pass) {
     if (pass->scan.count > 0) {
         return found(pass->request, &pass->scan);
@@ -6578,7 +4941,6 @@ static bool has_space(const rbc_scan *scan) {
     return scan->count < scan->max && (scan->spans == NULL || scan->spans_left > 0);
 }
 
-/* One turn of each ring that is due, until the array is full. */
 static int scan_rings(rbcore_reader *self, rbc_request *request) {
     rbc_pass pass = {
         .request = request,
@@ -6587,7 +4949,6 @@ static int scan_rings(rbcore_reader *self, rbc_request *request) {
                  .spans_left = request->max_spans,
                  .max = request->max > INT_MAX ? INT_MAX : request->max,
                  .skips_left = SKIPS_PER_CALL},
-        /* A flush wants what is there now. */
         .only_due = request->only_due && self->can_pace && !self->is_flushing,
     };
     unsigned at = self->next_turn;
@@ -6605,7 +4966,6 @@ static int end_flush(rbcore_reader *self) {
     return rbc_reader_fail(self, -ENODATA, "flushed");
 }
 
-/* Answers what another thread asked for: the error to return, or 0. */
 static int answer(rbcore_reader *self) {
     unsigned asked = atomic_load_explicit(&self->asked, memory_order_acquire);
     if (asked & RBC_ASKED_SHUTDOWN) {
@@ -6622,10 +4982,6 @@ static int answer(rbcore_reader *self) {
     return self->is_flushing && rbc_flush_is_complete(self) ? end_flush(self) : 0;
 }
 
-/*
- * Whether nothing came since the last scan of any ring. A caller that reads until there is nothing
- * left looks twice in vain before each sleep: that should cost next to nothing.
- */
 static bool are_drained(rbcore_reader *self) {
     unsigned i = 0;
     while (i < self->ring_count && rbc_ring_is_drained(self->rings[i])) {
@@ -6634,7 +4990,6 @@ static bool are_drained(rbcore_reader *self) {
     return i == self->ring_count;
 }
 
-/* Skips what producers that died left unfinished at the heads of rings. Returns whether it did. */
 static bool skip_abandoned(rbcore_reader *self) {
     bool skipped = false;
     for (unsigned i = 0; i < self->ring_count; i++) {
@@ -6647,10 +5002,6 @@ static int has_skipped(rbcore_reader *self) {
     return rbc_reader_fail(self, -EAGAIN, "unfinished records were skipped: call again");
 }
 
-/*
- * A flush that found nothing more is complete, unless dead producers left something at the heads of
- * rings: the records behind are delivered first.
- */
 static int go_on_flushing(rbcore_reader *self) {
     if (skip_abandoned(self)) {
         return has_skipped(self);
@@ -6658,13 +5009,11 @@ static int go_on_flushing(rbcore_reader *self) {
     return rbc_flush_has_more_soon(self) ? 0 : end_flush(self);
 }
 
-/* One look at everything: what is asked, then the rings. Makes no system call but for a flush. */
 static int look(rbcore_reader *self, rbc_request *request) {
     int result = answer(self);
     if (result == 0 && !are_drained(self)) {
         result = scan_rings(self, request);
     }
-    /* A broken ring is no reason not to end it: what the others have is delivered. */
     if (self->is_flushing && (result == 0 || result == -EBADMSG)) {
         int flushed = go_on_flushing(self);
         result = flushed != 0 ? flushed : result;
@@ -6676,11 +5025,6 @@ static int look(rbcore_reader *self, rbc_request *request) {
     return result;
 }
 
-/*
- * Listens to the ring's wakeups, or stops that by removing it from the epoll: an item without
- * events would still wake the waiting thread inside the kernel. If it cannot be added again, the
- * timer looks at the ring.
- */
 static void listen(rbcore_reader *self, rbc_ring *ring, bool wanted) {
     if (wanted != ring->left_epoll) {
         return;
@@ -6693,10 +5037,6 @@ static void listen(rbcore_reader *self, rbc_ring *ring, bool wanted) {
     }
 }
 
-/*
- * Decides which rings shall wake us and which have the timer. The latter leave the epoll: there are
- * programs that wake the reader for each record, whatever it does (BPF_RB_FORCE_WAKEUP).
- */
 static void prepare_to_park(rbcore_reader *self, rbc_request *request) {
     if (!self->can_pace) {
         return;
@@ -6709,11 +5049,6 @@ static void prepare_to_park(rbcore_reader *self, rbc_request *request) {
     }
 }
 
-/*
- * Looks once more, now that every advance of consumer_pos by another thread will see that we are
- * parked. The fence pairs with the one in look_again (consumer.c), and with the full barrier of
- * the kernel's xchg(header): what this look misses wakes us.
- */
 static int look_parked(rbcore_reader *self, rbc_request *request) {
     prepare_to_park(self, request);
     atomic_store_explicit(&self->wait.parked, true, memory_order_relaxed);
@@ -6723,14 +5058,7 @@ static int look_parked(rbcore_reader *self, rbc_request *request) {
     return skipped ? has_skipped(self) : result;
 }
 
-/*
- * Whether records can come without a wakeup. Producers wake only for the record at consumer_pos:
- * not while the user holds some, nor for a tap while the consumer lags, and perhaps too late for a
- * tap of a map. They do not wake if they die, and we do not hear it if the ring has left the epoll.
- * A ring that has the timer is looked at by that.
- */
 static bool misses_wakeups(rbc_ring *ring) {
-    /* The kind is asked even where nothing is held: the last release may have come only now. */
     bool misses_wakeups = ring->kind->misses_wakeups != NULL && ring->kind->misses_wakeups(ring);
     return ring->left_epoll || misses_wakeups || rbc_consumer_has_held(ring);
 }
@@ -6746,7 +5074,6 @@ static bool must_look_by_itself(const rbcore_reader *self) {
     return false;
 }
 
-/* The longest sleep: until a paced ring is due, or until the next look by itself. */
 static int64_t longest_sleep(rbcore_reader *self) {
     int64_t due = INT64_MAX;
     for (unsigned i = 0; self->paced_count > 0 && i < self->ring_count; i++) {
@@ -6764,7 +5091,6 @@ static int64_t longest_sleep(rbcore_reader *self) {
     return delay < sleep ? delay : sleep;
 }
 
-/* Whether no ring can make rbcore_reader_fd readable, and the timer will be started. */
 static bool hears_only_the_timer(const rbcore_reader *self) {
     bool none = self->ring_count > 0 && self->paced_count == self->ring_count;
     for (unsigned i = 0; none && i < self->ring_count; i++) {
@@ -6781,7 +5107,6 @@ static void empty_fd(rbcore_reader *self, rbc_request *request) {
     }
 }
 
-/* Empties rbcore_reader_fd and arms it for whatever comes after the look. */
 static int look_and_arm(rbcore_reader *self, rbc_request *request) {
     empty_fd(self, request);
     int result = look_parked(self, request);
@@ -6819,7 +5144,6 @@ int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, size_t max) 
     return look(self, &request);
 }
 
-/* Waits until the deadline or something happens. Returns -EINTR, or 0. */
 static int block(rbcore_reader *self, int64_t left) {
     int64_t sleep = longest_sleep(self);
     sleep = left < sleep ? left : sleep;
@@ -6827,12 +5151,10 @@ static int block(rbcore_reader *self, int64_t left) {
     return error != 0 ? rbc_reader_fail(self, error, "a signal was caught") : 0;
 }
 
-/* Whether the wait is over although no record was found. */
 static bool ends_for_discards(const rbcore_reader *self, const rbc_request *request) {
     return self->ends_for_discards && rbc_get(&self->discards) != request->discards;
 }
 
-/* Looks, waits and looks again, until there is something or the deadline has passed. */
 static int look_until(rbcore_reader *self, rbc_request *request, int64_t deadline) {
     int result = 0;
     while (result == 0 || result == -EAGAIN) {
@@ -6851,14 +5173,12 @@ static int look_until(rbcore_reader *self, rbc_request *request, int64_t deadlin
         if (result == 0) {
             result = block(self, left);
             request->clock = (rbc_clock){0};
-            /* Whether a ring was worth the interval is judged only now, by what it holds. */
             result = result == 0 ? look(self, request) : result;
         }
     }
     return result;
 }
 
-/* Looks, and where that finds nothing waits as long as it may. */
 static int next(rbcore_reader *self, rbc_request *request, int64_t timeout_ns) {
     if (timeout_ns < 0 && timeout_ns != RBCORE_FOREVER) {
         return rbc_reader_fail(self, -EINVAL, "the timeout is negative");
@@ -6906,8 +5226,6 @@ int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans, size_t max
 #define KNOWN_FLAGS ((uint64_t)(RBCORE_READER_RELEASE | RBCORE_READER_POLL))
 
 static const rbcore_reader_options defaults = RBCORE_READER_OPTIONS_INIT;
-
-/* ---- Life ---- */
 
 int rbcore_reader_options_init(rbcore_reader_options *out, size_t size) {
     return rbc_sized_init(out, size, &defaults, sizeof(defaults));
@@ -6964,7 +5282,6 @@ int rbcore_reader_ref(rbcore_reader *self) {
     return 0;
 }
 
-/* In a forked child nobody can release what is held: all goes at once, and only in the child. */
 static void free_in_child(rbcore_reader *self) {
     rbc_wait_close_epoll(&self->wait);
     for (unsigned i = 0; i < RBCORE_RINGS_MAX; i++) {
@@ -6986,7 +5303,6 @@ void rbcore_reader_free(rbcore_reader *self) {
         free_in_child(self);
         return;
     }
-    /* The epoll goes first: it does not notice by itself that a ring's descriptor was closed. */
     rbc_wait_close_epoll(&self->wait);
     for (unsigned i = 0; i < self->ring_count; i++) {
         rbc_owner_note_left(&self->rings[i]->owner);
@@ -6995,9 +5311,6 @@ void rbcore_reader_free(rbcore_reader *self) {
     rbc_reader_put(self);
 }
 
-/* ---- Rings ---- */
-
-/* A free slot, searched from behind the last one given, so that indexes are reused late. */
 static int find_slot(rbcore_reader *self) {
     for (unsigned i = 0; i < RBCORE_RINGS_MAX; i++) {
         unsigned slot = (self->next_slot + i) % RBCORE_RINGS_MAX;
@@ -7008,7 +5321,6 @@ static int find_slot(rbcore_reader *self) {
     return rbc_reader_fail(self, -ENOSPC, "the reader has %d rings", RBCORE_RINGS_MAX);
 }
 
-/* Makes the ring known to the wait, the slots and the turns. */
 static int install(rbcore_reader *self, rbc_ring *ring, unsigned slot) {
     int error = self->is_release ? 0 : rbc_turns_grow(&self->turns, self->ring_count + 1);
     if (error == 0) {
@@ -7059,8 +5371,6 @@ int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
         rbc_passed passed = rbc_ring_skip_to_latest(ring); /* only now: nothing can fail any more */
         rbc_read_note(ring, &passed, NULL);
     }
-    /* A reader that waits already knows nothing of this ring. The look that this wakeup brings
-     * about arms it. */
     rbc_wait_wake(&self->wait);
     return index;
 }
@@ -7093,7 +5403,6 @@ int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
     self->ring_count--;
     memmove(&self->rings[i], &self->rings[i + 1], (self->ring_count - i) * sizeof(ring));
     pthread_mutex_unlock(&self->slots_lock);
-    /* The turn stays with its ring, or goes to the one that was behind it. */
     self->next_turn -= self->next_turn > i;
     self->next_turn = self->next_turn < self->ring_count ? self->next_turn : 0;
     self->paced_count -= rbc_ring_is_paced(ring);
@@ -7103,17 +5412,11 @@ int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
     return 0;
 }
 
-/* ---- Waiting elsewhere, and from other threads ---- */
-
 int rbcore_reader_fd(const rbcore_reader *self) {
     int error = rbc_reader_check(self);
     return error != 0 ? error : self->wait.epoll_fd;
 }
 
-/*
- * Release pairs with the acquire in answer(). The edge that follows ends a wait; a look that comes
- * between the two already sees the bit.
- */
 static int ask(rbcore_reader *self, unsigned what) {
     int error = rbc_reader_check(self);
     if (error != 0) {
@@ -7144,10 +5447,8 @@ int rbcore_reader_shutdown(rbcore_reader *self) {
 #define take take_in_snapshot
 #define KNOWN_FLAGS RBCORE_SNAPSHOT_CONSUME
 
-/* How often it is begun anew when all that was to be copied had been overwritten meanwhile. */
 #define ATTEMPTS 16
 
-/* No record begins there. */
 #define NO_POSITION UINT64_C(1)
 
 static const rbcore_snapshot_info defaults = RBCORE_SNAPSHOT_INFO_INIT;
@@ -7155,8 +5456,6 @@ static const rbcore_snapshot_info defaults = RBCORE_SNAPSHOT_INFO_INIT;
 int rbcore_snapshot_info_init(rbcore_snapshot_info *out, size_t size) {
     return rbc_sized_init(out, size, &defaults, sizeof(defaults));
 }
-
-/* ---- Life ---- */
 
 int rbc_snapshot_new(rbcore_snapshot **out, size_t capacity) {
     rbcore_snapshot *self = calloc(1, sizeof(*self));
@@ -7206,15 +5505,8 @@ static int grow(rbcore_snapshot *self, size_t capacity) {
     return 0;
 }
 
-/* ---- Taking it ---- */
-
-/*
- * Copies the complete records from `oldest` on, piece by piece. What was overwritten meanwhile, and
- * all before it, is left out. Returns 0, -EAGAIN if that is everything, or -EBADMSG.
- */
 static int copy_content(rbcore_snapshot *self, const rbc_copy_source *source, uint64_t oldest) {
     const rbc_copy_end end = rbc_copy_find_end(source, oldest);
-    /* Only if that holds were those the headers of records, and does one end here. */
     if (rbc_copy_valid_from(source, end.walked_from) != end.walked_from) {
         return -EAGAIN;
     }
@@ -7262,10 +5554,6 @@ static void describe(rbcore_snapshot *self, const rbc_ring *ring, const rbc_copy
     self->ring = ring->index;
 }
 
-/*
- * The position where the content begins. What was given back is not part of it, also where the
- * kernel does not know that yet; but in overwrite mode all is there until it is overwritten.
- */
 static uint64_t oldest_of(const rbc_ring *ring, const rbc_copy_source *source) {
     return ring->shadow != NULL ? rbc_copy_oldest(source) : rbc_get(&ring->user_pos);
 }
@@ -7291,7 +5579,6 @@ static int take(rbcore_snapshot *self, const rbc_ring *ring) {
     return error;
 }
 
-/* One record of a snapshot, discarded ones included. */
 typedef struct rbc_copied {
     const unsigned char *data;
     uint64_t span;
@@ -7299,7 +5586,6 @@ typedef struct rbc_copied {
     bool is_discarded;
 } rbc_copied;
 
-/* The record at a position. Returns false if what is there is impossible. */
 static bool look_at(const rbcore_snapshot *self, uint64_t position, rbc_copied *out) {
     const unsigned char *header = self->buffer + (position - self->base);
     uint32_t length;
@@ -7311,7 +5597,6 @@ static bool look_at(const rbcore_snapshot *self, uint64_t position, rbc_copied *
     return !(length & RBC_BUSY) && out->span <= self->info.end_pos - position;
 }
 
-/* The first record from a position on, or NO_POSITION. */
 static uint64_t first_record(const rbcore_snapshot *self, uint64_t position) {
     rbc_copied record;
     while (position != self->info.end_pos && look_at(self, position, &record)) {
@@ -7323,10 +5608,6 @@ static uint64_t first_record(const rbcore_snapshot *self, uint64_t position) {
     return NO_POSITION;
 }
 
-/*
- * The next record says that records were lost before `position`. It is in the snapshot, or if that
- * has none it is the one that the reader hands out next.
- */
 static void tell_loss(struct rbc_shadow *shadow, rbcore_snapshot *snapshot, uint64_t position) {
     if (shadow->lost_before_next) {
         snapshot->lost_before = first_record(snapshot, position);
@@ -7334,7 +5615,6 @@ static void tell_loss(struct rbc_shadow *shadow, rbcore_snapshot *snapshot, uint
     }
 }
 
-/* Goes on behind the snapshot, unless the reader is there already. Releases are stopped. */
 static void consume(rbc_ring *ring, rbcore_snapshot *snapshot) {
     uint64_t first = snapshot->info.first_pos, end = snapshot->info.end_pos;
     uint64_t read_pos = rbc_get(&ring->read_pos);
@@ -7415,8 +5695,6 @@ int rbcore_reader_snapshot(rbcore_reader *self, unsigned int index, rbcore_snaps
     return error;
 }
 
-/* ---- Reading it ---- */
-
 int rbcore_snapshot_read(rbcore_snapshot *self, rbcore_record *records, size_t max) {
     int error = rbc_snapshot_check(self);
     if (error != 0 || records == NULL || max == 0) {
@@ -7467,8 +5745,6 @@ int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snapshot_info *
 
 /* ==== capi/snapshot_file.c ==== */
 #define grow grow_in_snapshot_file
-/* Snapshots as files: see snapshot-format.md. */
-
 #define MAGIC "rbsnap\r\n"
 #define VERSION 1
 #define BEGIN_SIZE 16 /* what every version begins with */
@@ -7481,13 +5757,9 @@ int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snapshot_info *
 #define BYTE_ORDER_FLAG 1
 #endif
 
-/* The largest ring of the kernel: max_entries has 32 bits, and is a power of two. */
 #define RING_MAX (UINT64_C(1) << 31)
 
-/* The bytes that are read at once, and then summed up while they are in the cache. */
 #define CHUNK ((size_t)1 << 20)
-
-/* ---- The checksum: CRC-32 as in zlib, PNG and Ethernet ---- */
 
 typedef struct checksum {
     uint32_t of_byte[256];
@@ -7519,8 +5791,6 @@ static uint32_t checksum_of(checksum *self, const unsigned char *data, size_t si
     return ~self->value;
 }
 
-/* ---- The header: little-endian numbers ---- */
-
 static void put(unsigned char *at, uint64_t number, size_t size) {
     for (size_t i = 0; i < size; i++) {
         at[i] = (unsigned char)(number >> 8 * i);
@@ -7535,7 +5805,6 @@ static uint64_t get(const unsigned char *at, size_t size) {
     return number;
 }
 
-/* The place of each word of rbcore_snapshot_info. */
 static const struct {
     size_t in_file;
     size_t in_info;
@@ -7570,7 +5839,6 @@ static void write_header(unsigned char header[HEADER_SIZE], const rbcore_snapsho
     put(header + HEADER_SIZE - 4, checksum_of(sum, header, HEADER_SIZE - 4), 4);
 }
 
-/* Reads what every version begins with. Returns 0 with the size of the whole header. */
 static int read_begin(const unsigned char *begin, size_t *header_size) {
     const uint64_t version = get(begin + 8, 4), size = get(begin + 12, 4);
     if (memcmp(begin, MAGIC, sizeof(MAGIC) - 1) != 0 || version == 0) {
@@ -7586,7 +5854,6 @@ static int read_begin(const unsigned char *begin, size_t *header_size) {
     return 0;
 }
 
-/* Whether a ring could have been so, as far as the content's size depends on it. */
 static bool is_possible(const rbcore_snapshot_info *info) {
     uint64_t size = info->ring_size;
     return (info->kind == RBCORE_SOURCE_MAP_ID || info->kind == RBCORE_SOURCE_MEMORY_RING) &&
@@ -7611,9 +5878,6 @@ static int read_header(const unsigned char *header, size_t size, rbcore_snapshot
     return is_possible(info) ? 0 : -EBADMSG;
 }
 
-/* ---- Whole reads and writes, of whatever can be read and written ---- */
-
-/* Whether a read or write that failed is to be tried again, after waiting if need be. */
 static bool can_go_on(int fd, short event) {
     if (errno == EAGAIN || errno == EWOULDBLOCK) {
         struct pollfd wait = {.fd = fd, .events = event};
@@ -7637,7 +5901,6 @@ static int write_all(int fd, const unsigned char *data, size_t size) {
     return 0;
 }
 
-/* Returns how much there was before the end, or a negative errno. */
 static ssize_t read_all(int fd, unsigned char *data, size_t size) {
     size_t done = 0;
     while (done < size) {
@@ -7653,7 +5916,6 @@ static ssize_t read_all(int fd, unsigned char *data, size_t size) {
     return (ssize_t)done;
 }
 
-/* Like read_all, but what is not there is an error. */
 static int read_exactly(int fd, unsigned char *data, size_t size) {
     ssize_t n = read_all(fd, data, size);
     if (n < 0) {
@@ -7661,8 +5923,6 @@ static int read_exactly(int fd, unsigned char *data, size_t size) {
     }
     return (size_t)n == size ? 0 : -EBADMSG;
 }
-
-/* ---- Saving and loading ---- */
 
 int rbcore_snapshot_save(const rbcore_snapshot *self, int fd) {
     RBC_KEEP_ERRNO;
@@ -7700,10 +5960,6 @@ static int load_header(int fd, rbcore_snapshot_info *info, uint32_t *content_che
 
 static_assert(2 * HEADER_SIZE >= sizeof(rbcore_snapshot) + 8, "a header pays for a snapshot");
 
-/*
- * A header may promise what it likes, so memory is taken as the content comes. The snapshot is never
- * larger than twice what was read, header and handle included.
- */
 static int grow(rbcore_snapshot *self, size_t done, size_t size) {
     const uint64_t most = 2 * (HEADER_SIZE + (uint64_t)done) - sizeof(*self);
     const size_t capacity = most < size ? (size_t)most : size;
@@ -7823,7 +6079,6 @@ static uint64_t lost_records(const rbc_ring *ring) {
     return known ? lost : RBCORE_UNKNOWN;
 }
 
-/* The bytes that wait between two positions that others move on, as of one moment if possible. */
 static uint64_t bytes_waiting(const rbc_ring *ring) {
     uint64_t read_pos, producer_pos, again = atomic_load(&ring->read_pos);
     int attempts = 100;
@@ -7837,7 +6092,6 @@ static uint64_t bytes_waiting(const rbc_ring *ring) {
 }
 
 static rbcore_ring_stats stats_of(const rbc_ring *ring) {
-    /* In the order in which they stand in the ring, so that no difference comes out negative. */
     const _Atomic uint64_t *consumed =
         ring->shadow != NULL ? ring->shadow->source.consumer_pos : ring->consumer_pos;
     uint64_t consumer_pos = atomic_load_explicit(consumed, memory_order_acquire);
@@ -7911,7 +6165,6 @@ int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *record, rbc
 
 /* ==== capi/memory_reserve.c ==== */
 #define take take_in_memory_reserve
-/* How often positions that seem impossible are loaded anew while they move. */
 #define RETRIES 100
 
 typedef struct positions {
@@ -7922,9 +6175,6 @@ typedef struct positions {
 static positions load_positions(const rbc_mapping *mapping, bool overwrites) {
     rbc_producer_page *page = rbc_producer_page_of(mapping);
     _Atomic uint64_t *consumer_pos = (_Atomic uint64_t *)(void *)mapping->consumer_page;
-    /* Acquire of consumer_pos: pairs with the reader's release, so the reader is done with the
-     * space before it. (Overwriting waits for nobody: readers look at overwrite_pos after they
-     * copied.) */
     uint64_t oldest = overwrites ? atomic_load_explicit(&page->overwrite_pos, memory_order_relaxed)
                                  : atomic_load_explicit(consumer_pos, memory_order_acquire);
     return (positions){.oldest = oldest,
@@ -7937,8 +6187,6 @@ static bool are_possible(positions at, size_t data_size) {
 
 bool rbc_reserve_is_possible(const rbc_mapping *mapping, bool overwrites) {
     positions at = load_positions(mapping, overwrites);
-    /* Without the lock the two may be of different moments, as long as the oldest still moves: not
-     * for ever, if a hostile peer moves it. */
     for (int i = 0; i < RETRIES && !are_possible(at, mapping->data_size); i++) {
         positions again = load_positions(mapping, overwrites);
         if (again.oldest == at.oldest) {
@@ -7949,14 +6197,6 @@ bool rbc_reserve_is_possible(const rbc_mapping *mapping, bool overwrites) {
     return true;
 }
 
-/*
- * Moves pending_pos over the records that were completed, as the kernel does at the start of each
- * reserve, and returns it. It is out of place where the reader has passed it (skipping what a dead
- * producer left unfinished), or where somebody else set the positions: then from the oldest on.
- * *is_broken: it stands before something that no producer writes. The loop is bounded by the
- * records of a full ring: each step is 8 bytes or more, and none goes past the producer_pos that
- * was checked.
- */
 static inline __attribute__((always_inline)) uint64_t update_pending(const rbc_mapping *mapping,
                                                                      positions at,
                                                                      bool *is_broken) {
@@ -7966,7 +6206,6 @@ static inline __attribute__((always_inline)) uint64_t update_pending(const rbc_m
     uint64_t pending = is_in_place ? before : at.oldest;
     *is_broken = false;
     while (pending != at.producer && !*is_broken) {
-        /* Pairs with the full barrier of the submit (the kernel's xchg()). */
         uint32_t length =
             atomic_load_explicit(&rbc_header_at(mapping, pending)->length, memory_order_acquire);
         uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
@@ -7977,14 +6216,11 @@ static inline __attribute__((always_inline)) uint64_t update_pending(const rbc_m
         pending += *is_broken ? 0 : span;
     }
     if (pending != before) {
-        /* Release: a reader that sees the position sees the content of the records before it. */
         atomic_store_explicit(&page->pending_pos, pending, memory_order_release);
     }
     return pending;
 }
 
-/* Gives up the oldest records, whole ones, until one that ends at `next` fits. Ends at pending_pos
- * at the latest: each step is 8 bytes or more, and none goes past that. */
 static int overwrite_oldest(const rbc_mapping *mapping, uint64_t oldest, uint64_t pending,
                             uint64_t next) {
     uint64_t position = oldest;
@@ -8000,15 +6236,11 @@ static int overwrite_oldest(const rbc_mapping *mapping, uint64_t oldest, uint64_
     if (position != oldest) {
         atomic_store_explicit(&rbc_producer_page_of(mapping)->overwrite_pos, position,
                               memory_order_relaxed);
-        /* A reader that sees a byte of the new record sees that the old ones are gone: pairs with
-         * the full fence in rbc_copy_valid_from. The kernel relies on its store-release of
-         * producer_pos, which does not hold back the data after it. */
         rbc_store_fence();
     }
     return 0;
 }
 
-/* Inline, here and above: a record takes little more than this. */
 static inline __attribute__((always_inline)) int find(const rbc_mapping *mapping, bool overwrites,
                                                       rbc_free_space *out) {
     const positions at = load_positions(mapping, overwrites);
@@ -8072,7 +6304,6 @@ bool rbc_reserve_discard_blocker(const rbc_mapping *mapping, uint64_t position, 
     rbc_producer_page *page = rbc_producer_page_of(mapping);
     rbc_header *header = rbc_header_at(mapping, position);
     uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
-    /* The place cannot be taken by another record as long as pending_pos stands there. */
     return atomic_load_explicit(&page->pending_pos, memory_order_relaxed) == position &&
            atomic_load_explicit(&header->token, memory_order_relaxed) == token &&
            (length & RBC_BUSY) &&
@@ -8087,14 +6318,6 @@ bool rbc_reserve_discard_blocker(const rbc_mapping *mapping, uint64_t position, 
 #define map_ring map_ring_in_memory_producer
 #define open_ring open_ring_in_memory_producer
 #define reserve reserve_in_memory_producer
-/* Writing records into a memory ring: kernel/bpf/ringbuf.c's part of the protocol. */
-
-/* ---- The table of producers ---- */
-
-/*
- * Takes a free slot. The lock on its byte makes it ours: the kernel drops it when we die. The new
- * generation tells a reader that finds a record of an earlier owner that this owner is gone.
- */
 static int take_slot(rbc_memory_producer *self) {
     for (uint32_t slot = 0; slot < RBCORE_PRODUCERS_MAX; slot++) {
         if (!rbc_lock_byte(self->fd, RBC_PRODUCER_BYTE(slot))) {
@@ -8111,7 +6334,6 @@ static int take_slot(rbc_memory_producer *self) {
     return -EUSERS;
 }
 
-/* The generation ends here: records that are still reserved are abandoned at once. */
 static void leave_slot(rbc_memory_producer *self) {
     uint32_t slot = self->token % RBCORE_PRODUCERS_MAX;
     rbc_producer_slot *entry = &self->page->slots[slot];
@@ -8121,13 +6343,6 @@ static void leave_slot(rbc_memory_producer *self) {
     rbc_unlock_byte(self->fd, RBC_PRODUCER_BYTE(slot));
 }
 
-/* ---- Opening and closing ---- */
-
-/*
- * The descriptors' open files may be shared with others. Of the memory nothing is shared: it is
- * opened anew, its size is sealed, its offset is not used, and locks belong to the open file. All
- * of the eventfd is shared: see rbc_event_fd_signal.
- */
 static int open_fds(rbc_memory_producer *self, const rbcore_source *source, size_t *data_size) {
     ino_t inode;
     int error = rbc_memory_ring_check(source->fd, data_size, &inode);
@@ -8142,7 +6357,6 @@ static int open_fds(rbc_memory_producer *self, const rbcore_source *source, size
     if (self->event_fd < 0) {
         return self->event_fd;
     }
-    /* These are the ones to be checked: the caller's numbers may name other files by now. */
     error = rbc_memory_ring_check(self->fd, data_size, &inode);
     return error != 0 ? error : rbc_event_fd_check(self->event_fd);
 }
@@ -8192,13 +6406,6 @@ void rbc_memory_producer_close(rbc_memory_producer *self) {
     }
 }
 
-/* ---- The lock where the kernel has its spin lock ---- */
-
-/*
- * The lock word holds the owner's token, 0 when free, with CONTENDED when somebody sleeps on it. An
- * owner that died is found out by its slot, and the lock taken from it. (Not a robust pthread
- * mutex: its layout differs between C libraries, and a ring can be shared across containers.)
- */
 #define CONTENDED (UINT32_C(1) << 31)
 #define SPINS 100
 #define SLEEP_NS 1000000 /* then look whether the owner still lives */
@@ -8213,13 +6420,6 @@ static void sleep_on_lock(rbc_memory_producer *self, uint32_t seen) {
     syscall(RBC_SYS_FUTEX, &self->page->lock, RBC_FUTEX_WAIT, seen, &timeout, NULL, 0);
 }
 
-/*
- * The loop is bounded as follows. A round that does not sleep found the word changed, so somebody
- * else got ahead. A round that sleeps leaves the processor to the owner for a millisecond at most,
- * whatever its priority, and then takes the lock from an owner that is dead. So the loop takes as
- * long as owners hold the lock. A peer that stands still with it, or a hostile one that keeps
- * writing a living owner's name there, has no bound: the header says so.
- */
 static void lock_slowly(rbc_memory_producer *self) {
     RBC_KEEP_ERRNO;
     const uint32_t ours = self->token | CONTENDED; /* others may sleep as well */
@@ -8245,7 +6445,6 @@ static void lock_slowly(rbc_memory_producer *self) {
     }
 }
 
-/* Spins a bounded number of times: the owner may be a thread that we keep from running. */
 static void lock(rbc_memory_producer *self) {
     for (int i = 0; i < SPINS; i++) {
         bool is_free = atomic_load_explicit(&self->page->lock, memory_order_relaxed) == 0;
@@ -8265,30 +6464,19 @@ static void unlock(rbc_memory_producer *self) {
     }
 }
 
-/* ---- Records ---- */
-
 static rbc_header *header_at(const rbc_memory_producer *self, uint64_t position) {
     return rbc_header_at(&self->mapping, position);
 }
 
-/*
- * Under the lock, with space made: a record of span bytes at `producer` is there, and BUSY. What
- * copies may believe of the memory meanwhile is in checked_copy.c: nothing but this header is written
- * before producer_pos is past it.
- */
 static inline rbc_header *begin(rbc_memory_producer *self, uint64_t producer, uint64_t span,
                                 uint32_t length) {
     rbc_header *header = header_at(self, producer);
     atomic_store_explicit(&header->token, self->token, memory_order_relaxed);
     atomic_store_explicit(&header->length, length | RBC_BUSY, memory_order_relaxed);
-    /* Release: a reader that sees the position sees the BUSY header. Pairs with
-     * rbc_ring_load_producer_pos and rbc_copy_find_end. If this producer dies before, the next
-     * owner of the lock writes its own header here. */
     atomic_store_explicit(&self->page->producer_pos, producer + span, memory_order_release);
     return header;
 }
 
-/* Reserves as the kernel does under its spin lock in __bpf_ringbuf_reserve(). */
 static int reserve_locked(rbc_memory_producer *self, rbc_header **out, uint32_t size) {
     const uint64_t span = rbc_record_span(size);
     uint64_t producer;
@@ -8299,17 +6487,12 @@ static int reserve_locked(rbc_memory_producer *self, rbc_header **out, uint32_t 
     return error;
 }
 
-/*
- * If what is in the way of an overwriting ring was left by a dead producer, discards it and returns
- * true. Asks without the lock: it takes system calls.
- */
 static bool clear_the_way(rbc_memory_producer *self) {
     uint64_t position;
     uint32_t token;
     if (!self->overwrites) {
         return false;
     }
-    /* Look under the lock: without it the place may hold another record's data by now. */
     lock(self);
     bool is_blocked = rbc_reserve_blocker(&self->mapping, &position, &token);
     unlock(self);
@@ -8325,21 +6508,15 @@ static bool clear_the_way(rbc_memory_producer *self) {
     bool discarded = rbc_reserve_discard_blocker(&self->mapping, position, token);
     unlock(self);
     if (discarded) {
-        /* The reader may have stopped there, and waits for that record's commit. */
         rbc_event_fd_signal(self->event_fd);
     }
     return discarded;
 }
 
-/*
- * How many records of dead producers one call discards at most: as many as a ring can hold. Only a
- * peer that writes new ones all the time leaves more, and is not waited for.
- */
 static size_t dead_records_max(const rbc_memory_producer *self) {
     return self->mapping.data_size / RBC_HEADER_SIZE;
 }
 
-/* Does not count what is refused. */
 static int reserve(rbc_memory_producer *self, void **data, size_t size) {
     if (size > self->mapping.data_size - 2 * RBC_HEADER_SIZE) {
         return -EMSGSIZE;
@@ -8369,12 +6546,6 @@ int rbc_memory_producer_reserve(rbc_memory_producer *self, void **data, size_t s
     return count_lost(self, reserve(self, data, size));
 }
 
-/* ---- Waiting for space ---- */
-
-/*
- * Readers do not wake producers, because that would cost each commit. So a producer that waits
- * looks by itself: these are the time until the first look, and the longest time between two.
- */
 #define FIRST_DELAY_NS INT64_C(50000)
 #define LONGEST_DELAY_NS INT64_C(1000000)
 
@@ -8387,7 +6558,6 @@ static int sleep_until(int64_t deadline_ns, int64_t delay_ns) {
     return -clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
 }
 
-/* Bounded by the deadline. Each round sleeps, and by that leaves the processor to the reader. */
 int rbc_memory_producer_reserve_wait(rbc_memory_producer *self, void **data, size_t size,
                                      int64_t deadline_ns) {
     int64_t delay = FIRST_DELAY_NS;
@@ -8399,9 +6569,6 @@ int rbc_memory_producer_reserve_wait(rbc_memory_producer *self, void **data, siz
     return error; /* not counted: a caller that waits in parts goes on waiting */
 }
 
-/* ---- Handing over ---- */
-
-/* The header of a record that this producer has reserved, or NULL. */
 static rbc_header *reserved_header(const rbc_memory_producer *self, const void *data) {
     uintptr_t offset = (uintptr_t)data - (uintptr_t)self->mapping.data - RBC_HEADER_SIZE;
     if (data == NULL || offset % 8 != 0 || offset >= self->mapping.data_size) {
@@ -8412,12 +6579,6 @@ static rbc_header *reserved_header(const rbc_memory_producer *self, const void *
                                                                                      : NULL;
 }
 
-/*
- * The end of the kernel's bpf_ringbuf_commit(): wakes the reader if it has given back all before
- * the record at `position`, or as flags say. The full fence, for which the kernel has its xchg(),
- * is between the store of that record's header and the load of consumer_pos: see look_again
- * (consumer.c) for the other side.
- */
 static void wake_if_next(rbc_memory_producer *self, uint64_t position, uint32_t flags) {
     rbc_full_fence();
     uint64_t consumer = atomic_load_explicit(self->consumer_pos, memory_order_relaxed);
@@ -8427,7 +6588,6 @@ static void wake_if_next(rbc_memory_producer *self, uint64_t position, uint32_t 
     }
 }
 
-/* Finishes a record as the kernel does in bpf_ringbuf_commit(). */
 int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t flags,
                                uint32_t discard) {
     rbc_header *header = reserved_header(self, data);
@@ -8435,7 +6595,6 @@ int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t f
         return -EINVAL;
     }
     uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
-    /* Exchanged only if still BUSY, so that a record cannot be submitted twice. */
     if (!(length & RBC_BUSY) || !atomic_compare_exchange_strong_explicit(
                                     &header->length, &length, (length & ~RBC_BUSY) | discard,
                                     memory_order_seq_cst, memory_order_relaxed)) {
@@ -8446,15 +6605,6 @@ int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t f
     return 0;
 }
 
-/* ---- Batches ---- */
-
-/*
- * A batch is one record that is reserved, divided, and then submitted as all that it was divided
- * into. Its first header stands for the whole as long as it is BUSY: readers and copies stop there,
- * positions are past it like past any other record, and if we die it is skipped, or discarded, as
- * one. The other headers and the data are written without the lock. The last store takes BUSY off
- * the first header, with the length of the first record: then all of them are there, at once.
- */
 typedef struct batch {
     rbc_header *header; /* the first */
     uint64_t position;  /* its own */
@@ -8468,7 +6618,6 @@ static int check_slice(const rbc_memory_producer *self, const rbcore_slice *slic
     return slice->data == NULL && slice->size != 0 ? -EINVAL : 0;
 }
 
-/* How many bytes the records take that there is space for, and in *fit how many those are. */
 static uint64_t measure(const rbc_memory_producer *self, const rbcore_slice *slices, size_t count,
                         const rbc_free_space *space, size_t *fit, int *error) {
     uint64_t sum = 0;
@@ -8487,7 +6636,6 @@ static uint64_t measure(const rbc_memory_producer *self, const rbcore_slice *sli
     return sum;
 }
 
-/* Returns 0 if at least one fits, or count is 0. */
 static int reserve_batch_locked(rbc_memory_producer *self, const rbcore_slice *slices, size_t count,
                                 batch *out) {
     rbc_free_space space;
@@ -8509,9 +6657,6 @@ static int reserve_batch_locked(rbc_memory_producer *self, const rbcore_slice *s
 
 static void write_batch(const rbc_memory_producer *self, const batch *to,
                         const rbcore_slice *slices) {
-    /* A reader that sees what is written here sees producer_pos past it: pairs with the full fence
-     * in rbc_copy_valid_from. The store-release of that position does not hold back what follows
-     * it. */
     rbc_store_fence();
     uint64_t at = to->position;
     for (size_t i = 0; i < to->count; i++) {
@@ -8526,9 +6671,6 @@ static void write_batch(const rbc_memory_producer *self, const batch *to,
         }
         at += rbc_record_span(size);
     }
-    /* Release: a reader that sees this header without BUSY sees all that follow it, and the data.
-     * Pairs with rbc_load_length (layout.h), rbc_copy_length, and the load in update_pending
-     * (memory_reserve.c). */
     atomic_store_explicit(&to->header->length, (uint32_t)slices[0].size, memory_order_release);
 }
 
@@ -8562,28 +6704,15 @@ int rbc_memory_producer_output_batch(rbc_memory_producer *self, const rbcore_sli
 #define claim claim_in_user_ring
 #define map_ring map_ring_in_user_ring
 #define open_ring open_ring_in_user_ring
-/* The largest record that a BPF program can look at (DYNPTR_MAX_SIZE in linux/bpf.h). The kernel
- * refuses to pass a larger one, even a discarded one: it would stop the ring for good. */
 #define RECORD_MAX ((UINT32_C(1) << 24) - 1)
 
-/* Tells our records from those of other libraries, which leave the word 0. The kernel does not look
- * at it. */
 #define TOKEN_BIT (UINT32_C(1) << 31)
 
-/* How long a wait may miss that a BPF program drained with BPF_RB_NO_WAKEUP. */
 #define LOOK_AGAIN_NS INT64_C(10000000)
 
-/* ---- The lock ---- */
-
-/*
- * The lock is held for some nanoseconds (for a batch: while it is copied), among the threads of one
- * process. So a waiter spins. If that takes too long, the owner was preempted, and the waiter
- * sleeps for a while. Waking it instead would cost each unlock a read-modify-write.
- */
 #define SPINS 100
 #define SLEEP_NS 50000
 
-/* Cold, here and below, so that it stays out of the code that each record runs through. */
 __attribute__((cold)) static void wait_for_lock(rbc_user_ring *self) {
     for (int i = 0; i < SPINS; i++) {
         if (!atomic_load_explicit(&self->is_locked, memory_order_relaxed)) {
@@ -8596,24 +6725,15 @@ __attribute__((cold)) static void wait_for_lock(rbc_user_ring *self) {
     nanosleep(&pause, NULL);
 }
 
-/*
- * The loop is bounded: the owner, a thread of this process, holds the lock for as long as a batch
- * takes to copy. A waiter that keeps it from running sleeps after 100 looks, and it runs then.
- */
 static void take_lock(rbc_user_ring *self) {
     while (!rbc_user_ring_try_lock(self)) {
         wait_for_lock(self);
     }
 }
 
-/* ---- Records ---- */
-
-/* Looks at the kernel's position as it is now. */
 __attribute__((cold)) static int look_for_space(rbc_user_ring *self, uint64_t producer,
                                                 uint64_t span) {
     uint64_t size = self->mapping.data_size;
-    /* Acquire: the kernel is done with the space before. Pairs with smp_store_release(
-     * &rb->consumer_pos) in __bpf_user_ringbuf_sample_release(). */
     self->seen_consumer = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
     uint64_t used = producer - self->seen_consumer;
     if (producer % 8 != 0 || used > size) {
@@ -8637,9 +6757,6 @@ int rbc_user_ring_reserve_slowly(rbc_user_ring *self, void **data, size_t size) 
     return error;
 }
 
-/* ---- Batches ---- */
-
-/* Writes a record at *end, where the kernel does not look yet, and moves *end. */
 static int append(rbc_user_ring *self, uint64_t *end, const rbcore_slice *slice) {
     if (slice->size > self->size_max) {
         return -EMSGSIZE;
@@ -8657,7 +6774,6 @@ static int append(rbc_user_ring *self, uint64_t *end, const rbcore_slice *slice)
     return 0;
 }
 
-/* No record is ever BUSY: all become visible at once, with the one store of producer_pos. */
 int rbc_user_ring_output_batch(rbc_user_ring *self, const rbcore_slice *slices, size_t count) {
     int error = 0;
     size_t done = 0;
@@ -8678,13 +6794,6 @@ int rbc_user_ring_output_slowly(rbc_user_ring *self, const void *data, size_t si
     return written < 0 ? written : 0;
 }
 
-/* ---- Waiting for space ---- */
-
-/*
- * Each waiter has an epoll instance of its own, because an edge goes to only one of the threads
- * that wait on the same. It is taken before the ring is found full, so that no edge after that is
- * missed; an old one that is still in it costs one more look.
- */
 static int take_epoll(rbc_user_ring *self) {
     int fd = atomic_exchange_explicit(&self->epoll_fd, -1, memory_order_acq_rel);
     if (fd >= 0) {
@@ -8707,7 +6816,6 @@ static void give_epoll(rbc_user_ring *self, int fd) {
     }
 }
 
-/* Called over and over until the deadline: each time it sleeps, or an edge came since the last. */
 static int wait_for_room(int epoll_fd, int64_t deadline_ns) {
     int64_t left = deadline_ns - rbc_now_ns();
     if (left <= 0) {
@@ -8735,17 +6843,9 @@ int rbc_user_ring_reserve_wait(rbc_user_ring *self, void **data, size_t size, in
     return error;
 }
 
-/* ---- Opening and closing ---- */
-
-/*
- * Discards what producers reserved that will not finish it; the kernel would wait for it for ever.
- * token is theirs, or 0 for all of this library.
- */
 static void discard_abandoned(rbc_user_ring *self, uint32_t token) {
     uint64_t position = atomic_load_explicit(self->consumer_pos, memory_order_acquire);
     uint64_t end = rbc_user_ring_producer_pos(self);
-    /* Content that makes no sense can lead past the end; then the difference is huge. Each step is
-     * 8 bytes or more, so there are no more than a full ring has. */
     while (position != end && end - position <= self->mapping.data_size) {
         rbc_header *header = rbc_header_at(&self->mapping, position);
         uint32_t length = atomic_load_explicit(&header->length, memory_order_acquire);
@@ -8851,12 +6951,8 @@ void rbc_user_ring_close(rbc_user_ring *self) {
 
 /* ==== capi/producer.c ==== */
 #define check_source check_source_in_producer
-/* The handle of a producer: what holds for every kind of ring that it writes. */
-
 #define WAKEUP_FLAGS (RBCORE_NO_WAKEUP | RBCORE_FORCE_WAKEUP)
 
-/* A small record takes so little that it is measured (by 1 cycle of 28) how many lines of the
- * instruction cache its functions lie in. */
 #define WITHIN_FEW_LINES __attribute__((aligned(64)))
 
 struct rbcore_producer {
@@ -8994,7 +7090,6 @@ static int output_reserved(rbcore_producer *self, const void *data, size_t size,
     if (size > 0) {
         memcpy(reserved, data, size);
     }
-    /* That was reserved here: its header is another only where a peer wrote it. */
     return rbc_memory_producer_finish(&self->memory, reserved, flags, 0) == 0 ? 0 : -EBADMSG;
 }
 
