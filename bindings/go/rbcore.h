@@ -286,9 +286,10 @@ RBCORE_API int rbcore_reader_ref(rbcore_reader *self);
 /*
  * Drops a reference; NULL is allowed. With the last one the reader is closed: records that were
  * handed out and not committed stay in the ring for the next reader, and their data becomes
- * invalid. With RBCORE_READER_RELEASE the mapping lives on, and rbcore_reader_release may be
- * called, until the last record that is held was released; a ring stays taken (-EBUSY for others)
- * until then. Any thread, but not while another uses this reference.
+ * invalid. With RBCORE_READER_RELEASE a ring of which records are held lives on until the last of
+ * them is released: the data stays valid, rbcore_reader_release may be called, and the ring stays
+ * taken (-EBUSY for others). The reader's other rings are free at once. Any thread, but not while
+ * another uses this reference.
  */
 RBCORE_API void rbcore_reader_free(rbcore_reader *self);
 

@@ -308,6 +308,23 @@ START_TEST(the_ring_is_taken_until_the_last_release) {
 }
 END_TEST
 
+START_TEST(the_other_rings_are_free_at_once) {
+    fixture f = fixture_open(page_size(), RBCORE_READER_RELEASE);
+    fixture g = fixture_add(f.reader, page_size());
+    rbcore_record record;
+    produce(&f, 1);
+    ck_assert_int_eq(rbcore_reader_read(f.reader, &record, 1), 1);
+    rbcore_reader_free(f.reader);
+    ck_assert_int_eq(add_again(&g), 0);
+    ck_assert_int_eq(add_again(&f), -EBUSY);
+    ck_assert_uint_eq(value_of(&record), 1);
+    ok(rbcore_reader_release(f.reader, &record, 1));
+    ck_assert_int_eq(add_again(&f), 0);
+    fixture_drop(&g);
+    fixture_drop(&f);
+}
+END_TEST
+
 START_TEST(a_removed_ring_stays_until_the_last_release) {
     fixture f = fixture_open(page_size(), RBCORE_READER_RELEASE);
     fixture g = fixture_add(f.reader, page_size());
@@ -374,6 +391,7 @@ int main(void) {
                                   what_is_not_held,
                                   the_mapping_outlives_the_reader,
                                   the_ring_is_taken_until_the_last_release,
+                                  the_other_rings_are_free_at_once,
                                   a_removed_ring_stays_until_the_last_release,
                                   references,
                                   release_after_shutdown,

@@ -141,6 +141,7 @@ class ReaderModel:
     taken: list[RingModel] = field(default_factory=list)  # by it or by what it gave out
     batches: list[Handed] = field(default_factory=list)
     is_closed: bool = False
+    is_forgotten: bool = False  # closed when nothing refers to it any more
     is_shut: bool = False
     is_interrupted: bool = False
     is_flush_asked: bool = False
@@ -171,6 +172,7 @@ class ReaderModel:
         self.rings.clear()
         self.batches.clear()
         self.is_closed = True
+        self.is_forgotten = how == "forget"
 
     def moved(self, held: list[Holder]) -> None:
         """What views hold is not in the rings any more."""
@@ -180,16 +182,17 @@ class ReaderModel:
 
     def settle(self, held: list[Holder]) -> None:
         """Lets go of rings that nothing keeps."""
-        if self.is_closed:
-            if not any(holder.reader is self and holder.holds for holder in held):
-                for ring in self.taken:
-                    ring.read = ring.first()
-                self.taken.clear()
-            return
         for ring in list(self.taken):
-            if ring not in self.rings.values() and not ring.is_held():
+            if not self.keeps(ring, held):
                 ring.read = ring.first()
                 self.taken.remove(ring)
+
+    def keeps(self, ring: RingModel, held: list[Holder]) -> bool:
+        """A reader that is closed keeps the rings of what is held, a forgotten one all of them."""
+        if not self.is_closed:
+            return ring in self.rings.values() or ring.is_held()
+        rings = [holder.entry.ring for holder in held if holder.reader is self and holder.holds]
+        return bool(rings) if self.is_forgotten else ring in rings
 
     # ---- What others ask
 
