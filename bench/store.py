@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Measurements and figures in files: CSV, a line for each run, as in bench/results; or JSON."""
+"""Measurements and figures in files: CSV, a line for each run, as in bench/results; or JSON.
+
+What is the same in all lines of a CSV file stands once, as JSON behind a #, on its first line.
+"""
 
 import csv
 import json
@@ -68,14 +71,27 @@ def read_lines(file: Path) -> list[dict[str, str]]:
     if not file.exists():
         return []
     with file.open(newline="") as lines:
-        return list(csv.DictReader(lines))
+        same: dict[str, str] = json.loads(next(lines).removeprefix("# "))
+        return [same | line for line in csv.DictReader(lines)]
 
 
 def write_lines(file: Path, lines: Sequence[dict[str, Any]]) -> None:
+    texts = [
+        {name: "" if value is None else str(value) for name, value in line.items()}
+        for line in lines
+    ]
+    first = texts[0] if texts else {}
+    same = {
+        name: value
+        for name, value in first.items()
+        if len(texts) > 1 and all(line[name] == value for line in texts)
+    }
+    others = [name for name in first if name not in same]
     with file.open("w", newline="") as out:
-        writer = csv.DictWriter(out, lines[0] if lines else (), lineterminator="\n")
+        out.write(f"# {json.dumps(same)}\n")
+        writer = csv.DictWriter(out, others, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(lines)
+        writer.writerows(texts)
 
 
 def read_measurements(file: Path) -> list[Measurement]:
