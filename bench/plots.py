@@ -138,6 +138,20 @@ def rate_name(rate: int | str) -> str:
     return rate if isinstance(rate, str) else f"{rate:,}/s".replace(",", " ")
 
 
+def spread(
+    groups: Sequence[Sequence[float]],
+) -> tuple[list[float], tuple[list[float], list[float]]]:
+    """The median of each group, and how far its quartiles are below and above that."""
+    middles, below, above = [], [], []
+    for values in groups:
+        middle = statistics.median(values)
+        low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+        middles.append(middle)
+        below.append(middle - low)
+        above.append(high - middle)
+    return middles, (below, above)
+
+
 def draw_axis(
     panel: Any,
     measurements: Sequence[Measurement],
@@ -153,19 +167,12 @@ def draw_axis(
         shown = [v for v in order if v in groups and any(map(figure, groups[v]))]
         if not shown:
             continue
-        middles, below, above = [], [], []
-        for value in shown:
-            runs = [figure(m) for m in groups[value]]
-            middle = statistics.median(runs)
-            low, _, high = statistics.quantiles(runs, n=4, method="inclusive")
-            middles.append(middle)
-            below.append(middle - low)
-            above.append(high - middle)
+        middles, bars = spread([[figure(m) for m in groups[v]] for v in shown])
         at = [order.index(v) for v in shown]
         panel.errorbar(
             at,
             middles,
-            yerr=(below, above),
+            yerr=bars,
             label=reader,
             color=COLORS[reader],
             marker="o",
@@ -285,25 +292,22 @@ def plot_overview(
     plot, panels = plt.subplots(1, 2, figsize=(8, 3), sharey=True)
     for panel, side in zip(panels, ("consumer", "producer"), strict=True):
         for i, (measurements, reader, label) in enumerate(bars):
-            low, middle, high = [], [], []
+            multiples = []
             for rate in rates:
                 ours, base = (
                     along(measurements, "rate", name)[rate]
                     for name in (reader, "libbpf-poll")
                 )
                 key = f"{side}_cpu_ns_per_record"
-                multiples = [a[key] / b[key] for a, b in zip(ours, base, strict=True)]
-                quartiles = statistics.quantiles(multiples, n=4, method="inclusive")
-                middle.append(statistics.median(multiples))
-                low.append(middle[-1] - quartiles[0])
-                high.append(quartiles[2] - middle[-1])
+                multiples.append([a[key] / b[key] for a, b in zip(ours, base, strict=True)])
+            middles, ranges = spread(multiples)
             at = [position + (i - 1) * 0.27 for position in range(len(rates))]
             color = COLORS[("rbcore", "rbcore-500us", "cilium-paced")[i]]
             panel.bar(
                 at,
-                middle,
+                middles,
                 0.25,
-                yerr=(low, high),
+                yerr=ranges,
                 capsize=0,
                 color=color,
                 label=label,
