@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Puts all of capi/ into one C source, for bindings that build without an installed librbcore.
 
-amalgamate.py            writes rbcore_amalgamation.c and rbcore.h into bindings/go, and links to them
-                         into the other bindings
+amalgamate.py            writes rbcore_amalgamation.c and rbcore.h, with its parts in it, into
+                         bindings/go, and links to them into the other bindings
 amalgamate.py --check    compares with what is committed; ends with 1 if something differs
 
 The files themselves are in bindings/go because the go command takes nothing from outside of a
@@ -25,6 +25,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # the modules have the names that mypy gives them
+
+from bindings.generators.one_header import one_text
+
 CAPI = ROOT / "capi"
 HEADER = ROOT / "include" / "rbcore" / "rbcore.h"
 
@@ -58,6 +62,7 @@ OWN_NAMES = (
     re.compile(r"^(?:typedef )?(?:struct|enum) (\w+) \{"),
 )
 COMMENT = re.compile(r"^[ \t]*/\*(?:(?!\*/).)*\*/\n", re.MULTILINE | re.DOTALL)
+COPY = "/* Generated from include/rbcore by bindings/amalgamate.py. Do not edit. */\n"
 # The first lines of the one file say it for all.
 LICENSE = "/* SPDX-License-Identifier: MIT */\n"
 
@@ -128,7 +133,7 @@ class Amalgamation:
             for name in own_names(text):
                 owners.setdefault(name, []).append(path)
 
-        public = tidied(HEADER.read_text())
+        public = tidied(one_text())
         hidden = public.replace('visibility("default")', 'visibility("hidden")')
         if hidden == public:
             sys.exit("amalgamate: the visibility of RBCORE_API was not found")
@@ -170,7 +175,7 @@ def main() -> int:
     stale = 0
     texts = {
         "rbcore_amalgamation.c": CONSTRAINT + Amalgamation().write(),
-        "rbcore.h": HEADER.read_text(),
+        "rbcore.h": one_text().replace(LICENSE, LICENSE + COPY, 1),
     }
     for name, text in texts.items():
         file = FILES / name

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes from include/rbcore/rbcore.h what bindings can have by rule.
+"""Writes from include/rbcore what bindings can have by rule.
 
 generate.py            writes the files below
 generate.py --check    compares with what is committed, and looks whether each binding has each
@@ -32,10 +32,10 @@ sys.path.insert(0, str(ROOT))  # the modules have the names that mypy gives them
 
 from bindings.generators.go import write_go, write_go_cgo
 from bindings.generators.header import Header, parse
+from bindings.generators.one_header import one_text
 from bindings.generators.python import write_cdef, write_python, write_stub
 from bindings.generators.rust import write_rust
 
-HEADER = ROOT / "include" / "rbcore" / "rbcore.h"
 BPF_HEADER = ROOT / "include" / "rbcore" / "rbcore_bpf.h"
 BINDINGS = ROOT / "bindings"
 
@@ -86,8 +86,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="compare with what is committed")
     check = parser.parse_args().check
 
-    header = parse(HEADER.read_text())
-    with_own = parse(HEADER.read_text() + (BINDINGS / "python/c/batch.h").read_text())
+    header = parse(one_text())
+    with_own = parse(one_text() + (BINDINGS / "python/c/batch.h").read_text())
     results = {
         "python/c/rbcore.cdef": write_cdef(header),
         "python/src/rbcore/_rbcore.pyi": write_stub(header, with_own.functions),

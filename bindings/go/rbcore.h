@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Generated from include/rbcore by bindings/amalgamate.py. Do not edit. */
 /*
  * rbcore: the user-space side of the BPF ring buffer.
  *
@@ -42,13 +43,13 @@
 extern "C" {
 #endif
 
+/* ---- rbcore/library.h ---- */
+
 #if defined(__GNUC__)
 #define RBCORE_API __attribute__((visibility("default")))
 #else
 #define RBCORE_API
 #endif
-
-/* ---- The library --------------------------------------------------------------------------- */
 
 /* The version of this header: major << 16 | minor << 8 | patch. */
 #define RBCORE_VERSION UINT32_C(0x000200)
@@ -76,7 +77,7 @@ RBCORE_API int rbcore_supports(uint32_t feature);
  */
 RBCORE_API const char *rbcore_strerror(int error);
 
-/* ---- Memory rings -------------------------------------------------------------------------- */
+/* ---- rbcore/sources.h ---- */
 
 /* Flags of a memory ring. */
 #define RBCORE_MEMORY_RING_OVERWRITE UINT32_C(1) /* a full ring overwrites its oldest records */
@@ -115,8 +116,6 @@ RBCORE_API const char *rbcore_strerror(int error);
 RBCORE_API int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size,
                                          uint32_t flags);
 
-/* ---- Sources: what a reader reads or a producer writes ------------------------------------- */
-
 #define RBCORE_SOURCE_MAP_FD UINT32_C(1)      /* fd: of a BPF map */
 #define RBCORE_SOURCE_PINNED_PATH UINT32_C(2) /* path: where a BPF map is pinned */
 #define RBCORE_SOURCE_MAP_ID UINT32_C(3)      /* map_id: of a BPF map (needs CAP_SYS_ADMIN) */
@@ -149,7 +148,7 @@ typedef struct rbcore_source {
  */
 RBCORE_API int rbcore_source_init(rbcore_source *out, size_t size);
 
-/* ---- Readers ------------------------------------------------------------------------------- */
+/* ---- rbcore/readers.h ---- */
 
 /*
  * One reader for a ring. Two consumers that do not know of each other lose records and can wedge
@@ -508,7 +507,7 @@ RBCORE_API int rbcore_reader_shutdown(rbcore_reader *self);
  */
 RBCORE_API const char *rbcore_reader_message(const rbcore_reader *self);
 
-/* ---- Statistics ---------------------------------------------------------------------------- */
+/* ---- rbcore/statistics.h ---- */
 
 /* The value of a statistic that is not known, also of one that the library is too old to know. */
 #define RBCORE_UNKNOWN UINT64_MAX
@@ -616,7 +615,7 @@ RBCORE_API int rbcore_identity_init(rbcore_identity *out, size_t size);
 RBCORE_API int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *record,
                                       rbcore_identity *out);
 
-/* ---- Snapshots ------------------------------------------------------------------------------ */
+/* ---- rbcore/snapshots.h ---- */
 
 /* A copy of what a ring held at one moment. */
 typedef struct rbcore_snapshot rbcore_snapshot;
@@ -716,7 +715,7 @@ RBCORE_API int rbcore_snapshot_load(rbcore_snapshot **out, int fd);
 /* Frees a snapshot; NULL is allowed. Its records become invalid. */
 RBCORE_API void rbcore_snapshot_free(rbcore_snapshot *self);
 
-/* ---- Producers ----------------------------------------------------------------------------- */
+/* ---- rbcore/producers.h ---- */
 
 typedef struct rbcore_producer rbcore_producer;
 

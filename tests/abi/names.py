@@ -6,7 +6,7 @@ names.py exports    rbcore.h's functions == the symbol map == what librbcore.so 
                     librbcore.a defines is these and names that begin with rbcore_ or rbc_
 names.py table      rbcore.h's functions, with their signatures, and constants == abi_table.h's,
                     and rbcore.h has nothing that a foreign language cannot use
-names.py includes   rbcore.h includes nothing but stddef.h and stdint.h
+names.py includes   rbcore.h and its parts include nothing but each other, stddef.h and stdint.h
 """
 import argparse
 import re
@@ -25,6 +25,7 @@ Args = argparse.Namespace
 Result = tuple[list[str], str]  # what is wrong, and a summary if nothing is
 
 INCLUDES = {"stddef.h", "stdint.h"}
+OURS = re.compile(r"/rbcore/\w+\.h$")
 PREFIXES = ("rbcore_", "rbc_")
 LETTERS = {"void": "v", "int": "i", "int32_t": "i", "unsigned int": "u", "uint32_t": "u",
            "int64_t": "l", "size_t": "z"}
@@ -152,7 +153,7 @@ def check_includes(args: Args) -> Result:
         if flag == "2":
             stack.pop()
             continue
-        if stack[-1].endswith("rbcore/rbcore.h"):
+        if OURS.search(stack[-1]) and not OURS.search(path):
             included.add(path.rpartition("/")[2])
         stack.append(path)
     return differences("rbcore.h", included, "the list of allowed headers", INCLUDES), \

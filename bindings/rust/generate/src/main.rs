@@ -12,9 +12,10 @@ const LICENSE: &str = "// SPDX-License-Identifier: MIT\n\
                        // Generated from rbcore.h by bindings/rust/generate. Do not edit.";
 
 /// Independent of the machine and of the compiler's own version: `--check` compares bytes.
-fn declarations(header: &Path) -> Result<String, bindgen::BindgenError> {
+fn declarations(include: &Path) -> Result<String, bindgen::BindgenError> {
     let bindings = bindgen::Builder::default()
-        .header(header.to_string_lossy())
+        .header(include.join("rbcore/rbcore.h").to_string_lossy())
+        .clang_arg(format!("-I{}", include.display()))
         .allowlist_item("(rbcore|RBCORE)_.*")
         .blocklist_item("RBCORE_.*_INIT") // initializers of structs: the functions do that
         .raw_line(LICENSE)
@@ -37,12 +38,12 @@ fn declarations(header: &Path) -> Result<String, bindgen::BindgenError> {
 
 fn main() -> ExitCode {
     let rust = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let header = rust.join("../../include/rbcore/rbcore.h");
+    let include = rust.join("../../include");
     let path = rust.join("rbcore-sys/src/bindings.rs");
-    let new = match declarations(&header) {
+    let new = match declarations(&include) {
         Ok(new) => new,
         Err(error) => {
-            eprintln!("generate: {}: {error}", header.display());
+            eprintln!("generate: {}: {error}", include.display());
             return ExitCode::FAILURE;
         }
     };
