@@ -166,11 +166,14 @@ bool rbc_reserve_blocker(const rbc_mapping *mapping, uint64_t *position, uint32_
 
 bool rbc_reserve_discard_blocker(const rbc_mapping *mapping, uint64_t position, uint32_t token) {
     rbc_producer_page *page = rbc_producer_page_of(mapping);
+    /* The place cannot be taken by another record as long as pending_pos stands there. If it does
+     * not, another producer may be writing its data there. */
+    if (atomic_load_explicit(&page->pending_pos, memory_order_relaxed) != position) {
+        return false;
+    }
     rbc_header *header = rbc_header_at(mapping, position);
     uint32_t length = atomic_load_explicit(&header->length, memory_order_relaxed);
-    /* The place cannot be taken by another record as long as pending_pos stands there. */
-    return atomic_load_explicit(&page->pending_pos, memory_order_relaxed) == position &&
-           atomic_load_explicit(&header->token, memory_order_relaxed) == token &&
+    return atomic_load_explicit(&header->token, memory_order_relaxed) == token &&
            (length & RBC_BUSY) &&
            atomic_compare_exchange_strong_explicit(&header->length, &length,
                                                    (length & ~RBC_BUSY) | RBC_DISCARD,

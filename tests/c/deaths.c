@@ -2,6 +2,7 @@
 /* Producers that are killed: between reserve and submit, and at moments that nobody chose. */
 #include "support.h"
 
+#include "memory_reserve.h"
 #include "memory_ring.h"
 
 #include <pthread.h>
@@ -447,14 +448,35 @@ START_TEST(at_random_moments) {
 }
 END_TEST
 
+/* Between the two looks at what is in the way, the ring can go on: other data lies there then. */
+START_TEST(what_was_in_the_way_is_not_touched_later) {
+    void *unreadable = mmap(NULL, page_size(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(unreadable, MAP_FAILED);
+    rbc_producer_page *page = calloc(1, sizeof(*page));
+    ck_assert_ptr_nonnull(page);
+    const rbc_mapping mapping = {
+        .producer_page = (void *)page, .data = unreadable, .data_size = page_size()};
+    atomic_store(&page->pending_pos, 64);
+    ck_assert(!rbc_reserve_discard_blocker(&mapping, 0, RBC_TOKEN_BIT));
+    free(page);
+    munmap(unreadable, page_size());
+}
+END_TEST
+
 int main(void) {
     if (thread_sanitizer()) {
         skip("ThreadSanitizer does not follow fork()");
     }
-    const TTest *const tests[] = {between_reserve_and_submit, in_the_middle_of_a_batch,
-                                  while_holding_the_lock,     a_waiter_of_higher_priority,
-                                  while_the_reader_waits,     with_a_child_that_lives,
-                                  slots_of_the_dead,          before_a_reader_came,
-                                  at_random_moments,          NULL};
+    const TTest *const tests[] = {between_reserve_and_submit,
+                                  in_the_middle_of_a_batch,
+                                  while_holding_the_lock,
+                                  a_waiter_of_higher_priority,
+                                  while_the_reader_waits,
+                                  with_a_child_that_lives,
+                                  slots_of_the_dead,
+                                  before_a_reader_came,
+                                  at_random_moments,
+                                  what_was_in_the_way_is_not_touched_later,
+                                  NULL};
     return run_tests("deaths", tests);
 }
