@@ -446,5 +446,9 @@ void view_close(sim_view *self) {
         self->ring->reader = NULL;
     }
     self->ring->users--;
+    for (unsigned i = 0; i < VIEWS_MAX; i++) {
+        sim_view *other = &self->reader->views[i];
+        other->overtaken &= ~(1u << (self - self->reader->views)); /* the next here is another */
+    }
     *self = (sim_view){.reader = self->reader};
 }
