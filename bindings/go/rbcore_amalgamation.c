@@ -1833,23 +1833,28 @@ static bool proc_shows_our_pids(void) {
     return strtol(link, NULL, 10) == (long)getpid();
 }
 
+static const char *field_after(const char *field, int n) {
+    for (; field != NULL && n > 0; n--) {
+        field = strchr(field, ' ');
+        field = field != NULL ? field + 1 : NULL;
+    }
+    return field;
+}
+
 static bool look_up(uint64_t pid, uint64_t *start_time) {
     char path[48], text[512];
-    unsigned threads = 0;
     *start_time = 0;
     snprintf(path, sizeof(path), "/proc/%" PRIu64 "/stat", pid);
     if (!proc_shows_our_pids() || !read_text(path, text, sizeof(text))) {
         return pid <= INT32_MAX && (kill((pid_t)pid, 0) == 0 || errno != ESRCH);
     }
-    const char *rest = strrchr(text, ')');
-    char state = '?';
-    if (rest == NULL || sscanf(rest,
-                               ") %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
-                               "%*s %*s %u %*s %" SCNu64,
-                               &state, &threads, start_time) != 3) {
+    const char *state = field_after(strrchr(text, ')'), 1);
+    const char *threads = field_after(state, 17), *started = field_after(threads, 2);
+    if (started == NULL) {
         return true;
     }
-    return (state != 'Z' && state != 'X') || threads > 1;
+    *start_time = strtoull(started, NULL, 10);
+    return (*state != 'Z' && *state != 'X') || strtol(threads, NULL, 10) > 1;
 }
 
 static uint64_t program_image(void) {
