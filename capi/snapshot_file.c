@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Snapshots as files: see snapshot-format.md. */
+#include "crc32.h"
 #include "keep_errno.h"
 #include "snapshot.h"
 
@@ -27,38 +28,6 @@
 
 /* The bytes that are read at once, and then summed up while they are in the cache. */
 #define CHUNK ((size_t)1 << 20)
-
-/* ---- The checksum: CRC-32 as in zlib, PNG and Ethernet ---- */
-
-typedef struct checksum {
-    uint32_t of_byte[256];
-    uint32_t value;
-} checksum;
-
-static void checksum_init(checksum *self) {
-    for (uint32_t byte = 0; byte < 256; byte++) {
-        uint32_t value = byte;
-        for (int bit = 0; bit < 8; bit++) {
-            value = value & 1 ? value >> 1 ^ UINT32_C(0xedb88320) : value >> 1;
-        }
-        self->of_byte[byte] = value;
-    }
-    self->value = UINT32_MAX;
-}
-
-static void checksum_add(checksum *self, const unsigned char *data, size_t size) {
-    uint32_t value = self->value;
-    for (size_t i = 0; i < size; i++) {
-        value = self->of_byte[(value ^ data[i]) & 0xff] ^ value >> 8;
-    }
-    self->value = value;
-}
-
-static uint32_t checksum_of(checksum *self, const unsigned char *data, size_t size) {
-    self->value = UINT32_MAX;
-    checksum_add(self, data, size);
-    return ~self->value;
-}
 
 /* ---- The header: little-endian numbers ---- */
 
@@ -95,7 +64,7 @@ static const struct {
 #define WORDS (sizeof(words) / sizeof(words[0]))
 
 static void write_header(unsigned char header[HEADER_SIZE], const rbcore_snapshot_info *info,
-                         uint32_t content_checksum, checksum *sum) {
+                         uint32_t content_checksum) {
     memset(header, 0, HEADER_SIZE);
     memcpy(header, MAGIC, sizeof(MAGIC) - 1);
     put(header + 8, VERSION, 4);
@@ -108,7 +77,7 @@ static void write_header(unsigned char header[HEADER_SIZE], const rbcore_snapsho
         memcpy(&word, (const unsigned char *)info + words[i].in_info, sizeof(word));
         put(header + words[i].in_file, word, 8);
     }
-    put(header + HEADER_SIZE - 4, checksum_of(sum, header, HEADER_SIZE - 4), 4);
+    put(header + HEADER_SIZE - 4, rbc_crc32(0, header, HEADER_SIZE - 4), 4);
 }
 
 /* Reads what every version begins with. Returns 0 with the size of the whole header. */
@@ -136,8 +105,8 @@ static bool is_possible(const rbcore_snapshot_info *info) {
 }
 
 static int read_header(const unsigned char *header, size_t size, rbcore_snapshot_info *info,
-                       uint32_t *content_checksum, checksum *sum) {
-    if (get(header + size - 4, 4) != checksum_of(sum, header, size - 4)) {
+                       uint32_t *content_checksum) {
+    if (get(header + size - 4, 4) != rbc_crc32(0, header, size - 4)) {
         return -EBADMSG;
     }
     if (get(header + 16, 4) != BYTE_ORDER_FLAG) {
@@ -217,15 +186,12 @@ int rbcore_snapshot_save(const rbcore_snapshot *self, int fd) {
     const unsigned char *content = self->buffer + (self->info.first_pos - self->base);
     const size_t size = self->info.end_pos - self->info.first_pos;
     unsigned char header[HEADER_SIZE];
-    checksum sum;
-    checksum_init(&sum);
-    write_header(header, &self->info, checksum_of(&sum, content, size), &sum);
+    write_header(header, &self->info, rbc_crc32(0, content, size));
     error = write_all(fd, header, sizeof(header));
     return error != 0 ? error : write_all(fd, content, size);
 }
 
-static int load_header(int fd, rbcore_snapshot_info *info, uint32_t *content_checksum,
-                       checksum *sum) {
+static int load_header(int fd, rbcore_snapshot_info *info, uint32_t *content_checksum) {
     unsigned char header[HEADER_MAX];
     size_t size;
     ssize_t n = read_all(fd, header, BEGIN_SIZE);
@@ -236,7 +202,7 @@ static int load_header(int fd, rbcore_snapshot_info *info, uint32_t *content_che
     if (error == 0) {
         error = read_exactly(fd, header + BEGIN_SIZE, size - BEGIN_SIZE);
     }
-    return error != 0 ? error : read_header(header, size, info, content_checksum, sum);
+    return error != 0 ? error : read_header(header, size, info, content_checksum);
 }
 
 static_assert(2 * HEADER_SIZE >= sizeof(rbcore_snapshot) + 8, "a header pays for a snapshot");
@@ -257,9 +223,9 @@ static int grow(rbcore_snapshot *self, size_t done, size_t size) {
     return 0;
 }
 
-static int load_content(rbcore_snapshot *self, int fd, checksum *sum) {
+static int load_content(rbcore_snapshot *self, int fd, uint32_t *checksum) {
     const size_t size = self->info.end_pos - self->info.first_pos;
-    sum->value = UINT32_MAX;
+    *checksum = 0;
     for (size_t done = 0; done < size;) {
         int error = done == self->capacity ? grow(self, done, size) : 0;
         if (error != 0) {
@@ -270,7 +236,7 @@ static int load_content(rbcore_snapshot *self, int fd, checksum *sum) {
         if (error != 0) {
             return error;
         }
-        checksum_add(sum, self->buffer + done, piece);
+        *checksum = rbc_crc32(*checksum, self->buffer + done, piece);
         done += piece;
     }
     return 0;
@@ -282,10 +248,8 @@ int rbcore_snapshot_load(rbcore_snapshot **out, int fd) {
         return -EINVAL;
     }
     rbcore_snapshot_info info = RBCORE_SNAPSHOT_INFO_INIT;
-    uint32_t content_checksum = 0;
-    checksum sum;
-    checksum_init(&sum);
-    int error = load_header(fd, &info, &content_checksum, &sum);
+    uint32_t expected, checksum;
+    int error = load_header(fd, &info, &expected);
     if (error != 0) {
         return error;
     }
@@ -296,8 +260,8 @@ int rbcore_snapshot_load(rbcore_snapshot **out, int fd) {
     }
     self->info = info;
     self->base = self->next = info.first_pos;
-    error = load_content(self, fd, &sum);
-    if (error == 0 && ~sum.value != content_checksum) {
+    error = load_content(self, fd, &checksum);
+    if (error == 0 && checksum != expected) {
         error = -EBADMSG;
     }
     if (error != 0) {

@@ -1312,6 +1312,14 @@ int rbc_snapshot_check(const rbcore_snapshot *self);
 
 #endif
 
+/* ==== capi/crc32.h ==== */
+#ifndef RBC_CRC32_H
+#define RBC_CRC32_H
+
+uint32_t rbc_crc32(uint32_t before, const unsigned char *data, size_t size);
+
+#endif /* RBC_CRC32_H */
+
 /* ==== capi/memory_reserve.h ==== */
 #ifndef RBC_MEMORY_RESERVE_H
 #define RBC_MEMORY_RESERVE_H
@@ -5748,6 +5756,55 @@ int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snapshot_info *
 #undef grow
 #undef take
 
+/* ==== capi/crc32.c ==== */
+#define load load_in_crc32
+#define STEP 8 /* bytes at a time */
+#define POLYNOMIAL UINT32_C(0xedb88320)
+
+static uint32_t of_byte[STEP][256]; /* by how many bytes later */
+
+static void make_tables(void) {
+    for (uint32_t byte = 0; byte < 256; byte++) {
+        uint32_t value = byte;
+        for (int bit = 0; bit < 8; bit++) {
+            value = value & 1 ? value >> 1 ^ POLYNOMIAL : value >> 1;
+        }
+        of_byte[0][byte] = value;
+    }
+    for (int later = 1; later < STEP; later++) {
+        for (uint32_t byte = 0; byte < 256; byte++) {
+            const uint32_t value = of_byte[later - 1][byte];
+            of_byte[later][byte] = of_byte[0][value & 0xff] ^ value >> 8;
+        }
+    }
+}
+
+static uint32_t load(const unsigned char *at) {
+    return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+static uint32_t of_word(uint32_t word, int last_byte_later) {
+    return of_byte[last_byte_later + 3][word & 0xff] ^
+           of_byte[last_byte_later + 2][word >> 8 & 0xff] ^
+           of_byte[last_byte_later + 1][word >> 16 & 0xff] ^ of_byte[last_byte_later][word >> 24];
+}
+
+uint32_t rbc_crc32(uint32_t before, const unsigned char *data, size_t size) {
+    static pthread_once_t made = PTHREAD_ONCE_INIT;
+    pthread_once(&made, make_tables);
+    uint32_t value = ~before;
+    for (; size >= STEP; size -= STEP, data += STEP) {
+        value = of_word(load(data) ^ value, 4) ^ of_word(load(data + 4), 0);
+    }
+    for (; size > 0; size--, data++) {
+        value = of_byte[0][(value ^ *data) & 0xff] ^ value >> 8;
+    }
+    return ~value;
+}
+#undef POLYNOMIAL
+#undef STEP
+#undef load
+
 /* ==== capi/snapshot_file.c ==== */
 #define grow grow_in_snapshot_file
 #define MAGIC "rbsnap\r\n"
@@ -5765,36 +5822,6 @@ int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snapshot_info *
 #define RING_MAX (UINT64_C(1) << 31)
 
 #define CHUNK ((size_t)1 << 20)
-
-typedef struct checksum {
-    uint32_t of_byte[256];
-    uint32_t value;
-} checksum;
-
-static void checksum_init(checksum *self) {
-    for (uint32_t byte = 0; byte < 256; byte++) {
-        uint32_t value = byte;
-        for (int bit = 0; bit < 8; bit++) {
-            value = value & 1 ? value >> 1 ^ UINT32_C(0xedb88320) : value >> 1;
-        }
-        self->of_byte[byte] = value;
-    }
-    self->value = UINT32_MAX;
-}
-
-static void checksum_add(checksum *self, const unsigned char *data, size_t size) {
-    uint32_t value = self->value;
-    for (size_t i = 0; i < size; i++) {
-        value = self->of_byte[(value ^ data[i]) & 0xff] ^ value >> 8;
-    }
-    self->value = value;
-}
-
-static uint32_t checksum_of(checksum *self, const unsigned char *data, size_t size) {
-    self->value = UINT32_MAX;
-    checksum_add(self, data, size);
-    return ~self->value;
-}
 
 static void put(unsigned char *at, uint64_t number, size_t size) {
     for (size_t i = 0; i < size; i++) {
@@ -5828,7 +5855,7 @@ static const struct {
 #define WORDS (sizeof(words) / sizeof(words[0]))
 
 static void write_header(unsigned char header[HEADER_SIZE], const rbcore_snapshot_info *info,
-                         uint32_t content_checksum, checksum *sum) {
+                         uint32_t content_checksum) {
     memset(header, 0, HEADER_SIZE);
     memcpy(header, MAGIC, sizeof(MAGIC) - 1);
     put(header + 8, VERSION, 4);
@@ -5841,7 +5868,7 @@ static void write_header(unsigned char header[HEADER_SIZE], const rbcore_snapsho
         memcpy(&word, (const unsigned char *)info + words[i].in_info, sizeof(word));
         put(header + words[i].in_file, word, 8);
     }
-    put(header + HEADER_SIZE - 4, checksum_of(sum, header, HEADER_SIZE - 4), 4);
+    put(header + HEADER_SIZE - 4, rbc_crc32(0, header, HEADER_SIZE - 4), 4);
 }
 
 static int read_begin(const unsigned char *begin, size_t *header_size) {
@@ -5867,8 +5894,8 @@ static bool is_possible(const rbcore_snapshot_info *info) {
 }
 
 static int read_header(const unsigned char *header, size_t size, rbcore_snapshot_info *info,
-                       uint32_t *content_checksum, checksum *sum) {
-    if (get(header + size - 4, 4) != checksum_of(sum, header, size - 4)) {
+                       uint32_t *content_checksum) {
+    if (get(header + size - 4, 4) != rbc_crc32(0, header, size - 4)) {
         return -EBADMSG;
     }
     if (get(header + 16, 4) != BYTE_ORDER_FLAG) {
@@ -5941,15 +5968,12 @@ int rbcore_snapshot_save(const rbcore_snapshot *self, int fd) {
     const unsigned char *content = self->buffer + (self->info.first_pos - self->base);
     const size_t size = self->info.end_pos - self->info.first_pos;
     unsigned char header[HEADER_SIZE];
-    checksum sum;
-    checksum_init(&sum);
-    write_header(header, &self->info, checksum_of(&sum, content, size), &sum);
+    write_header(header, &self->info, rbc_crc32(0, content, size));
     error = write_all(fd, header, sizeof(header));
     return error != 0 ? error : write_all(fd, content, size);
 }
 
-static int load_header(int fd, rbcore_snapshot_info *info, uint32_t *content_checksum,
-                       checksum *sum) {
+static int load_header(int fd, rbcore_snapshot_info *info, uint32_t *content_checksum) {
     unsigned char header[HEADER_MAX];
     size_t size;
     ssize_t n = read_all(fd, header, BEGIN_SIZE);
@@ -5960,7 +5984,7 @@ static int load_header(int fd, rbcore_snapshot_info *info, uint32_t *content_che
     if (error == 0) {
         error = read_exactly(fd, header + BEGIN_SIZE, size - BEGIN_SIZE);
     }
-    return error != 0 ? error : read_header(header, size, info, content_checksum, sum);
+    return error != 0 ? error : read_header(header, size, info, content_checksum);
 }
 
 static_assert(2 * HEADER_SIZE >= sizeof(rbcore_snapshot) + 8, "a header pays for a snapshot");
@@ -5977,9 +6001,9 @@ static int grow(rbcore_snapshot *self, size_t done, size_t size) {
     return 0;
 }
 
-static int load_content(rbcore_snapshot *self, int fd, checksum *sum) {
+static int load_content(rbcore_snapshot *self, int fd, uint32_t *checksum) {
     const size_t size = self->info.end_pos - self->info.first_pos;
-    sum->value = UINT32_MAX;
+    *checksum = 0;
     for (size_t done = 0; done < size;) {
         int error = done == self->capacity ? grow(self, done, size) : 0;
         if (error != 0) {
@@ -5990,7 +6014,7 @@ static int load_content(rbcore_snapshot *self, int fd, checksum *sum) {
         if (error != 0) {
             return error;
         }
-        checksum_add(sum, self->buffer + done, piece);
+        *checksum = rbc_crc32(*checksum, self->buffer + done, piece);
         done += piece;
     }
     return 0;
@@ -6002,10 +6026,8 @@ int rbcore_snapshot_load(rbcore_snapshot **out, int fd) {
         return -EINVAL;
     }
     rbcore_snapshot_info info = RBCORE_SNAPSHOT_INFO_INIT;
-    uint32_t content_checksum = 0;
-    checksum sum;
-    checksum_init(&sum);
-    int error = load_header(fd, &info, &content_checksum, &sum);
+    uint32_t expected, checksum;
+    int error = load_header(fd, &info, &expected);
     if (error != 0) {
         return error;
     }
@@ -6016,8 +6038,8 @@ int rbcore_snapshot_load(rbcore_snapshot **out, int fd) {
     }
     self->info = info;
     self->base = self->next = info.first_pos;
-    error = load_content(self, fd, &sum);
-    if (error == 0 && ~sum.value != content_checksum) {
+    error = load_content(self, fd, &checksum);
+    if (error == 0 && checksum != expected) {
         error = -EBADMSG;
     }
     if (error != 0) {
