@@ -23,6 +23,9 @@
 #define BYTE_ORDER_FLAG 1
 #endif
 
+/* A block of another kind, with its size in front: the largest that is passed over. */
+#define BLOCK_MAX (UINT64_C(1) << 31)
+
 /* The largest ring of the kernel: max_entries has 32 bits, and is a power of two. */
 #define RING_MAX (UINT64_C(1) << 31)
 
@@ -191,14 +194,51 @@ int rbcore_snapshot_save(const rbcore_snapshot *self, int fd) {
     return error != 0 ? error : write_all(fd, content, size);
 }
 
+/* Whether a block begins so that is no snapshot, but has a magic of the same form. */
+static bool is_other_block(const unsigned char *begin) {
+    return memcmp(begin, MAGIC, 8) != 0 && memcmp(begin, MAGIC, 2) == 0 &&
+           memcmp(begin + 6, &MAGIC[6], 2) == 0;
+}
+
+/* Reads the rest of a block that is not looked at, with its begin in front of the scratch memory. */
+static int pass_over(int fd, unsigned char scratch[HEADER_MAX]) {
+    const uint64_t size = get(scratch + 8, 8);
+    if (size < BEGIN_SIZE || size > BLOCK_MAX) {
+        return -EBADMSG;
+    }
+    int error = 0;
+    for (size_t left = (size_t)size - BEGIN_SIZE; left > 0 && error == 0;) {
+        const size_t piece = left < HEADER_MAX ? left : HEADER_MAX;
+        error = read_exactly(fd, scratch, piece);
+        left -= piece;
+    }
+    return error;
+}
+
+/* Reads what a snapshot begins with, and the blocks before it. */
+static int load_begin(int fd, unsigned char header[HEADER_MAX]) {
+    for (;;) {
+        ssize_t n = read_all(fd, header, BEGIN_SIZE);
+        if (n < BEGIN_SIZE) {
+            return n < 0 ? (int)n : n == 0 ? -ENODATA : -EBADMSG;
+        }
+        if (!is_other_block(header)) {
+            return 0;
+        }
+        int error = pass_over(fd, header);
+        if (error != 0) {
+            return error;
+        }
+    }
+}
+
 static int load_header(int fd, rbcore_snapshot_info *info, uint32_t *content_checksum) {
     unsigned char header[HEADER_MAX];
     size_t size;
-    ssize_t n = read_all(fd, header, BEGIN_SIZE);
-    if (n < BEGIN_SIZE) {
-        return n < 0 ? (int)n : n == 0 ? -ENODATA : -EBADMSG;
+    int error = load_begin(fd, header);
+    if (error == 0) {
+        error = read_begin(header, &size);
     }
-    int error = read_begin(header, &size);
     if (error == 0) {
         error = read_exactly(fd, header + BEGIN_SIZE, size - BEGIN_SIZE);
     }

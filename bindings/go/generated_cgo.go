@@ -86,7 +86,7 @@ var causes = []struct {
 	{"rbcore_snapshot_read", syscall.EBADMSG, "the next record is impossible: a hostile producer wrote it"},
 	{"rbcore_snapshot_save", syscall.ENODATA, "the snapshot is empty, because taking it failed for want of memory"},
 	{"rbcore_snapshot_save", syscall.ENOMEM, "no memory to wait for the file"},
-	{"rbcore_snapshot_load", syscall.ENODATA, "the file is at its end"},
+	{"rbcore_snapshot_load", syscall.ENODATA, "the file is at its end, and has no more snapshots"},
 	{"rbcore_snapshot_load", syscall.EBADMSG, "the file is not a snapshot, or it is cut off or damaged"},
 	{"rbcore_snapshot_load", syscall.E2BIG, "the file was written by a newer version"},
 	{"rbcore_snapshot_load", syscall.EOPNOTSUPP, "the file is from a machine of the other byte order"},

@@ -699,10 +699,11 @@ RBCORE_API int rbcore_snapshot_save(const rbcore_snapshot *self, int fd);
 /*
  * Reads a snapshot that rbcore_snapshot_save wrote, from any machine, and sets *out, which the
  * caller gives back by rbcore_snapshot_free. It reads not a byte more, so several snapshots may
- * follow each other in a file. It waits if fd is non-blocking and empty. Signals do not end it. It
- * takes no more memory than twice what it has read, whatever the file says of its size. The ring of
- * its records is 0. Returns 0.
- *   -ENODATA the file is at its end;
+ * follow each other in a file. Other blocks before it, as snapshot-format.md describes them, are
+ * passed over. It waits if fd is non-blocking and empty. Signals do not end it. It takes no more
+ * memory than twice what it has read, whatever the file says of its size. The ring of its records
+ * is 0. Returns 0.
+ *   -ENODATA the file is at its end, and has no more snapshots;
  *   -EBADMSG it is no snapshot, is cut off, or damaged: a checksum is wrong, or a size impossible;
  *   -E2BIG   it was written by a later version, in a form that this one does not know;
  *   -EOPNOTSUPP it was written on a machine of the other byte order;

@@ -5819,6 +5819,8 @@ uint32_t rbc_crc32(uint32_t before, const unsigned char *data, size_t size) {
 #define BYTE_ORDER_FLAG 1
 #endif
 
+#define BLOCK_MAX (UINT64_C(1) << 31)
+
 #define RING_MAX (UINT64_C(1) << 31)
 
 #define CHUNK ((size_t)1 << 20)
@@ -5973,14 +5975,48 @@ int rbcore_snapshot_save(const rbcore_snapshot *self, int fd) {
     return error != 0 ? error : write_all(fd, content, size);
 }
 
+static bool is_other_block(const unsigned char *begin) {
+    return memcmp(begin, MAGIC, 8) != 0 && memcmp(begin, MAGIC, 2) == 0 &&
+           memcmp(begin + 6, &MAGIC[6], 2) == 0;
+}
+
+static int pass_over(int fd, unsigned char scratch[HEADER_MAX]) {
+    const uint64_t size = get(scratch + 8, 8);
+    if (size < BEGIN_SIZE || size > BLOCK_MAX) {
+        return -EBADMSG;
+    }
+    int error = 0;
+    for (size_t left = (size_t)size - BEGIN_SIZE; left > 0 && error == 0;) {
+        const size_t piece = left < HEADER_MAX ? left : HEADER_MAX;
+        error = read_exactly(fd, scratch, piece);
+        left -= piece;
+    }
+    return error;
+}
+
+static int load_begin(int fd, unsigned char header[HEADER_MAX]) {
+    for (;;) {
+        ssize_t n = read_all(fd, header, BEGIN_SIZE);
+        if (n < BEGIN_SIZE) {
+            return n < 0 ? (int)n : n == 0 ? -ENODATA : -EBADMSG;
+        }
+        if (!is_other_block(header)) {
+            return 0;
+        }
+        int error = pass_over(fd, header);
+        if (error != 0) {
+            return error;
+        }
+    }
+}
+
 static int load_header(int fd, rbcore_snapshot_info *info, uint32_t *content_checksum) {
     unsigned char header[HEADER_MAX];
     size_t size;
-    ssize_t n = read_all(fd, header, BEGIN_SIZE);
-    if (n < BEGIN_SIZE) {
-        return n < 0 ? (int)n : n == 0 ? -ENODATA : -EBADMSG;
+    int error = load_begin(fd, header);
+    if (error == 0) {
+        error = read_begin(header, &size);
     }
-    int error = read_begin(header, &size);
     if (error == 0) {
         error = read_exactly(fd, header + BEGIN_SIZE, size - BEGIN_SIZE);
     }
@@ -6050,6 +6086,7 @@ int rbcore_snapshot_load(rbcore_snapshot **out, int fd) {
     return 0;
 }
 #undef BEGIN_SIZE
+#undef BLOCK_MAX
 #undef BYTE_ORDER_FLAG
 #undef CHUNK
 #undef HEADER_MAX

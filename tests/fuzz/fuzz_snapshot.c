@@ -77,6 +77,21 @@ static parsed refused(int error) {
     return (parsed){.error = error, .or_error = error};
 }
 
+/* The size of the sound blocks of other kinds that are there, one behind the other. */
+static size_t other_blocks(const uint8_t *at, size_t left) {
+    size_t passed = 0;
+    while (left - passed >= 16) {
+        const uint8_t *block = at + passed;
+        uint64_t size = number(block + 8, 8);
+        if (block[0] != 'r' || block[1] != 'b' || memcmp(block + 2, "snap", 4) == 0 ||
+            block[6] != '\r' || block[7] != '\n' || size < 16 || size > left - passed) {
+            break;
+        }
+        passed += size;
+    }
+    return passed;
+}
+
 /* Whether there is a header, of a version that is known; its checksum is not looked at. */
 static parsed parse_header(const uint8_t *at, size_t left) {
     if (left == 0) {
@@ -205,7 +220,13 @@ static void expect_snapshot(rbcore_snapshot *snapshot, const parsed *p, uint8_t 
 /* Repairs headers as well that are refused for something else. */
 static void repair(file *f, uint8_t settings) {
     size_t left = f->size;
-    for (uint8_t *at = f->bytes; left >= SIZE;) {
+    for (uint8_t *at = f->bytes;;) {
+        const size_t passed = other_blocks(at, left);
+        at += passed;
+        left -= passed;
+        if (left < SIZE) {
+            return;
+        }
         uint64_t size = number(at + 12, 4), content = number(at + 72, 8) - number(at + 64, 8);
         if (size < SIZE || size > left) {
             return;
@@ -246,6 +267,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     repair(&f, settings);
     int fd = file_of(&f);
     for (size_t at = 0;;) {
+        at += other_blocks(f.bytes + at, f.size - at);
         parsed p = parse(f.bytes + at, f.size - at);
         rbcore_snapshot *snapshot = NULL;
         int error = rbcore_snapshot_load(&snapshot, fd);
@@ -296,12 +318,21 @@ static size_t make_snapshot(uint8_t *at, uint64_t *random) {
     return header + size;
 }
 
+static size_t make_block(uint8_t *at, uint64_t *random) {
+    const size_t size = 16 + fuzz_random(random) % 32;
+    memset(at, fuzz_random(random), size);
+    memcpy(at, "rbtype\r\n", 8);
+    set_number(at + 8, size, 8);
+    return size;
+}
+
 /* Sound ones, of which a few bytes are not: mostly of the numbers in the header. */
 size_t fuzz_make_input(uint8_t data[FUZZ_INPUT_MAX], uint64_t *random) {
     size_t size = 1;
     data[0] = fuzz_random(random);
     data[0] |= fuzz_random(random) < 224 ? REPAIR_CONTENT | REPAIR_HEADER : 0;
     for (int n = 1 + fuzz_random(random) % 3; n; n--) {
+        size += fuzz_random(random) < 64 ? make_block(data + size, random) : 0;
         size += make_snapshot(data + size, random);
     }
     for (int n = fuzz_random(random) % 4; n; n--) {

@@ -73,8 +73,18 @@ class File:
         return header + zlib.crc32(header).to_bytes(4, "little") + self.content
 
 
+def is_other_block(data: bytes) -> bool:
+    return data[:2] == MAGIC[:2] and data[6:8] == MAGIC[6:] and data[:8] != MAGIC
+
+
 def lines_of(data: bytes) -> tuple[list[str], bytes]:
     """Reads a file: the lines that say what is in it, and what is behind it."""
+    if len(data) >= BEGIN.size and is_other_block(data):
+        size = int.from_bytes(data[8:16], "little")
+        if not BEGIN.size <= size <= min(1 << 31, len(data)):
+            return ["load EBADMSG"], b""
+        lines, behind = lines_of(data[size:])
+        return [line for line in lines if line != "save"], behind
     if not data:
         return ["load ENODATA"], b""
     if len(data) < BEGIN.size:
@@ -169,6 +179,12 @@ def good_files() -> Iterator[tuple[str, str, bytes]]:
     two = File().data() + File(content=content_of((5, 0))).data()
     yield "two", "One behind the other", two
     yield "two-cut", "A whole one before one that is cut off", two[:-1]
+    block = b"rbtype\r\n" + (21).to_bytes(8, "little") + b"types"
+    yield "behind-a-block", "Behind a block of another kind", block + File().data()
+    blocks = block + File().data() + block + block + File(content=b"").data() + block
+    yield "blocks", "Blocks of another kind before, between and behind", blocks
+    smallest = b"rb\0\xff\r\n\r\n" + (16).to_bytes(8, "little")
+    yield "smallest-block", "The smallest block of another kind", smallest + File().data()
     yield "before-text", "Something else behind it", File().data() + b"something else"
 
 
@@ -181,6 +197,11 @@ def damaged_files() -> Iterator[tuple[str, str, bytes]]:
         yield f"flipped-at-{at:03}", f"One bit of byte {at} differs", flipped
     yield "text", "A transfer that changed line ends", whole.replace(b"\r\n", b"\n")
     yield "other", "Another kind of file", b"#!/bin/sh\n" * 30
+    foreign = b"xbtype\r\n" + (21).to_bytes(8, "little") + b"types"
+    yield "foreign-block", "A block whose magic is of another form", foreign + whole
+    for size in (0, 15, 17, (1 << 31) + 1, 1 << 32, (1 << 64) - 1):
+        block = b"rbtype\r\n" + size.to_bytes(8, "little")
+        yield f"block-of-{size}", f"A block of another kind that says {size} bytes", block
 
 
 def forged_files() -> Iterator[tuple[str, str, bytes]]:

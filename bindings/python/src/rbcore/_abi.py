@@ -165,7 +165,7 @@ CAUSES: dict[tuple[str, int], str] = {
     ("rbcore_snapshot_read", errno.EBADMSG): "the next record is impossible: a hostile producer wrote it",
     ("rbcore_snapshot_save", errno.ENODATA): "the snapshot is empty, because taking it failed for want of memory",
     ("rbcore_snapshot_save", errno.ENOMEM): "no memory to wait for the file",
-    ("rbcore_snapshot_load", errno.ENODATA): "the file is at its end",
+    ("rbcore_snapshot_load", errno.ENODATA): "the file is at its end, and has no more snapshots",
     ("rbcore_snapshot_load", errno.EBADMSG): "the file is not a snapshot, or it is cut off or damaged",
     ("rbcore_snapshot_load", errno.E2BIG): "the file was written by a newer version",
     ("rbcore_snapshot_load", errno.EOPNOTSUPP): "the file is from a machine of the other byte order",

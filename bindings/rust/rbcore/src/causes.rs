@@ -22,7 +22,7 @@ pub(crate) const CAUSES: &[(&str, i32, &str)] = &[
     ("rbcore_snapshot_read", libc::EBADMSG, "the next record is impossible: a hostile producer wrote it"),
     ("rbcore_snapshot_save", libc::ENODATA, "the snapshot is empty, because taking it failed for want of memory"),
     ("rbcore_snapshot_save", libc::ENOMEM, "no memory to wait for the file"),
-    ("rbcore_snapshot_load", libc::ENODATA, "the file is at its end"),
+    ("rbcore_snapshot_load", libc::ENODATA, "the file is at its end, and has no more snapshots"),
     ("rbcore_snapshot_load", libc::EBADMSG, "the file is not a snapshot, or it is cut off or damaged"),
     ("rbcore_snapshot_load", libc::E2BIG, "the file was written by a newer version"),
     ("rbcore_snapshot_load", libc::EOPNOTSUPP, "the file is from a machine of the other byte order"),
