@@ -69,8 +69,9 @@ static void set_word(size_t offset, uint64_t value) {
     memcpy(t.image + offset, &value, sizeof(value));
 }
 
+/* (A ring's size is a power of two. A division here would take a sixth of all the time.) */
 static void set_header(uint64_t position, uint64_t length_and_owner) {
-    set_word(2 * t.page + position / 8 * 8 % t.ring_size, length_and_owner);
+    set_word(2 * t.page + (position / 8 * 8 & (t.ring_size - 1)), length_and_owner);
 }
 
 static void begin(input *in) {

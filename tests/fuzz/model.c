@@ -14,7 +14,7 @@ static uint64_t little_endian(const model *self, uint64_t offset, int bytes) {
 }
 
 static uint64_t data_offset(const model *self, uint64_t position) {
-    return 2 * self->page_size + position % self->ring_size;
+    return 2 * self->page_size + (position & (self->ring_size - 1));
 }
 
 uint64_t model_consumer_pos(const model *self) {
