@@ -1,31 +1,38 @@
 # SPDX-License-Identifier: MIT
 """Measurements and figures in files: CSV, a line for each run, as in bench/results; or JSON.
 
-What is the same in all lines of a CSV file stands once, as JSON behind a #, on its first line.
+What is the same in all lines of a CSV file stands once, as JSON behind a #, on its first line. The
+runs of a reader at a point follow each other, and an empty cell has what the one above it has.
 """
 
 import csv
+import itertools
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from measure import Latency, Measurement
 from programs import Figures
+from readers import Point
 
 # More digits mean nothing. With fewer some ratios of the tables would round to another third digit.
 DIGITS = 7
 
+NOTHING = "none"
 LATENCY = "latency_ns"
+READER_AND_POINT = ("reader", *(field.name for field in fields(Point)))
 TYPES = get_type_hints(Measurement)
 
 
-def shown(value: Any) -> Any:
-    return f"{value:.{DIGITS}g}" if isinstance(value, float) else value
+def shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{float(f'{value:.{DIGITS}g}'):.15g}"  # the second time for no e+07
+    return NOTHING if value is None else str(value)
 
 
-def flat(one: Measurement) -> dict[str, Any]:
+def flat(one: Measurement) -> dict[str, str]:
     """The object of --json, with the latencies in columns of their own."""
     found = asdict(one)
     latency = found.pop(LATENCY)
@@ -33,7 +40,7 @@ def flat(one: Measurement) -> dict[str, Any]:
     return {name: shown(value) for name, value in found.items()}
 
 
-def flat_figures(one: Figures) -> list[dict[str, Any]]:
+def flat_figures(one: Figures) -> list[dict[str, str]]:
     """A line for each way, with the figure of each round."""
     names = asdict(one)
     rounds = names.pop("rounds")
@@ -46,7 +53,7 @@ def flat_figures(one: Figures) -> list[dict[str, Any]]:
 def parse(name: str, text: str) -> Any:
     if name == "rate":
         return int(text) if text.isdigit() else text
-    if text == "":
+    if text == NOTHING:
         return None
     wanted = TYPES[name]
     if wanted is bool:
@@ -63,8 +70,8 @@ def measurement(line: dict[str, str]) -> Measurement:
         for name in list(line)
         if name.startswith(prefix)
     }
-    fields = {name: parse(name, text) for name, text in line.items()}
-    return Measurement(**fields, latency_ns=Latency(**latency))
+    others = {name: parse(name, text) for name, text in line.items()}
+    return Measurement(**others, latency_ns=Latency(**latency))
 
 
 def read_lines(file: Path) -> list[dict[str, str]]:
@@ -72,26 +79,37 @@ def read_lines(file: Path) -> list[dict[str, str]]:
         return []
     with file.open(newline="") as lines:
         same: dict[str, str] = json.loads(next(lines).removeprefix("# "))
-        return [same | line for line in csv.DictReader(lines)]
+        found = []
+        for line in csv.DictReader(lines):
+            same |= {name: text for name, text in line.items() if text}
+            found.append(dict(same))
+        return found
 
 
-def write_lines(file: Path, lines: Sequence[dict[str, Any]]) -> None:
-    texts = [
-        {name: "" if value is None else str(value) for name, value in line.items()}
-        for line in lines
-    ]
-    first = texts[0] if texts else {}
+def by_reader(lines: Iterable[dict[str, str]]) -> list[dict[str, str]]:
+    """The runs of a reader at a point behind each other."""
+    groups: dict[tuple[str | None, ...], list[dict[str, str]]] = {}
+    for line in lines:
+        groups.setdefault(tuple(map(line.get, READER_AND_POINT)), []).append(line)
+    return list(itertools.chain(*groups.values()))
+
+
+def write_lines(file: Path, lines: Sequence[dict[str, str]]) -> None:
+    first = lines[0] if lines else {}
     same = {
         name: value
         for name, value in first.items()
-        if len(texts) > 1 and all(line[name] == value for line in texts)
+        if len(lines) > 1 and all(line[name] == value for line in lines)
     }
     others = [name for name in first if name not in same]
     with file.open("w", newline="") as out:
         out.write(f"# {json.dumps(same)}\n")
-        writer = csv.DictWriter(out, others, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(texts)
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(others)
+        above: dict[str, str] = {}
+        for line in lines:
+            writer.writerow("" if line[i] == above.get(i) else line[i] for i in others)
+            above = line
 
 
 def read_measurements(file: Path) -> list[Measurement]:
@@ -117,10 +135,10 @@ def has_figures(file: Path) -> bool:
 def write_csv(
     file: Path, objects: Iterable[Measurement | Figures], append: bool = False
 ) -> None:
-    lines: list[dict[str, Any]] = list(read_lines(file)) if append else []
+    lines = read_lines(file) if append else []
     for one in objects:
         lines += flat_figures(one) if isinstance(one, Figures) else [flat(one)]
-    write_lines(file, lines)
+    write_lines(file, by_reader(lines))
 
 
 def write_json(
