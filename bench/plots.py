@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Draws what the CSV files in a directory hold: bench/run --report DIR."""
 
-import re
 import statistics
 import sys
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ matplotlib.rcParams["svg.fonttype"] = "none"  # letters as letters: a quarter of
 import matplotlib.pyplot as plt
 from many_cpus import PRODUCERS, PUBLISHED, modelled
 from store import read_measurements
+from svg import smaller
 
 Measurement = dict[str, Any]
 BASE = {
@@ -49,59 +49,6 @@ CURVES = tuple(name for name in COLORS if name != "limit-null")
 
 def load(file: Path) -> list[Measurement]:
     return [asdict(one) for one in read_measurements(file)]
-
-
-FONT = "font-family: 'DejaVu Sans', Verdana, sans-serif"
-
-
-def joined(group: re.Match[str]) -> str:
-    """The lines of a group that look alike, as one."""
-    paths = re.findall(r'<path d="([^"]*)"([^>]*)/>', group[2])
-    if len({look for _, look in paths}) != 1:
-        return group[0]
-    return f'{group[1]}<path d="{"".join(d for d, _ in paths)}"{paths[0][1]}/>\n</g>'
-
-
-def without_bare_groups(svg: str) -> str:
-    """Without the groups that say nothing of what is in them."""
-    kept: list[bool] = []
-
-    def tag(match: re.Match[str]) -> str:
-        if not match[1]:
-            kept.append(bool(match[2]))
-            return match[0] if kept[-1] else ""
-        return match[0] if kept.pop() else ""
-
-    return re.sub(r"<(/?)g( [^>]*)?>\n?", tag, svg)
-
-
-def with_short_names(svg: str) -> str:
-    names = dict.fromkeys(re.findall(r' id="([mp][0-9a-f]{10})"', svg))
-    short = {name: f"{name[0]}{i}" for i, name in enumerate(names)}
-    svg = re.sub(r"\b[mp][0-9a-f]{10}\b", lambda m: short.get(m[0], m[0]), svg)
-    return svg.replace("xlink:href", "href")
-
-
-def to_tenths(places: re.Match[str]) -> str:
-    """Of the coordinates in an attribute."""
-    rounded = re.sub(r"\d+\.\d+", lambda number: f"{float(number[0]):.1f}", places[0])
-    return re.sub(r"\s+", " ", re.sub(r"\.0\b", "", rounded))
-
-
-def smaller(svg: str) -> str:
-    """Leaves out what cannot be seen: parts of a tenth of a point, styles said twice, names."""
-    svg = re.sub(r"^ +", "", svg, flags=re.MULTILINE)
-    svg = re.sub(r"<metadata>.*?</metadata>\n", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' (?:d|x|y|width|height|transform)="[^"]*"', to_tenths, svg)
-    svg = re.sub(r"; font-family: [^;\"]*", "", svg)
-    svg = svg.replace("<style type=\"text/css\">", f'<style type="text/css">text{{{FONT}}}', 1)
-    svg = re.sub(r'(<use [^>]*) style="fill: (#\w+)[^"]*"', r'\1 fill="\2"', svg)
-    svg = re.sub(r'(<use [^>]*) style="[^"]*"', r"\1", svg)
-    collection = r'(<g id="LineCollection_\d+">\n)((?:<path [^>]*/>\n)+)</g>'
-    svg = re.sub(collection, joined, svg)
-    svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
-    svg = re.sub(r"\n(L|z|\")", r" \1", svg)
-    return with_short_names(without_bare_groups(svg))
 
 
 def save(figure: Any, file: Path) -> None:
