@@ -52,7 +52,7 @@ static scene scene_open(void) {
     rbcore_reader_free(self.f.reader);
     ck_assert_uint_eq(self.block->tag, TAG);
     ck_assert_uint_eq(self.block->claim, 0);
-    ck_assert_uint_eq(self.block->committed, record_space(8));
+    ck_assert_uint_eq(self.block->committed, span_of(8));
     ok(pipe(self.said));
     return self;
 }
@@ -438,7 +438,7 @@ static void write_foreign_block(scene *self, uint64_t claim) {
     memset((void *)(uintptr_t)self->block, 0x5a, sizeof(block));
     self->block->tag = FOREIGN_TAG;
     self->block->claim = claim;
-    self->block->committed = record_space(8);
+    self->block->committed = span_of(8);
     image_store(self->raw.consumer_pos, 0);
 }
 
@@ -470,12 +470,7 @@ START_TEST(committed_of_a_foreign_owner_block) {
 END_TEST
 
 int main(void) {
-    if (thread_sanitizer()) {
-        skip("ThreadSanitizer does not follow fork()");
-    }
-    if (!can_trace()) {
-        skip("no ptrace(2)");
-    }
+    skip_without_tracing();
     const TTest *const tests[] = {stopped_anywhere,
                                   stopped_while_it_signs,
                                   killed_anywhere,

@@ -11,10 +11,10 @@
  * which x86 lets others see it. overtaken_stress.c is the same at full speed.
  */
 #include "support.h"
+#include "tracing.h"
 
 #include <signal.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
@@ -63,7 +63,7 @@ static const planned *find(const scene *self, uint64_t position) {
 static uint64_t plan(scene *self, uint64_t position, uint32_t size) {
     ck_assert_uint_lt(self->count, RECORDS_MAX);
     self->all[self->count++] = (planned){.position = position, .size = size};
-    return position + record_space(size);
+    return position + span_of(size);
 }
 
 static void check_record(const scene *self, const rbcore_record *record, const char *copy) {
@@ -90,7 +90,7 @@ static uint64_t complete_end(const scene *self, uint64_t at) {
         if (length & BUSY) {
             break;
         }
-        at += record_space(length & ~DISCARDED);
+        at += span_of(length & ~DISCARDED);
     }
     return at;
 }
@@ -101,7 +101,7 @@ static uint64_t discarded(const scene *self, uint64_t from, uint64_t to) {
     for (size_t i = 0; i < self->count; i++) {
         const planned *at = &self->all[i];
         bool is_between = at->position >= from && at->position < to;
-        bytes += is_between && at->is_discarded ? record_space(at->size) : 0;
+        bytes += is_between && at->is_discarded ? span_of(at->size) : 0;
     }
     return bytes;
 }
@@ -118,7 +118,7 @@ static void check_reader(const scene *self, rbcore_reader *reader, uint64_t star
     while ((count = rbcore_reader_look(reader, records, RECORDS_MAX)) > 0) {
         for (int i = 0; i < count; i++) {
             check_record(self, &records[i], copy);
-            got += record_space(records[i].size);
+            got += span_of(records[i].size);
             first = first == UINT64_MAX ? records[i].position : first;
         }
         ok(rbcore_reader_commit(reader, NULL, 0));
@@ -158,7 +158,7 @@ static void check_snapshot(scene *self, rbcore_reader *reader, uint64_t from, ui
     while ((count = rbcore_snapshot_read(self->snapshot, records, RECORDS_MAX)) > 0) {
         for (int i = 0; i < count; i++) {
             check_record(self, &records[i], copy);
-            got += record_space(records[i].size);
+            got += span_of(records[i].size);
         }
     }
     ck_assert_msg(count == 0, "%s: content is impossible", copy);
@@ -232,7 +232,8 @@ static fixture copy_of_ring(const scene *self) {
 /* Reads on until nothing is left. Returns how many bytes the records took. */
 static uint64_t read_what_is_left(const scene *self, const fixture *f) {
     rbcore_record records[RECORDS_MAX];
-    uint64_t start = now_ns(), got = 0;
+    const int64_t start = now_ns();
+    uint64_t got = 0;
     while (ring_stats(f).read_pos != image_load(self->raw.producer_pos)) {
         ck_assert_msg(now_ns() - start < WATCHDOG_NS, "the ring of a dead producer hangs");
         int count = rbcore_reader_next(f->reader, records, RECORDS_MAX, 1000000);
@@ -240,7 +241,7 @@ static uint64_t read_what_is_left(const scene *self, const fixture *f) {
                       rbcore_reader_message(f->reader));
         for (int i = 0; i < count; i++) {
             check_record(self, &records[i], "after a death");
-            got += record_space(records[i].size);
+            got += span_of(records[i].size);
         }
         ok(rbcore_reader_commit(f->reader, NULL, 0));
     }
@@ -358,7 +359,7 @@ static void fill(scene *self, uint64_t up_to) {
     for (size_t i = 0; position != up_to; i++) {
         uint32_t size = size_of(i, true);
         uint64_t left = up_to - position;
-        if (left < record_space(size) + 256) {
+        if (left < span_of(size) + 256) {
             size = (uint32_t)(left - HEADER_SIZE);
         }
         position = plan(self, position, size);
@@ -421,7 +422,6 @@ static void plan_call(scene *self, const producer_call *call, uint64_t before, b
 }
 
 static int make_the_call(const scene *self, const producer_call *call) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     int memory, event;
     if (rbcore_memory_ring_create(&memory, &event, 4 * page_size(), self->flags)) {
         return 10;
@@ -439,7 +439,7 @@ static int make_the_call(const scene *self, const producer_call *call) {
 }
 
 /* Returns false when the call is over. */
-static bool step(pid_t pid) {
+static bool step_in_call(pid_t pid) {
     int status;
     ck_assert_int_eq(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL), 0);
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
@@ -462,12 +462,12 @@ static bool has_changed(const scene *self) {
 static void check_batch(const scene *self) {
     uint64_t end = complete_end(self, self->consumer);
     const planned *last = &self->all[self->count - 1];
-    ck_assert(end == self->consumer || end == last->position + record_space(last->size));
+    ck_assert(end == self->consumer || end == last->position + span_of(last->size));
 }
 
 static void look_at_each_step(scene *self, const producer_call *call, bool with_deaths) {
     int status;
-    pid_t pid = fork();
+    pid_t pid = fork_child();
     if (pid == 0) {
         _exit(make_the_call(self, call));
     }
@@ -483,13 +483,12 @@ static void look_at_each_step(scene *self, const producer_call *call, bool with_
                 die_here(self);
             }
         }
-    } while (step(pid));
+    } while (step_in_call(pid));
     ck_assert_int_eq(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s failed: status %d", call->name,
                   status);
-    uint64_t end =
-        self->all[self->count - 1].position + record_space(self->all[self->count - 1].size);
+    uint64_t end = self->all[self->count - 1].position + span_of(self->all[self->count - 1].size);
     ck_assert_uint_eq(image_load(self->raw.producer_pos), end);
 }
 
@@ -527,36 +526,10 @@ START_TEST(in_an_overwriting_ring) {
 }
 END_TEST
 
-static void add(Suite *suite, const TTest *test) {
-    TCase *tcase = tcase_create(test->name);
-    tcase_set_timeout(tcase, 100);
-    tcase_add_loop_test(tcase, test, 0, sizeof(calls) / sizeof(*calls));
-    suite_add_tcase(suite, tcase);
-}
-
-/* qemu-user and some containers do not allow it. */
-static bool can_trace(void) {
-    int status = 0;
-    pid_t pid = fork();
-    if (pid == 0) {
-        _exit(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0 ? 0 : 1);
-    }
-    return waitpid(pid, &status, 0) == pid && status == 0;
-}
-
 int main(void) {
-    if (thread_sanitizer()) {
-        skip("ThreadSanitizer does not follow fork()");
-    }
-    if (!can_trace()) {
-        skip("ptrace(2) is not allowed");
-    }
-    Suite *suite = suite_create("copied at each step");
-    add(suite, in_a_normal_ring);
-    add(suite, in_an_overwriting_ring);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    skip_without_tracing();
+    const int count = sizeof(calls) / sizeof(*calls);
+    const loop_test tests[] = {
+        {in_a_normal_ring, count}, {in_an_overwriting_ring, count}, {NULL, 0}};
+    return run_loop_tests("copied at each step", tests);
 }

@@ -50,9 +50,9 @@ static int take_all(const fixture *f) {
 START_TEST(a_hot_ring_in_an_event_loop) {
     const size_t size = 4 * page_size();
     fixture f = open_ring(size, RBCORE_MAX_LATENCY);
-    uint64_t give_up = now_ns() + WATCHDOG_NS;
+    int64_t give_up = now_ns() + WATCHDOG_NS;
     for (int found = 0; found < 10;) {
-        ck_assert_uint_lt(now_ns(), give_up);
+        ck_assert_int_lt(now_ns(), give_up);
         for (size_t i = 0; i < size / 32; i++) {
             produce(&f, i);
         }
@@ -72,15 +72,15 @@ END_TEST
 START_TEST(an_interrupt_of_a_paced_reader) {
     const int64_t interval = INT64_C(200000000);
     fixture f = open_ring((size_t)512 << 20, interval);
-    uint64_t give_up = now_ns() + WATCHDOG_NS;
+    int64_t give_up = now_ns() + WATCHDOG_NS;
     for (bool shown = false; !shown;) {
-        ck_assert_uint_lt(now_ns(), give_up);
+        ck_assert_int_lt(now_ns(), give_up);
         for (uint64_t i = 0; i < 8; i++) {
             produce(&f, i);
         }
         while (take_all(&f) > 0) {
         }
-        uint64_t start = now_ns();
+        int64_t start = now_ns();
         if (!is_paced(&f)) {
             continue;
         }
@@ -90,7 +90,7 @@ START_TEST(an_interrupt_of_a_paced_reader) {
         ck_assert_int_eq(take_all(&f), 0);
         bool is_readable = readable(rbcore_reader_fd(f.reader), 0);
         /* If this thread was stopped for long, it is the timer. */
-        shown = now_ns() - start < (uint64_t)interval / 4;
+        shown = now_ns() - start < interval / 4;
         ck_assert(!shown || !is_readable);
     }
     fixture_close(&f);

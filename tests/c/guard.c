@@ -501,9 +501,7 @@ START_TEST(descriptors_over_a_socket) {
 END_TEST
 
 int main(void) {
-    if (thread_sanitizer()) {
-        skip("ThreadSanitizer does not follow fork()");
-    }
+    skip_without_fork();
     const TTest *const tests[] = {second_reader_in_this_process,
                                   second_reader_in_another_process,
                                   removal_frees_the_ring,

@@ -8,8 +8,6 @@
 #include <signal.h>
 #include <stdio.h>
 
-#define MS INT64_C(1000000)
-
 /* Puts two records of 8 bytes and whatever comes behind them into a fresh ring. */
 static fixture with_two_records(image *raw, uint64_t producer_pos) {
     fixture f = fixture_open(page_size(), 0);
@@ -253,11 +251,11 @@ static void busy_for_ever(uint32_t owner) {
     image_header(&m.raw, 0)[1] = owner;
     image_store(m.raw.producer_pos, 16);
     rbcore_record records[4];
-    ck_assert_int_eq(rbcore_reader_next(f.reader, records, 4, 30 * MS), 0);
+    ck_assert_int_eq(rbcore_reader_next(f.reader, records, 4, 30 * MILLISECOND), 0);
     ok(pthread_create(&m.thread, NULL, move_producer_pos, &m));
     for (int i = 0; i < 3; i++) {
         ck_assert_int_eq(rbcore_reader_read(f.reader, records, 4), 0);
-        ck_assert_int_eq(rbcore_reader_next(f.reader, records, 4, 30 * MS), 0);
+        ck_assert_int_eq(rbcore_reader_next(f.reader, records, 4, 30 * MILLISECOND), 0);
     }
     m.stop = 1;
     ok(pthread_join(m.thread, NULL));
@@ -299,7 +297,7 @@ START_TEST(busy_by_owners_that_never_were) {
             f.ring = 0;
         }
     }
-    ck_assert_int_eq(rbcore_reader_next(f.reader, records, 4, 5 * MS) > 0, 0);
+    ck_assert_int_eq(rbcore_reader_next(f.reader, records, 4, 5 * MILLISECOND) > 0, 0);
     image_unmap(&raw);
     fixture_close(&f);
 }
@@ -315,10 +313,10 @@ START_TEST(busy_by_the_dead_with_an_impossible_length) {
     rbcore_producer_free(dead);
     image_store_header(&raw, 0, BUSY | 0x3fffffff);
     rbcore_record record;
-    uint64_t cpu = cpu_ns();
-    int result = rbcore_reader_next(f.reader, &record, 1, 300 * MS);
+    int64_t cpu = cpu_ns();
+    int result = rbcore_reader_next(f.reader, &record, 1, 300 * MILLISECOND);
     ck_assert_msg(result == 0 || result == -EBADMSG, "%d", result);
-    ck_assert_uint_lt(cpu_ns() - cpu, 150 * MS);
+    ck_assert_int_lt(cpu_ns() - cpu, 150 * MILLISECOND);
     ck_assert_uint_eq(image_load(raw.consumer_pos), 0);
     image_unmap(&raw);
     fixture_close(&f);
@@ -510,7 +508,8 @@ static void read_what_is_scribbled(uint64_t flags, uint64_t seed) {
     image mine = image_map(f.memory_fd);
     uint8_t *producer_page = malloc(page_size());
     memcpy(producer_page, mine.base + page_size(), page_size());
-    uint64_t random = seed + 1, found = 0, broken = 0, until = now_ns() + 1200 * MS;
+    uint64_t random = seed + 1, found = 0, broken = 0;
+    const int64_t until = now_ns() + 1200 * MILLISECOND;
     static volatile uint64_t sum;
     ok(pthread_create(&s.thread, NULL, scribble, &s));
     rbcore_record records[32];

@@ -48,14 +48,6 @@ static rbcore_source source_of(const ring_files *self) {
     return source;
 }
 
-static rbcore_reader *open_reader(uint64_t flags) {
-    rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
-    options.flags = flags;
-    rbcore_reader *reader = NULL;
-    ok(rbcore_reader_open(&reader, &options));
-    return reader;
-}
-
 /* With or without a removal, with or without records that are held. */
 static void use_ring(int kind, uint64_t flags) {
     ring_files ring = make_ring(kind);

@@ -15,9 +15,9 @@
 #define BUSY_RINGS_SIZE (UINT64_C(1) << 20)
 #define MAX_LATENCY_NS 1000000
 
-#define FOR_NS UINT64_C(1000000000) /* how long a race is run, */
-#define ROUNDS 100000               /* or how often */
-#define FAR_APART 2000              /* turns of a loop: the most that two threads start apart */
+#define FOR_NS SECOND  /* how long a race is run, */
+#define ROUNDS 100000  /* or how often */
+#define FAR_APART 2000 /* turns of a loop: the most that two threads start apart */
 
 static fixture ring_open(size_t ring_size, uint64_t flags) {
     rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
@@ -40,7 +40,8 @@ typedef struct race {
     _Atomic unsigned arrived;
     _Atomic unsigned delay;
     _Atomic bool over;
-    uint64_t random, end;
+    uint64_t random;
+    int64_t end;
     int result;
 } race;
 
@@ -334,9 +335,9 @@ static int get_paced(const fixture *self, rbcore_record *records, uint64_t flags
 /* Waits and looks until the ring is armed; empties the descriptor. */
 static void get_armed(const fixture *self) {
     rbcore_record record;
-    uint64_t until = now_ns() + WATCHDOG_NS;
+    int64_t until = now_ns() + WATCHDOG_NS;
     do {
-        ck_assert_uint_lt(now_ns(), until);
+        ck_assert_int_lt(now_ns(), until);
         readable(rbcore_reader_fd(self->reader), 1);
         ck_assert_int_eq(rbcore_reader_next(self->reader, &record, 1, 0), 0);
     } while (is_paced(self));

@@ -54,9 +54,8 @@ static int contain(container *self, int (*body)(container *)) {
     if (enter_namespace()) {
         return EXIT_FAILURE;
     }
-    pid_t pid = fork();
+    pid_t pid = fork_child();
     if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
         mount_proc_of_namespace();
         body(self);
         for (;;) {
@@ -334,9 +333,7 @@ START_TEST(where_proc_does_not_show_all_nobody_is_taken_for_dead) {
 END_TEST
 
 int main(void) {
-    if (thread_sanitizer()) {
-        skip("ThreadSanitizer does not follow fork()");
-    }
+    skip_without_fork();
     pid_t pid = fork();
     if (pid == 0) {
         _exit(enter_namespace() ? 1 : 0);

@@ -44,7 +44,7 @@ static int read_more(following *self, size_t max) {
     for (int i = 0; i < self->count; i++) {
         const rbcore_record *record = &self->records[i];
         bool is_copied = record->ring == self->f.ring;
-        self->spans += is_copied ? record_space(record->size) : 0;
+        self->spans += is_copied ? span_of(record->size) : 0;
         self->losses += (record->flags & RBCORE_RECORD_LOST_BEFORE) != 0;
         ck_assert_uint_eq(record->flags & ~RBCORE_RECORD_LOST_BEFORE,
                           is_copied ? RBCORE_RECORD_COPIED : 0);
@@ -321,7 +321,7 @@ START_TEST(half_a_record_is_dropped) {
     produce_values(&r, 10, 2 * fits);
     give_back(&r);
     ck_assert_uint_eq(read_values(&r, 10 + fits), fits);
-    ck_assert_uint_eq(balanced(&r).lost_bytes, record_space(page_size() - 100) + fits * 16);
+    ck_assert_uint_eq(balanced(&r).lost_bytes, span_of(page_size() - 100) + fits * 16);
     free(content);
     close_following(&r);
 }

@@ -96,7 +96,7 @@ static uint64_t write_some(producing *self, uint64_t sequence) {
                                                                      write_batch, write_batch};
     uint64_t count = calls[words_in(sequence / 3) % 4](self, sequence);
     for (uint64_t i = 0; i < count; i++) {
-        self->bytes += record_space(words_in(self->id << 56 | (sequence + i)) * 8);
+        self->bytes += span_of(words_in(self->id << 56 | (sequence + i)) * 8);
     }
     return count;
 }
@@ -126,7 +126,7 @@ typedef struct account {
 static const char *account_for(account *self, const rbcore_record *record) {
     const uint64_t *words = record->data;
     self->records++;
-    self->bytes += record_space(record->size);
+    self->bytes += span_of(record->size);
     if (record->size < 8 || words[0] >> 56 >= PRODUCERS || record->size != 8 * words_in(words[0])) {
         return "not a record";
     }

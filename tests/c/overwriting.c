@@ -515,28 +515,28 @@ static uint64_t check_records(const ring *self) {
     while (position != producer) {
         uint32_t length = *image_header(&self->raw, position);
         uint64_t words = (length & ~(BUSY | DISCARDED)) / 8;
-        ck_assert_uint_le(record_space(8 * words), producer - position);
+        ck_assert_uint_le(span_of(8 * words), producer - position);
         uint64_t mask = self->raw.ring_size - 1;
         for (uint64_t i = 1; !(length & (BUSY | DISCARDED)) && i < words; i++) {
             ck_assert_mem_eq(self->raw.data + ((position + 8 + 8 * i) & mask),
                              self->raw.data + ((position + 8) & mask), 8);
         }
         complete += !(length & (BUSY | DISCARDED));
-        position += record_space(8 * words);
+        position += span_of(8 * words);
     }
     return complete;
 }
 
 /* Produces beside them until they have written something, and for a moment that nobody chose. */
 static void produce_beside(const ring *self, const _Atomic uint64_t written[2], uint64_t *random) {
-    uint64_t deadline = now_ns() + WATCHDOG_NS, until = 0;
+    int64_t deadline = now_ns() + WATCHDOG_NS, until = 0;
     while (until == 0 || now_ns() < until) {
         int error = rbcore_producer_output(self->f.producer, random, 8, 0);
         ck_assert(error == 0 || error == -EAGAIN);
         if (until == 0 && written[0] > 100 && written[1] > 100) {
             until = now_ns() + random_next(random) % 5000000;
         }
-        ck_assert_uint_lt(now_ns(), deadline);
+        ck_assert_int_lt(now_ns(), deadline);
     }
 }
 
@@ -547,9 +547,7 @@ START_TEST(killed_at_random) {
     }
     ring r = open_ring(page_size(), OVERWRITE);
     uint64_t random = 7;
-    _Atomic uint64_t *written =
-        mmap(NULL, 2 * sizeof(*written), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    ck_assert_ptr_ne(written, MAP_FAILED);
+    _Atomic uint64_t *written = shared_memory(2 * sizeof(*written));
     for (uint64_t life = 1; life <= 40; life++) {
         written[0] = written[1] = 0;
         victim v[2] = {{.ring = &r, .seed = 2 * life, .written = &written[0]},

@@ -174,7 +174,7 @@ START_TEST(reading_with_other_pages) {
                 expected[k] = (unsigned char)(i + k);
                 data[(position + 8 + k) % ring_size] = expected[k];
             }
-            uint64_t end = position + record_space(size), producer;
+            uint64_t end = position + span_of(size), producer;
             memcpy(raw + page, &end, 8);
             rbcore_record record;
             ck_assert_int_eq(rbcore_reader_read(f->reader, &record, 1), 1);

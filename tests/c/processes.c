@@ -248,9 +248,7 @@ START_TEST(a_producer_whose_first_thread_ended_but_which_lives) {
 END_TEST
 
 int main(void) {
-    if (thread_sanitizer()) {
-        skip("ThreadSanitizer does not follow fork()");
-    }
+    skip_without_fork();
     const TTest *const tests[] = {it_counts_as_living_as_long_as_its_process_lives,
                                   unless_it_had_the_lock_and_the_lock_is_free,
                                   the_message_tells_which_process,

@@ -63,14 +63,14 @@ static taking *const ways[] = {by_read, by_look, by_next, by_spans};
 
 static void fill_with(const fixture *f, size_t size) {
     static const uint8_t zeros[65536];
-    while (ring_stats(f).bytes_waiting + record_space(size) < ring_stats(f).ring_size &&
+    while (ring_stats(f).bytes_waiting + span_of(size) < ring_stats(f).ring_size &&
            rbcore_producer_output(f->producer, zeros, size, RBCORE_NO_WAKEUP) == 0) {
     }
 }
 
 /* All calls but the last take as many records of this size as fit a quarter. */
 static void expect_quarters(const fixture *f, taking *way, size_t size, bool is_released) {
-    const uint64_t quarter = ring_stats(f).ring_size / 4, space = record_space(size);
+    const uint64_t quarter = ring_stats(f).ring_size / 4, space = span_of(size);
     const uint64_t most = space > quarter ? space : quarter / space * space;
     uint64_t left = ring_stats(f).bytes_waiting;
     ck_assert_uint_gt(left, quarter);

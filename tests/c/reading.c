@@ -43,7 +43,7 @@ START_TEST(many_sizes) {
         ck_assert_uint_eq(records[0].position, position);
         ck_assert_uint_eq(records[0].ring, f.ring);
         ck_assert_uint_eq(records[0].flags, 0);
-        position += record_space(cases[i]);
+        position += span_of(cases[i]);
         ok(rbcore_reader_commit(f.reader, NULL, 0));
         ck_assert_uint_eq(ring_stats(&f).consumer_pos, position);
     }
@@ -141,7 +141,7 @@ START_TEST(wrap_around) {
         for (uint32_t n = random_next(&random) % 8; n && produced < 4000; n--) {
             size_t size = random_next(&random) % 700;
             rbcore_ring_stats s = ring_stats(&f);
-            if (s.producer_pos + record_space(size) - s.consumer_pos >= ring_size) {
+            if (s.producer_pos + span_of(size) - s.consumer_pos >= ring_size) {
                 break;
             }
             sizes[produced] = size;
@@ -153,7 +153,7 @@ START_TEST(wrap_around) {
         for (int i = 0; i < n; i++, expected++) {
             ck_assert_uint_eq(records[i].position, position);
             expect_pattern(&records[i], expected, sizes[expected]);
-            across_the_end |= position % ring_size + record_space(sizes[expected]) > ring_size;
+            across_the_end |= position % ring_size + span_of(sizes[expected]) > ring_size;
             position = end_of(&records[i]);
         }
         if (n && random_next(&random) % 2) {

@@ -57,9 +57,9 @@ START_TEST(discards_alone) {
     ok(rbcore_producer_discard(f.producer, data, 0));
     ck_assert_int_eq(rbcore_reader_read(f.reader, &record, 1), 0);
     rbcore_ring_stats stats = ring_stats(&f);
-    ck_assert_uint_eq(stats.read_pos, record_space(64));
-    ck_assert_uint_eq(stats.user_pos, record_space(64));
-    ck_assert_uint_eq(stats.consumer_pos, record_space(64));
+    ck_assert_uint_eq(stats.read_pos, span_of(64));
+    ck_assert_uint_eq(stats.user_pos, span_of(64));
+    ck_assert_uint_eq(stats.consumer_pos, span_of(64));
     fixture_close(&f);
 }
 END_TEST
@@ -175,7 +175,8 @@ static void *watch(void *argument) {
 START_TEST(the_position_never_goes_back) {
     fixture f = fixture_open(page_size(), RBCORE_READER_RELEASE);
     watcher w = {.raw = image_map(f.memory_fd)};
-    uint64_t random = 6, until = now_ns() + UINT64_C(1000000000);
+    uint64_t random = 6;
+    const int64_t until = now_ns() + SECOND;
     ok(pthread_create(&w.thread, NULL, watch, &w));
     while (now_ns() < until) {
         rbcore_record records[BATCH];

@@ -130,29 +130,18 @@ START_TEST(no_ring_of_this_index) {
 }
 END_TEST
 
-typedef struct releasing {
-    rbcore_reader *reader;
-    rbcore_record record;
-} releasing;
-
-static void *release_it(void *argument) {
-    releasing *self = argument;
-    ok(rbcore_reader_release(self->reader, &self->record, 1));
-    return NULL;
-}
-
 /* The last release, which ends the ring, comes while calls ask for it. */
 START_TEST(a_removed_ring_goes_while_it_is_asked_for) {
     for (int round = 0; round < 300; round++) {
         many m = open_many(1, RBCORE_READER_RELEASE);
-        releasing r = {.reader = m.reader};
+        release_of_one r = {.reader = m.reader};
         rbcore_snapshot *snapshot = NULL;
         rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
         pthread_t thread;
         produce(&m.rings[0], 5);
         ck_assert_int_eq(rbcore_reader_read(m.reader, &r.record, 1), 1);
         ok(rbcore_reader_remove(m.reader, m.rings[0].ring));
-        ok(pthread_create(&thread, NULL, release_it, &r));
+        ok(pthread_create(&thread, NULL, release_one, &r));
         int result;
         do {
             ck_assert_int_eq(rbcore_reader_snapshot(m.reader, 0, &snapshot, 0), -EINVAL);

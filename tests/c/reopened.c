@@ -131,12 +131,12 @@ static int try_at_each_call(opening *self, int expected) {
 
 /* ---- Memory rings ---- */
 
-static int open_reader(opening *self) {
+static int opens_reader(opening *self) {
     int error = rbcore_reader_open(&self->reader, NULL);
     return error ? error : rbcore_reader_add(self->reader, &self->source);
 }
 
-static int open_producer(opening *self) {
+static int opens_producer(opening *self) {
     return rbcore_producer_open(&self->producer, &self->source);
 }
 
@@ -194,12 +194,12 @@ static void the_ring_becomes_many_things(opening it) {
 }
 
 START_TEST(second_look_after_a_readers_ring_was_reopened) {
-    the_ring_becomes_many_things((opening){.open = open_reader, .is_sound = reads_its_size});
+    the_ring_becomes_many_things((opening){.open = opens_reader, .is_sound = reads_its_size});
 }
 END_TEST
 
 START_TEST(second_look_after_a_producers_ring_was_reopened) {
-    the_ring_becomes_many_things((opening){.open = open_producer, .is_sound = writes_to_the_end});
+    the_ring_becomes_many_things((opening){.open = opens_producer, .is_sound = writes_to_the_end});
 }
 END_TEST
 
@@ -209,7 +209,7 @@ START_TEST(second_look_after_the_eventfd_was_duplicated) {
     int files[] = {eventfd(0, EFD_CLOEXEC), open("/dev/null", O_RDWR | O_CLOEXEC)};
     for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
         fixture f = ring_of(page_size());
-        opening reader = {.open = open_reader, .is_sound = reads_its_size, .other = files[i]};
+        opening reader = {.open = opens_reader, .is_sound = reads_its_size, .other = files[i]};
         reader.source = memory_source(f.memory_fd, f.event_fd);
         reader.number = f.event_fd;
         ck_assert_int_gt(try_at_each_call(&reader, -EBADFD), 0);
@@ -258,7 +258,7 @@ static bool has_its_losses(opening *self) {
 
 static uint64_t count_losses(opening *self) {
     rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
-    ck_assert_int_eq(open_reader(self), 0);
+    ck_assert_int_eq(opens_reader(self), 0);
     ok(rbcore_reader_ring_stats(self->reader, 0, &stats));
     rbcore_reader_free(self->reader);
     ck_assert_uint_ne(stats.lost, RBCORE_UNKNOWN);
@@ -272,7 +272,7 @@ START_TEST(second_look_after_the_loss_map_was_duplicated) {
         return;
     }
     fixture f = ring_of(page_size());
-    opening reader = {.open = open_reader, .is_sound = has_its_losses, .other = larger};
+    opening reader = {.open = opens_reader, .is_sound = has_its_losses, .other = larger};
     reader.source = memory_source(f.memory_fd, f.event_fd);
     reader.source.loss_fd = reader.number = losses;
     reader.lost = count_losses(&reader);
@@ -284,12 +284,7 @@ START_TEST(second_look_after_the_loss_map_was_duplicated) {
 END_TEST
 
 int main(void) {
-    if (thread_sanitizer()) {
-        skip("ThreadSanitizer does not follow fork()");
-    }
-    if (!can_trace()) {
-        skip("no ptrace(2)");
-    }
+    skip_without_tracing();
     const TTest *const tests[] = {second_look_after_a_readers_ring_was_reopened,
                                   second_look_after_a_producers_ring_was_reopened,
                                   second_look_after_the_eventfd_was_duplicated,

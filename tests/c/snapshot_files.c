@@ -135,16 +135,6 @@ static void set_number(file *self, size_t offset, size_t size, uint64_t number) 
     }
 }
 
-/* Bit by bit, unlike the library. */
-static uint32_t crc32_of(const uint8_t *bytes, size_t size) {
-    uint32_t value = UINT32_MAX;
-    for (size_t bit = 0; bit < 8 * size; bit++) {
-        bool odd = ((value ^ bytes[bit / 8] >> bit % 8) & 1) != 0;
-        value = value >> 1 ^ (odd ? UINT32_C(0xedb88320) : 0);
-    }
-    return ~value;
-}
-
 /* Makes the checksums right again, as a forger would. */
 static void set_checksums(file *self) {
     size_t header = number_at(self, AT_HEADER_SIZE, 4);
@@ -625,8 +615,7 @@ START_TEST(one_that_could_not_be_taken) {
         return;
     }
     rbcore_reader *reader;
-    pid_t pid = fork();
-    ck_assert_int_ge(pid, 0);
+    pid_t pid = fork_child();
     if (pid == 0) {
         ok(rbcore_reader_open(&reader, NULL));
         fixture large = fixture_add(reader, (size_t)64 << 20);

@@ -143,10 +143,10 @@ static int read_beside_an_asker(common *shared) {
 /* The reading thread gets through its calls, twice, though the worker stands still. */
 static void expect_rounds(common *shared) {
     unsigned int seen = atomic_load(&shared->rounds);
-    uint64_t since = now_ns();
+    int64_t since = now_ns();
     while (atomic_load(&shared->rounds) - seen < 2 && atomic_load(&shared->received) == 0 &&
            !atomic_load(&shared->is_done)) {
-        ck_assert_msg(now_ns() - since < (uint64_t)WATCHDOG_NS, "it waits for the worker");
+        ck_assert_msg(now_ns() - since < WATCHDOG_NS, "it waits for the worker");
         sched_yield();
     }
 }
@@ -156,13 +156,6 @@ static bool step(pid_t worker) {
     ck_assert_int_eq(ptrace(PTRACE_SINGLESTEP, worker, NULL, NULL), 0);
     ck_assert_int_eq(waitpid(worker, &status, __WALL), worker);
     return WIFSTOPPED(status);
-}
-
-static common *share(void) {
-    void *shared =
-        mmap(NULL, sizeof(common), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    ck_assert_ptr_ne(shared, MAP_FAILED);
-    return shared;
 }
 
 /* Stops the worker at one instruction after the other. Returns whether this process may do that. */
@@ -203,7 +196,7 @@ static const struct {
 };
 
 START_TEST(the_reading_thread_never_waits_for_a_worker) {
-    common *shared = share();
+    common *shared = shared_memory(sizeof(common));
     pid_t child = fork();
     if (child == 0) {
         _exit(read_beside_a_worker(shared, kinds[_i].ring, kinds[_i].source));
@@ -215,7 +208,7 @@ START_TEST(the_reading_thread_never_waits_for_a_worker) {
 END_TEST
 
 START_TEST(positions_fit_each_other) {
-    common *shared = share();
+    common *shared = shared_memory(sizeof(common));
     pid_t child = fork();
     if (child == 0) {
         _exit(read_beside_an_asker(shared));

@@ -177,7 +177,7 @@ static void take(run *self, const rbcore_record *record) {
     }
 }
 
-static void read_for(run *self, uint64_t until, uint64_t *random) {
+static void read_for(run *self, int64_t until, uint64_t *random) {
     rbcore_reader *reader = self->rings[0].reader;
     rbcore_record records[300];
     while (now_ns() < until) {
@@ -279,8 +279,7 @@ static void balance(const run *self) {
 }
 
 static void stress(uint64_t flags, uint64_t seed) {
-    void *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    ck_assert_ptr_ne(shared, MAP_FAILED);
+    void *shared = shared_memory(4096);
     static run r;
     r.stop = shared;
     r.books = (book *)shared + 1;
@@ -295,7 +294,7 @@ static void stress(uint64_t flags, uint64_t seed) {
         r.pool = &workers;
         ok(pthread_create(&threads[i], NULL, release_at_random, &workers));
     }
-    read_for(&r, now_ns() + SECONDS * UINT64_C(1000000000), &seed);
+    read_for(&r, now_ns() + SECONDS * SECOND, &seed);
     *r.stop = 1;
     /* Producers may be in the middle of a burst, but they never wait for us. */
     join_producers(&r);

@@ -1,87 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "support.h"
 
-#include <dirent.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdio.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
-
-/*
- * Whether this machine lacks what a test needs: an emulated one, whose build names such tests in
- * the environment, or `*` for all of a program.
- */
-static bool is_left_out(const char *test) {
-    const char *names = getenv("RBCORE_LEAVE_OUT"), *reason = getenv("RBCORE_LEAVE_OUT_REASON");
-    for (size_t length; names && *names; names += length) {
-        names += strspn(names, " ");
-        length = strcspn(names, " ");
-        bool is_named = length == strlen(test) && strncmp(names, test, length) == 0;
-        if (is_named || strcmp(names, "*") == 0) {
-            printf("skipped: %s: %s\n", test, reason ? reason : "left out by RBCORE_LEAVE_OUT");
-            return true;
-        }
-    }
-    return false;
-}
-
-static int run_suite(Suite *suite) {
-    SRunner *runner = srunner_create(suite);
-    fflush(stdout); /* the tests are forked, and would print it again */
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
-
-int run_loop_tests(const char *name, const loop_test *tests) {
-    Suite *suite = suite_create(name);
-    size_t added = 0;
-    for (; tests->test; tests++) {
-        if (is_left_out(tests->test->name)) {
-            continue;
-        }
-        added++;
-        TCase *tcase = tcase_create(tests->test->name);
-        tcase_set_timeout(tcase, 100);
-        tcase_add_loop_test(tcase, tests->test, 0, tests->count);
-        suite_add_tcase(suite, tcase);
-    }
-    int result = run_suite(suite);
-    return added ? result : 77;
-}
-
-int run_tests(const char *name, const TTest *const *tests) {
-    loop_test once[100] = {{0}};
-    for (size_t i = 0; tests[i]; i++) {
-        if (i + 1 == sizeof(once) / sizeof(*once)) {
-            abort();
-        }
-        once[i] = (loop_test){tests[i], 1};
-    }
-    return run_loop_tests(name, once);
-}
-
-void skip(const char *reason) {
-    printf("skipped: %s\n", reason);
-    exit(77);
-}
-
-bool thread_sanitizer(void) {
-#ifdef __SANITIZE_THREAD__
-    return true;
-#else
-    return false;
-#endif
-}
-
-size_t page_size(void) {
-    return (size_t)sysconf(_SC_PAGESIZE);
-}
 
 rbcore_source memory_source(int memory_fd, int event_fd) {
     rbcore_source source = RBCORE_SOURCE_INIT;
@@ -102,9 +23,7 @@ fixture fixture_add(rbcore_reader *reader, size_t ring_size) {
     fixture self = {.reader = reader};
     ok(rbcore_memory_ring_create(&self.memory_fd, &self.event_fd, ring_size, 0));
     rbcore_source source = memory_source(self.memory_fd, self.event_fd);
-    int ring = rbcore_reader_add(reader, &source);
-    ck_assert_msg(ring >= 0, "add: %s", rbcore_reader_message(reader));
-    self.ring = (unsigned int)ring;
+    self.ring = add_source(reader, &source);
     self.producer = producer_on(self.memory_fd, self.event_fd);
     return self;
 }
@@ -116,11 +35,7 @@ void fixture_drop(fixture *self) {
 }
 
 fixture fixture_open(size_t ring_size, uint64_t reader_flags) {
-    rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
-    options.flags = reader_flags;
-    rbcore_reader *reader = NULL;
-    ok(rbcore_reader_open(&reader, &options));
-    return fixture_add(reader, ring_size);
+    return fixture_add(open_reader(reader_flags), ring_size);
 }
 
 void fixture_close(fixture *self) {
@@ -128,25 +43,11 @@ void fixture_close(fixture *self) {
     fixture_drop(self);
 }
 
-int read_to_end(rbcore_reader *reader, rbcore_record *records, size_t max) {
-    size_t count = 0;
-    int n = 1;
-    while (n > 0 && count < max) {
-        n = rbcore_reader_read(reader, records + count, max - count);
-        count += n > 0 ? (size_t)n : 0;
-    }
-    return count > 0 ? (int)count : n;
-}
-
 rbcore_reader *reader_on(const fixture *ring, uint64_t reader_flags, uint32_t source_flags) {
-    rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
-    options.flags = reader_flags;
-    rbcore_reader *reader = NULL;
-    ok(rbcore_reader_open(&reader, &options));
+    rbcore_reader *reader = open_reader(reader_flags);
     rbcore_source source = memory_source(ring->memory_fd, ring->event_fd);
     source.flags = source_flags;
-    int index = rbcore_reader_add(reader, &source);
-    ck_assert_msg(index == 0, "add: %d, %s", index, rbcore_reader_message(reader));
+    ck_assert_uint_eq(add_source(reader, &source), 0);
     return reader;
 }
 
@@ -163,24 +64,8 @@ uint64_t value_of(const rbcore_record *record) {
     return value;
 }
 
-uint64_t record_space(uint64_t size) {
-    return (size + HEADER_SIZE + 7) / 8 * 8;
-}
-
-uint64_t end_of(const rbcore_record *record) {
-    return record->position + record_space(record->size);
-}
-
 rbcore_ring_stats ring_stats(const fixture *self) {
-    rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
-    ok(rbcore_reader_ring_stats(self->reader, self->ring, &stats));
-    return stats;
-}
-
-rbcore_reader_stats reader_stats(rbcore_reader *reader) {
-    rbcore_reader_stats stats = RBCORE_READER_STATS_INIT;
-    ok(rbcore_reader_stats_get(reader, &stats));
-    return stats;
+    return stats_of(self->reader, self->ring);
 }
 
 image image_map(int memory_fd) {
@@ -218,70 +103,17 @@ void image_store_header(const image *self, uint64_t position, uint32_t length) {
     __atomic_store_n(image_header(self, position), length, __ATOMIC_SEQ_CST);
 }
 
-bool readable(int fd, int timeout_ms) {
-    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-    int n;
-    do {
-        n = poll(&poll_fd, 1, timeout_ms);
-    } while (n < 0 && errno == EINTR);
-    return n == 1 && (poll_fd.revents & POLLIN);
-}
-
-static uint64_t clock_ns(clockid_t clock) {
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-uint64_t now_ns(void) {
-    return clock_ns(CLOCK_MONOTONIC);
-}
-
-uint64_t cpu_ns(void) {
-    return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-}
-
-void sleep_ms(unsigned int ms) {
-    struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
-    while (nanosleep(&time, &time) < 0 && errno == EINTR) {
+uint32_t crc32_of(const uint8_t *bytes, size_t size) {
+    uint32_t value = UINT32_MAX;
+    for (size_t bit = 0; bit < 8 * size; bit++) {
+        bool odd = ((value ^ bytes[bit / 8] >> bit % 8) & 1) != 0;
+        value = value >> 1 ^ (odd ? UINT32_C(0xedb88320) : 0);
     }
+    return ~value;
 }
 
-unsigned int open_fds(void) {
-    unsigned int n = 0;
-    DIR *directory = opendir("/proc/self/fd");
-    ck_assert_ptr_nonnull(directory);
-    while (readdir(directory)) {
-        n++;
-    }
-    closedir(directory);
-    return n;
-}
-
-uint32_t random_next(uint64_t *state) {
-    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (uint32_t)(*state >> 33);
-}
-
-pid_t start_child(int (*body)(void *), void *argument) {
-    pid_t pid = fork();
-    ck_assert_int_ge(pid, 0);
-    if (pid == 0) {
-        /* A test that fails must not leave its children behind. */
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        _exit(body(argument));
-    }
-    return pid;
-}
-
-int wait_child(pid_t pid) {
-    int status;
-    while (waitpid(pid, &status, 0) < 0) {
-        ck_assert_int_eq(errno, EINTR);
-    }
-    return WIFSIGNALED(status) ? 256 + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
-int in_child(int (*body)(void *), void *argument) {
-    return wait_child(start_child(body, argument));
+void *release_one(void *argument) {
+    release_of_one *self = argument;
+    ok(rbcore_reader_release(self->reader, &self->record, 1));
+    return NULL;
 }

@@ -116,7 +116,7 @@ static int wait_without_epoll_pwait2(void *argument) {
         rbcore_reader_next(f.reader, records, 64, 0)) {
         return 255;
     }
-    uint64_t begin = now_ns();
+    int64_t begin = now_ns();
     for (int i = 0; i < WAITS; i++) {
         for (int n = ring_stats(&f).flags & RBCORE_RING_PACED ? 2 : 8; n > 0; n--) {
             produce(&f, 0);
@@ -126,7 +126,7 @@ static int wait_without_epoll_pwait2(void *argument) {
             return 255;
         }
     }
-    uint64_t took = (now_ns() - begin) / 1000000;
+    int64_t took = (now_ns() - begin) / MILLISECOND;
     return took < 254 ? (int)took : 254;
 }
 

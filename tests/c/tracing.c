@@ -14,7 +14,7 @@ void stop_to_be_traced(void) {
     }
 }
 
-bool can_trace(void) {
+static bool can_trace(void) {
     int status = 0;
     pid_t pid = fork(); /* no function of check: this is asked before the tests begin */
     if (pid == 0) {
@@ -29,6 +29,13 @@ bool can_trace(void) {
         waitpid(pid, &status, 0);
     }
     return can;
+}
+
+void skip_without_tracing(void) {
+    skip_without_fork();
+    if (!can_trace()) {
+        skip("ptrace(2) is not permitted");
+    }
 }
 
 void await_stop(pid_t pid) {

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Whether this machine lets a process trace its children. */
-bool can_trace(void);
+/* Ends the program as skipped where a process cannot trace its children. */
+void skip_without_tracing(void);
 
 /* In a child: stops until its parent, which called start_child, steps on. */
 void stop_to_be_traced(void);

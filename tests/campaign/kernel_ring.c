@@ -10,7 +10,7 @@
 #include "flow.skel.h"
 
 const char *ring_missing(void) {
-    int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "probe", 0, 0, (uint32_t)getpagesize(), NULL);
+    int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "probe", 0, 0, (uint32_t)page_size(), NULL);
     if (fd < 0) {
         return "bpf(2) creates no ring for this user";
     }

@@ -18,8 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define KILLS 300 /* of an episode */
@@ -27,7 +25,6 @@
 #define HELD_MAX 2048
 #define BATCH_MAX 256
 #define HANG_SECONDS 60
-#define MILLISECOND INT64_C(1000000)
 #define UNKNOWN UINT64_MAX
 
 /* How many of the records of one life of a producer, from the first on, ... */
@@ -258,10 +255,8 @@ static void start(episode *self, unsigned int which) {
     uint32_t id = self->lives;
     self->lives += which > 0;
     EXPECT(id < FLOW_PRODUCERS_MAX);
-    self->pids[which] = fork();
-    EXPECT(self->pids[which] >= 0);
+    self->pids[which] = fork_child();
     if (self->pids[which] == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent) {
             _exit(1);
         }
@@ -274,11 +269,10 @@ static void start(episode *self, unsigned int which) {
 }
 
 static void kill_one(episode *self, unsigned int which) {
-    int status;
     kill(self->pids[which], SIGKILL);
-    EXPECT(waitpid(self->pids[which], &status, 0) == self->pids[which]);
+    bool was_killed = wait_child(self->pids[which]) == 256 + SIGKILL;
     self->pids[which] = 0;
-    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
+    if (!was_killed) {
         FAIL("a %s failed: see above", which ? "producer" : "reader");
     }
     *(which ? &counted.producer_kills : &counted.reader_kills) += 1;
@@ -287,7 +281,7 @@ static void kill_one(episode *self, unsigned int which) {
 /* From microseconds, when a process has hardly begun, to milliseconds. */
 static void wait_a_random_time(episode *self) {
     uint64_t most = UINT64_C(10000) << random_below(&self->random, 10);
-    uint64_t until = now_ns() + random_below(&self->random, most);
+    int64_t until = now_ns() + (int64_t)random_below(&self->random, most);
     if (most > 200000) {
         usleep((unsigned int)(random_below(&self->random, most) / 1000));
     }
@@ -351,14 +345,12 @@ static void run_episode(uint64_t seed) {
     episode *self = calloc(1, sizeof(*self));
     EXPECT(self);
     self->random = seed;
-    self->ring_size = (size_t)sysconf(_SC_PAGESIZE) << random_below(&self->random, 9);
+    self->ring_size = page_size() << random_below(&self->random, 9);
     self->producers = 1 + (unsigned int)random_below(&self->random, PRODUCERS_MAX);
     set_context("episode %llu: a ring of %zu bytes, %u producers", (unsigned long long)seed,
                 self->ring_size, self->producers);
     alarm(HANG_SECONDS); /* which ends the program, and with it its children */
-    self->journal =
-        mmap(NULL, sizeof(journal), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    EXPECT(self->journal != MAP_FAILED);
+    self->journal = shared_memory(sizeof(journal));
     ring_open(&self->ring, self->ring_size);
     for (unsigned int i = 0; i <= self->producers; i++) {
         start(self, i);
@@ -378,28 +370,12 @@ static void run_episode(uint64_t seed) {
     counted.episodes++;
 }
 
+static uint64_t reached(void) {
+    return counted.reader_kills + counted.producer_kills;
+}
+
 int main(int argc, char **argv) {
-    if (argc < 3) {
-        fprintf(stderr, "usage: %s SEED SECONDS [KILLS]\n", argv[0]);
-        return 2;
-    }
-    if (ring_missing()) {
-        printf("skipped: %s\n", ring_missing());
-        return 77;
-    }
-    uint64_t seed = first_episode(argv[1]);
-    uint64_t end = now_ns() + strtoull(argv[2], NULL, 10) * 1000000000;
-    uint64_t most = argc > 3 ? strtoull(argv[3], NULL, 10) : UINT64_MAX;
-    run_episode(seed++); /* what is made once is made */
-    belongings before = belongings_now();
-    while (now_ns() < end && counted.reader_kills + counted.producer_kills < most) {
-        run_episode(seed++);
-    }
-    belongings after = belongings_now();
-    if (after.descriptors != before.descriptors || after.mappings != before.mappings) {
-        FAIL("leak: %u descriptors and %u mappings became %u and %u", before.descriptors,
-             before.mappings, after.descriptors, after.mappings);
-    }
+    play_episodes(argc, argv, run_episode, reached);
     printf("{\"kills\": %llu, \"reader_kills\": %llu, \"producer_kills\": %llu, "
            "\"episodes\": %llu, \"records\": %llu, \"again\": %llu}\n",
            (unsigned long long)(counted.reader_kills + counted.producer_kills),

@@ -24,9 +24,7 @@ void ring_open(ring *self, size_t size) {
     self->source.kind = RBCORE_SOURCE_MEMORY_RING;
     self->source.fd = memory_fd;
     self->source.event_fd = event_fd;
-    self->tallies =
-        mmap(NULL, TALLIES_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    EXPECT(self->tallies != MAP_FAILED);
+    self->tallies = shared_memory(TALLIES_SIZE);
 }
 
 void ring_close(ring *self) {

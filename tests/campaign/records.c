@@ -22,8 +22,6 @@
 #define HELD_MAX 4096
 #define BATCH_MAX 512
 #define HANG_SECONDS 60
-#define MILLISECOND INT64_C(1000000)
-#define WATCHDOG (20000 * MILLISECOND)
 
 static struct {
     uint64_t episodes, records, discarded, refused, commits, releases, spans;
@@ -260,7 +258,7 @@ static int read_by_spans(episode *self, rbcore_record *records, size_t max, int6
 
 /* A wait without end but for a watchdog. With silent producers there may be no wakeup. */
 static int64_t timeout_of(const episode *self, bool waits) {
-    return !waits ? 0 : self->is.is_silent ? MILLISECOND : WATCHDOG;
+    return !waits ? 0 : self->is.is_silent ? MILLISECOND : WATCHDOG_NS;
 }
 
 static int read_some(episode *self, rbcore_record *records, size_t max, bool waits) {
@@ -301,7 +299,7 @@ static int read_and_give_back(episode *self, bool waits) {
     if (n < 0 && n != -EAGAIN && n != -ENOBUFS && n != -ENODATA && n != -ECANCELED) {
         FAIL("read: %d, %s", n, rbcore_reader_message(self->reader));
     }
-    if (n == 0 && timeout_of(self, waits) == WATCHDOG) {
+    if (n == 0 && timeout_of(self, waits) == WATCHDOG_NS) {
         FAIL("hung: a wait of 20 s ended without a record");
     }
     take(self, records, n > 0 ? (size_t)n : 0);
@@ -359,7 +357,7 @@ static parameters random_parameters(uint64_t *random) {
     static const size_t pages[] = {1, 1, 2, 4, 16, 64, 256, 1024};
     static const int64_t latencies[] = {0, 100000, 100000, 500000};
     parameters p = {
-        .ring_size = pages[random_below(random, 8)] * (size_t)sysconf(_SC_PAGESIZE),
+        .ring_size = pages[random_below(random, 8)] * page_size(),
         .rings = random_below(random, 2) ? 1 : 1 + (unsigned int)random_below(random, RINGS_MAX),
         .max_latency_ns = latencies[random_below(random, 4)],
         .producers = 1 + (unsigned int)random_below(random, PRODUCERS_MAX),
@@ -414,28 +412,12 @@ static void run_episode(uint64_t seed) {
     counted.episodes++;
 }
 
+static uint64_t reached(void) {
+    return counted.records;
+}
+
 int main(int argc, char **argv) {
-    if (argc < 3) {
-        fprintf(stderr, "usage: %s SEED SECONDS [RECORDS]\n", argv[0]);
-        return 2;
-    }
-    if (ring_missing()) {
-        printf("skipped: %s\n", ring_missing());
-        return 77;
-    }
-    uint64_t seed = first_episode(argv[1]);
-    uint64_t end = now_ns() + strtoull(argv[2], NULL, 10) * 1000000000;
-    uint64_t most = argc > 3 ? strtoull(argv[3], NULL, 10) : UINT64_MAX;
-    run_episode(seed++); /* what is made once is made */
-    belongings before = belongings_now();
-    while (now_ns() < end && counted.records < most) {
-        run_episode(seed++);
-    }
-    belongings after = belongings_now();
-    if (after.descriptors != before.descriptors || after.mappings != before.mappings) {
-        FAIL("leak: %u descriptors and %u mappings became %u and %u", before.descriptors,
-             before.mappings, after.descriptors, after.mappings);
-    }
+    play_episodes(argc, argv, run_episode, reached);
     printf("{\"records\": %llu, \"episodes\": %llu, \"discarded\": %llu, \"refused\": %llu, "
            "\"commits\": %llu, \"releases\": %llu, \"spans\": %llu}\n",
            (unsigned long long)counted.records, (unsigned long long)counted.episodes,

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "ring.h"
 
-#include <dirent.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static char context[256];
 
@@ -27,13 +25,7 @@ void fail(const char *file, int line, const char *format, ...) {
     abort();
 }
 
-uint64_t now_ns(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
-
-uint64_t first_episode(const char *argument) {
+static uint64_t first_episode(const char *argument) {
     uint64_t seed = strtoull(argument, NULL, 10);
     return seed < 1000000 ? seed * 1000000 : seed;
 }
@@ -76,17 +68,6 @@ uint64_t expect_name(const rbcore_record *record) {
     return first;
 }
 
-static unsigned int count_descriptors(void) {
-    unsigned int count = 0;
-    DIR *directory = opendir("/proc/self/fd");
-    EXPECT(directory);
-    while (readdir(directory)) {
-        count++;
-    }
-    closedir(directory);
-    return count;
-}
-
 /* Only those of files and devices: what the allocator maps, it may keep. */
 static unsigned int count_mappings(void) {
     unsigned int count = 0;
@@ -100,6 +81,26 @@ static unsigned int count_mappings(void) {
     return count;
 }
 
-belongings belongings_now(void) {
-    return (belongings){count_descriptors(), count_mappings()};
+void play_episodes(int argc, char **argv, void (*episode)(uint64_t seed),
+                   uint64_t (*reached)(void)) {
+    if (argc < 3) {
+        fprintf(stderr, "usage: %s SEED SECONDS [MOST]\n", argv[0]);
+        exit(2);
+    }
+    if (ring_missing()) {
+        printf("skipped: %s\n", ring_missing());
+        exit(SKIPPED);
+    }
+    uint64_t seed = first_episode(argv[1]);
+    int64_t end = now_ns() + strtoll(argv[2], NULL, 10) * SECOND;
+    uint64_t most = argc > 3 ? strtoull(argv[3], NULL, 10) : UINT64_MAX;
+    episode(seed++); /* what is made once is made */
+    unsigned int descriptors = open_fds(), mappings = count_mappings();
+    while (now_ns() < end && reached() < most) {
+        episode(seed++);
+    }
+    if (open_fds() != descriptors || count_mappings() != mappings) {
+        FAIL("leak: %u descriptors and %u mappings became %u and %u", descriptors, mappings,
+             open_fds(), count_mappings());
+    }
 }

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../support/machine.h"
 #include "flow.h"
 
 typedef struct ring {
@@ -59,10 +60,13 @@ void fail(const char *file, int line, const char *format, ...)
 /* Sets what is printed first when something fails: how to repeat it. */
 void set_context(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-uint64_t now_ns(void);
-
-/* A seed names a million of episodes; a larger number is that of one itself. */
-uint64_t first_episode(const char *argument);
+/*
+ * What main does: for SEED SECONDS [MOST], its arguments, plays episodes until so many seconds have
+ * passed or `reached` returns so many. A seed names a million of episodes; a larger number is that
+ * of one itself. Ends the program where no episode can be played, or where they leave something.
+ */
+void play_episodes(int argc, char **argv, void (*episode)(uint64_t seed),
+                   uint64_t (*reached)(void));
 
 /* A number from 0 to below - 1. */
 uint64_t random_below(uint64_t *state, uint64_t below);
@@ -70,12 +74,5 @@ uint64_t random_below(uint64_t *state, uint64_t below);
 /* The name of a record, which must be one that a producer made, whole. */
 uint64_t expect_name(const rbcore_record *record);
 bool is_intact(const rbcore_record *record);
-
-/* A process must not have more of these after an episode than before. */
-typedef struct belongings {
-    unsigned int descriptors, mappings;
-} belongings;
-
-belongings belongings_now(void);
 
 #endif

@@ -128,9 +128,8 @@ static void *set_up(const void *argument) {
     self.map = bpf_map_of_type(USER_RINGBUF, 0, 0, (uint32_t)page_size());
     self.base =
         mmap(NULL, mapped_size(), PROT_READ | PROT_WRITE, MAP_SHARED, self.map, (off_t)page_size());
-    self.diary =
-        mmap(NULL, sizeof(diary), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    ck_assert(self.base != MAP_FAILED && self.diary != MAP_FAILED);
+    self.diary = shared_memory(sizeof(diary));
+    ck_assert_ptr_ne(self.base, MAP_FAILED);
     self.diary->opened = NOT_YET;
     put(&self, BEFORE);
     return &self;
@@ -203,20 +202,6 @@ static void stopped(void *argument) {
     at_point(self->diary->done == self->diary->begun, "the victim's calls");
 }
 
-#define PLAYS(test, many, ...)                                                                     \
-    START_TEST(test) {                                                                             \
-        play(&(const drama){.name = #test,                                                         \
-                            .way = &(const way){__VA_ARGS__},                                      \
-                            .set_up = set_up,                                                      \
-                            .victim = victim,                                                      \
-                            .shared = shared,                                                      \
-                            .killed = killed,                                                      \
-                            .stopped = stopped,                                                    \
-                            .tear_down = tear_down,                                                \
-                            .samples = (many)});                                                   \
-    }                                                                                              \
-    END_TEST
-
 PLAYS(in_output, 5, .act = act_output)
 PLAYS(between_reserve_and_submit, 5, .act = act_submit)
 PLAYS(between_reserve_and_discard, 5, .act = act_discard)
@@ -224,11 +209,9 @@ PLAYS(in_a_batch, 5, .act = act_batch)
 PLAYS(from_open_to_free, 5, .act = act_submit, .by_open = true)
 
 int main(void) {
-    const char *missing =
-        thread_sanitizer() ? "ThreadSanitizer does not follow fork()" : points_are_missing();
-    missing = missing != NULL ? missing : bpf_is_missing();
-    if (missing != NULL) {
-        skip(missing);
+    skip_without_points();
+    if (bpf_is_missing() != NULL) {
+        skip(bpf_is_missing());
     }
     int map = bpf_map_of_type(USER_RINGBUF, 0, 0, (uint32_t)page_size());
     if (map < 0) {

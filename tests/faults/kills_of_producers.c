@@ -121,9 +121,7 @@ static void *set_up(const void *argument) {
     self.f.producer = producer_on(self.f.memory_fd, self.f.event_fd);
     self.f.reader = reader_on(&self.f, 0, which->overwrites ? RBCORE_SOURCE_OVERWRITE : 0);
     self.raw = image_map(self.f.memory_fd);
-    self.diary =
-        mmap(NULL, sizeof(diary), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    ck_assert_ptr_ne(self.diary, MAP_FAILED);
+    self.diary = shared_memory(sizeof(diary));
     /* One that overwrites is full: each record takes the place of others. */
     for (uint64_t i = 0; i < (which->overwrites ? 100 : 2); i++) {
         put(&self.f, BEFORE);
@@ -187,7 +185,7 @@ static found read_to_the_last(stage *self) {
 
 static void check(stage *self, const found *out) {
     rbcore_ring_stats stats = ring_stats(&self->f);
-    uint64_t handed = (stats.records) * record_space(sizeof(content));
+    uint64_t handed = (stats.records) * span_of(sizeof(content));
     at_point(out->before == 2 || self->way->overwrites, "records from before");
     /* A call makes all of its records or none: an unfinished one is no record. */
     at_point(out->of_victim == self->diary->done || out->of_victim == self->diary->begun,
@@ -253,38 +251,17 @@ static void stopped(void *argument) {
     at_point(ring_stats(&self->f).abandoned == 0, "records that were given up");
 }
 
-#define DRAMA(what, ...)                                                                           \
-    ((const drama){.name = what,                                                                   \
-                   .way = &(const way){__VA_ARGS__},                                               \
-                   .set_up = set_up,                                                               \
-                   .victim = victim,                                                               \
-                   .shared = shared,                                                               \
-                   .killed = killed,                                                               \
-                   .stopped = stopped,                                                             \
-                   .tear_down = tear_down,                                                         \
-                   .samples = 5})
-
-#define PLAYS(name, ...)                                                                           \
-    START_TEST(name) {                                                                             \
-        play(&DRAMA(#name, __VA_ARGS__));                                                          \
-    }                                                                                              \
-    END_TEST
-
-PLAYS(in_output, .act = act_output)
-PLAYS(between_reserve_and_submit, .act = act_submit)
-PLAYS(between_reserve_and_discard, .act = act_discard)
-PLAYS(in_a_batch, .act = act_batch)
-PLAYS(from_open_to_free, .act = act_output, .by_open = true)
-PLAYS(in_output_that_overwrites, .act = act_output, .overwrites = true)
-PLAYS(between_reserve_and_submit_that_overwrites, .act = act_submit, .overwrites = true)
-PLAYS(in_a_batch_that_overwrites, .act = act_batch, .overwrites = true)
+PLAYS(in_output, 5, .act = act_output)
+PLAYS(between_reserve_and_submit, 5, .act = act_submit)
+PLAYS(between_reserve_and_discard, 5, .act = act_discard)
+PLAYS(in_a_batch, 5, .act = act_batch)
+PLAYS(from_open_to_free, 5, .act = act_output, .by_open = true)
+PLAYS(in_output_that_overwrites, 5, .act = act_output, .overwrites = true)
+PLAYS(between_reserve_and_submit_that_overwrites, 5, .act = act_submit, .overwrites = true)
+PLAYS(in_a_batch_that_overwrites, 5, .act = act_batch, .overwrites = true)
 
 int main(void) {
-    const char *missing =
-        thread_sanitizer() ? "ThreadSanitizer does not follow fork()" : points_are_missing();
-    if (missing != NULL) {
-        skip(missing);
-    }
+    skip_without_points();
     const TTest *const tests[] = {in_output,
                                   between_reserve_and_submit,
                                   between_reserve_and_discard,

@@ -102,9 +102,7 @@ static void *set_up(const void *argument) {
                                  overwrites ? RBCORE_MEMORY_RING_OVERWRITE : 0));
     self.f.producer = producer_on(self.f.memory_fd, self.f.event_fd);
     self.raw = image_map(self.f.memory_fd);
-    self.diary =
-        mmap(NULL, sizeof(diary), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    ck_assert_ptr_ne(self.diary, MAP_FAILED);
+    self.diary = shared_memory(sizeof(diary));
     self.diary->added = NOT_YET;
     for (uint64_t i = 0; i < RECORDS; i++) {
         produce(&self.f, i);
@@ -212,20 +210,6 @@ static void stopped(void *argument) {
     killed(self);
 }
 
-#define PLAYS(test, many, ...)                                                                     \
-    START_TEST(test) {                                                                             \
-        play(&(const drama){.name = #test,                                                         \
-                            .way = &(const way){__VA_ARGS__},                                      \
-                            .set_up = set_up,                                                      \
-                            .victim = victim,                                                      \
-                            .shared = shared,                                                      \
-                            .killed = killed,                                                      \
-                            .stopped = stopped,                                                    \
-                            .tear_down = tear_down,                                                \
-                            .samples = (many)});                                                   \
-    }                                                                                              \
-    END_TEST
-
 PLAYS(a_reader_that_commits, 4, .after_add = true)
 /* Paced: consumer_pos trails what was committed. */
 PLAYS(a_reader_that_polls, 4, .after_add = true, .reader_flags = RBCORE_READER_POLL)
@@ -237,11 +221,7 @@ PLAYS(a_reader_of_a_ring_that_overwrites, 4, .after_add = true,
 PLAYS(from_open_to_add, 2, .until_add = true)
 
 int main(void) {
-    const char *missing =
-        thread_sanitizer() ? "ThreadSanitizer does not follow fork()" : points_are_missing();
-    if (missing != NULL) {
-        skip(missing);
-    }
+    skip_without_points();
     const TTest *const tests[] = {a_reader_that_commits,
                                   a_reader_that_polls,
                                   a_reader_that_releases,

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "points.h"
 
+#include "../c/tracing.h"
+
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
 #include <sys/wait.h>
-#include <time.h>
 
 /*
  * A point is named by the system calls that the victim has made, and by its instructions since: the
@@ -69,12 +69,7 @@ static int wait_for_stop(void) {
 
 static void start(void *stage) {
     now.has_ended = false;
-    now.pid = fork();
-    ck_assert_int_ge(now.pid, 0);
-    if (now.pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        _exit(now.play->victim(stage));
-    }
+    now.pid = start_child(now.play->victim, stage);
     int signal = wait_for_stop();
     at_point(signal == SIGSTOP, "the curtain");
     at_point(ptrace(PTRACE_SETOPTIONS, now.pid, NULL, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL) ==
@@ -90,7 +85,7 @@ static bool go(enum __ptrace_request how, int expected) {
     return !now.has_ended;
 }
 
-static bool step(void) {
+static bool step_victim(void) {
     return go(PTRACE_SINGLESTEP, SIGTRAP);
 }
 
@@ -114,24 +109,11 @@ static bool is_before_call(void) {
 }
 #endif
 
-const char *points_are_missing(void) {
+void skip_without_points(void) {
 #if !defined(__x86_64__)
-    return "single steps are known for x86-64 alone";
+    skip("single steps are known for x86-64 alone");
 #endif
-    pid_t pid = fork();
-    if (pid == 0) {
-        curtain();
-        _exit(0);
-    }
-    int status;
-    bool is_stopped = waitpid(pid, &status, 0) == pid && WIFSTOPPED(status);
-    bool can_step = is_stopped && ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == 0 &&
-                    waitpid(pid, &status, 0) == pid && WIFSTOPPED(status);
-    if (is_stopped) {
-        kill(pid, SIGKILL);
-        waitpid(pid, &status, 0);
-    }
-    return can_step ? NULL : "ptrace(2) is not permitted";
+    skip_without_tracing();
 }
 
 bool victim_has_ended(void) {
@@ -181,7 +163,7 @@ static void read_score(score *self, void *stage) {
     unsigned changes = 0;
     look_at(&seen, stage);
     memset(self, 0, sizeof(*self));
-    for (bool calls = is_before_call(); step(); calls = is_before_call()) {
+    for (bool calls = is_before_call(); step_victim(); calls = is_before_call()) {
         self->total++;
         self->steps[self->calls] += !calls;
         self->calls += calls;
@@ -217,9 +199,9 @@ static void go_to(point to, void *stage) {
     }
     look_at(&seen, stage);
     for (unsigned i = 0; i < to.changes && !now.has_ended;) {
-        i += step() && has_changed(&seen);
+        i += step_victim() && has_changed(&seen);
     }
-    for (unsigned i = 0; i < to.steps && !now.has_ended && step(); i++) {
+    for (unsigned i = 0; i < to.steps && !now.has_ended && step_victim(); i++) {
     }
 }
 
@@ -249,14 +231,6 @@ static void end_at(point at, bool stops) {
         play->killed(stage);
     }
     play->tear_down(stage);
-}
-
-/* Tracer and victim take turns: on one processor that is several times as fast. */
-static void stay_on_one_cpu(void) {
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET((unsigned)sched_getcpu(), &one);
-    sched_setaffinity(0, sizeof(one), &one);
 }
 
 static unsigned long from_environment(const char *name, unsigned long otherwise) {
@@ -290,7 +264,8 @@ void play(const drama *self) {
     static score whole;
     memset(&now, 0, sizeof(now));
     now.play = self;
-    stay_on_one_cpu();
+    /* Tracer and victim take turns: on one processor that is several times as fast. */
+    pin_to_cpu((unsigned int)sched_getcpu());
     void *stage = self->set_up(self->way);
     start(stage);
     read_score(&whole, stage);

@@ -48,7 +48,22 @@ void victim_goes_on(void);
     } while (0)
 void fail_at_point(const char *file, int line, const char *what) __attribute__((noreturn));
 
-/* Why processes cannot be stepped through here, or NULL. */
-const char *points_are_missing(void);
+/* Ends the program as skipped where processes cannot be stepped through. */
+void skip_without_points(void);
+
+/* A test that plays a drama of the file's set_up, victim and so on; the rest says which way. */
+#define PLAYS(test, many, ...)                                                                     \
+    START_TEST(test) {                                                                             \
+        play(&(const drama){.name = #test,                                                         \
+                            .way = &(const way){__VA_ARGS__},                                      \
+                            .set_up = set_up,                                                      \
+                            .victim = victim,                                                      \
+                            .shared = shared,                                                      \
+                            .killed = killed,                                                      \
+                            .stopped = stopped,                                                    \
+                            .tear_down = tear_down,                                                \
+                            .samples = (many)});                                                   \
+    }                                                                                              \
+    END_TEST
 
 #endif

@@ -182,16 +182,6 @@ PRODUCES(a_producer_that_overwrites_a_dead_ones_record, .overwrites = true, .is_
 
 #define HEADER 128
 
-/* Bit by bit, unlike the library. */
-static uint32_t crc32_of(const uint8_t *bytes, size_t size) {
-    uint32_t value = UINT32_MAX;
-    for (size_t bit = 0; bit < 8 * size; bit++) {
-        bool odd = ((value ^ bytes[bit / 8] >> bit % 8) & 1) != 0;
-        value = value >> 1 ^ (odd ? UINT32_C(0xedb88320) : 0);
-    }
-    return ~value;
-}
-
 /* A file of records of one size. */
 static int make_file(unsigned records) {
     static char content[200];

@@ -95,11 +95,11 @@ START_TEST(busy_head_is_honoured) {
     ck_assert_int_eq(rbcore_reader_read(reader, records, 4), 1);
     ck_assert(is_pattern(ring, records[0].data, 8, 1));
     ck_assert_int_eq(rbcore_reader_read(reader, records, 4), 0);
-    ck_assert_uint_eq(ring_stats(reader, 0).bytes_waiting, room_of(16) + room_of(8));
+    ck_assert_uint_eq(stats_of(reader, 0).bytes_waiting, span_of(16) + span_of(8));
     ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
     ck_assert_int_eq(rbcore_reader_read(reader, records, 4), 0);
     let_go(&held, 42);
-    ck_assert_int_eq(rbcore_reader_next(reader, records, 4, WATCHDOG), 2);
+    ck_assert_int_eq(rbcore_reader_next(reader, records, 4, WATCHDOG_NS), 2);
     assert_held_record(&records[0], 42);
     ck_assert(is_pattern(ring, records[1].data, 8, 2));
     rbcore_reader_free(reader);
@@ -138,9 +138,9 @@ START_TEST(discarded_at_last) {
     ck_assert_int_eq(emit(ring, 8, 2, 0), 0);
     ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), 0);
     let_go(&held, 0);
-    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), 1);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG_NS), 1);
     ck_assert(is_pattern(ring, record.data, 8, 2));
-    ck_assert_uint_eq(ring_stats(reader, 0).discards, 1);
+    ck_assert_uint_eq(stats_of(reader, 0).discards, 1);
     rbcore_reader_free(reader);
     produce__destroy(ring);
 }
@@ -150,16 +150,16 @@ END_TEST
 static void wait_in_vain(rbcore_reader *reader, int64_t timeout) {
     rbcore_record record;
     struct rusage before, after;
-    int64_t began = now(), cpu = thread_cpu_time();
+    int64_t began = now_ns(), cpu = thread_cpu_ns();
     getrusage(RUSAGE_THREAD, &before);
     ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, timeout), 0);
     getrusage(RUSAGE_THREAD, &after);
-    ck_assert_int_ge(now() - began, timeout);
-    ck_assert_int_lt(now() - began, WATCHDOG);
+    ck_assert_int_ge(now_ns() - began, timeout);
+    ck_assert_int_lt(now_ns() - began, WATCHDOG_NS);
     if (is_emulated()) {
         printf("skipped: the processor time of a wait: the processor is emulated\n");
     } else {
-        ck_assert_int_lt(thread_cpu_time() - cpu, timeout / 3);
+        ck_assert_int_lt(thread_cpu_ns() - cpu, timeout / 3);
     }
     ck_assert_int_lt(after.ru_nvcsw - before.ru_nvcsw, 20 + 10 * timeout / (10 * MILLISECOND));
 }
@@ -177,11 +177,11 @@ START_TEST(deadline_behind_a_busy_head) {
     ck_assert_int_eq(emit(ring, 8, 0, 0), 0);
     ck_assert_int_eq(emit(ring, 8, 0, BPF_RB_FORCE_WAKEUP), 0);
     wait_in_vain(reader, 400 * MILLISECOND);
-    int64_t began = now();
+    int64_t began = now_ns();
     ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, 0), 0);
-    ck_assert_int_lt(now() - began, WATCHDOG);
+    ck_assert_int_lt(now_ns() - began, WATCHDOG_NS);
     let_go(&held, 7);
-    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), 1);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG_NS), 1);
     assert_held_record(&record, 7);
     rbcore_reader_free(reader);
     produce__destroy(ring);
@@ -219,7 +219,7 @@ START_TEST(head_wakes_when_it_is_submitted) {
         ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, RBCORE_FOREVER), 1);
         assert_held_record(&record, 9);
         ck_assert_int_eq(pthread_join(thread, NULL), 0);
-        ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), 1);
+        ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG_NS), 1);
         ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
     }
     rbcore_reader_free(reader);
@@ -238,7 +238,7 @@ START_TEST(foreign_epoll_does_not_spin) {
     hold(&held, ring, false);
     ck_assert_int_eq(emit(ring, 8, 0, 0), 0);
     ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), 0);
-    for (int64_t end = now() + 400 * MILLISECOND; now() < end;) {
+    for (int64_t end = now_ns() + 400 * MILLISECOND; now_ns() < end;) {
         if (epoll_wait(epoll_fd, &event, 1, 50) < 1) {
             continue;
         }
@@ -247,7 +247,7 @@ START_TEST(foreign_epoll_does_not_spin) {
     }
     ck_assert_int_lt(events, 400);
     let_go(&held, 3);
-    ck_assert_int_eq(epoll_wait(epoll_fd, &event, 1, (int)(WATCHDOG / MILLISECOND)), 1);
+    ck_assert_int_eq(epoll_wait(epoll_fd, &event, 1, WATCHDOG_MS), 1);
     ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), 1);
     assert_held_record(&record, 3);
     close(epoll_fd);
@@ -265,11 +265,11 @@ START_TEST(flush_does_not_wait_for_the_head) {
     hold(&held, ring, false);
     ck_assert_int_eq(emit(ring, 8, 2, 0), 0);
     ck_assert_int_eq(rbcore_reader_flush(reader), 0);
-    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), 1);
-    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), -ENODATA);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG_NS), 1);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG_NS), -ENODATA);
     ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, 0), 0);
     let_go(&held, 5);
-    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), 1);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG_NS), 1);
     assert_held_record(&record, 5);
     rbcore_reader_free(reader);
     produce__destroy(ring);
@@ -287,10 +287,10 @@ START_TEST(latest_starts_at_the_head) {
     hold(&held, ring, false);
     ck_assert_int_eq(emit(ring, 8, 2, 0), 0);
     ck_assert_int_eq(rbcore_reader_add(reader, &source), 0);
-    ck_assert_uint_eq(ring_stats(reader, 0).skipped, 1);
+    ck_assert_uint_eq(stats_of(reader, 0).skipped, 1);
     ck_assert_int_eq(rbcore_reader_read(reader, records, 3), 0);
     let_go(&held, 8);
-    ck_assert_int_eq(rbcore_reader_next(reader, records, 3, WATCHDOG), 2);
+    ck_assert_int_eq(rbcore_reader_next(reader, records, 3, WATCHDOG_NS), 2);
     assert_held_record(&records[0], 8);
     rbcore_reader_free(reader);
     produce__destroy(ring);
@@ -310,12 +310,12 @@ START_TEST(other_rings_go_on) {
     for (int i = 0; i < 20; i++) {
         ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), 0);
         ck_assert_int_eq(emit(other, 8, 0, 0), 0);
-        ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), 1);
+        ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG_NS), 1);
         ck_assert_uint_eq(record.ring, 1);
         ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
     }
     let_go(&held, 6);
-    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), 1);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG_NS), 1);
     assert_held_record(&record, 6);
     rbcore_reader_free(reader);
     produce__destroy(busy);
@@ -338,5 +338,5 @@ int main(void) {
     if (fd >= 0) {
         close(fd);
     }
-    return run_tests(suite, fd < 0 ? "userfaultfd(2) is not permitted" : NULL);
+    return run_kernel_tests(suite, fd < 0 ? "userfaultfd(2) is not permitted" : NULL);
 }

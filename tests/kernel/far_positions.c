@@ -22,8 +22,8 @@ static void go_to_border(struct produce *ring, rbcore_reader *reader, uint64_t b
         ck_assert_int_eq(rbcore_reader_read(reader, &none, 1), 0);
         position += span;
     }
-    ck_assert_uint_eq(ring_stats(reader, 0).producer_pos, position);
-    ck_assert_uint_eq(ring_stats(reader, 0).consumer_pos, position);
+    ck_assert_uint_eq(stats_of(reader, 0).producer_pos, position);
+    ck_assert_uint_eq(stats_of(reader, 0).consumer_pos, position);
 }
 
 /* Each record wakes the reader, is where it should be, and makes room when it is committed. */
@@ -35,14 +35,14 @@ START_TEST(records_across_the_border) {
     for (uint32_t i = 0; i < 512; i++) {
         rbcore_record record;
         ck_assert_int_eq(emit(ring, 1 + i % 40, i, 0), 0);
-        ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), 1);
+        ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG_NS), 1);
         ck_assert_uint_eq(record.position, position);
         ck_assert(is_pattern(ring, record.data, record.size, i));
         ck_assert_int_eq(_i ? rbcore_reader_release(reader, &record, 1)
                             : rbcore_reader_commit(reader, &record, RBCORE_COMMIT_NOW),
                          0);
-        position += room_of(record.size);
-        ck_assert_uint_eq(ring_stats(reader, 0).consumer_pos, position);
+        position += span_of(record.size);
+        ck_assert_uint_eq(stats_of(reader, 0).consumer_pos, position);
     }
     ck_assert_uint_gt(position, BORDER);
     rbcore_reader_free(reader);
@@ -57,7 +57,7 @@ START_TEST(full_laps_across_the_border) {
     rbcore_record records[8];
     go_to_border(ring, reader, 3 * (uint64_t)RECORD_MAX);
     for (int lap = 0; lap < 3; lap++) {
-        uint64_t start = ring_stats(reader, 0).producer_pos;
+        uint64_t start = stats_of(reader, 0).producer_pos;
         for (uint32_t i = 0; i < 6; i++) {
             ck_assert_int_eq(emit(ring, RECORD_MAX - 8, 8 * i, 0), 0);
         }
@@ -73,7 +73,7 @@ START_TEST(full_laps_across_the_border) {
         }
         ck_assert_int_eq(rbcore_reader_read(reader, records, 8), 0);
     }
-    rbcore_ring_stats stats = ring_stats(reader, 0);
+    rbcore_ring_stats stats = stats_of(reader, 0);
     ck_assert_uint_gt(stats.consumer_pos, BORDER);
     ck_assert_uint_eq(stats.consumer_pos, stats.producer_pos);
     ck_assert_uint_eq(stats.records, 18);
@@ -108,5 +108,5 @@ int main(void) {
     add_loop_test(suite, records_across_the_border, 2); /* 1: by release */
     add_test(suite, full_laps_across_the_border);
     add_test(suite, resumed_behind_the_border);
-    return run_tests(suite, NULL);
+    return run_kernel_tests(suite, NULL);
 }

@@ -23,23 +23,23 @@ START_TEST(refused_records_are_counted) {
     struct produce *ring = load_ring(pages(1));
     rbcore_reader *reader = open_ring(ring, 0);
     static rbcore_record records[65536];
-    ck_assert_uint_eq(ring_stats(reader, 0).lost, 0);
+    ck_assert_uint_eq(stats_of(reader, 0).lost, 0);
     unsigned int count = fill(ring);
-    ck_assert_uint_eq(count, (pages(1) - 1) / room_of(SIZE));
-    ck_assert_uint_eq(ring_stats(reader, 0).lost, 1);
+    ck_assert_uint_eq(count, (pages(1) - 1) / span_of(SIZE));
+    ck_assert_uint_eq(stats_of(reader, 0).lost, 1);
     ck_assert_int_eq(emit(ring, SIZE, 0, 0), -EAGAIN);
     ck_assert_int_lt(emit_dynptr(ring, SIZE, 0, 0), 0);
     struct produce_args args = {.count = 5, .sizes = 1};
     produce(ring, &args);
     ck_assert_uint_eq(args.lost, 5);
-    ck_assert_uint_eq(ring_stats(reader, 0).lost, 8);
+    ck_assert_uint_eq(stats_of(reader, 0).lost, 8);
     ck_assert_int_eq(read_to_end(reader, records, 65536), (int)count);
     for (unsigned int i = 0; i < count; i++) {
         ck_assert(is_pattern(ring, records[i].data, SIZE, i));
     }
-    rbcore_ring_stats stats = ring_stats(reader, 0);
+    rbcore_ring_stats stats = stats_of(reader, 0);
     ck_assert_uint_eq(stats.records, count);
-    ck_assert_uint_eq(stats.high_water, count * room_of(SIZE));
+    ck_assert_uint_eq(stats.high_water, count * span_of(SIZE));
     rbcore_reader_free(reader);
     produce__destroy(ring);
 }
@@ -72,7 +72,7 @@ START_TEST(loss_map_layout) {
     ck_assert_uint_eq(bytes, SIZE + args.lost_bytes);
     ck_assert_uint_ge(values[0].records, 7);
     rbcore_reader *reader = open_ring(ring, 0);
-    ck_assert_uint_eq(ring_stats(reader, 0).lost, 8);
+    ck_assert_uint_eq(stats_of(reader, 0).lost, 8);
     rbcore_reader_free(reader);
     produce__destroy(ring);
 }
@@ -90,7 +90,7 @@ START_TEST(losses_on_both_cpus) {
         produce(ring, &args);
         lost += 100 + cpu;
     }
-    ck_assert_uint_eq(ring_stats(reader, 0).lost, lost);
+    ck_assert_uint_eq(stats_of(reader, 0).lost, lost);
     rbcore_reader_free(reader);
     produce__destroy(ring);
 }
@@ -102,7 +102,7 @@ START_TEST(losses_unknown_without_a_loss_map) {
     rbcore_source source = source_of(ring);
     source.loss_fd = -1;
     ck_assert_int_eq(rbcore_reader_add(reader, &source), 0);
-    ck_assert_uint_eq(ring_stats(reader, 0).lost, RBCORE_UNKNOWN);
+    ck_assert_uint_eq(stats_of(reader, 0).lost, RBCORE_UNKNOWN);
     rbcore_reader_free(reader);
     produce__destroy(ring);
 }
@@ -119,9 +119,9 @@ START_TEST(only_commit_makes_room) {
     ck_assert_int_eq(rbcore_reader_read(reader, records + count, 1), 0);
     ck_assert_int_eq(rbcore_reader_next(reader, records + count, 1, 10 * MILLISECOND), 0);
     ck_assert_int_eq(emit(ring, SIZE, 0, 0), -EAGAIN);
-    ck_assert_uint_eq(ring_stats(reader, 0).consumer_pos, 0);
+    ck_assert_uint_eq(stats_of(reader, 0).consumer_pos, 0);
     ck_assert_int_eq(rbcore_reader_commit(reader, &records[1], 0), 0);
-    ck_assert_uint_eq(ring_stats(reader, 0).consumer_pos, 2 * room_of(SIZE));
+    ck_assert_uint_eq(stats_of(reader, 0).consumer_pos, 2 * span_of(SIZE));
     ck_assert_uint_eq(fill(ring), 2);
     for (int i = 2; i < count; i++) {
         ck_assert(is_pattern(ring, records[i].data, SIZE, (uint32_t)i));
@@ -143,13 +143,13 @@ START_TEST(records_of_nearly_half_the_ring) {
     ck_assert_int_eq(emit(ring, size, 1, 0), 0);
     for (uint32_t i = 2; i < 600; i++) {
         ck_assert_int_eq(emit(ring, size, i, 0), -EAGAIN);
-        ck_assert_int_eq(rbcore_reader_next(reader, &records[0], 1, WATCHDOG), 1);
+        ck_assert_int_eq(rbcore_reader_next(reader, &records[0], 1, WATCHDOG_NS), 1);
         ck_assert_int_eq(emit(ring, size, i, 0), -EAGAIN);
         ck_assert(is_pattern(ring, records[0].data, size, i - 2));
         ck_assert_int_eq(rbcore_reader_commit(reader, &records[0], 0), 0);
         ck_assert_int_eq(emit(ring, size, i, 0), 0);
     }
-    ck_assert_uint_eq(ring_stats(reader, 0).lost, 2 * 598);
+    ck_assert_uint_eq(stats_of(reader, 0).lost, 2 * 598);
     rbcore_reader_free(reader);
     produce__destroy(ring);
 }
@@ -165,7 +165,7 @@ START_TEST(release_makes_room_up_to_the_first_held) {
     ck_assert_int_eq(emit(ring, SIZE, 0, 0), -EAGAIN);
     ck_assert(is_pattern(ring, records[0].data, SIZE, 0));
     ck_assert_int_eq(rbcore_reader_release(reader, &records[0], 1), 0);
-    ck_assert_uint_eq(ring_stats(reader, 0).consumer_pos, (uint64_t)count * room_of(SIZE));
+    ck_assert_uint_eq(stats_of(reader, 0).consumer_pos, (uint64_t)count * span_of(SIZE));
     ck_assert_int_eq(rbcore_reader_release(reader, &records[0], 1), -EINVAL);
     ck_assert_int_eq((int)fill(ring), count);
     rbcore_reader_free(reader);
@@ -182,5 +182,5 @@ int main(void) {
     add_test(suite, only_commit_makes_room);
     add_test(suite, records_of_nearly_half_the_ring);
     add_test(suite, release_makes_room_up_to_the_first_held);
-    return run_tests(suite, NULL);
+    return run_kernel_tests(suite, NULL);
 }

@@ -33,5 +33,5 @@ int main(void) {
     if (fd >= 0) {
         close(fd);
     }
-    return run_tests(suite, missing);
+    return run_kernel_tests(suite, missing);
 }

@@ -103,7 +103,7 @@ static void account_for(word_account *account, const rbcore_record *record) {
     uint32_t producer;
     uint64_t sequence;
     account->records++;
-    account->bytes += room_of(record->size);
+    account->bytes += span_of(record->size);
     if (!is_intact(record, &producer, &sequence) || sequence < account->next[producer]) {
         account->wrong++;
     } else {
@@ -256,7 +256,7 @@ START_TEST(nothing_torn_and_all_counted) {
         ck_assert_int_eq(pthread_join(producers[i].thread, NULL), 0);
         produced += producers[i].args.bytes;
     }
-    rbcore_ring_stats stats = ring_stats(reader, 0);
+    rbcore_ring_stats stats = stats_of(reader, 0);
     printf("%zu KiB, %u producers: %llu delivered, %llu in snapshots, %llu wrong; of %llu bytes "
            "%.1f %% lost\n",
            pages(scenario->ring_pages) / 1024, scenario->producers,
@@ -297,5 +297,5 @@ int main(void) {
     const char *missing = rbcore_supports(RBCORE_FEATURE_OVERWRITE) == 0
                               ? "this kernel has no overwrite mode (BPF_F_RB_OVERWRITE)"
                               : NULL;
-    return run_tests(suite, missing);
+    return run_kernel_tests(suite, missing);
 }

@@ -166,7 +166,7 @@ START_TEST(all_accounted_for) {
         switched += switches[i].delivered;
         lost += refused;
     }
-    rbcore_ring_stats stats = ring_stats(reader, 0);
+    rbcore_ring_stats stats = stats_of(reader, 0);
     ck_assert_uint_eq(stats.lost, lost);
     ck_assert_uint_eq(stats.records, total);
     ck_assert_uint_eq(stats.discards, discarded);
@@ -235,5 +235,5 @@ int main(void) {
     Suite *suite = suite_create("producers");
     add_loop_test(suite, all_accounted_for, sizeof(scenarios) / sizeof(*scenarios));
     add_test(suite, same_as_libbpf);
-    return run_tests(suite, NULL);
+    return run_kernel_tests(suite, NULL);
 }

@@ -22,7 +22,7 @@ static void assert_only(rbcore_reader *reader, const struct produce *ring, uint3
     ck_assert(is_pattern(ring, record.data, size, offset));
     ck_assert_int_eq(rbcore_reader_read(reader, &none, 1), 0);
     ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
-    *position += room_of(size);
+    *position += span_of(size);
 }
 
 START_TEST(every_size) {
@@ -71,10 +71,10 @@ START_TEST(discards_are_skipped) {
     ck_assert_int_eq(rbcore_reader_read(reader, records, BATCH), 2);
     ck_assert(is_pattern(ring, records[0].data, 5, 1));
     ck_assert(is_pattern(ring, records[1].data, 6, 2));
-    ck_assert_uint_eq(records[0].position, room_of(0));
+    ck_assert_uint_eq(records[0].position, span_of(0));
     ck_assert_int_eq(rbcore_reader_read(reader, records, BATCH), 0);
     ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
-    rbcore_ring_stats stats = ring_stats(reader, 0);
+    rbcore_ring_stats stats = stats_of(reader, 0);
     ck_assert_uint_eq(stats.records, 2);
     ck_assert_uint_eq(stats.bytes, 11);
     ck_assert_uint_eq(stats.discards, 4);
@@ -97,8 +97,8 @@ START_TEST(nothing_but_discards) {
         ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), 0);
     }
     ck_assert_int_eq(emit(ring, 3, 0, 0), 0);
-    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), 1);
-    ck_assert_uint_eq(ring_stats(reader, 0).discards, 40);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG_NS), 1);
+    ck_assert_uint_eq(stats_of(reader, 0).discards, 40);
     rbcore_reader_free(reader);
     produce__destroy(ring);
 }
@@ -111,10 +111,10 @@ static void produce_at_random(struct produce *ring, uint32_t ring_size, record_l
     for (;;) {
         uint32_t size = (uint32_t)rand() % (rand() % 4 ? 64 : 1500);
         uint32_t offset = (uint32_t)rand() % (PATTERN_SIZE - RECORD_MAX);
-        if (room < room_of(size) || rand() % 50 == 0) {
+        if (room < span_of(size) || rand() % 50 == 0) {
             return;
         }
-        room -= room_of(size);
+        room -= span_of(size);
         if (rand() % 4 == 0) {
             ck_assert_int_eq(emit_discard(ring, size, 0), 0);
             ++*discards;
@@ -150,7 +150,7 @@ START_TEST(same_as_libbpf) {
         produce_at_random(ring, ring_size, &expected, &discards);
         rbcore_reader *reader = open_ring(ring, 0);
         log_all(reader, &ours);
-        ck_assert_uint_eq(ring_stats(reader, 0).discards, discards);
+        ck_assert_uint_eq(stats_of(reader, 0).discards, discards);
         rbcore_reader_free(reader);
         record_log theirs = consume_by_libbpf(ring);
         assert_same_log(&ours, &expected);
@@ -185,7 +185,7 @@ START_TEST(commits_at_random) {
         ck_assert_int_eq(count, 0);
         assert_same_log(&ours, &expected);
         ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
-        rbcore_ring_stats stats = ring_stats(reader, 0);
+        rbcore_ring_stats stats = stats_of(reader, 0);
         ck_assert_uint_eq(stats.user_pos, stats.producer_pos);
         free(expected.bytes);
         free(ours.bytes);
@@ -203,5 +203,5 @@ int main(void) {
     add_test(suite, nothing_but_discards);
     add_loop_test(suite, same_as_libbpf, 2);
     add_test(suite, commits_at_random);
-    return run_tests(suite, NULL);
+    return run_kernel_tests(suite, NULL);
 }

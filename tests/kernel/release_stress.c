@@ -169,7 +169,7 @@ START_TEST(random_release) {
         lost += args->lost;
         discarded += args->discarded;
     }
-    rbcore_ring_stats stats = ring_stats(pool.reader, 0);
+    rbcore_ring_stats stats = stats_of(pool.reader, 0);
     ck_assert_uint_eq(stats.records, total);
     ck_assert_uint_eq(stats.lost, lost);
     ck_assert_uint_eq(stats.discards, discarded);
@@ -188,5 +188,5 @@ END_TEST
 int main(void) {
     Suite *suite = suite_create("release stress");
     add_loop_test(suite, random_release, 2);
-    return run_tests(suite, NULL);
+    return run_kernel_tests(suite, NULL);
 }

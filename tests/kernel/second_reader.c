@@ -57,10 +57,8 @@ static void say_word(const test_process *process) {
 static test_process start(void (*body)(int socket, struct produce *ring), struct produce *ring) {
     int sockets[2];
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);
-    pid_t pid = fork();
-    ck_assert_int_ge(pid, 0);
+    pid_t pid = fork_child();
     if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
         close(sockets[0]);
         body(sockets[1], ring);
         wait_for_word(sockets[1]);
@@ -71,11 +69,9 @@ static test_process start(void (*body)(int socket, struct produce *ring), struct
 }
 
 static void end(const test_process *process) {
-    int status;
     shutdown(process->socket, SHUT_RDWR); /* later processes have a copy of this end */
     close(process->socket);
-    ck_assert_int_eq(waitpid(process->pid, &status, 0), process->pid);
-    ck_assert_int_eq(status, 0);
+    ck_assert_int_eq(wait_child(process->pid), 0);
 }
 
 /* Dead when this returns, but still a zombie until it is buried. */
@@ -171,11 +167,11 @@ static void assert_free(struct produce *ring) {
     rbcore_reader *reader, *second;
     rbcore_record record;
     ck_assert_int_eq(take(ring, 0, &reader), 0);
-    ck_assert_uint_eq(ring_stats(reader, 0).flags, 0);
+    ck_assert_uint_eq(stats_of(reader, 0).flags, 0);
     ck_assert_int_eq(take(ring, 0, &second), -EBUSY);
     rbcore_reader_free(second);
     ck_assert_int_eq(emit(ring, 8, 0, 0), 0);
-    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), 1);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG_NS), 1);
     ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
     rbcore_reader_free(reader);
 }
@@ -307,7 +303,7 @@ START_TEST(forked_child) {
     ck_assert_int_eq(result_of(&child), 0);
     /* The parent has its record, its place, its wakeups and its guard as before. */
     ck_assert(is_pattern(ring, inherited_record.data, 8, 1));
-    ck_assert_uint_eq(ring_stats(reader, 0).consumer_pos, 0);
+    ck_assert_uint_eq(stats_of(reader, 0).consumer_pos, 0);
     ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), 1);
     ck_assert(is_pattern(ring, record.data, 8, 2));
     ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
@@ -317,7 +313,7 @@ START_TEST(forked_child) {
     assert_taken(ring);
     ck_assert_int_eq(try_in_process(take_and_report, ring), -EBUSY);
     ck_assert_int_eq(emit(ring, 8, 3, 0), 0);
-    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), 1);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG_NS), 1);
     ck_assert(is_pattern(ring, record.data, 8, 3));
     rbcore_reader_free(reader);
     assert_free(ring);
@@ -377,9 +373,9 @@ START_TEST(child_outlives_killed_owner) {
     rbcore_record record;
     ck_assert_int_eq(take(ring, 0, &reader), 0);
     /* The child's copy of the open file keeps the lock. */
-    ck_assert_uint_eq(ring_stats(reader, 0).flags, RBCORE_RING_UNGUARDED);
+    ck_assert_uint_eq(stats_of(reader, 0).flags, RBCORE_RING_UNGUARDED);
     ck_assert_int_eq(emit(ring, 8, 0, 0), 0);
-    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), 1);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG_NS), 1);
     ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
     rbcore_reader_free(reader);
     /* Its end closes its side of the socket. */
@@ -477,9 +473,9 @@ START_TEST(stranger_holds_the_lock) {
     rbcore_record record;
     ck_assert_int_eq(result_of(&stranger), 0);
     ck_assert_int_eq(take(ring, 0, &reader), 0);
-    ck_assert_uint_eq(ring_stats(reader, 0).flags, RBCORE_RING_UNGUARDED);
+    ck_assert_uint_eq(stats_of(reader, 0).flags, RBCORE_RING_UNGUARDED);
     ck_assert_int_eq(emit(ring, 8, 0, 0), 0);
-    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), 1);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG_NS), 1);
     ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
     ck_assert_int_eq(try_in_process(take_and_report, ring), -EBUSY);
     assert_taken(ring);
@@ -503,7 +499,7 @@ START_TEST(stranger_locks_behind_the_reader) {
     ck_assert_int_eq(result_of(&stranger), 0);
     rbcore_reader *reader;
     ck_assert_int_eq(take(ring, 0, &reader), 0);
-    ck_assert_uint_eq(ring_stats(reader, 0).flags, RBCORE_RING_UNGUARDED);
+    ck_assert_uint_eq(stats_of(reader, 0).flags, RBCORE_RING_UNGUARDED);
     rbcore_reader_free(reader);
     bury(&owner);
     end(&stranger);
@@ -573,15 +569,15 @@ START_TEST(insist) {
     rbcore_record record;
     ck_assert_int_eq(result_of(&owner), 0);
     ck_assert_int_eq(take(ring, RBCORE_SOURCE_INSIST, &reader), 0);
-    ck_assert_uint_eq(ring_stats(reader, 0).flags, RBCORE_RING_UNGUARDED);
+    ck_assert_uint_eq(stats_of(reader, 0).flags, RBCORE_RING_UNGUARDED);
     ck_assert_int_eq(emit(ring, 8, 0, 0), 0);
-    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), 1);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG_NS), 1);
     ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
     rbcore_reader_free(reader);
     assert_taken(ring); /* still the first reader's */
     end(&owner);
     ck_assert_int_eq(take(ring, RBCORE_SOURCE_INSIST, &reader), 0);
-    ck_assert_uint_eq(ring_stats(reader, 0).flags, 0); /* nobody was there to insist against */
+    ck_assert_uint_eq(stats_of(reader, 0).flags, 0); /* nobody was there to insist against */
     rbcore_reader_free(reader);
     assert_free(ring);
     produce__destroy(ring);
@@ -595,18 +591,13 @@ static void take_in_container(int socket, struct produce *ring) {
     if (unshare(CLONE_NEWPID)) {
         _exit(EXIT_FAILURE);
     }
-    pid_t pid = fork();
+    pid_t pid = fork_child();
     if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
         take_and_report(socket, ring);
         wait_for_word(socket);
         _exit(EXIT_SUCCESS);
     }
-    int status;
-    if (waitpid(pid, &status, 0) != pid) {
-        _exit(EXIT_FAILURE);
-    }
-    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
+    _exit(wait_child(pid) == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
 /* Its pids mean nothing here; the lock must do. */
@@ -768,5 +759,6 @@ int main(int argc, char **argv) {
     add_loop_test(suite, owner_executes_itself, 2);
     add_test(suite, owner_executes_something_else);
     add_loop_test(suite, race, 2); /* 1: with a stranger that holds the lock */
-    return run_tests(suite, geteuid() ? "it must take other users' places: root only" : NULL);
+    return run_kernel_tests(suite,
+                            geteuid() ? "it must take other users' places: root only" : NULL);
 }

@@ -10,7 +10,6 @@
 #include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "support.h"
@@ -69,7 +68,7 @@ static void read_from(const rbcore_source *source, struct produce *ring) {
     rbcore_reader *reader = open_reader(0);
     int index = rbcore_reader_add(reader, source);
     ck_assert_msg(index == 0, "add: %d, %s", index, rbcore_reader_message(reader));
-    rbcore_ring_stats stats = ring_stats(reader, 0);
+    rbcore_ring_stats stats = stats_of(reader, 0);
     ck_assert_uint_eq(stats.map_id, map_id(ring_fd(ring)));
     ck_assert_uint_eq(stats.ring_size, pages(4));
     ck_assert_uint_eq(stats.cookie, source->cookie);
@@ -105,7 +104,7 @@ START_TEST(the_caller_may_close_its_fd) {
     close(fd);
     ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), 0);
     emit_several(ring, 5, 1);
-    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), 1);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG_NS), 1);
     ck_assert(is_pattern(ring, record.data, 32, 5));
     rbcore_reader_free(reader);
     produce__destroy(ring);
@@ -123,7 +122,7 @@ START_TEST(identity_of_a_record) {
     ck_assert_int_eq(rbcore_reader_identity(reader, &records[1], &identity), 0);
     ck_assert_uint_eq(identity.kind, RBCORE_SOURCE_MAP_ID);
     ck_assert_uint_eq(identity.ring_id, map_id(ring_fd(ring)));
-    ck_assert_uint_eq(identity.position, room_of(32));
+    ck_assert_uint_eq(identity.position, span_of(32));
     FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
     ck_assert_ptr_nonnull(file);
     ck_assert_ptr_nonnull(fgets(expected, sizeof(expected), file));
@@ -147,14 +146,14 @@ START_TEST(latest_skips_what_is_complete) {
     source.flags = RBCORE_SOURCE_LATEST;
     emit_several(ring, 0, 7);
     ck_assert_int_eq(rbcore_reader_add(reader, &source), 0);
-    rbcore_ring_stats stats = ring_stats(reader, 0);
+    rbcore_ring_stats stats = stats_of(reader, 0);
     ck_assert_uint_eq(stats.skipped, 7);
     ck_assert_uint_eq(stats.records, 0);
     assert_records(reader, ring, 0, 0);
     emit_several(ring, 7, 2);
     assert_records(reader, ring, 7, 2);
     /* The skipped records are not held: there is room for a ring without the two. */
-    ck_assert_int_eq(emit(ring, (uint32_t)(pages(1) - 2 * room_of(32) - 16), 0, 0), 0);
+    ck_assert_int_eq(emit(ring, (uint32_t)(pages(1) - 2 * span_of(32) - 16), 0, 0), 0);
     rbcore_reader_free(reader);
     produce__destroy(ring);
 }
@@ -185,7 +184,7 @@ START_TEST(resume_on_an_advanced_pinned_map) {
     rbcore_reader *reader = open_reader(0);
     rbcore_source source = path_source(pin);
     ck_assert_int_eq(rbcore_reader_add(reader, &source), 0);
-    ck_assert_uint_eq(ring_stats(reader, 0).user_pos, first * room_of(32));
+    ck_assert_uint_eq(stats_of(reader, 0).user_pos, first * span_of(32));
     assert_records(reader, kept, first, 20);
     rbcore_reader_free(reader);
     produce__destroy(kept);
@@ -237,7 +236,7 @@ START_TEST(several_rings_take_turns) {
     }
     ck_assert_uint_gt(passed, 50);
     for (unsigned int i = 0; i < RINGS; i++) {
-        rbcore_ring_stats stats = ring_stats(reader, i);
+        rbcore_ring_stats stats = stats_of(reader, i);
         ck_assert_uint_eq(seen[i], backlog[i]);
         ck_assert_uint_eq(stats.cookie, 100 + i);
         ck_assert_uint_eq(stats.records, backlog[i]);
@@ -262,7 +261,7 @@ START_TEST(any_of_several_rings_wakes) {
         rbcore_record record;
         ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), 0);
         emit_several(rings[i * 7 % RINGS], 0, 1);
-        ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), 1);
+        ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG_NS), 1);
         ck_assert_uint_eq(record.ring, i * 7 % RINGS);
         ck_assert_int_eq(rbcore_reader_commit(reader, &record, 0), 0);
     }
@@ -287,7 +286,7 @@ START_TEST(a_removed_ring_is_free_for_others) {
     ck_assert_int_eq(rbcore_reader_remove(reader, 0), -EINVAL);
     emit_several(ring, 2, 1);
     emit_several(other, 9, 1);
-    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), 1);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG_NS), 1);
     ck_assert_uint_eq(record.ring, 1);
     ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), 0);
     rbcore_reader *heir = open_ring(ring, 0);
@@ -403,7 +402,7 @@ START_TEST(maps_without_permission) {
     mount_private_bpffs();
     ck_assert_int_eq(bpf_obj_pin(ring_fd(ring), pin), 0);
     rbcore_source by_path = path_source(pin), by_id = id_source(map_id(ring_fd(ring)));
-    pid_t pid = fork();
+    pid_t pid = fork_child();
     if (pid == 0) {
         if (setresuid(65534, 65534, 65534)) {
             _exit(1);
@@ -411,9 +410,7 @@ START_TEST(maps_without_permission) {
         int path_result = add_result(&by_path), id_result = add_result(&by_id);
         _exit(path_result != -EACCES && path_result != -EPERM ? 2 : id_result != -EPERM ? 3 : 0);
     }
-    int status;
-    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-    ck_assert_int_eq(status, 0);
+    ck_assert_int_eq(wait_child(pid), 0);
     produce__destroy(ring);
 }
 END_TEST
@@ -442,14 +439,6 @@ START_TEST(loss_maps_of_other_kinds) {
     produce__destroy(ring);
 }
 END_TEST
-
-static unsigned int open_fds(void) {
-    unsigned int count = 0;
-    for (int fd = 0; fd < 1024; fd++) {
-        count += fcntl(fd, F_GETFD) >= 0;
-    }
-    return count;
-}
 
 /* There are three: of the map, of the map that counts losses, and of the lock. */
 START_TEST(a_ring_that_goes_leaves_no_descriptor) {
@@ -503,5 +492,5 @@ int main(void) {
     add_test(suite, paths_that_pin_no_ring);
     add_test(suite, maps_without_permission);
     add_test(suite, loss_maps_of_other_kinds);
-    return run_tests(suite, geteuid() ? "it must mount a bpffs: root only" : NULL);
+    return run_kernel_tests(suite, geteuid() ? "it must mount a bpffs: root only" : NULL);
 }

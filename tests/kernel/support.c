@@ -2,16 +2,13 @@
 #include "support.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static bool bpf_is_permitted(void) {
-    int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "probe", 0, 0, (uint32_t)getpagesize(), NULL);
+    int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "probe", 0, 0, (uint32_t)page_size(), NULL);
     if (fd < 0) {
         return false;
     }
@@ -19,44 +16,24 @@ static bool bpf_is_permitted(void) {
     return true;
 }
 
-bool is_emulated(void) {
-    return getenv("RBCORE_EMULATED") != NULL;
-}
-
-int run_tests(Suite *suite, const char *missing) {
+int run_kernel_tests(Suite *suite, const char *missing) {
     static char reason[128];
     if (!bpf_is_permitted()) {
         snprintf(reason, sizeof(reason), "bpf(2) does not create a ring for user %d: %s", geteuid(),
                  strerror(errno));
         missing = reason;
     }
-    SRunner *runner = srunner_create(suite);
-    int failed = 0;
     if (missing) {
         printf("skipped: %s\n", missing);
-    } else {
-        printf("reference: libbpf %s\n", libbpf_version_string());
-        fflush(stdout);
-        srunner_run_all(runner, CK_NORMAL);
-        failed = srunner_ntests_failed(runner);
+        srunner_free(srunner_create(suite));
+        return SKIPPED;
     }
-    srunner_free(runner);
-    return missing ? SKIPPED : failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
-
-void add_loop_test(Suite *suite, const TTest *test, size_t count) {
-    TCase *tcase = tcase_create(test->name);
-    tcase_set_timeout(tcase, 60);
-    tcase_add_loop_test(tcase, test, 0, (int)count);
-    suite_add_tcase(suite, tcase);
-}
-
-void add_test(Suite *suite, const TTest *test) {
-    add_loop_test(suite, test, 1);
+    printf("reference: libbpf %s\n", libbpf_version_string());
+    return run_suite(suite);
 }
 
 size_t pages(size_t count) {
-    return count * (size_t)getpagesize();
+    return count * page_size();
 }
 
 struct produce *load_ring(size_t size) {
@@ -117,18 +94,6 @@ void produce(struct produce *ring, struct produce_args *args) {
     run(ring->progs.produce, args, sizeof(*args));
 }
 
-uint64_t room_of(uint64_t size) {
-    return (size + 8 + 7) / 8 * 8;
-}
-
-rbcore_reader *open_reader(uint64_t flags) {
-    rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
-    rbcore_reader *reader = NULL;
-    options.flags = flags;
-    ck_assert_int_eq(rbcore_reader_open(&reader, &options), 0);
-    return reader;
-}
-
 rbcore_source source_of(const struct produce *ring) {
     rbcore_source source = RBCORE_SOURCE_INIT;
     source.kind = RBCORE_SOURCE_MAP_FD;
@@ -140,26 +105,8 @@ rbcore_source source_of(const struct produce *ring) {
 rbcore_reader *open_ring(const struct produce *ring, uint64_t flags) {
     rbcore_reader *reader = open_reader(flags);
     rbcore_source source = source_of(ring);
-    int index = rbcore_reader_add(reader, &source);
-    ck_assert_msg(index == 0, "add: %d, %s", index, rbcore_reader_message(reader));
+    ck_assert_uint_eq(add_source(reader, &source), 0);
     return reader;
-}
-
-rbcore_ring_stats ring_stats(rbcore_reader *reader, unsigned int ring) {
-    rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
-    ck_assert_int_eq(rbcore_reader_ring_stats(reader, ring, &stats), 0);
-    return stats;
-}
-
-int read_to_end(rbcore_reader *reader, rbcore_record *records, size_t max) {
-    size_t count = 0;
-    int n = 1;
-    while (n > 0 && count < max) {
-        n = rbcore_reader_read(reader, records + count, max - count);
-        count += n > 0 ? (size_t)n : 0;
-    }
-    ck_assert_int_ge(n, 0);
-    return (int)count;
 }
 
 int add_result(const rbcore_source *source) {
@@ -202,38 +149,4 @@ void assert_same_log(const record_log *ours, const record_log *theirs) {
     if (ours->length) {
         ck_assert_mem_eq(ours->bytes, theirs->bytes, ours->length);
     }
-}
-
-static int64_t read_clock(clockid_t clock) {
-    struct timespec time;
-    clock_gettime(clock, &time);
-    return time.tv_sec * SECOND + time.tv_nsec;
-}
-
-int64_t now(void) {
-    return read_clock(CLOCK_MONOTONIC);
-}
-
-bool reader_is_readable(const rbcore_reader *reader, int timeout_ms) {
-    struct pollfd item = {.fd = rbcore_reader_fd(reader), .events = POLLIN};
-    int count = poll(&item, 1, timeout_ms);
-    ck_assert_int_ge(count, 0);
-    return count == 1;
-}
-
-int64_t thread_cpu_time(void) {
-    return read_clock(CLOCK_THREAD_CPUTIME_ID);
-}
-
-void sleep_ms(unsigned int ms) {
-    struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * MILLISECOND};
-    while (nanosleep(&time, &time) && errno == EINTR) {
-    }
-}
-
-void pin_to_cpu(unsigned int cpu) {
-    cpu_set_t cpus;
-    CPU_ZERO(&cpus);
-    CPU_SET(cpu, &cpus);
-    ck_assert_int_eq(sched_setaffinity(0, sizeof(cpus), &cpus), 0);
 }

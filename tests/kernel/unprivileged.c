@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "support.h"
@@ -112,10 +111,10 @@ START_TEST(reads_commits_and_counts_losses) {
     ck_assert_int_eq(add_path(&tap, RBCORE_SOURCE_TAP, -1), 0);
     ck_assert_uint_eq(drain(tap), count);
     ck_assert_uint_eq(drain(reader), count);
-    ck_assert_uint_eq(ring_stats(reader, 0).lost, 1);
-    ck_assert_uint_eq(ring_stats(reader, 0).user_pos, count * room_of(32));
+    ck_assert_uint_eq(stats_of(reader, 0).lost, 1);
+    ck_assert_uint_eq(stats_of(reader, 0).user_pos, count * span_of(32));
     /* The ring is guarded: whatever they may, others are kept out. */
-    ck_assert_uint_eq(ring_stats(reader, 0).flags & RBCORE_RING_UNGUARDED, 0);
+    ck_assert_uint_eq(stats_of(reader, 0).flags & RBCORE_RING_UNGUARDED, 0);
     ck_assert_int_eq(try_path(), -EBUSY);
     rbcore_reader_free(tap);
     rbcore_reader_free(reader);
@@ -129,14 +128,12 @@ START_TEST(must_be_allowed_to_read_and_to_write) {
     struct produce *ring = pin_for_nobody(0600, 0600);
     for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
         ck_assert_int_eq(chmod(ring_pin, modes[i]), 0);
-        pid_t pid = fork();
+        pid_t pid = fork_child();
         if (pid == 0) {
             become_nobody();
             _exit(-try_path());
         }
-        int status;
-        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-        ck_assert_int_eq(WEXITSTATUS(status), EACCES);
+        ck_assert_int_eq(wait_child(pid), EACCES);
     }
     ck_assert_int_eq(chmod(ring_pin, 0660), 0);
     ck_assert_int_eq(chmod(folder, 0700), 0);
@@ -167,7 +164,7 @@ START_TEST(reads_what_it_was_given) {
     become_nobody();
     rbcore_reader *reader = open_ring(ring, 0); /* with the loss map */
     ck_assert_uint_eq(drain(reader), count);
-    ck_assert_uint_eq(ring_stats(reader, 0).lost, 1);
+    ck_assert_uint_eq(stats_of(reader, 0).lost, 1);
     rbcore_reader_free(reader);
     produce__destroy(ring);
 }
@@ -192,5 +189,6 @@ int main(void) {
         add_test(suite, cannot_open_by_id_or_ask_what_the_kernel_has);
     }
     add_test(suite, reads_what_it_was_given);
-    return run_tests(suite, geteuid() != 0 ? "it is not run by root, to become nobody" : NULL);
+    return run_kernel_tests(suite,
+                            geteuid() != 0 ? "it is not run by root, to become nobody" : NULL);
 }

@@ -4,12 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define SMALL ((uint32_t)sizeof(struct request))
@@ -92,7 +91,7 @@ START_TEST(outputs_of_each_size) {
             memcpy(&length, ring + offset, sizeof(length));
             ck_assert_uint_eq(length, size);
             ck_assert_mem_eq(ring + offset + 8, bytes, size);
-            ck_assert_uint_eq((pages(1) + *at.producer - offset) % pages(1), room_of(size));
+            ck_assert_uint_eq((pages(1) + *at.producer - offset) % pages(1), span_of(size));
         }
         ck_assert_int_eq(drain(&user), 2);
         rbcore_record records[2];
@@ -124,8 +123,8 @@ END_TEST
 /* To the last byte: the kernel's own producers leave one free, here it is not asked for. */
 START_TEST(a_full_ring) {
     user_ring user = open_user(pages(1), 2 * pages(1));
-    const uint64_t fit = pages(1) / room_of(SMALL);
-    const uint32_t rest = (uint32_t)(pages(1) % room_of(SMALL));
+    const uint64_t fit = pages(1) / span_of(SMALL);
+    const uint32_t rest = (uint32_t)(pages(1) % span_of(SMALL));
     void *data;
     ck_assert_uint_ge(rest, 8);
     for (uint64_t i = 0; i < fit; i++) {
@@ -527,7 +526,6 @@ static void be_a_producer(const user_ring *user, int ready) {
     rbcore_source source = user_source(user);
     user_ring self = *user;
     void *data;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (rbcore_producer_open(&self.producer, &source) ||
         rbcore_producer_output(self.producer, "", 1, 0) ||
         rbcore_producer_reserve(self.producer, &data, SMALL) ||
@@ -546,7 +544,7 @@ START_TEST(a_producer_that_is_killed) {
     char byte;
     rbcore_producer_free(user.producer);
     ck_assert_int_eq(pipe(ready), 0);
-    pid_t pid = fork();
+    pid_t pid = fork_child();
     if (pid == 0) {
         be_a_producer(&user, ready[1]);
     }
@@ -556,7 +554,7 @@ START_TEST(a_producer_that_is_killed) {
     ck_assert_int_eq(drain(&user), 1);
     ck_assert_int_eq(drain(&user), 0);
     ck_assert_int_eq(kill(pid, SIGKILL), 0);
-    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    ck_assert_int_eq(wait_child(pid), 256 + SIGKILL);
     ck_assert_int_eq(drain(&user), 0); /* nobody has told the kernel */
     ck_assert_int_eq(rbcore_producer_open(&user.producer, &source), 0);
     ck_assert_int_eq(drain(&user), 1);
@@ -571,9 +569,8 @@ START_TEST(a_forked_child) {
     user_ring user = open_user(pages(1), pages(1));
     rbcore_slice slice = {.data = "", .size = 1};
     void *data;
-    int status;
     ck_assert_int_eq(rbcore_producer_reserve(user.producer, &data, SMALL), 0);
-    pid_t pid = fork();
+    pid_t pid = fork_child();
     if (pid == 0) {
         void *other;
         bool refused = rbcore_producer_reserve(user.producer, &other, 8) == -ECHILD &&
@@ -584,8 +581,7 @@ START_TEST(a_forked_child) {
         rbcore_producer_free(user.producer);
         _exit(refused ? 0 : 1);
     }
-    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-    ck_assert_int_eq(status, 0);
+    ck_assert_int_eq(wait_child(pid), 0);
     fill_request(data, 1, 1, SMALL);
     ck_assert_int_eq(rbcore_producer_submit(user.producer, data, 0), 0);
     ck_assert_int_eq(drain(&user), 1);
@@ -669,14 +665,6 @@ START_TEST(a_refused_producer_leaves_the_ring) {
 }
 END_TEST
 
-static unsigned int open_fds(void) {
-    unsigned int count = 0;
-    for (int fd = 0; fd < 1024; fd++) {
-        count += fcntl(fd, F_GETFD) >= 0;
-    }
-    return count;
-}
-
 START_TEST(a_producer_that_goes_leaves_no_descriptor) {
     user_ring user = open_user(pages(1), pages(1));
     rbcore_source source = user_source(&user);
@@ -719,5 +707,5 @@ int main(void) {
     add_test(suite, a_producer_that_is_killed);
     add_test(suite, a_forked_child);
     add_test(suite, in_turns_with_libbpf);
-    return run_tests(suite, user_ring_missing());
+    return run_kernel_tests(suite, user_ring_missing());
 }

@@ -54,7 +54,7 @@ static void read_none(rbcore_reader *reader) {
 
 static void wait_for_one(rbcore_reader *reader) {
     rbcore_record record;
-    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), 1);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG_NS), 1);
 }
 
 /* The state in which the kernel wakes nobody: all read, an empty read, then a record arrives. */
@@ -88,7 +88,7 @@ START_TEST(commit_after_an_arrival_then_poll) {
     for (int i = 0; i < 50; i++) {
         read_all_read_none_and_emit(reader, ring, &record);
         ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
-        ck_assert(reader_is_readable(reader, (int)(WATCHDOG / MILLISECOND)));
+        ck_assert(readable(rbcore_reader_fd(reader), WATCHDOG_MS));
         read_one(reader, &record);
         ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
     }
@@ -121,7 +121,7 @@ START_TEST(release_from_a_worker_while_waiting) {
         rbcore_record record;
         read_all_read_none_and_emit(helper.reader, helper.ring, &helper.record);
         start(&helper, i % 10 ? release_now : release_later);
-        ck_assert_int_eq(rbcore_reader_next(helper.reader, &record, 1, WATCHDOG), 1);
+        ck_assert_int_eq(rbcore_reader_next(helper.reader, &record, 1, WATCHDOG_NS), 1);
         finish(&helper);
         ck_assert_int_eq(rbcore_reader_release(helper.reader, &record, 1), 0);
     }
@@ -138,8 +138,8 @@ START_TEST(release_from_a_worker_while_polling) {
         read_all_read_none_and_emit(helper.reader, helper.ring, &helper.record);
         start(&helper, i % 2 ? release_now : release_later);
         /* Readable by the timer, too; then the reader finds the record all the same. */
-        ck_assert(reader_is_readable(helper.reader, (int)(WATCHDOG / MILLISECOND)));
-        ck_assert_int_eq(rbcore_reader_next(helper.reader, &record, 1, WATCHDOG), 1);
+        ck_assert(readable(rbcore_reader_fd(helper.reader), WATCHDOG_MS));
+        ck_assert_int_eq(rbcore_reader_next(helper.reader, &record, 1, WATCHDOG_NS), 1);
         finish(&helper);
         ck_assert_int_eq(rbcore_reader_release(helper.reader, &record, 1), 0);
     }
@@ -152,7 +152,7 @@ static void *emit_and_release_later(void *context) {
     helper_thread *helper = context;
     sleep_ms(30 + (unsigned int)rand() % 10);
     emit(helper->ring, 8, 0, 0);
-    helper->released_at = now();
+    helper->released_at = now_ns();
     return release_now(helper);
 }
 
@@ -175,8 +175,8 @@ START_TEST(release_wakes_at_once) {
         emit_one(helper.ring);
         read_one(helper.reader, &helper.record);
         start(&helper, emit_and_release_later);
-        ck_assert_int_eq(rbcore_reader_next(helper.reader, &record, 1, WATCHDOG), 1);
-        int64_t woken_at = now();
+        ck_assert_int_eq(rbcore_reader_next(helper.reader, &record, 1, WATCHDOG_NS), 1);
+        int64_t woken_at = now_ns();
         finish(&helper);
         delays[i] = woken_at - helper.released_at;
         ck_assert_int_eq(rbcore_reader_release(helper.reader, &record, 1), 0);
@@ -218,7 +218,7 @@ START_TEST(no_arrival_is_missed) {
     int total = 0;
     start(&helper, emit_many);
     while (total < 20000) {
-        int count = rbcore_reader_next(reader, records, 3, WATCHDOG);
+        int count = rbcore_reader_next(reader, records, 3, WATCHDOG_NS);
         ck_assert_int_gt(count, 0);
         total += count;
         if (total % 2) {
@@ -242,13 +242,13 @@ END_TEST
 static void wait_in_vain(rbcore_reader *reader, int64_t timeout, int64_t looks) {
     rbcore_record record;
     struct rusage before, after;
-    int64_t began = now(), cpu = thread_cpu_time();
+    int64_t began = now_ns(), cpu = thread_cpu_ns();
     getrusage(RUSAGE_THREAD, &before);
     ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, timeout), 0);
     getrusage(RUSAGE_THREAD, &after);
-    ck_assert_int_ge(now() - began, timeout);
-    ck_assert_int_lt(now() - began, WATCHDOG);
-    ck_assert_int_lt(thread_cpu_time() - cpu, timeout / 3);
+    ck_assert_int_ge(now_ns() - began, timeout);
+    ck_assert_int_lt(now_ns() - began, WATCHDOG_NS);
+    ck_assert_int_lt(thread_cpu_ns() - cpu, timeout / 3);
     ck_assert_int_lt(after.ru_nvcsw - before.ru_nvcsw, looks + 10);
 }
 
@@ -302,10 +302,10 @@ END_TEST
 static int events_of_foreign_epoll(rbcore_reader *reader) {
     int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN};
-    int64_t end = now() + 500 * MILLISECOND;
+    int64_t end = now_ns() + 500 * MILLISECOND;
     int events = 0;
     ck_assert_int_eq(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, rbcore_reader_fd(reader), &event), 0);
-    while (now() < end) {
+    while (now_ns() < end) {
         rbcore_record record;
         if (epoll_wait(epoll_fd, &event, 1, 50) < 1) {
             continue;
@@ -324,7 +324,7 @@ START_TEST(foreign_epoll_does_not_spin) {
     read_none(reader);
     ck_assert_int_eq(events_of_foreign_epoll(reader), 0);
     emit_one(ring);
-    ck_assert(reader_is_readable(reader, (int)(WATCHDOG / MILLISECOND)));
+    ck_assert(readable(rbcore_reader_fd(reader), WATCHDOG_MS));
     read_one(reader, &record);
     read_none(reader);
     /* With an uncommitted record it looks again by a timer, with delays up to 10 ms. */
@@ -349,7 +349,7 @@ START_TEST(foreign_epoll_gets_every_record) {
     while (total < 20000) {
         rbcore_record records[5];
         int count;
-        ck_assert_int_eq(epoll_wait(epoll_fd, &event, 1, (int)(WATCHDOG / MILLISECOND)), 1);
+        ck_assert_int_eq(epoll_wait(epoll_fd, &event, 1, WATCHDOG_MS), 1);
         while ((count = rbcore_reader_read(reader, records, 5)) > 0) {
             total += count;
             if (total % 3) {
@@ -382,14 +382,14 @@ START_TEST(flush_delivers_records_without_wakeup) {
     read_none(reader);
     ck_assert_int_eq(emit(helper.ring, 8, 3, BPF_RB_NO_WAKEUP), 0);
     ck_assert_int_eq(emit(helper.ring, 8, 4, BPF_RB_NO_WAKEUP), 0);
-    ck_assert(!reader_is_readable(reader, 100));
+    ck_assert(!readable(rbcore_reader_fd(reader), 100));
     start(&helper, flush_later);
     ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, RBCORE_FOREVER), 1);
     ck_assert(is_pattern(helper.ring, record.data, 8, 3));
     finish(&helper);
-    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), 1);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG_NS), 1);
     ck_assert(is_pattern(helper.ring, record.data, 8, 4));
-    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), -ENODATA);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG_NS), -ENODATA);
     ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, 10 * MILLISECOND), 0);
     rbcore_reader_free(reader);
     produce__destroy(helper.ring);
@@ -402,10 +402,10 @@ START_TEST(flush_of_nothing) {
     rbcore_record record;
     read_none(reader);
     ck_assert_int_eq(rbcore_reader_flush(reader), 0);
-    ck_assert(reader_is_readable(reader, (int)(WATCHDOG / MILLISECOND)));
+    ck_assert(readable(rbcore_reader_fd(reader), WATCHDOG_MS));
     ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), -ENODATA);
     read_none(reader);
-    ck_assert(!reader_is_readable(reader, 0));
+    ck_assert(!readable(rbcore_reader_fd(reader), 0));
     rbcore_reader_free(reader);
     produce__destroy(ring);
 }
@@ -439,7 +439,7 @@ START_TEST(forced_wakeup_behind_a_silent_record) {
     int count = rbcore_reader_next(reader, records, 2, RBCORE_FOREVER);
     finish(&helper);
     if (count == 1) { /* it came to look between the two */
-        count += rbcore_reader_next(reader, &records[1], 1, WATCHDOG);
+        count += rbcore_reader_next(reader, &records[1], 1, WATCHDOG_NS);
     }
     ck_assert_int_eq(count, 2);
     rbcore_reader_free(reader);
@@ -480,7 +480,7 @@ START_TEST(interrupt_and_shutdown_end_a_wait) {
     finish(&helper);
     ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), -ESHUTDOWN);
     ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
-    rbcore_ring_stats stats = ring_stats(reader, 0);
+    rbcore_ring_stats stats = stats_of(reader, 0);
     ck_assert_uint_eq(stats.consumer_pos, stats.producer_pos);
     rbcore_reader_free(reader);
     produce__destroy(helper.ring);
@@ -505,7 +505,7 @@ START_TEST(a_signal_ends_a_wait) {
     rbcore_record record;
     sigaction(SIGUSR1, &action, NULL);
     start(&helper, signal_later);
-    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), -EINTR);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG_NS), -EINTR);
     finish(&helper);
     emit_one(helper.ring);
     wait_for_one(reader);
@@ -534,5 +534,5 @@ int main(void) {
     add_test(suite, forced_wakeup_behind_a_silent_record);
     add_test(suite, interrupt_and_shutdown_end_a_wait);
     add_test(suite, a_signal_ends_a_wait);
-    return run_tests(suite, NULL);
+    return run_kernel_tests(suite, NULL);
 }

@@ -134,7 +134,7 @@ START_TEST(in_child_of_threads) {
 }
 END_TEST
 
-START_TEST(in_child) {
+START_TEST(in_a_child) {
     ring_sink a = {.name = "a"}, b = {.name = "b"};
     struct produce *ring = load_ring(pages(1)), *other = load_ring(pages(1));
     struct ring_buffer *rb = open_sink(ring, &a);
@@ -168,6 +168,6 @@ START_TEST(in_child) {
 END_TEST
 
 const scenario child_scenarios[] = {
-    {&in_daemon, 0}, {&event_loop_in_orphan, 0}, {&in_child_of_threads, 0}, {&in_child, 0},
+    {&in_daemon, 0}, {&event_loop_in_orphan, 0}, {&in_child_of_threads, 0}, {&in_a_child, 0},
     {NULL, 0},
 };

@@ -57,14 +57,14 @@ START_TEST(consume_beside_a_wait) {
         void *result;
         pthread_create(&thread, NULL, poll_once, rb);
         sleep_ms(100);
-        int64_t start = now();
+        int64_t start = now_ns();
         CALL(ring_buffer__consume(rb));
 #ifndef __SANITIZE_THREAD__ /* libbpf tells it of no order between the callbacks of two threads */
         sleep_ms(100); /* until the drop-in's wait goes on: it looks before that, libbpf does not */
         emit(ring, 8, 0, BPF_RB_NO_WAKEUP);
         CALL(ring_buffer__consume(rb));
 #endif
-        say("at once: %d", now() - start < 5 * SECOND);
+        say("at once: %d", now_ns() - start < 5 * SECOND);
         emit_some(ring, 1);
         pthread_join(thread, &result);
         say("the poll: %d", (int)(intptr_t)result);
@@ -99,13 +99,13 @@ static void wait_until_blocked(bool in_callback) {
 static void cancel(struct ring_buffer *rb, void *(*poll)(void *), bool in_callback) {
     pthread_t thread;
     void *result;
-    int64_t start = now();
+    int64_t start = now_ns();
     alarm(30);
     pthread_create(&thread, NULL, poll, rb);
     wait_until_blocked(in_callback);
     pthread_cancel(thread);
     pthread_join(thread, &result);
-    say("cancelled: %d, at once: %d", result == PTHREAD_CANCELED, now() - start < 10 * SECOND);
+    say("cancelled: %d, at once: %d", result == PTHREAD_CANCELED, now_ns() - start < 10 * SECOND);
 }
 
 /* A thread that is cancelled in a poll or in its callback leaves the ring to others. */
@@ -165,9 +165,9 @@ START_TEST(never_early) {
             ring_buffer__poll(rb, -1);
         }
         ring_buffer__consume(rb);
-        int64_t start = now();
+        int64_t start = now_ns();
         int result = ring_buffer__poll(rb, 2);
-        early += result == 0 && now() - start < 2 * MILLISECOND;
+        early += result == 0 && now_ns() - start < 2 * MILLISECOND;
     }
     say("early: %d", early);
     ring_buffer__free(rb);

@@ -406,7 +406,7 @@ END_TEST
 /* A few bytes of it are anything. Whatever it finds, it comes back, and no sanitizer complains. */
 START_TEST(damaged_anywhere) {
     const char *given = getenv("RBCORE_SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 10) : now_ns();
+    uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)now_ns();
     int verdicts[PROGRAM_NOT_FOUND + 1] = {0};
     printf("seed %llu\n", (unsigned long long)seed);
     fflush(stdout);

@@ -98,5 +98,5 @@ int run_scenario(const char *program, const scenario *const *lists, const char *
     }
     Suite *suite = suite_create(program);
     add_test(suite, *wanted->test);
-    return run_tests(suite, missing);
+    return run_kernel_tests(suite, missing);
 }

@@ -41,9 +41,9 @@ int emit_some(struct produce *ring, int n);
 /* CALL, and how long it took: at once (less than a watchdog's time), or not before so many ms. */
 #define CALL_FOR(ms, call)                                                                         \
     do {                                                                                           \
-        int64_t start_ = now();                                                                    \
+        int64_t start_ = now_ns();                                                                 \
         CALL(call);                                                                                \
-        say("  not before %d ms: %s", ms, now() - start_ >= (ms) * MILLISECOND ? "yes" : "no");    \
+        say("  not before %d ms: %s", ms, now_ns() - start_ >= (ms) * MILLISECOND ? "yes" : "no"); \
     } while (0)
 
 /* A scenario, and the oldest libbpf 1.x that has what it calls. A list ends with one of no test. */

@@ -196,9 +196,9 @@ START_TEST(user_blocking) {
     data = OPEN(user_ring_buffer__reserve_blocking(rings.user, SMALL, -1));
     user_ring_buffer__discard(rings.user, data);
     fill_to_the_last_byte(&rings);
-    int64_t start = now();
+    int64_t start = now_ns();
     OPEN(user_ring_buffer__reserve_blocking(rings.user, SMALL, 60));
-    say("not before 60 ms: %d", now() - start >= 60 * MILLISECOND);
+    say("not before 60 ms: %d", now_ns() - start >= 60 * MILLISECOND);
     pthread_t thread;
     void *result;
     pthread_create(&thread, NULL, send_blocking, &rings);

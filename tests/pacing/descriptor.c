@@ -22,7 +22,7 @@ static int epoll_on(int fd) {
 /* Follows the rule of rbcore_reader_fd. */
 static void take_what_is_due(stage *s) {
     int result;
-    while ((result = take(s, ROOM, 0)) > 0) {
+    while ((result = take(s, MAX_RECORDS, 0)) > 0) {
         give_back(s);
     }
     ck_assert_int_eq(result, 0);
@@ -59,20 +59,20 @@ static int64_t liveness_checks_in(int64_t duration) {
  * looks for dead producers.
  */
 static void expect_silence(stage *s, int epoll_fd) {
-    int64_t begin = clock_now(), returns = 0;
-    while (is_paced(s) || clock_now() - begin < 250 * MILLISECOND) {
-        if (becomes_readable(epoll_fd, 20)) {
+    int64_t begin = now_ns(), returns = 0;
+    while (is_paced(s) || now_ns() - begin < 250 * MILLISECOND) {
+        if (readable(epoll_fd, 20)) {
             returns++;
-            ck_assert_int_eq(take(s, ROOM, 0), 0);
+            ck_assert_int_eq(take(s, MAX_RECORDS, 0), 0);
         }
     }
-    ck_assert_int_le(returns, liveness_checks_in(clock_now() - begin) + 5);
+    ck_assert_int_le(returns, liveness_checks_in(now_ns() - begin) + 5);
     expect_all_published(s);
 }
 
 static void take_by_epoll(stage *s, int epoll_fd) {
     while (waiting(s) != 0) {
-        ck_assert(becomes_readable(epoll_fd, WATCHDOG_MS));
+        ck_assert(readable(epoll_fd, WATCHDOG_MS));
         take_what_is_due(s);
     }
 }
@@ -84,7 +84,7 @@ static int64_t read_bursts(stage *s, int epoll_fd, uint32_t flags) {
     ck_assert_int_eq(pthread_create(&stream.thread, NULL, emit_bursts, &stream), 0);
     for (bool done = false; !done || is_paced(s); returns++) {
         done = atomic_load(&stream.done);
-        if (becomes_readable(epoll_fd, done && !is_paced(s) ? 0 : 100)) {
+        if (readable(epoll_fd, done && !is_paced(s) ? 0 : 100)) {
             take_what_is_due(s);
         }
     }
@@ -98,10 +98,10 @@ START_TEST(a_foreign_event_loop) {
     const uint32_t flags = _i ? RBCORE_FORCE_WAKEUP : 0;
     stage *s = open_stage((size_t)16 << 20, 0, latency);
     int epoll_fd = epoll_on(rbcore_reader_fd(s->reader));
-    int64_t begin = clock_now();
+    int64_t begin = now_ns();
     take_what_is_due(s);
     int64_t returns = read_bursts(s, epoll_fd, flags);
-    int64_t intervals = (clock_now() - begin) / latency;
+    int64_t intervals = (now_ns() - begin) / latency;
     ck_assert_int_le(returns, 4 * intervals + 10 * BURSTS + 100);
     expect_silence(s, epoll_fd);
     for (unsigned int i = 0; i < 20; i++) {
@@ -119,24 +119,24 @@ START_TEST(forced_wakeups_of_a_paced_ring_are_not_heard) {
     int epoll_fd = epoll_on(rbcore_reader_fd(s->reader));
     for (int i = 0;; i++) {
         ck_assert_int_lt(i, ATTEMPTS);
-        let_wait(s, 1, ROOM);
-        int64_t begin = clock_now();
+        let_wait(s, 1, MAX_RECORDS);
+        int64_t begin = now_ns();
         emit_records(s, 3, RBCORE_FORCE_WAKEUP);
-        bool heard = becomes_readable(epoll_fd, wakeup_delay_ms);
-        if (clock_now() - begin < long_ns / 4) { /* else it may have been the timer */
+        bool heard = readable(epoll_fd, wakeup_delay_ms);
+        if (now_ns() - begin < long_ns / 4) { /* else it may have been the timer */
             ck_assert(!heard);
             break;
         }
         take_the_rest(s);
     }
-    ck_assert(becomes_readable(epoll_fd, WATCHDOG_MS)); /* the timer */
+    ck_assert(readable(epoll_fd, WATCHDOG_MS)); /* the timer */
     take_the_rest(s);
     while (is_paced(s)) {
-        ck_assert_int_eq(take(s, ROOM, long_ns), 0);
+        ck_assert_int_eq(take(s, MAX_RECORDS, long_ns), 0);
     }
-    ck_assert_int_eq(take(s, ROOM, 0), 0);
+    ck_assert_int_eq(take(s, MAX_RECORDS, 0), 0);
     emit_records(s, 1, RBCORE_FORCE_WAKEUP);
-    ck_assert(becomes_readable(epoll_fd, WATCHDOG_MS));
+    ck_assert(readable(epoll_fd, WATCHDOG_MS));
     take_the_rest(s);
     close(epoll_fd);
     close_stage(s);
@@ -146,17 +146,17 @@ END_TEST
 /* RBCORE_READER_POLL: no producer ever wakes, and all comes all the same. */
 START_TEST(polling_needs_no_wakeup) {
     static const size_t sizes[] = {4096, 65536, 16 << 20};
-    const size_t page = (size_t)getpagesize(), size = sizes[_i / 2] < page ? page : sizes[_i / 2];
+    const size_t page = page_size(), size = sizes[_i / 2] < page ? page : sizes[_i / 2];
     uint64_t flags = RBCORE_READER_POLL | (_i % 2 ? RBCORE_READER_RELEASE : 0);
     stage *s = open_stage(size, flags, RBCORE_MAX_LATENCY);
     int epoll_fd = epoll_on(rbcore_reader_fd(s->reader));
     for (unsigned int i = 0; i < 100; i++) {
         ck_assert(is_paced(s));
-        ck_assert_int_eq(take(s, ROOM, i % 4 ? 0 : MILLISECOND), 0);
+        ck_assert_int_eq(take(s, MAX_RECORDS, i % 4 ? 0 : MILLISECOND), 0);
         emit_records(s, 1 + i % 7, RBCORE_NO_WAKEUP);
         while (waiting(s) != 0) {
             if (i % 2) {
-                ck_assert(becomes_readable(epoll_fd, WATCHDOG_MS));
+                ck_assert(readable(epoll_fd, WATCHDOG_MS));
                 take_what_is_due(s);
             } else {
                 ck_assert_int_gt(take(s, 3, RBCORE_FOREVER), 0);
@@ -172,8 +172,7 @@ END_TEST
 
 /* No wakeup is needed by a wait that has begun either. */
 START_TEST(silent_records_are_found_by_polling) {
-    stage *s =
-        open_stage((size_t)getpagesize() * (_i ? 256 : 1), RBCORE_READER_POLL, RBCORE_MAX_LATENCY);
+    stage *s = open_stage(page_size() * (_i ? 256 : 1), RBCORE_READER_POLL, RBCORE_MAX_LATENCY);
     for (int i = 0; i < 20; i++) {
         wait_for_one(s, RBCORE_NO_WAKEUP);
     }
@@ -201,17 +200,17 @@ static sleeps read_along(emitter *stream, void *(*run)(void *)) {
     stage *s = stream->stage;
     pthread_t thread;
     const uint64_t end = s->delivered + (uint64_t)stream->times * stream->some;
-    const int64_t begin = clock_now();
-    must(rbcore_reader_stats_get(s->reader, &before));
+    const int64_t begin = now_ns();
+    ok(rbcore_reader_stats_get(s->reader, &before));
     getrusage(RUSAGE_THREAD, &usage_before);
     ck_assert_int_eq(pthread_create(&thread, NULL, run, stream), 0);
     while (s->delivered < end) {
-        ck_assert_int_gt(take(s, ROOM, WATCHDOG), 0);
+        ck_assert_int_gt(take(s, MAX_RECORDS, WATCHDOG_NS), 0);
         give_back(s);
     }
     getrusage(RUSAGE_THREAD, &usage);
-    must(rbcore_reader_stats_get(s->reader, &stats));
-    const int64_t duration = clock_now() - begin;
+    ok(rbcore_reader_stats_get(s->reader, &stats));
+    const int64_t duration = now_ns() - begin;
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
     return (sleeps){usage.ru_nvcsw - usage_before.ru_nvcsw,
                     (int64_t)(stats.wakeups - before.wakeups), duration};
@@ -243,7 +242,7 @@ START_TEST(forced_wakeups_of_a_stream) {
     ck_assert_int_gt(armed.switches, 10 * paced.switches);
     ck_assert_int_gt(armed.wakeups, 10 * paced.wakeups);
     while (is_paced(s)) {
-        ck_assert_int_eq(take(s, ROOM, latency), 0);
+        ck_assert_int_eq(take(s, MAX_RECORDS, latency), 0);
     }
     emitter one = {.stage = s, .times = 1, .some = 1};
     const sleeps idle = read_along(&one, emit_one_forced_later);
@@ -258,7 +257,7 @@ END_TEST
 
 static void *emit_in_slow_ring(void *context) {
     sleep_ms(20);
-    must(test_ring_emit(context, 77, small_record, 0));
+    ok(test_ring_emit(context, 77, small_record, 0));
     return NULL;
 }
 
@@ -266,7 +265,7 @@ static void *emit_in_slow_ring(void *context) {
 static bool take_slow_record(stage *s, unsigned int slow, int64_t timeout) {
     for (;;) {
         bool found = false;
-        int result = take(s, ROOM, timeout);
+        int result = take(s, MAX_RECORDS, timeout);
         ck_assert_int_gt(result, 0);
         for (int k = 0; k < result; k++) {
             found |= s->records[k].ring == slow;
@@ -286,17 +285,17 @@ START_TEST(a_slow_ring_does_not_wait_for_a_busy_one) {
     ck_assert_int_eq(rbcore_reader_add(s->reader, &source), 1);
     for (int alone = 0, i = 0; alone < 6; i++) {
         ck_assert_int_lt(i, ATTEMPTS);
-        let_wait(s, 3, ROOM);
+        let_wait(s, 3, MAX_RECORDS);
         bool in_wait = alone % 2;
         pthread_t thread;
         if (in_wait) {
             ck_assert_int_eq(pthread_create(&thread, NULL, emit_in_slow_ring, slow), 0);
         } else {
-            must(test_ring_emit(slow, 77, small_record, 0));
+            ok(test_ring_emit(slow, 77, small_record, 0));
             expect_readable(s);
         }
         /* The busy ring's records come with it only if they are due by themselves. */
-        alone += take_slow_record(s, 1, in_wait ? WATCHDOG : 0);
+        alone += take_slow_record(s, 1, in_wait ? WATCHDOG_NS : 0);
         if (in_wait) {
             ck_assert_int_eq(pthread_join(thread, NULL), 0);
         }

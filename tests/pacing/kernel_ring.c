@@ -94,5 +94,6 @@ _Atomic uint32_t *test_ring_header(test_ring *self, uint64_t position) {
 }
 
 int test_ring_run(Suite *suite) {
-    return run_tests(suite, is_emulated() ? "the processor is emulated: its pace is none" : NULL);
+    return run_kernel_tests(suite,
+                            is_emulated() ? "the processor is emulated: its pace is none" : NULL);
 }

@@ -90,7 +90,7 @@ uint64_t test_ring_consume_by_another(test_ring *self) {
     uint64_t begin = image_load(self->memory.consumer_pos);
     uint64_t end = image_load(self->memory.producer_pos);
     image_store(self->memory.consumer_pos, end);
-    return (end - begin) / record_space(small_record);
+    return (end - begin) / span_of(small_record);
 }
 
 _Atomic uint32_t *test_ring_header(test_ring *self, uint64_t position) {
@@ -98,9 +98,5 @@ _Atomic uint32_t *test_ring_header(test_ring *self, uint64_t position) {
 }
 
 int test_ring_run(Suite *suite) {
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

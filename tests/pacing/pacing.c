@@ -9,10 +9,7 @@
 
 static void add(Suite *suite, const scenario *scenarios) {
     for (; scenarios->test; scenarios++) {
-        TCase *tcase = tcase_create((*scenarios->test)->name);
-        tcase_set_timeout(tcase, 100);
-        tcase_add_loop_test(tcase, *scenarios->test, 0, scenarios->count);
-        suite_add_tcase(suite, tcase);
+        add_loop_test(suite, *scenarios->test, scenarios->count);
     }
 }
 

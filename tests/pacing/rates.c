@@ -8,12 +8,12 @@
 START_TEST(each_record_wakes_a_slow_ring) {
     stage *s = open_stage((size_t)1 << 20, _i ? RBCORE_READER_RELEASE : 0, RBCORE_MAX_LATENCY);
     for (int i = 0; i < 50; i++) {
-        ck_assert_int_eq(take(s, ROOM, 0), 0);
+        ck_assert_int_eq(take(s, MAX_RECORDS, 0), 0);
         expect_no_wakeup(s);
         emit_records(s, 1, 0);
         expect_readable(s);
         expect_wakeup(s);
-        ck_assert_int_eq(take(s, ROOM, 0), 1);
+        ck_assert_int_eq(take(s, MAX_RECORDS, 0), 1);
         give_back(s);
         ck_assert(!is_paced(s));
         expect_all_published(s);
@@ -29,7 +29,7 @@ START_TEST(a_busy_ring_is_paced_until_it_gets_slow) {
     for (int i = 0; i < 3; i++) {
         make_paced(s);
         /* Nothing comes for an interval. */
-        ck_assert_int_eq(take(s, ROOM, 4 * latency), 0);
+        ck_assert_int_eq(take(s, MAX_RECORDS, 4 * latency), 0);
         ck_assert(!is_paced(s));
         expect_all_published(s);
         forget_wakeups(s);
@@ -47,20 +47,20 @@ START_TEST(between_two_rates_nothing_changes) {
     make_paced(s);
     for (int i = 0; i < 5; i++) {
         emit_records(s, 2, 0);
-        ck_assert_int_eq(take(s, ROOM, WATCHDOG), 2);
+        ck_assert_int_eq(take(s, MAX_RECORDS, WATCHDOG_NS), 2);
         give_back(s);
         ck_assert(is_paced(s));
     }
     emit_records(s, 1, 0);
-    ck_assert_int_eq(take(s, ROOM, WATCHDOG), 1);
+    ck_assert_int_eq(take(s, MAX_RECORDS, WATCHDOG_NS), 1);
     give_back(s);
     ck_assert(!is_paced(s));
     expect_all_published(s);
     for (int i = 0; i < 5; i++) {
         sleep_ms(60);
-        ck_assert_int_eq(take(s, ROOM, 0), 0);
+        ck_assert_int_eq(take(s, MAX_RECORDS, 0), 0);
         emit_records(s, 3, 0);
-        ck_assert_int_eq(take(s, ROOM, 0), 3);
+        ck_assert_int_eq(take(s, MAX_RECORDS, 0), 3);
         give_back(s);
         ck_assert(!is_paced(s));
     }
@@ -73,10 +73,10 @@ static void expect_never_paced(size_t ring_size, int64_t max_latency) {
     stage *s = open_stage(ring_size, 0, max_latency);
     for (int i = 0; i < 500; i++) {
         if (i % 3 == 0) {
-            ck_assert_int_eq(take(s, ROOM, i % 2 ? 0 : 100 * MICROSECOND), 0);
+            ck_assert_int_eq(take(s, MAX_RECORDS, i % 2 ? 0 : 100 * MICROSECOND), 0);
         }
         emit_records(s, 8, 0);
-        ck_assert_int_eq(take(s, ROOM, 0), 8);
+        ck_assert_int_eq(take(s, MAX_RECORDS, 0), 8);
         give_back(s);
         ck_assert(!is_paced(s));
         expect_all_published(s);
@@ -91,7 +91,7 @@ static void expect_paced(size_t ring_size, int64_t max_latency) {
 }
 
 START_TEST(some_rings_are_never_paced) {
-    for (size_t size = (size_t)getpagesize(); size < 65536; size *= 2) {
+    for (size_t size = page_size(); size < 65536; size *= 2) {
         expect_never_paced(size, RBCORE_MAX_LATENCY);
         expect_never_paced(size, 1000 * MILLISECOND);
     }
@@ -125,7 +125,7 @@ START_TEST(records_that_fill_a_ring_fast_do_not_make_it_paced) {
         for (int k = 0; k < 8; k++) {
             emit_sized(s, 2048);
         }
-        ck_assert_int_eq(take(s, ROOM, 0), 8);
+        ck_assert_int_eq(take(s, MAX_RECORDS, 0), 8);
         give_back(s);
         ck_assert(!is_paced(s));
     }
@@ -143,7 +143,7 @@ START_TEST(a_small_ring_does_not_wait_for_long) {
     for (int i = 0; i < 20; i++) {
         make_paced(s);
         emit_records(s, 2, 0);
-        ck_assert_int_eq(take(s, ROOM, WATCHDOG), 2);
+        ck_assert_int_eq(take(s, MAX_RECORDS, WATCHDOG_NS), 2);
         give_back(s);
     }
     close_stage(s);
@@ -152,11 +152,11 @@ END_TEST
 
 /* How long two records of a paced ring wait, and leave it paced. */
 static int64_t wait_of_two(stage *s) {
-    int64_t begin = clock_now();
+    int64_t begin = now_ns();
     emit_records(s, 2, 0);
-    ck_assert_int_eq(take(s, ROOM, WATCHDOG), 2);
+    ck_assert_int_eq(take(s, MAX_RECORDS, WATCHDOG_NS), 2);
     give_back(s);
-    return clock_now() - begin;
+    return now_ns() - begin;
 }
 
 /* The rate bounds it, too: more than a quarter of the ring in an interval halves it for a while. */
@@ -168,7 +168,7 @@ START_TEST(a_ring_that_fills_fast_does_not_wait_for_long) {
         stage *s = open_stage(ring_size, 0, long_ns);
         make_paced(s);
         for (int bursts = 0; bursts < 3; bursts++) {
-            emit_records(s, (unsigned int)(ring_size / 4 / record_bytes(small_record)) + 1, 0);
+            emit_records(s, (unsigned int)(ring_size / 4 / span_of(small_record)) + 1, 0);
             take_the_rest(s);
         }
         shortened = wait_of_two(s);
@@ -187,12 +187,12 @@ END_TEST
 
 /* Such a ring is full before any sleep is over. */
 static size_t small_ring(void) {
-    size_t page = (size_t)getpagesize();
+    size_t page = page_size();
     return page < 16384 ? 16384 : page;
 }
 
 static void emit_half(stage *self, size_t size) {
-    size_t bytes = record_bytes(size), count = (small_ring() / 2 + bytes - 1) / bytes;
+    size_t bytes = span_of(size), count = (small_ring() / 2 + bytes - 1) / bytes;
     if (size == small_record) {
         emit_records(self, (unsigned int)count, 0);
         return;
@@ -214,18 +214,18 @@ START_TEST(a_small_ring_that_was_half_full_is_looked_at_until_it_is_idle) {
         for (int more = 0; more < 5; more++) {
             emit_records(s, 1, 0);
             expect_no_wakeup(s);
-            ck_assert_int_eq(take(s, ROOM, 0), 1); /* at once, nothing is left for later */
+            ck_assert_int_eq(take(s, MAX_RECORDS, 0), 1); /* at once, nothing is left for later */
             ck_assert(is_paced(s));
             give_back(s);
             expect_held_back(s, small_record);
         }
         sleep_ms(1); /* 50 us would do */
-        ck_assert_int_eq(take(s, ROOM, 0), 0);
+        ck_assert_int_eq(take(s, MAX_RECORDS, 0), 0);
         ck_assert(!is_paced(s));
         expect_all_published(s);
         emit_records(s, 1, 0);
         expect_wakeup(s);
-        ck_assert_int_eq(take(s, ROOM, 0), 1);
+        ck_assert_int_eq(take(s, MAX_RECORDS, 0), 1);
         give_back(s);
         ck_assert(!is_paced(s));
     }
@@ -236,7 +236,7 @@ END_TEST
 START_TEST(a_small_ring_is_not_looked_at_all_the_time) {
     stage *s = open_stage(small_ring(), 0, RBCORE_MAX_LATENCY);
     /* It was not half full. */
-    emit_records(s, (unsigned int)(small_ring() / 2 / record_bytes(small_record)) - 1, 0);
+    emit_records(s, (unsigned int)(small_ring() / 2 / span_of(small_record)) - 1, 0);
     take_to_end(s);
     give_back(s);
     ck_assert(!is_paced(s));
@@ -248,7 +248,7 @@ START_TEST(a_small_ring_is_not_looked_at_all_the_time) {
     ck_assert(!is_paced(s));
     /* It is read, and not waited for. */
     emit_half(s, small_record);
-    while (taken(s, rbcore_reader_read(s->reader, s->records, ROOM)) > 0) {
+    while (taken(s, rbcore_reader_read(s->reader, s->records, MAX_RECORDS)) > 0) {
         give_back(s);
     }
     ck_assert(!is_paced(s));

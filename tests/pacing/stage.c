@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "stage.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <time.h>
-#include <unistd.h>
 
 rbcore_reader *open_reader_on(const test_ring *ring, uint64_t flags, int64_t max_latency) {
     rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
@@ -15,19 +11,13 @@ rbcore_reader *open_reader_on(const test_ring *ring, uint64_t flags, int64_t max
     rbcore_reader *reader = NULL;
     options.flags = flags;
     options.max_latency_ns = max_latency;
-    must(rbcore_reader_open(&reader, &options));
-    int index = rbcore_reader_add(reader, &source);
-    ck_assert_msg(index == 0, "add: %d, %s", index, rbcore_reader_message(reader));
+    ok(rbcore_reader_open(&reader, &options));
+    ck_assert_uint_eq(add_source(reader, &source), 0);
     return reader;
 }
 
-static size_t page_bytes(void) {
-    return (size_t)getpagesize();
-}
-
 static void *map_page(const test_ring *ring, int protection, size_t offset) {
-    void *page =
-        mmap(NULL, page_bytes(), protection, MAP_SHARED, test_ring_fd(ring), (off_t)offset);
+    void *page = mmap(NULL, page_size(), protection, MAP_SHARED, test_ring_fd(ring), (off_t)offset);
     ck_assert_ptr_ne(page, MAP_FAILED);
     return page;
 }
@@ -37,7 +27,7 @@ stage *open_stage_unread(size_t ring_size) {
     ck_assert_ptr_nonnull(self);
     self->ring = test_ring_open(ring_size);
     self->consumer_page = map_page(self->ring, PROT_READ | PROT_WRITE, 0);
-    self->producer_page = map_page(self->ring, PROT_READ, page_bytes());
+    self->producer_page = map_page(self->ring, PROT_READ, page_size());
     return self;
 }
 
@@ -50,8 +40,8 @@ stage *open_stage(size_t ring_size, uint64_t flags, int64_t max_latency) {
 
 void abandon_stage(stage *self) {
     rbcore_reader_free(self->reader);
-    munmap((void *)(uintptr_t)self->consumer_page, page_bytes());
-    munmap((void *)(uintptr_t)self->producer_page, page_bytes());
+    munmap((void *)(uintptr_t)self->consumer_page, page_size());
+    munmap((void *)(uintptr_t)self->producer_page, page_size());
     test_ring_close(self->ring);
     free(self);
 }
@@ -74,15 +64,15 @@ void emit_records(stage *self, unsigned int count, uint32_t flags) {
 }
 
 void emit_sized(stage *self, size_t size) {
-    must(test_ring_emit(self->ring, atomic_fetch_add(&self->produced, 1), size, 0));
+    ok(test_ring_emit(self->ring, atomic_fetch_add(&self->produced, 1), size, 0));
 }
 
 void *run_emitter(void *context) {
     const emitter *self = context;
-    int64_t next = clock_now();
+    int64_t next = now_ns();
     for (unsigned int i = 0; i < self->times; i++) {
         emit_records(self->stage, self->some, self->flags);
-        for (next += self->pause; clock_now() < next;) {
+        for (next += self->pause; now_ns() < next;) {
         }
     }
     return NULL;
@@ -113,9 +103,9 @@ int take(stage *self, size_t max, int64_t timeout) {
 
 void give_back(stage *self) {
     if (self->is_release) {
-        must(rbcore_reader_release(self->reader, self->records, self->held));
+        ok(rbcore_reader_release(self->reader, self->records, self->held));
     } else {
-        must(rbcore_reader_commit(self->reader, NULL, 0));
+        ok(rbcore_reader_commit(self->reader, NULL, 0));
     }
     self->held = 0;
 }
@@ -125,16 +115,16 @@ uint64_t waiting(const stage *self) {
 }
 
 void take_to_end(stage *self) {
-    ck_assert_int_gt(take(self, ROOM, 0), 0);
+    ck_assert_int_gt(take(self, MAX_RECORDS, 0), 0);
     while (waiting(self) != 0) {
         give_back(self);
-        ck_assert_int_gt(take(self, ROOM, 0), 0);
+        ck_assert_int_gt(take(self, MAX_RECORDS, 0), 0);
     }
 }
 
 void take_the_rest(stage *self) {
     while (waiting(self) != 0) {
-        ck_assert_int_gt(take(self, ROOM, WATCHDOG), 0);
+        ck_assert_int_gt(take(self, MAX_RECORDS, WATCHDOG_NS), 0);
         give_back(self);
     }
 }
@@ -155,7 +145,7 @@ void wait_for_one(stage *self, uint32_t flags) {
     later emission = {self, flags};
     pthread_t thread;
     ck_assert_int_eq(pthread_create(&thread, NULL, emit_later, &emission), 0);
-    ck_assert_int_eq(take(self, 1, WATCHDOG), 1);
+    ck_assert_int_eq(take(self, 1, WATCHDOG_NS), 1);
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
     give_back(self);
 }
@@ -167,16 +157,16 @@ bool is_paced(const stage *self) {
 }
 
 void make_paced(stage *self) {
-    int64_t give_up = clock_now() + WATCHDOG;
+    int64_t give_up = now_ns() + WATCHDOG_NS;
     for (bool paced = false; !paced;) {
-        if (clock_now() > give_up) {
+        if (now_ns() > give_up) {
             ck_abort_msg("8 records at once do not make the ring paced");
         }
-        take(self, ROOM, 0);
+        take(self, MAX_RECORDS, 0);
         give_back(self);
         emit_records(self, 8, 0);
         while (waiting(self) != 0) {
-            ck_assert_int_gt(take(self, ROOM, WATCHDOG), 0);
+            ck_assert_int_gt(take(self, MAX_RECORDS, WATCHDOG_NS), 0);
             paced = is_paced(self);
             give_back(self);
         }
@@ -203,22 +193,12 @@ void let_wait(stage *self, unsigned int count, size_t max) {
 void read_one_paced(stage *self, size_t size) {
     make_paced(self);
     emit_sized(self, size);
-    ck_assert_int_eq(taken(self, rbcore_reader_read(self->reader, self->records, ROOM)), 1);
+    ck_assert_int_eq(taken(self, rbcore_reader_read(self->reader, self->records, MAX_RECORDS)), 1);
     ck_assert_uint_eq(self->records[0].size, size);
     ck_assert(is_paced(self));
 }
 
 /* ---- What is seen ---- */
-
-rbcore_ring_stats stats_of(rbcore_reader *reader, unsigned int ring) {
-    rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
-    must(rbcore_reader_ring_stats(reader, ring, &stats));
-    return stats;
-}
-
-uint64_t record_bytes(size_t size) {
-    return (size + 8 + 7) / 8 * 8;
-}
 
 uint64_t consumer_pos(const stage *self) {
     return atomic_load(self->consumer_page);
@@ -241,7 +221,7 @@ void expect_all_published(const stage *self) {
 }
 
 void expect_held_back(const stage *self, size_t size) {
-    expect_published_up_to(self, record_bytes(size));
+    expect_published_up_to(self, span_of(size));
 }
 
 void expect_wakeup(stage *self) {
@@ -259,20 +239,5 @@ void forget_wakeups(stage *self) {
 
 void expect_readable(const stage *self) {
     int limit = wakeup_delay_ms ? WATCHDOG_MS : 0;
-    ck_assert(becomes_readable(rbcore_reader_fd(self->reader), limit));
-}
-
-bool becomes_readable(int fd, int timeout_ms) {
-    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-    int n;
-    do {
-        n = poll(&poll_fd, 1, timeout_ms);
-    } while (n < 0 && errno == EINTR);
-    return n == 1 && (poll_fd.revents & POLLIN);
-}
-
-int64_t clock_now(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+    ck_assert(readable(rbcore_reader_fd(self->reader), limit));
 }

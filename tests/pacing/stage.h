@@ -3,30 +3,18 @@
 #ifndef PACING_STAGE_H
 #define PACING_STAGE_H
 
+#include "../support/layout.h"
+#include "../support/machine.h"
+#include "../support/readers.h"
+#include "../support/suite.h"
 #include "ring.h"
 
 #include <stdatomic.h>
 
-#define MICROSECOND INT64_C(1000)
-#define MILLISECOND INT64_C(1000000)
-
-/* Long enough for any step on a loaded machine; only a failing test waits that long. */
-#define WATCHDOG_MS 20000
-#define WATCHDOG (WATCHDOG_MS * MILLISECOND)
-
 /* A step that the machine delayed is tried again. */
 #define ATTEMPTS 50
 
-#define ROOM 4096
-
-/* Tells check nothing as long as all is well: that makes a system call, too slow for hot loops. */
-#define must(call)                                                                                 \
-    do {                                                                                           \
-        int result_ = (call);                                                                      \
-        if (result_ != 0) {                                                                        \
-            ck_abort_msg("%s: %d (%s)", #call, result_, rbcore_strerror(result_));                 \
-        }                                                                                          \
-    } while (0)
+#define MAX_RECORDS 4096
 
 typedef struct stage {
     test_ring *ring; /* the reader's ring 0 */
@@ -34,11 +22,11 @@ typedef struct stage {
     bool is_release;
     /* Records that were produced, those of them that a full ring refused, and delivered ones. */
     _Atomic uint64_t produced, refused, delivered;
-    uint64_t next;                   /* the smallest number that can come now */
-    rbcore_record records[ROOM];     /* of the last take */
-    size_t held;                     /* of them */
-    _Atomic uint64_t *producer_page; /* its first word is the producer position */
-    _Atomic uint64_t *consumer_page; /* its first word is the consumer position */
+    uint64_t next;                      /* the smallest number that can come now */
+    rbcore_record records[MAX_RECORDS]; /* of the last take */
+    size_t held;                        /* of them */
+    _Atomic uint64_t *producer_page;    /* its first word is the producer position */
+    _Atomic uint64_t *consumer_page;    /* its first word is the consumer position */
 } stage;
 
 /* A list of scenarios ends with one that has no test; each runs count times, with _i from 0 on. */
@@ -112,8 +100,6 @@ void read_one_paced(stage *self, size_t size);
 
 /* ---- What is seen ---- */
 
-rbcore_ring_stats stats_of(rbcore_reader *reader, unsigned int ring);
-uint64_t record_bytes(size_t size); /* in the ring */
 uint64_t consumer_pos(const stage *self);
 uint64_t producer_pos(const stage *self);
 
@@ -130,11 +116,5 @@ void forget_wakeups(stage *self);
 
 /* The reader's descriptor is readable: at once, where nothing delays a wakeup. */
 void expect_readable(const stage *self);
-
-/* Whether a descriptor becomes readable in time. */
-bool becomes_readable(int fd, int timeout_ms);
-
-int64_t clock_now(void);
-void sleep_ms(unsigned int ms); /* in the support.c of both kinds' tests */
 
 #endif

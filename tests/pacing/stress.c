@@ -15,12 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define SECOND (1000 * MILLISECOND)
 #define WORKERS 3
 #define POOL 1024
 
@@ -64,16 +62,16 @@ typedef struct play {
 /* A lost wakeup shows here: no other record comes that would make up for it. */
 static void wait_until_delivered(play *self) {
     const stage *s = self->stage;
-    int64_t begin = clock_now();
+    int64_t begin = now_ns();
     while (waiting(s) != 0) {
         pause_ns(20000);
-        if (clock_now() > begin + WATCHDOG) {
+        if (now_ns() > begin + WATCHDOG_NS) {
             ck_abort_msg("stuck: %llu of %llu records; seed %u", (unsigned long long)waiting(s),
                          (unsigned long long)s->produced, self->seed);
         }
     }
     self->waits++;
-    self->long_waits += clock_now() - begin > LONG_WAIT;
+    self->long_waits += now_ns() - begin > LONG_WAIT;
 }
 
 /* Small records, and now and then one of another size, which a full ring may refuse. */
@@ -103,7 +101,7 @@ static void emit_burst(play *self, unsigned int *seed) {
 static void *play_producer(void *context) {
     play *self = context;
     unsigned int seed = self->seed;
-    while (clock_now() < self->end) {
+    while (now_ns() < self->end) {
         emit_burst(self, &seed);
         if (below(&seed, 2)) {
             wait_until_delivered(self);
@@ -113,7 +111,7 @@ static void *play_producer(void *context) {
         }
     }
     wait_until_delivered(self);
-    must(rbcore_reader_shutdown(self->stage->reader));
+    ok(rbcore_reader_shutdown(self->stage->reader));
     return NULL;
 }
 
@@ -141,14 +139,14 @@ static bool commit_some(stage *s, unsigned int *seed) {
     case 1:
         if (s->held > 0) {
             const rbcore_record *last = &s->records[below(seed, (unsigned int)s->held)];
-            must(rbcore_reader_commit(s->reader, last, 0));
+            ok(rbcore_reader_commit(s->reader, last, 0));
         }
         return false;
     case 2:
-        must(rbcore_reader_commit(s->reader, NULL, RBCORE_COMMIT_NOW));
+        ok(rbcore_reader_commit(s->reader, NULL, RBCORE_COMMIT_NOW));
         return true;
     default:
-        must(rbcore_reader_commit(s->reader, NULL, 0));
+        ok(rbcore_reader_commit(s->reader, NULL, 0));
         return true;
     }
 }
@@ -164,7 +162,7 @@ static void read_and_commit(play *self) {
         nothing_held = commit_some(self->stage, &seed);
         note_pace(self);
     }
-    must(rbcore_reader_commit(self->stage->reader, NULL, 0));
+    ok(rbcore_reader_commit(self->stage->reader, NULL, 0));
 }
 
 static size_t take_from_pool(play *self, rbcore_record *records, size_t max, unsigned int *seed) {
@@ -190,7 +188,7 @@ static void *release_in_any_order(void *context) {
             pause_ns(below(&seed, 100000));
         }
         if (count > 0) {
-            must(rbcore_reader_release(self->stage->reader, records, count));
+            ok(rbcore_reader_release(self->stage->reader, records, count));
             closed = false;
         } else {
             pause_ns(20000);
@@ -207,7 +205,7 @@ static void hand_over(play *self) {
     memcpy(&self->pool[self->pooled], s->records, given * sizeof(*s->records));
     self->pooled += given;
     pthread_mutex_unlock(&self->lock);
-    must(rbcore_reader_release(s->reader, s->records + given, s->held - given));
+    ok(rbcore_reader_release(s->reader, s->records + given, s->held - given));
 }
 
 static void read_and_release(play *self) {
@@ -256,8 +254,8 @@ static void run_bursts(size_t ring_size, uint64_t flags, int64_t max_latency, ui
     stage *s = open_stage(ring_size, flags, max_latency);
     self.stage = s;
     self.flags = wakeup;
-    self.seed = getenv("RBCORE_STRESS_SECONDS") ? (unsigned int)clock_now() : 7;
-    self.end = clock_now() + stress_time() / 4;
+    self.seed = getenv("RBCORE_STRESS_SECONDS") ? (unsigned int)now_ns() : 7;
+    self.end = now_ns() + stress_time() / 4;
     pthread_mutex_init(&self.lock, NULL);
     pthread_t producer;
     ck_assert_int_eq(pthread_create(&producer, NULL, play_producer, &self), 0);
@@ -280,8 +278,7 @@ START_TEST(bursts_and_idle_times) {
     run_bursts((size_t)1 << 20, flags, RBCORE_MAX_LATENCY, 0);
     run_bursts(65536, flags, RBCORE_MAX_LATENCY, 0);
     run_bursts((size_t)16 << 20, flags, MILLISECOND, RBCORE_FORCE_WAKEUP);
-    run_bursts((size_t)getpagesize(), flags | RBCORE_READER_POLL, RBCORE_MAX_LATENCY,
-               RBCORE_NO_WAKEUP);
+    run_bursts(page_size(), flags | RBCORE_READER_POLL, RBCORE_MAX_LATENCY, RBCORE_NO_WAKEUP);
 }
 END_TEST
 
@@ -327,10 +324,8 @@ static void read_until_killed(const test_ring *ring, notes *diary, unsigned int 
 }
 
 static pid_t start_reader(const test_ring *ring, notes *diary, unsigned int seed) {
-    pid_t child = fork();
-    ck_assert_int_ge(child, 0);
+    pid_t child = fork_child();
     if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
         read_until_killed(ring, diary, seed);
         _exit(EXIT_FAILURE);
     }
@@ -339,12 +334,12 @@ static pid_t start_reader(const test_ring *ring, notes *diary, unsigned int seed
 
 /* Makes records for a living reader until it was paced, and then some more. */
 static void produce_until_paced(stage *s, const notes *diary, unsigned int *seed) {
-    int64_t give_up = clock_now() + WATCHDOG, end = 0;
-    while (end == 0 || clock_now() < end) {
+    int64_t give_up = now_ns() + WATCHDOG_NS, end = 0;
+    while (end == 0 || now_ns() < end) {
         if (end == 0 && diary->was_paced) {
-            end = clock_now() + below(seed, 2 * MILLISECOND);
+            end = now_ns() + below(seed, 2 * MILLISECOND);
         }
-        if (clock_now() > give_up || diary->failed) {
+        if (now_ns() > give_up || diary->failed) {
             ck_abort_msg("the reader failed, or did not become paced");
         }
         /* On a loaded machine the reader may not run for long, and a refused record is a gap to it. */
@@ -376,7 +371,7 @@ static void read_the_rest(rbcore_reader *reader, const notes *diary, uint64_t pr
         for (int i = 0; i < count; i++, next++) {
             ck_assert_uint_eq(test_ring_number(&records[i]), next);
         }
-        must(rbcore_reader_commit(reader, NULL, 0));
+        ok(rbcore_reader_commit(reader, NULL, 0));
     }
     ck_assert(!first || diary->done == produced || diary->begun == produced);
     ck_assert_uint_eq(next, produced);
@@ -405,9 +400,9 @@ static bool succeed_another_library(stage *s, const notes *diary) {
     rbcore_record record;
     ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), 0);
     emit_records(s, 1, 0);
-    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG), 1);
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG_NS), 1);
     ck_assert_uint_eq(test_ring_number(&record), s->produced - 1);
-    must(rbcore_reader_commit(reader, NULL, 0));
+    ok(rbcore_reader_commit(reader, NULL, 0));
     rbcore_reader_free(reader);
     return repeated == 1;
 }
@@ -415,9 +410,7 @@ static bool succeed_another_library(stage *s, const notes *diary) {
 /* Followed by a reader of this library, or by another's. */
 START_TEST(readers_killed_at_any_moment_repeat_nothing) {
     stage *s = open_stage_unread((size_t)1 << 20);
-    notes *diary =
-        mmap(NULL, sizeof(*diary), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    ck_assert_ptr_ne(diary, MAP_FAILED);
+    notes *diary = shared_memory(sizeof(*diary));
     unsigned int seed = 3;
     int held_back = 0;
     for (int i = 0; i < KILLS; i++) {

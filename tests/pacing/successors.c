@@ -4,34 +4,25 @@
 
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define RING_SIZE ((size_t)1 << 20)
 #define HEADER_BUSY (UINT32_C(1) << 31)
 
 /* In a child, which ends like one that was killed. */
-static void hold_back_and_die(stage *s) {
+static int hold_back_and_die(void *argument) {
+    stage *s = argument;
     test_ring_reopen(s->ring);
     s->reader = open_reader_on(s->ring, 0, RBCORE_MAX_LATENCY);
     make_paced(s);
     expect_held_back(s, small_record);
-    _exit(EXIT_SUCCESS);
+    return EXIT_SUCCESS;
 }
 
 /* A ring that such a reader left. */
 static stage *open_orphan(void) {
     stage *s = open_stage_unread(RING_SIZE);
-    int status;
-    pid_t child = fork();
-    ck_assert_int_ge(child, 0);
-    if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        hold_back_and_die(s);
-    }
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert_int_eq(status, 0);
+    ck_assert_int_eq(in_child(hold_back_and_die, s), 0);
     return s;
 }
 
@@ -48,7 +39,7 @@ static uint64_t resumes_at(const stage *s) {
 START_TEST(a_dead_readers_commit_counts) {
     stage *s = open_orphan();
     uint64_t committed = producer_pos(s);
-    ck_assert_uint_eq(consumer_pos(s), committed - record_bytes(small_record));
+    ck_assert_uint_eq(consumer_pos(s), committed - span_of(small_record));
     emit_records(s, 2, 0);
     ck_assert_uint_eq(resumes_at(s), committed);
     ck_assert_uint_eq(consumer_pos(s), committed);
@@ -73,7 +64,7 @@ END_TEST
 /* The word of the consumer page, but its first, that has this value. */
 static _Atomic uint64_t *find_word(const stage *s, uint64_t value) {
     _Atomic uint64_t *words = s->consumer_page, *found = NULL;
-    for (size_t i = 1; i < (size_t)getpagesize() / sizeof(*words); i++) {
+    for (size_t i = 1; i < page_size() / sizeof(*words); i++) {
         if (words[i] == value) {
             ck_assert_ptr_null(found);
             found = &words[i];
@@ -85,7 +76,7 @@ static _Atomic uint64_t *find_word(const stage *s, uint64_t value) {
 
 START_TEST(an_impossible_commit_does_not_count) {
     stage *s = open_orphan();
-    const uint64_t space = record_bytes(small_record);
+    const uint64_t space = span_of(small_record);
     _Atomic uint64_t *word = find_word(s, producer_pos(s));
     uint64_t start = consumer_pos(s);
     emit_records(s, 3, 0);
@@ -118,7 +109,7 @@ START_TEST(the_next_reader_goes_on_behind_the_commit) {
     stage *s = open_stage_unread((size_t)16 << 20);
     for (int i = 0; i < 5; i++) {
         s->reader = open_reader_on(s->ring, 0, 10 * MILLISECOND);
-        ck_assert_int_eq(rbcore_reader_read(s->reader, s->records, ROOM), 0);
+        ck_assert_int_eq(rbcore_reader_read(s->reader, s->records, MAX_RECORDS), 0);
         make_paced(s);
         expect_held_back(s, small_record);
         rbcore_reader_free(s->reader);
@@ -135,10 +126,8 @@ START_TEST(a_killed_reader_repeats_nothing) {
     int ready[2];
     char byte;
     ck_assert_int_eq(pipe(ready), 0);
-    pid_t child = fork();
-    ck_assert_int_ge(child, 0);
+    pid_t child = fork_child();
     if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
         test_ring_reopen(s->ring);
         s->reader = open_reader_on(s->ring, 0, 10 * MILLISECOND);
         make_paced(s);
@@ -150,13 +139,13 @@ START_TEST(a_killed_reader_repeats_nothing) {
     close(ready[1]);
     ck_assert_int_eq(read(ready[0], &byte, 1), 1);
     ck_assert_int_eq(kill(child, SIGKILL), 0);
-    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    ck_assert_int_eq(wait_child(child), 256 + SIGKILL);
     ck_assert_uint_ne(consumer_pos(s), producer_pos(s));
     s->reader = open_reader_on(s->ring, 0, 10 * MILLISECOND);
     ck_assert_int_eq(rbcore_reader_read(s->reader, s->records, 1), 0);
     ck_assert_uint_eq(stats_of(s->reader, 0).read_pos, producer_pos(s));
     emit_records(s, 1, 0);
-    ck_assert_int_eq(take(s, 1, WATCHDOG), 1);
+    ck_assert_int_eq(take(s, 1, WATCHDOG_NS), 1);
     close(ready[0]);
     close_stage(s);
 }

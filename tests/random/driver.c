@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define LINES 60
@@ -22,22 +21,16 @@ static uint64_t line_count;
 
 /* ---- How much ---- */
 
-static int64_t clock_ns(clockid_t clock) {
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
-
 run_length run_length_of(const char *given, const char *variable, uint64_t usual) {
     const char *most = given != NULL ? given : getenv(variable);
     const char *seconds = getenv("RBCORE_RANDOM_SECONDS");
-    int64_t time = seconds != NULL ? strtoll(seconds, NULL, 0) * INT64_C(1000000000) : 0;
+    int64_t time = seconds != NULL ? strtoll(seconds, NULL, 0) * SECOND : 0;
     return (run_length){.most = most != NULL ? strtoull(most, NULL, 0) : usual,
-                        .until_ns = clock_ns(CLOCK_MONOTONIC) + time};
+                        .until_ns = now_ns() + time};
 }
 
 bool run_length_has_more(const run_length *self, uint64_t done) {
-    return done < self->most || clock_ns(CLOCK_MONOTONIC) < self->until_ns;
+    return done < self->most || now_ns() < self->until_ns;
 }
 
 uint64_t seed_of(const char *given) {

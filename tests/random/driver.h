@@ -6,11 +6,8 @@
 #ifndef RBCORE_TESTS_RANDOM_DRIVER_H
 #define RBCORE_TESTS_RANDOM_DRIVER_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
-/* Long enough for any step on a loaded machine; only a failing run ever waits that long. */
-#define WATCHDOG_MS 20000
+#include "../support/layout.h"
+#include "../support/machine.h"
 
 /*
  * How much is to be done: the number that was given, else that of the variable, else `usual`; and

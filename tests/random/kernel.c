@@ -19,7 +19,7 @@ const char *kernel_missing(void) {
     static char reason[128];
     static bool is_known;
     if (!is_known) {
-        int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "probe", 0, 0, (uint32_t)page_bytes(), NULL);
+        int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "probe", 0, 0, (uint32_t)page_size(), NULL);
         if (fd < 0) {
             snprintf(reason, sizeof(reason), "bpf(2) creates none: %s", strerror(errno));
         } else {
@@ -89,7 +89,7 @@ static user_side user;
 static bool open_user(void) {
     user.programs = drain__open();
     demand(user.programs != NULL, "no BPF programs");
-    user.size = page_bytes() << roll(3);
+    user.size = page_size() << roll(3);
     bpf_map__set_max_entries(user.programs->maps.requests, (uint32_t)user.size);
     bpf_map__set_max_entries(user.programs->maps.answers, 1u << 20);
     demand(drain__load(user.programs) == 0, "the BPF programs do not load");

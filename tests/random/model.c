@@ -20,20 +20,12 @@ void pattern_fill(void) {
     }
 }
 
-uint64_t span_of(uint64_t size) {
-    return (size + 8 + 7) / 8 * 8;
-}
-
 uint64_t end_of_item(const sim_item *item) {
     return item->position + span_of(item->size);
 }
 
-size_t page_bytes(void) {
-    return (size_t)sysconf(_SC_PAGESIZE);
-}
-
 void ring_map(sim_ring *self, int fd) {
-    self->page_size = page_bytes();
+    self->page_size = page_size();
     void *consumer = mmap(NULL, self->page_size, PROT_READ, MAP_SHARED, fd, 0);
     void *producer = mmap(NULL, self->page_size, PROT_READ, MAP_SHARED, fd, (off_t)self->page_size);
     demand(consumer != MAP_FAILED && producer != MAP_FAILED, "no mapping of a ring");

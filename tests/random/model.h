@@ -51,9 +51,7 @@ typedef struct sim_ring {
     uint64_t batch_end; /* while a batch is being written: up to there at most */
 } sim_ring;
 
-uint64_t span_of(uint64_t size);
 uint64_t end_of_item(const sim_item *item);
-size_t page_bytes(void);
 
 void ring_map(sim_ring *self, int fd);
 void ring_forget(sim_ring *self);

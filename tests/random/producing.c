@@ -57,15 +57,15 @@ static void create_wrongly(uint64_t size, uint32_t flags) {
 bool create_ring(void) {
     sim_ring *self = &the_world.rings[roll(RINGS)];
     if (one_in(20)) {
-        const uint64_t sizes[] = {0, 1, page_bytes() / 2, 3 * page_bytes(), UINT64_C(1) << 31};
+        const uint64_t sizes[] = {0, 1, page_size() / 2, 3 * page_size(), UINT64_C(1) << 31};
         create_wrongly(sizes[roll(5)], 0);
-        create_wrongly(page_bytes(), 2u << roll(30));
+        create_wrongly(page_size(), 2u << roll(30));
         return true;
     }
     if (self->exists || the_world.in_a_batch) {
         return false;
     }
-    uint64_t size = page_bytes() << (one_in(3) ? roll(5) : roll(2));
+    uint64_t size = page_size() << (one_in(3) ? roll(5) : roll(2));
     *self = (sim_ring){.exists = true, .number = self->number, .size = size};
     if (kernel_missing() == NULL && one_in(6)) {
         calling("a ring of the kernel: ring %d, %" PRIu64 " bytes", self->number, size);

@@ -21,7 +21,7 @@ static void open_rings(thr_round *self) {
     for (unsigned i = 0; i < self->ring_count; i++) {
         thr_ring *ring = &self->rings[i];
         ring->overwrites = one_in(3);
-        ring->size = (size_t)sysconf(_SC_PAGESIZE) << roll(5);
+        ring->size = page_size() << roll(5);
         uint32_t flags = ring->overwrites ? RBCORE_MEMORY_RING_OVERWRITE : 0;
         int error = rbcore_memory_ring_create(&ring->memory_fd, &ring->event_fd, ring->size, flags);
         demand(error == 0, "no ring");

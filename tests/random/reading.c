@@ -7,7 +7,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define MAX_RECORDS 512
 #define MAX_SPANS 64
@@ -38,12 +37,6 @@ typedef struct sim_look {
     int64_t elapsed;
     uint64_t discards_before;
 } sim_look;
-
-static int64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
 
 static void expand_spans(sim_look *self, const rbcore_span *spans, int n) {
     for (int i = 0; i < n; i++) {

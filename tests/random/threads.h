@@ -74,8 +74,6 @@ typedef struct thr_round {
 
 extern thr_round the_round;
 
-uint64_t span_of(uint64_t size);
-
 /* writers.c */
 rbcore_source source_of(const thr_ring *ring);
 void *write_records(void *writer);

@@ -15,10 +15,6 @@ typedef struct thr_content {
 #define LARGEST 3000
 #define BATCH 12
 
-uint64_t span_of(uint64_t size) {
-    return (size + 8 + 7) / 8 * 8;
-}
-
 rbcore_source source_of(const thr_ring *ring) {
     rbcore_source source = RBCORE_SOURCE_INIT;
     source.kind = RBCORE_SOURCE_MEMORY_RING;
