@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "map.h"
 
+#include "uncancelled.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -29,6 +31,7 @@ int rbc_map_open_id(uint32_t id) {
 }
 
 bool rbc_map_positions_are_whole(void) {
+    RBC_UNCANCELLED;
     if (sizeof(long) == sizeof(uint64_t)) {
         return true;
     }
@@ -89,6 +92,7 @@ bool rbc_map_counts_losses(const rbc_map_info *info) {
  * asking, so nothing less than its own list will do.
  */
 static int possible_cpus(void) {
+    RBC_UNCANCELLED;
     FILE *file = fopen("/sys/devices/system/cpu/possible", "re");
     if (file == NULL) {
         return -errno;

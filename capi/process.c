@@ -3,13 +3,13 @@
 
 #include "kernel.h"
 #include "mapping.h"
+#include "uncancelled.h"
 
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -22,21 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/*
- * A thread that is cancelled while it reads /proc would leave the open descriptor behind. So the
- * cancellation waits until that is closed, and for the next cancellation point.
- */
-static int put_off_cancellation(void) {
-    int before;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-    return before;
-}
-
-static void allow_cancellation(int before) {
-    pthread_setcancelstate(before, &before);
-}
-
 static ssize_t read_file(const char *path, char *text, size_t size) {
+    RBC_UNCANCELLED;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return -1;
@@ -48,9 +35,7 @@ static ssize_t read_file(const char *path, char *text, size_t size) {
 
 /* Reads a small file of /proc as a string. Returns whether that worked. */
 static bool read_text(const char *path, char *text, size_t size) {
-    int cancellation = put_off_cancellation();
     ssize_t n = read_file(path, text, size - 1);
-    allow_cancellation(cancellation);
     if (n <= 0) {
         return false;
     }
@@ -355,7 +340,7 @@ static bool proc_shows_all_processes(void) {
 }
 
 bool rbc_process_is_dead_below(const rbc_process *process, uint64_t *pid) {
-    int cancellation = put_off_cancellation();
+    RBC_UNCANCELLED;
     DIR *processes = proc_shows_all_processes() ? opendir("/proc") : NULL;
     bool is_below = false, is_found = processes == NULL;
     struct dirent *entry;
@@ -371,7 +356,6 @@ bool rbc_process_is_dead_below(const rbc_process *process, uint64_t *pid) {
     if (processes != NULL) {
         closedir(processes);
     }
-    allow_cancellation(cancellation);
     return is_below && !is_found;
 }
 

@@ -554,6 +554,26 @@ static inline bool rbc_fork_check_passes(const rbc_fork_check *self) {
 
 #endif
 
+/* ==== capi/uncancelled.h ==== */
+#ifndef RBC_UNCANCELLED_H
+#define RBC_UNCANCELLED_H
+
+static inline int rbc_put_off_cancellation(void) {
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+
+static inline void rbc_allow_cancellation(int *before) {
+    pthread_setcancelstate(*before, before);
+}
+
+#define RBC_UNCANCELLED                                                                            \
+    __attribute__((cleanup(rbc_allow_cancellation), unused)) int rbc_cancellation =                \
+        rbc_put_off_cancellation()
+
+#endif
+
 /* ==== capi/owner.h ==== */
 #ifndef RBC_OWNER_H
 #define RBC_OWNER_H
@@ -1778,17 +1798,8 @@ void rbc_mapping_close(rbc_mapping *self) {
 #undef reserve
 
 /* ==== capi/process.c ==== */
-static int put_off_cancellation(void) {
-    int before;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-    return before;
-}
-
-static void allow_cancellation(int before) {
-    pthread_setcancelstate(before, &before);
-}
-
 static ssize_t read_file(const char *path, char *text, size_t size) {
+    RBC_UNCANCELLED;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return -1;
@@ -1799,9 +1810,7 @@ static ssize_t read_file(const char *path, char *text, size_t size) {
 }
 
 static bool read_text(const char *path, char *text, size_t size) {
-    int cancellation = put_off_cancellation();
     ssize_t n = read_file(path, text, size - 1);
-    allow_cancellation(cancellation);
     if (n <= 0) {
         return false;
     }
@@ -2072,7 +2081,7 @@ static bool proc_shows_all_processes(void) {
 }
 
 bool rbc_process_is_dead_below(const rbc_process *process, uint64_t *pid) {
-    int cancellation = put_off_cancellation();
+    RBC_UNCANCELLED;
     DIR *processes = proc_shows_all_processes() ? opendir("/proc") : NULL;
     bool is_below = false, is_found = processes == NULL;
     struct dirent *entry;
@@ -2088,7 +2097,6 @@ bool rbc_process_is_dead_below(const rbc_process *process, uint64_t *pid) {
     if (processes != NULL) {
         closedir(processes);
     }
-    allow_cancellation(cancellation);
     return is_below && !is_found;
 }
 
@@ -2456,6 +2464,7 @@ int rbc_map_open_id(uint32_t id) {
 }
 
 bool rbc_map_positions_are_whole(void) {
+    RBC_UNCANCELLED;
     if (sizeof(long) == sizeof(uint64_t)) {
         return true;
     }
@@ -2506,6 +2515,7 @@ bool rbc_map_counts_losses(const rbc_map_info *info) {
 }
 
 static int possible_cpus(void) {
+    RBC_UNCANCELLED;
     FILE *file = fopen("/sys/devices/system/cpu/possible", "re");
     if (file == NULL) {
         return -errno;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread that is cancelled while the library reads /proc leaves no descriptor behind. The moment is
- * made here: read and getline of the library are this file's (the linker's --wrap).
+ * A thread that is cancelled while the library reads a file leaves no descriptor behind. The moment is
+ * made here: read and fopen of the library are this file's (the linker's --wrap).
  */
 #include "support.h"
 
+#include "map.h"
 #include "process.h"
 
 #include <pthread.h>
@@ -14,10 +15,12 @@ static _Thread_local bool is_victim;
 
 ssize_t __real_read(int fd, void *data, size_t size);
 ssize_t __wrap_read(int fd, void *data, size_t size);
-ssize_t __wrap_getline(char **line, size_t *room, FILE *file);
-ssize_t __wrap___getdelim(char **line, size_t *room, int delimiter, FILE *file);
+FILE *__real_fopen(const char *path, const char *mode);
+FILE *__wrap_fopen(const char *path, const char *mode);
+FILE *__real_fopen64(const char *path, const char *mode);
+FILE *__wrap_fopen64(const char *path, const char *mode);
 
-/* Each read of the victim is a cancellation point, and it is cancelled there. */
+/* Each read is a cancellation point, that of a FILE as well. The victim is cancelled before it. */
 static void cancel_victim(void) {
     if (is_victim) {
         pthread_cancel(pthread_self());
@@ -29,15 +32,17 @@ ssize_t __wrap_read(int fd, void *data, size_t size) {
     return __real_read(fd, data, size);
 }
 
-ssize_t __wrap_getline(char **line, size_t *room, FILE *file) {
+FILE *__wrap_fopen(const char *path, const char *mode) {
+    FILE *file = __real_fopen(path, mode);
     cancel_victim();
-    return getdelim(line, room, '\n', file);
+    return file;
 }
 
-/* The name that glibc's headers give it when they optimize. */
-ssize_t __wrap___getdelim(char **line, size_t *room, int delimiter, FILE *file) {
+/* The name of the same where files may be large. */
+FILE *__wrap_fopen64(const char *path, const char *mode) {
+    FILE *file = __real_fopen64(path, mode);
     cancel_victim();
-    return getdelim(line, room, delimiter, file);
+    return file;
 }
 
 static void *ask_who_we_are(void *context) {
@@ -53,6 +58,16 @@ static void *look_below(void *context) {
     uint64_t pid;
     is_victim = true;
     rbc_process_is_dead_below(context, &pid);
+    is_victim = false;
+    pthread_testcancel();
+    return NULL;
+}
+
+static void *count_cpus(void *context) {
+    uint64_t losses;
+    (void)context;
+    is_victim = true;
+    rbc_map_read_losses(-1, &losses); /* counts them before it asks for the map's values */
     is_victim = false;
     pthread_testcancel();
     return NULL;
@@ -84,7 +99,13 @@ START_TEST(while_it_looks_at_all_processes) {
 }
 END_TEST
 
+START_TEST(while_it_counts_the_processors) {
+    expect_nothing_left(count_cpus, NULL);
+}
+END_TEST
+
 int main(void) {
-    const TTest *tests[] = {while_it_reads_who_it_is, while_it_looks_at_all_processes, NULL};
+    const TTest *tests[] = {while_it_reads_who_it_is, while_it_looks_at_all_processes,
+                            while_it_counts_the_processors, NULL};
     return run_tests("cancelled", tests);
 }
