@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "forks.h"
 #include "options.h"
+#include "uncancelled.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -79,7 +80,7 @@ static int check_fork(struct ring_buffer *self) {
     return self->forks == forks_now() ? 0 : reopen(self);
 }
 
-/* ---- Life ---- */
+/* ---- Life: as in libbpf, no cancellation point keeps a ring from being opened or closed. ---- */
 
 struct ring_buffer *ring_buffer__new(int map_fd, ring_buffer_sample_fn sample_cb, void *ctx,
                                      const struct ring_buffer_opts *opts) {
@@ -110,6 +111,7 @@ static void free_genuine(struct ring_buffer *rings) {
 }
 
 void ring_buffer__free(struct ring_buffer *rb) {
+    RBC_UNCANCELLED;
     if (rb == NULL) {
         return;
     }
@@ -151,6 +153,7 @@ static bool has_descriptor(const struct ring_buffer *self, int map_fd) {
 
 int ring_buffer__add(struct ring_buffer *rb, int map_fd, ring_buffer_sample_fn sample_cb,
                      void *ctx) {
+    RBC_UNCANCELLED;
     struct genuine genuine;
     if (genuine_is_calling()) {
         return genuine_load(&genuine) ? genuine.add(rb, map_fd, sample_cb, ctx) : -EOPNOTSUPP;

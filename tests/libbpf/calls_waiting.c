@@ -152,6 +152,58 @@ START_TEST(cancelled) {
 }
 END_TEST
 
+/* Results, because a thread that is to be cancelled cannot say them. */
+typedef struct opened {
+    struct produce *ring, *other;
+    ring_sink *sink;
+    struct ring_buffer *rb;
+    int added;
+} opened;
+
+static void *open_when_cancelled(void *argument) {
+    opened *self = argument;
+    pthread_cancel(pthread_self());
+    self->rb = ring_buffer__new(ring_fd(self->ring), on_record, self->sink, NULL);
+    self->added = ring_buffer__add(self->rb, ring_fd(self->other), on_record, self->sink);
+    pthread_testcancel();
+    return NULL;
+}
+
+static void *free_when_cancelled(void *argument) {
+    opened *self = argument;
+    pthread_cancel(pthread_self());
+    ring_buffer__free(self->rb);
+    pthread_testcancel();
+    return NULL;
+}
+
+static void run_to_its_cancellation(void *(*body)(void *), opened *argument) {
+    pthread_t thread;
+    void *result;
+    pthread_create(&thread, NULL, body, argument);
+    pthread_join(thread, &result);
+    say("cancelled: %d", result == PTHREAD_CANCELED);
+}
+
+/* Rings are opened and closed as a whole, and no wait: the cancellation comes later. */
+START_TEST(cancelled_beside_a_wait) {
+    ring_sink a = {.name = "a"};
+    opened it = {.ring = load_ring(pages(1)), .other = load_ring(pages(1)), .sink = &a};
+    for (int i = 0; i < 3; i++) {
+        it.rb = NULL;
+        it.added = 1;
+        run_to_its_cancellation(open_when_cancelled, &it);
+        say("opened: %d, added: %d", it.rb != NULL, it.added);
+        emit_some(it.ring, 2);
+        emit_some(it.other, 1);
+        CALL(ring_buffer__poll(it.rb, 0));
+        run_to_its_cancellation(free_when_cancelled, &it);
+    }
+    produce__destroy(it.other);
+    produce__destroy(it.ring);
+}
+END_TEST
+
 /* A timer inside may end the wait for nothing, as for a ring that was busy: it must go on. */
 START_TEST(never_early) {
     ring_sink a = {.name = "a", .is_silent = true}, b = {.name = "b"};
@@ -266,6 +318,13 @@ START_TEST(under_load) {
 END_TEST
 
 const scenario waiting_scenarios[] = {
-    {&timeouts, 0},    {&consume_beside_a_wait, 0}, {&cancelled, 0},  {&never_early, 0},
-    {&interrupted, 0}, {&interrupted_of_two, 0},    {&under_load, 0}, {NULL, 0},
+    {&timeouts, 0},
+    {&consume_beside_a_wait, 0},
+    {&cancelled, 0},
+    {&cancelled_beside_a_wait, 0},
+    {&never_early, 0},
+    {&interrupted, 0},
+    {&interrupted_of_two, 0},
+    {&under_load, 0},
+    {NULL, 0},
 };
