@@ -21,7 +21,7 @@ RING = 1 << 24
 MAX, FAST, SLOW, IDLE = (
     Point(rate, 24, RING, "default") for rate in ("max", 1_000_000, 10_000, 1000)
 )
-MODERATED, DEFAULT, SPANS = "rbcore-500us", "rbcore", "rbcore-spans"
+PACED, DEFAULT, SPANS = "rbcore-500us", "rbcore", "rbcore-spans"
 DROPIN = "dropin"
 NULL, LINEAR = "limit-null", "limit-linear"
 GO, GO_SPANS, RUST = "go-batch-500us", "go-spans-500us", "rust-batch-500us"
@@ -81,7 +81,7 @@ class Target:
 
 def limited(what: str, point: Point, limit: float) -> Target:
     """In microseconds, measured against nobody."""
-    return Target(f"{what}, us", point, MODERATED, (), lambda m: p99(m) / 1000, limit)
+    return Target(f"{what}, us", point, PACED, (), lambda m: p99(m) / 1000, limit)
 
 
 def binding(reader: str, peers: tuple[str, ...]) -> tuple[Target, Target]:
@@ -93,21 +93,21 @@ def binding(reader: str, peers: tuple[str, ...]) -> tuple[Target, Target]:
 
 
 TARGETS = (
-    Target("delivered rate", MAX, MODERATED, (BASELINE,), delivered, 3.5, True),
-    Target("delivered rate", MAX, MODERATED, (NULL,), delivered, 0.97, True),
-    Target("consumer CPU", MAX, MODERATED, (BASELINE,), consumer, 1 / 12),
+    Target("delivered rate", MAX, PACED, (BASELINE,), delivered, 3.5, True),
+    Target("delivered rate", MAX, PACED, (NULL,), delivered, 0.97, True),
+    Target("consumer CPU", MAX, PACED, (BASELINE,), consumer, 1 / 12),
     Target("consumer CPU", MAX, SPANS, (BASELINE,), consumer, 1 / 12),
-    Target("consumer CPU", MAX, MODERATED, (LINEAR,), consumer, 1.2),
+    Target("consumer CPU", MAX, PACED, (LINEAR,), consumer, 1.2),
     Target("consumer CPU", MAX, SPANS, (LINEAR,), consumer, 1.2),
-    Target("consumer CPU", FAST, MODERATED, (BASELINE,), consumer, 1 / 6),
-    Target("consumer CPU", SLOW, MODERATED, (BASELINE,), consumer, 0.65),
+    Target("consumer CPU", FAST, PACED, (BASELINE,), consumer, 1 / 6),
+    Target("consumer CPU", SLOW, PACED, (BASELINE,), consumer, 0.65),
     Target("consumer CPU", SLOW, DEFAULT, (BASELINE,), consumer, 1.05),
     Target("consumer CPU", IDLE, DEFAULT, (BASELINE,), consumer, 1.05),
     limited("p99 latency", SLOW, 600),
     limited("p99 latency", FAST, 600),
     limited("p99 latency", MAX, 600),
-    Target("producer CPU", MAX, MODERATED, (BASELINE,), producer, 1 / 3),
-    Target("producer CPU", MAX, MODERATED, (NULL,), producer, 1.03),
+    Target("producer CPU", MAX, PACED, (BASELINE,), producer, 1 / 3),
+    Target("producer CPU", MAX, PACED, (NULL,), producer, 1.03),
     Target("p50 latency", IDLE, DEFAULT, (BASELINE,), p50, 1.1),
     Target("p99 latency", IDLE, DEFAULT, (BASELINE,), p99, 1.1),
     Target("delivered rate", MAX, DROPIN, (BASELINE,), delivered, 3, True),
@@ -115,11 +115,11 @@ TARGETS = (
     Target("consumer CPU", FAST, DROPIN, (BASELINE,), consumer, 1 / 4),
     Target("consumer CPU", SLOW, DROPIN, (BASELINE,), consumer, 0.7),
     Target("p99 latency", IDLE, DROPIN, (BASELINE,), p99, 1.1),
-    Target("consumer CPU", MAX, GO, (MODERATED,), consumer, 1.5),
-    Target("consumer CPU", MAX, GO, (MODERATED,), consumer, 2),
-    Target("consumer CPU", MAX, GO_SPANS, (MODERATED,), consumer, 1.5),
-    Target("consumer CPU", MAX, RUST, (MODERATED,), consumer, 1.5),
-    Target("consumer CPU", MAX, NUMPY, (MODERATED,), consumer, 2),
+    Target("consumer CPU", MAX, GO, (PACED,), consumer, 1.5),
+    Target("consumer CPU", MAX, GO, (PACED,), consumer, 2),
+    Target("consumer CPU", MAX, GO_SPANS, (PACED,), consumer, 1.5),
+    Target("consumer CPU", MAX, RUST, (PACED,), consumer, 1.5),
+    Target("consumer CPU", MAX, NUMPY, (PACED,), consumer, 2),
     Target("consumer CPU", MAX, VIEWS, PYTHON_PEERS, consumer, 1 / 2),
     Target("consumer CPU", MAX, VIEWS, ("bcc",), consumer, 1 / 5),
     *binding(GO, GO_PEERS),
