@@ -359,13 +359,13 @@ bool rbc_process_is_dead_below(const rbc_process *process, uint64_t *pid) {
     return is_below && !is_found;
 }
 
-/* ---- Birthplaces ---- */
+/* ---- Fork checks ---- */
 
 /* One page for all handles, made with the first one and kept for the life of the process. */
-static _Atomic(_Atomic uint64_t *) birth_page;
+static _Atomic(_Atomic uint64_t *) fork_page;
 
-static int birth_page_get(_Atomic uint64_t **out) {
-    _Atomic uint64_t *page = atomic_load_explicit(&birth_page, memory_order_acquire);
+static int fork_page_get(_Atomic uint64_t **out) {
+    _Atomic uint64_t *page = atomic_load_explicit(&fork_page, memory_order_acquire);
     if (page != NULL) {
         *out = page;
         return 0;
@@ -380,7 +380,7 @@ static int birth_page_get(_Atomic uint64_t **out) {
         munmap(fresh, size);
         return error;
     }
-    if (atomic_compare_exchange_strong(&birth_page, &page, fresh)) {
+    if (atomic_compare_exchange_strong(&fork_page, &page, fresh)) {
         page = fresh;
     } else {
         munmap(fresh, size); /* another thread was faster: page is its page now */
@@ -391,7 +391,7 @@ static int birth_page_get(_Atomic uint64_t **out) {
 
 int rbc_fork_check_init(rbc_fork_check *self) {
     _Atomic uint64_t *word;
-    int error = birth_page_get(&word);
+    int error = fork_page_get(&word);
     if (error != 0) {
         return error;
     }
