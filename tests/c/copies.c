@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
-#define ROOM 512
+#define MAX_RECORDS 512
 
 static fixture open_ring(uint32_t ring_flags, uint32_t source_flags) {
     fixture self = {0};
@@ -55,7 +55,7 @@ static void abandon(const fixture *f, size_t size) {
 
 START_TEST(only_the_next_record_says_that_some_were_lost) {
     fixture f = open_overwriting();
-    rbcore_record records[ROOM];
+    rbcore_record records[MAX_RECORDS];
     const int fits = (int)page_size() / 16 - 1;
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < fits + 3; i++) {
@@ -63,7 +63,7 @@ START_TEST(only_the_next_record_says_that_some_were_lost) {
         }
         /* In several batches, the last of those that came after the loss was noticed. */
         ck_assert_int_eq(rbcore_reader_read(f.reader, records, 2), 2);
-        ck_assert_int_eq(read_to_end(f.reader, records + 2, ROOM - 2), fits - 2);
+        ck_assert_int_eq(read_to_end(f.reader, records + 2, MAX_RECORDS - 2), fits - 2);
         ok(rbcore_reader_commit(f.reader, NULL, 0));
         produce(&f, 1);
         ck_assert_int_eq(rbcore_reader_read(f.reader, records + fits, 2), 1);
@@ -152,7 +152,7 @@ START_TEST(a_flush_while_the_last_release_is_about_to_return) {
     for (int round = 0; round < 200; round++) {
         fixture f = open_overwriting();
         pthread_t thread;
-        rbcore_record records[ROOM];
+        rbcore_record records[MAX_RECORDS];
         rbcore_reader_free(f.reader);
         f.reader = reader_on(&f, RBCORE_READER_RELEASE, RBCORE_SOURCE_OVERWRITE);
         release_of_one it = {.reader = f.reader};
@@ -161,7 +161,7 @@ START_TEST(a_flush_while_the_last_release_is_about_to_return) {
         for (uint64_t i = 0; i < page_size() / 8; i++) {
             produce(&f, i);
         }
-        int n = rbcore_reader_read(f.reader, records, ROOM);
+        int n = rbcore_reader_read(f.reader, records, MAX_RECORDS);
         ck_assert_int_ge(n, 0);
         if (n > 0) {
             ok(rbcore_reader_release(f.reader, records, (size_t)n));
@@ -171,7 +171,7 @@ START_TEST(a_flush_while_the_last_release_is_about_to_return) {
         }
         ok(rbcore_reader_flush(f.reader));
         do {
-            n = rbcore_reader_read(f.reader, records, ROOM);
+            n = rbcore_reader_read(f.reader, records, MAX_RECORDS);
         } while (n == 0);
         ck_assert_int_gt(n, 0);
         ok(rbcore_reader_release(f.reader, records, (size_t)n));

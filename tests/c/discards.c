@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <time.h>
 
-#define ROOM 64
+#define MAX_RECORDS 64
 #define LARGE_RING ((size_t)512 << 20) /* so that its interval can be 20 ms */
 
 static void discard(const fixture *self) {
@@ -94,7 +94,7 @@ static bool is_paced(const fixture *self) {
 
 /* Makes the ring paced, with nothing left in it. */
 static void make_paced(const fixture *self) {
-    rbcore_record records[ROOM];
+    rbcore_record records[MAX_RECORDS];
     int64_t give_up = now_ns() + WATCHDOG_NS;
     for (bool paced = false; !paced;) {
         ck_assert_int_lt(now_ns(), give_up);
@@ -102,7 +102,7 @@ static void make_paced(const fixture *self) {
             produce(self, i);
         }
         for (int left = 8, n; left > 0; left -= n) {
-            n = rbcore_reader_next(self->reader, records, ROOM, WATCHDOG_NS);
+            n = rbcore_reader_next(self->reader, records, MAX_RECORDS, WATCHDOG_NS);
             ck_assert_int_gt(n, 0);
             paced = is_paced(self);
             ok(rbcore_reader_commit(self->reader, NULL, 0));
@@ -120,10 +120,10 @@ START_TEST(discards_end_the_wait_for_a_batch) {
     fixture f = fixture_add(reader, LARGE_RING);
     make_paced(&f);
     for (int i = 0; i < 3; i++) {
-        rbcore_record records[ROOM];
+        rbcore_record records[MAX_RECORDS];
         discard(&f);
         int64_t start = now_ns();
-        ck_assert_int_eq(rbcore_reader_next(reader, records, ROOM, 2 * WATCHDOG_NS), 0);
+        ck_assert_int_eq(rbcore_reader_next(reader, records, MAX_RECORDS, 2 * WATCHDOG_NS), 0);
         ck_assert_int_lt(now_ns() - start, WATCHDOG_NS);
     }
     fixture_close(&f);

@@ -5,7 +5,7 @@
  */
 #include "support.h"
 
-#define ROOM 512
+#define MAX_RECORDS 512
 
 /* How a ring is read, and what kind of ring it is. */
 static const struct {
@@ -48,11 +48,11 @@ static void leave_unfinished(const fixture *self) {
 
 /* Reads until -ENODATA, by read or by next; each value is the one before plus one. */
 static uint64_t read_flushed(const fixture *self, uint64_t first, bool by_next) {
-    static rbcore_record records[ROOM];
+    static rbcore_record records[MAX_RECORDS];
     uint64_t count = 0;
     for (;;) {
-        int n = by_next ? rbcore_reader_next(self->reader, records, ROOM, WATCHDOG_NS)
-                        : rbcore_reader_read(self->reader, records, ROOM);
+        int n = by_next ? rbcore_reader_next(self->reader, records, MAX_RECORDS, WATCHDOG_NS)
+                        : rbcore_reader_read(self->reader, records, MAX_RECORDS);
         if (n == -ENODATA) {
             return count;
         }

@@ -8,12 +8,12 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#define ROOM 512 /* records to read at once */
+#define MAX_RECORDS 512 /* records to read at once */
 
 /* A ring in overwrite mode, its reader, and what it has read. */
 typedef struct following {
     fixture f;
-    rbcore_record records[ROOM];
+    rbcore_record records[MAX_RECORDS];
     int count;       /* of the records read last */
     uint64_t spans;  /* of all that were handed out */
     uint64_t last;   /* value read last */
@@ -73,7 +73,7 @@ static void produce_values(const following *self, uint64_t first, uint64_t count
 /* Reads up to the end, each value being the one before plus one. Returns how many. */
 static uint64_t read_values(following *self, uint64_t first) {
     uint64_t count = 0;
-    while (read_more(self, ROOM) > 0) {
+    while (read_more(self, MAX_RECORDS) > 0) {
         for (int i = 0; i < self->count; i++) {
             ck_assert_uint_eq(value_of(&self->records[i]), first + count++);
         }
@@ -96,17 +96,17 @@ static rbcore_ring_stats tapped_after(uint64_t count) {
     fixture f = fixture_open(page_size(), 0);
     following tap = {.f = f};
     tap.f.reader = reader_on(&f, 0, RBCORE_SOURCE_TAP);
-    rbcore_record records[ROOM];
+    rbcore_record records[MAX_RECORDS];
     for (uint64_t i = 0; i < count; i++) {
         produce(&f, i);
-        if (rbcore_reader_read(f.reader, records, ROOM) > 0) {
+        if (rbcore_reader_read(f.reader, records, MAX_RECORDS) > 0) {
             ok(rbcore_reader_commit(f.reader, NULL, RBCORE_COMMIT_NOW));
         }
     }
     /* The next producer begins: it has written its header, and producer_pos not yet. */
     image raw = image_map(f.memory_fd);
     image_store_header(&raw, image_load(raw.producer_pos), BUSY | 8);
-    while (read_more(&tap, ROOM) > 0) {
+    while (read_more(&tap, MAX_RECORDS) > 0) {
         for (int i = 0; i < tap.count; i++) {
             ck_assert_uint_eq(value_of(&tap.records[i]), tap.records[i].position / 16);
         }
@@ -247,7 +247,7 @@ START_TEST(what_is_handed_out_stays) {
     expect_values(&r, 0);
     give_back(&r);
     /* The rest had been copied. */
-    ck_assert_int_eq(read_more(&r, ROOM), (int)fits - 100);
+    ck_assert_int_eq(read_more(&r, MAX_RECORDS), (int)fits - 100);
     expect_values(&r, 100);
     ck_assert_uint_eq(r.losses, 0);
     /* Records after the loss wait until all before it are back. */
@@ -266,7 +266,7 @@ START_TEST(released_in_any_order) {
     following r = follow(page_size(), RBCORE_READER_RELEASE, 0);
     const uint64_t fits = page_size() / 16 - 1;
     produce_values(&r, 0, fits);
-    ck_assert_int_eq(read_more(&r, ROOM), (int)fits);
+    ck_assert_int_eq(read_more(&r, MAX_RECORDS), (int)fits);
     produce_values(&r, fits, 1000 * fits);
     expect_values(&r, 0);
     rbcore_record held = r.records[17];
@@ -276,7 +276,7 @@ START_TEST(released_in_any_order) {
     ck_assert_int_eq(rbcore_reader_read(r.f.reader, more, 1), 0);
     ck_assert_uint_eq(value_of(&held), 17);
     ok(rbcore_reader_release(r.f.reader, &held, 1));
-    ck_assert_int_eq(read_more(&r, ROOM), (int)fits);
+    ck_assert_int_eq(read_more(&r, MAX_RECORDS), (int)fits);
     expect_values(&r, 1000 * fits);
     ck_assert_uint_eq(r.losses, 1);
     balanced(&r);
@@ -294,13 +294,13 @@ START_TEST(large_records_wait_for_room) {
     for (int i = 0; i < 3; i++) {
         memset(content, 'a' + i, size);
         ok(rbcore_producer_output(r.f.producer, content, size, 0));
-        ck_assert_int_eq(read_more(&r, ROOM), i < 2 ? 1 : 0);
+        ck_assert_int_eq(read_more(&r, MAX_RECORDS), i < 2 ? 1 : 0);
         if (i < 2) {
             ck_assert_int_eq(memcmp(r.records[0].data, content, size), 0);
         }
     }
     give_back(&r);
-    ck_assert_int_eq(read_more(&r, ROOM), 1);
+    ck_assert_int_eq(read_more(&r, MAX_RECORDS), 1);
     ck_assert_int_eq(memcmp(r.records[0].data, content, size), 0);
     ck_assert_uint_eq(balanced(&r).lost_bytes, 0);
     free(content);
@@ -314,7 +314,7 @@ START_TEST(half_a_record_is_dropped) {
     const uint64_t fits = page_size() / 16 - 1;
     char *content = calloc(1, page_size());
     produce_values(&r, 0, 10);
-    ck_assert_int_eq(read_more(&r, ROOM), 10);
+    ck_assert_int_eq(read_more(&r, MAX_RECORDS), 10);
     ok(rbcore_producer_output(r.f.producer, content, page_size() - 100, 0));
     rbcore_record more[1];
     ck_assert_int_eq(rbcore_reader_read(r.f.reader, more, 1), 0);
@@ -351,12 +351,12 @@ START_TEST(discarded_records_are_counted) {
         ok(rbcore_producer_discard(r.f.producer, data, 0));
         produce(&r.f, i);
         if (i % 7 == 0) {
-            while (read_more(&r, ROOM) > 0) {
+            while (read_more(&r, MAX_RECORDS) > 0) {
                 give_back(&r);
             }
         }
     }
-    while (read_more(&r, ROOM) > 0) {
+    while (read_more(&r, MAX_RECORDS) > 0) {
         give_back(&r);
     }
     rbcore_ring_stats stats = balanced(&r);
@@ -372,9 +372,9 @@ START_TEST(abandoned_records_are_skipped) {
     void *data = NULL;
     ok(rbcore_producer_reserve(other, &data, 40));
     produce_values(&r, 0, 3);
-    ck_assert_int_eq(read_more(&r, ROOM), 0);
+    ck_assert_int_eq(read_more(&r, MAX_RECORDS), 0);
     rbcore_producer_free(other);
-    while (read_more(&r, ROOM) == -EAGAIN) {
+    while (read_more(&r, MAX_RECORDS) == -EAGAIN) {
     }
     ck_assert_int_eq(r.count, 3);
     expect_values(&r, 0);
@@ -457,7 +457,7 @@ START_TEST(each_record_wakes_an_idle_reader) {
     pthread_create(&thread, NULL, produce_slowly, &r);
     uint64_t value = 0;
     while (value < 100) {
-        int n = rbcore_reader_next(r.f.reader, r.records, ROOM, WATCHDOG_NS);
+        int n = rbcore_reader_next(r.f.reader, r.records, MAX_RECORDS, WATCHDOG_NS);
         ck_assert_int_gt(n, 0);
         for (int i = 0; i < n; i++) {
             ck_assert_uint_eq(value_of(&r.records[i]), value++);
@@ -498,7 +498,7 @@ START_TEST(hostile_rings) {
                 produce_values(&r, 0, 0);
                 rbcore_producer_output(r.f.producer, &at, sizeof(at), 0);
             }
-            int n = rbcore_reader_read(r.f.reader, r.records, ROOM);
+            int n = rbcore_reader_read(r.f.reader, r.records, MAX_RECORDS);
             ck_assert(n >= 0 || n == -EBADMSG || n == -EAGAIN);
             volatile uint8_t sum = 0;
             for (int i = 0; i < n; i++) {
@@ -514,7 +514,7 @@ START_TEST(hostile_rings) {
             }
             n = rbcore_reader_snapshot(r.f.reader, r.f.ring, &snapshot, 0);
             ck_assert(n == 0 || n == -EBADMSG || n == -EAGAIN);
-            while (n == 0 && rbcore_snapshot_read(snapshot, r.records, ROOM) > 0) {
+            while (n == 0 && rbcore_snapshot_read(snapshot, r.records, MAX_RECORDS) > 0) {
                 ck_assert_uint_le(r.records[0].size, page_size());
             }
         }

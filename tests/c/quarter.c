@@ -2,7 +2,7 @@
 /* One call takes at most a quarter of a ring's size from it, but always one record. */
 #include "support.h"
 
-#define ROOM 2048
+#define MAX_RECORDS 2048
 
 /* ---- Each way of reading, of each kind of ring ---- */
 
@@ -30,7 +30,7 @@ static fixture open_kind(const kind *self, size_t size) {
 /* The bytes that a call took, from its first record's header to its last record's end. */
 typedef uint64_t taking(rbcore_reader *reader);
 
-static rbcore_record records[ROOM];
+static rbcore_record records[MAX_RECORDS];
 static int taken; /* of them by the last call, but for spans */
 
 static uint64_t extent(int n) {
@@ -40,20 +40,20 @@ static uint64_t extent(int n) {
 }
 
 static uint64_t by_read(rbcore_reader *reader) {
-    return extent(rbcore_reader_read(reader, records, ROOM));
+    return extent(rbcore_reader_read(reader, records, MAX_RECORDS));
 }
 
 static uint64_t by_look(rbcore_reader *reader) {
-    return extent(rbcore_reader_look(reader, records, ROOM));
+    return extent(rbcore_reader_look(reader, records, MAX_RECORDS));
 }
 
 static uint64_t by_next(rbcore_reader *reader) {
-    return extent(rbcore_reader_next(reader, records, ROOM, 0));
+    return extent(rbcore_reader_next(reader, records, MAX_RECORDS, 0));
 }
 
 static uint64_t by_spans(rbcore_reader *reader) {
-    rbcore_span spans[ROOM];
-    int n = rbcore_reader_next_spans(reader, spans, ROOM, SIZE_MAX, 0);
+    rbcore_span spans[MAX_RECORDS];
+    int n = rbcore_reader_next_spans(reader, spans, MAX_RECORDS, SIZE_MAX, 0);
     ck_assert_int_ge(n, 0);
     const rbcore_span *last = &spans[n > 0 ? n - 1 : 0];
     return n == 0 ? 0 : last->position + (uint64_t)last->stride * last->count - spans[0].position;
@@ -121,11 +121,11 @@ START_TEST(of_each_ring) {
     for (int i = 0; i < 2; i++) {
         fill_with(&f, 56);
         fill_with(&g, 56);
-        ck_assert_int_eq(rbcore_reader_read(f.reader, records, ROOM),
+        ck_assert_int_eq(rbcore_reader_read(f.reader, records, MAX_RECORDS),
                          (int)page_size() * 3 / 4 / 64);
         ck_assert_uint_eq(ring_stats(&f).read_pos - ring_stats(&f).user_pos, page_size() / 4);
         ck_assert_uint_eq(ring_stats(&g).read_pos - ring_stats(&g).user_pos, page_size() / 2);
-        while (rbcore_reader_read(f.reader, records, ROOM) > 0) {
+        while (rbcore_reader_read(f.reader, records, MAX_RECORDS) > 0) {
             ok(rbcore_reader_commit(f.reader, NULL, RBCORE_COMMIT_NOW));
         }
     }
@@ -155,11 +155,11 @@ START_TEST(there_is_room_again_before_all_was_handled) {
     fixture f = fixture_open(page_size(), 0);
     int unhandled = 0;
     fill_with(&f, size);
-    ck_assert_int_eq(rbcore_reader_next(f.reader, records, ROOM, WATCHDOG_NS), 1);
+    ck_assert_int_eq(rbcore_reader_next(f.reader, records, MAX_RECORDS, WATCHDOG_NS), 1);
     ok(rbcore_reader_commit(f.reader, NULL, 0));
     fill_with(&f, size);
     ck_assert_uint_gt(ring_stats(&f).bytes_waiting, page_size() * 3 / 4);
-    while (rbcore_reader_next(f.reader, records, ROOM, 0) == 1) {
+    while (rbcore_reader_next(f.reader, records, MAX_RECORDS, 0) == 1) {
         ok(rbcore_reader_commit(f.reader, NULL, 0));
         unhandled++;
     }

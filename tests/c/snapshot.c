@@ -4,12 +4,12 @@
 
 #include <stdio.h>
 
-#define ROOM 512
+#define MAX_RECORDS 512
 
 typedef struct taking {
     fixture f;
     rbcore_snapshot *snapshot;
-    rbcore_record records[ROOM];
+    rbcore_record records[MAX_RECORDS];
 } taking;
 
 static taking open_normal(void) {
@@ -82,7 +82,7 @@ START_TEST(of_a_ring_that_is_consumed) {
     rbcore_ring_stats after = ring_stats(&t.f);
     ck_assert_mem_eq(&before, &after, sizeof(before));
     /* And all comes as it would have come. */
-    ck_assert_int_eq(read_to_end(t.f.reader, t.records, ROOM), 70);
+    ck_assert_int_eq(read_to_end(t.f.reader, t.records, MAX_RECORDS), 70);
     ck_assert_uint_eq(value_of(&t.records[0]), 30);
     close_taking(&t);
 }
@@ -114,7 +114,7 @@ START_TEST(skips_what_was_discarded) {
         produce(&t.f, i);
     }
     take(&t, 0);
-    ck_assert_int_eq(rbcore_snapshot_read(t.snapshot, t.records, ROOM), 20);
+    ck_assert_int_eq(rbcore_snapshot_read(t.snapshot, t.records, MAX_RECORDS), 20);
     ck_assert_uint_eq(t.records[0].position, 48);
     close_taking(&t);
 }
@@ -125,7 +125,7 @@ START_TEST(of_a_ring_that_overwrites) {
     taking t = open_mode(RBCORE_MEMORY_RING_OVERWRITE, RBCORE_SOURCE_OVERWRITE, 0);
     const uint64_t fits = page_size() / 16 - 1;
     produce_values(&t, 0, 100);
-    while (rbcore_reader_read(t.f.reader, t.records, ROOM) > 0) {
+    while (rbcore_reader_read(t.f.reader, t.records, MAX_RECORDS) > 0) {
         ok(rbcore_reader_commit(t.f.reader, NULL, 0));
     }
     take(&t, 0);
@@ -184,7 +184,7 @@ START_TEST(consumed) {
     ok(modes[_i].reader ? rbcore_reader_release(t.f.reader, t.records, 10)
                         : rbcore_reader_commit(t.f.reader, NULL, RBCORE_COMMIT_NOW));
     take(&t, RBCORE_SNAPSHOT_CONSUME);
-    int count = rbcore_snapshot_read(t.snapshot, t.records, ROOM);
+    int count = rbcore_snapshot_read(t.snapshot, t.records, MAX_RECORDS);
     ck_assert_int_gt(count, 0);
     ck_assert_uint_eq(value_of(&t.records[count - 1]), 99);
     rbcore_ring_stats stats = ring_stats(&t.f);
@@ -193,7 +193,7 @@ START_TEST(consumed) {
     ck_assert_uint_eq(stats.passed_bytes, 90 * 16);
     ck_assert_uint_eq(stats.consumer_pos, modes[_i].source & RBCORE_SOURCE_TAP ? 0 : 1600);
     produce_values(&t, 100, 3);
-    ck_assert_int_eq(rbcore_reader_read(t.f.reader, t.records, ROOM), 3);
+    ck_assert_int_eq(rbcore_reader_read(t.f.reader, t.records, MAX_RECORDS), 3);
     ck_assert_uint_eq(value_of(&t.records[0]), 100);
     ok(modes[_i].reader ? rbcore_reader_release(t.f.reader, t.records, 3)
                         : rbcore_reader_commit(t.f.reader, NULL, 0));
@@ -214,15 +214,15 @@ START_TEST(consumed_after_a_loss) {
     ck_assert_uint_eq(stats.read_pos, 5 * fits * 16);
     ck_assert_uint_eq(stats.lost_bytes, 4 * fits * 16);
     ck_assert_uint_eq(stats.passed_bytes, fits * 16);
-    ck_assert_int_eq(rbcore_reader_read(t.f.reader, t.records, ROOM), 0);
+    ck_assert_int_eq(rbcore_reader_read(t.f.reader, t.records, MAX_RECORDS), 0);
     /* It is said once. */
     produce_values(&t, 5 * fits, 2);
-    ck_assert_int_eq(rbcore_reader_read(t.f.reader, t.records, ROOM), 2);
+    ck_assert_int_eq(rbcore_reader_read(t.f.reader, t.records, MAX_RECORDS), 2);
     ck_assert_uint_eq(t.records[0].flags, RBCORE_RECORD_COPIED);
     ok(rbcore_reader_commit(t.f.reader, NULL, 0));
     produce_values(&t, 5 * fits + 2, 1);
     take(&t, RBCORE_SNAPSHOT_CONSUME);
-    ck_assert_int_eq(rbcore_snapshot_read(t.snapshot, t.records, ROOM), (int)fits);
+    ck_assert_int_eq(rbcore_snapshot_read(t.snapshot, t.records, MAX_RECORDS), (int)fits);
     for (uint64_t i = 0; i < fits; i++) {
         ck_assert_uint_eq(t.records[i].flags, RBCORE_RECORD_COPIED);
     }
@@ -241,10 +241,10 @@ START_TEST(nothing_but_discarded_records_after_a_loss) {
         ok(rbcore_producer_discard(t.f.producer, data, 0));
     }
     take(&t, RBCORE_SNAPSHOT_CONSUME);
-    ck_assert_int_eq(rbcore_snapshot_read(t.snapshot, t.records, ROOM), 0);
+    ck_assert_int_eq(rbcore_snapshot_read(t.snapshot, t.records, MAX_RECORDS), 0);
     ck_assert_uint_eq(ring_stats(&t.f).lost_bytes, (fits + 1) * 16);
     produce_values(&t, 7, 2);
-    ck_assert_int_eq(rbcore_reader_read(t.f.reader, t.records, ROOM), 2);
+    ck_assert_int_eq(rbcore_reader_read(t.f.reader, t.records, MAX_RECORDS), 2);
     ck_assert_uint_eq(t.records[0].flags, RBCORE_RECORD_COPIED | RBCORE_RECORD_LOST_BEFORE);
     ck_assert_uint_eq(t.records[1].flags, RBCORE_RECORD_COPIED);
     close_taking(&t);
@@ -305,12 +305,12 @@ START_TEST(wrong_calls) {
     produce_values(&t, 0, 5);
     image_store_header(&raw, 32, (uint32_t)page_size() + 8);
     take(&t, 0);
-    ck_assert_int_eq(rbcore_snapshot_read(t.snapshot, t.records, ROOM), 2);
-    ck_assert_int_eq(rbcore_snapshot_read(t.snapshot, t.records, ROOM), -EBADMSG);
+    ck_assert_int_eq(rbcore_snapshot_read(t.snapshot, t.records, MAX_RECORDS), 2);
+    ck_assert_int_eq(rbcore_snapshot_read(t.snapshot, t.records, MAX_RECORDS), -EBADMSG);
     /* After that it is an error, and the snapshot that was given is empty. */
     image_store_header(&raw, 64, (uint32_t)page_size() + 8);
     ck_assert_int_eq(rbcore_reader_snapshot(reader, 0, &t.snapshot, 0), -EBADMSG);
-    ck_assert_int_eq(rbcore_snapshot_read(t.snapshot, t.records, ROOM), 0);
+    ck_assert_int_eq(rbcore_snapshot_read(t.snapshot, t.records, MAX_RECORDS), 0);
     image_unmap(&raw);
     close_taking(&t);
 }

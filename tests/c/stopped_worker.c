@@ -21,7 +21,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define ROOM 512
+#define MAX_RECORDS 512
 
 /* Between two stops: RBCORE_STEPS=1 stops at each instruction. */
 #define STEPS 5
@@ -78,12 +78,12 @@ static fixture open_ring(uint32_t ring_flags, uint32_t source_flags) {
 /* Everything that the reading thread may call; each returns whatever the worker does. */
 static unsigned int read_once(const fixture *f, rbcore_record *records,
                               rbcore_snapshot **snapshot) {
-    int n = rbcore_reader_read(f->reader, records, ROOM);
+    int n = rbcore_reader_read(f->reader, records, MAX_RECORDS);
     if (n == 0) {
-        n = rbcore_reader_look(f->reader, records, ROOM);
+        n = rbcore_reader_look(f->reader, records, MAX_RECORDS);
     }
     if (n == 0) {
-        n = rbcore_reader_next(f->reader, records, ROOM, 0);
+        n = rbcore_reader_next(f->reader, records, MAX_RECORDS, 0);
     }
     ok(rbcore_reader_snapshot(f->reader, f->ring, snapshot, 0));
     if (n <= 0) {
@@ -95,7 +95,7 @@ static unsigned int read_once(const fixture *f, rbcore_record *records,
 
 /* The child: holds two records of a full ring; all else was read, or was overwritten. */
 static int read_beside_a_worker(common *shared, uint32_t ring_flags, uint32_t source_flags) {
-    static rbcore_record held[2], records[ROOM];
+    static rbcore_record held[2], records[MAX_RECORDS];
     fixture f = open_ring(ring_flags, source_flags);
     rbcore_snapshot *snapshot = NULL;
     pthread_t thread;

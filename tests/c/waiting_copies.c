@@ -11,7 +11,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#define ROOM 512
+#define MAX_RECORDS 512
 
 static fixture open_mode(uint32_t ring_flags, uint32_t source_flags, uint64_t reader_flags) {
     fixture self = {0};
@@ -33,7 +33,7 @@ static fixture open_mode(uint32_t ring_flags, uint32_t source_flags, uint64_t re
 typedef struct tapped {
     fixture ring;
     rbcore_reader *tap;
-    rbcore_record records[ROOM];
+    rbcore_record records[MAX_RECORDS];
 } tapped;
 
 static tapped open_tapped(void) {
@@ -48,9 +48,9 @@ static void close_tapped(tapped *self) {
 }
 
 static void read_all(rbcore_reader *reader) {
-    rbcore_record records[ROOM];
+    rbcore_record records[MAX_RECORDS];
     int n;
-    while ((n = rbcore_reader_read(reader, records, ROOM)) > 0) {
+    while ((n = rbcore_reader_read(reader, records, MAX_RECORDS)) > 0) {
         ok(rbcore_reader_commit(reader, NULL, RBCORE_COMMIT_NOW));
     }
     ck_assert_int_eq(n, 0);
@@ -85,7 +85,7 @@ START_TEST(as_long_as_this_one_lags_behind) {
     read_all(t.tap);
     ck_assert_uint_eq(ring_stats(&t.ring).consumer_pos, 16);
     int64_t before = sleeps();
-    ck_assert_int_eq(rbcore_reader_next(t.tap, t.records, ROOM, 1000000000), 0);
+    ck_assert_int_eq(rbcore_reader_next(t.tap, t.records, MAX_RECORDS, 1000000000), 0);
     ck_assert_int_lt(sleeps() - before, 40);
     close_tapped(&t);
 }
@@ -96,7 +96,7 @@ START_TEST(it_looks_by_the_timer_while_this_one_lags) {
     tapped t = open_tapped();
     for (uint64_t i = 0; i < 10; i++) {
         produce(&t.ring, i);
-        ck_assert_int_eq(rbcore_reader_next(t.tap, t.records, ROOM, WATCHDOG_NS), 1);
+        ck_assert_int_eq(rbcore_reader_next(t.tap, t.records, MAX_RECORDS, WATCHDOG_NS), 1);
         ck_assert_uint_eq(value_of(&t.records[0]), i);
         ok(rbcore_reader_commit(t.tap, NULL, 0));
         read_all(t.tap);
@@ -123,7 +123,7 @@ START_TEST(a_record_that_the_reader_took_without_being_woken) {
         read_all(t.ring.reader);
         ck_assert_uint_eq(image_load(raw.consumer_pos), image_load(raw.producer_pos));
         ck_assert(readable(rbcore_reader_fd(t.tap), WATCHDOG_MS));
-        ck_assert_int_eq(rbcore_reader_next(t.tap, t.records, ROOM, WATCHDOG_NS), 1);
+        ck_assert_int_eq(rbcore_reader_next(t.tap, t.records, MAX_RECORDS, WATCHDOG_NS), 1);
         ok(rbcore_reader_commit(t.tap, NULL, 0));
     }
     image_unmap(&raw);
@@ -135,7 +135,7 @@ END_TEST
 
 /* Two records are held, and the ring was overwritten since: only when both are back can it go on. */
 static fixture open_overtaken(rbcore_record held[2]) {
-    static rbcore_record records[ROOM];
+    static rbcore_record records[MAX_RECORDS];
     fixture f =
         open_mode(RBCORE_MEMORY_RING_OVERWRITE, RBCORE_SOURCE_OVERWRITE, RBCORE_READER_RELEASE);
     produce(&f, 0);
@@ -145,7 +145,7 @@ static fixture open_overtaken(rbcore_record held[2]) {
         produce(&f, 2 + i);
     }
     int n;
-    while ((n = rbcore_reader_read(f.reader, records, ROOM)) > 0) {
+    while ((n = rbcore_reader_read(f.reader, records, MAX_RECORDS)) > 0) {
         ok(rbcore_reader_release(f.reader, records, (size_t)n));
     }
     ck_assert_int_eq(n, 0);

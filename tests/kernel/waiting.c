@@ -431,7 +431,7 @@ static void *emit_forced_later(void *context) {
     return NULL;
 }
 
-START_TEST(forced_wakeup_behind_a_silent_record) {
+START_TEST(forced_wakeup_behind_a_record_without_one) {
     helper_thread helper = {.ring = load_ring(pages(1))};
     rbcore_reader *reader = open_ring(helper.ring, 0);
     rbcore_record records[2];
@@ -531,7 +531,7 @@ int main(void) {
     add_test(suite, flush_delivers_records_without_wakeup);
     add_test(suite, flush_of_nothing);
     add_test(suite, deadline_finds_records_without_wakeup);
-    add_test(suite, forced_wakeup_behind_a_silent_record);
+    add_test(suite, forced_wakeup_behind_a_record_without_one);
     add_test(suite, interrupt_and_shutdown_end_a_wait);
     add_test(suite, a_signal_ends_a_wait);
     return run_kernel_tests(suite, NULL);

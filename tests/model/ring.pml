@@ -460,8 +460,8 @@ inline change_pace() {
 #endif
 }
 
-/* look(): a moderated one leaves in a paced ring what is not due yet. */
-inline look(is_moderated) {
+/* look(): with only_due it leaves in a paced ring what is not due yet. */
+inline look(only_due) {
     d_step { result = EMPTY; count = 0 }
 #if SIGNAL > 0
     answer();
@@ -472,13 +472,13 @@ inline look(is_moderated) {
         :: scan();
             if
 #ifdef ARMS_AFTER_AN_EMPTY_SCAN
-            :: is_moderated -> change_pace()
+            :: only_due -> change_pace()
 #else
             :: count > 0 -> change_pace() /* a read or look that ends a batch judges, too */
 #endif
             :: else
             fi
-        :: is_moderated && paced && !is_flushing
+        :: only_due && paced && !is_flushing
         fi
     :: else
     fi
@@ -499,10 +499,10 @@ inline prepare_to_park() {
     fi
 }
 
-inline look_parked(is_moderated) {
+inline look_parked(only_due) {
     prepare_to_park();
 #ifdef PARKED_LATE
-    look(is_moderated);
+    look(only_due);
     if
     :: result == EMPTY -> set_parked(true)
     :: else
@@ -512,7 +512,7 @@ inline look_parked(is_moderated) {
 #ifndef WITHOUT_PARK_FENCE
     full_fence(READER);
 #endif
-    look(is_moderated)
+    look(only_due)
 #endif
 }
 
@@ -532,17 +532,17 @@ inline empty_fd() {
     fi
 }
 
-/* rbcore_reader_read(), or rbcore_reader_next(0) if moderated */
-inline read_records(is_moderated) {
-    look(is_moderated);
+/* rbcore_reader_read(), or rbcore_reader_next(0) with only_due */
+inline read_records(only_due) {
+    look(only_due);
     if
     :: result == EMPTY ->
 #ifdef DRAIN_LATE
-        look_parked(is_moderated);
+        look_parked(only_due);
         empty_fd();
 #else
         empty_fd();
-        look_parked(is_moderated);
+        look_parked(only_due);
 #endif
         if
         :: result == EMPTY && must_look_by_itself -> start_timer()
@@ -603,7 +603,7 @@ inline give_back() {
 active proctype Reader() {
     byte result, count, limit, flush_pos, target, answers;
     byte old, seen, user, end, read;
-    bool is_flushing, timed, is_moderated, has_published;
+    bool is_flushing, timed, only_due, has_published;
     do
     :: result == ENDED || (SIGNAL != SHUTDOWN && read_pos == RECORDS && has_jumped &&
                            (answers == 1 || SIGNAL == 0)) -> break
@@ -611,13 +611,13 @@ active proctype Reader() {
 #ifdef BY_FD
         if
 #if !defined(PACING) || WORKERS == 0
-        :: is_moderated = false
+        :: only_due = false
 #endif
 #ifdef PACING
-        :: is_moderated = true
+        :: only_due = true
 #endif
         fi;
-        read_records(is_moderated);
+        read_records(only_due);
 #else
         next_records();
 #endif

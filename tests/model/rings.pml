@@ -337,7 +337,7 @@ inline answer() {
     fi
 }
 
-/* take_turn(): a moderated look leaves in a paced ring what is not due yet */
+/* take_turn(): with only_due it leaves in a paced ring what is not due yet */
 inline take_turn(r) {
     atomic {
         if
@@ -348,7 +348,7 @@ inline take_turn(r) {
             :: result == FOUND -> change_pace(r)
             :: else
             fi
-        :: is_added[r] && is_moderated && is_paced[r] && !is_flushing
+        :: is_added[r] && only_due && is_paced[r] && !is_flushing
         :: else
         fi
     }
@@ -472,7 +472,7 @@ inline empty_fd() {
     fi
 }
 
-/* rbcore_reader_read(), or rbcore_reader_next(0) if moderated */
+/* rbcore_reader_read(), or rbcore_reader_next(0) with only_due */
 inline read_records() {
     look();
     if
@@ -591,7 +591,7 @@ inline give_back(r) {
 
 active proctype Reader() {
     byte result, sleep;
-    bool is_moderated = true;
+    bool only_due = true;
 #ifdef TAP
     bool tap_is_deaf;
 #endif
@@ -615,7 +615,7 @@ active proctype Reader() {
         fi;
 #if defined(PACING) || defined(POLL)
         if
-        :: is_moderated = false
+        :: only_due = false
         :: true
         fi;
 #endif
@@ -625,7 +625,7 @@ active proctype Reader() {
 #endif
         atomic {
             can_wait = result == EMPTY;
-            is_moderated = true;
+            only_due = true;
 #ifdef FLUSH
             if
             :: result == FLUSHED ->

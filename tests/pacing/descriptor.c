@@ -171,7 +171,7 @@ START_TEST(polling_needs_no_wakeup) {
 END_TEST
 
 /* No wakeup is needed by a wait that has begun either. */
-START_TEST(silent_records_are_found_by_polling) {
+START_TEST(records_without_wakeups_are_found_by_polling) {
     stage *s = open_stage(page_size() * (_i ? 256 : 1), RBCORE_READER_POLL, RBCORE_MAX_LATENCY);
     for (int i = 0; i < 20; i++) {
         wait_for_one(s, RBCORE_NO_WAKEUP);
@@ -312,7 +312,7 @@ const scenario descriptor_scenarios[] = {
     {&a_foreign_event_loop, 2},
     {&forced_wakeups_of_a_paced_ring_are_not_heard, 2},
     {&polling_needs_no_wakeup, 6},
-    {&silent_records_are_found_by_polling, 2},
+    {&records_without_wakeups_are_found_by_polling, 2},
     {&forced_wakeups_of_a_stream, 1},
     {&a_slow_ring_does_not_wait_for_a_busy_one, 2},
     {NULL, 0},

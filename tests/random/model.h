@@ -166,7 +166,7 @@ bool view_must_wait_its_turn(const sim_view *self);
  */
 bool view_may_be_behind_dead(const sim_view *self);
 bool view_is_behind_dead(const sim_view *self);
-bool view_has_news_behind_dead(const sim_view *self);
+bool view_has_record_behind_dead(const sim_view *self);
 
 /* Whether what comes next may be overwritten: it goes on elsewhere, unless it was copied before. */
 bool view_is_overtaken(const sim_view *self);

@@ -103,7 +103,7 @@ static bool flush_is_early(const sim_reader *self) {
         if (view_is_overtaken(view) && view_sound_pos(view) >= self->flush_pos[i]) {
             continue;
         }
-        if (view_must_come(view) || view_has_news_behind_dead(view)) {
+        if (view_must_come(view) || view_has_record_behind_dead(view)) {
             return true;
         }
     }
@@ -259,7 +259,7 @@ static bool must_end(const sim_reader *self) {
     for (unsigned i = 0; i < VIEWS_MAX; i++) {
         const sim_view *view = &self->views[i];
         ends = ends ||
-               (view->ring != NULL && (view_must_come(view) || view_has_news_behind_dead(view)));
+               (view->ring != NULL && (view_must_come(view) || view_has_record_behind_dead(view)));
     }
     return ends;
 }
@@ -390,8 +390,8 @@ static bool was_woken_by_producer(const sim_reader *reader, const sim_view *self
 
 /* Whether the descriptor must be readable: 0: no, 1: soon, 2: now. */
 static int readiness_of(const sim_reader *reader, const sim_view *self) {
-    bool has_news = view_must_come(self) || view_has_news_behind_dead(self);
-    if (self->is_fresh && has_news) {
+    bool has_record = view_must_come(self) || view_has_record_behind_dead(self);
+    if (self->is_fresh && has_record) {
         return 1;
     }
     if (!reader->is_armed || self->is_fresh) {
@@ -401,7 +401,7 @@ static int readiness_of(const sim_reader *reader, const sim_view *self) {
         /* The kernel wakes by an interrupt, and what a snapshot consumed is not waited for. */
         return self->ring->is_kernel ? self->read_pos != self->ring->producer_pos : 2;
     }
-    return (self->armed_by_timer && has_news) || view_has_news_behind_dead(self);
+    return (self->armed_by_timer && has_record) || view_has_record_behind_dead(self);
 }
 
 bool wait_by_fd(void) {

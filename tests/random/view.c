@@ -139,7 +139,7 @@ bool view_is_behind_dead(const sim_view *self) {
     return first_dead(self) != NOTHING;
 }
 
-bool view_has_news_behind_dead(const sim_view *self) {
+bool view_has_record_behind_dead(const sim_view *self) {
     const sim_ring *ring = self->ring;
     size_t at = first_dead(self);
     if (at == NOTHING) {
