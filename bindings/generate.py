@@ -39,7 +39,7 @@ from bindings.generators.rust import write_rust
 BPF_HEADER = ROOT / "include" / "rbcore" / "rbcore_bpf.h"
 BINDINGS = ROOT / "bindings"
 
-# Where a binding's own sources are, and how they use a function; comments do not count.
+# This tells where a binding's own sources are, and how they use a function. Comments do not count.
 WRAPPERS = {
     "go": (("go/*.go", "go/shim.h"), r"\b(rbcore_\w+)\("),
     "python": (("python/src/rbcore/*.py", "python/c/batch.c"), r"(?:\blib\.|[=?:] )(rbcore_\w+)"),
@@ -50,7 +50,7 @@ GENERATED = {"_abi.py", "generated.go", "generated_cgo.go", "causes.rs"}
 
 
 def sources_of(language: str) -> str:
-    """What a binding has that is not generated, and no test."""
+    """Returns the sources of a binding that are neither generated nor tests."""
     patterns, _ = WRAPPERS[language]
     paths = [path for pattern in patterns for path in sorted(BINDINGS.glob(pattern))]
     own = [p for p in paths if p.name not in GENERATED and not p.name.endswith("_test.go")]

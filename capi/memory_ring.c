@@ -124,7 +124,7 @@ int rbc_event_fd_check(int fd) {
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     ssize_t n = readlink(path, target, sizeof(target) - 1);
     target[n > 0 ? n : 0] = '\0';
-    /* Without /proc nothing can be said; what is wrong will be found out by the first wakeup. */
+    /* Nothing can be said if there is no /proc; the first wakeup will find out what is wrong. */
     bool is_eventfd = n < 0 || strcmp(target, "anon_inode:[eventfd]") == 0;
     /* A blocking one could stop a producer whose peer filled the counter. A peer can make it so
      * later: see rbc_event_fd_signal. */

@@ -187,7 +187,7 @@ static uint64_t short_of(uint64_t value, unsigned bits) {
     return value == 0 ? 0 : 1 + (mixed >> 16) % ((UINT64_C(1) << bits) - 1);
 }
 
-/* In which boot and namespaces pid and start time are meant. */
+/* Names the boot and the namespaces in which pid and start time are meant. */
 static uint64_t short_place(const rbc_process *process) {
     uint64_t halves[2];
     memcpy(halves, process->boot_id, sizeof(halves));

@@ -85,7 +85,7 @@ static int grow(rbcore_snapshot *self, size_t capacity) {
  */
 static int copy_content(rbcore_snapshot *self, const rbc_copy_source *source, uint64_t oldest) {
     const rbc_copy_end end = rbc_copy_find_end(source, oldest);
-    /* Only if that holds were those the headers of records, and does one end here. */
+    /* Otherwise those may not have been headers of records, and none may end here. */
     if (rbc_copy_valid_from(source, end.walked_from) != end.walked_from) {
         return -EAGAIN;
     }

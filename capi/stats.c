@@ -69,7 +69,10 @@ static uint64_t bytes_waiting(const rbc_ring *ring) {
 }
 
 static rbcore_ring_stats stats_of(const rbc_ring *ring) {
-    /* In the order in which they stand in the ring, so that no difference comes out negative. */
+    /*
+     * The positions are read in the order in which they stand in the ring, so that no difference
+     * comes out negative.
+     */
     const _Atomic uint64_t *consumed =
         ring->shadow != NULL ? ring->shadow->source.consumer_pos : ring->consumer_pos;
     uint64_t consumer_pos = atomic_load_explicit(consumed, memory_order_acquire);

@@ -68,7 +68,7 @@ static inline void rbc_user_ring_drop_lock(rbc_user_ring *self) {
     atomic_store_explicit(&self->is_locked, false, memory_order_release);
 }
 
-/* Only we write it, but any process that has the map could. */
+/* This process alone writes the position, but any other that has the map could. */
 static inline uint64_t rbc_user_ring_producer_pos(const rbc_user_ring *self) {
     return atomic_load_explicit(self->producer_pos, memory_order_relaxed);
 }

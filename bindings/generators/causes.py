@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from bindings.generators.header import Function, Header
 
 LONGEST = 100
-# A name, a pointer or an error as C has them.
+# This finds names, pointers and errors of C.
 OF_C = re.compile(r"\bNULL\b|->|\*\w|\brbcore_|RBCORE_|(?<!\w)-E[A-Z]")
 
 NO_RING = "the reader has no ring of this index"
@@ -25,7 +25,7 @@ NOT_YET = "only discarded or unfinished records were found so far: call again"
 IMPOSSIBLE = "the ring's positions are impossible, or in overwrite mode its oldest records"
 EPOLL_LIMIT = "the user has reached the limit of epoll registrations"
 
-# By function and errno. None: no binding calls so.
+# The texts stand by function and errno. With None no binding can cause the error.
 TEXTS: dict[tuple[str, str], str | None] = {
     ("rbcore_supports", "EPERM"): "the process may not ask the kernel: it needs CAP_BPF",
     ("rbcore_memory_ring_create", "EINVAL"): "the size must be a power of two, from a page to 1 GiB",
@@ -88,13 +88,13 @@ TEXTS: dict[tuple[str, str], str | None] = {
 
 
 def errors_of(function: Function) -> dict[str, str]:
-    """Errno's name to its cause, from the list in the comment: "-EINVAL, -E2BIG  cause;"."""
+    """Maps errno's name to its cause, from the list in the comment: "-EINVAL, -E2BIG  cause;"."""
     found: dict[str, str] = {}
     names: list[str] = []
     for line in function.doc.splitlines():
         entry = re.match(r"  ((?:-E[A-Z0-9]+(?:, )?)+),?\s{1,}(.*)", line)
         if entry and re.search(r"and others as \w+\(2\)", entry[2]):
-            names = []  # as a system call gives them: no cause of our own
+            names = []  # a system call gives these: there is no cause of our own
         elif entry:
             names = re.findall(r"-(E[A-Z0-9]+)", entry[1])
             for name in names:
@@ -112,7 +112,7 @@ def first_clause(cause: str) -> str:
 
 
 def causes_of(header: Header, own: dict[tuple[str, str], str]) -> Iterator[tuple[str, str, str]]:
-    """Function, errno's name and text; `own` has texts of the language."""
+    """Yields function, errno's name and text; `own` has texts of the language."""
     errors = {function.name: errors_of(function) for function in header.functions}
     for function in header.functions:
         for name, cause in errors[function.name].items():

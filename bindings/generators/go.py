@@ -11,13 +11,13 @@ from bindings.generators.header import Field, Header
 from bindings.generators.text import quote, wrap
 
 GO_NOTICE = "// Code generated from include/rbcore/rbcore.h by bindings/generate.py. DO NOT EDIT.\n"
-# What is part of the package, of the constants and of the statistics; a reader there has one ring.
+# These constants and statistics are part of the package. A reader of Go has one ring.
 GO_CONSTANTS = re.compile(
     "RBCORE_(FEATURE_.*|SOURCE_MAP_ID|SOURCE_MEMORY_RING|UNKNOWN|PRODUCERS_MAX|NO_WAKEUP|FORCE_WAKEUP)"
 )
 GO_FLAGS = re.compile("RBCORE_RING_(?!S)")
 GO_NO_STATISTICS = {"size", "rings", "cookie", "flags"}
-# Its own words for what the header's comments speak of.
+# The package has these words for what the header's comments speak of.
 GO_WORDS = {
     "RBCORE_READER_RELEASE": "WithRelease",
     "RBCORE_READER_POLL": "WithPolling",
@@ -33,41 +33,31 @@ GO_WORDS = {
     "rbcore_memory_ring_create": "NewMemoryRing",
     "RBCORE_MEMORY_RING_OVERWRITE": "NewOverwriteRing",
 }
-# Of its messages alone.
+# Only its messages have these.
 GO_MESSAGE_WORDS = {"loss_fd": "the loss map, descriptor", "event_fd": "the event descriptor"}
-# What is another thing in Go than in C, in full.
+# These comments differ in Go, because the thing does.
 GO_DOCS = {
     "RBCORE_FEATURE_KERNEL_RING": "rings of BPF programs, BPF_MAP_TYPE_RINGBUF (Linux 5.8)",
     "RBCORE_FEATURE_MEMORY_RING": "rings in memory, see NewMemoryRing",
     "RBCORE_SOURCE_MAP_ID": "SnapshotInfo.Kind of a ring of BPF programs",
     "RBCORE_SOURCE_MEMORY_RING": "SnapshotInfo.Kind of a memory ring",
-    "RBCORE_RING_BROKEN": "The ring's content is impossible: reads return syscall.EBADMSG.",
-    "records": "records that were handed out",
     "bytes": "bytes of their samples",
     "batches": "fetches that brought records",
     "commits": "how often space was given back to producers",
     "wakeups": "waits that an event ended, and events found by a read",
-    "passed_bytes": "bytes, with headers, of records that were not handed out: discarded, abandoned, "
-    "skipped, or consumed by a snapshot",
-    "lost_bytes": "bytes overwritten before they were read, with headers (overwrite mode), or freed by the "
-    "ring's reader and used again (tap). StartPos, the records handed out with their headers, "
-    "PassedBytes and LostBytes add up to ReadPos.",
     "boot_id": "the boot of the ring's machine; no other ring has the same BootID, Kind and RingID",
-    "kind": "SourceMapID or SourceMemoryRing",
-    "ring_id": "the map's id, or the inode of the memory ring",
-    "end_pos": "of the newest: with their headers the records have EndPos - FirstPos bytes",
 }
 # Errors that mean another thing in Go.
 GO_CAUSES = {
     ("rbcore_reader_open", "EINVAL"): "WithPolling needs a latency, and WithMaxLatency(0) is none",
     ("rbcore_producer_open", "ENOENT"): "/proc is not mounted",
 }
-# A name, a pointer or an error as C has them, and an errno that is not one of Go's.
+# This finds names, pointers and errors of C, and an errno without its package.
 GO_FOREIGN = re.compile(r"\bNULL\b|->|\*\w|(?<!\.)\bE[A-Z]{3,}\b|\brbcore_|RBCORE_|\b[a-z]+_[a-z_]+\b(?!\()")
 
 
 def go_name(name: str) -> str:
-    """RBCORE_NO_WAKEUP or map_id, as Go writes it."""
+    """Returns RBCORE_NO_WAKEUP or map_id as Go writes it."""
     parts = name.removeprefix("RBCORE_").lower().split("_")
     return "".join(part.upper() if part in ("id", "ns") else part.capitalize() for part in parts)
 
@@ -94,7 +84,7 @@ def go_doc(header: Header, name: str, doc: str) -> str:
 
 
 def go_causes(header: Header, sources: str) -> Iterator[tuple[str, str, str]]:
-    """Of the functions whose errors the package words itself."""
+    """Yields the texts of those functions whose errors the package words itself."""
     for function, name, cause in causes_of(header, GO_CAUSES):
         if f'"{function}"' in sources:
             text = go_text(header, cause)
@@ -103,7 +93,7 @@ def go_causes(header: Header, sources: str) -> Iterator[tuple[str, str, str]]:
 
 
 def go_statistics(header: Header) -> Iterator[tuple[str, Field]]:
-    """The structs' fields, each name once, with the variable that it is taken from."""
+    """Yields the structs' fields, each name once, with the variable that it is taken from."""
     seen = set(GO_NO_STATISTICS)
     structs = {struct.name: struct for struct in header.structs}
     for name, variable in (("rbcore_reader_stats", "reader"), ("rbcore_ring_stats", "ring")):
@@ -123,7 +113,8 @@ def write_go(header: Header) -> str:
         if GO_CONSTANTS.fullmatch(constant.name):
             name = go_name(constant.name)
             doc = go_doc(header, constant.name, constant.doc)
-            doc = doc[:1].lower() + doc[1:] if doc[1:2].islower() and not doc.startswith("Snapshot") else doc
+            if re.match(r"[A-Z][a-z]|A ", doc) and not doc.startswith("Snapshot"):
+                doc = doc[0].lower() + doc[1:]
             lines += wrap("\t//", f"{name}: {doc}")
             lines += [f"\t{name} = {constant.value}"]
     lines += [")", "", "// Stats has counts of what a reader did, and the state of its ring. Records count as"]
@@ -166,12 +157,12 @@ def write_go_cgo(header: Header, sources: str) -> str:
             if "[" in member.type
             else [f"\tinfo.{name} = uint64(from.{member.name})"]
         )
-    lines += ["\treturn info", "}\n", "// The texts of errors, by function and errno."]
+    lines += ["\treturn info", "}\n", "// causes has the texts of errors, by function and errno."]
     lines += ["var causes = []struct {", "\tfunction string", "\terrno    syscall.Errno"]
     lines += ["\ttext     string", "}{"]
     for function, name, cause in go_causes(header, sources):
         lines.append(f"\t{{{quote(function)}, syscall.{name}, {quote(cause)}}},")
-    lines += ["}\n", "// The package's words for what the library's messages speak of."]
+    lines += ["}\n", "// words has the package's words for what the library's messages speak of."]
     lines += ["var words = strings.NewReplacer("]
     spoken = GO_MESSAGE_WORDS | {name: word for name, word in GO_WORDS.items() if name.isupper()}
     lines += [f"\t{quote(name)}, {quote(word)}," for name, word in spoken.items()]

@@ -80,7 +80,7 @@ def blank(match: re.Match[str]) -> str:
 
 
 def without_preprocessor(text: str) -> str:
-    """What the parser reads: C alone, each line where it was."""
+    """Returns what the parser reads: C alone, each line where it was."""
     text = re.sub(r"/\*.*?\*/", blank, text, flags=re.DOTALL)
     text = re.sub(r"^#ifdef __cplusplus$.*?^#endif$", blank, text, flags=re.DOTALL | re.MULTILINE)
     text = re.sub(r"^#(?:[^\n]*\\\n)*[^\n]*", blank, text, flags=re.MULTILINE)

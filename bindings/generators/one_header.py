@@ -13,14 +13,14 @@ CLOSING = "#ifdef __cplusplus\n}\n#endif\n"
 
 
 def declarations_of(part: str) -> str:
-    """What a part of rbcore.h declares, without its guard and its includes."""
+    """Returns what a part of rbcore.h declares, without its guard and its includes."""
     _, _, rest = (FOLDER / part).read_text().partition(OPENING)
     declarations, _, _ = rest.partition(CLOSING)
     return f"/* ---- {part} ---- */\n\n{declarations.strip()}\n"
 
 
 def one_text() -> str:
-    """rbcore.h and its parts, in the order in which it includes them, as one header."""
+    """Returns rbcore.h and its parts, in the order in which it includes them, as one header."""
     text = (FOLDER / "rbcore" / "rbcore.h").read_text()
     before, guard, _ = text.partition("#define RBCORE_RBCORE_H\n")
     parts = [declarations_of(part) for part in PART.findall(text)]

@@ -7,7 +7,7 @@ from bindings.generators.causes import causes_of, refuse
 from bindings.generators.header import Header
 from bindings.generators.text import NOTICE, quote
 
-# Errors that mean another thing in Rust.
+# These errors mean another thing in Rust.
 RUST_CAUSES = {
     ("rbcore_reader_open", "EINVAL"): "polling needs a latency greater than zero",
 }

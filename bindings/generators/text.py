@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What all that is written has in common."""
+"""The writers of all languages use these."""
 
 NOTICE = "Generated from include/rbcore/rbcore.h by bindings/generate.py. Do not edit."
 

@@ -17,26 +17,26 @@ const (
 	SourceMapID = 3
 	// SourceMemoryRing: SnapshotInfo.Kind of a memory ring
 	SourceMemoryRing = 4
-	// Unknown: the value of a statistic that is not known, also of one that the library is too old
-	// to know.
+	// Unknown: a statistic has this value if it is not known, also if the library is too old to
+	// know it.
 	Unknown = 18446744073709551615
-	// ProducersMax: the most producer handles that can be open on a memory ring at once, over all
+	// ProducersMax: a memory ring can have at most this many producer handles at once, over all
 	// processes.
 	ProducersMax = 64
 	// NoWakeup: never wake the reader for this record
 	NoWakeup = 1
-	// ForceWakeup: always wake it, even if it is busy
+	// ForceWakeup: always wake it, even if it still has records
 	ForceWakeup = 2
 )
 
 // Stats has counts of what a reader did, and the state of its ring. Records count as
 // handed out when they are fetched, a batch at a time.
 type Stats struct {
-	// records that were handed out
+	// records handed out
 	Records uint64
 	// bytes of their samples
 	Bytes uint64
-	// records that their producer discarded, skipped
+	// records skipped because their producer discarded them
 	Discards uint64
 	// fetches that brought records
 	Batches uint64
@@ -48,11 +48,11 @@ type Stats struct {
 	MapID uint64
 	// bytes of its data area
 	RingSize uint64
-	// produced and not handed out: headers, unfinished ones included
+	// bytes not handed out, with headers and unfinished records
 	BytesWaiting uint64
-	// most bytes produced and not given back that a read ever found
+	// the most bytes not given back that a read ever found
 	HighWater uint64
-	// records that a producer left unfinished when it died, skipped; only in a memory ring
+	// records skipped because their producer died before it submitted them; only in a memory ring
 	Abandoned uint64
 	// records skipped by WithLatest
 	Skipped uint64
@@ -72,17 +72,17 @@ type Stats struct {
 	// bytes, with headers, of records that were not handed out: discarded, abandoned, skipped, or
 	// consumed by a snapshot
 	PassedBytes uint64
-	// bytes overwritten before they were read, with headers (overwrite mode), or freed by the
-	// ring's reader and used again (tap). StartPos, the records handed out with their headers,
-	// PassedBytes and LostBytes add up to ReadPos.
+	// bytes, with headers, that were overwritten before they were read (overwrite mode), or freed
+	// by the consumer and reused (tap); StartPos, the records handed out with their headers,
+	// PassedBytes and LostBytes add up to ReadPos
 	LostBytes uint64
-	// The ring's content is impossible: reads return syscall.EBADMSG.
+	// The ring's content is impossible (syscall.EBADMSG).
 	Broken bool
 	// The ring was opened although another reader has it (WithInsist), or without its lock,
 	// because something that is no living reader has the lock. Later readers may not notice this
 	// one.
 	Unguarded bool
-	// Busy now: read by the timer (see WithMaxLatency).
+	// The ring is paced: a timer reads it, and its records wake nobody (see WithMaxLatency).
 	Paced bool
 }
 
@@ -92,20 +92,20 @@ type SnapshotInfo struct {
 	BootID [16]byte
 	// SourceMapID or SourceMemoryRing
 	Kind uint64
-	// the map's id, or the inode of the memory ring
+	// the BPF map's id, or the memory ring's inode number
 	RingID uint64
 	// bytes of the ring's data area
 	RingSize uint64
-	// of the oldest record in it
+	// position of the oldest record in it
 	FirstPos uint64
-	// of the newest: with their headers the records have EndPos - FirstPos bytes
+	// end of the newest; with headers, it has EndPos - FirstPos bytes
 	EndPos uint64
 	// end of the last record reserved, complete or not
 	ProducerPos uint64
-	// bytes that were overwritten after the call began, before copied
+	// bytes overwritten during the call, before they were copied
 	Missed uint64
-	// when it was taken: CLOCK_REALTIME
+	// when it was taken, by CLOCK_REALTIME
 	RealtimeNS uint64
-	// likewise: CLOCK_BOOTTIME
+	// when it was taken, by CLOCK_BOOTTIME
 	BoottimeNS uint64
 }

@@ -59,7 +59,7 @@ func infoOf(from *C.rbcore_snapshot_info) SnapshotInfo {
 	return info
 }
 
-// The texts of errors, by function and errno.
+// causes has the texts of errors, by function and errno.
 var causes = []struct {
 	function string
 	errno    syscall.Errno
@@ -127,7 +127,7 @@ var causes = []struct {
 	{"rbcore_producer_output_batch", syscall.EINVAL, "a flag is unknown"},
 }
 
-// The package's words for what the library's messages speak of.
+// words has the package's words for what the library's messages speak of.
 var words = strings.NewReplacer(
 	"loss_fd", "the loss map, descriptor",
 	"event_fd", "the event descriptor",

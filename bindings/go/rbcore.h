@@ -51,10 +51,10 @@ extern "C" {
 #define RBCORE_API
 #endif
 
-/* The version of this header: major << 16 | minor << 8 | patch. */
+/* This is the version of the header: major << 16 | minor << 8 | patch. */
 #define RBCORE_VERSION UINT32_C(0x000200)
 
-/* The version of the library at run time, in the form of RBCORE_VERSION. Any thread. */
+/* Returns the version of the library at run time, in the form of RBCORE_VERSION. Any thread. */
 RBCORE_API uint32_t rbcore_version(void);
 
 /* Features for rbcore_supports. */
@@ -73,7 +73,8 @@ RBCORE_API int rbcore_supports(uint32_t feature);
 
 /*
  * Returns an English sentence that says what an error means here. Takes the negative value that a
- * function returned (or its absolute value). Never NULL; the string is static. Any thread.
+ * function returned (or its absolute value). The result is never NULL, and the string is static.
+ * Any thread.
  */
 RBCORE_API const char *rbcore_strerror(int error);
 
@@ -124,8 +125,8 @@ RBCORE_API int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t r
 /* Flags of a source. */
 #define RBCORE_SOURCE_LATEST UINT32_C(1) /* skip the records that are complete when it is added */
 #define RBCORE_SOURCE_INSIST UINT32_C(2) /* open although another reader (or producer) has it */
-#define RBCORE_SOURCE_OVERWRITE UINT32_C(4) /* the ring is in overwrite mode; see below */
-#define RBCORE_SOURCE_TAP UINT32_C(8)       /* only look, beside its reader; see below */
+#define RBCORE_SOURCE_OVERWRITE UINT32_C(4) /* it is in overwrite mode; see rbcore_reader */
+#define RBCORE_SOURCE_TAP UINT32_C(8)       /* only look, beside its reader; see rbcore_reader */
 
 typedef struct rbcore_source {
     size_t size;    /* of this struct */
@@ -142,8 +143,8 @@ typedef struct rbcore_source {
 #define RBCORE_SOURCE_INIT {sizeof(rbcore_source), 0, 0, -1, -1, 0, -1, NULL, 0}
 
 /*
- * RBCORE_SOURCE_INIT for callers without macros: fills the first size bytes of *out, size being the
- * caller's sizeof(rbcore_source). Any thread.
+ * Fills the first size bytes of *out as RBCORE_SOURCE_INIT does, for callers without macros. size
+ * is the caller's sizeof(rbcore_source). Any thread.
  *   -EINVAL  size is below sizeof(size_t) or above 4096.
  */
 RBCORE_API int rbcore_source_init(rbcore_source *out, size_t size);
@@ -208,23 +209,23 @@ RBCORE_API int rbcore_source_init(rbcore_source *out, size_t size);
 
 typedef struct rbcore_reader rbcore_reader;
 
-/* The most rings that a reader can have at once. */
+/* A reader can have at most this many rings at once. */
 #define RBCORE_RINGS_MAX 1024
 
 /* Flags of a reader. */
 #define RBCORE_READER_RELEASE UINT32_C(1) /* records are given back one by one, in any order */
 
 /*
- * Looks by a timer alone, every max_latency_ns, also when nothing comes: for BPF programs that
- * never wake (BPF_RB_NO_WAKEUP).
+ * The reader looks by a timer alone, every max_latency_ns, also when nothing comes: for BPF
+ * programs that never wake (BPF_RB_NO_WAKEUP).
  */
 #define RBCORE_READER_POLL UINT32_C(2)
 
 /*
- * The default of max_latency_ns. The shortest with which a reader of a busy ring takes no more
- * processor time than one that is woken for each record, within what runs differ by, while the
- * producers pay for few wakeups: with 50 microseconds it takes up to 1.7 times as much, with 200
- * some 0.6, with 500 a third (bench/results, "The default latency").
+ * This is the default of max_latency_ns. It is the shortest with which a reader of a busy ring
+ * takes no more processor time than one that is woken for each record, within what runs differ by,
+ * while the producers pay for few wakeups: with 50 microseconds it takes up to 1.7 times as much,
+ * with 200 some 0.6, with 500 a third (bench/results, "The default latency").
  */
 #define RBCORE_MAX_LATENCY INT64_C(100000)
 
@@ -236,14 +237,14 @@ typedef struct rbcore_reader_options {
 
 #define RBCORE_READER_OPTIONS_INIT {sizeof(rbcore_reader_options), 0, RBCORE_MAX_LATENCY}
 
-/* RBCORE_READER_OPTIONS_INIT as a function; like rbcore_source_init. Any thread. */
+/* Does what RBCORE_READER_OPTIONS_INIT does, as rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_reader_options_init(rbcore_reader_options *out, size_t size);
 
 /*
- * A record that was handed out. data points into the ring itself (with RBCORE_RECORD_COPIED into
- * the reader's copy of it), is aligned to 8 bytes and stays valid and unchanged until the record is
- * given back by rbcore_reader_commit or rbcore_reader_release. (In a memory ring a hostile producer
- * can still write there, but not into a copy.)
+ * Describes a record that was handed out. data points into the ring itself (with
+ * RBCORE_RECORD_COPIED into the reader's copy of it), is aligned to 8 bytes and stays valid and
+ * unchanged until the record is given back by rbcore_reader_commit or rbcore_reader_release. (In a
+ * memory ring a hostile producer can still write there, but not into a copy.)
  */
 typedef struct rbcore_record {
     const void *data;
@@ -253,7 +254,9 @@ typedef struct rbcore_record {
     uint16_t flags;    /* RBCORE_RECORD_COPIED, ... */
 } rbcore_record;
 
-/* Flags of a record: data points into a copy (of a snapshot, overwrite-mode ring or tap). */
+/* Flags of a record. */
+
+/* The record's data is in a copy (of a snapshot, overwrite-mode ring or tap). */
 #define RBCORE_RECORD_COPIED UINT32_C(1)
 /*
  * Records before this one were lost: see rbcore_ring_stats.lost_bytes. The first record after the
@@ -299,7 +302,7 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  * until it was removed. Indexes are reused as late as possible. rbcore_reader_fd becomes readable,
  * because a wait that was armed before does not know this ring.
  *
- * The head of this section (in rbcore.h) says when a ring is refused because another reader has it,
+ * The comment of the type rbcore_reader says when a ring is refused because another reader has it,
  * and what overwrite mode and taps do. To wait until a ring is free, add it again from time to time
  * while that returns -EBUSY (examples/c/tail.c, --wait): nothing tells when it becomes free.
  *   -EINVAL      source->size is absurd, kind or a flag is unknown, or a field that the kind needs
@@ -350,8 +353,8 @@ RBCORE_API int rbcore_reader_remove(rbcore_reader *self, unsigned int ring);
  * A read that finds records makes no system call. (If there are several rings, and the head of a
  * memory ring stays unfinished, one read in 1024 asks whether its producer died.) A read that finds
  * none makes 1 or 2 system calls: it empties rbcore_reader_fd, arms the next wakeup and looks
- * again. It makes one more for each ring that became busy or idle, and a few more if the head of a
- * memory ring is unfinished: they ask whether its producer lives.
+ * again. It makes one more for each ring that became paced, or no longer is, and a few more if the
+ * head of a memory ring is unfinished: they ask whether its producer lives.
  *   0           all rings are empty, or the record at the head is still being written; the next
  *               wakeup is armed;
  *   -EAGAIN     no record found yet, but the bound on discarded records was reached, or records
@@ -375,7 +378,7 @@ RBCORE_API int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, s
  */
 RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, size_t max);
 
-/* For timeout_ns: wait without end. */
+/* As timeout_ns it means: wait without end. */
 #define RBCORE_FOREVER (-1)
 
 /*
@@ -383,11 +386,12 @@ RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, s
  * reads like rbcore_reader_read.
  *
  * In a ring that is idle or slow a record is due at once: it wakes the reader. A ring is busy if it
- * had 4 records or more within max_latency_ns. Its records are due together: when the oldest has
- * waited for max_latency_ns at most, or earlier if max records or a quarter of the ring are there
- * when the reader looks. Meanwhile no producer pays for a wakeup. (That time is shorter for a ring
- * that would fill up. A max_latency_ns below 50 microseconds is as 0.) A look by the timer costs as
- * much processor time as 2 or 3 wakeups: bench/ has the measurements.
+ * had 4 records or more within max_latency_ns. Then it is paced (RBCORE_RING_PACED), and its
+ * records are due together: when the oldest has waited for max_latency_ns at most, or earlier if
+ * max records or a quarter of the ring are there when the reader looks. Meanwhile no producer pays
+ * for a wakeup. (That time is shorter for a ring that would fill up. A max_latency_ns below 50
+ * microseconds counts as 0.) A look by the timer costs as much processor time as 2 or 3 wakeups:
+ * bench/ has the measurements.
  *
  * A ring that would fill up within 50 microseconds (below 64 KiB, or larger ones with large
  * records) is looked at without sleeping, once it was found half full, until nothing came for that
@@ -410,9 +414,9 @@ RBCORE_API int rbcore_reader_next(rbcore_reader *self, rbcore_record *records, s
                                   int64_t timeout_ns);
 
 /*
- * A run of records of one ring that have the same size and follow each other without a gap. The
- * data of record i begins at data + i * stride, and its position is position + i * stride. So the
- * bytes of the run are (count - 1) * stride + size; those between two records are no data.
+ * Describes a run of records of one ring that have the same size and follow each other without a
+ * gap. The data of record i begins at data + i * stride, and its position is position + i * stride.
+ * So the bytes of the run are (count - 1) * stride + size; those between two records are no data.
  */
 typedef struct rbcore_span {
     const void *data;  /* of the first record; otherwise as in rbcore_record */
@@ -451,9 +455,9 @@ RBCORE_API int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans,
  *            was made up, not handed out, may pass for one; and one of a memory ring whose header a
  *            hostile producer changed meanwhile does not (last == NULL always works).
  *
- * While a ring is busy (see rbcore_reader_next) the space of the last small record becomes free
- * later: with the next call that finds another record, or finds that the ring is no longer busy. It
- * becomes free at once with RBCORE_COMMIT_NOW. The record is committed in either case.
+ * While a ring is paced (see rbcore_reader_next) the space of the last small record becomes free
+ * later: with the next call that finds another record, or finds that the ring is no longer paced.
+ * It becomes free at once with RBCORE_COMMIT_NOW. The record is committed in either case.
  */
 RBCORE_API int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *last, uint32_t flags);
 
@@ -469,7 +473,7 @@ RBCORE_API int rbcore_reader_release(rbcore_reader *self, const rbcore_record *r
                                      size_t count);
 
 /*
- * A file descriptor for poll(2), epoll(7) and event loops. When it is readable, call
+ * Returns a file descriptor for poll(2), epoll(7) and event loops. When it is readable, call
  * rbcore_reader_next with timeout_ns 0 (or rbcore_reader_read) until it returns 0; only then wait
  * for it again. The first wait needs no call before it. (An error arms nothing: -ECANCELED,
  * -ENODATA and -EAGAIN are answered once; go on calling.) It belongs to the reader: never read from
@@ -502,31 +506,31 @@ RBCORE_API int rbcore_reader_shutdown(rbcore_reader *self);
 /*
  * Returns the cause of the last error of rbcore_reader_add, _remove, _read, _look, _next,
  * _next_spans, _commit or _snapshot, in more words than rbcore_strerror has: "map 12 is of type 1,
- * not BPF_MAP_TYPE_RINGBUF". Never NULL; empty if there was none. Valid until the next call on this
- * handle.
+ * not BPF_MAP_TYPE_RINGBUF". The result is never NULL; it is empty if there was no error. It is
+ * valid until the next call on this handle.
  */
 RBCORE_API const char *rbcore_reader_message(const rbcore_reader *self);
 
 /* ---- rbcore/statistics.h ---- */
 
-/* The value of a statistic that is not known, also of one that the library is too old to know. */
+/* A statistic has this value if it is not known, also if the library is too old to know it. */
 #define RBCORE_UNKNOWN UINT64_MAX
 
-/* Since the reader was opened, over all its rings, removed ones included. */
+/* Counts what a reader did since it was opened, over all its rings, removed ones included. */
 typedef struct rbcore_reader_stats {
     size_t size;       /* of this struct */
-    uint64_t records;  /* handed out */
-    uint64_t bytes;    /* of their data */
-    uint64_t discards; /* records that their producer discarded, skipped */
+    uint64_t records;  /* records handed out */
+    uint64_t bytes;    /* bytes of their data */
+    uint64_t discards; /* records skipped because their producer discarded them */
     uint64_t batches;  /* calls of read and next that returned records */
     uint64_t commits;  /* advances of a ring's consumer position */
     uint64_t wakeups;  /* waits of next that an event ended, and events emptied by read */
-    uint64_t rings;    /* rings now */
+    uint64_t rings;    /* rings that it has now */
 } rbcore_reader_stats;
 
 #define RBCORE_READER_STATS_INIT {sizeof(rbcore_reader_stats), 0, 0, 0, 0, 0, 0, 0}
 
-/* RBCORE_READER_STATS_INIT as a function; like rbcore_source_init. Any thread. */
+/* Does what RBCORE_READER_STATS_INIT does, as rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_reader_stats_init(rbcore_reader_stats *out, size_t size);
 
 /*
@@ -536,50 +540,53 @@ RBCORE_API int rbcore_reader_stats_init(rbcore_reader_stats *out, size_t size);
  */
 RBCORE_API int rbcore_reader_stats_get(rbcore_reader *self, rbcore_reader_stats *out);
 
-/* Flags of rbcore_ring_stats: its content is impossible (-EBADMSG). */
+/* Flags of rbcore_ring_stats. */
+
+/* The ring's content is impossible (-EBADMSG). */
 #define RBCORE_RING_BROKEN UINT64_C(1)
 /*
  * The ring was opened although another reader has it (RBCORE_SOURCE_INSIST), or without its lock,
  * because something that is no living reader has the lock. Later readers may not notice this one.
  */
 #define RBCORE_RING_UNGUARDED UINT64_C(2)
-/* Busy now: read by the timer (see rbcore_reader_next). */
+/* The ring is paced: a timer reads it, and its records wake nobody (see rbcore_reader_next). */
 #define RBCORE_RING_PACED UINT64_C(4)
 
-/* Of one ring, since it was added unless said otherwise. */
+/* Describes one ring. Counts begin when the ring was added, unless a field says otherwise. */
 typedef struct rbcore_ring_stats {
     size_t size;            /* of this struct */
-    uint64_t cookie;        /* of its source */
+    uint64_t cookie;        /* the cookie of its source */
     uint64_t flags;         /* RBCORE_RING_BROKEN, ... */
     uint64_t map_id;        /* BPF map id; RBCORE_UNKNOWN for a memory ring */
     uint64_t ring_size;     /* bytes of its data area */
-    uint64_t bytes_waiting; /* produced and not handed out: headers, unfinished ones included */
-    uint64_t high_water;    /* most bytes produced and not given back that a read ever found */
-    uint64_t records;       /* handed out */
-    uint64_t bytes;         /* of their data */
-    uint64_t discards;      /* records that their producer discarded, skipped */
-    uint64_t abandoned; /* records that a producer left unfinished when it died, skipped; only in a
-                            memory ring */
-    uint64_t skipped;   /* records skipped by RBCORE_SOURCE_LATEST */
-    uint64_t lost;      /* records refused because the ring was full, since it was created: from
-                            the loss map, or counted by a memory ring's producers;
-                            RBCORE_UNKNOWN without a loss map */
-    uint64_t producer_pos; /* end of the last record reserved */
-    uint64_t read_pos;     /* up to here records were handed out or skipped */
-    uint64_t user_pos;     /* up to here they were given back */
-    uint64_t consumer_pos; /* up to here the kernel knows that they were; with a tap the ring's */
-    uint64_t start_pos;    /* where reading began */
-    uint64_t passed_bytes; /* of records that were not handed out, with headers: discarded ones,
-                              abandoned, skipped, and those consumed by a snapshot */
-    uint64_t lost_bytes;   /* overwritten before they were read, with headers (overwrite mode), or
-                              freed by the consumer and reused (tap); with the spans of the records
-                              handed out: start_pos + handed out + passed + lost = read_pos */
+    uint64_t bytes_waiting; /* bytes not handed out, with headers and unfinished records */
+    uint64_t high_water;    /* the most bytes not given back that a read ever found */
+    uint64_t records;       /* records handed out */
+    uint64_t bytes;         /* bytes of their data */
+    uint64_t discards;      /* records skipped because their producer discarded them */
+    uint64_t abandoned;     /* records skipped because their producer died before it submitted them;
+                               only in a memory ring */
+    uint64_t skipped;       /* records skipped by RBCORE_SOURCE_LATEST */
+    uint64_t lost;          /* records refused because the ring was full, since it was created: from
+                               the loss map, or counted by a memory ring's producers;
+                               RBCORE_UNKNOWN without a loss map */
+    uint64_t producer_pos;  /* end of the last record reserved */
+    uint64_t read_pos;      /* up to here records were handed out or skipped */
+    uint64_t user_pos;      /* up to here they were given back */
+    uint64_t consumer_pos;  /* up to here the kernel knows that they were; with a tap the ring's */
+    uint64_t start_pos;     /* where reading began */
+    uint64_t passed_bytes;  /* bytes, with headers, of records that were not handed out: discarded,
+                               abandoned, skipped, or consumed by a snapshot */
+    uint64_t lost_bytes;    /* bytes, with headers, that were overwritten before they were read
+                               (overwrite mode), or freed by the consumer and reused (tap);
+                               start_pos, the records handed out with their headers, passed_bytes
+                               and lost_bytes add up to read_pos */
 } rbcore_ring_stats;
 
 #define RBCORE_RING_STATS_INIT                                                                     \
     {sizeof(rbcore_ring_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
-/* RBCORE_RING_STATS_INIT as a function; like rbcore_source_init. Any thread. */
+/* Does what RBCORE_RING_STATS_INIT does, as rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_ring_stats_init(rbcore_ring_stats *out, size_t size);
 
 /*
@@ -605,11 +612,11 @@ typedef struct rbcore_identity {
 
 #define RBCORE_IDENTITY_INIT {sizeof(rbcore_identity), {0}, 0, 0, 0}
 
-/* RBCORE_IDENTITY_INIT as a function; like rbcore_source_init. Any thread. */
+/* Does what RBCORE_IDENTITY_INIT does, as rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_identity_init(rbcore_identity *out, size_t size);
 
 /*
- * The identity of a record that was handed out by this reader. Any thread. Returns 0.
+ * Fills *out with the identity of a record that this reader handed out. Any thread. Returns 0.
  *   -EINVAL  no ring of the record's index, or out->size is absurd.
  */
 RBCORE_API int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *record,
@@ -617,7 +624,7 @@ RBCORE_API int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *
 
 /* ---- rbcore/snapshots.h ---- */
 
-/* A copy of what a ring held at one moment. */
+/* A snapshot is a copy of what a ring held at one moment. */
 typedef struct rbcore_snapshot rbcore_snapshot;
 
 /* Flags of rbcore_reader_snapshot: the reader goes on behind it, as if all was committed. */
@@ -661,22 +668,22 @@ RBCORE_API int rbcore_snapshot_rewind(rbcore_snapshot *self);
 
 /* Says which ring a snapshot was taken of, what it holds, and when it was taken. */
 typedef struct rbcore_snapshot_info {
-    size_t size;         /* of this struct */
-    uint8_t boot_id[16]; /* with kind and ring_id what rbcore_identity has */
-    uint64_t kind;       /* RBCORE_SOURCE_MAP_ID or RBCORE_SOURCE_MEMORY_RING */
-    uint64_t ring_id;
+    size_t size;           /* of this struct */
+    uint8_t boot_id[16];   /* boot_id, kind and ring_id are as in rbcore_identity */
+    uint64_t kind;         /* RBCORE_SOURCE_MAP_ID or RBCORE_SOURCE_MEMORY_RING */
+    uint64_t ring_id;      /* the BPF map's id, or the memory ring's inode number */
     uint64_t ring_size;    /* bytes of the ring's data area */
-    uint64_t first_pos;    /* of the oldest record in it */
-    uint64_t end_pos;      /* end of the newest: with headers it has end_pos - first_pos bytes */
+    uint64_t first_pos;    /* position of the oldest record in it */
+    uint64_t end_pos;      /* end of the newest; with headers, it has end_pos - first_pos bytes */
     uint64_t producer_pos; /* end of the last record reserved, complete or not */
-    uint64_t missed;       /* bytes that were overwritten after the call began, before copied */
-    uint64_t realtime_ns;  /* when it was taken: CLOCK_REALTIME */
-    uint64_t boottime_ns;  /* likewise: CLOCK_BOOTTIME */
+    uint64_t missed;       /* bytes overwritten during the call, before they were copied */
+    uint64_t realtime_ns;  /* when it was taken, by CLOCK_REALTIME */
+    uint64_t boottime_ns;  /* when it was taken, by CLOCK_BOOTTIME */
 } rbcore_snapshot_info;
 
 #define RBCORE_SNAPSHOT_INFO_INIT {sizeof(rbcore_snapshot_info), {0}, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
-/* RBCORE_SNAPSHOT_INFO_INIT as a function; like rbcore_source_init. Any thread. */
+/* Does what RBCORE_SNAPSHOT_INFO_INIT does, as rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_snapshot_info_init(rbcore_snapshot_info *out, size_t size);
 
 /*
@@ -688,7 +695,8 @@ RBCORE_API int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snap
 /*
  * Writes a snapshot to a file, pipe or socket, at its current position, in the format of rbcore's
  * snapshot-format.md (installed as documentation). It writes all of it, however little one write(2)
- * takes, and waits if fd is non-blocking and full. Signals do not end it. Does not sync. Returns 0.
+ * takes, and waits if fd is non-blocking and full. Signals do not end it. It does not sync the
+ * file. Returns 0.
  *   -ENODATA the snapshot is empty, because taking it failed for want of memory;
  *   -ENOMEM  no memory for a wait;
  *   -EBADF, -ENOSPC, -EDQUOT, -EFBIG, -EIO, -EPIPE (after a SIGPIPE) and others as write(2) gives
@@ -720,7 +728,7 @@ RBCORE_API void rbcore_snapshot_free(rbcore_snapshot *self);
 
 typedef struct rbcore_producer rbcore_producer;
 
-/* The most producer handles that can be open on a memory ring at once, over all processes. */
+/* A memory ring can have at most this many producer handles at once, over all processes. */
 #define RBCORE_PRODUCERS_MAX 64
 
 /*
@@ -728,7 +736,7 @@ typedef struct rbcore_producer rbcore_producer;
  * In a user ring they change nothing: a BPF program drains it when it runs, and nothing is woken.
  */
 #define RBCORE_NO_WAKEUP UINT32_C(1)    /* never wake the reader for this record */
-#define RBCORE_FORCE_WAKEUP UINT32_C(2) /* always wake it, even if it is busy */
+#define RBCORE_FORCE_WAKEUP UINT32_C(2) /* always wake it, even if it still has records */
 
 /*
  * Opens a producer for a memory ring (RBCORE_SOURCE_MEMORY_RING; no flags), or for a user ring: a
@@ -781,9 +789,9 @@ RBCORE_API void rbcore_producer_free(rbcore_producer *self);
 RBCORE_API int rbcore_producer_reserve(rbcore_producer *self, void **data, size_t size);
 
 /*
- * The same, but waits for room if the ring is full, at most timeout_ns nanoseconds (0: not at all;
- * RBCORE_FOREVER). Several threads may wait at once. Which of them gets the room is not defined, so
- * a large record may wait long while others reserve small ones.
+ * Reserves like rbcore_producer_reserve, but waits for room if the ring is full, at most timeout_ns
+ * nanoseconds (0: not at all; RBCORE_FOREVER). Several threads may wait at once. Which of them gets
+ * the room is not defined, so a large record may wait long while others reserve small ones.
  *
  * In a user ring each drain wakes the waiting thread. If it freed less than is needed, the wait
  * goes on. If the BPF program drains with BPF_RB_NO_WAKEUP, nothing tells the thread, and it looks
@@ -809,7 +817,7 @@ RBCORE_API int rbcore_producer_reserve_wait(rbcore_producer *self, void **data, 
  */
 RBCORE_API int rbcore_producer_submit(rbcore_producer *self, void *data, uint32_t flags);
 
-/* Gives up a reserved record: the reader skips it. Otherwise as rbcore_producer_submit. */
+/* Gives up a reserved record: the reader skips it. Otherwise it is like rbcore_producer_submit. */
 RBCORE_API int rbcore_producer_discard(rbcore_producer *self, void *data, uint32_t flags);
 
 /*
@@ -821,7 +829,10 @@ RBCORE_API int rbcore_producer_discard(rbcore_producer *self, void *data, uint32
 RBCORE_API int rbcore_producer_output(rbcore_producer *self, const void *data, size_t size,
                                       uint32_t flags);
 
-/* The content of a record to be written. (Laid out like the struct iovec of writev(2).) */
+/*
+ * Describes the content of a record to be written. (It is laid out like the struct iovec of
+ * writev(2).)
+ */
 typedef struct rbcore_slice {
     const void *data; /* may be NULL if size is 0 */
     size_t size;      /* bytes */

@@ -52,8 +52,8 @@ RBCORE_API int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t r
 
 #define RBCORE_SOURCE_LATEST UINT32_C(1) /* skip the records that are complete when it is added */
 #define RBCORE_SOURCE_INSIST UINT32_C(2) /* open although another reader (or producer) has it */
-#define RBCORE_SOURCE_OVERWRITE UINT32_C(4) /* the ring is in overwrite mode; see below */
-#define RBCORE_SOURCE_TAP UINT32_C(8)       /* only look, beside its reader; see below */
+#define RBCORE_SOURCE_OVERWRITE UINT32_C(4) /* it is in overwrite mode; see rbcore_reader */
+#define RBCORE_SOURCE_TAP UINT32_C(8)       /* only look, beside its reader; see rbcore_reader */
 
 typedef struct rbcore_source {
     size_t size;    /* of this struct */
@@ -155,13 +155,13 @@ RBCORE_API const char *rbcore_reader_message(const rbcore_reader *self);
 
 typedef struct rbcore_reader_stats {
     size_t size;       /* of this struct */
-    uint64_t records;  /* handed out */
-    uint64_t bytes;    /* of their data */
-    uint64_t discards; /* records that their producer discarded, skipped */
+    uint64_t records;  /* records handed out */
+    uint64_t bytes;    /* bytes of their data */
+    uint64_t discards; /* records skipped because their producer discarded them */
     uint64_t batches;  /* calls of read and next that returned records */
     uint64_t commits;  /* advances of a ring's consumer position */
     uint64_t wakeups;  /* waits of next that an event ended, and events emptied by read */
-    uint64_t rings;    /* rings now */
+    uint64_t rings;    /* rings that it has now */
 } rbcore_reader_stats;
 
 #define RBCORE_READER_STATS_INIT {sizeof(rbcore_reader_stats), 0, 0, 0, 0, 0, 0, 0}
@@ -176,31 +176,32 @@ RBCORE_API int rbcore_reader_stats_get(rbcore_reader *self, rbcore_reader_stats 
 
 typedef struct rbcore_ring_stats {
     size_t size;            /* of this struct */
-    uint64_t cookie;        /* of its source */
+    uint64_t cookie;        /* the cookie of its source */
     uint64_t flags;         /* RBCORE_RING_BROKEN, ... */
     uint64_t map_id;        /* BPF map id; RBCORE_UNKNOWN for a memory ring */
     uint64_t ring_size;     /* bytes of its data area */
-    uint64_t bytes_waiting; /* produced and not handed out: headers, unfinished ones included */
-    uint64_t high_water;    /* most bytes produced and not given back that a read ever found */
-    uint64_t records;       /* handed out */
-    uint64_t bytes;         /* of their data */
-    uint64_t discards;      /* records that their producer discarded, skipped */
-    uint64_t abandoned; /* records that a producer left unfinished when it died, skipped; only in a
-                            memory ring */
-    uint64_t skipped;   /* records skipped by RBCORE_SOURCE_LATEST */
-    uint64_t lost;      /* records refused because the ring was full, since it was created: from
-                            the loss map, or counted by a memory ring's producers;
-                            RBCORE_UNKNOWN without a loss map */
-    uint64_t producer_pos; /* end of the last record reserved */
-    uint64_t read_pos;     /* up to here records were handed out or skipped */
-    uint64_t user_pos;     /* up to here they were given back */
-    uint64_t consumer_pos; /* up to here the kernel knows that they were; with a tap the ring's */
-    uint64_t start_pos;    /* where reading began */
-    uint64_t passed_bytes; /* of records that were not handed out, with headers: discarded ones,
-                              abandoned, skipped, and those consumed by a snapshot */
-    uint64_t lost_bytes;   /* overwritten before they were read, with headers (overwrite mode), or
-                              freed by the consumer and reused (tap); with the spans of the records
-                              handed out: start_pos + handed out + passed + lost = read_pos */
+    uint64_t bytes_waiting; /* bytes not handed out, with headers and unfinished records */
+    uint64_t high_water;    /* the most bytes not given back that a read ever found */
+    uint64_t records;       /* records handed out */
+    uint64_t bytes;         /* bytes of their data */
+    uint64_t discards;      /* records skipped because their producer discarded them */
+    uint64_t abandoned;     /* records skipped because their producer died before it submitted them;
+                               only in a memory ring */
+    uint64_t skipped;       /* records skipped by RBCORE_SOURCE_LATEST */
+    uint64_t lost;          /* records refused because the ring was full, since it was created: from
+                               the loss map, or counted by a memory ring's producers;
+                               RBCORE_UNKNOWN without a loss map */
+    uint64_t producer_pos;  /* end of the last record reserved */
+    uint64_t read_pos;      /* up to here records were handed out or skipped */
+    uint64_t user_pos;      /* up to here they were given back */
+    uint64_t consumer_pos;  /* up to here the kernel knows that they were; with a tap the ring's */
+    uint64_t start_pos;     /* where reading began */
+    uint64_t passed_bytes;  /* bytes, with headers, of records that were not handed out: discarded,
+                               abandoned, skipped, or consumed by a snapshot */
+    uint64_t lost_bytes;    /* bytes, with headers, that were overwritten before they were read
+                               (overwrite mode), or freed by the consumer and reused (tap);
+                               start_pos, the records handed out with their headers, passed_bytes
+                               and lost_bytes add up to read_pos */
 } rbcore_ring_stats;
 
 #define RBCORE_RING_STATS_INIT                                                                     \
@@ -238,17 +239,17 @@ RBCORE_API int rbcore_snapshot_read(rbcore_snapshot *self, rbcore_record *record
 RBCORE_API int rbcore_snapshot_rewind(rbcore_snapshot *self);
 
 typedef struct rbcore_snapshot_info {
-    size_t size;         /* of this struct */
-    uint8_t boot_id[16]; /* with kind and ring_id what rbcore_identity has */
-    uint64_t kind;       /* RBCORE_SOURCE_MAP_ID or RBCORE_SOURCE_MEMORY_RING */
-    uint64_t ring_id;
+    size_t size;           /* of this struct */
+    uint8_t boot_id[16];   /* boot_id, kind and ring_id are as in rbcore_identity */
+    uint64_t kind;         /* RBCORE_SOURCE_MAP_ID or RBCORE_SOURCE_MEMORY_RING */
+    uint64_t ring_id;      /* the BPF map's id, or the memory ring's inode number */
     uint64_t ring_size;    /* bytes of the ring's data area */
-    uint64_t first_pos;    /* of the oldest record in it */
-    uint64_t end_pos;      /* end of the newest: with headers it has end_pos - first_pos bytes */
+    uint64_t first_pos;    /* position of the oldest record in it */
+    uint64_t end_pos;      /* end of the newest; with headers, it has end_pos - first_pos bytes */
     uint64_t producer_pos; /* end of the last record reserved, complete or not */
-    uint64_t missed;       /* bytes that were overwritten after the call began, before copied */
-    uint64_t realtime_ns;  /* when it was taken: CLOCK_REALTIME */
-    uint64_t boottime_ns;  /* likewise: CLOCK_BOOTTIME */
+    uint64_t missed;       /* bytes overwritten during the call, before they were copied */
+    uint64_t realtime_ns;  /* when it was taken, by CLOCK_REALTIME */
+    uint64_t boottime_ns;  /* when it was taken, by CLOCK_BOOTTIME */
 } rbcore_snapshot_info;
 
 #define RBCORE_SNAPSHOT_INFO_INIT {sizeof(rbcore_snapshot_info), {0}, 0, 0, 0, 0, 0, 0, 0, 0, 0}
@@ -268,7 +269,7 @@ typedef struct rbcore_producer rbcore_producer;
 #define RBCORE_PRODUCERS_MAX 64
 
 #define RBCORE_NO_WAKEUP UINT32_C(1)    /* never wake the reader for this record */
-#define RBCORE_FORCE_WAKEUP UINT32_C(2) /* always wake it, even if it is busy */
+#define RBCORE_FORCE_WAKEUP UINT32_C(2) /* always wake it, even if it still has records */
 
 RBCORE_API int rbcore_producer_open(rbcore_producer **out, const rbcore_source *source);
 

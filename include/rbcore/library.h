@@ -19,10 +19,10 @@ extern "C" {
 #define RBCORE_API
 #endif
 
-/* The version of this header: major << 16 | minor << 8 | patch. */
+/* This is the version of the header: major << 16 | minor << 8 | patch. */
 #define RBCORE_VERSION UINT32_C(0x000200)
 
-/* The version of the library at run time, in the form of RBCORE_VERSION. Any thread. */
+/* Returns the version of the library at run time, in the form of RBCORE_VERSION. Any thread. */
 RBCORE_API uint32_t rbcore_version(void);
 
 /* Features for rbcore_supports. */
@@ -41,7 +41,8 @@ RBCORE_API int rbcore_supports(uint32_t feature);
 
 /*
  * Returns an English sentence that says what an error means here. Takes the negative value that a
- * function returned (or its absolute value). Never NULL; the string is static. Any thread.
+ * function returned (or its absolute value). The result is never NULL, and the string is static.
+ * Any thread.
  */
 RBCORE_API const char *rbcore_strerror(int error);
 

@@ -14,7 +14,7 @@ extern "C" {
 
 typedef struct rbcore_producer rbcore_producer;
 
-/* The most producer handles that can be open on a memory ring at once, over all processes. */
+/* A memory ring can have at most this many producer handles at once, over all processes. */
 #define RBCORE_PRODUCERS_MAX 64
 
 /*
@@ -22,7 +22,7 @@ typedef struct rbcore_producer rbcore_producer;
  * In a user ring they change nothing: a BPF program drains it when it runs, and nothing is woken.
  */
 #define RBCORE_NO_WAKEUP UINT32_C(1)    /* never wake the reader for this record */
-#define RBCORE_FORCE_WAKEUP UINT32_C(2) /* always wake it, even if it is busy */
+#define RBCORE_FORCE_WAKEUP UINT32_C(2) /* always wake it, even if it still has records */
 
 /*
  * Opens a producer for a memory ring (RBCORE_SOURCE_MEMORY_RING; no flags), or for a user ring: a
@@ -75,9 +75,9 @@ RBCORE_API void rbcore_producer_free(rbcore_producer *self);
 RBCORE_API int rbcore_producer_reserve(rbcore_producer *self, void **data, size_t size);
 
 /*
- * The same, but waits for room if the ring is full, at most timeout_ns nanoseconds (0: not at all;
- * RBCORE_FOREVER). Several threads may wait at once. Which of them gets the room is not defined, so
- * a large record may wait long while others reserve small ones.
+ * Reserves like rbcore_producer_reserve, but waits for room if the ring is full, at most timeout_ns
+ * nanoseconds (0: not at all; RBCORE_FOREVER). Several threads may wait at once. Which of them gets
+ * the room is not defined, so a large record may wait long while others reserve small ones.
  *
  * In a user ring each drain wakes the waiting thread. If it freed less than is needed, the wait
  * goes on. If the BPF program drains with BPF_RB_NO_WAKEUP, nothing tells the thread, and it looks
@@ -103,7 +103,7 @@ RBCORE_API int rbcore_producer_reserve_wait(rbcore_producer *self, void **data, 
  */
 RBCORE_API int rbcore_producer_submit(rbcore_producer *self, void *data, uint32_t flags);
 
-/* Gives up a reserved record: the reader skips it. Otherwise as rbcore_producer_submit. */
+/* Gives up a reserved record: the reader skips it. Otherwise it is like rbcore_producer_submit. */
 RBCORE_API int rbcore_producer_discard(rbcore_producer *self, void *data, uint32_t flags);
 
 /*
@@ -115,7 +115,10 @@ RBCORE_API int rbcore_producer_discard(rbcore_producer *self, void *data, uint32
 RBCORE_API int rbcore_producer_output(rbcore_producer *self, const void *data, size_t size,
                                       uint32_t flags);
 
-/* The content of a record to be written. (Laid out like the struct iovec of writev(2).) */
+/*
+ * Describes the content of a record to be written. (It is laid out like the struct iovec of
+ * writev(2).)
+ */
 typedef struct rbcore_slice {
     const void *data; /* may be NULL if size is 0 */
     size_t size;      /* bytes */

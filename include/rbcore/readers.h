@@ -70,23 +70,23 @@ extern "C" {
 
 typedef struct rbcore_reader rbcore_reader;
 
-/* The most rings that a reader can have at once. */
+/* A reader can have at most this many rings at once. */
 #define RBCORE_RINGS_MAX 1024
 
 /* Flags of a reader. */
 #define RBCORE_READER_RELEASE UINT32_C(1) /* records are given back one by one, in any order */
 
 /*
- * Looks by a timer alone, every max_latency_ns, also when nothing comes: for BPF programs that
- * never wake (BPF_RB_NO_WAKEUP).
+ * The reader looks by a timer alone, every max_latency_ns, also when nothing comes: for BPF
+ * programs that never wake (BPF_RB_NO_WAKEUP).
  */
 #define RBCORE_READER_POLL UINT32_C(2)
 
 /*
- * The default of max_latency_ns. The shortest with which a reader of a busy ring takes no more
- * processor time than one that is woken for each record, within what runs differ by, while the
- * producers pay for few wakeups: with 50 microseconds it takes up to 1.7 times as much, with 200
- * some 0.6, with 500 a third (bench/results, "The default latency").
+ * This is the default of max_latency_ns. It is the shortest with which a reader of a busy ring
+ * takes no more processor time than one that is woken for each record, within what runs differ by,
+ * while the producers pay for few wakeups: with 50 microseconds it takes up to 1.7 times as much,
+ * with 200 some 0.6, with 500 a third (bench/results, "The default latency").
  */
 #define RBCORE_MAX_LATENCY INT64_C(100000)
 
@@ -98,14 +98,14 @@ typedef struct rbcore_reader_options {
 
 #define RBCORE_READER_OPTIONS_INIT {sizeof(rbcore_reader_options), 0, RBCORE_MAX_LATENCY}
 
-/* RBCORE_READER_OPTIONS_INIT as a function; like rbcore_source_init. Any thread. */
+/* Does what RBCORE_READER_OPTIONS_INIT does, as rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_reader_options_init(rbcore_reader_options *out, size_t size);
 
 /*
- * A record that was handed out. data points into the ring itself (with RBCORE_RECORD_COPIED into
- * the reader's copy of it), is aligned to 8 bytes and stays valid and unchanged until the record is
- * given back by rbcore_reader_commit or rbcore_reader_release. (In a memory ring a hostile producer
- * can still write there, but not into a copy.)
+ * Describes a record that was handed out. data points into the ring itself (with
+ * RBCORE_RECORD_COPIED into the reader's copy of it), is aligned to 8 bytes and stays valid and
+ * unchanged until the record is given back by rbcore_reader_commit or rbcore_reader_release. (In a
+ * memory ring a hostile producer can still write there, but not into a copy.)
  */
 typedef struct rbcore_record {
     const void *data;
@@ -115,7 +115,9 @@ typedef struct rbcore_record {
     uint16_t flags;    /* RBCORE_RECORD_COPIED, ... */
 } rbcore_record;
 
-/* Flags of a record: data points into a copy (of a snapshot, overwrite-mode ring or tap). */
+/* Flags of a record. */
+
+/* The record's data is in a copy (of a snapshot, overwrite-mode ring or tap). */
 #define RBCORE_RECORD_COPIED UINT32_C(1)
 /*
  * Records before this one were lost: see rbcore_ring_stats.lost_bytes. The first record after the
@@ -161,7 +163,7 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  * until it was removed. Indexes are reused as late as possible. rbcore_reader_fd becomes readable,
  * because a wait that was armed before does not know this ring.
  *
- * The head of this section (in rbcore.h) says when a ring is refused because another reader has it,
+ * The comment of the type rbcore_reader says when a ring is refused because another reader has it,
  * and what overwrite mode and taps do. To wait until a ring is free, add it again from time to time
  * while that returns -EBUSY (examples/c/tail.c, --wait): nothing tells when it becomes free.
  *   -EINVAL      source->size is absurd, kind or a flag is unknown, or a field that the kind needs
@@ -212,8 +214,8 @@ RBCORE_API int rbcore_reader_remove(rbcore_reader *self, unsigned int ring);
  * A read that finds records makes no system call. (If there are several rings, and the head of a
  * memory ring stays unfinished, one read in 1024 asks whether its producer died.) A read that finds
  * none makes 1 or 2 system calls: it empties rbcore_reader_fd, arms the next wakeup and looks
- * again. It makes one more for each ring that became busy or idle, and a few more if the head of a
- * memory ring is unfinished: they ask whether its producer lives.
+ * again. It makes one more for each ring that became paced, or no longer is, and a few more if the
+ * head of a memory ring is unfinished: they ask whether its producer lives.
  *   0           all rings are empty, or the record at the head is still being written; the next
  *               wakeup is armed;
  *   -EAGAIN     no record found yet, but the bound on discarded records was reached, or records
@@ -237,7 +239,7 @@ RBCORE_API int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, s
  */
 RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, size_t max);
 
-/* For timeout_ns: wait without end. */
+/* As timeout_ns it means: wait without end. */
 #define RBCORE_FOREVER (-1)
 
 /*
@@ -245,11 +247,12 @@ RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, s
  * reads like rbcore_reader_read.
  *
  * In a ring that is idle or slow a record is due at once: it wakes the reader. A ring is busy if it
- * had 4 records or more within max_latency_ns. Its records are due together: when the oldest has
- * waited for max_latency_ns at most, or earlier if max records or a quarter of the ring are there
- * when the reader looks. Meanwhile no producer pays for a wakeup. (That time is shorter for a ring
- * that would fill up. A max_latency_ns below 50 microseconds is as 0.) A look by the timer costs as
- * much processor time as 2 or 3 wakeups: bench/ has the measurements.
+ * had 4 records or more within max_latency_ns. Then it is paced (RBCORE_RING_PACED), and its
+ * records are due together: when the oldest has waited for max_latency_ns at most, or earlier if
+ * max records or a quarter of the ring are there when the reader looks. Meanwhile no producer pays
+ * for a wakeup. (That time is shorter for a ring that would fill up. A max_latency_ns below 50
+ * microseconds counts as 0.) A look by the timer costs as much processor time as 2 or 3 wakeups:
+ * bench/ has the measurements.
  *
  * A ring that would fill up within 50 microseconds (below 64 KiB, or larger ones with large
  * records) is looked at without sleeping, once it was found half full, until nothing came for that
@@ -272,9 +275,9 @@ RBCORE_API int rbcore_reader_next(rbcore_reader *self, rbcore_record *records, s
                                   int64_t timeout_ns);
 
 /*
- * A run of records of one ring that have the same size and follow each other without a gap. The
- * data of record i begins at data + i * stride, and its position is position + i * stride. So the
- * bytes of the run are (count - 1) * stride + size; those between two records are no data.
+ * Describes a run of records of one ring that have the same size and follow each other without a
+ * gap. The data of record i begins at data + i * stride, and its position is position + i * stride.
+ * So the bytes of the run are (count - 1) * stride + size; those between two records are no data.
  */
 typedef struct rbcore_span {
     const void *data;  /* of the first record; otherwise as in rbcore_record */
@@ -313,9 +316,9 @@ RBCORE_API int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans,
  *            was made up, not handed out, may pass for one; and one of a memory ring whose header a
  *            hostile producer changed meanwhile does not (last == NULL always works).
  *
- * While a ring is busy (see rbcore_reader_next) the space of the last small record becomes free
- * later: with the next call that finds another record, or finds that the ring is no longer busy. It
- * becomes free at once with RBCORE_COMMIT_NOW. The record is committed in either case.
+ * While a ring is paced (see rbcore_reader_next) the space of the last small record becomes free
+ * later: with the next call that finds another record, or finds that the ring is no longer paced.
+ * It becomes free at once with RBCORE_COMMIT_NOW. The record is committed in either case.
  */
 RBCORE_API int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *last, uint32_t flags);
 
@@ -331,7 +334,7 @@ RBCORE_API int rbcore_reader_release(rbcore_reader *self, const rbcore_record *r
                                      size_t count);
 
 /*
- * A file descriptor for poll(2), epoll(7) and event loops. When it is readable, call
+ * Returns a file descriptor for poll(2), epoll(7) and event loops. When it is readable, call
  * rbcore_reader_next with timeout_ns 0 (or rbcore_reader_read) until it returns 0; only then wait
  * for it again. The first wait needs no call before it. (An error arms nothing: -ECANCELED,
  * -ENODATA and -EAGAIN are answered once; go on calling.) It belongs to the reader: never read from
@@ -364,8 +367,8 @@ RBCORE_API int rbcore_reader_shutdown(rbcore_reader *self);
 /*
  * Returns the cause of the last error of rbcore_reader_add, _remove, _read, _look, _next,
  * _next_spans, _commit or _snapshot, in more words than rbcore_strerror has: "map 12 is of type 1,
- * not BPF_MAP_TYPE_RINGBUF". Never NULL; empty if there was none. Valid until the next call on this
- * handle.
+ * not BPF_MAP_TYPE_RINGBUF". The result is never NULL; it is empty if there was no error. It is
+ * valid until the next call on this handle.
  */
 RBCORE_API const char *rbcore_reader_message(const rbcore_reader *self);
 

@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-/* A copy of what a ring held at one moment. */
+/* A snapshot is a copy of what a ring held at one moment. */
 typedef struct rbcore_snapshot rbcore_snapshot;
 
 /* Flags of rbcore_reader_snapshot: the reader goes on behind it, as if all was committed. */
@@ -56,22 +56,22 @@ RBCORE_API int rbcore_snapshot_rewind(rbcore_snapshot *self);
 
 /* Says which ring a snapshot was taken of, what it holds, and when it was taken. */
 typedef struct rbcore_snapshot_info {
-    size_t size;         /* of this struct */
-    uint8_t boot_id[16]; /* with kind and ring_id what rbcore_identity has */
-    uint64_t kind;       /* RBCORE_SOURCE_MAP_ID or RBCORE_SOURCE_MEMORY_RING */
-    uint64_t ring_id;
+    size_t size;           /* of this struct */
+    uint8_t boot_id[16];   /* boot_id, kind and ring_id are as in rbcore_identity */
+    uint64_t kind;         /* RBCORE_SOURCE_MAP_ID or RBCORE_SOURCE_MEMORY_RING */
+    uint64_t ring_id;      /* the BPF map's id, or the memory ring's inode number */
     uint64_t ring_size;    /* bytes of the ring's data area */
-    uint64_t first_pos;    /* of the oldest record in it */
-    uint64_t end_pos;      /* end of the newest: with headers it has end_pos - first_pos bytes */
+    uint64_t first_pos;    /* position of the oldest record in it */
+    uint64_t end_pos;      /* end of the newest; with headers, it has end_pos - first_pos bytes */
     uint64_t producer_pos; /* end of the last record reserved, complete or not */
-    uint64_t missed;       /* bytes that were overwritten after the call began, before copied */
-    uint64_t realtime_ns;  /* when it was taken: CLOCK_REALTIME */
-    uint64_t boottime_ns;  /* likewise: CLOCK_BOOTTIME */
+    uint64_t missed;       /* bytes overwritten during the call, before they were copied */
+    uint64_t realtime_ns;  /* when it was taken, by CLOCK_REALTIME */
+    uint64_t boottime_ns;  /* when it was taken, by CLOCK_BOOTTIME */
 } rbcore_snapshot_info;
 
 #define RBCORE_SNAPSHOT_INFO_INIT {sizeof(rbcore_snapshot_info), {0}, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
-/* RBCORE_SNAPSHOT_INFO_INIT as a function; like rbcore_source_init. Any thread. */
+/* Does what RBCORE_SNAPSHOT_INFO_INIT does, as rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_snapshot_info_init(rbcore_snapshot_info *out, size_t size);
 
 /*
@@ -83,7 +83,8 @@ RBCORE_API int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snap
 /*
  * Writes a snapshot to a file, pipe or socket, at its current position, in the format of rbcore's
  * snapshot-format.md (installed as documentation). It writes all of it, however little one write(2)
- * takes, and waits if fd is non-blocking and full. Signals do not end it. Does not sync. Returns 0.
+ * takes, and waits if fd is non-blocking and full. Signals do not end it. It does not sync the
+ * file. Returns 0.
  *   -ENODATA the snapshot is empty, because taking it failed for want of memory;
  *   -ENOMEM  no memory for a wait;
  *   -EBADF, -ENOSPC, -EDQUOT, -EFBIG, -EIO, -EPIPE (after a SIGPIPE) and others as write(2) gives

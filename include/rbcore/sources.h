@@ -57,8 +57,8 @@ RBCORE_API int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t r
 /* Flags of a source. */
 #define RBCORE_SOURCE_LATEST UINT32_C(1) /* skip the records that are complete when it is added */
 #define RBCORE_SOURCE_INSIST UINT32_C(2) /* open although another reader (or producer) has it */
-#define RBCORE_SOURCE_OVERWRITE UINT32_C(4) /* the ring is in overwrite mode; see below */
-#define RBCORE_SOURCE_TAP UINT32_C(8)       /* only look, beside its reader; see below */
+#define RBCORE_SOURCE_OVERWRITE UINT32_C(4) /* it is in overwrite mode; see rbcore_reader */
+#define RBCORE_SOURCE_TAP UINT32_C(8)       /* only look, beside its reader; see rbcore_reader */
 
 typedef struct rbcore_source {
     size_t size;    /* of this struct */
@@ -75,8 +75,8 @@ typedef struct rbcore_source {
 #define RBCORE_SOURCE_INIT {sizeof(rbcore_source), 0, 0, -1, -1, 0, -1, NULL, 0}
 
 /*
- * RBCORE_SOURCE_INIT for callers without macros: fills the first size bytes of *out, size being the
- * caller's sizeof(rbcore_source). Any thread.
+ * Fills the first size bytes of *out as RBCORE_SOURCE_INIT does, for callers without macros. size
+ * is the caller's sizeof(rbcore_source). Any thread.
  *   -EINVAL  size is below sizeof(size_t) or above 4096.
  */
 RBCORE_API int rbcore_source_init(rbcore_source *out, size_t size);

@@ -12,24 +12,24 @@
 extern "C" {
 #endif
 
-/* The value of a statistic that is not known, also of one that the library is too old to know. */
+/* A statistic has this value if it is not known, also if the library is too old to know it. */
 #define RBCORE_UNKNOWN UINT64_MAX
 
-/* Since the reader was opened, over all its rings, removed ones included. */
+/* Counts what a reader did since it was opened, over all its rings, removed ones included. */
 typedef struct rbcore_reader_stats {
     size_t size;       /* of this struct */
-    uint64_t records;  /* handed out */
-    uint64_t bytes;    /* of their data */
-    uint64_t discards; /* records that their producer discarded, skipped */
+    uint64_t records;  /* records handed out */
+    uint64_t bytes;    /* bytes of their data */
+    uint64_t discards; /* records skipped because their producer discarded them */
     uint64_t batches;  /* calls of read and next that returned records */
     uint64_t commits;  /* advances of a ring's consumer position */
     uint64_t wakeups;  /* waits of next that an event ended, and events emptied by read */
-    uint64_t rings;    /* rings now */
+    uint64_t rings;    /* rings that it has now */
 } rbcore_reader_stats;
 
 #define RBCORE_READER_STATS_INIT {sizeof(rbcore_reader_stats), 0, 0, 0, 0, 0, 0, 0}
 
-/* RBCORE_READER_STATS_INIT as a function; like rbcore_source_init. Any thread. */
+/* Does what RBCORE_READER_STATS_INIT does, as rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_reader_stats_init(rbcore_reader_stats *out, size_t size);
 
 /*
@@ -39,50 +39,53 @@ RBCORE_API int rbcore_reader_stats_init(rbcore_reader_stats *out, size_t size);
  */
 RBCORE_API int rbcore_reader_stats_get(rbcore_reader *self, rbcore_reader_stats *out);
 
-/* Flags of rbcore_ring_stats: its content is impossible (-EBADMSG). */
+/* Flags of rbcore_ring_stats. */
+
+/* The ring's content is impossible (-EBADMSG). */
 #define RBCORE_RING_BROKEN UINT64_C(1)
 /*
  * The ring was opened although another reader has it (RBCORE_SOURCE_INSIST), or without its lock,
  * because something that is no living reader has the lock. Later readers may not notice this one.
  */
 #define RBCORE_RING_UNGUARDED UINT64_C(2)
-/* Busy now: read by the timer (see rbcore_reader_next). */
+/* The ring is paced: a timer reads it, and its records wake nobody (see rbcore_reader_next). */
 #define RBCORE_RING_PACED UINT64_C(4)
 
-/* Of one ring, since it was added unless said otherwise. */
+/* Describes one ring. Counts begin when the ring was added, unless a field says otherwise. */
 typedef struct rbcore_ring_stats {
     size_t size;            /* of this struct */
-    uint64_t cookie;        /* of its source */
+    uint64_t cookie;        /* the cookie of its source */
     uint64_t flags;         /* RBCORE_RING_BROKEN, ... */
     uint64_t map_id;        /* BPF map id; RBCORE_UNKNOWN for a memory ring */
     uint64_t ring_size;     /* bytes of its data area */
-    uint64_t bytes_waiting; /* produced and not handed out: headers, unfinished ones included */
-    uint64_t high_water;    /* most bytes produced and not given back that a read ever found */
-    uint64_t records;       /* handed out */
-    uint64_t bytes;         /* of their data */
-    uint64_t discards;      /* records that their producer discarded, skipped */
-    uint64_t abandoned; /* records that a producer left unfinished when it died, skipped; only in a
-                            memory ring */
-    uint64_t skipped;   /* records skipped by RBCORE_SOURCE_LATEST */
-    uint64_t lost;      /* records refused because the ring was full, since it was created: from
-                            the loss map, or counted by a memory ring's producers;
-                            RBCORE_UNKNOWN without a loss map */
-    uint64_t producer_pos; /* end of the last record reserved */
-    uint64_t read_pos;     /* up to here records were handed out or skipped */
-    uint64_t user_pos;     /* up to here they were given back */
-    uint64_t consumer_pos; /* up to here the kernel knows that they were; with a tap the ring's */
-    uint64_t start_pos;    /* where reading began */
-    uint64_t passed_bytes; /* of records that were not handed out, with headers: discarded ones,
-                              abandoned, skipped, and those consumed by a snapshot */
-    uint64_t lost_bytes;   /* overwritten before they were read, with headers (overwrite mode), or
-                              freed by the consumer and reused (tap); with the spans of the records
-                              handed out: start_pos + handed out + passed + lost = read_pos */
+    uint64_t bytes_waiting; /* bytes not handed out, with headers and unfinished records */
+    uint64_t high_water;    /* the most bytes not given back that a read ever found */
+    uint64_t records;       /* records handed out */
+    uint64_t bytes;         /* bytes of their data */
+    uint64_t discards;      /* records skipped because their producer discarded them */
+    uint64_t abandoned;     /* records skipped because their producer died before it submitted them;
+                               only in a memory ring */
+    uint64_t skipped;       /* records skipped by RBCORE_SOURCE_LATEST */
+    uint64_t lost;          /* records refused because the ring was full, since it was created: from
+                               the loss map, or counted by a memory ring's producers;
+                               RBCORE_UNKNOWN without a loss map */
+    uint64_t producer_pos;  /* end of the last record reserved */
+    uint64_t read_pos;      /* up to here records were handed out or skipped */
+    uint64_t user_pos;      /* up to here they were given back */
+    uint64_t consumer_pos;  /* up to here the kernel knows that they were; with a tap the ring's */
+    uint64_t start_pos;     /* where reading began */
+    uint64_t passed_bytes;  /* bytes, with headers, of records that were not handed out: discarded,
+                               abandoned, skipped, or consumed by a snapshot */
+    uint64_t lost_bytes;    /* bytes, with headers, that were overwritten before they were read
+                               (overwrite mode), or freed by the consumer and reused (tap);
+                               start_pos, the records handed out with their headers, passed_bytes
+                               and lost_bytes add up to read_pos */
 } rbcore_ring_stats;
 
 #define RBCORE_RING_STATS_INIT                                                                     \
     {sizeof(rbcore_ring_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
-/* RBCORE_RING_STATS_INIT as a function; like rbcore_source_init. Any thread. */
+/* Does what RBCORE_RING_STATS_INIT does, as rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_ring_stats_init(rbcore_ring_stats *out, size_t size);
 
 /*
@@ -108,11 +111,11 @@ typedef struct rbcore_identity {
 
 #define RBCORE_IDENTITY_INIT {sizeof(rbcore_identity), {0}, 0, 0, 0}
 
-/* RBCORE_IDENTITY_INIT as a function; like rbcore_source_init. Any thread. */
+/* Does what RBCORE_IDENTITY_INIT does, as rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_identity_init(rbcore_identity *out, size_t size);
 
 /*
- * The identity of a record that was handed out by this reader. Any thread. Returns 0.
+ * Fills *out with the identity of a record that this reader handed out. Any thread. Returns 0.
  *   -EINVAL  no ring of the record's index, or out->size is absurd.
  */
 RBCORE_API int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *record,

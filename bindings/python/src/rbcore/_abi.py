@@ -8,121 +8,124 @@ from typing import NamedTuple
 
 
 class RingFlags(IntFlag):
-    """Of RingStats."""
+    """The flags of RingStats."""
 
-    #: its content is impossible (-EBADMSG).
+    #: The ring's content is impossible (reads raise Corrupt).
     BROKEN = 1
-    #: The ring was opened although another reader has it (RBCORE_SOURCE_INSIST), or without its
-    #: lock, because something that is no living reader has the lock. Later readers may not
-    #: notice this one.
+    #: The ring was opened although another reader has it (insist), or without its lock, because
+    #: something that is no living reader has the lock. Later readers may not notice this one.
     UNGUARDED = 2
-    #: Busy now: read by the timer (see rbcore_reader_next).
+    #: The ring is paced: a timer reads it, and its records wake nobody (see max_latency of
+    #: Reader).
     PACED = 4
 
 
 class RecordFlags(IntFlag):
-    """Of a record."""
+    """The flags of a record."""
 
-    #: Flags of a record: data points into a copy (of a snapshot, overwrite-mode ring or tap).
+    #: The record's data is in a copy (of a snapshot, overwrite-mode ring or tap).
     COPIED = 1
-    #: Records before this one were lost: see rbcore_ring_stats.lost_bytes. The first record
-    #: after the loss has this flag, whether it is read or is in a snapshot that consumes
-    #: (RBCORE_SNAPSHOT_CONSUME).
+    #: Records before this one were lost: see RingStats.lost_bytes. The first record after the
+    #: loss has this flag, whether it is read or is in a snapshot that consumes
+    #: (Reader.snapshot() with consume).
     LOST_BEFORE = 2
 
 
 class ReaderStats(NamedTuple):
-    """Since the reader was opened, over all its rings, removed ones included."""
+    """Counts what a reader did since it was opened, over all its rings, removed ones included."""
 
-    #: handed out
+    #: Records handed out.
     records: int
-    #: of their data
+    #: Bytes of their data.
     bytes: int
-    #: records that their producer discarded, skipped
+    #: Records skipped because their producer discarded them.
     discards: int
-    #: calls of read and next that returned records
+    #: Calls of read and next that returned records.
     batches: int
-    #: advances of a ring's consumer position
+    #: Advances of a ring's consumer position.
     commits: int
-    #: waits of next that an event ended, and events emptied by read
+    #: Waits of next that an event ended, and events emptied by read.
     wakeups: int
-    #: rings now
+    #: Rings that it has now.
     rings: int
 
 
 class RingStats(NamedTuple):
-    """Of one ring, since it was added unless said otherwise. None: not known."""
+    """Describes one ring. Counts begin when the ring was added, unless a field says otherwise. None
+    means not known.
+    """
 
-    #: of its source
+    #: The cookie of its source.
     cookie: int
     #: RingFlags.BROKEN, ...
     flags: RingFlags
-    #: BPF map id; None for a memory ring
+    #: BPF map id; None for a memory ring.
     map_id: int | None
-    #: bytes of its data area
+    #: Bytes of its data area.
     ring_size: int
-    #: produced and not handed out: headers, unfinished ones included
+    #: Bytes not handed out, with headers and unfinished records.
     bytes_waiting: int
-    #: most bytes produced and not given back that a read ever found
+    #: The most bytes not given back that a read ever found.
     high_water: int
-    #: handed out
+    #: Records handed out.
     records: int
-    #: of their data
+    #: Bytes of their data.
     bytes: int
-    #: records that their producer discarded, skipped
+    #: Records skipped because their producer discarded them.
     discards: int
-    #: records that a producer left unfinished when it died, skipped; only in a memory ring
+    #: Records skipped because their producer died before it submitted them; only in a memory
+    #: ring.
     abandoned: int
-    #: records skipped by RBCORE_SOURCE_LATEST
+    #: Records skipped by latest.
     skipped: int
-    #: records refused because the ring was full, since it was created: from the loss map, or
-    #: counted by a memory ring's producers; None without a loss map
+    #: Records refused because the ring was full, since it was created: from the loss map, or
+    #: counted by a memory ring's producers; None without a loss map.
     lost: int | None
-    #: end of the last record reserved
+    #: End of the last record reserved.
     producer_pos: int
-    #: up to here records were handed out or skipped
+    #: Up to here records were handed out or skipped.
     read_pos: int
-    #: up to here they were given back
+    #: Up to here they were given back.
     user_pos: int
-    #: up to here the kernel knows that they were; with a tap the ring's
+    #: Up to here the kernel knows that they were; with a tap the ring's.
     consumer_pos: int
-    #: where reading began
+    #: Where reading began.
     start_pos: int
-    #: of records that were not handed out, with headers: discarded ones, abandoned, skipped,
-    #: and those consumed by a snapshot
+    #: Bytes, with headers, of records that were not handed out: discarded, abandoned, skipped,
+    #: or consumed by a snapshot.
     passed_bytes: int
-    #: overwritten before they were read, with headers (overwrite mode), or freed by the
-    #: consumer and reused (tap); with the spans of the records handed out: start_pos + handed
-    #: out + passed + lost = read_pos
+    #: Bytes, with headers, that were overwritten before they were read (overwrite mode), or
+    #: freed by the consumer and reused (tap); start_pos, the records handed out with their
+    #: headers, passed_bytes and lost_bytes add up to read_pos.
     lost_bytes: int
 
 
 class SnapshotInfo(NamedTuple):
     """Says which ring a snapshot was taken of, what it holds, and when it was taken."""
 
-    #: with kind and ring_id what rbcore_identity has
+    #: The boot of the ring's machine. No other ring has the same boot_id, kind and ring_id.
     boot_id: bytes
-    #: RBCORE_SOURCE_MAP_ID or RBCORE_SOURCE_MEMORY_RING
+    #: The kind of the ring: 3 is a BPF map, 4 a memory ring.
     kind: int
-    #: See the type.
+    #: The BPF map's id, or the memory ring's inode number.
     ring_id: int
-    #: bytes of the ring's data area
+    #: Bytes of the ring's data area.
     ring_size: int
-    #: of the oldest record in it
+    #: Position of the oldest record in it.
     first_pos: int
-    #: end of the newest: with headers it has end_pos - first_pos bytes
+    #: End of the newest; with headers, it has end_pos - first_pos bytes.
     end_pos: int
-    #: end of the last record reserved, complete or not
+    #: End of the last record reserved, complete or not.
     producer_pos: int
-    #: bytes that were overwritten after the call began, before copied
+    #: Bytes overwritten during the call, before they were copied.
     missed: int
-    #: when it was taken: CLOCK_REALTIME
+    #: When it was taken, by CLOCK_REALTIME.
     realtime_ns: int
-    #: likewise: CLOCK_BOOTTIME
+    #: When it was taken, by CLOCK_BOOTTIME.
     boottime_ns: int
 
 
-#: By function and errno.
+#: The texts of errors, by function and errno.
 CAUSES: dict[tuple[str, int], str] = {
     ("rbcore_supports", errno.EPERM): "the process may not ask the kernel: it needs CAP_BPF",
     ("rbcore_supports", errno.EMFILE): "no file descriptor or memory for the attempt",

@@ -31,7 +31,7 @@ pub const RBCORE_PRODUCERS_MAX: u32 = 64;
 pub const RBCORE_NO_WAKEUP: u32 = 1;
 pub const RBCORE_FORCE_WAKEUP: u32 = 2;
 extern "C" {
-    /// The version of the library at run time, in the form of RBCORE_VERSION. Any thread.
+    /// Returns the version of the library at run time, in the form of RBCORE_VERSION. Any thread.
     pub fn rbcore_version() -> u32;
 }
 extern "C" {
@@ -43,7 +43,8 @@ extern "C" {
 }
 extern "C" {
     /** Returns an English sentence that says what an error means here. Takes the negative value that a
- function returned (or its absolute value). Never NULL; the string is static. Any thread.*/
+ function returned (or its absolute value). The result is never NULL, and the string is static.
+ Any thread.*/
     pub fn rbcore_strerror(error: ::core::ffi::c_int) -> *const ::core::ffi::c_char;
 }
 extern "C" {
@@ -175,8 +176,8 @@ impl Default for rbcore_source {
     }
 }
 extern "C" {
-    /** RBCORE_SOURCE_INIT for callers without macros: fills the first size bytes of *out, size being the
- caller's sizeof(rbcore_source). Any thread.
+    /** Fills the first size bytes of *out as RBCORE_SOURCE_INIT does, for callers without macros. size
+ is the caller's sizeof(rbcore_source). Any thread.
    -EINVAL  size is below sizeof(size_t) or above 4096.*/
     pub fn rbcore_source_init(
         out: *mut rbcore_source,
@@ -229,16 +230,16 @@ fn bindgen_test_layout_rbcore_reader_options() {
     );
 }
 extern "C" {
-    /// RBCORE_READER_OPTIONS_INIT as a function; like rbcore_source_init. Any thread.
+    /// Does what RBCORE_READER_OPTIONS_INIT does, as rbcore_source_init. Any thread.
     pub fn rbcore_reader_options_init(
         out: *mut rbcore_reader_options,
         size: usize,
     ) -> ::core::ffi::c_int;
 }
-/** A record that was handed out. data points into the ring itself (with RBCORE_RECORD_COPIED into
- the reader's copy of it), is aligned to 8 bytes and stays valid and unchanged until the record is
- given back by rbcore_reader_commit or rbcore_reader_release. (In a memory ring a hostile producer
- can still write there, but not into a copy.)*/
+/** Describes a record that was handed out. data points into the ring itself (with
+ RBCORE_RECORD_COPIED into the reader's copy of it), is aligned to 8 bytes and stays valid and
+ unchanged until the record is given back by rbcore_reader_commit or rbcore_reader_release. (In a
+ memory ring a hostile producer can still write there, but not into a copy.)*/
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct rbcore_record {
@@ -338,7 +339,7 @@ extern "C" {
  until it was removed. Indexes are reused as late as possible. rbcore_reader_fd becomes readable,
  because a wait that was armed before does not know this ring.
 
- The head of this section (in rbcore.h) says when a ring is refused because another reader has it,
+ The comment of the type rbcore_reader says when a ring is refused because another reader has it,
  and what overwrite mode and taps do. To wait until a ring is free, add it again from time to time
  while that returns -EBUSY (examples/c/tail.c, --wait): nothing tells when it becomes free.
    -EINVAL      source->size is absurd, kind or a flag is unknown, or a field that the kind needs
@@ -393,8 +394,8 @@ extern "C" {
  A read that finds records makes no system call. (If there are several rings, and the head of a
  memory ring stays unfinished, one read in 1024 asks whether its producer died.) A read that finds
  none makes 1 or 2 system calls: it empties rbcore_reader_fd, arms the next wakeup and looks
- again. It makes one more for each ring that became busy or idle, and a few more if the head of a
- memory ring is unfinished: they ask whether its producer lives.
+ again. It makes one more for each ring that became paced, or no longer is, and a few more if the
+ head of a memory ring is unfinished: they ask whether its producer lives.
    0           all rings are empty, or the record at the head is still being written; the next
                wakeup is armed;
    -EAGAIN     no record found yet, but the bound on discarded records was reached, or records
@@ -429,11 +430,12 @@ extern "C" {
  reads like rbcore_reader_read.
 
  In a ring that is idle or slow a record is due at once: it wakes the reader. A ring is busy if it
- had 4 records or more within max_latency_ns. Its records are due together: when the oldest has
- waited for max_latency_ns at most, or earlier if max records or a quarter of the ring are there
- when the reader looks. Meanwhile no producer pays for a wakeup. (That time is shorter for a ring
- that would fill up. A max_latency_ns below 50 microseconds is as 0.) A look by the timer costs as
- much processor time as 2 or 3 wakeups: bench/ has the measurements.
+ had 4 records or more within max_latency_ns. Then it is paced (RBCORE_RING_PACED), and its
+ records are due together: when the oldest has waited for max_latency_ns at most, or earlier if
+ max records or a quarter of the ring are there when the reader looks. Meanwhile no producer pays
+ for a wakeup. (That time is shorter for a ring that would fill up. A max_latency_ns below 50
+ microseconds counts as 0.) A look by the timer costs as much processor time as 2 or 3 wakeups:
+ bench/ has the measurements.
 
  A ring that would fill up within 50 microseconds (below 64 KiB, or larger ones with large
  records) is looked at without sleeping, once it was found half full, until nothing came for that
@@ -458,9 +460,9 @@ extern "C" {
         timeout_ns: i64,
     ) -> ::core::ffi::c_int;
 }
-/** A run of records of one ring that have the same size and follow each other without a gap. The
- data of record i begins at data + i * stride, and its position is position + i * stride. So the
- bytes of the run are (count - 1) * stride + size; those between two records are no data.*/
+/** Describes a run of records of one ring that have the same size and follow each other without a
+ gap. The data of record i begins at data + i * stride, and its position is position + i * stride.
+ So the bytes of the run are (count - 1) * stride + size; those between two records are no data.*/
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct rbcore_span {
@@ -562,9 +564,9 @@ extern "C" {
             was made up, not handed out, may pass for one; and one of a memory ring whose header a
             hostile producer changed meanwhile does not (last == NULL always works).
 
- While a ring is busy (see rbcore_reader_next) the space of the last small record becomes free
- later: with the next call that finds another record, or finds that the ring is no longer busy. It
- becomes free at once with RBCORE_COMMIT_NOW. The record is committed in either case.*/
+ While a ring is paced (see rbcore_reader_next) the space of the last small record becomes free
+ later: with the next call that finds another record, or finds that the ring is no longer paced.
+ It becomes free at once with RBCORE_COMMIT_NOW. The record is committed in either case.*/
     pub fn rbcore_reader_commit(
         self_: *mut rbcore_reader,
         last: *const rbcore_record,
@@ -585,7 +587,7 @@ extern "C" {
     ) -> ::core::ffi::c_int;
 }
 extern "C" {
-    /** A file descriptor for poll(2), epoll(7) and event loops. When it is readable, call
+    /** Returns a file descriptor for poll(2), epoll(7) and event loops. When it is readable, call
  rbcore_reader_next with timeout_ns 0 (or rbcore_reader_read) until it returns 0; only then wait
  for it again. The first wait needs no call before it. (An error arms nothing: -ECANCELED,
  -ENODATA and -EAGAIN are answered once; go on calling.) It belongs to the reader: never read from
@@ -614,23 +616,23 @@ extern "C" {
 extern "C" {
     /** Returns the cause of the last error of rbcore_reader_add, _remove, _read, _look, _next,
  _next_spans, _commit or _snapshot, in more words than rbcore_strerror has: "map 12 is of type 1,
- not BPF_MAP_TYPE_RINGBUF". Never NULL; empty if there was none. Valid until the next call on this
- handle.*/
+ not BPF_MAP_TYPE_RINGBUF". The result is never NULL; it is empty if there was no error. It is
+ valid until the next call on this handle.*/
     pub fn rbcore_reader_message(
         self_: *const rbcore_reader,
     ) -> *const ::core::ffi::c_char;
 }
-/// Since the reader was opened, over all its rings, removed ones included.
+/// Counts what a reader did since it was opened, over all its rings, removed ones included.
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct rbcore_reader_stats {
     /// of this struct
     pub size: usize,
-    /// handed out
+    /// records handed out
     pub records: u64,
-    /// of their data
+    /// bytes of their data
     pub bytes: u64,
-    /// records that their producer discarded, skipped
+    /// records skipped because their producer discarded them
     pub discards: u64,
     /// calls of read and next that returned records
     pub batches: u64,
@@ -638,7 +640,7 @@ pub struct rbcore_reader_stats {
     pub commits: u64,
     /// waits of next that an event ended, and events emptied by read
     pub wakeups: u64,
-    /// rings now
+    /// rings that it has now
     pub rings: u64,
 }
 #[test]
@@ -697,7 +699,7 @@ fn bindgen_test_layout_rbcore_reader_stats() {
     );
 }
 extern "C" {
-    /// RBCORE_READER_STATS_INIT as a function; like rbcore_source_init. Any thread.
+    /// Does what RBCORE_READER_STATS_INIT does, as rbcore_source_init. Any thread.
     pub fn rbcore_reader_stats_init(
         out: *mut rbcore_reader_stats,
         size: usize,
@@ -712,13 +714,13 @@ extern "C" {
         out: *mut rbcore_reader_stats,
     ) -> ::core::ffi::c_int;
 }
-/// Of one ring, since it was added unless said otherwise.
+/// Describes one ring. Counts begin when the ring was added, unless a field says otherwise.
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct rbcore_ring_stats {
     /// of this struct
     pub size: usize,
-    /// of its source
+    /// the cookie of its source
     pub cookie: u64,
     /// RBCORE_RING_BROKEN, ...
     pub flags: u64,
@@ -726,18 +728,18 @@ pub struct rbcore_ring_stats {
     pub map_id: u64,
     /// bytes of its data area
     pub ring_size: u64,
-    /// produced and not handed out: headers, unfinished ones included
+    /// bytes not handed out, with headers and unfinished records
     pub bytes_waiting: u64,
-    /// most bytes produced and not given back that a read ever found
+    /// the most bytes not given back that a read ever found
     pub high_water: u64,
-    /// handed out
+    /// records handed out
     pub records: u64,
-    /// of their data
+    /// bytes of their data
     pub bytes: u64,
-    /// records that their producer discarded, skipped
+    /// records skipped because their producer discarded them
     pub discards: u64,
-    /** records that a producer left unfinished when it died, skipped; only in a
-memory ring*/
+    /** records skipped because their producer died before it submitted them;
+only in a memory ring*/
     pub abandoned: u64,
     /// records skipped by RBCORE_SOURCE_LATEST
     pub skipped: u64,
@@ -755,12 +757,13 @@ RBCORE_UNKNOWN without a loss map*/
     pub consumer_pos: u64,
     /// where reading began
     pub start_pos: u64,
-    /** of records that were not handed out, with headers: discarded ones,
-abandoned, skipped, and those consumed by a snapshot*/
+    /** bytes, with headers, of records that were not handed out: discarded,
+abandoned, skipped, or consumed by a snapshot*/
     pub passed_bytes: u64,
-    /** overwritten before they were read, with headers (overwrite mode), or
-freed by the consumer and reused (tap); with the spans of the records
-handed out: start_pos + handed out + passed + lost = read_pos*/
+    /** bytes, with headers, that were overwritten before they were read
+(overwrite mode), or freed by the consumer and reused (tap);
+start_pos, the records handed out with their headers, passed_bytes
+and lost_bytes add up to read_pos*/
     pub lost_bytes: u64,
 }
 #[test]
@@ -879,7 +882,7 @@ fn bindgen_test_layout_rbcore_ring_stats() {
     );
 }
 extern "C" {
-    /// RBCORE_RING_STATS_INIT as a function; like rbcore_source_init. Any thread.
+    /// Does what RBCORE_RING_STATS_INIT does, as rbcore_source_init. Any thread.
     pub fn rbcore_ring_stats_init(
         out: *mut rbcore_ring_stats,
         size: usize,
@@ -953,14 +956,14 @@ fn bindgen_test_layout_rbcore_identity() {
     );
 }
 extern "C" {
-    /// RBCORE_IDENTITY_INIT as a function; like rbcore_source_init. Any thread.
+    /// Does what RBCORE_IDENTITY_INIT does, as rbcore_source_init. Any thread.
     pub fn rbcore_identity_init(
         out: *mut rbcore_identity,
         size: usize,
     ) -> ::core::ffi::c_int;
 }
 extern "C" {
-    /** The identity of a record that was handed out by this reader. Any thread. Returns 0.
+    /** Fills *out with the identity of a record that this reader handed out. Any thread. Returns 0.
    -EINVAL  no ring of the record's index, or out->size is absurd.*/
     pub fn rbcore_reader_identity(
         self_: *mut rbcore_reader,
@@ -1022,24 +1025,25 @@ extern "C" {
 pub struct rbcore_snapshot_info {
     /// of this struct
     pub size: usize,
-    /// with kind and ring_id what rbcore_identity has
+    /// boot_id, kind and ring_id are as in rbcore_identity
     pub boot_id: [u8; 16usize],
     /// RBCORE_SOURCE_MAP_ID or RBCORE_SOURCE_MEMORY_RING
     pub kind: u64,
+    /// the BPF map's id, or the memory ring's inode number
     pub ring_id: u64,
     /// bytes of the ring's data area
     pub ring_size: u64,
-    /// of the oldest record in it
+    /// position of the oldest record in it
     pub first_pos: u64,
-    /// end of the newest: with headers it has end_pos - first_pos bytes
+    /// end of the newest; with headers, it has end_pos - first_pos bytes
     pub end_pos: u64,
     /// end of the last record reserved, complete or not
     pub producer_pos: u64,
-    /// bytes that were overwritten after the call began, before copied
+    /// bytes overwritten during the call, before they were copied
     pub missed: u64,
-    /// when it was taken: CLOCK_REALTIME
+    /// when it was taken, by CLOCK_REALTIME
     pub realtime_ns: u64,
-    /// likewise: CLOCK_BOOTTIME
+    /// when it was taken, by CLOCK_BOOTTIME
     pub boottime_ns: u64,
 }
 #[test]
@@ -1113,7 +1117,7 @@ fn bindgen_test_layout_rbcore_snapshot_info() {
     );
 }
 extern "C" {
-    /// RBCORE_SNAPSHOT_INFO_INIT as a function; like rbcore_source_init. Any thread.
+    /// Does what RBCORE_SNAPSHOT_INFO_INIT does, as rbcore_source_init. Any thread.
     pub fn rbcore_snapshot_info_init(
         out: *mut rbcore_snapshot_info,
         size: usize,
@@ -1130,7 +1134,8 @@ extern "C" {
 extern "C" {
     /** Writes a snapshot to a file, pipe or socket, at its current position, in the format of rbcore's
  snapshot-format.md (installed as documentation). It writes all of it, however little one write(2)
- takes, and waits if fd is non-blocking and full. Signals do not end it. Does not sync. Returns 0.
+ takes, and waits if fd is non-blocking and full. Signals do not end it. It does not sync the
+ file. Returns 0.
    -ENODATA the snapshot is empty, because taking it failed for want of memory;
    -ENOMEM  no memory for a wait;
    -EBADF, -ENOSPC, -EDQUOT, -EFBIG, -EIO, -EPIPE (after a SIGPIPE) and others as write(2) gives
@@ -1223,9 +1228,9 @@ extern "C" {
     ) -> ::core::ffi::c_int;
 }
 extern "C" {
-    /** The same, but waits for room if the ring is full, at most timeout_ns nanoseconds (0: not at all;
- RBCORE_FOREVER). Several threads may wait at once. Which of them gets the room is not defined, so
- a large record may wait long while others reserve small ones.
+    /** Reserves like rbcore_producer_reserve, but waits for room if the ring is full, at most timeout_ns
+ nanoseconds (0: not at all; RBCORE_FOREVER). Several threads may wait at once. Which of them gets
+ the room is not defined, so a large record may wait long while others reserve small ones.
 
  In a user ring each drain wakes the waiting thread. If it freed less than is needed, the wait
  goes on. If the BPF program drains with BPF_RB_NO_WAKEUP, nothing tells the thread, and it looks
@@ -1258,7 +1263,7 @@ extern "C" {
     ) -> ::core::ffi::c_int;
 }
 extern "C" {
-    /// Gives up a reserved record: the reader skips it. Otherwise as rbcore_producer_submit.
+    /// Gives up a reserved record: the reader skips it. Otherwise it is like rbcore_producer_submit.
     pub fn rbcore_producer_discard(
         self_: *mut rbcore_producer,
         data: *mut ::core::ffi::c_void,
@@ -1277,7 +1282,8 @@ extern "C" {
         flags: u32,
     ) -> ::core::ffi::c_int;
 }
-/// The content of a record to be written. (Laid out like the struct iovec of writev(2).)
+/** Describes the content of a record to be written. (It is laid out like the struct iovec of
+ writev(2).)*/
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct rbcore_slice {

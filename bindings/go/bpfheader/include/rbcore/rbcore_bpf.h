@@ -134,14 +134,16 @@ static __always_inline void rbcore_submit(void *data, __u64 flags) {
     bpf_ringbuf_submit(data, flags);
 }
 
-/* Gives up a record: readers skip it. It is not counted as lost. flags as for rbcore_submit. */
+/*
+ * Gives up a record: readers skip it. It is not counted as lost. flags are those of rbcore_submit.
+ */
 static __always_inline void rbcore_discard(void *data, __u64 flags) {
     bpf_ringbuf_discard(data, flags);
 }
 
 /*
  * Reserves a record of size bytes (not only a constant; a variable needs bounds that the verifier
- * can see), copies data into it and submits it. flags as for rbcore_submit. Returns 0, or the
+ * can see), copies data into it and submits it. flags are those of rbcore_submit. Returns 0, or the
  * helper's negative error when the record was not taken, which is counted: -EAGAIN if refused as by
  * rbcore_reserve, -EINVAL for unknown flags.
  */
