@@ -46,7 +46,7 @@ void batch_commit(struct ring *self, uint32_t flags) {
     }
 }
 
-/* What a read returned becomes the batch. */
+/* Makes a batch of what a read returned. */
 static int take(struct ring *self, int result) {
     self->next = self->done = self->run.count = 0;
     self->end = result > 0 ? (unsigned)result : 0;
@@ -88,7 +88,7 @@ void batch_arm(struct ring *self) {
     }
 }
 
-/* How many of the batch's next `most` records complete a piece, or fewer. */
+/* Returns how many of the batch's next `most` records complete a piece, or fewer. */
 static unsigned piece_of(const struct ring *self, unsigned most) {
     const rbcore_record *first = &self->records[self->next];
     while (most > 1 &&

@@ -11,13 +11,13 @@
 
 /* Callers have the ring's lock, and rbcore reads the ring. */
 
-/* Whether nothing of the batch is left to deliver. */
+/* Tells whether nothing of the batch is left to deliver. */
 bool batch_is_empty(const struct ring *self);
 
 /* The result of rbcore_reader_next_spans(), which has filled self->run, becomes the batch. */
 void batch_take_run(struct ring *self, int result);
 
-/* Whether a call with this result is to be repeated. */
+/* Tells whether a call with this result is to be repeated. */
 bool batch_is_to_repeat(int result);
 
 /*
@@ -26,10 +26,10 @@ bool batch_is_to_repeat(int result);
  */
 int64_t batch_deliver(struct ring *self, int64_t most, int64_t small_batches);
 
-/* Whether all there was has been delivered: false after an error or at a limit. */
+/* Tells whether all there was has been delivered: false after an error or at a limit. */
 bool batch_is_drained(const struct ring *self);
 
-/* In a callback: makes its record the next one. */
+/* Makes a callback's record the next one. It is called in that callback. */
 void batch_find_next(struct ring *self);
 
 /* Gives back what was delivered. */

@@ -76,7 +76,7 @@ static void enter(struct ring *self, const char *frame) {
 static int64_t leave(struct ring *self, int64_t result) {
     self->calls--;
     if (result > 0 && self->calls == 0 && self->reader != NULL) {
-        report_turn();
+        report_delivery();
     }
     pthread_mutex_unlock(&self->lock);
     return result;
@@ -163,7 +163,7 @@ static int64_t wait_and_deliver(struct ring *self, int64_t timeout_ns) {
     if (waited < 0 && waited != -EINTR) {
         return waited;
     }
-    /* Also after 0 and -EINTR: libbpf would deliver what is not yet due for rbcore. */
+    /* This is done after 0 and -EINTR, too: libbpf would deliver what is not yet due for rbcore. */
     int64_t result = batch_deliver(self, INT_MAX, SMALL_BATCHES);
     batch_commit(self, 0);
     return result != 0 || waited > 0 ? result : waited;

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <time.h>
 
-/* The monotonic clock, by which timeouts become deadlines. */
+/* Reads the monotonic clock, by which timeouts become deadlines. */
 static inline int64_t now_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);

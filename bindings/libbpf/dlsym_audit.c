@@ -18,10 +18,10 @@ EXPORTED unsigned int la_objopen(struct link_map *map, Lmid_t lmid, uintptr_t *c
 EXPORTED uintptr_t la_symbind64(Elf64_Sym *sym, unsigned int ndx, uintptr_t *refcook,
                                 uintptr_t *defcook, unsigned int *flags, const char *symname);
 
-/* The preloaded librbcore-libbpf.so. */
+/* This is the preloaded librbcore-libbpf.so. */
 static struct link_map *dropin;
 
-/* Whether the file's name begins so, after its folder. */
+/* Tells whether the file's name begins so, after its folder. */
 static bool is_named(const struct link_map *map, const char *beginning) {
     const char *slash = strrchr(map->l_name, '/');
     return strncmp(slash == NULL ? map->l_name : slash + 1, beginning, strlen(beginning)) == 0;
@@ -31,7 +31,7 @@ unsigned int la_version(unsigned int version) {
     return version < LAV_CURRENT ? version : LAV_CURRENT;
 }
 
-/* The address of an entry of a dynamic section; the loader has added its base, or not. */
+/* Returns the address of an entry of a dynamic section; the loader has added its base, or not. */
 static const void *dynamic_entry(const struct link_map *map, ElfW(Sxword) tag) {
     for (const ElfW(Dyn) *entry = map->l_ld; entry->d_tag != DT_NULL; entry++) {
         if (entry->d_tag == tag) {

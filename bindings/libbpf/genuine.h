@@ -24,8 +24,8 @@ struct genuine {
 bool genuine_load(struct genuine *out);
 
 /*
- * libbpf's open and free. They call other functions of libbpf by their exported names, and so call
- * ours. Ours ask genuine_is_calling(), and then call libbpf's.
+ * These are libbpf's open and free. They call other functions of libbpf by their exported names,
+ * and so call ours. Ours ask genuine_is_calling(), and then call libbpf's.
  */
 struct ring_buffer *genuine_open(const struct genuine *self, int map_fd,
                                  ring_buffer_sample_fn handle, void *context);
@@ -36,7 +36,7 @@ bool genuine_is_calling(void);
 void genuine_enter(void);
 void genuine_leave(void);
 
-/* The function of this name in that libbpf, or NULL. */
+/* Returns the function of this name in that libbpf, or NULL. */
 void *genuine_function(const char *name);
 
 #endif

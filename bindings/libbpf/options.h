@@ -7,8 +7,8 @@
 #include <string.h>
 
 /*
- * libbpf's rule for its option structs, which begin with their size: it must be at least `known`,
- * that of the struct that we know, and what follows must be zero. NULL is valid.
+ * This is libbpf's rule for its option structs, which begin with their size: it must be at least
+ * `known`, that of the struct that we know, and what follows must be zero. NULL is valid.
  */
 static inline bool options_are_valid(const void *options, size_t known) {
     if (options == NULL) {

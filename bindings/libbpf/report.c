@@ -23,10 +23,13 @@ static size_t reader_count, reader_room;
 /* Statistics of the readers that are gone. */
 static uint64_t records, bytes, batches, wakeups, rings;
 
-/* Calls that delivered records. With libbpf there would be more. */
-static _Atomic uint64_t turns;
+/* This counts calls that delivered records. With libbpf there would be more. */
+static _Atomic uint64_t deliveries;
 
-/* What setting_stats said, before the program can change its environment. NULL: none are wanted. */
+/*
+ * This is what setting_stats said, before the program can change its environment. NULL: none are
+ * wanted.
+ */
 static char *name;
 
 /* After an exec, the new program prints to its own standard error. */
@@ -97,19 +100,19 @@ void report_remove(rbcore_reader *reader) {
 void report_begin_anew(void) {
     pthread_mutex_init(&lock, NULL); /* a thread of the parent may have held it */
     records = bytes = batches = wakeups = rings = 0;
-    atomic_store_explicit(&turns, 0, memory_order_relaxed);
+    atomic_store_explicit(&deliveries, 0, memory_order_relaxed);
 }
 
-void report_turn(void) {
-    atomic_fetch_add_explicit(&turns, 1, memory_order_relaxed);
+void report_delivery(void) {
+    atomic_fetch_add_explicit(&deliveries, 1, memory_order_relaxed);
 }
 
 static void print(void) {
-    const uint64_t calls = atomic_load_explicit(&turns, memory_order_relaxed);
+    const uint64_t calls = atomic_load_explicit(&deliveries, memory_order_relaxed);
     uint64_t saved = records > calls ? records - calls : 0;
     dprintf(output,
             "rbcore: %s[%d]: %" PRIu64 " records (%" PRIu64 " bytes) of %" PRIu64
-            " rings in %" PRIu64 " batches and %" PRIu64 " turns; woken %" PRIu64
+            " rings in %" PRIu64 " batches and %" PRIu64 " deliveries; woken %" PRIu64
             " times, up to %" PRIu64 " wakeups saved\n",
             program_invocation_short_name, getpid(), records, bytes, rings, batches, calls, wakeups,
             saved);

@@ -9,10 +9,10 @@
 void report_add(rbcore_reader *reader);
 void report_remove(rbcore_reader *reader);
 
-/* Called in the child of a fork, which counts only what it reads itself. */
+/* This is called in the child of a fork, which counts only what it reads itself. */
 void report_begin_anew(void);
 
 /* Notes that a call of the program got records. Any thread may call it. */
-void report_turn(void);
+void report_delivery(void);
 
 #endif

@@ -98,7 +98,7 @@ static void unlist(struct ring *self) {
     pthread_mutex_unlock(&rings_lock);
 }
 
-/* A number of a map from /proc/self/fdinfo, or RBCORE_UNKNOWN. */
+/* Reads a number of a map from /proc/self/fdinfo, or returns RBCORE_UNKNOWN. */
 static uint64_t number_of_map(int map_fd, const char *name) {
     char path[32], line[64];
     const size_t length = strlen(name);

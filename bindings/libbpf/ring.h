@@ -14,13 +14,13 @@
 /* So many records fit the first-level cache, also with the data of larger ones. */
 #define BATCH 96
 
-/* More records than come while a reader sleeps. */
+/* These are more records than come while a reader sleeps. */
 #define RUN 65536
 
-/* How deep calls in callbacks are noticed when they are left by longjmp. */
+/* Calls in callbacks are noticed up to this depth when they are left by longjmp. */
 #define CALLS_KNOWN 16
 
-/* A value of consumer_pos: it is where the last commit left it. */
+/* This value of consumer_pos means: it is where the last commit left it. */
 #define AT_COMMIT UINT64_MAX
 
 struct ring {
@@ -67,15 +67,15 @@ struct ring {
 struct ring *ring_open(int map_fd, ring_buffer_sample_fn handle, void *context);
 void ring_free(struct ring *self);
 
-/* Called in the child of a fork, before anything else. */
+/* This is called in the child of a fork, before anything else. */
 void ring_begin_anew(void);
 
-/* The id of a map, or RBCORE_UNKNOWN. */
+/* Returns the id of a map, or RBCORE_UNKNOWN. */
 uint64_t map_id_of(int map_fd);
 
 /*
- * Called in the child after fork(): opens a reader of its own, which goes on where the parent's had
- * come to. Sets *parent_lives if the parent still reads the ring.
+ * This is called in the child after fork(). It opens a reader of its own, which goes on where the
+ * parent's had come to. Sets *parent_lives if the parent still reads the ring.
  */
 int ring_reopen(struct ring *self, bool *parent_lives);
 
@@ -100,12 +100,14 @@ uint64_t ring_discards(const struct ring *self);
 /* Ends another thread's wait for the ring, also if it was handed over to libbpf by now. */
 void ring_interrupt(struct ring *self);
 
-/* Whether an epoll waits for the ring. */
+/* Tells whether an epoll waits for the ring. */
 static inline bool ring_is_watched(const struct ring *self) {
     return self->epoll_fd >= 0;
 }
 
-/* Whether ring_wait_and_deliver() may be called: rbcore reads the ring, and no epoll waits. */
+/*
+ * Tells whether ring_wait_and_deliver() may be called: rbcore reads the ring, and no epoll waits.
+ */
 static inline bool ring_can_wait(const struct ring *self) {
     return self->reader != NULL && !ring_is_watched(self);
 }

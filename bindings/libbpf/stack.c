@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <stddef.h>
 
-/* This thread's stack. is_known is false until it was looked up. */
+/* This describes the thread's stack. is_known is false until it was looked up. */
 struct stack {
     const char *lowest, *end;
     bool is_known;

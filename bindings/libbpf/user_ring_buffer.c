@@ -148,7 +148,7 @@ static void *note_sample(struct user_ring_buffer *self, void *sample) {
     return sample;
 }
 
-/* Whether the sample is libbpf's. After a fork it may be one of the producer's. */
+/* Tells whether the sample is libbpf's. After a fork it may be one of the producer's. */
 static bool is_libbpfs(const struct user_ring_buffer *self, const void *sample) {
     return self->libbpf != NULL && (uintptr_t)sample >= self->lowest &&
            (uintptr_t)sample <= self->highest;

@@ -14,17 +14,17 @@
 #define NEEDS_MAX 1024
 #define SEARCHED_MAX (UINT64_C(512) << 20)
 
-/* What is searched at once. */
+/* So many bytes are searched at once. */
 #define CHUNK 65536
 
-/* Of a list of folders; a name of a library has at most PATH_MAX. */
+/* A list of folders has at most so many bytes; a name of a library has at most PATH_MAX. */
 #define FOLDERS_LENGTH_MAX 65536
 
 static const char no_memory[] = "there is no memory to look at it";
 
 /* ---- Reading ---- */
 
-/* Whether all of it lies in the file and could be read. */
+/* Returns whether all of it lies in the file and could be read. */
 static bool read_at(const struct elf_file *self, void *out, uint64_t size, uint64_t offset) {
     if (size > self->size || offset > self->size - size) {
         return false;
@@ -124,7 +124,7 @@ const char *elf_read_loader(const struct elf_file *self, char loader[PATH_MAX]) 
                                                          : "the name of its loader has no end";
 }
 
-/* Where in the file the bytes are that are mapped to an address; at most *size of them. */
+/* Finds where in the file the bytes are that are mapped to an address; at most *size of them. */
 static bool find_address(const struct elf_file *self, uint64_t address, uint64_t *offset,
                          uint64_t *size) {
     for (unsigned i = 0; i < self->header.e_phnum; i++) {
@@ -183,12 +183,15 @@ bool elf_contains(const struct elf_file *self, const char *text) {
 
 /* ---- What it needs ---- */
 
-/* The strings that the entries refer to. */
+/* These are the strings that the entries refer to. */
 struct strings {
     uint64_t offset, size; /* in the file */
 };
 
-/* A copy of the string that begins there; NULL: it has no end within `longest`, or no memory. */
+/*
+ * Returns a copy of the string that begins there, or NULL if it has no end within `longest`, or
+ * there is no memory.
+ */
 static char *copy_string(const struct elf_file *self, const struct strings *strings, uint64_t at,
                          size_t longest) {
     if (at >= strings->size) {
@@ -207,9 +210,9 @@ static char *copy_string(const struct elf_file *self, const struct strings *stri
     return shorter;
 }
 
-/* What an entry says that counts once, the last one, as for the loader; else ABSENT. */
 #define ABSENT UINT64_MAX
 
+/* Returns what the last entry with a tag says, as the loader does, or ABSENT. */
 static uint64_t last_value(const ElfW(Dyn) * entries, size_t count, int64_t tag) {
     uint64_t value = ABSENT;
     for (size_t i = 0; i < count; i++) {
@@ -275,7 +278,7 @@ static const char *keep_entries(const struct elf_file *self, const ElfW(Dyn) * e
                : "the name of one of its libraries is damaged";
 }
 
-/* Up to the entry that ends them. */
+/* The entries are read up to the one that ends them. */
 static size_t count_entries(const ElfW(Dyn) * entries, size_t most) {
     size_t count = 0;
     while (count < most && entries[count].d_tag != DT_NULL) {

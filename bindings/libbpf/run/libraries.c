@@ -18,7 +18,7 @@
 
 #define CACHE_SIZE_MAX (UINT32_C(64) << 20)
 
-/* The program, or a library of it. */
+/* An object is the program, or a library of it. */
 struct object {
     char *path; /* NULL: not found */
     char *name; /* as it is asked for */
@@ -37,7 +37,7 @@ struct search {
 
 /* ---- /etc/ld.so.cache ---- */
 
-/* glibc's form of it, by its version 2.2 and later. Offsets count from this header. */
+/* This is the cache as glibc 2.2 and later writes it. Offsets count from this header. */
 #define CACHE_MAGIC "glibc-ld.so.cache1.1"
 
 struct cache_header {
@@ -68,7 +68,7 @@ static void read_cache(struct search *self) {
     }
 }
 
-/* Where the header is: an older form may come before it. */
+/* Finds where the header is: an older form may come before it. */
 static size_t find_cache_header(const struct search *self, struct cache_header *out) {
     const unsigned char *at = self->cache == NULL ? NULL
                                                   : memmem(self->cache, self->cache_size,
@@ -84,7 +84,7 @@ static size_t find_cache_header(const struct search *self, struct cache_header *
     return offset;
 }
 
-/* A string of the cache, or "". */
+/* Returns a string of the cache, or "". */
 static const char *cache_string(const struct search *self, size_t base, uint32_t offset) {
     const size_t left = self->cache_size - base;
     const char *string = (const char *)self->cache + base + offset;
@@ -93,7 +93,7 @@ static const char *cache_string(const struct search *self, size_t base, uint32_t
 
 /* ---- Folders ---- */
 
-/* Whether a library for this program lies there; then it becomes the object's. */
+/* Tells whether a library for this program lies there; then it becomes the object's. */
 static bool try_path(struct search *self, struct object *object, const char *path) {
     struct elf_file file;
     if (elf_open(&file, path) != NULL) {
@@ -130,7 +130,10 @@ static bool append_origin(char out[PATH_MAX], const struct object *object) {
     return slash != NULL && append(out, resolved, (size_t)(slash - resolved));
 }
 
-/* A folder or path as an object names it. $LIB and $PLATFORM, which only the loader knows, stay. */
+/*
+ * Expands a folder or path as an object names it. $LIB and $PLATFORM, which only the loader knows,
+ * stay.
+ */
 static bool expand(char out[PATH_MAX], const char *text, size_t length,
                    const struct object *object) {
     static const char *const names[] = {"$ORIGIN", "${ORIGIN}"};
@@ -193,7 +196,7 @@ static bool try_rpaths(struct search *self, struct object *object) {
     return false;
 }
 
-/* In the order of ld.so(8). */
+/* The folders are searched in the order of ld.so(8). */
 static void find_library(struct search *self, struct object *object) {
     const struct object *user = object->user;
     char path[PATH_MAX];
@@ -226,7 +229,7 @@ static bool is_known(const struct search *self, const char *name) {
     return false;
 }
 
-/* Breadth first, as the loader goes. */
+/* The search goes breadth first, as the loader's does. */
 static void walk(struct search *self, bool (*found)(void *, const char *), void *context) {
     for (size_t i = 0; i < self->count; i++) {
         const struct object *user = &self->objects[i];

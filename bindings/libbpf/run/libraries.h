@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Which libraries a program would be given by its loader: ld.so(8), followed without it. */
+/*
+ * Finds which libraries a program would be given by its loader: it follows ld.so(8) without running
+ * it.
+ */
 #ifndef RBCORE_RUN_LIBRARIES_H
 #define RBCORE_RUN_LIBRARIES_H
 

@@ -16,7 +16,7 @@
 /* A script's interpreter may be a script; the kernel follows no further than so. */
 #define SCRIPTS_MAX 4
 
-/* The first line of a script that the kernel reads. */
+/* The kernel reads this many bytes of a script's first line. */
 #define FIRST_LINE 256
 
 /* ---- Finding it ---- */
@@ -33,7 +33,7 @@ static bool is_program(const char *path) {
     return access(path, X_OK) == 0;
 }
 
-/* Like execvp: a name without a slash is looked for in PATH. */
+/* This searches like execvp: a name without a slash is looked for in PATH. */
 static bool find(char *out, const char *name) {
     if (strchr(name, '/') != NULL || name[0] == '\0') {
         snprintf(out, PATH_MAX, "%s", name);
@@ -61,7 +61,7 @@ static char *next_word(char **rest) {
     return word;
 }
 
-/* What `env` runs: the first argument that is neither an option nor sets a variable. */
+/* Returns what `env` runs: the first argument that is neither an option nor sets a variable. */
 static char *behind_env(char *word, char **rest) {
     do {
         word = next_word(rest);
@@ -103,10 +103,10 @@ static bool has_privileges(const char *path) {
     return by_mode || (getuid() != 0 && getxattr(path, "security.capability", NULL, 0) > 0);
 }
 
-/* How the messages of libbpf's ringbuf.c begin, in all of its versions that have one. */
+/* The messages of libbpf's ringbuf.c begin so, in all of its versions that have one. */
 static const char libbpf_message[] = "libbpf: ringbuf: ";
 
-/* Which libbpf it is linked to. */
+/* This says which libbpf it is linked to. */
 struct linked {
     bool to_one; /* libbpf.so.1 */
     bool to_older;
@@ -121,7 +121,9 @@ static bool note_library(void *context, const char *name) {
     return !linked->to_one;
 }
 
-/* By its name, wherever it lies: the libraries are for the C library of ours. */
+/*
+ * The program is judged by its name, wherever it lies: the libraries are for the C library of ours.
+ */
 static bool is_same_loader(const char *loader, const char *own) {
     const char *name = strrchr(loader, '/'), *own_name = strrchr(own, '/');
     return name != NULL && own_name != NULL && strcmp(name, own_name) == 0;
@@ -132,7 +134,7 @@ static enum verdict unreadable(struct program *self, const char *fault) {
     return PROGRAM_UNREADABLE;
 }
 
-/* own: rbcore-run, to compare with. */
+/* own is rbcore-run, to compare with. */
 static enum verdict compare_with(struct program *self, const char *path, struct elf_file *file,
                                  struct elf_file *own) {
     char loader[PATH_MAX], own_loader[PATH_MAX];

@@ -28,7 +28,7 @@ struct program {
     const char *fault;          /* what is wrong with it, in words; NULL: nothing */
 };
 
-/* name: as execvp takes it. */
+/* name is what execvp takes. */
 void program_look(struct program *self, const char *name);
 
 #endif

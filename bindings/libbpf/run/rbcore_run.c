@@ -16,7 +16,7 @@
 #define LIBRARY "librbcore-libbpf.so"
 #define DLSYM_LIBRARY "librbcore-libbpf-dlsym.so"
 
-/* Exit codes, as those of env(1) and nohup(1). */
+/* The exit codes are those of env(1) and nohup(1). */
 #define EXIT_OWN_FAILURE 125
 #define EXIT_NOT_EXECUTABLE 126
 #define EXIT_NOT_FOUND 127
@@ -114,7 +114,10 @@ static struct options parse(int argc, char **argv) {
 
 /* ---- What is to be said of the program ---- */
 
-/* For filters that kill for other calls. rbcore-run.1 has them, too, and a test compares. */
+/*
+ * Filters that kill for other calls need this list. rbcore-run.1 has them, too, and a test
+ * compares.
+ */
 static const char extra_calls[] =
     "clock_gettime clock_nanosleep dup3 epoll_pwait2 eventfd2 fcntl fstat getdents64 getpid "
     "getrandom kill madvise newfstatat openat read "
@@ -173,7 +176,7 @@ static void tell(const struct options *options, const struct program *program) {
 
 /* ---- Setting up ---- */
 
-/* In a folder, which is below another unless its path is absolute. */
+/* Finds a file in a folder, which is below another unless its path is absolute. */
 static bool find_in(char *out, const char *above, const char *folder, const char *library) {
     const bool is_absolute = folder[0] == '/';
     snprintf(out, PATH_MAX, "%s%s%s/%s", is_absolute ? "" : above, is_absolute ? "" : "/", folder,
@@ -212,7 +215,7 @@ static void put_first(const char *variable, const char *library) {
     free(value);
 }
 
-/* As seen from here, wherever the program goes. */
+/* The path is made absolute as seen from here, wherever the program goes. */
 static void set_stats(const char *name) {
     bool is_relative = strcmp(name, "-") != 0 && name[0] != '/';
     char *folder = is_relative ? getcwd(NULL, 0) : NULL, *path = NULL;
