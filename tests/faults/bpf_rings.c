@@ -110,7 +110,9 @@ const char *bpf_folder(void) {
     if (mkdtemp(folder) == NULL) {
         return NULL;
     }
-    /* Only here: the mount goes with the process; the folder is no place for anything else. */
+    /*
+     * The mount goes with the process. The folder is used for nothing else.
+     */
     bool is_ours =
         unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
     is_mounted = is_ours && mount("bpf", folder, "bpf", 0, NULL) == 0;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Rings of the kernel, by bpf(2) alone: this program has its own way of calling everything. */
+/*
+ * These are rings of the kernel, made by bpf(2) alone: this program has its own way of calling
+ * everything.
+ */
 #ifndef RBCORE_TESTS_BPF_RINGS_H
 #define RBCORE_TESTS_BPF_RINGS_H
 
@@ -8,7 +11,7 @@
 
 #define USER_RINGBUF 31 /* BPF_MAP_TYPE_USER_RINGBUF, which old headers lack */
 
-/* A ring with a program that writes 8 bytes into it. */
+/* This is a ring with a program that writes 8 bytes into it. */
 typedef struct bpf_ring {
     int map, program, losses;
 } bpf_ring;
@@ -23,7 +26,7 @@ void bpf_ring_close(const bpf_ring *self);
 int bpf_map_of_type(uint32_t type, uint32_t key, uint32_t value, uint32_t entries);
 uint32_t bpf_map_number(int map);
 
-/* A file system for pins, mounted for this process only; NULL if that cannot be. */
+/* Mounts a file system for pins, for this process only. Returns NULL if that cannot be. */
 const char *bpf_folder(void);
 void bpf_pin(int map, const char *path);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The choice of what fails, and the calls for memory, mappings and descriptors. */
+/* This file chooses what fails, and has the calls for memory, mappings and descriptors. */
 #include "replaced.h"
 
 #include <errno.h>
@@ -196,7 +196,7 @@ void *__wrap_mmap64(void *at, size_t size, int protection, int flags, int fd, of
     return __wrap_mmap(at, size, protection, flags, fd, offset);
 }
 
-/* Only whole mappings are unmapped: nothing can fail. */
+/* The library unmaps only whole mappings, so nothing can fail. */
 int __wrap_munmap(void *at, size_t size) {
     fault_state.held.mappings -= fault_state.inside;
     int result = __real_munmap(at, size);
@@ -252,7 +252,10 @@ int __wrap_close(int fd) {
     return failed ? -1 : result;
 }
 
-/* Whether a lock, which many do without, cannot be had; EAGAIN and EACCES: it is another's. */
+/*
+ * Tells whether a lock, which many do without, cannot be had. EAGAIN and EACCES say that it is
+ * another's.
+ */
 static bool fcntl_fails(int command) {
     switch (command) {
     case F_GETFD:
@@ -282,7 +285,7 @@ int __wrap_fcntl(int fd, int command, ...) {
     va_start(arguments, command);
     void *argument = va_arg(arguments, void *);
     va_end(arguments);
-    /* To give a lock back cannot fail. */
+    /* Giving a lock back cannot fail. */
     bool unlocks = command == F_OFD_SETLK && ((const struct flock *)argument)->l_type == F_UNLCK;
     return !unlocks && fcntl_fails(command) ? -1 : __real_fcntl(fd, command, argument);
 }

@@ -14,14 +14,14 @@
 #define FAULT_SHORT (-1)
 #define FAULT_END (-2)
 
-/* Which call fails, and how. */
+/* A fault says which call fails, and how. */
 typedef struct fault_plan {
     unsigned call;  /* counted from 1 among those that can fail; 0: none */
     unsigned error; /* which of the errors that this call can give */
     bool stays;     /* from then on all calls like this fail so */
 } fault_plan;
 
-/* The outcome. */
+/* This is the outcome. */
 typedef struct fault_report {
     unsigned calls;   /* that could fail */
     bool fired;       /* the plan's call was made, and had so many errors to give */
@@ -33,7 +33,7 @@ typedef struct fault_report {
 /* Begins anew, with nothing allocated. */
 void fault_begin(fault_plan plan);
 
-/* Nothing fails from here on; what is allocated is noted still. */
+/* After this nothing fails any more, but allocations are still noted. */
 void fault_end(void);
 fault_report fault_result(void);
 
@@ -41,7 +41,7 @@ fault_report fault_result(void);
 void library_enter(void);
 void library_leave(void);
 
-/* Called by the library's poll before it waits: what it waits for is done there. */
+/* The library's poll calls this before it waits: what it waits for is done there. */
 extern void (*fault_before_poll)(void);
 
 /* Blocks and mappings that were allocated inside and are not free. */

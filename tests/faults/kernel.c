@@ -8,7 +8,10 @@
 
 /* ---- Readers, of a ring that is named in three ways ---- */
 
-/* Made once for all runs of a scenario: to load a program takes longer than all the rest. */
+/*
+ * The rings are made once for all runs of a scenario: to load a program takes longer than all the
+ * rest.
+ */
 static bpf_ring rings[2];
 static bool is_taken[2];
 

@@ -187,7 +187,7 @@ static void check(stage *self, const found *out) {
     rbcore_ring_stats stats = ring_stats(&self->f);
     uint64_t handed = (stats.records) * span_of(sizeof(content));
     at_point(out->before == 2 || self->way->overwrites, "records from before");
-    /* A call makes all of its records or none: an unfinished one is no record. */
+    /* Each call makes all of its records or none: an unfinished one is no record. */
     at_point(out->of_victim == self->diary->done || out->of_victim == self->diary->begun,
              "the victim's records");
     at_point(stats.lost_bytes == 0 || self->way->overwrites, "lost records");
@@ -214,7 +214,10 @@ static int write_meanwhile(void *argument) {
     return rbcore_producer_output(producer, &made, sizeof(made), 0) == 0 ? 0 : 1;
 }
 
-/* Whether somebody sleeps on the producers' lock. Written down here once more, as in the layout. */
+/*
+ * Tells whether a producer sleeps on the producers' lock. The layout is written down here once
+ * more.
+ */
 static bool is_waited_for(const stage *self) {
     const uint8_t *lock = self->raw.base + page_size() + 192;
     return __atomic_load_n((const uint32_t *)(const void *)lock, __ATOMIC_SEQ_CST) >> 31;

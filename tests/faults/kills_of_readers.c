@@ -166,7 +166,7 @@ static void killed(void *argument) {
     expect_the_rest(self, next, 0);
 }
 
-/* The second reader's first record, given back. Returns how many are given back now. */
+/* Gives the second reader's first record back. Returns how many are given back now. */
 static unsigned take_one(stage *self, rbcore_reader *reader) {
     rbcore_record record;
     int n = rbcore_reader_next(reader, &record, 1, WATCHDOG_NS);
@@ -178,7 +178,10 @@ static unsigned take_one(stage *self, rbcore_reader *reader) {
     return value + 1;
 }
 
-/* While one has the ring others are refused: the victim, if it had not taken the ring yet, too. */
+/*
+ * While one has the ring others are refused. That holds for the victim, too, if it had not taken
+ * the ring yet.
+ */
 static void stopped(void *argument) {
     stage *self = argument;
     rbcore_reader *second = NULL, *third = NULL;
@@ -211,7 +214,7 @@ static void stopped(void *argument) {
 }
 
 PLAYS(a_reader_that_commits, 4, .after_add = true)
-/* Paced: consumer_pos trails what was committed. */
+/* The ring is paced: consumer_pos trails what was committed. */
 PLAYS(a_reader_that_polls, 4, .after_add = true, .reader_flags = RBCORE_READER_POLL)
 PLAYS(a_reader_that_releases, 4, .after_add = true, .reader_flags = RBCORE_READER_RELEASE)
 PLAYS(a_reader_that_releases_and_polls, 4, .after_add = true,

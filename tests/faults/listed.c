@@ -48,7 +48,7 @@ static const char *header(void) {
     return text;
 }
 
-/* The comment right before the declaration of a function; false if there is none. */
+/* Finds the comment right before the declaration of a function. Returns false if there is none. */
 static bool comment_of(const char *function, char *out, size_t room) {
     char opening[64];
     snprintf(opening, sizeof(opening), "%s(", function);

@@ -113,7 +113,7 @@ typedef struct container {
     int ready[2];
 } container;
 
-/* The first process of the namespace: all in it end with this one. */
+/* This is the first process of the namespace: all in it end with this one. */
 static int be_first(void *argument) {
     const container *self = argument;
     rbcore_source source = *self->source;
@@ -132,7 +132,9 @@ static int contain(void *argument) {
     return unshare(CLONE_NEWPID) != 0 ? 1 : in_child(be_first, argument);
 }
 
-/* The ring as the dead reader left it: namespaces take long to make, so that is done once. */
+/*
+ * This is the ring as the dead reader left it. Namespaces take long to make, so that is done once.
+ */
 typedef struct heritage {
     rbcore_source source;
     image raw;
@@ -156,7 +158,7 @@ static void live_after_another(const void *argument) {
     DROP(rbcore_reader_free, reader);
 }
 
-/* In a namespace where /proc shows these few processes alone: each is looked at. */
+/* This runs in a namespace where /proc shows these few processes alone: each is looked at. */
 static int among_few(void *argument) {
     heritage self = {.is_taken = *(const bool *)argument};
     container others = {.source = &self.source, .lives = self.is_taken};

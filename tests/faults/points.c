@@ -22,7 +22,7 @@ typedef struct point {
 
 enum { CALLS = 2000, CHANGES = 4000 };
 
-/* The shape of one run from the curtain to the end. */
+/* This is the shape of one run from the curtain to the end. */
 typedef struct score {
     unsigned steps[CALLS]; /* instructions after so many calls */
     unsigned calls;
@@ -89,13 +89,13 @@ static bool step_victim(void) {
     return go(PTRACE_SINGLESTEP, SIGTRAP);
 }
 
-/* Into a system call and out of it. */
+/* The victim goes into a system call and out of it. */
 static bool pass_call(void) {
     return go(PTRACE_SYSCALL, SIGTRAP | 0x80) && go(PTRACE_SYSCALL, SIGTRAP | 0x80);
 }
 
 #if defined(__x86_64__)
-/* Whether its next instruction is a system call. */
+/* Tells whether its next instruction is a system call. */
 static bool is_before_call(void) {
     long at =
         ptrace(PTRACE_PEEKUSER, now.pid, (void *)offsetof(struct user_regs_struct, rip), NULL);
@@ -170,7 +170,10 @@ static void read_score(score *self, void *stage) {
         changes = calls ? 0 : changes;
         at_point(self->calls < CALLS && self->change_count < CHANGES, "a longer run");
         bool changed = has_changed(&seen);
-        /* By the kernel: one that comes before all instructions. */
+        /*
+         * The kernel made this change, in a call. It counts as one before all instructions that
+         * follow.
+         */
         if (changed && calls) {
             self->changes[self->change_count++] = (point){.calls = self->calls};
         } else if (changed) {
@@ -181,7 +184,7 @@ static void read_score(score *self, void *stage) {
     expect_good_end();
 }
 
-/* The nth of all points. */
+/* Finds the nth of all points. */
 static point nth_point(const score *self, size_t n) {
     point at = {0, 0, 0};
     while (at.calls < self->calls && n > self->steps[at.calls]) {
@@ -212,7 +215,7 @@ static void end_at(point at, bool stops) {
     go_to(at, stage);
     if (stops) {
         if (!now.has_ended) {
-            /* A stop as by kill(1): the tracer is gone. */
+            /* The victim is stopped as by kill(1): the tracer is gone. */
             at_point(ptrace(PTRACE_DETACH, now.pid, NULL, (void *)SIGSTOP) == 0, "detach");
             while (waitpid(now.pid, &now.status, WUNTRACED) < 0) {
                 at_point(errno == EINTR, "waitpid");
@@ -238,7 +241,7 @@ static unsigned long from_environment(const char *name, unsigned long otherwise)
     return value == NULL ? otherwise : strtoul(value, NULL, 10);
 }
 
-/* At the changes, and at others. */
+/* Points are taken at the changes, and at others. */
 static void play_points(const score *whole, bool stops) {
     const char *wanted = getenv("RBCORE_KILL_POINTS");
     const bool all = wanted != NULL && strcmp(wanted, "all") == 0;

@@ -10,9 +10,12 @@ typedef struct drama {
     const char *name;
     const void *way; /* which of its variants */
     void *(*set_up)(const void *way);
-    /* In a process of its own; what counts is what follows curtain(). Returns 0. */
+    /* It runs in a process of its own. What follows curtain() counts. Returns 0. */
     int (*victim)(void *stage);
-    /* Memory that the victim shares: what it changes there makes an instruction worth a look. */
+    /*
+     * This is memory that the victim shares: what it changes there makes an instruction worth a
+     * look.
+     */
     const void *(*shared)(void *stage, size_t *size);
     /* The victim is dead: killed, or because it was through. */
     void (*killed)(void *stage);
@@ -33,7 +36,9 @@ void curtain(void);
  */
 void play(const drama *self);
 
-/* Whether the victim ended while it was thought to be stopped: it had come to its end before. */
+/*
+ * Tells whether the victim ended while it was thought to be stopped: it had come to its end before.
+ */
 bool victim_has_ended(void);
 
 /* Lets the stopped victim go on, and waits until it has ended well. */

@@ -69,7 +69,7 @@ END_TEST
 
 /* ---- Producers ---- */
 
-/* Whether somebody still has the lock of a producer's place, or the reader's. */
+/* Tells whether the lock of a producer's place, or the reader's, is still taken. */
 static bool is_locked(int memory_fd) {
     char path[32];
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 65};
@@ -126,7 +126,7 @@ static void produce_all(const void *argument) {
     ok(rbcore_memory_ring_create(&f.memory_fd, &f.event_fd, page_size(),
                                  way->overwrites ? RBCORE_MEMORY_RING_OVERWRITE : 0));
     if (way->is_blocked) {
-        /* In the second place, so that nobody takes it over. */
+        /* It has the second place, so that no producer takes it over. */
         rbcore_producer *first = producer_on(f.memory_fd, f.event_fd);
         ok(in_child(leave_a_record_unfinished, &f));
         rbcore_producer_free(first);
@@ -146,7 +146,7 @@ static void produce_all(const void *argument) {
     MAKE(rbcore_producer_discard, producer, data, RBCORE_FORCE_WAKEUP);
     ck_check(MAKE(rbcore_producer_output_batch, producer, slices, 3, 0) == 3, "a batch");
     made = 5;
-    /* To the brim, and in overwrite mode far beyond. */
+    /* Fills the ring to the brim, and in overwrite mode far beyond. */
     while (made < 60 && MAKE_AFTER((void)0, way->overwrites ? 0 : -EAGAIN, rbcore_producer_output,
                                    producer, content, 200, 0) == 0) {
         made++;
@@ -182,7 +182,7 @@ PRODUCES(a_producer_that_overwrites_a_dead_ones_record, .overwrites = true, .is_
 
 #define HEADER 128
 
-/* A file of records of one size. */
+/* Makes a file of records of one size. */
 static int make_file(unsigned records) {
     static char content[200];
     fixture f = fixture_open((size_t)1 << 22, 0);
@@ -334,7 +334,9 @@ static void save_and_load_by_socket(const void *argument) {
     fixture_close(&f);
 }
 
-/* And so does save where it is full. EINTR and EAGAIN are no errors that the header lists. */
+/*
+ * Saving waits where the descriptor is full. EINTR and EAGAIN are no errors that the header lists.
+ */
 START_TEST(load_waits_where_fd_is_non_blocking_and_empty_and_signals_do_not_end_it) {
     const size_t piece = 2000;
     each_fault_in("load_waits_where_fd_is_non_blocking_and_empty", save_and_load_by_socket, &piece);

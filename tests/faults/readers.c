@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of a reader, with each fault: of all modes, on rings of all kinds. */
+/* A reader of each mode lives on rings of all kinds, with each fault. */
 #include "readers.h"
 
 #include "scenario.h"
@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
-/* The steps of the scenario, one after the other. */
+/* These are the steps of the scenario, one after the other. */
 typedef struct course {
     const life *life;
     rbcore_reader *reader;
@@ -52,7 +52,7 @@ static void add(course *self) {
     }
     rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
     MAKE(rbcore_reader_ring_stats, self->reader, self->index, &stats);
-    /* By a lock that could not be had for as long as it was tried. */
+    /* The lock could not be had for as long as it was tried. */
     bool is_unguarded = stats.flags & RBCORE_RING_UNGUARDED;
     ck_check(!is_unguarded || was_failed("fcntl F_OFD_SETLK"), "the ring's lock");
     bool is_known = self->life->kind->counts_losses && !self->life->without_loss_map;
@@ -61,7 +61,7 @@ static void add(course *self) {
              "losses");
 }
 
-/* Snapshots, as a whole file and back. */
+/* Snapshots go into a file and come back. */
 static void save_and_load(course *self) {
     rbcore_snapshot *taken = NULL, *loaded = NULL;
     rbcore_record of_taken, of_loaded;
@@ -95,7 +95,7 @@ static void ask(course *self) {
     ck_check(stats.records == self->seen && stats.rings == 1, "statistics");
 }
 
-/* Calls that come from other threads. */
+/* These calls come from other threads. */
 static void interrupt(course *self) {
     rbcore_record record;
     MAKE(rbcore_reader_interrupt, self->reader);

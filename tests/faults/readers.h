@@ -6,7 +6,7 @@
 #include <rbcore/rbcore.h>
 #include <stdbool.h>
 
-/* A kind of ring: how the test makes one, fills it, and how a reader names it. */
+/* This is a kind of ring: how the test makes one, fills it, and how a reader names it. */
 typedef struct ring_kind {
     void *(*open)(rbcore_source *source, size_t size, bool overwrites);
     void (*emit)(void *ring, uint64_t value);
@@ -23,10 +23,10 @@ typedef struct life {
     bool is_busy; /* for a time, so that it becomes paced, and then armed again */
 } life;
 
-/* Large enough for a ring to become paced. */
+/* A ring of this size is large enough to become paced. */
 #define BUSY_RING_SIZE ((size_t)1 << 20)
 
-/* For each_fault_in; the argument is a life. */
+/* This is a scenario for each_fault_in. The argument is a life. */
 void live(const void *argument);
 void live_with_two(const void *argument);
 

@@ -18,16 +18,16 @@ extern struct fault_state {
     bool inside;
 } fault_state;
 
-/* The errors of a call, as a list for fault_of. */
+/* This makes a list of a call's errors for fault_of. */
 #define ERRORS(...) ((const int[]){__VA_ARGS__, 0})
 
 /*
- * Whether the call that is being made is to fail: 0, or how. `name` tells like calls from others;
- * it is told by each call that could fail.
+ * Tells whether the call that is being made is to fail: 0, or how. `name` tells like calls from
+ * others; it is told by each call that could fail.
  */
 int fault_of(const char *name, const int *errors);
 
-/* The same for a call that tells of an error by errno. */
+/* This is the same for a call that tells of an error by errno. */
 bool fails(const char *name, const int *errors);
 
 /* The size that was asked for a block that the library has; NULL if it has none such. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The calls that read, write and wait, and the rest. */
+/* This file replaces the calls that read, write and wait, and the rest. */
 #include "replaced.h"
 
 #include <dirent.h>
@@ -161,7 +161,7 @@ ssize_t __wrap___getdelim(char **line, size_t *room, int end, FILE *file) {
     return n;
 }
 
-/* The same, where the compiler puts nothing in its place. */
+/* This is the same call, where the compiler puts nothing in its place. */
 ssize_t __wrap_getline(char **line, size_t *room, FILE *file) {
     return __wrap___getdelim(line, room, '\n', file);
 }
@@ -181,7 +181,7 @@ int __wrap_epoll_create1(int flags) {
                                                                   : __real_epoll_create1(flags);
 }
 
-/* To leave cannot fail. */
+/* Leaving cannot fail. */
 int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event) {
     return operation != EPOLL_CTL_DEL && fails("epoll_ctl", ERRORS(ENOSPC, ENOMEM))
                ? -1
@@ -279,7 +279,7 @@ static bool memfd_create_fails(long flags) {
                      : fails("memfd_create", ERRORS(EMFILE, ENFILE, ENOMEM, ENOSYS));
 }
 
-/* How many bytes it is to give; less than none: it fails. */
+/* Returns how many bytes it is to give. A negative number says that it fails. */
 static long size_from_getrandom(long size) {
     int fault = fault_of("getrandom", ERRORS(EAGAIN, EINTR, ENOSYS, FAULT_SHORT));
     if (fault > 0) {

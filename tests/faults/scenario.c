@@ -7,7 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 
-/* The errno before each call: "errno itself is left alone". */
+/* This is the errno before each call: "errno itself is left alone". */
 #define UNTOUCHED 4711
 
 static struct {
@@ -85,8 +85,8 @@ static bool run(void (*scenario)(const void *), const void *argument, fault_plan
 }
 
 /*
- * Once, and then as one that stays; but a fault that a result told of is over with that, and one
- * that passes cannot stay.
+ * The fault comes once, and then as one that stays; but a fault that a result told of is over with
+ * that, and one that passes cannot stay.
  */
 static bool run_with(void (*scenario)(const void *), const void *argument, fault_plan plan) {
     bool fired = run(scenario, argument, plan);

@@ -14,7 +14,9 @@
  */
 void each_fault_in(const char *name, void (*scenario)(const void *), const void *argument);
 
-/* The same of the first calls alone: for a scenario that does one thing again and again. */
+/*
+ * This does the same of the first calls alone, for a scenario that does one thing again and again.
+ */
 void first_faults_in(const char *name, void (*scenario)(const void *), const void *argument,
                      unsigned calls);
 
@@ -47,7 +49,7 @@ bool is_to_repeat(const char *function, int result, int expected);
 #define MAKE_FAIL(error, function, ...)                                                            \
     ck_check(MAKE_AFTER((void)0, error, function, __VA_ARGS__) == (error), #function)
 
-/* And of one that returns nothing. */
+/* This calls a function that returns nothing. */
 #define DROP(function, handle)                                                                     \
     do {                                                                                           \
         call_begins();                                                                             \
@@ -64,7 +66,7 @@ bool is_to_repeat(const char *function, int result, int expected);
     } while (0)
 void fail_with_fault(const char *file, int line, const char *what) __attribute__((noreturn));
 
-/* Whether a call whose name begins so was made to fail. */
+/* Tells whether a call whose name begins so was made to fail. */
 bool was_failed(const char *begin);
 
 /* A reader can be opened on the ring, and gets a record that is produced; no lock is left. */
