@@ -2,7 +2,7 @@
 """The texts of errors: what the comments of the header say of them, as one sentence.
 
 The rule: asides in parentheses are left out, and the text ends with its first sentence, or before the
-first semicolon. Where that is too long, speaks of what only C has, or reads badly out of its place,
+first semicolon. "There is" comes before "no memory". Where that is too long, speaks of what only C has, or reads badly out of its place,
 TEXTS has the text, or the language has one of its own. What breaks the rule is refused.
 """
 
@@ -23,19 +23,25 @@ FILTERED = "a filter of system calls (seccomp) refuses one that a reader needs"
 NOTHING_TO_WAIT_WITH = "the ring is full, and there is no memory or file descriptor to wait with"
 NOT_YET = "only discarded or unfinished records were found so far: call again"
 IMPOSSIBLE = "the ring's positions are impossible, or in overwrite mode its oldest records"
+NO_MEMORY = "there is no memory"
+TOO_MANY_OPEN = "the process has too many open file descriptors"
+TOO_MANY_IN_ALL = "the system has too many open files"
 EPOLL_LIMIT = "the user has reached the limit of epoll registrations"
 
 # The texts stand by function and errno. With None no binding can cause the error.
 TEXTS: dict[tuple[str, str], str | None] = {
     ("rbcore_supports", "EPERM"): "the process may not ask the kernel: it needs CAP_BPF",
     ("rbcore_memory_ring_create", "EINVAL"): "the size must be a power of two, from a page to 1 GiB",
-    ("rbcore_memory_ring_create", "EMFILE"): "the process has too many open file descriptors",
-    ("rbcore_memory_ring_create", "ENFILE"): "the system has too many open files",
-    ("rbcore_memory_ring_create", "ENOMEM"): "no memory",
+    ("rbcore_memory_ring_create", "EMFILE"): TOO_MANY_OPEN,
+    ("rbcore_memory_ring_create", "ENFILE"): TOO_MANY_IN_ALL,
+    ("rbcore_memory_ring_create", "ENOMEM"): NO_MEMORY,
     ("rbcore_memory_ring_create", "ENOSYS"): "the kernel has no memfd_create(2)",
     ("rbcore_memory_ring_create", "EFBIG"): "the ring is larger than RLIMIT_FSIZE allows",
     ("rbcore_source_init", "EINVAL"): None,
     ("rbcore_reader_open", "E2BIG"): None,
+    ("rbcore_reader_open", "ENOMEM"): NO_MEMORY,
+    ("rbcore_reader_open", "EMFILE"): TOO_MANY_OPEN,
+    ("rbcore_reader_open", "ENFILE"): TOO_MANY_IN_ALL,
     ("rbcore_reader_open", "ENOSPC"): EPOLL_LIMIT,
     ("rbcore_reader_open", "EPERM"): FILTERED,
     ("rbcore_reader_open", "ENOSYS"): FILTERED,
@@ -56,7 +62,7 @@ TEXTS: dict[tuple[str, str], str | None] = {
     ("rbcore_snapshot_read", "EBADMSG"): "the next record is impossible: a hostile producer wrote it",
     ("rbcore_snapshot_read", "EINVAL"): None,
     ("rbcore_snapshot_info_get", "EINVAL"): None,
-    ("rbcore_snapshot_save", "ENOMEM"): "no memory to wait for the file",
+    ("rbcore_snapshot_save", "ENOMEM"): "there is no memory to wait for the file",
     ("rbcore_snapshot_load", "EBADMSG"): "the file is not a snapshot, or it is cut off or damaged",
     ("rbcore_snapshot_load", "E2BIG"): "the file was written by a newer version",
     ("rbcore_snapshot_load", "EOPNOTSUPP"): "the file is from a machine of the other byte order",
@@ -64,6 +70,9 @@ TEXTS: dict[tuple[str, str], str | None] = {
     ("rbcore_producer_open", "E2BIG"): None,
     ("rbcore_producer_open", "EBADF"): "the ring's file descriptor is not open",
     ("rbcore_producer_open", "EBADFD"): "the descriptor is of neither a BPF map nor a memory ring",
+    ("rbcore_producer_open", "ENOMEM"): NO_MEMORY,
+    ("rbcore_producer_open", "EMFILE"): TOO_MANY_OPEN,
+    ("rbcore_producer_open", "ENFILE"): TOO_MANY_IN_ALL,
     ("rbcore_producer_open", "ENOENT"): "there is no map of this path or id, or /proc is not mounted",
     ("rbcore_producer_open", "EOPNOTSUPP"): "a 32-bit process cannot write into this kernel's user rings",
     ("rbcore_producer_open", "EACCES"): NO_PERMISSION,
@@ -108,7 +117,8 @@ def errors_of(function: Function) -> dict[str, str]:
 
 
 def first_clause(cause: str) -> str:
-    return re.split(r"[.;] ", re.sub(r" ?\((?:[^()]|\(\d\))*\)(?!\w)", "", cause + " "))[0].strip(" .;")
+    text = re.split(r"[.;] ", re.sub(r" ?\((?:[^()]|\(\d\))*\)(?!\w)", "", cause + " "))[0].strip(" .;")
+    return re.sub("^no ", "there is no ", text)
 
 
 def causes_of(header: Header, own: dict[tuple[str, str], str]) -> Iterator[tuple[str, str, str]]:

@@ -69,7 +69,7 @@ fn room_for(records: usize) -> Result<Vec<sys::rbcore_record>> {
     }
     let mut room = Vec::new();
     room.try_reserve_exact(records)
-        .map_err(|_| Error::new(-libc::ENOMEM, "no memory for so large a batch"))?;
+        .map_err(|_| Error::new(-libc::ENOMEM, "there is no memory for so large a batch"))?;
     room.resize(records, NO_RECORD);
     Ok(room)
 }
