@@ -9,7 +9,7 @@ HERE = Path(__file__).resolve().parent
 
 ffi = FFI()
 ffi.cdef((HERE / "c" / "rbcore.cdef").read_text())
-# What batch.h declares: all from its first struct on.
+# This is what batch.h declares: all from its first struct on.
 own = (HERE / "c" / "batch.h").read_text()
 ffi.cdef(own[own.index("typedef struct") : own.rindex("#endif")])
 ffi.set_source(

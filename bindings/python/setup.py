@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What pyproject.toml cannot say: the extension is compiled by cffi, and what it needs for that."""
+"""This says what pyproject.toml cannot: the extension is compiled by cffi, and what it needs for
+that.
+"""
 
 import sys
 import sysconfig

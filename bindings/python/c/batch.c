@@ -141,7 +141,7 @@ static void do_it(const late *what) {
     }
 }
 
-/* Without memory it is done at once: too early is better than never. */
+/* It is done at once if there is no memory: too early is better than never. */
 static void do_late(const late *what) {
     late *copy = collects ? malloc(sizeof(*copy)) : NULL;
     if (copy == NULL) {

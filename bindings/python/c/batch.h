@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* What would be slow in Python, or must be done even if a signal handler raises meanwhile. */
+/*
+ * These functions do what would be slow in Python, or must be done even if a signal handler raises
+ * meanwhile.
+ */
 #ifndef RBCORE_PY_BATCH_H
 #define RBCORE_PY_BATCH_H
 
 #include "rbcore.h"
 
 /*
- * How many records some spans have, and where they are: all lie within extent bytes from base.
- * bytes is how much of the ring they take, headers included.
+ * This says how many records some spans have, and where they are: all lie within extent bytes from
+ * base. bytes is how much of the ring they take, headers included.
  */
 typedef struct rbcore_py_shape {
     uint64_t count;
@@ -51,7 +54,7 @@ rbcore_py_windows *rbcore_py_windows_new(void);
 void rbcore_py_place(rbcore_py_windows *self, const rbcore_py_rings *rings, rbcore_span *spans,
                      size_t n);
 
-/* What was added to the addresses of a ring's spans. */
+/* Returns what was added to the addresses of a ring's spans. */
 int64_t rbcore_py_shift(const rbcore_py_windows *self, unsigned int ring);
 
 /*
@@ -95,7 +98,7 @@ int rbcore_py_spans_of(const rbcore_record *records, int count, rbcore_span *spa
  */
 int rbcore_py_snapshot_spans(rbcore_snapshot *snapshot, rbcore_span *spans, int max);
 
-/* Where each record of n spans begins and ends, in bytes from base. */
+/* Tells where each record of n spans begins and ends, in bytes from base. */
 void rbcore_py_cut(const rbcore_span *spans, size_t n, uint64_t base, uint64_t *begins,
                    uint64_t *ends);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where the views of Python lie, and how they leave the ring: see batch.h. */
+/* This file says where the views of Python lie, and how they leave the ring: see batch.h. */
 #define _GNU_SOURCE
 #include "windows.h"
 
@@ -11,11 +11,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* Of the library, which is compiled into the same module (capi/map.h). */
+/* These are the library's, which is compiled into the same module (capi/map.h). */
 int rbc_map_open_path(const char *path);
 int rbc_map_open_id(uint32_t id);
 
-/* From begin up to end, both at the beginning of a page. */
+/* It goes from begin up to end, both at the beginning of a page. */
 typedef struct run {
     uintptr_t begin;
     uintptr_t end;
@@ -91,7 +91,7 @@ static int open_map(const rbcore_source *source) {
     }
 }
 
-/* By the descriptor, so that both are of the same map: a path may be pinned anew meanwhile. */
+/* The descriptor is used, so that both are of the same map: a path may be pinned anew meanwhile. */
 static int add(rbcore_reader *reader, const rbcore_source *source, int fd) {
     rbcore_source by_fd = *source;
     if (fd < 0) { /* the library tells why */
@@ -273,7 +273,7 @@ static int move_run(window *self, run what) {
     return -ENOMEM;
 }
 
-/* The pages of a span. */
+/* Finds the pages of a span. */
 static run run_of(const rbcore_span *span) {
     uintptr_t begin = (uintptr_t)span->data;
     uintptr_t end = begin + (uintptr_t)(span->count - 1) * span->stride + span->size;

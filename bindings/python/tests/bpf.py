@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Rings of the kernel and BPF programs that fill or drain them, by bpf(2) alone."""
+"""This makes rings of the kernel and BPF programs that fill or drain them, by bpf(2) alone."""
 
 from __future__ import annotations
 
@@ -163,7 +163,9 @@ CALLBACK_AT = 8
 
 
 def function_types() -> int:
-    """Types for two functions, static ones, that return an int: the kernel wants those of callbacks."""
+    """Loads types for two functions, static ones, that return an int: the kernel wants those of
+    callbacks.
+    """
     names = b"\0int\0drain\0answer\0"
     types = struct.pack("<IIII", 1, 1 << 24, 4, 1 << 24 | 32)  # 1: int
     types += struct.pack("<III", 0, 13 << 24, 1)  # 2: int ()
@@ -175,7 +177,7 @@ def function_types() -> int:
 
 
 class UserRing:
-    """A user ring, a program that drains it, and the ring into which that answers."""
+    """Has a user ring, a program that drains it, and the ring into which that answers."""
 
     def __init__(self, size: int) -> None:
         self.fd = create_map(MAP_TYPE_USER_RINGBUF, 0, 0, size)

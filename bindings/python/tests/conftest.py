@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Rings to test on, of both kinds, with the same face."""
+"""The tests run on these rings, of both kinds, with the same face."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bpf import KernelRing
 #: A test that hangs ends, with the stacks of all threads.
 WATCHDOG = 60
 
-# Who starts the tests in the background of a shell makes them ignore it, and Python leaves it so.
+# A shell makes programs in its background ignore SIGINT, and Python leaves it so.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -27,7 +27,7 @@ def watchdog() -> Iterator[None]:
 
 
 class Ring:
-    """A ring, and what writes numbers of 8 bytes into it."""
+    """This has a ring, and what writes numbers of 8 bytes into it."""
 
     def __init__(self, kind: str, size: int, overwrite: bool = False) -> None:
         self.kind = kind

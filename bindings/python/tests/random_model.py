@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What must come out of rings and readers, for test_random.py: the slow way, record by record."""
+"""This is what must come out of rings and readers, for test_random.py: the slow way, record by
+record.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +95,7 @@ class RingModel:
         return [entry for entry in self.until_open(self.read) if entry.state == "there"]
 
     def takeable(self) -> int:
-        """What one call takes: a quarter of the ring at most, but always one record."""
+        """Returns what one call takes: a quarter of the ring at most, but always one record."""
         count = 0
         for entry in self.visible():
             if count and entry.end - self.entries[self.read].position > self.size // 4:
@@ -112,7 +114,7 @@ class RingModel:
             self.read += 1
 
     def given_between(self) -> tuple[int, int]:
-        """Where user_pos can be: discarded records go with those before them, or later."""
+        """Returns where user_pos can be: discarded records go with those before them, or later."""
         first = self.first()
         back = [entry.end for entry in self.entries[:first] if entry.state == "there"]
         while first < len(self.entries) and self.entries[first].state == "discarded":
@@ -206,7 +208,7 @@ class ReaderModel:
         self.is_armed = True
 
     def answer(self) -> type[rbcore.Error] | None:
-        """What a read says before it looks for records, or when it finds none."""
+        """Returns what a read says before it looks for records, or when it finds none."""
         if self.is_shut:
             return rbcore.Closed
         if self.is_interrupted:
@@ -253,7 +255,7 @@ class ReaderModel:
         return any(holder.handed is handed and holder.holds for holder in held)
 
     def let_go(self, held: list[Holder]) -> None:
-        """What each call does first: batches that are not held go back, in order."""
+        """Does what each call does first: batches that are not held go back, in order."""
         while self.batches and not self.holds(self.batches[0], held):
             self.commit(0, None)
 
@@ -324,7 +326,7 @@ class Holder:
             assert len(self.thing) == len(wanted) or len(self.thing) == 4
 
     def drop(self) -> None:
-        """In whatever order its parts go."""
+        """Its parts may go in any order."""
         if self.how == "iterator":
             self.loop[0] = 1
             assert bytes(next(self.thing)) == content(self.entry.number, self.entry.size)
@@ -334,7 +336,7 @@ class Holder:
             self.entry.is_back = True
 
     def release(self, how: str) -> bool:
-        """Whether the lease is back."""
+        """Tells whether the lease is back."""
         lease = self.lease
         assert lease is not None
         if how == "slice":

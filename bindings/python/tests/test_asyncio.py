@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""async for, beside other tasks of the event loop."""
+"""async for runs beside other tasks of the event loop."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def test_a_loop_over_large_records(size: int) -> None:
 
 
 def test_the_variable_of_a_loop_costs_no_move() -> None:
-    """As long as the record has at most 64 KiB: nothing is held when the loop waits."""
+    """Nothing is held when the loop waits, as long as the record has at most 64 KiB."""
     with rbcore.MemoryRing(1 << 18) as memory, rbcore.Reader(memory) as reader:
         producer = rbcore.Producer(memory)
         for size in (8, 4097, 65536):
@@ -104,7 +104,7 @@ def test_the_variable_of_a_loop_costs_no_move() -> None:
 @pytest.mark.parametrize("keep", KEEPERS)
 @pytest.mark.parametrize("kind", ["memory", "kernel"])
 def test_what_is_kept_stays_as_it_was(kind: str, keep: Callable[[rbcore.Batch], Any]) -> None:
-    """Through three laps of the ring, and the reader's end."""
+    """A view lives through three laps of the ring, and the reader's end."""
     ring = open_ring(kind, 4096)
     reader = rbcore.Reader(ring.source)
     kept = []
@@ -196,7 +196,7 @@ def test_several_rings(make_ring: Callable[[int], Ring]) -> None:
 
 
 def test_an_index_that_is_used_again(make_ring: Callable[[int], Ring]) -> None:
-    """Where its ring was is not where the next one is."""
+    """The next ring is not where this one was."""
     first, second, last = (make_ring(4096) for _ in range(3))
     with rbcore.MemoryRing(4096) as other, rbcore.Reader(first.source, second.source) as reader:
         second.write(5)
@@ -254,7 +254,7 @@ def test_an_exception_that_is_kept_stops_nothing(make_ring: Callable[[int], Ring
 
 
 def test_moving_does_not_grow(make_ring: Callable[[int], Ring]) -> None:
-    """Neither mappings nor descriptors."""
+    """Neither mappings nor descriptors are left."""
 
     def used() -> tuple[int, int]:
         maps = Path("/proc/self/maps").read_text().count("\n")

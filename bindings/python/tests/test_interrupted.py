@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Signal handlers, destructors, other threads and tasks: what can come between any two steps."""
+"""Signal handlers, destructors, other threads and tasks can come between any two steps."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_signal_handler_anywhere(kind: Any, call: str, handler: str) -> None:
     is_done = False
     while not is_done:
         is_done = interrupted_at(at, kind, call, handler, other)
-        # Each of the first 40 points, then some: records are all alike.
+        # Tests each of the first 40 points, then some: records are all alike.
         at += 1 if at < 40 else 7
     assert at > 3
 
@@ -282,11 +282,11 @@ def test_a_reservation_in_a_cycle_is_discarded() -> None:
 
 
 def test_closing_in_a_child_of_fork(ring: Ring) -> None:
-    """Although the thread that reads is not there."""
+    """Closing works although the thread that reads is not there."""
     with rbcore.Reader(ring.source) as reader:
         thread = threading.Thread(target=lambda: list(reader), daemon=True)
         thread.start()
-        while not getattr(reader, "_turns", True):
+        while not getattr(reader, "_uses", True):
             time.sleep(0.001)
         child = os.fork()
         if child == 0:
@@ -319,7 +319,9 @@ def test_closing_ends_a_wait_for_room() -> None:
 
 
 def test_adding_a_ring_makes_fileno_readable() -> None:
-    """Before the first read, and after one that found nothing; nothing else tells of the records."""
+    """A handler reads before the first read, and after one that found nothing; nothing else tells
+    of the records.
+    """
     first, second = rbcore.MemoryRing(4096), rbcore.MemoryRing(4096)
     with first, second, rbcore.Reader() as reader:
         producers = [rbcore.Producer(first), rbcore.Producer(second)]  # one that leaves wakes

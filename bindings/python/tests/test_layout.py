@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Records as tuples, dataclasses and structures of ctypes, without numpy."""
+"""Records become tuples, dataclasses and structures of ctypes, without numpy."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_classes_that_are_none(cls: type) -> None:
     with rbcore.MemoryRing(4096) as memory, rbcore.Reader(memory) as reader:
         with pytest.raises(TypeError, match=rf"{cls.__name__}\.time"):
             reader.next(0).decode(cls)
-        with pytest.raises(TypeError, match="int is no dataclass"):
+        with pytest.raises(TypeError, match="int is neither a dataclass"):
             reader.next(0).decode(int)
         with pytest.raises(struct.error):
             reader.next(0).unpack("no format")

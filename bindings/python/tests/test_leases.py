@@ -151,7 +151,7 @@ def test_an_array_over_a_view(ring: Ring, reader: rbcore.LeaseReader) -> None:
 
 @pytest.mark.parametrize("how", ["release", "with", "with a kept view"])
 def test_a_lease_that_was_released_keeps_nothing(ring: Ring, how: str) -> None:
-    """Whatever objects live: leases, their views, the list that they came in."""
+    """It does not matter which objects live: leases, their views, the list that they came in."""
     ring.write(1, 2, 3)
     with rbcore.LeaseReader(ring.source) as reader:
         leases = reader.next(10)
@@ -177,7 +177,7 @@ def test_a_lease_that_was_released_keeps_nothing(ring: Ring, how: str) -> None:
 def test_a_worker_gives_back_while_the_reader_waits(
     ring: Ring, reader: rbcore.LeaseReader, how: str
 ) -> None:
-    """At once, although the thread that made the lease does not run."""
+    """The record goes back at once, although the thread that made the lease does not run."""
     ring.write(6)
     leases = reader.next(10)
     found: list[int] = []

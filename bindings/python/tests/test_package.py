@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The package itself: versions, the header for BPF programs, what it says of itself."""
+"""This tests the package itself: versions, the header for BPF programs, what it says of itself."""
 
 from __future__ import annotations
 

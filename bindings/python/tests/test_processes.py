@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Other processes: what README.md says of fork, spawn and pickle."""
+"""This tests what README.md says of fork, spawn and pickle."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Memory rings and their producers."""
+"""This tests memory rings and their producers."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class Rings(RuleBasedStateMachine):
         return any(ring in reader.taken for reader in [self.model, *self.readers])
 
     def expect(self, found: list[tuple[int, int, bytes]], wanted: list[Entry]) -> None:
-        """What was handed out: for each ring the next ones of those wanted, in its order."""
+        """Checks what was handed out: for each ring the next ones of those wanted, in its order."""
         queues: dict[int, list[Entry]] = {}
         for entry in wanted:
             queues.setdefault(self.model.index_of(entry.ring), []).append(entry)
@@ -298,7 +298,7 @@ class Rings(RuleBasedStateMachine):
     @precondition(lambda self: self.reader)
     @rule()
     def read_until_flushed(self) -> None:
-        """A loop that ends: all that is there comes, whatever else was asked before."""
+        """The loop ends. All that is there comes, whatever else was asked before."""
         self.reader.flush()
         self.model.ask("flush")
         error = None
@@ -465,7 +465,7 @@ class Rings(RuleBasedStateMachine):
 
 
 class LeasedRings(Rings):
-    """The same, with records that go back one by one."""
+    """This is the same, with records that go back one by one."""
 
     kind = rbcore.LeaseReader
 

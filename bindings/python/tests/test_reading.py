@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reading, committing, waiting: the same on a memory ring and on one of the kernel."""
+"""Reading, committing and waiting are the same on a memory ring and on one of the kernel."""
 
 from __future__ import annotations
 
@@ -225,7 +225,7 @@ def test_one_thread_at_a_time(ring: Ring) -> None:
     with rbcore.Reader(ring.source) as reader:
         thread = threading.Thread(target=lambda: list(reader), daemon=True)
         thread.start()
-        while not reader._turns:
+        while not reader._uses:
             time.sleep(0.001)
         with pytest.raises(RuntimeError, match="in use"):
             reader.next(0)
@@ -315,7 +315,8 @@ def test_fileno(ring: Ring, reader: rbcore.Reader) -> None:
 
 
 def test_ctrl_c_during_an_endless_wait(ring: Ring, reader: rbcore.Reader) -> None:
-    # To the process, as a terminal does it; raise_signal would address the timer's thread.
+    # The signal goes to the process, as a terminal does it; raise_signal would address the timer's
+    # thread.
     timer = threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGINT])
     timer.start()
     with pytest.raises(KeyboardInterrupt):

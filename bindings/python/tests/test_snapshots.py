@@ -159,7 +159,7 @@ OPEN: dict[str, Callable[..., Any]] = {
 
 @pytest.mark.parametrize("kind", OPEN)
 def test_any_file_object(ring: Ring, reader: rbcore.Reader, tmp_path: Path, kind: str) -> None:
-    """Several in a row, with something before."""
+    """A file has several in a row, with something before."""
     ring.write(*range(3000))
     snapshot = reader.snapshot()
     with OPEN[kind](tmp_path / "file", "wb") as file:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a reader can be opened for, and the errors of what it cannot."""
+"""This tests what a reader can be opened for, and the errors of what it cannot."""
 
 from __future__ import annotations
 

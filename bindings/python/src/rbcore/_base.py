@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What readers of both kinds share: opening, waiting, ending, statistics."""
+"""Readers of both kinds share this: opening, waiting, ending, statistics."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-#: How often the thread that closes looks whether the one that reads has gone, in seconds.
+#: The thread that closes looks this often whether the one that reads has gone, in seconds.
 CLOSING_LOOK = 0.0005
 
 
 class End(Enum):
-    """How the use of a reader ends."""
+    """These are the ends that the use of a reader can have."""
 
     LEFT = 1  # its with statement, without an exception
     CLOSED = 2
@@ -44,15 +44,15 @@ ENDS = (Flushed, Interrupted, Closed)
 
 
 class ReaderBase(Generic[T]):
-    """A reader of one or more rings. See Reader and LeaseReader for what it hands out.
+    """Reads one or more rings. See Reader and LeaseReader for what it hands out.
 
     sources are map file descriptors, objects with a fileno(), paths where a map is pinned, MapIDs
     or MemoryRings. More can be added. max_latency is how many seconds a record of a busy ring waits
-    at most for others, so that they are delivered together; with 0 every record wakes an idle
-    reader. poll makes the reader look by a timer alone, for BPF programs that never wake it.
-    batch_size is how many records come at once at most: by default 4096 in a batch, or 512 leases.
-    A batch takes at most a quarter of each ring, but always one record. The other options are those
-    of add(), for all sources.
+    at most for others, so that they are delivered together (the ring is then paced); with 0 every
+    record wakes an idle reader. poll makes the reader look by a timer alone, for BPF programs that
+    never wake it. batch_size is how many records come at once at most: by default 4096 in a batch,
+    or 512 leases. A batch takes at most a quarter of each ring, but always one record. The other
+    options are those of add(), for all sources.
 
     One thread at a time may read. Any thread may call interrupt(), flush(), shutdown(), close(),
     stats() and fileno(). Times are in seconds.
@@ -86,7 +86,7 @@ class ReaderBase(Generic[T]):
         out = ffi.new("rbcore_reader **")
         check(lib.rbcore_reader_open(out, options), "rbcore_reader_open")
         self._open: Any = owned_reader(out[0])
-        self._turns: dict[int, list[int]] = {}  # the one use that runs: [its thread]; see _alone()
+        self._uses: dict[int, list[int]] = {}  # the one use that runs: [its thread]; see _alone()
         self._closing = False
         self._entered = False  # a with statement
         self._end = End.CLOSED
@@ -191,7 +191,7 @@ class ReaderBase(Generic[T]):
         return self
 
     async def __anext__(self) -> T:
-        """Like __next__(), without blocking the event loop."""
+        """Does what __next__() does, without blocking the event loop."""
         await asyncio.sleep(0)  # other tasks run, even if records never end
         try:
             while True:
@@ -214,7 +214,9 @@ class ReaderBase(Generic[T]):
                 del self._tasks[loop]
 
     def fileno(self) -> int:
-        """For select, poll and event loops: when it is readable, call next(0) until it is empty."""
+        """Returns a descriptor for select, poll and event loops. When it is readable, call next(0)
+        until it is empty.
+        """
         return lib.rbcore_reader_fd(self._handle())
 
     # ---- Ending
@@ -258,17 +260,17 @@ class ReaderBase(Generic[T]):
         """Closes when no thread reads any more. If this call, from a signal handler or a
         destructor, has interrupted a use of the reader in its own thread, it does not wait: that
         use closes the reader when it ends."""
-        turn = [get_ident()]
-        turns = self._turns
+        use = [get_ident()]
+        uses = self._uses
         try:
-            while (holder := turns.setdefault(0, turn)) is not turn:
-                if holder[0] == turn[0]:
+            while (holder := uses.setdefault(0, use)) is not use:
+                if holder[0] == use[0]:
                     return
                 time.sleep(CLOSING_LOOK)
             self._close()
         finally:
-            if 0 in turns and turns[0] is turn:
-                del turns[0]
+            if 0 in uses and uses[0] is use:
+                del uses[0]
 
     def _wake_tasks(self) -> None:
         """The descriptor must leave the event loops before it is closed, or nothing wakes them."""
@@ -293,14 +295,14 @@ class ReaderBase(Generic[T]):
     # ---- Statistics
 
     def stats(self) -> ReaderStats:
-        """The statistics of the reader, over all its rings."""
+        """Returns the statistics of the reader, over all its rings."""
         out = ffi.new("rbcore_reader_stats *")
         lib.rbcore_reader_stats_init(out, ffi.sizeof("rbcore_reader_stats"))
         check(lib.rbcore_reader_stats_get(self._handle(), out), "rbcore_reader_stats_get")
         return ReaderStats(*(known(getattr(out, name)) for name in ReaderStats._fields))
 
     def ring_stats(self, ring: int = 0) -> RingStats:
-        """The statistics of one ring."""
+        """Returns the statistics of one ring."""
         out = ffi.new("rbcore_ring_stats *")
         lib.rbcore_ring_stats_init(out, ffi.sizeof("rbcore_ring_stats"))
         check(lib.rbcore_reader_ring_stats(self._handle(), ring, out), "rbcore_reader_ring_stats")
@@ -313,7 +315,7 @@ class ReaderBase(Generic[T]):
         """Makes what a reader needs before it has rings."""
 
     def _is_in_use(self) -> bool:
-        """Whether something is handed out, or about to be, that would end with the reader."""
+        """Tells whether something is handed out, or about to be, that would end with the reader."""
         return False
 
     def _handle(self) -> Any:
@@ -334,13 +336,13 @@ class ReaderBase(Generic[T]):
         keep the frame, and so the ring would stay taken after close().
 
         A signal handler may run between any two steps of this, and may raise, read or close. So one
-        call of C takes the turn and says which thread has it, and no handler can run while it is
-        given back. A lock would not do: its own thread might wait for it.
+        call of C begins the use and says which thread it is in, and no handler can run while it is
+        ended. A lock would not do: its own thread might wait for it.
         """
-        turn = [get_ident()]
-        turns = self._turns
+        use = [get_ident()]
+        uses = self._uses
         try:
-            if turns.setdefault(0, turn) is not turn:
+            if uses.setdefault(0, use) is not use:
                 if self._closing:
                     raise error_of(-errno.ESHUTDOWN, "", "the reader is closed")
                 raise RuntimeError("the reader is in use, by another thread or the caller")
@@ -352,8 +354,8 @@ class ReaderBase(Generic[T]):
             clear_frames(error.__traceback__)
             raise
         finally:
-            if 0 in turns and turns[0] is turn:
-                del turns[0]
+            if 0 in uses and uses[0] is use:
+                del uses[0]
             if self._closing and self._open is not None:
                 self._finish()  # it was called meanwhile, in a handler or another thread
 

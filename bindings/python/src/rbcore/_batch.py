@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a Reader hands out."""
+"""A Reader hands out batches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ._source import Identity, identity_of
 
 
 class Lender(Protocol):
-    """What a batch needs of its reader."""
+    """A batch needs this of its reader."""
 
     def _handle(self) -> Any: ...
 
@@ -19,7 +19,8 @@ class Lender(Protocol):
 
 
 class Batch(Records):
-    """Records in the order in which they came, each a read-only memoryview of the ring itself.
+    """Holds records in the order in which they came, each a read-only memoryview of the ring
+    itself.
 
     A view, a slice or a cast of one, or a numpy array, stays valid and unchanged as long as it
     lives. The ring does not wait for it: if its space is needed, the records are moved to memory of
@@ -43,7 +44,7 @@ class Batch(Records):
         self._keep = keep
 
     def ring(self, index: int) -> int:
-        """The index of the ring that a record comes from."""
+        """Returns the index of the ring that a record comes from."""
         _, _, _, ring, _ = self._record(index)
         return ring
 
@@ -58,7 +59,7 @@ class Batch(Records):
         Raises BufferError, and gives back nothing, if a view of these batches lives in the ring,
         and ValueError if the batch does not have so many records. Nothing happens if they were
         given back already, or moved out of the ring. With now the kernel is told at once, also
-        while the ring is busy.
+        while the ring is paced.
         """
         self._reader._commit_up_to(self, self._count if count is None else count, now)
 
@@ -68,7 +69,7 @@ class Batch(Records):
         return self._keep
 
     def _c_record(self, index: int) -> Any:
-        """A record in the form that the library takes."""
+        """Returns a record in the form that the library takes."""
         data, position, size, ring, _ = self._locate(index + self._count if index < 0 else index)
         data -= lib.rbcore_py_shift(self._keep.windows, ring)
         return ffi.new("rbcore_record *", [ffi.cast("void *", data), position, size, ring, 0])

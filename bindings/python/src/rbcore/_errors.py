@@ -11,7 +11,7 @@ from ._rbcore import ffi, lib
 
 
 class Error(OSError):
-    """Any error of the library; errno tells which."""
+    """The library reported an error; errno tells which."""
 
 
 class Busy(Error):
@@ -27,7 +27,7 @@ class Corrupt(Error):
 
 
 class EndOfFile(Error, EOFError):
-    """No further snapshot in a file (ENODATA)."""
+    """The file has no further snapshot (ENODATA)."""
 
 
 class Flushed(Error):
@@ -63,7 +63,7 @@ CLASSES = {
 }
 
 
-# Functions in which an errno has another meaning.
+# In these functions an errno has another meaning.
 SPECIAL: dict[tuple[str, int], type[Error]] = {
     ("rbcore_snapshot_load", errno.ENODATA): EndOfFile,
 }
@@ -72,7 +72,7 @@ OF_FILES = ("rbcore_snapshot_load", "rbcore_snapshot_save")
 
 
 def error_of(result: int, function: str, message: str = "") -> Error:
-    """The exception for a negative result; the message is the handle's, if it has one."""
+    """Returns the exception for a negative result. The message is the handle's, if it has one."""
     if function in OF_FILES:
         meaning = os.strerror(-result)
     else:

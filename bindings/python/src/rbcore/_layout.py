@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Records as tuples, dataclasses or structures of ctypes."""
+"""A layout makes tuples, dataclasses or structures of ctypes of records."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ._progress import Counter
 
 
 class Layout(NamedTuple):
-    """How an object is made of the first size bytes of a record.
+    """Makes an object of the first size bytes of a record.
 
     many makes the objects of a run of records. It takes a view of the run, the distance between two
     records, and their number. It returns the iterator, and a counter that knows how many are left
@@ -51,7 +51,7 @@ def layout_of_class(cls: Any) -> Layout:
         return layout_of_dataclass(cls)
     if issubclass(cls, ctypes.Structure):
         return layout_of_structure(cls)
-    raise TypeError(f"{cls.__name__} is no dataclass, nor a ctypes.Structure")
+    raise TypeError(f"{cls.__name__} is neither a dataclass nor a ctypes.Structure")
 
 
 def layout_of_structure(cls: type[ctypes.Structure]) -> Layout:
@@ -76,10 +76,10 @@ def layout_of_dataclass(cls: Any) -> Layout:
 
 
 def format_of(cls: type, field: Any, hints: dict[str, Any]) -> str:
-    """The format of one field, from Annotated[int, "Q"]."""
+    """Returns the format of one field, from Annotated[int, "Q"]."""
     name = f"{cls.__name__}.{field.name}"
     if not field.init or getattr(field, "kw_only", False):
-        raise TypeError(f"{name} is no positional argument of {cls.__name__}")
+        raise TypeError(f"{name} is not a positional argument of {cls.__name__}")
     formats = [each for each in getattr(hints[field.name], "__metadata__", ()) if type(each) is str]
     if len(formats) != 1:
         raise TypeError(f'{name} has no format: Annotated[int, "Q"] is one')

@@ -34,7 +34,7 @@ class Lease:
 
     @property
     def view(self) -> memoryview:
-        """The record: a read-only view of the ring itself, a new one each time."""
+        """Returns the record as a read-only view of the ring itself, a new one each time."""
         export = self._export
         if export is None:
             raise ValueError("the record was given back to the ring")
@@ -42,12 +42,12 @@ class Lease:
 
     @property
     def position(self) -> int:
-        """The position of the record in its ring: its identity among the ring's records."""
+        """Returns the position of the record in its ring: its identity among the ring's records."""
         return int(self._record.position)
 
     @property
     def ring(self) -> int:
-        """The index of the ring that it comes from."""
+        """Returns the index of the ring that it comes from."""
         return int(self._record.ring)
 
     def identity(self) -> Identity:
@@ -107,7 +107,7 @@ class LeaseReader(ReaderBase["list[Lease]"]):
         out = ffi.new("rbcore_reader_stats *")
         lib.rbcore_reader_stats_init(out, ffi.sizeof("rbcore_reader_stats"))
         try:
-            # After fork() it fails: the rings are the parent's.
+            # It fails after fork(): the rings are the parent's.
             if self._open is not None and lib.rbcore_reader_stats_get(self._open, out) == 0:
                 left, index = out.rings, 0
                 while left:

@@ -39,7 +39,9 @@ def owned_record(handle: Any, record: Any) -> Any:
 
 
 def owned_reservation(handle: Any) -> Any:
-    """Where rbcore_producer_reserve puts the data. A record that is there in the end is discarded."""
+    """rbcore_producer_reserve puts the data here. A record that is there in the end is
+    discarded.
+    """
     return ffi.gc(ffi.new("void **"), partial(lib.rbcore_py_discard, handle))
 
 

@@ -110,7 +110,7 @@ class Reservation:
 
     @property
     def view(self) -> memoryview:
-        """The memory of the record, in the ring itself. It is not cleared."""
+        """Returns the memory of the record, in the ring itself. It is not cleared."""
         view = self._view
         assert view is not None
         return view

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How far a loop over records has got."""
+"""This module counts how far a loop over records has got."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOTHING: Any = iter(())
 
 
 class Progress:
-    """How much an iterator handed out, as its parts tell, which are iterators of C.
+    """Counts what an iterator handed out, as its parts tell, which are iterators of C.
 
     So a single record costs nothing.
     """
@@ -43,26 +43,28 @@ class Progress:
         self._parts.append((NOTHING, 1, 0))
 
     def end(self) -> Iterator[Any]:
-        """The last part of the iterator, which is empty: a loop that asks it is through. The
-        iterator has it from the beginning."""
+        """Returns the last part of the iterator, which is empty: a loop that asks it is through.
+
+        The iterator has it from the beginning.
+        """
         return filter(None, self._end)
 
     @property
     def is_gone(self) -> bool:
-        """Whether the iterator is gone: then only this object has its end."""
+        """Tells whether the iterator is gone: then only this object has its end."""
         return sys.getrefcount(self._end) <= 2
 
     @property
     def is_through(self) -> bool:
-        """Whether the iterator was asked for more, and had none."""
+        """Tells whether the iterator was asked for more, and had none."""
         return not self._end.__length_hint__()
 
     def handed_out(self) -> int:
-        """How many records were handed out."""
+        """Returns how many records were handed out."""
         return sum((size - left.__length_hint__()) * unit for left, size, unit in self._parts)
 
     def done(self) -> int:
-        """How many records the loop is done with: all but the item that it is at."""
+        """Returns how many records the loop is done with: all but the item that it is at."""
         if not self.is_through:
             for left, size, unit in reversed(self._parts):
                 if size > left.__length_hint__():

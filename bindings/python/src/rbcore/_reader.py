@@ -18,11 +18,11 @@ from ._rbcore import ffi, lib
 from ._records import SHAPE, SPAN
 from ._windows import Windows
 
-# How many runs of records of one size a batch has at most. If each record has another size, so many
+# A batch has at most so many runs of records of one size. If each record has another size, so many
 # records are enough for a batch.
 SPANS_MAX = 1024
 
-# How long views may stay in the ring when nothing else is in it, in nanoseconds. Until then the
+# Views may stay in the ring for so long when nothing else is in it, in nanoseconds. Until then the
 # library looks again and again by itself, so that this costs only some looks.
 GRACE = 1_000_000
 
@@ -35,7 +35,7 @@ class Reader(ReaderBase[Batch]):
             for record in batch:
                 ...
 
-    Each next(), read() and look(), and so each turn of the loop, gives back the batches that were
+    Each next(), read() and look(), and so each step of the loop, gives back the batches that were
     handed out before. Views of them stay valid and unchanged, and the ring does not wait for them:
     when views hold more than a quarter of it, or when nothing has come for a millisecond, their
     records are copied to memory of their own, at the same addresses. (If there is no memory for
@@ -50,10 +50,11 @@ class Reader(ReaderBase[Batch]):
         self._smallest = 0  # of the rings, its size
         self._waits_since: int | None = None  # for what is held, to be let go
         self._moved_bytes = 0
-        # What still lives of it: exporter, bytes, ring, position. None: it has been warned of.
+        # This is what still lives of it: exporter, bytes, ring, position. None: it has been warned
+        # of.
         self._moved: deque[tuple[Any, int, int, int]] | None = deque()
         self._max_spans = min(self._max, SPANS_MAX)
-        # What was found last, as C has it and as Python.
+        # This was found last, as C has it and as Python has it.
         self._spans = ffi.new("rbcore_span[]", self._max)
         self._found = memoryview(ffi.buffer(self._spans))
         self._shape = ffi.new("rbcore_py_shape *")
@@ -72,13 +73,15 @@ class Reader(ReaderBase[Batch]):
         return self._read_at_once(lib.rbcore_reader_read, limit)
 
     def look(self, limit: int | None = None) -> Batch:
-        """Like read(), but leaves fileno() as it is: cheaper, for loops that do not wait for it."""
+        """Reads like read(), but leaves fileno() as it is. That is cheaper, for loops that do not
+        wait for it.
+        """
         return self._read_at_once(lib.rbcore_reader_look, limit)
 
     def commit(self, *, now: bool = False) -> None:
         """Gives back all that was handed out. If a view lives in the ring, raises BufferError instead.
 
-        With now the kernel is told at once, also while the ring is busy.
+        With now the kernel is told at once, also while the ring is paced.
         """
         self._alone(self._commit_all, now)
 
@@ -127,7 +130,7 @@ class Reader(ReaderBase[Batch]):
         self._smallest = lib.rbcore_py_smallest(self._windows.rings)
 
     def _is_in_use(self) -> bool:
-        return bool(self._held or self._turns)
+        return bool(self._held or self._uses)
 
     def _next(self, timeout: float | None) -> Batch:
         return self._hand_out(self._fill(timeout))
@@ -196,7 +199,9 @@ class Reader(ReaderBase[Batch]):
     # ---- Giving back
 
     def _let_go(self) -> bool:
-        """Like _give_back(), but lets the next call of C commit if nothing is held (most loops)."""
+        """Does what _give_back() does, but lets the next call of C commit if nothing is held (most
+        loops).
+        """
         held = self._held
         if len(held) == 1 and not held[0]._is_held():
             self._forget(1)
@@ -292,7 +297,9 @@ class Reader(ReaderBase[Batch]):
         self._warn()
 
     def _held_batches(self) -> list[Batch]:
-        """The batches with views. The others are marked, so that no more views are made of them."""
+        """Returns the batches with views. The others are marked, so that no more views are made of
+        them.
+        """
         views: list[Batch] = []
         for batch in self._held:
             before, batch._is_back = batch._is_back, True
@@ -355,7 +362,7 @@ class Reader(ReaderBase[Batch]):
 
 
 def passed(batch: Batch, end: End) -> int:
-    """How many records of the last batch are given back when the reader is closed.
+    """Returns how many records of the last batch are given back when the reader is closed.
 
     If there were several loops, the one that got farthest counts. But an exception belongs to the
     last of them, or to the outermost if one is within another.
@@ -370,7 +377,7 @@ def passed(batch: Batch, end: End) -> int:
 
 
 def depth() -> int:
-    """How far up the first caller outside of this package is, for a warning."""
+    """Returns how far up the first caller outside of this package is, for a warning."""
     frame = sys._getframe(1)
     count = 1
     while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A sequence of views of records in place: the base of batches and snapshots."""
+"""Batches and snapshots derive from this: a sequence of views of records in place."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ class Keep:
 
 
 class Records(Sequence[memoryview]):
-    """Records in their order, each a read-only memoryview; all views come from one exporter."""
+    """Holds records in their order, each a read-only memoryview. All views come from one
+    exporter.
+    """
 
     # Most batches are read once, by a loop. To keep them cheap, rare attributes have their defaults
     # here.
@@ -127,7 +129,7 @@ class Records(Sequence[memoryview]):
         return root[data - self._base : data - self._base + size]
 
     def arrays(self, dtype: Any) -> Iterator[numpy.ndarray[Any, Any]]:
-        """The records as read-only numpy arrays of dtype, without copying or touching them.
+        """Yields the records as read-only numpy arrays of dtype, without copying or touching them.
 
         There is one array for each run of records of one size: mostly one for all. A record may be
         larger than dtype: its first bytes are used. Raises ValueError if one is smaller.
@@ -177,19 +179,19 @@ class Records(Sequence[memoryview]):
         return chain.from_iterable(self._made(layout_of_class(kind)))
 
     def position(self, index: int) -> int:
-        """The position of a record in its ring: its identity among the ring's records."""
+        """Returns the position of a record in its ring: its identity among the ring's records."""
         _, position, _, _, _ = self._record(index)
         return position
 
     def flags(self, index: int) -> RecordFlags:
-        """Whether a record is a copy, and whether records before it were lost."""
+        """Tells whether a record is a copy, and whether records before it were lost."""
         _, _, _, _, flags = self._record(index)
         return RecordFlags(flags)
 
     # ---- Within
 
     def _keeper(self) -> Keep:
-        """What keeps the memory of the records alive."""
+        """Returns what keeps the memory of the records alive."""
         raise NotImplementedError
 
     def _held_spans(self, index: int) -> bytes:
@@ -199,15 +201,15 @@ class Records(Sequence[memoryview]):
         return self._spans
 
     def _record(self, index: int) -> tuple[int, int, int, int, int]:
-        """The address of a record's data, its position, size, ring and flags."""
+        """Returns the address of a record's data, its position, size, ring and flags."""
         at = index + self._count if index < 0 else index
         if not 0 <= at < self._count:
-            raise IndexError("no record of this index")
+            raise IndexError("there is no record of this index")
         self._held_spans(at)
         return self._locate(at)
 
     def _locate(self, at: int) -> tuple[int, int, int, int, int]:
-        """Like _record(), also for a record that was given back."""
+        """Does what _record() does, also for a record that was given back."""
         spans = self._spans
         starts = self._starts
         if starts is None:
@@ -221,7 +223,7 @@ class Records(Sequence[memoryview]):
         return data + offset, position + offset, size, ring, flags
 
     def _bytes_before(self, at: int) -> int:
-        """How many bytes the records before this one take in their rings."""
+        """Returns how many bytes the records before this one take in their rings."""
         total = 0
         for _, _, stride, _, count, _, _ in SPAN.iter_unpack(self._spans):
             total += min(at, count) * stride
@@ -242,13 +244,13 @@ class Records(Sequence[memoryview]):
         return progress
 
     def _views(self, count: int, progress: Progress) -> Iterator[memoryview]:
-        """Views of the first count records."""
+        """Yields views of the first count records."""
         begins, slices = self._slices()
         progress.follows(begins)
         return map(view_of, repeat(self._root(), count), slices)
 
     def _made(self, layout: Layout) -> Iterator[Iterator[Any]]:
-        """The objects of a layout, run by run."""
+        """Yields the objects of a layout, run by run."""
         progress = self._begin()
         end = progress.end()
         for data, _, stride, size, count, _, _ in SPAN.iter_unpack(self._held_spans(0)):
@@ -274,7 +276,9 @@ class Records(Sequence[memoryview]):
         return self._view
 
     def _slices(self) -> tuple[Any, Iterable[slice]]:
-        """A slice of the root for each record, and before it the iterator that counts them."""
+        """Yields a slice of the root for each record, and before it the iterator that counts
+        them.
+        """
         spans = self._spans
         if len(spans) == SPAN.size:
             _, _, stride, size, count, _, _ = SPAN.unpack(spans)
@@ -293,7 +297,7 @@ class Records(Sequence[memoryview]):
         return memoryview(bytes(ffi.buffer(ffi.cast("void *", data), size)))
 
     def _is_held(self) -> bool:
-        """Whether there is a view besides the batch's own.
+        """Tells whether there is a view besides the batch's own.
 
         Each buffer refers to its exporter, and so does a numpy array that is made of one. The count
         of references is exact on CPython without the GIL, too, where an object that is gone may

@@ -39,7 +39,8 @@ PART = 1 << 16  # bytes, written at once
 
 
 class Snapshot(Records):
-    """What a ring held at one moment, oldest record first, each a read-only memoryview of a copy.
+    """Holds what a ring held at one moment, oldest record first, each a read-only memoryview of a
+    copy.
 
     It comes from snapshot() of a reader, or from load(). arrays() gives numpy arrays of it. It does
     not need the ring or the reader any more. Its memory lives as long as a view of it.
@@ -86,7 +87,7 @@ class Snapshot(Records):
 
     @property
     def info(self) -> SnapshotInfo:
-        """Which ring it is of, what it holds, and when it was taken."""
+        """Says which ring it is of, what it holds, and when it was taken."""
         self._held_spans(0)
         out = ffi.new("rbcore_snapshot_info *")
         lib.rbcore_snapshot_info_init(out, ffi.sizeof("rbcore_snapshot_info"))
@@ -133,7 +134,7 @@ def found_in(handle: Any) -> tuple[int, bytes, tuple[int, int, int, int]]:
 
 
 def take(reader: Any, ring: int, consume: bool, reuse: Snapshot | None) -> tuple[int, Any]:
-    """The result of rbcore_reader_snapshot, and the snapshot's handle."""
+    """Returns the result of rbcore_reader_snapshot, and the snapshot's handle."""
     old = ffi.NULL if reuse is None else reuse._give_away()
     out = ffi.new("rbcore_snapshot **", old)
     flags = lib.RBCORE_SNAPSHOT_CONSUME if consume else 0
@@ -145,7 +146,7 @@ def take(reader: Any, ring: int, consume: bool, reuse: Snapshot | None) -> tuple
 
 @contextmanager
 def source_of(file: File | Readable) -> Generator[int, None, None]:
-    """The descriptor to read from."""
+    """Yields the descriptor to read from."""
     if is_by_descriptor(file, "read"):
         with descriptor_of(cast(File, file), os.O_RDONLY) as fd:
             yield fd
@@ -163,7 +164,7 @@ def source_of(file: File | Readable) -> Generator[int, None, None]:
 
 @contextmanager
 def target_of(file: File | Writable) -> Generator[int, None, None]:
-    """The descriptor to write to."""
+    """Yields the descriptor to write to."""
     if is_by_descriptor(file, "write"):
         with descriptor_of(cast(File, file), os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as fd:
             yield fd
@@ -176,7 +177,9 @@ def target_of(file: File | Writable) -> Generator[int, None, None]:
 
 
 def is_by_descriptor(file: object, method: str) -> bool:
-    """Whether the descriptor has the file's content. That of gzip.open has the compressed one."""
+    """Tells whether the descriptor has the file's content. That of gzip.open has the compressed
+    one.
+    """
     raw = getattr(file, "raw", file)
     return isinstance(raw, io.FileIO) or not hasattr(file, method)
 

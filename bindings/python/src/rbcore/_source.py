@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Sources: the rings that readers read and producers write."""
+"""A source is a ring that a reader reads or a producer writes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class MapID(int):
-    """The id of a BPF map, to tell it from a file descriptor: Reader(MapID(12))."""
+    """This marks an integer as the id of a BPF map, not a file descriptor: Reader(MapID(12))."""
 
 
 class HasFileno(Protocol):
@@ -31,9 +31,10 @@ class Identity(NamedTuple):
 
 
 class MemoryRing:
-    """A ring in memory, with the layout of the kernel's: for programs without BPF, and for tests.
+    """This is a ring in memory, with the layout of the kernel's: for programs without BPF, and for
+    tests.
 
-    Its two descriptors can be passed to other processes, which open the ring by MemoryRing.from_fds.
+    Its two descriptors can be passed to other processes, which open the ring by from_fds().
     Readers and producers keep descriptors of their own: the ring may be closed before them.
     overwrite: producers never wait for a reader, and a full ring holds the newest records.
     """
@@ -49,7 +50,7 @@ class MemoryRing:
 
     @classmethod
     def from_fds(cls, memory_fd: int, event_fd: int) -> Self:
-        """The ring of these descriptors, which now belong to the object."""
+        """Makes a ring of these descriptors, which now belong to the object."""
         ring = cls.__new__(cls)
         ring._fds = (memory_fd, event_fd)
         return ring

@@ -10,8 +10,8 @@ from ._rbcore import lib
 
 
 class Tasks:
-    """The tasks of one loop. A loop has one callback for a descriptor, so all tasks look when it is
-    called.
+    """These are the tasks of one loop. A loop has one callback for a descriptor, so all tasks look
+    when it is called.
 
     They keep the reader open as long as the loop has its descriptor. epoll silently forgets a
     descriptor that is closed before, and its number may soon be another file's.
@@ -28,7 +28,7 @@ class Tasks:
 
     @property
     def wait(self) -> bool:
-        """Whether they still wait. If not, this object is not used any more."""
+        """Tells whether they still wait. If not, this object is not used any more."""
         return self._handle is not None
 
     async def readable(self) -> None:
@@ -59,7 +59,7 @@ class Tasks:
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
-    """The loop that runs in this thread."""
+    """Returns the loop that runs in this thread."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

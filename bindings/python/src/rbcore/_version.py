@@ -8,17 +8,18 @@ from ._rbcore import lib
 
 
 def version() -> tuple[int, int, int]:
-    """The version of the C library in this package: major, minor, patch."""
+    """Returns the version of the C library in this package: major, minor, patch."""
     value = lib.rbcore_version()
     return value >> 16, value >> 8 & 0xFF, value & 0xFF
 
 
-#: The version as a string.
+#: This is the version as a string.
 __version__ = ".".join(map(str, version()))
 
 
 def include_dir() -> str:
-    """The folder with rbcore/rbcore_bpf.h, for BPF programs that count the records that they lose.
+    """Returns the folder with rbcore/rbcore_bpf.h, for BPF programs that count the records that
+    they lose.
 
     clang -target bpf -I $(python3 -c 'import rbcore; print(rbcore.include_dir())') ...
     """
@@ -26,20 +27,24 @@ def include_dir() -> str:
 
 
 def supports_kernel_rings() -> bool:
-    """Whether this kernel has BPF ring buffers. NotPermitted if the process may not ask."""
+    """Tells whether this kernel has BPF ring buffers. It raises NotPermitted if the process may not
+    ask.
+    """
     return bool(check(lib.rbcore_supports(lib.RBCORE_FEATURE_KERNEL_RING), "rbcore_supports"))
 
 
 def supports_memory_rings() -> bool:
-    """Whether this kernel has what memory rings need."""
+    """Tells whether this kernel has what memory rings need."""
     return bool(check(lib.rbcore_supports(lib.RBCORE_FEATURE_MEMORY_RING), "rbcore_supports"))
 
 
 def supports_overwrite() -> bool:
-    """Whether this kernel has BPF ring buffers in overwrite mode. May raise NotPermitted."""
+    """Tells whether this kernel has BPF ring buffers in overwrite mode. It may raise
+    NotPermitted.
+    """
     return bool(check(lib.rbcore_supports(lib.RBCORE_FEATURE_OVERWRITE), "rbcore_supports"))
 
 
 def supports_user_rings() -> bool:
-    """Whether this kernel has BPF user ring buffers. May raise NotPermitted."""
+    """Tells whether this kernel has BPF user ring buffers. It may raise NotPermitted."""
     return bool(check(lib.rbcore_supports(lib.RBCORE_FEATURE_USER_RING), "rbcore_supports"))

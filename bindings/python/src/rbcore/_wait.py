@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How long waits are."""
+"""This module says how long waits are."""
 
 SECOND = 1_000_000_000
 

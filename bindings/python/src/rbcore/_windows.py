@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Where the views of a reader's batches lie, and how they leave the ring (see batch.h)."""
+"""This module says where the views of a reader's batches lie, and how they leave the ring (see
+batch.h).
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,16 @@ from ._records import OURS, Keep
 
 
 class Placed(Protocol):
-    """What is moved, such as a batch."""
+    """Objects like this are moved, such as a batch."""
 
     _keep: Keep
     _spans: bytes
 
 
 class Windows:
-    """One window for each ring. When something in them was moved, new ones take their place."""
+    """There is one window for each ring. When something in them was moved, new ones take their
+    place.
+    """
 
     def __init__(self, handle: Any) -> None:
         self.rings = owned_rings(lib.rbcore_py_rings_new())
