@@ -3,7 +3,7 @@
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    // No ring buffer elsewhere; and documentation needs no library.
+    // There are no ring buffers elsewhere; and documentation needs no library.
     if std::env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("linux")
         || std::env::var_os("DOCS_RS").is_some()
     {

@@ -11,7 +11,8 @@ use std::{env, fs};
 const LICENSE: &str = "// SPDX-License-Identifier: MIT\n\
                        // Generated from rbcore.h by bindings/rust/generate. Do not edit.";
 
-/// Independent of the machine and of the compiler's own version: `--check` compares bytes.
+/// The output is independent of the machine and of the compiler's own version: `--check` compares
+/// bytes.
 fn declarations(include: &Path) -> Result<String, bindgen::BindgenError> {
     let bindings = bindgen::Builder::default()
         .header(include.join("rbcore/rbcore.h").to_string_lossy())

@@ -134,7 +134,7 @@ impl AsyncReader<Leased> {
         Ok(Leases::new(&mut self.reader))
     }
 
-    /// A stream of single leases.
+    /// Makes a stream of single leases.
     ///
     /// ```
     /// # use rbcore::{AsyncReader, MemoryRing, Producer, Reader, Source};
@@ -169,7 +169,7 @@ impl AsyncReader<Leased> {
 /// it fetched and did not yield are given back when it is dropped.
 #[derive(Debug)]
 pub struct LeaseStream {
-    /// Fetched and not yielded yet.
+    /// These are fetched and not yielded yet.
     leases: VecDeque<Lease>,
     reader: AsyncReader<Leased>,
 }

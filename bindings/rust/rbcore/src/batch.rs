@@ -33,7 +33,7 @@ impl<'r> Batch<'r> {
         self.raw().len()
     }
 
-    /// Whether there was nothing to read.
+    /// Tells whether there was nothing to read.
     pub fn is_empty(&self) -> bool {
         self.raw().is_empty()
     }
@@ -53,7 +53,8 @@ impl<'r> Batch<'r> {
         self.reader.commit()
     }
 
-    /// Like [`commit`](Self::commit), and frees the space at once: see [`Reader::commit_now`].
+    /// Commits like [`commit`](Self::commit), and frees the space at once: see
+    /// [`Reader::commit_now`].
     pub fn commit_now(self) -> Result<()> {
         self.reader.commit_now()
     }
@@ -130,8 +131,8 @@ impl Reader {
         Ok(self.last_batch())
     }
 
-    /// Waits until records are due, at most for the timeout (`None`: without end), then reads. The batch
-    /// is empty if the time is up. In a busy ring several records are due together: see
+    /// Waits until records are due, at most for the timeout (`None`: without end), then reads. The
+    /// batch is empty if the time is up. In a paced ring several records are due together: see
     /// [`ReaderBuilder::max_latency`](crate::ReaderBuilder::max_latency).
     ///
     /// Neither a signal nor stopping and continuing the process (Ctrl-Z and `fg`, a debugger, a frozen
@@ -169,9 +170,9 @@ impl Reader {
         Ok(self.last_batch())
     }
 
-    /// Like [`next`](Self::next), but returns [`Error::Signal`] when this thread caught a signal or the
-    /// process was stopped and continued, and [`Error::Again`] when the time is up and only discarded
-    /// records were found so far. Nothing is lost in either case: call again.
+    /// Reads like [`next`](Self::next), but returns [`Error::Signal`] when this thread caught a
+    /// signal or the process was stopped and continued, and [`Error::Again`] when the time is up
+    /// and only discarded records were found so far. Nothing is lost in either case: call again.
     ///
     /// ```
     /// # use rbcore::{Error, MemoryRing, Producer, Reader, Source};
@@ -197,7 +198,7 @@ impl Reader {
         Ok(self.last_batch())
     }
 
-    /// What the last fetch found.
+    /// Returns what the last fetch found.
     pub(crate) fn last_batch(&mut self) -> Batch<'_> {
         self.copy_shared();
         Batch::new(self)
@@ -224,9 +225,9 @@ impl Reader {
         self.commit_up_to(None, 0)
     }
 
-    /// Like [`commit`](Self::commit), and frees the space at once. Otherwise the space of the last small
-    /// record of a busy ring may be freed only with the next call that finds a record, which spares
-    /// producers wakeups.
+    /// Commits like [`commit`](Self::commit), and frees the space at once. Otherwise the space of
+    /// the last small record of a paced ring may be freed only with the next call that finds a
+    /// record, which spares producers wakeups.
     pub fn commit_now(&mut self) -> Result<()> {
         self.commit_up_to(None, sys::RBCORE_COMMIT_NOW)
     }
@@ -318,7 +319,7 @@ unsafe impl Sync for Record<'_> {}
 impl<'b> Record<'b> {
     #[inline]
     fn new(raw: &'b sys::rbcore_record) -> Self {
-        // SAFETY: lent by the batch.
+        // SAFETY: the batch lends the record.
         unsafe { Self::from_raw(*raw) }
     }
 
@@ -332,7 +333,7 @@ impl<'b> Record<'b> {
         }
     }
 
-    /// Its bytes, as many as the producer reserved; aligned to 8.
+    /// Returns its bytes, as many as the producer reserved. They are aligned to 8.
     #[inline]
     pub fn data(&self) -> &'b [u8] {
         // SAFETY: the record is not given back before 'b ends. Until then it does not change: it is in a
@@ -346,8 +347,8 @@ impl<'b> Record<'b> {
         self.raw.ring
     }
 
-    /// Whether records before it were lost: overwritten before they could be read, or, with a tap, freed
-    /// and used again. [`RingStats::lost_bytes`](crate::RingStats) counts them.
+    /// Tells whether records before it were lost: overwritten before they could be read, or, with a
+    /// tap, freed and used again. [`RingStats::lost_bytes`](crate::RingStats) counts them.
     #[inline]
     pub fn follows_loss(&self) -> bool {
         self.raw.flags & LOST_BEFORE != 0

@@ -29,8 +29,9 @@ impl ReaderBuilder {
         }
     }
 
-    /// How long records of a busy ring may wait to be read together. With zero every record wakes an idle
-    /// reader. The default is 100 microseconds. Below 50 microseconds no ring is ever taken for busy.
+    /// Sets how long records of a busy ring may wait to be read together. Such a ring is paced: a
+    /// timer reads it. With zero every record wakes an idle reader. The default is 100
+    /// microseconds. Below 50 microseconds no ring is ever paced.
     pub fn max_latency(mut self, latency: Duration) -> Self {
         self.max_latency = latency;
         self
@@ -44,9 +45,9 @@ impl ReaderBuilder {
         self
     }
 
-    /// How many records a batch has at most: 256 by default. 128 to 512 are fastest. A batch takes at
-    /// most a quarter of each ring, but always one record. Opening fails with `EINVAL` if this is 0, and
-    /// with `ENOMEM` if there is no memory for so many.
+    /// Sets how many records a batch has at most: 256 by default. 128 to 512 are fastest. A batch
+    /// takes at most a quarter of each ring, but always one record. Opening fails with `EINVAL` if
+    /// this is 0, and with `ENOMEM` if there is no memory for so many.
     pub fn batch_size(mut self, records: usize) -> Self {
         self.batch_size = records;
         self

@@ -5,10 +5,10 @@ use std::ffi::c_void;
 
 use rbcore_sys as sys;
 
-/// What is lent in one piece.
+/// Implementors are lent in one piece.
 pub(crate) trait Piece {
     fn ring(&self) -> u16;
-    /// Where it begins, and how many bytes it has.
+    /// Returns where it begins, and how many bytes it has.
     fn extent(&mut self) -> (&mut *const c_void, u32);
 }
 
@@ -46,7 +46,7 @@ pub(crate) unsafe fn copy_shared<P: Piece>(
     copies.clear();
     for piece in pieces.iter_mut().filter(is_shared) {
         let (data, size) = piece.extent();
-        // SAFETY: as the caller says.
+        // SAFETY: the caller promises it.
         copies.extend(unsafe { shared_words(*data, size) });
     }
     let mut copy = copies.as_slice();

@@ -20,16 +20,18 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// Once, when everything that was there at [`Handle::flush`](crate::Handle::flush) has been read.
     Flushed,
-    /// Once, after [`Handle::interrupt`](crate::Handle::interrupt).
+    /// The reader was interrupted. This comes once after each
+    /// [`Handle::interrupt`](crate::Handle::interrupt).
     Interrupted,
-    /// After [`Handle::shutdown`](crate::Handle::shutdown).
+    /// The reader was shut down by [`Handle::shutdown`](crate::Handle::shutdown).
     Shutdown,
     /// A signal was caught during the wait, or the process was stopped and continued; nothing was lost.
     /// Only from [`next_interruptible`](crate::Reader::next_interruptible) and its twins.
     Signal,
-    /// Call again. From [`next_interruptible`](crate::Reader::next_interruptible) and its twins: many
-    /// discarded records were skipped, and no other was found yet. From
-    /// [`snapshot`](crate::Reader::snapshot): records were overwritten faster than they were copied.
+    /// Call again. It comes from [`next_interruptible`](crate::Reader::next_interruptible) and
+    /// its twins: many discarded records were skipped, and no other was found yet. Or it comes from
+    /// [`snapshot`](crate::Reader::snapshot): records were overwritten faster than they were
+    /// copied.
     Again,
     /// The ring is full: the record is lost, and counted as such.
     Full,
@@ -40,8 +42,8 @@ pub enum Error {
     /// A record is shorter than the requested type, or its data is not aligned as the type requires
     /// (records are aligned to 8 bytes).
     Mismatch(String),
-    /// Any other error, by its number in errno(3). `ENOBUFS`: a reader of several rings dropped so many
-    /// batches that it can track no more uncommitted records. Commit first.
+    /// This is any other error, by its number in errno(3). `ENOBUFS`: a reader of several rings
+    /// dropped so many batches that it can track no more uncommitted records. Commit first.
     Os {
         /// The number, positive.
         errno: i32,
@@ -66,7 +68,7 @@ impl Error {
         }
     }
 
-    /// From a negative result and a message that says what went wrong.
+    /// Makes an error from a negative result and a message that says what went wrong.
     pub(crate) fn new(result: c_int, message: &str) -> Self {
         let text = || message.to_owned();
         match -result {
@@ -84,7 +86,7 @@ impl Error {
         }
     }
 
-    /// From a negative result of a function of the library that leaves no message.
+    /// Makes an error from a negative result of a function of the library that leaves no message.
     pub(crate) fn of(function: &str, result: c_int) -> Self {
         let cause = CAUSES
             .iter()
@@ -126,14 +128,14 @@ impl From<Error> for io::Error {
     }
 }
 
-/// A count, or the error of this function.
+/// Returns a count, or the error of this function.
 pub(crate) fn check(function: &str, result: c_int) -> Result<usize> {
     usize::try_from(result).map_err(|_| Error::of(function, result))
 }
 
-/// What an error means in all functions.
+/// Says what an error means in all functions.
 fn meaning(result: c_int) -> String {
-    // SAFETY: takes any number and returns a static string.
+    // SAFETY: it takes any number and returns a static string.
     let text = |number| unsafe { CStr::from_ptr(sys::rbcore_strerror(number)) };
     if text(result) == text(c_int::MAX) {
         return io::Error::from_raw_os_error(-result).to_string(); // one that the library knows nothing of

@@ -8,7 +8,7 @@ use crate::error::{Error, Result, check};
 use crate::raw::Raw;
 use crate::{ReaderStats, RingStats, stats};
 
-/// What [`Handle`]s use as long as there is a reader. They hold the lock while they do.
+/// [`Handle`]s use this as long as there is a reader. They hold the lock while they do.
 type Shared = RwLock<Option<Raw>>;
 
 /// The reader's own handle of the library. When it is dropped, it closes the reader at once, and waits
@@ -44,13 +44,14 @@ impl Drop for Owned {
         let mut shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);
         *shared = None;
         drop(shared);
-        // SAFETY: the last use; leases have the library's word that they may be released after it.
+        // SAFETY: this is the last use; leases have the library's word that they may be released
+        // after it.
         unsafe { sys::rbcore_reader_free(self.raw.as_ptr()) };
     }
 }
 
-/// What other threads may ask of a reader. It keeps nothing open: once the reader is gone, each call
-/// returns [`Error::Shutdown`].
+/// Asks a reader for what other threads may ask. It keeps nothing open: once the reader is gone,
+/// each call returns [`Error::Shutdown`].
 ///
 /// ```
 /// use rbcore::{Error, MemoryRing, Producer, Reader, Source};

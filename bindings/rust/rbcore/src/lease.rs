@@ -52,7 +52,7 @@ impl Reader<Leased> {
         Ok(Leases::new(self))
     }
 
-    /// Like [`next`](Self::next), but returns early: see
+    /// Reads like [`next`](Self::next), but returns early: see
     /// [`Reader::next_interruptible`](Reader::next_interruptible).
     pub fn next_interruptible(&mut self, timeout: Option<Duration>) -> Result<Leases<'_>> {
         self.fetch_due_once(timeout)?;
@@ -74,7 +74,7 @@ impl<'r> Leases<'r> {
 }
 
 impl LeaseReader {
-    /// The lease of a record of the last fetch. Called once for each record.
+    /// Returns the lease of a record of the last fetch. It is called once for each record.
     fn lease(&self, index: usize) -> Option<Lease> {
         let record = *self.records[..self.count].get(index)?;
         let copy = self.is_copied(record.ring).then(|| {
@@ -92,7 +92,7 @@ impl LeaseReader {
     fn release_from(&mut self, first: usize) {
         let rest = &self.records[first..self.count];
         if !rest.is_empty() {
-            // SAFETY: records that were handed out, and of which there is no lease.
+            // SAFETY: the records were handed out, and there is no lease of them.
             unsafe { sys::rbcore_reader_release(self.raw().as_ptr(), rest.as_ptr(), rest.len()) };
         }
         self.count = 0;
@@ -147,7 +147,7 @@ impl Lease {
         self.record.position
     }
 
-    /// Its bytes, as many as the producer reserved; aligned to 8.
+    /// Returns its bytes, as many as the producer reserved. They are aligned to 8.
     pub fn data(&self) -> &[u8] {
         let data = match &self.copy {
             Some(copy) => copy.as_ptr().cast(),

@@ -52,7 +52,7 @@ impl MemoryRing {
         Ok(Self { memory, event })
     }
 
-    /// A ring that another process created. The descriptors are checked where they are used.
+    /// Opens a ring that another process created. The descriptors are checked where they are used.
     pub fn from_fds(memory: OwnedFd, event: OwnedFd) -> Self {
         Self { memory, event }
     }

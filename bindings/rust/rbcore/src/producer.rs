@@ -11,15 +11,15 @@ use crate::error::{Error, Result, check};
 use crate::wait::{go_on, raw_timeout};
 use crate::{MemoryRing, Source};
 
-/// Whether a record wakes the reader.
+/// Says whether a record wakes the reader.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wakeup {
-    /// If the reader had given back all records before it, as in the kernel.
+    /// The reader is woken if it had given back all records before this one, as in the kernel.
     #[default]
     Adaptive,
-    /// Never: the record is read with a later one, or by a flush.
+    /// The reader is never woken: the record is read with a later one, or by a flush.
     Never,
-    /// Always, even if the reader is busy.
+    /// The reader is always woken, even if it still has records.
     Force,
 }
 
@@ -53,8 +53,9 @@ impl Producer {
         Self::open_source(&Source::memory(ring))
     }
 
-    /// Like [`open`](Self::open), also for a user ring: a [`Source::map`], [`Source::path`] or
-    /// [`Source::map_id`]. A user ring has one producer at a time: [`Error::Busy`] if another one has it.
+    /// Opens a producer like [`open`](Self::open), also for a user ring: a [`Source::map`],
+    /// [`Source::path`] or [`Source::map_id`]. A user ring has one producer at a time:
+    /// [`Error::Busy`] if another one has it.
     pub fn open_source(source: &Source<'_>) -> Result<Self> {
         let source = source.to_raw()?;
         let mut raw = std::ptr::null_mut();
@@ -91,10 +92,10 @@ impl Producer {
         self.reservation(data, size)
     }
 
-    /// Like [`reserve`](Self::reserve), but waits for room if the ring is full: at most for `timeout`, or
-    /// without end if that is `None`. In a user ring a drain ends the wait. Signals do not end it: see
-    /// [`Reader::next`](crate::Reader::next). [`Error::Full`]: the time is up. The record does not count
-    /// as lost.
+    /// Reserves like [`reserve`](Self::reserve), but waits for room if the ring is full: at most
+    /// for `timeout`, or without end if that is `None`. In a user ring a drain ends the wait.
+    /// Signals do not end it: see [`Reader::next`](crate::Reader::next). [`Error::Full`]: the time
+    /// is up. The record does not count as lost.
     ///
     /// ```
     /// # fn main() -> rbcore::Result<()> {
@@ -110,9 +111,10 @@ impl Producer {
         go_on(timeout, |left| self.reserve_wait_interruptible(size, left))
     }
 
-    /// Like [`reserve_wait`](Self::reserve_wait), but returns [`Error::Signal`] when this thread caught a
-    /// signal, or the process was stopped and continued, while it slept. Nothing was reserved then: call
-    /// again. (A signal that comes between two looks at the ring goes unnoticed: use short timeouts.)
+    /// Reserves like [`reserve_wait`](Self::reserve_wait), but returns [`Error::Signal`] when this
+    /// thread caught a signal, or the process was stopped and continued, while it slept. Nothing
+    /// was reserved then: call again. (A signal that comes between two looks at the ring goes
+    /// unnoticed: use short timeouts.)
     pub fn reserve_wait_interruptible(
         &self,
         size: usize,
@@ -161,7 +163,7 @@ impl Producer {
         self.output_with(data, Wakeup::Adaptive)
     }
 
-    /// Like [`output`](Self::output), and says whether the record wakes the reader.
+    /// Writes like [`output`](Self::output), and says whether the record wakes the reader.
     pub fn output_with(&self, data: &[u8], wakeup: Wakeup) -> Result<()> {
         // SAFETY: the handle lives as long as self; the data is read during the call only.
         let result = unsafe {
@@ -196,7 +198,8 @@ impl Producer {
         self.output_batch_with(records, Wakeup::Adaptive)
     }
 
-    /// Like [`output_batch`](Self::output_batch), and says whether the records wake the reader.
+    /// Writes like [`output_batch`](Self::output_batch), and says whether the records wake the
+    /// reader.
     pub fn output_batch_with(&self, records: &[IoSlice<'_>], wakeup: Wakeup) -> Result<usize> {
         // SAFETY: the handle lives as long as self; an IoSlice is laid out like struct iovec, and so
         // is rbcore_slice (rbcore.h). They and the data are read during the call only.
@@ -275,7 +278,7 @@ impl Reservation<'_> {
         self.submit_with(Wakeup::Adaptive)
     }
 
-    /// Like [`submit`](Self::submit), and says whether the record wakes the reader.
+    /// Submits like [`submit`](Self::submit), and says whether the record wakes the reader.
     pub fn submit_with(self, wakeup: Wakeup) -> Result<()> {
         self.finish(sys::rbcore_producer_submit, wakeup)
     }
@@ -285,7 +288,7 @@ impl Reservation<'_> {
         self.discard_with(Wakeup::Adaptive)
     }
 
-    /// Like [`discard`](Self::discard), and says whether the record wakes the reader.
+    /// Discards like [`discard`](Self::discard), and says whether the record wakes the reader.
     pub fn discard_with(self, wakeup: Wakeup) -> Result<()> {
         self.finish(sys::rbcore_producer_discard, wakeup)
     }
@@ -293,7 +296,7 @@ impl Reservation<'_> {
     fn finish(self, how: Finish, wakeup: Wakeup) -> Result<()> {
         let this = ManuallyDrop::new(self);
         let data = this.data.as_ptr().cast();
-        // SAFETY: reserved by this producer, and finished once: self is consumed.
+        // SAFETY: this producer reserved it, and it is finished once: self is consumed.
         let result = unsafe { how(this.producer.raw.as_ptr(), data, wakeup.flags()) };
         check("rbcore_producer_submit", result)?;
         Ok(())
@@ -319,8 +322,8 @@ impl io::Write for Reservation<'_> {
 impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         let data = self.data.as_ptr().cast();
-        // SAFETY: reserved by this producer and not finished: that would have forgotten self.
-        // It can only fail in a forked child, where the record is the parent's.
+        // SAFETY: this producer reserved it and has not finished it: that would have forgotten
+        // self. It can only fail in a forked child, where the record is the parent's.
         unsafe { sys::rbcore_producer_discard(self.producer.raw.as_ptr(), data, 0) };
     }
 }

@@ -40,17 +40,19 @@ pub(crate) type Read =
 pub struct Reader<M = InOrder> {
     owned: Owned,
     fd: RawFd,
-    /// Room for a batch; the first `count` are of the last one.
+    /// This has room for a batch; the first `count` are of the last one.
     pub(crate) records: Vec<sys::rbcore_record>,
     pub(crate) count: usize,
-    /// Room for spans; the first `span_count` are the last ones. Empty until they are asked for.
+    /// This has room for spans; the first `span_count` are the last ones. There are none until
+    /// they are asked for.
     pub(crate) spans: Vec<sys::rbcore_span>,
     pub(crate) span_count: usize,
-    /// By index of the ring.
+    /// These are by index of the ring.
     pub(crate) is_copied: Vec<bool>,
     /// The data of the last batch's records that had to be copied, in words.
     pub(crate) copies: Vec<u64>,
-    /// Where the data of the last batch's records is in the ring; empty if nothing was copied.
+    /// This is where the data of the last batch's records is in the ring. It is empty if nothing
+    /// was copied.
     pub(crate) originals: Vec<*const c_void>,
     /// Held by calls that use the handle as the reading thread does, but have it by &.
     shared_use: Mutex<()>,
@@ -62,7 +64,7 @@ unsafe impl<M> Send for Reader<M> {}
 // SAFETY: functions that have it by & make calls that any thread may make, or lock `shared_use`.
 unsafe impl<M> Sync for Reader<M> {}
 
-/// Room for the records of a batch.
+/// Makes room for the records of a batch.
 fn room_for(records: usize) -> Result<Vec<sys::rbcore_record>> {
     if records == 0 {
         return Err(Error::invalid("a batch has no room for records"));
@@ -176,7 +178,8 @@ impl<M> Reader<M> {
         go_on(timeout, |left| self.fetch_due_once(left))
     }
 
-    /// Like [`fetch_due`](Self::fetch_due), but returns early where [`go_on`] would repeat the call.
+    /// Fetches like [`fetch_due`](Self::fetch_due), but returns early where [`go_on`] would repeat
+    /// the call.
     pub(crate) fn fetch_due_once(&mut self, timeout: Option<Duration>) -> Result<usize> {
         let (records, max) = (self.records.as_mut_ptr(), self.records.len());
         let timeout = raw_timeout(timeout);
@@ -196,8 +199,8 @@ impl<M> Reader<M> {
         lock.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A count, or the error with the library's message. For calls that have the handle by &mut, or the
-    /// lock.
+    /// Returns a count, or the error with the library's message. It is for calls that have the
+    /// handle by &mut, or the lock.
     pub(crate) fn check(&self, result: c_int) -> Result<usize> {
         usize::try_from(result).map_err(|_| {
             if result == -libc::ECHILD {
@@ -212,8 +215,8 @@ impl<M> Reader<M> {
 }
 
 impl<M> AsFd for Reader<M> {
-    /// For event loops. When it is readable, call [`Reader::next`] with a timeout of zero until the
-    /// batch is empty; only then wait for it again.
+    /// Returns the descriptor for event loops. When it is readable, call [`Reader::next`] with a
+    /// timeout of zero until the batch is empty; only then wait for it again.
     fn as_fd(&self) -> BorrowedFd<'_> {
         // SAFETY: the descriptor belongs to the handle, which lives as long as self.
         unsafe { BorrowedFd::borrow_raw(self.fd) }

@@ -27,12 +27,12 @@ unsafe impl Sync for Snapshot {}
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
-        // SAFETY: the last use.
+        // SAFETY: this is the last use.
         unsafe { sys::rbcore_snapshot_free(self.0.as_ptr()) };
     }
 }
 
-/// Which ring a [`Snapshot`] is of, what it holds, and when it was taken.
+/// Says which ring a [`Snapshot`] is of, what it holds, and when it was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SnapshotInfo {
@@ -50,15 +50,15 @@ pub struct SnapshotInfo {
     pub producer_pos: u64,
     /// Bytes that were overwritten after the call began, before they could be copied.
     pub missed: u64,
-    /// When it was taken: nanoseconds since 1970.
+    /// When it was taken, in nanoseconds since 1970.
     pub realtime_ns: u64,
-    /// Likewise: nanoseconds since the machine was booted.
+    /// When it was taken, in nanoseconds since the machine was booted.
     pub boottime_ns: u64,
 }
 
 impl Snapshot {
     /// Loads a snapshot that [`save`](Self::save) wrote, on any machine. It reads no byte more, so
-    /// several may follow each other. `None` at the end of the file.
+    /// several may follow each other. Returns `None` at the end of the file.
     ///
     /// [`Error::Corrupt`]: the file is not a snapshot, or it is cut off or damaged. `E2BIG`: a newer
     /// version wrote it. `EOPNOTSUPP`: it is from a machine of the other byte order. Other errors are
@@ -112,7 +112,7 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Its records, oldest first.
+    /// Returns its records, oldest first.
     pub fn records(&mut self) -> SnapshotRecords<'_> {
         // SAFETY: the handle is live. The call cannot fail otherwise.
         unsafe { sys::rbcore_snapshot_rewind(self.0.as_ptr()) };
@@ -126,7 +126,7 @@ impl Snapshot {
         }
     }
 
-    /// Which ring it is of, and when it was taken.
+    /// Says which ring it is of, and when it was taken.
     pub fn info(&self) -> Result<SnapshotInfo> {
         let mut raw = sys::rbcore_snapshot_info {
             size: size_of::<sys::rbcore_snapshot_info>(),
@@ -196,13 +196,15 @@ impl<M> Reader<M> {
         Snapshot::from_raw(raw)
     }
 
-    /// Like [`snapshot`](Self::snapshot), into the memory of a snapshot that was taken before.
+    /// Takes a snapshot like [`snapshot`](Self::snapshot), into the memory of one that was taken
+    /// before.
     pub fn snapshot_into(&self, ring: u16, snapshot: &mut Snapshot) -> Result<()> {
         self.take(ring, &mut snapshot.0.as_ptr(), 0)
     }
 
-    /// Like [`snapshot`](Self::snapshot), but the reader goes on behind it, as if all records had been
-    /// committed. [`Error::Busy`]: records of the ring are handed out and not given back.
+    /// Takes a snapshot like [`snapshot`](Self::snapshot), but the reader goes on behind it, as if
+    /// all records had been committed. [`Error::Busy`]: records of the ring are handed out and not
+    /// given back.
     pub fn drain_to_snapshot(&mut self, ring: u16) -> Result<Snapshot> {
         let mut raw = null_mut();
         self.take(ring, &mut raw, sys::RBCORE_SNAPSHOT_CONSUME)?;

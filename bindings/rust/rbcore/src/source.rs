@@ -51,7 +51,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// A BPF map, by a descriptor: one of aya, of libbpf-rs, or of the system.
+    /// Names a BPF map by a descriptor: one of aya, of libbpf-rs, or of the system.
     pub fn map<F: AsFd + ?Sized>(fd: &'a F) -> Self {
         Self {
             fd: Some(fd.as_fd()),
@@ -67,7 +67,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// A BPF map, by its id. Needs CAP_SYS_ADMIN.
+    /// Names a BPF map by its id. This needs CAP_SYS_ADMIN.
     pub fn map_id(id: u32) -> Source<'static> {
         Source {
             map_id: id,
@@ -110,14 +110,14 @@ impl<'a> Source<'a> {
         self
     }
 
-    /// The caller's own number, handed back by [`RingStats::cookie`](crate::RingStats).
+    /// Sets the caller's own number, which [`RingStats::cookie`](crate::RingStats) hands back.
     #[must_use]
     pub fn cookie(mut self, cookie: u64) -> Self {
         self.cookie = cookie;
         self
     }
 
-    /// The map in which the BPF program counts what a full ring refused (`rbcore_bpf.h`).
+    /// Names the map in which the BPF program counts what a full ring refused (`rbcore_bpf.h`).
     #[must_use]
     pub fn losses<F: AsFd + ?Sized>(mut self, map: &'a F) -> Self {
         self.losses = Some(map.as_fd());
@@ -148,13 +148,14 @@ impl<'a> Source<'a> {
         self
     }
 
-    /// Whether records have to be copied before they are seen, and the library does not do that.
+    /// Tells whether records have to be copied before they are seen, and the library does not do
+    /// that.
     pub(crate) fn is_copied(&self) -> bool {
         let by_library = sys::RBCORE_SOURCE_OVERWRITE | sys::RBCORE_SOURCE_TAP;
         !self.trusted && self.flags & by_library == 0
     }
 
-    /// The source in the form that the library takes.
+    /// Returns the source in the form that the library takes.
     pub(crate) fn to_raw(&self) -> Result<RawSource<'_>> {
         let path = match &self.path {
             Some(path) => Some(

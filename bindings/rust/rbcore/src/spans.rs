@@ -43,7 +43,7 @@ impl<'r> Spans<'r> {
         self.raw().len()
     }
 
-    /// Whether there was nothing to read.
+    /// Tells whether there was nothing to read.
     pub fn is_empty(&self) -> bool {
         self.raw().is_empty()
     }
@@ -69,8 +69,9 @@ impl fmt::Debug for Spans<'_> {
 }
 
 impl Reader {
-    /// Like [`next`](Self::next), but lends up to `max` records as runs of records of one size. Where all
-    /// records have one size this is the cheapest way to read. `EINVAL`: `max` is 0.
+    /// Reads like [`next`](Self::next), but lends up to `max` records as runs of records of one
+    /// size. Where all records have one size this is the cheapest way to read. `EINVAL`: `max` is
+    /// 0.
     ///
     /// ```
     /// # use rbcore::{MemoryRing, Producer, Reader, Source};
@@ -96,7 +97,7 @@ impl Reader {
         Ok(self.last_spans())
     }
 
-    /// Like [`next_spans`](Self::next_spans), but returns early as
+    /// Reads like [`next_spans`](Self::next_spans), but returns early as
     /// [`next_interruptible`](Self::next_interruptible) does.
     pub fn next_spans_interruptible(
         &mut self,
@@ -175,8 +176,8 @@ impl<'b> Span<'b> {
         self.raw.position
     }
 
-    /// From the first byte of the first record to the last byte of the last one. The bytes between two
-    /// records are no data.
+    /// Returns the bytes from the first of the first record to the last of the last one. The bytes
+    /// between two records are no data.
     #[inline]
     pub fn bytes(&self) -> &'b [u8] {
         let length = (self.count() - 1) * self.stride() + self.record_size();

@@ -6,7 +6,7 @@ use rbcore_sys as sys;
 use crate::error::{Result, check};
 use crate::raw::Raw;
 
-/// Statistics of a reader: since it was opened, over all its rings.
+/// Counts what a reader did since it was opened, over all its rings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReaderStats {
@@ -22,11 +22,11 @@ pub struct ReaderStats {
     pub commits: u64,
     /// Waits that an event ended.
     pub wakeups: u64,
-    /// Rings now.
+    /// Rings that it has now.
     pub rings: u64,
 }
 
-/// Statistics of one ring: since it was added, unless said otherwise.
+/// Describes one ring. Counts begin when the ring was added, unless a field says otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RingStats {
@@ -36,7 +36,7 @@ pub struct RingStats {
     pub is_broken: bool,
     /// Whether later readers may not notice this one.
     pub is_unguarded: bool,
-    /// Whether the ring is busy now, and read by the timer.
+    /// Whether the ring is paced: a timer reads it, and its records wake nobody.
     pub is_paced: bool,
     /// The id of the BPF map; `None` for a memory ring.
     pub map_id: Option<u64>,
@@ -44,7 +44,7 @@ pub struct RingStats {
     pub ring_size: u64,
     /// Bytes produced and not handed out, headers included.
     pub bytes_waiting: u64,
-    /// Most bytes produced and not given back that a read ever found.
+    /// The most bytes not given back that a read ever found.
     pub high_water: u64,
     /// Records handed out.
     pub records: u64,
@@ -52,7 +52,7 @@ pub struct RingStats {
     pub bytes: u64,
     /// Records that their producer discarded, skipped.
     pub discards: u64,
-    /// Records that a producer left unfinished when it died, skipped; only in a memory ring.
+    /// Records skipped because their producer died before it submitted them; only in a memory ring.
     pub abandoned: u64,
     /// Records skipped by [`Source::latest`](crate::Source::latest).
     pub skipped: u64,

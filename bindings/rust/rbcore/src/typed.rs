@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 use crate::{Batch, Lease, Record, Span};
 
 impl<'b> Record<'b> {
-    /// Its data as a `T`, in place. Needs the feature `zerocopy`. Bytes after the `T` are ignored, so that
-    /// records may grow.
+    /// Returns its data as a `T`, in place. This needs the feature `zerocopy`. Bytes after the `T`
+    /// are ignored, so that records may grow.
     ///
     /// [`Error::Mismatch`]: the record is shorter than a `T`, or its data is not aligned as `T` requires,
     /// which happens only where that is more than 8 bytes.
@@ -49,7 +49,7 @@ impl<'b> Record<'b> {
 }
 
 impl Lease {
-    /// Its data as a `T`, in place: see [`Record::data_as`].
+    /// Returns its data as a `T`, in place: see [`Record::data_as`].
     #[inline]
     pub fn data_as<T>(&self) -> Result<&T>
     where

@@ -12,7 +12,7 @@ pub(crate) fn nanoseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// The timeout as the library takes it.
+/// Returns the timeout as the library takes it.
 pub(crate) fn raw_timeout(timeout: Option<Duration>) -> i64 {
     timeout.map_or(i64::from(sys::RBCORE_FOREVER), nanoseconds)
 }

@@ -17,8 +17,8 @@ use common::kernel::load_program;
 use nix::mount::{MsFlags, mount, umount};
 use rbcore::{Error, Reader, Source};
 
-/// Loaded and attached: writes the name of each program that is executed and whose name begins with
-/// "rbw".
+/// The program is loaded and attached: it writes the name of each program that is executed and
+/// whose name begins with "rbw".
 fn load() -> Option<Ebpf> {
     static OBJECT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     load_program(
@@ -46,7 +46,7 @@ fn map_data(loaded: &mut Ebpf) -> MapData {
 fn read_executed(map: &impl AsFd, test: &str) {
     let mut reader = Reader::open().unwrap();
     reader.add(&Source::map(map)).unwrap();
-    // Of this test alone: names are cut off at 15 bytes.
+    // Only this test uses the name: names are cut off at 15 bytes.
     let prefix = format!("rbw{test}{}", std::process::id());
     let expected: Vec<String> = (0..3).map(|i| format!("{prefix}{i}")).collect();
     for name in &expected {

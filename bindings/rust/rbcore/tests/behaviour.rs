@@ -12,7 +12,7 @@ use common::{InMemory, RING_SIZE, Records, Ring, WATCHDOG, sequence};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rbcore::{Batch, Error, Lease, Reader, RingId, Source};
 
-/// Each as two tests, `memory::NAME` and `kernel::NAME`.
+/// Each becomes two tests, `memory::NAME` and `kernel::NAME`.
 macro_rules! on_both {
     ($($name:ident),* $(,)?) => {
         mod memory {
@@ -108,7 +108,8 @@ fn many_reads_with_discards(ring: &dyn Ring) {
     assert_eq!(consumer_pos(&reader), 30 * 24);
 }
 
-/// As many reads as find something, each a quarter of the ring at most; without giving back.
+/// Reads as often as something is found, each time a quarter of the ring at most; without giving
+/// back.
 fn read_to_end(reader: &mut Reader) -> Vec<u64> {
     let mut all = Vec::new();
     loop {
@@ -354,7 +355,7 @@ fn leases_on_threads(ring: &dyn Ring) {
     let (to_worker, at_worker) = mpsc::channel::<Lease>();
     let (to_other, at_other) = mpsc::channel::<Lease>();
     let work = |leases: mpsc::Receiver<Lease>| {
-        // Newest first: the other end of the order.
+        // The newest comes first: the other end of the order.
         let mut held: Vec<Lease> = leases.iter().collect();
         let mut numbers = Vec::new();
         while let Some(lease) = held.pop() {

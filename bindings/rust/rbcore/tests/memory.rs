@@ -19,7 +19,7 @@ fn errno<T: std::fmt::Debug>(result: Result<T, Error>) -> i32 {
 }
 
 fn page_size() -> usize {
-    // SAFETY: takes and gives numbers.
+    // SAFETY: it takes and gives numbers.
     unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
 }
 
@@ -479,7 +479,7 @@ fn batches_and_waiting_for_room() {
     });
 }
 
-/// While the last record that keeps it mapped goes back in another thread.
+/// The ring is read while the last record that keeps it mapped goes back in another thread.
 #[test]
 fn snapshots_and_figures_of_a_removed_ring() {
     for _ in 0..50 {
@@ -531,7 +531,7 @@ fn adding_makes_the_descriptor_readable() {
     assert!(reader.read().unwrap().is_empty());
 }
 
-/// Also while another thread uses a handle of it.
+/// This holds while another thread uses a handle of it, too.
 #[test]
 fn a_dropped_reader_has_let_go_of_its_ring() {
     let ring = MemoryRing::create(4096).unwrap();
@@ -545,8 +545,8 @@ fn a_dropped_reader_has_let_go_of_its_ring() {
     }
 }
 
-/// More than a call of the library passes: the next call is the reader's own affair, also where it may
-/// not wait.
+/// These are more than a call of the library passes: the next call is the reader's own affair, also
+/// where it may not wait.
 #[test]
 fn discarded_records_end_no_loop() {
     const MANY: u32 = 3 * 65536;

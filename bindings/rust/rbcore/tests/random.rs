@@ -29,11 +29,11 @@ enum Way {
     Look,
     Spans,
     Next,
-    /// As next, but tells of signals, which do not come here.
+    /// This reads as next does, but tells of signals, which do not come here.
     Interruptible,
     /// Until there is something, if there must be.
     Wait,
-    /// By the descriptor, if it must become readable.
+    /// This waits by the descriptor, if it must become readable.
     Poll,
 }
 
@@ -123,7 +123,7 @@ enum Opened {
     Leasing(LeaseReader),
 }
 
-/// The same call on a reader of either kind.
+/// Makes the same call on a reader of either kind.
 macro_rules! either {
     ($opened:expr, $reader:ident => $call:expr) => {
         match $opened {
@@ -676,7 +676,7 @@ fn random_calls() {
     };
     let calls = prop::collection::vec(call(), 1..100);
     let result = TestRunner::new(config).run(&calls, |calls| {
-        // SAFETY: only a timer: a call that hangs ends the program.
+        // SAFETY: it is only a timer: a call that hangs ends the program.
         unsafe { libc::alarm(3 * WATCHDOG.as_secs() as u32) };
         let mut world = World::new();
         world.open(calls.len() % 2 == 0, 1 + calls.len() % 19);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rbcore::{Error, MemoryRing, Producer, Reader, Source};
 
 const MOMENT: Duration = Duration::from_millis(50);
-/// Only so that a test that fails ends.
+/// This only makes a test end that fails.
 const LONG: Option<Duration> = Some(Duration::from_secs(10));
 
 /// A signal is for all threads of the process: one test at a time.
@@ -22,7 +22,7 @@ fn alone() -> MutexGuard<'static, ()> {
 
 extern "C" fn ignore(_signal: libc::c_int) {}
 
-/// A handler without SA_RESTART.
+/// Installs a handler without SA_RESTART.
 fn handle_signals() {
     // SAFETY: the action is all zero but for its handler, which does nothing.
     unsafe {

@@ -39,7 +39,8 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
     result.unwrap()
 }
 
-/// Some at once, then a pause in which the reader waits. Returns how many were refused.
+/// Produces some at once, then makes a pause in which the reader waits. Returns how many were
+/// refused.
 fn produce(ring: &dyn Ring, first: u64) -> u64 {
     let mut refused = 0;
     for first in (first..COUNT).step_by(100) {
@@ -119,9 +120,9 @@ fn one_by_one() {
     });
 }
 
-/// A busy ring is read by the timer in the reader's descriptor: the runtime need not know of it.
+/// A paced ring is read by the timer in the reader's descriptor: the runtime need not know of it.
 #[test]
-fn busy_ring() {
+fn paced_ring() {
     let ring = InMemory::of_size(1 << 24);
     let latency = Duration::from_millis(10);
     let mut reader = Reader::builder().max_latency(latency).open().unwrap();
@@ -143,7 +144,7 @@ fn busy_ring() {
             paced += u32::from(reader.get_ref().ring_stats(0).unwrap().is_paced);
         }
     });
-    assert!(paced > 0, "20 records at once do not make the ring busy");
+    assert!(paced > 0, "20 records at once do not make the ring paced");
 }
 
 #[test]
@@ -256,7 +257,8 @@ fn batches_of_leases() {
     });
 }
 
-/// What a reader can do without waiting, in the runtime: rings come and go while it waits for others.
+/// A reader in the runtime can do this without waiting: rings come and go while it waits for
+/// others.
 #[test]
 fn rings_and_snapshots_in_the_runtime() {
     on_both(|ring| {

@@ -57,7 +57,7 @@ fn fields_are_where_c_has_them() {
     }
     drop(batch);
 
-    // In a snapshot, by spans, and by leases: the same.
+    // A snapshot, spans and leases give the same.
     let mut snapshot = reader.snapshot(0).unwrap();
     for (number, record) in (0..).zip(snapshot.records()) {
         assert!(is(number, record.unwrap().data_as().unwrap()));

@@ -113,7 +113,7 @@ fn records() {
     reserved.put(0, &request(1, 16)).unwrap();
     reserved.submit().unwrap();
     assert_eq!(ring.drain(), [1, 2]);
-    // Of no bytes: the kernel has their places.
+    // The records have no bytes: the kernel has their places.
     ring.producer.reserve(0).unwrap().submit().unwrap();
     ring.producer.output(&[]).unwrap();
     drop(ring.producer.reserve(0).unwrap());

@@ -32,7 +32,7 @@ fn number(word: &str) -> u64 {
     word.parse().unwrap()
 }
 
-/// A result as the vectors write it.
+/// Writes a result as the vectors do.
 fn text(result: Result<usize, Error>) -> String {
     match result {
         Ok(count) => count.to_string(),
@@ -96,7 +96,7 @@ impl Image {
     }
 }
 
-/// A read and the lines about its records: all that follow while the batch is lent.
+/// Checks a read and the lines about its records: all that follow while the batch is lent.
 fn read<'v>(
     image: &Image,
     reader: &mut Reader,
@@ -217,7 +217,7 @@ fn expect_snapshot(result: Result<Snapshot, Error>, expected: &str) -> Option<Ke
     result.ok().map(Kept::new)
 }
 
-/// An empty file in memory.
+/// Makes an empty file in memory.
 fn new_file() -> File {
     memfd_create(c"vectors", MFdFlags::MFD_CLOEXEC)
         .unwrap()
@@ -265,7 +265,7 @@ fn lines_of(vector: &str) -> Peekable<impl Iterator<Item = Vec<&str>>> {
         .peekable()
 }
 
-/// A vector without a ring.
+/// Runs a vector without a ring.
 fn reproduce_file(vector: &str) {
     let file = new_file();
     let mut files = Files {
@@ -286,7 +286,7 @@ fn reproduce_file(vector: &str) {
     }
 }
 
-/// A vector of a ring; returns whether it applies here.
+/// Runs a vector of a ring. Returns whether it applies here.
 fn reproduce(vector: &str) -> bool {
     let mut lines = lines_of(vector);
     let (size, create): (_, fn(usize) -> _) = match lines.peek().map(Vec::as_slice) {

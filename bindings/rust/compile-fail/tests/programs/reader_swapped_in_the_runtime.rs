@@ -1,4 +1,4 @@
-// Another reader in the place of one whose descriptor the runtime knows.
+// This puts another reader in the place of one whose descriptor the runtime knows.
 fn main() -> rbcore::Result<()> {
     let mut first = rbcore::AsyncReader::new(rbcore::Reader::open()?)?;
     let mut second = rbcore::Reader::open()?;

@@ -130,7 +130,8 @@ pub(crate) fn load_program<T, E: Display>(
         Err(reason) if std::env::var_os("RBCORE_NEEDS_BPF").is_some() => panic!("{reason}"),
         Err(reason) => {
             static SAID: Once = Once::new();
-            // Past the capture of the test's output, on a line of its own: a skip is to be seen.
+            // It is written past the capture of the test's output, on a line of its own: a skip is
+            // to be seen.
             SAID.call_once(|| {
                 let _ = writeln!(
                     std::io::stderr(),
@@ -157,7 +158,7 @@ pub(crate) fn run<T>(program: &OwnedFd, context: &mut T) {
 }
 
 impl InKernel {
-    /// A ring of its own for each test; or None, said why, where there is no BPF.
+    /// Makes a ring of its own for each test. Where there is no BPF it says why, and returns None.
     pub(crate) fn create() -> Option<Self> {
         static OBJECT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
         load_program("kernel/produce", &OBJECT, load)

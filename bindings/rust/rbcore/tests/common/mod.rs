@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use rbcore::{Error, MemoryRing, Producer, Source, Wakeup};
 
-/// Of each ring of these tests.
+/// Each ring of these tests has this size.
 pub(crate) const RING_SIZE: usize = 65536;
 
-/// Only so that a test that hangs ends.
+/// This only makes a test end that hangs.
 pub(crate) const WATCHDOG: Option<Duration> = Some(Duration::from_secs(30));
 
-/// Records with ascending sequence numbers; a refused one uses up its number as well.
+/// Makes records with ascending sequence numbers; a refused one uses up its number as well.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Records {
     pub(crate) first: u64,

@@ -11,7 +11,7 @@ pub(crate) fn content(number: u64, size: usize) -> Vec<u8> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     There,
-    /// As long as it is written.
+    /// The record is there as long as it is written.
     Open,
     Discarded,
 }
@@ -103,7 +103,7 @@ impl RingModel {
             .filter(|entry| entry.state == State::There)
     }
 
-    /// What one call takes: a quarter of the ring at most, but always one record.
+    /// Returns what one call takes: a quarter of the ring at most, but always one record.
     fn takeable(&self) -> usize {
         let begin = self
             .entries
@@ -152,7 +152,7 @@ impl RingModel {
         self.read += count;
     }
 
-    /// Where `user_pos` can be: discarded records go with those before them, or later.
+    /// Returns where `user_pos` can be: discarded records go with those before them, or later.
     pub(crate) fn given_between(&self) -> (u64, u64) {
         let first = self.first();
         let back = self.entries[..first]
@@ -174,7 +174,7 @@ pub(crate) enum Answer {
     Shutdown,
     Interrupted,
     Flushed,
-    /// Records, or Flushed: discarded ones may have been passed with others.
+    /// It returns records, or Flushed: discarded ones may have been passed with others.
     Either,
 }
 
@@ -184,15 +184,15 @@ pub(crate) struct Model {
     pub(crate) rings: Vec<RingModel>,
     pub(crate) leases: bool,
     pub(crate) batch_size: usize,
-    /// By the reader's index.
+    /// The rings are here by the reader's index.
     pub(crate) added: BTreeMap<u16, usize>,
-    /// Handed out and not committed, in order: ring and entry.
+    /// These are handed out and not committed, in order: ring and entry.
     lent: Vec<(usize, usize)>,
     pub(crate) is_shut: bool,
     pub(crate) is_interrupted: bool,
     pub(crate) is_flush_asked: bool,
     pub(crate) is_armed: bool,
-    /// Where each ring ended when the flush was noticed.
+    /// This is where each ring ended when the flush was noticed.
     flush: Option<HashMap<usize, usize>>,
 }
 
@@ -257,7 +257,7 @@ impl Model {
         }
     }
 
-    /// By the reader, or by leases of it or of one before.
+    /// The reader holds it, or leases of it or of one before do.
     pub(crate) fn is_taken(&self, ring: usize) -> bool {
         self.added.values().any(|added| *added == ring) || self.rings[ring].is_held()
     }
@@ -292,7 +292,7 @@ impl Model {
             .sum()
     }
 
-    /// What a read says before it looks for records, or when it finds none.
+    /// Returns what a read says before it looks for records, or when it finds none.
     pub(crate) fn answer(&mut self) -> Answer {
         if self.is_shut {
             return Answer::Shutdown;
@@ -337,7 +337,7 @@ impl Model {
         Answer::Flushed
     }
 
-    /// For each ring the next ones, in its order.
+    /// It expects the next ones of each ring, in its order.
     pub(crate) fn handed(&mut self, found: &[(u16, u64, Vec<u8>)]) {
         for (index, position, data) in found {
             let ring = self.added[index];
@@ -363,7 +363,7 @@ impl Model {
         }
     }
 
-    /// Leases that nobody took, of the only ring.
+    /// These are leases of the only ring that the test did not take.
     pub(crate) fn handed_and_back(&mut self, count: usize) {
         for _ in 0..count {
             let ring = *self.added.values().next().unwrap();
@@ -375,7 +375,7 @@ impl Model {
         }
     }
 
-    /// All, or all before the last batch and the first so many of the so many in that.
+    /// This commits all, or all before the last batch and the first so many of the so many in that.
     pub(crate) fn commit(&mut self, of_last: Option<(usize, usize)>) {
         let end = match of_last {
             Some((0, _)) => 0, // nothing, not even what was before
