@@ -108,7 +108,10 @@ static bool is_locked(const scene *self) {
     return lock.l_type != F_UNLCK;
 }
 
-/* A place in the run: after so many calls were entered or left, and so many instructions more. */
+/*
+ * This is a place in the run: after so many calls were entered or left, and so many instructions
+ * more.
+ */
 typedef struct position {
     int calls;
     unsigned long steps;
@@ -134,7 +137,7 @@ static void start_claimant_up_to(scene *self, position at) {
     make_steps(self, at.steps);
 }
 
-/* It goes on by itself; what its rbcore_reader_add returns. */
+/* It goes on by itself. Returns what its rbcore_reader_add returns. */
 static int result_of(scene *self) {
     int result;
     let_go(self->pid);
@@ -198,7 +201,7 @@ static unsigned long instructions_until_signed(int calls) {
     return count;
 }
 
-/* Up to the first word of its signature. */
+/* Starts a claimant that stops at the first word of its signature. */
 static void start_claimant_up_to_the_signature(scene *self) {
     path it = measure();
     start_claimant_up_to(self, (position){it.to_signature, it.first});
@@ -256,7 +259,7 @@ static void assert_taken(scene *self, position at) {
                   at.calls, at.steps, here, elsewhere);
 }
 
-/* And goes on where the last reader stopped. */
+/* Asserts that the ring is free, and that the next reader goes on where the last one stopped. */
 static void assert_free(scene *self, position at) {
     rbcore_record records[3];
     self->f.reader = reader_on(&self->f, 0, 0);
@@ -410,7 +413,10 @@ END_TEST
 
 /* ---- What others left in the block ---- */
 
-/* Somebody writes into the block meanwhile: an older version, which takes the claimant for dead. */
+/*
+ * Another process writes into the block meanwhile: an older version, which takes the claimant for
+ * dead.
+ */
 START_TEST(a_signature_in_progress_that_is_overwritten) {
     static const uint64_t others[] = {0x1234567, 0x12345678, 0};
     for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Each producer call against each kind of copy. The call is made by a child that is traced, one
+ * Each producer call meets each kind of copy. The call is made by a child that is traced, one
  * instruction at a time. Whenever the ring has changed the child stands still, and all kinds of
  * copies are taken: a tap, snapshots of a tap, of a reader in commit mode and of one in release
  * mode whose records were given back meanwhile; of a ring in overwrite mode its reader, a tap, and
@@ -95,7 +95,7 @@ static uint64_t complete_end(const scene *self, uint64_t at) {
     return at;
 }
 
-/* The bytes of discarded records between two positions. */
+/* Returns the bytes of discarded records between two positions. */
 static uint64_t discarded(const scene *self, uint64_t from, uint64_t to) {
     uint64_t bytes = 0;
     for (size_t i = 0; i < self->count; i++) {
@@ -192,7 +192,10 @@ static void read_from(scene *self, uint64_t start, uint32_t source_flags, const 
     }
 }
 
-/* From some of the oldest records: what the call writes reaches the places of some of them. */
+/*
+ * Takes copies that begin at some of the oldest records: what the call writes reaches the places of
+ * some of them.
+ */
 static void take_copies(scene *self) {
     self->states++;
     for (size_t i = 0; i < 2; i++) {
@@ -295,7 +298,7 @@ static int reserve_and_discard(rbcore_producer *producer) {
     return one_by_one(producer, true);
 }
 
-/* Two reserved at a time, the second submitted first. */
+/* Two records are reserved at a time, and the second is submitted first. */
 static int crosswise(rbcore_producer *producer) {
     for (size_t i = 0; i + 1 < plan_count; i += 2) {
         void *data[2];
@@ -447,7 +450,7 @@ static bool step_in_call(pid_t pid) {
     return WSTOPSIG(status) != SIGSTOP;
 }
 
-/* Whether the ring is another than when it was asked last. */
+/* Tells whether the ring is another than when it was asked last. */
 static bool has_changed(const scene *self) {
     static uint8_t seen[1 << 20];
     const size_t page = page_size(), size = page + self->raw.ring_size;

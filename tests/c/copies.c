@@ -61,7 +61,7 @@ START_TEST(only_the_next_record_says_that_some_were_lost) {
         for (int i = 0; i < fits + 3; i++) {
             produce(&f, (uint64_t)i);
         }
-        /* In several batches, the last of those that came after the loss was noticed. */
+        /* The records come in several batches, the last of those after the loss was noticed. */
         ck_assert_int_eq(rbcore_reader_read(f.reader, records, 2), 2);
         ck_assert_int_eq(read_to_end(f.reader, records + 2, MAX_RECORDS - 2), fits - 2);
         ok(rbcore_reader_commit(f.reader, NULL, 0));
@@ -356,7 +356,7 @@ static void *write_on(void *argument) {
     return NULL;
 }
 
-/* From the oldest record that was there when it was begun. */
+/* A snapshot counts from the oldest record that was there when it was begun. */
 START_TEST(a_snapshot_says_what_was_overwritten_meanwhile) {
     writing it = {.stop = false};
     const size_t size = (size_t)16 << 20;

@@ -73,7 +73,7 @@ START_TEST(discards_end_a_wait_that_is_to_return) {
         expect_end_for_discards(f.reader, i % 2);
         ck_assert_uint_eq(reader_stats(f.reader).discards, 3 * (i + 1));
     }
-    /* With a record among them they are nothing special, and those before were answered. */
+    /* They are nothing special if a record is among them, and those before were answered. */
     rbcore_record record;
     discard(&f);
     produce(&f, 42);

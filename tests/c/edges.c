@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Times at the edge: as long as they get, over already, or none. */
+/* Times are at the edge here: as long as they get, over already, or none. */
 #include "support.h"
 
 #include <pthread.h>

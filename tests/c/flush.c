@@ -7,7 +7,7 @@
 
 #define MAX_RECORDS 512
 
-/* How a ring is read, and what kind of ring it is. */
+/* Each mode says how a ring is read, and what kind of ring it is. */
 static const struct {
     uint32_t ring;
     uint32_t source;

@@ -103,7 +103,7 @@ START_TEST(insisting) {
 }
 END_TEST
 
-/* After _remove and after _free. */
+/* The ring stays taken after _remove and after _free. */
 START_TEST(the_ring_itself_stays_taken_until_held_records_were_released) {
     for (int freed = 0; freed < 2; freed++) {
         fixture f = fixture_open(page_size(), RBCORE_READER_RELEASE);

@@ -433,7 +433,7 @@ static uint32_t tempting_length(uint64_t *random, size_t ring_size) {
                        : length;
 }
 
-/* Mostly changes that look possible, for those get further. */
+/* Most changes look possible, because those get further. */
 static void *scribble(void *argument) {
     scribbler *self = argument;
     uint64_t *random = &self->random;

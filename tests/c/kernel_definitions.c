@@ -16,7 +16,7 @@
 
 #define SAME(ours, theirs) static_assert((ours) == (theirs), #ours)
 
-/* The same place and the same size. */
+/* Both have the same place and the same size. */
 #define SAME_MEMBER(ours, our_member, theirs, their_member)                                        \
     static_assert(offsetof(ours, our_member) == offsetof(theirs, their_member) &&                  \
                       sizeof(((ours *)0)->our_member) == sizeof(((theirs *)0)->their_member),      \

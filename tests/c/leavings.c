@@ -48,7 +48,7 @@ static rbcore_source source_of(const ring_files *self) {
     return source;
 }
 
-/* With or without a removal, with or without records that are held. */
+/* A reader ends with or without a removal, with or without records that are held. */
 static void use_ring(int kind, uint64_t flags) {
     ring_files ring = make_ring(kind);
     rbcore_source source = source_of(&ring);

@@ -149,7 +149,10 @@ static void *reserve(const fixture *self) {
     return data;
 }
 
-/* By the thread that will submit: then its processor has the record in its cache, and no other. */
+/*
+ * The thread that will submit does this: then its processor has the record in its cache, and no
+ * other.
+ */
 static void reserve_one(race *self) {
     self->result |= rbcore_producer_reserve(self->ring.producer, &self->reserved, 8);
 }

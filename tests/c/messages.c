@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * rbcore_reader_message: "Returns the cause of the last error of rbcore_reader_add, _remove, _read,
- * _look, _next, _next_spans, _commit or _snapshot". Before each call another one fails, so that a message
- * that was not set is one of something else.
+ * _look, _next, _next_spans, _commit or _snapshot". Before each call another one fails, so that a
+ * message that was not set is one of something else.
  */
 #include "support.h"
 
@@ -62,7 +62,7 @@ START_TEST(the_cause_of_the_last_error_of_remove) {
 }
 END_TEST
 
-/* The four that read. */
+/* These are the four that read. */
 typedef int reading(rbcore_reader *reader, size_t max);
 
 static int by_read(rbcore_reader *reader, size_t max) {
@@ -218,7 +218,7 @@ START_TEST(the_cause_of_the_last_error_of_snapshot) {
 }
 END_TEST
 
-/* "Never NULL; empty if there was none." */
+/* "The result is never NULL; it is empty if there was no error." */
 START_TEST(never_null_empty_if_there_was_none) {
     fixture f = fixture_open(page_size(), 0);
     rbcore_record record;

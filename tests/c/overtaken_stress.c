@@ -90,7 +90,7 @@ static uint64_t write_batch(const producing *self, uint64_t sequence) {
     return (uint64_t)written;
 }
 
-/* All calls, in turns. */
+/* Writes some records. All calls are used, one after the other. */
 static uint64_t write_some(producing *self, uint64_t sequence) {
     static uint64_t (*const calls[])(const producing *, uint64_t) = {write_reserved, write_output,
                                                                      write_batch, write_batch};
@@ -106,7 +106,7 @@ static void *write_all(void *argument) {
     const uint64_t count = records_of_each();
     for (uint64_t i = 0, paused = 0; i < count;) {
         uint64_t written = write_some(self, i);
-        /* Without room: waited for, or lost. */
+        /* A record without room waits for it, or is lost. */
         i += written != 0 || self->waits_for_room ? written : 1;
         if (written == 0 || i - paused >= self->pause_each) {
             paused = i;

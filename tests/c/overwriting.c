@@ -181,7 +181,10 @@ static void step(const ring *r, model *m, uint64_t *random) {
     }
 }
 
-/* Several records at once, finished in any order, of sizes up to the largest that fits. */
+/*
+ * Several records are reserved at once and finished in any order, of sizes up to the largest that
+ * fits.
+ */
 START_TEST(like_the_model) {
     static model m;
     uint64_t refused = 0, laps = 0;
@@ -386,7 +389,7 @@ static void kill_and_wait(pid_t pid) {
 }
 
 static uint64_t lost(const ring *self) {
-    /* Counted beside the positions: the 64-bit word at 256 of the producer page. */
+    /* Losses are counted beside the positions: the 64-bit word at 256 of the producer page. */
     return image_load(self->raw.producer_pos + 256 / 8);
 }
 
@@ -429,7 +432,7 @@ START_TEST(a_dead_producer_is_not_in_the_way) {
 }
 END_TEST
 
-/* Closed instead of killed, with more than one record reserved. */
+/* The producer is closed instead of killed, with more than one record reserved. */
 START_TEST(a_closed_producer_is_not_in_the_way) {
     ring r = open_ring(page_size(), OVERWRITE);
     rbcore_producer *other = producer_on(r.f.memory_fd, r.f.event_fd);
@@ -440,7 +443,7 @@ START_TEST(a_closed_producer_is_not_in_the_way) {
     while (rbcore_producer_output(r.f.producer, filler, 56, 0) == 0) {
     }
     rbcore_producer_free(other);
-    /* In the place of all five at once. */
+    /* One record takes the place of all five at once. */
     ok(rbcore_producer_output(r.f.producer, filler, 5 * 64 - 8, 0));
     for (uint64_t i = 0; i < 3 * page_size() / 64; i++) {
         ok(rbcore_producer_output(r.f.producer, filler, 56, 0));
@@ -463,7 +466,10 @@ START_TEST(a_strangers_record_stays) {
 }
 END_TEST
 
-/* Killed between its two stores: the oldest are given up, the record for which never came. */
+/*
+ * The producer is killed between its two stores: the oldest are given up, the record for which
+ * never came.
+ */
 START_TEST(killed_in_a_reserve) {
     ring r = open_ring(page_size(), OVERWRITE);
     for (uint64_t n = 0; n < 2 * page_size() / 64; n++) {
@@ -506,7 +512,10 @@ static int write_until_killed(void *argument) {
     }
 }
 
-/* With nobody writing: whole records from overwrite_pos to producer_pos, and whole content. */
+/*
+ * While nothing writes there are whole records from overwrite_pos to producer_pos, and whole
+ * content.
+ */
 static uint64_t check_records(const ring *self) {
     uint64_t producer = image_load(self->raw.producer_pos), complete = 0;
     uint64_t position = overwrite_pos(&self->raw), pending = pending_pos(&self->raw);
@@ -558,7 +567,7 @@ START_TEST(killed_at_random) {
         kill_and_wait(pids[0]);
         kill_and_wait(pids[1]);
         check_records(&r);
-        /* Whatever they left, a whole lap gets through. */
+        /* A whole lap gets through, whatever they left. */
         for (uint64_t i = 0; i < page_size() / 16; i++) {
             ok(rbcore_producer_output(r.f.producer, &random, 8, 0));
         }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The block at the end of a ring's consumer page, in which its reader leaves its name: what others
- * find there, and what they make of a name that is nobody's any more. Its layout is shared between
- * processes, and written down here once more on purpose.
+ * A ring's reader leaves its name in the block at the end of the consumer page. This tests what
+ * others find there, and what they make of a name whose reader is gone. The block's layout is
+ * shared between processes, and written down here once more on purpose.
  */
 #include "process.h"
 #include "support.h"
@@ -262,7 +262,7 @@ START_TEST(a_reader_that_goes_clears_its_claim) {
 }
 END_TEST
 
-/* That of another, which signed since then. */
+/* The block is that of another reader, which signed since then. */
 START_TEST(a_reader_that_goes_leaves_anothers_claim) {
     image raw;
     fixture f = make_ring(&raw);

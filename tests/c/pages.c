@@ -35,7 +35,7 @@ static void check_layout(size_t page, size_t ring_size) {
     ck_assert_mem_eq(m.consumer_page, "consumer", 8);
     ck_assert_mem_eq(m.producer_page, "producer", 8);
     ck_assert_mem_eq(m.data, "first", 5);
-    /* Twice in a row: what wraps is contiguous. */
+    /* The data is mapped twice in a row: what wraps is contiguous. */
     ck_assert_mem_eq(m.data + ring_size - 4, "lastfirst", 9);
     ck_assert_mem_eq(m.data + 2 * ring_size - 4, "last", 4);
     rbc_mapping_close(&m);

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <sys/eventfd.h>
 
-/* Whether the ring's eventfd was written since the last call, seen without any reader's help. */
+/* Tells whether the ring's eventfd was written since the last call, without any reader's help. */
 static bool woken(const fixture *f) {
     uint64_t count;
     if (!readable(f->event_fd, 0)) {

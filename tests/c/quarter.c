@@ -27,7 +27,7 @@ static fixture open_kind(const kind *self, size_t size) {
     return f;
 }
 
-/* The bytes that a call took, from its first record's header to its last record's end. */
+/* Returns the bytes that a call took, from its first record's header to its last record's end. */
 typedef uint64_t taking(rbcore_reader *reader);
 
 static rbcore_record records[MAX_RECORDS];

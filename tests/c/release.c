@@ -171,7 +171,10 @@ static void *watch(void *argument) {
     return NULL;
 }
 
-/* However the releases of several threads meet: a position once given to producers stays given. */
+/*
+ * The releases of several threads may meet in any way: a position once given to producers stays
+ * given.
+ */
 START_TEST(the_position_never_goes_back) {
     fixture f = fixture_open(page_size(), RBCORE_READER_RELEASE);
     watcher w = {.raw = image_map(f.memory_fd)};
@@ -206,25 +209,28 @@ START_TEST(what_is_not_held) {
     ck_assert_int_eq(rbcore_reader_read(f.reader, records, 7), 7);
     ck_assert_int_eq(rbcore_reader_commit(f.reader, NULL, 0), -EINVAL);
     ck_assert_int_eq(rbcore_reader_commit(f.reader, &records[0], 0), -EINVAL);
-    /* Twice, in two calls: the second one only is wrong. */
+    /* A record is released twice, in two calls: only the second one is wrong. */
     ok(rbcore_reader_release(f.reader, &records[1], 1));
     ck_assert_int_eq(rbcore_reader_release(f.reader, &records[1], 1), -EINVAL);
     ck_assert_uint_eq(image_load(raw.consumer_pos), 0);
-    /* Twice in one call, a good one behind it. */
+    /* A record is released twice in one call, with a good one behind it. */
     batch[0] = batch[1] = records[2];
     batch[2] = records[0];
     ck_assert_int_eq(rbcore_reader_release(f.reader, batch, 3), -EINVAL);
     ck_assert_uint_eq(image_load(raw.consumer_pos), records[3].position);
-    /* Stale: given back and passed. */
+    /* The record is stale: it was given back and passed. */
     ck_assert_int_eq(rbcore_reader_release(f.reader, &records[0], 1), -EINVAL);
-    /* From a reader whose ring has the same index but is further on. */
+    /* The record is from a reader whose ring has the same index but is further on. */
     for (uint64_t i = 0; i < 30; i++) {
         produce(&other, i);
         ck_assert_int_eq(rbcore_reader_read(other.reader, &foreigns[i], 1), 1);
     }
     ck_assert_uint_eq(foreigns[29].ring, records[0].ring);
     ck_assert_int_eq(rbcore_reader_release(f.reader, &foreigns[29], 1), -EINVAL);
-    /* Never handed out: inside another record, beyond, of no ring; a good one in each call. */
+    /*
+     * The record was never handed out: it is inside another record, beyond, of no ring; a good one
+     * in each call.
+     */
     const uint64_t positions[] = {records[4].position + 8, records[4].position + 1,
                                   end_of(&records[6]), UINT64_MAX - 7,
                                   records[4].position + page_size()};

@@ -154,8 +154,8 @@ START_TEST(a_removed_ring_goes_while_it_is_asked_for) {
 }
 END_TEST
 
-/* Makes the ring busy: 4 records within the time that max_latency_ns and its size allow. */
-static void make_busy(const fixture *ring) {
+/* Makes the ring paced: 4 records within the time that max_latency_ns and its size allow. */
+static void make_paced(const fixture *ring) {
     rbcore_record records[16];
     while (!(ring_stats(ring).flags & RBCORE_RING_PACED)) {
         for (int i = 0; i < 8; i++) {
@@ -166,8 +166,8 @@ static void make_busy(const fixture *ring) {
     }
 }
 
-/* With a busy ring goes its timer, and what it holds back. */
-START_TEST(a_busy_ring_is_removed) {
+/* A paced ring takes its timer along, and what it holds back. */
+START_TEST(a_paced_ring_is_removed) {
     rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
     options.max_latency_ns = WATCHDOG_NS;
     many m = {.count = 2};
@@ -176,7 +176,7 @@ START_TEST(a_busy_ring_is_removed) {
     m.rings[1] = fixture_add(m.reader, page_size());
     image raw = image_map(m.rings[0].memory_fd);
     rbcore_record records[16];
-    make_busy(&m.rings[0]);
+    make_paced(&m.rings[0]);
     ck_assert_uint_lt(image_load(raw.consumer_pos), image_load(raw.producer_pos));
     ck_assert_int_eq(rbcore_reader_next(m.reader, records, 16, 0), 0);
     ok(rbcore_reader_remove(m.reader, m.rings[0].ring));
@@ -354,7 +354,7 @@ int main(void) {
         {rings_come_and_go, 1},
         {no_ring_of_this_index, 1},
         {a_removed_ring_goes_while_it_is_asked_for, 1},
-        {a_busy_ring_is_removed, 1},
+        {a_paced_ring_is_removed, 1},
         {the_last_memory_ring_is_removed, 1},
         {a_broken_ring_is_removed, 1},
         {a_ring_is_added_during_a_flush, 1},

@@ -17,7 +17,10 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-/* In the child: what is opened, and which number names another file in the middle of it. */
+/*
+ * This runs in the child. It says what is opened, and which number names another file in the middle
+ * of it.
+ */
 typedef struct opening {
     int (*open)(struct opening *self); /* a result, as the library's */
     bool (*is_sound)(struct opening *self);
@@ -224,7 +227,7 @@ static int bpf(enum bpf_cmd command, union bpf_attr *attr) {
     return (int)syscall(SYS_bpf, command, attr, sizeof(*attr));
 }
 
-/* With all bytes of its value 0x5a. */
+/* All bytes of its value are 0x5a. */
 static int loss_map(uint32_t value_size) {
     static unsigned char bytes[1 << 24];
     uint32_t key = 0;

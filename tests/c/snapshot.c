@@ -81,7 +81,7 @@ START_TEST(of_a_ring_that_is_consumed) {
     expect_values(&t, 10, 90);
     rbcore_ring_stats after = ring_stats(&t.f);
     ck_assert_mem_eq(&before, &after, sizeof(before));
-    /* And all comes as it would have come. */
+    /* After that, all comes as it would have come. */
     ck_assert_int_eq(read_to_end(t.f.reader, t.records, MAX_RECORDS), 70);
     ck_assert_uint_eq(value_of(&t.records[0]), 30);
     close_taking(&t);

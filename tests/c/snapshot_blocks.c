@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Blocks of other kinds in files of snapshots, as capi/snapshot-format.md describes them. tests/vectors
- * has files with such blocks; here are those that a vector cannot have.
+ * Files of snapshots have blocks of other kinds, as capi/snapshot-format.md describes them.
+ * tests/vectors has files with such blocks; here are those that a vector cannot have.
  */
 #include "support.h"
 
@@ -27,7 +27,10 @@ static void write_snapshot(int fd) {
     fixture_close(&f);
 }
 
-/* What a reader says to a block of this size, of nothing but a hole, with a snapshot behind it. */
+/*
+ * Returns what a reader says to a block of this size, of nothing but a hole, with a snapshot behind
+ * it.
+ */
 static int load_behind(uint64_t size) {
     rbcore_snapshot *loaded = NULL;
     int fd = memfd_create("snapshots", MFD_CLOEXEC);

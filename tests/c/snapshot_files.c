@@ -163,7 +163,7 @@ START_TEST(round_trips) {
         static file whole, again;
         fill(&f, counts[i]);
         rbcore_snapshot *taken = take(&f), *loaded;
-        /* More than one piece of memory at the loader. */
+        /* The loader needs more than one piece of memory for this. */
         int fd = memfd_create("snapshot", MFD_CLOEXEC);
         ok(rbcore_snapshot_save(taken, fd));
         ck_assert_int_eq(lseek(fd, 0, SEEK_SET), 0);
@@ -277,7 +277,7 @@ START_TEST(the_numbers) {
 }
 END_TEST
 
-/* One after the other in a file that begins and ends with something else. */
+/* Snapshots follow each other in a file that begins and ends with something else. */
 START_TEST(several_in_one_file) {
     fixture f = fixture_open(page_size(), 0);
     rbcore_snapshot *taken[3], *loaded;
@@ -494,7 +494,7 @@ START_TEST(bursts_and_swaps) {
 }
 END_TEST
 
-/* Other files. */
+/* Files that are no snapshots are refused. */
 START_TEST(no_snapshots) {
     static file other;
     other.size = 4000;
@@ -667,7 +667,7 @@ START_TEST(forged_content) {
 }
 END_TEST
 
-/* With all its bytes there and good checksums: the size alone is wrong. */
+/* All its bytes are there, and the checksums are good: the size alone is wrong. */
 START_TEST(headers_of_impossible_sizes) {
     const size_t sizes[] = {132, 136, 4096, 4100, 4104};
     static file made, forged;

@@ -318,12 +318,12 @@ START_TEST(memory_of_another_shape) {
         int result = try_copy(&t, copy_of(t.f.memory_fd, sizes[i], ALL_SEALS));
         ck_assert_msg(result == -EBADFD, "size %zu: %d", sizes[i], result);
     }
-    /* All of the right size, and all zero: nobody ever made a ring of it. */
+    /* All is of the right size, and all is zero: no ring was ever made of it. */
     int empty = memfd_create("empty", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     ok(ftruncate(empty, (off_t)full));
     ok(fcntl(empty, F_ADD_SEALS, ALL_SEALS));
     ck_assert_int_eq(try_copy(&t, empty), -EBADFD);
-    /* Laid out for pages of another size, or as another ring. */
+    /* The ring is laid out for pages of another size, or as another ring. */
     for (size_t word = 0; word < 2; word++) {
         int other = copy_of(t.f.memory_fd, full, 0);
         image raw = image_map(other);
@@ -402,7 +402,7 @@ START_TEST(no_descriptors_left) {
     struct rlimit limit, none;
     ok(getrlimit(RLIMIT_NOFILE, &limit));
     int results[3], n = 0;
-    /* First none at all, then one more each time, until it works. */
+    /* At first no descriptor is left, then one more each time, until it works. */
     none = limit;
     int lowest = dup(0);
     close(lowest);

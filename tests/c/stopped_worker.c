@@ -23,7 +23,9 @@
 
 #define MAX_RECORDS 512
 
-/* Between two stops: RBCORE_STEPS=1 stops at each instruction. */
+/*
+ * The worker runs so many instructions between two stops: RBCORE_STEPS=1 stops at each instruction.
+ */
 #define STEPS 5
 
 /* The child and its tracer share this. */
@@ -93,7 +95,7 @@ static unsigned int read_once(const fixture *f, rbcore_record *records,
     return (unsigned int)n;
 }
 
-/* The child: holds two records of a full ring; all else was read, or was overwritten. */
+/* The child holds two records of a full ring; all else was read, or was overwritten. */
 static int read_beside_a_worker(common *shared, uint32_t ring_flags, uint32_t source_flags) {
     static rbcore_record held[2], records[MAX_RECORDS];
     fixture f = open_ring(ring_flags, source_flags);

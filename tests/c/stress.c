@@ -287,7 +287,7 @@ static void stress(uint64_t flags, uint64_t seed) {
     r.rings[1] = fixture_add(r.rings[0].reader, page_size());
     static pool workers = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
     pthread_t threads[2];
-    /* Processes first: a fork while threads hold locks would be another test. */
+    /* Processes come first: a fork while threads hold locks would be another test. */
     start_producers(&r);
     workers.reader = r.rings[0].reader;
     for (int i = 0; flags && i < 2; i++) {

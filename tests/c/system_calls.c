@@ -107,7 +107,7 @@ END_TEST
 
 #define WAITS 100
 
-/* Two records in each interval of a busy ring. Returns how long the waits took, in ms. */
+/* Two records come in each interval of a paced ring. Returns how long the waits took, in ms. */
 static int wait_without_epoll_pwait2(void *argument) {
     const int *error = argument;
     rbcore_record records[64];

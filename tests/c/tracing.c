@@ -44,7 +44,7 @@ void await_stop(pid_t pid) {
     ck_assert(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
 }
 
-/* Without check's own bookkeeping, which is slower than an instruction. */
+/* This does without check's own bookkeeping, which is slower than an instruction. */
 static bool go_on(pid_t pid, enum __ptrace_request how) {
     int status = 0;
     if (ptrace(how, pid, NULL, NULL) != 0 || waitpid(pid, &status, 0) != pid) {

@@ -9,10 +9,10 @@
 /* Ends the program as skipped where a process cannot trace its children. */
 void skip_without_tracing(void);
 
-/* In a child: stops until its parent, which called start_child, steps on. */
+/* Is called in a child: it stops until its parent, which called start_child, steps on. */
 void stop_to_be_traced(void);
 
-/* In the parent: waits until the child is there. */
+/* Is called in the parent: it waits until the child is there. */
 void await_stop(pid_t pid);
 
 /* The child goes on by one instruction. Returns false if it has ended instead. */

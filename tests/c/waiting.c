@@ -98,7 +98,10 @@ START_TEST(a_record_wakes) {
 }
 END_TEST
 
-/* Woken at once: far quicker than any timer of a loop that only looks again now and then. */
+/*
+ * The reader is woken at once: far quicker than any timer of a loop that only looks again now and
+ * then.
+ */
 START_TEST(a_record_makes_the_fd_readable) {
     fixture f = fixture_open(page_size(), 0);
     int fd = rbcore_reader_fd(f.reader);
@@ -111,7 +114,7 @@ START_TEST(a_record_makes_the_fd_readable) {
         produce(&f, i);
         ck_assert(readable(fd, WATCHDOG_MS));
         ck_assert_int_eq(rbcore_reader_read(f.reader, records, 8), 2);
-        /* Before the empty read: one with records uncommitted would start the timer. */
+        /* This comes before the empty read: one with records uncommitted would start the timer. */
         ok(rbcore_reader_commit(f.reader, NULL, 0));
     }
     fixture_close(&f);
@@ -134,7 +137,7 @@ START_TEST(a_look_leaves_the_fd_as_it_is) {
     ck_assert(readable(fd, 0));
     ck_assert_int_eq(rbcore_reader_read(f.reader, records, 8), 0);
     ck_assert(!readable(fd, 0));
-    /* Armed by the read, not disarmed by looks. */
+    /* The read armed it, and looks do not disarm it. */
     ck_assert_int_eq(rbcore_reader_look(f.reader, records, 8), 0);
     produce(&f, 2);
     ck_assert(readable(fd, WATCHDOG_MS));
@@ -354,7 +357,7 @@ static int wait_without_end(void *argument) {
     return -rbcore_reader_next(f.reader, &record, 1, RBCORE_FOREVER);
 }
 
-/* Without any handler. (The kernel restarts many calls then, but not a wait for an epoll.) */
+/* There is no handler. (The kernel restarts many calls then, but not a wait for an epoll.) */
 START_TEST(the_process_was_stopped_and_continued) {
     int ready[2];
     char byte;
@@ -384,7 +387,7 @@ static void *wait_for_a_record(void *argument) {
     return NULL;
 }
 
-/* With a timeout and without. Records that come afterwards are another thread's. */
+/* The wait has a timeout, or none. Records that come afterwards are another thread's. */
 START_TEST(a_cancelled_wait) {
     fixture f = fixture_open(page_size(), 0);
     rbcore_record record;
@@ -496,7 +499,7 @@ START_TEST(an_event_loop_with_records_uncommitted) {
     }
     ck_assert_int_lt(cpu_ns() - cpu, 100 * MILLISECOND);
     ck_assert_uint_le(turns, LOOKS_IN(200));
-    /* And yet a record that nobody wakes for is found. */
+    /* A record that nothing wakes for is found all the same. */
     produce(&f, 2);
     ck_assert(readable(rbcore_reader_fd(f.reader), WATCHDOG_MS));
     ck_assert_int_eq(rbcore_reader_read(f.reader, records, 2), 1);

@@ -107,7 +107,8 @@ END_TEST
 
 /*
  * The ring's reader has given a record back before its producer looked whether it is to wake. That
- * lasts an instant, so it is set up by hand: the record wakes nobody, and consumer_pos is behind it.
+ * lasts an instant, so it is set up by hand: the record wakes nobody, and consumer_pos is behind
+ * it.
  */
 START_TEST(a_record_that_the_reader_took_without_being_woken) {
     tapped t = open_tapped();
@@ -133,7 +134,9 @@ END_TEST
 
 /* ---- Overwrite mode ---- */
 
-/* Two records are held, and the ring was overwritten since: only when both are back can it go on. */
+/*
+ * Two records are held, and the ring was overwritten since: only when both are back can it go on.
+ */
 static fixture open_overtaken(rbcore_record held[2]) {
     static rbcore_record records[MAX_RECORDS];
     fixture f =
@@ -152,7 +155,7 @@ static fixture open_overtaken(rbcore_record held[2]) {
     return f;
 }
 
-/* How often anything was told by an eventfd of this process: the reader's are never read. */
+/* Returns the sum of the counters of this process's eventfds: the reader's are never read. */
 static uint64_t eventfd_counts(void) {
     uint64_t sum = 0;
     for (int fd = 0; fd < 100; fd++) {
@@ -170,7 +173,7 @@ static uint64_t eventfd_counts(void) {
     return sum;
 }
 
-/* Or it would be woken by each release, to find nothing. */
+/* Otherwise each release would wake it, to find nothing. */
 START_TEST(an_overtaken_ring_has_nothing_while_records_are_held) {
     rbcore_record held[2], record;
     fixture f = open_overtaken(held);
@@ -204,7 +207,7 @@ static void *release_later(void *argument) {
     return NULL;
 }
 
-/* On one processor. Returns whether that is allowed. */
+/* Makes all run on one processor. Returns whether that is allowed. */
 static bool outrank_others(int priority) {
     struct sched_param rank = {.sched_priority = priority};
     return pthread_setschedparam(pthread_self(), priority ? SCHED_FIFO : SCHED_OTHER, &rank) == 0;
