@@ -35,7 +35,7 @@ build plain -DCMAKE_BUILD_TYPE=Release
 built=$(files plain '*rbcore*.so*' && files plain 'rbcore-run' && files plain 'test_*')
 [ -z "$built" ] || fail "built: $built"
 
-# All of it, by the options.
+# The options add all of it.
 build all -DRBCORE_INSTALL=ON -DRBCORE_LIBBPF=ON -DRBCORE_EXAMPLES=ON -DRBCORE_TESTS=OFF
 for file in librbcore.so librbcore.a rbcore.h rbcore.pc rbcore-run rbcore-run.1 librbcore-libbpf.so; do
     [ -n "$(find all/installed -name $file)" ] || fail "$file is not installed"

@@ -5,7 +5,7 @@
 
 #include <linux/types.h>
 
-/* The begin of a record of at least this size; the rest is what filler() says. */
+/* A record of at least this size begins so; the rest is what filler() says. */
 struct request {
     __u32 producer;
     __u32 size; /* of the whole record */

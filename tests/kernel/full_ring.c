@@ -6,7 +6,10 @@
 
 #include "support.h"
 
-/* With its header 24 bytes: what is left of a full ring has no room for anything smaller. */
+/*
+ * A record takes 24 bytes with its header: what is left of a full ring has no room for anything
+ * smaller.
+ */
 #define SIZE EVENT_SMALL
 #define BATCH 1024
 

@@ -153,7 +153,7 @@ static struct produce *load_overwriting(void) {
     return ring;
 }
 
-/* The same record in both. */
+/* Both rings get the same record. */
 static void produce_both(struct produce *kernel, const memory_ring *memory, uint32_t size,
                          bool discard) {
     int error = discard ? emit_discard(kernel, size, 0) : emit(kernel, size, 0, 0);

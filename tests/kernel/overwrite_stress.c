@@ -56,7 +56,7 @@ static const stress_scenario scenarios[] = {
 
 #define SCENARIOS ((int)(sizeof(scenarios) / sizeof(*scenarios)))
 
-/* Without the check something must be found, but not in each run. */
+/* Something must be found without the check, but not in each run. */
 #define ROUNDS (IS_CHECKED ? 1 : 5)
 
 typedef struct word_producer {
@@ -144,7 +144,7 @@ static rbcore_reader *follow(const struct words *ring, uint64_t flags) {
     return reader;
 }
 
-/* Few for a small ring: between two runs its reader gets a chance. */
+/* There are few for a small ring: between two runs its reader gets a chance. */
 static uint32_t run_of(const stress_scenario *scenario) {
     size_t records = pages(scenario->ring_pages) / RUNS_PER_LAP / 80;
     return records < RUN_MAX ? (uint32_t)records : RUN_MAX;
@@ -179,7 +179,7 @@ static void give_back(rbcore_reader *reader, const stress_scenario *scenario,
     ck_assert(error == 0 || !IS_CHECKED);
 }
 
-/* One snapshot: whole, in order, and without a gap. */
+/* One snapshot is whole, in order, and without a gap. */
 static void take_snapshot(rbcore_reader *reader, rbcore_snapshot **snapshot, word_account *total) {
     static rbcore_record records[BATCH];
     word_account account = {0};

@@ -85,7 +85,7 @@ START_TEST(discards_are_skipped) {
 }
 END_TEST
 
-/* With nothing handed out there is nothing to commit, yet a producer that only discards must not
+/* There is nothing to commit if nothing is handed out, yet a producer that only discards must not
  * fill the ring for good. */
 START_TEST(nothing_but_discards) {
     struct produce *ring = load_ring(pages(1));

@@ -205,7 +205,7 @@ START_TEST(same_process) {
 }
 END_TEST
 
-/* With held records a ring stays taken after _free, until they are back. */
+/* A ring with held records stays taken after _free, until they are back. */
 START_TEST(held_records_keep_it) {
     struct produce *ring = load_ring(pages(1));
     rbcore_reader *reader = open_ring(ring, RBCORE_READER_RELEASE);
@@ -251,7 +251,7 @@ START_TEST(killed_owner) {
 }
 END_TEST
 
-/* In the child of a fork all of the handle's functions but _free say so, and do nothing. */
+/* All of the handle's functions but _free say so in the child of a fork, and do nothing. */
 static int use_inherited(rbcore_reader *reader, const rbcore_record *held, struct produce *ring) {
     rbcore_reader_stats stats = RBCORE_READER_STATS_INIT;
     rbcore_ring_stats of_ring = RBCORE_RING_STATS_INIT;
@@ -522,7 +522,7 @@ static void take_twice_with_cap_bpf(int socket, struct produce *ring) {
     report(socket, result ? result : take(ring, 0, &second));
 }
 
-/* Without CAP_SYS_ADMIN a process cannot open the map anew, and shares the open file it got. */
+/* A process without CAP_SYS_ADMIN cannot open the map anew, and shares the open file it got. */
 START_TEST(cap_bpf_only) {
     struct produce *ring = load_ring(pages(1));
     rbcore_reader *reader = open_ring(ring, 0);
@@ -671,7 +671,7 @@ static int executed_anew(const char *what, int fd, int socket) {
     return EXIT_SUCCESS;
 }
 
-/* The same pid and start time, but not the same reader. */
+/* Pid and start time are the same, but it is not the same reader. */
 START_TEST(owner_executes_itself) {
     struct produce *ring = load_ring(pages(1));
     test_process owner = start(_i ? reopen_after_execve_with_cap_bpf : reopen_after_execve, ring);
@@ -747,7 +747,7 @@ int main(int argc, char **argv) {
     add_test(suite, killed_owner);
     add_test(suite, forked_child);
     add_test(suite, child_outlives_reader);
-    /* 1 of 2: with CAP_BPF, but without CAP_SYS_ADMIN. */
+    /* The second of these runs has CAP_BPF, but not CAP_SYS_ADMIN. */
     add_loop_test(suite, child_outlives_killed_owner, 2);
     add_loop_test(suite, fd_passed_over_a_socket, 2);
     add_test(suite, stranger_holds_the_lock);

@@ -42,7 +42,7 @@ rbcore_source source_of(const struct produce *ring);
 /* A reader that has this ring as its ring 0. */
 rbcore_reader *open_ring(const struct produce *ring, uint64_t flags);
 
-/* Adding to a new reader: the result, and the reader freed again. */
+/* Adds to a new reader. Returns the result, and frees the reader again. */
 int add_result(const rbcore_source *source);
 
 /* A list of records: each one's size and data, for comparison. */
@@ -51,7 +51,7 @@ typedef struct record_log {
     size_t length, capacity, records;
 } record_log;
 void log_record(record_log *log, const void *data, uint32_t size);
-/* All that libbpf's own reader finds in the ring, which it gives back. */
+/* Returns all that libbpf's own reader finds in the ring, which it gives back. */
 record_log consume_by_libbpf(const struct produce *ring);
 void assert_same_log(const record_log *ours, const record_log *theirs);
 

@@ -150,7 +150,10 @@ typedef struct event_producer {
     atomic_bool done;
 } event_producer;
 
-/* In bursts that are smaller than the ring: a consumer that is awake gets all of it. */
+/*
+ * The records come in bursts that are smaller than the ring: a consumer that is awake gets all of
+ * it.
+ */
 static void *write_all(void *context) {
     event_producer *self = context;
     for (int i = 0; i < 400; i++) {
@@ -303,9 +306,9 @@ static int64_t longest_timer(void) {
 }
 
 /*
- * "But it sleeps on if that reader took the record of a map before the tap could look. So a tap of a
- * map looks by the timer ... up to 10 milliseconds." It was woken; but epoll asks the map, which is
- * not ready any more.
+ * "But it sleeps on if that reader took the record of a map before the tap could look. So a tap of
+ * a map looks by the timer ... up to 10 milliseconds." It was woken; but epoll asks the map, which
+ * is not ready any more.
  */
 START_TEST(looks_by_the_timer_for_its_reader_may_be_quicker) {
     static rbcore_record records[BATCH];
@@ -333,7 +336,7 @@ START_TEST(looks_by_the_timer_for_its_reader_may_be_quicker) {
 }
 END_TEST
 
-/* Unread data makes the map readable all the time; that must not keep a tap busy. */
+/* Unread data makes the map readable all the time; that must not make a tap spin. */
 START_TEST(does_not_spin) {
     static rbcore_record records[BATCH];
     struct produce *ring = load_ring(pages(1));

@@ -21,7 +21,7 @@ static const char folder[] = BPFFS "/agent";
 static const char ring_pin[] = BPFFS "/agent/events";
 static const char loss_pin[] = BPFFS "/agent/events_lost";
 
-/* Opening by the path; *reader has it. */
+/* Opens by the path; *reader has it. */
 static int add_path(rbcore_reader **reader, uint32_t flags, int loss) {
     rbcore_source source = RBCORE_SOURCE_INIT;
     source.kind = RBCORE_SOURCE_PINNED_PATH;
@@ -69,7 +69,7 @@ static bool has_capabilities(void) {
     return effective != 0;
 }
 
-/* From here on the process is nobody's: there is no way back. */
+/* Makes the process the user nobody's: there is no way back. */
 static void become_nobody(void) {
     ck_assert_int_eq(setgroups(0, NULL), 0);
     ck_assert_int_eq(setresgid(NOBODY, NOBODY, NOBODY), 0);
@@ -157,7 +157,7 @@ START_TEST(cannot_open_by_id_or_ask_what_the_kernel_has) {
 }
 END_TEST
 
-/* By a descriptor that was passed: then no mode is asked. */
+/* The ring is opened by a descriptor that was passed: then no mode is asked. */
 START_TEST(reads_what_it_was_given) {
     struct produce *ring = load_ring(pages(1));
     uint64_t count = fill(ring);

@@ -62,7 +62,10 @@ START_TEST(the_layout) {
 }
 END_TEST
 
-/* Alone and in a batch, each byte and none beyond: small ones are copied in another way. */
+/*
+ * A record is written alone and in a batch, each byte and none beyond: small ones are copied in
+ * another way.
+ */
 START_TEST(outputs_of_each_size) {
     user_ring user = open_user(pages(1), pages(1));
     positions at = map_positions(&user);
@@ -120,7 +123,10 @@ START_TEST(empty_and_tiny_records) {
 }
 END_TEST
 
-/* To the last byte: the kernel's own producers leave one free, here it is not asked for. */
+/*
+ * The ring is filled to the last byte: the kernel's own producers leave one free, here it is not
+ * asked for.
+ */
 START_TEST(a_full_ring) {
     user_ring user = open_user(pages(1), 2 * pages(1));
     const uint64_t fit = pages(1) / span_of(SMALL);

@@ -272,7 +272,7 @@ static void *send_one_by_one(void *argument) {
 
 #define BATCH 64
 
-/* In batches; where the ring is full, one record that waits. */
+/* The records come in batches; where the ring is full, one record waits. */
 static void *send_in_batches(void *argument) {
     sending_thread *self = argument;
     unsigned char data[BATCH][64];

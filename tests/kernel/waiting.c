@@ -137,7 +137,7 @@ START_TEST(release_from_a_worker_while_polling) {
         rbcore_record record;
         read_all_read_none_and_emit(helper.reader, helper.ring, &helper.record);
         start(&helper, i % 2 ? release_now : release_later);
-        /* Readable by the timer, too; then the reader finds the record all the same. */
+        /* The timer makes it readable, too; then the reader finds the record all the same. */
         ck_assert(readable(rbcore_reader_fd(helper.reader), WATCHDOG_MS));
         ck_assert_int_eq(rbcore_reader_next(helper.reader, &record, 1, WATCHDOG_NS), 1);
         finish(&helper);
@@ -162,7 +162,7 @@ static int compare(const void *a, const void *b) {
 }
 
 /*
- * With a record held, a wait looks by itself, every 10 ms in the end: nobody wakes it for what
+ * A wait looks by itself while a record is held, every 10 ms in the end: nobody wakes it for what
  * arrives. A release does, at once. Asked of the best quarter only, for the sake of busy machines;
  * by the timer alone it would take 2.5 ms or more for the others.
  */
@@ -271,7 +271,7 @@ START_TEST(wait_in_vain_with_uncommitted_records) {
     rbcore_record record;
     emit_one(ring);
     read_one(reader, &record);
-    /* After 50 us, 100 us, ... 6.4 ms, and then every 10 ms. */
+    /* The looks come after 50 us, 100 us, ... 6.4 ms, and then every 10 ms. */
     wait_in_vain(reader, 500 * MILLISECOND, 8 + 50);
     read_none(reader);
     wait_in_vain(reader, 500 * MILLISECOND, 8 + 50);
@@ -298,7 +298,10 @@ START_TEST(arrival_ends_a_wait_with_uncommitted_records) {
 }
 END_TEST
 
-/* How often a level-triggered epoll of somebody else reports the fd within half a second. */
+/*
+ * Counts how often a level-triggered epoll that is not the reader's reports the fd within half a
+ * second.
+ */
 static int events_of_foreign_epoll(rbcore_reader *reader) {
     int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN};
@@ -327,7 +330,7 @@ START_TEST(foreign_epoll_does_not_spin) {
     ck_assert(readable(rbcore_reader_fd(reader), WATCHDOG_MS));
     read_one(reader, &record);
     read_none(reader);
-    /* With an uncommitted record it looks again by a timer, with delays up to 10 ms. */
+    /* While a record is uncommitted it looks again by a timer, with delays up to 10 ms. */
     ck_assert_int_lt(events_of_foreign_epoll(reader), 8 + 50 + 10);
     ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
     read_none(reader);

@@ -28,7 +28,7 @@ static inline __u64 word_of(__u64 first, __u32 i) {
     return first ^ (i * 0x9e3779b97f4a7c15ull);
 }
 
-/* How many words a record has: a mix, by its number alone. */
+/* Returns how many words a record has: a mix, by its number alone. */
 static inline __u32 words_in(__u32 producer, __u64 sequence) {
     __u32 hash = ((__u32)sequence * 2654435761u + producer * 40503u) >> 24;
     return hash < 160 ? WORDS_SMALL : hash < 240 ? WORDS_MIDDLE : WORDS_LARGE;
