@@ -71,8 +71,8 @@ static uint32_t id_of(int map_fd) {
 
 /*
  * The program, and the ring with it, goes some 0.2 s after its last descriptor. Then its pages are
- * freed in one go, within 0.07 ms for each MiB, and nothing else runs on that CPU meanwhile: it would
- * be the reader of the next measurement that comes late.
+ * freed in one go, within 0.07 ms for each MiB, and nothing else runs on that CPU meanwhile: it
+ * would be the reader of the next measurement that comes late.
  */
 static void wait_until_freed(uint32_t map_id) {
     for (int i = 0; i < FREED_WITHIN_MS; i++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A ring buffer map and the BPF program that fills it. */
+/* This makes a ring buffer map and the BPF program that fills it. */
 #ifndef BENCH_KERNEL_RING_H
 #define BENCH_KERNEL_RING_H
 
@@ -34,13 +34,13 @@ void kernel_ring_produce(kernel_ring *self, uint64_t count);
 /* Writes the end; false where the ring is full. */
 bool kernel_ring_end(kernel_ring *self);
 
-/* The cost of submitting the records made so far, without that of the system calls. */
+/* Returns the cost of submitting the records made so far, without that of the system calls. */
 uint64_t kernel_ring_cpu_ns(const kernel_ring *self, uint64_t empty_run_ns);
 
-/* The cost of a run that makes no records. */
+/* Returns the cost of a run that makes no records. */
 uint64_t kernel_ring_empty_run_ns(kernel_ring *self);
 
-/* Records made and records refused by the full ring, by all producers. */
+/* These are the records made and the records refused by the full ring, by all producers. */
 uint64_t kernel_ring_sequence(const kernel_ring *self);
 uint64_t kernel_ring_refused(const kernel_ring *self);
 

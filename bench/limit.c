@@ -23,12 +23,12 @@
 #define INTERVAL_NS 500000
 #define CACHE_LINE 64
 #define HEADER 8
-/* The first and the last one's data, whatever the record size. */
+/* The first and the last record have data, whatever the record size. */
 #define SMALLEST_TIMED sizeof(struct record)
 
 /*
- * Records kept back. The kernel wakes for the record at consumer_pos when it is committed. The last
- * one may not be yet, the one before it is.
+ * So many records are kept back. The kernel wakes for the record at consumer_pos when it is
+ * committed. The last one may not be yet, the one before it is.
  */
 #define KEPT_BACK 2
 
@@ -73,7 +73,7 @@ static void map_ring(limit_reader *self) {
     self->data = shown + page;
 }
 
-/* How many whole records there are before a position; *rest is what follows them. */
+/* Returns how many whole records there are before a position. *rest is what follows them. */
 static uint64_t records_before(const limit_reader *self, uint64_t position, uint64_t *rest) {
     if (position < self->first_span) {
         *rest = position;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A model of rings with many producers, a CPU each. Nothing of it is measured here.
+"""This is a model of rings with many producers, a CPU each. Nothing of it is measured here.
 
 Two CPUs cannot show how a ring scales. Published are the rates of the kernel's own benchmark
 on bare metal: with libbpf's loop as the reader, and of the producers alone (overwrite mode,
@@ -12,7 +12,7 @@ the ring remains.
 from tables import table
 
 PRODUCERS = (1, 2, 4, 8, 16, 32, 52)
-# In million records a second: with libbpf's loop, and the producers alone.
+# The figures are million records a second: with libbpf's loop, and the producers alone.
 PUBLISHED = {
     "AMD EPYC 9654": (
         (13.2, 15.7, 6.3, 2.8, 1.8, 1.27, 1.07),

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from readers import SKIPPED, Point, Reader
 
-# Before the producer and with it the reader: other programs do not interrupt them.
+# The producer starts with this, and with it the reader: other programs do not interrupt them.
 REALTIME = ("chrt", "--fifo", "50")
 # A second producer of that kind would not let the reader beside it run.
 RATHER = ("nice", "--adjustment=-20")
@@ -23,7 +23,9 @@ SAMPLE_NONE = 1 << 62
 
 @dataclass(frozen=True)
 class Latency:
-    """From submit to delivery; 0 where the reader or the records tell nothing of it."""
+    """The time runs from submit to delivery. It is 0 where the reader or the records tell nothing of
+    it.
+    """
 
     p50: int
     p99: int
@@ -69,7 +71,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Setup:
-    """How all measurements of a run are made."""
+    """This says how all measurements of a run are made."""
 
     programs: Path
     seconds: float
@@ -107,7 +109,7 @@ def skip(reason: str) -> NoReturn:
 
 
 def execute(command: Sequence[str], seconds: float) -> Any:
-    """The JSON that a program prints."""
+    """Returns the JSON that a program prints."""
     try:
         done = subprocess.run(
             command, check=False, capture_output=True, text=True, timeout=seconds + 60
@@ -167,7 +169,7 @@ def run_once(setup: Setup, reader: Reader, point: Point) -> dict[str, Any]:
 
 
 def buffer_bytes(reader: Reader, point: Point) -> int:
-    """Data and positions."""
+    """Counts the buffer's data and positions."""
     page = os.sysconf("SC_PAGE_SIZE")
     if reader.is_perf_buffer:
         return (point.ring_size + page) * (os.cpu_count() or 1)
@@ -210,7 +212,7 @@ def measure(setup: Setup, reader: Reader, point: Point, run: int) -> Measurement
 def measure_all(
     setup: Setup, readers: Sequence[Reader], points: Sequence[Point]
 ) -> list[Measurement]:
-    """Interleaved: what disturbs the machine for a while disturbs all readers alike."""
+    """The readers are interleaved: what disturbs the machine for a while disturbs all readers alike."""
     measurements = []
     pairs = [(p, r) for p, r in itertools.product(points, readers) if r.suits(p)]
     for run, point in itertools.product(range(setup.runs), points):

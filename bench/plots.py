@@ -200,7 +200,7 @@ def plot_bursts(measurements: Sequence[Measurement], directory: Path) -> None:
 
 
 def plot_readers(measurements: Sequence[Measurement], directory: Path) -> None:
-    """All readers at full speed with 24-byte records, by language."""
+    """Plots all readers at full speed with 24-byte records, by language."""
     runs: dict[str, list[Measurement]] = {}
     for one in measurements:
         if all(one[key] == value for key, value in BASE.items()):
@@ -229,7 +229,7 @@ def plot_readers(measurements: Sequence[Measurement], directory: Path) -> None:
 def plot_overview(
     quick: Sequence[Measurement], dropin: Sequence[Measurement], directory: Path
 ) -> None:
-    """What a record costs, as a multiple of what it costs with libbpf in the same run."""
+    """Plots what a record costs, as a multiple of what it costs with libbpf in the same run."""
     bars = (
         (quick, "rbcore", "rbcore, default options"),
         (quick, "rbcore-500us", "rbcore, latency of 500 us"),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * One measurement: fills a kernel ring from CPU 1 while a reader on CPU 0 empties it, and prints
- * one JSON object with what both saw.
+ * This makes one measurement. It fills a kernel ring from CPU 1 while a reader on CPU 0 empties it,
+ * and prints one JSON object with what both saw.
  *
  * The reader is a program of any language. It is called with two more arguments: the number of
  * the inherited file descriptor of the map, and how many records there are to one whose latency is
@@ -29,9 +29,9 @@
 
 #define READER_CPU 0
 #define PRODUCER_CPU 1
-/* Long enough for a noisy machine: it ends a benchmark whose reader hangs. */
+/* This is long enough for a noisy machine: it ends a benchmark whose reader hangs. */
 #define PATIENCE_MS 20000
-/* Records in one run of the program when nothing paces it: some 300 us. */
+/* One run of the program makes so many records when nothing slows it down: it takes some 300 us. */
 #define BURST_MAX 4096
 
 typedef struct producer_options {
@@ -195,7 +195,7 @@ static reader_process start_reader(const producer_options *options, int map_fd) 
     return reader;
 }
 
-/* The next line of the reader, without its end. */
+/* Returns the next line of the reader, without its end. */
 static void read_line(reader_process *reader, char *line, int size) {
     struct pollfd readable = {.fd = fileno(reader->output), .events = POLLIN};
     if (poll(&readable, 1, PATIENCE_MS) != 1) {

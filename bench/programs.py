@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Programs that measure by themselves, without a producer beside them: bench/run --only NAME.
+"""These programs measure by themselves, without a producer beside them: bench/run --only NAME.
 
 Each prints one JSON object: by the name of each way its figures, one for each round.
 """
@@ -17,7 +17,7 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Program:
-    """Its arguments by case; {rounds} stands for how often it repeats everything."""
+    """These are its arguments by case. {rounds} stands for how often it repeats everything."""
 
     name: str
     unit: str  # of its figures
@@ -26,7 +26,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Figures:
-    """The figures that one program printed for one case."""
+    """These are the figures that one program printed for one case."""
 
     program: str
     case: str
@@ -103,13 +103,13 @@ def run_program(setup: Setup, one: Program, rounds: int) -> list[Figures]:
 
 # ---- The scan, counted ---------------------------------------------------------------
 
-# The space of a record in the ring, with its header: on average where each of 16 to 143 bytes comes
-# as often as the others.
+# This is the space of a record in the ring, with its header: on average where each of 16 to 143 bytes
+# comes as often as the others.
 SPANS = {"24 B": ("24", 32), "mixed": ("0", 91)}
 
 
 def count_instructions(setup: Setup, way: str, record_size: str, ring: int) -> int:
-    """All that one untouched scan of a full ring executes, with what opens the reader."""
+    """Counts all that one untouched scan of a full ring executes, with what opens the reader."""
     with tempfile.NamedTemporaryFile("r") as file:
         valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={file.name}"]
         valgrind += ["--toggle-collect=scan_*", str(setup.programs / "scan")]
@@ -121,7 +121,7 @@ def count_instructions(setup: Setup, way: str, record_size: str, ring: int) -> i
 
 
 def count_scan(setup: Setup, ways: Collection[str]) -> list[Figures]:
-    """Per record: what a ring twice as large costs more."""
+    """Counts per record what a ring twice as large costs more."""
     return [count_case(setup, ways, case) for case in SPANS]
 
 

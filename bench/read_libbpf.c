@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* libbpf as its documentation shows it: a loop around ring_buffer__poll. */
+/* This uses libbpf as its documentation shows it: a loop around ring_buffer__poll. */
 #include <errno.h>
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* libbpf without waiting: a busy loop around ring_buffer__consume. */
+/* This uses libbpf without waiting: a busy loop around ring_buffer__consume. */
 #include <stdio.h>
 
 #include <bpf/libbpf.h>

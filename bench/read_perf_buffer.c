@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The reader from before the ring buffer: libbpf's loop around perf_buffer__poll, with a buffer for
- * each CPU.
+ * This is the reader from before the ring buffer: libbpf's loop around perf_buffer__poll, with a
+ * buffer for each CPU.
  *
  *     read_perf_buffer BUFFER_SIZE RECORDS
  *

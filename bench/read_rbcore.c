@@ -22,7 +22,8 @@
 #define BATCH_MAX 4096
 #define SPANS_MAX 256
 /*
- * A limit for spans: so high that it limits nothing, and so low that space is free again in time.
+ * This is a limit for spans: so high that it limits nothing, and so low that space is free again in
+ * time.
  */
 #define RECORDS_MAX 65536
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The common part of the readers in C: the work on each record, and the report. */
+/* The readers in C have this in common: the work on each record, and the report. */
 #ifndef BENCH_READER_H
 #define BENCH_READER_H
 
@@ -57,7 +57,9 @@ static inline void reader_sample(bench_reader *self, const struct record *record
     }
 }
 
-/* The work on each record, equal for all readers: one word, and of a sample the second, too. */
+/*
+ * Does the work on each record, equal for all readers: one word, and of a sample the second, too.
+ */
 static inline void reader_record(bench_reader *self, const void *data) {
     const struct record *record = data;
     uint64_t sequence = record->sequence;
@@ -73,7 +75,10 @@ static inline void reader_record(bench_reader *self, const void *data) {
     }
 }
 
-/* The same for a loop over a batch, which keeps the expected sequence in a register. Returns it. */
+/*
+ * Does the same for a loop over a batch, which keeps the expected sequence in a register. Returns
+ * it.
+ */
 static inline uint64_t reader_follow(bench_reader *self, uint64_t expected, const void *data) {
     const struct record *record = data;
     if (record->sequence == expected && (expected & self->sample_mask) != 0) {

@@ -23,7 +23,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Reader:
-    """A program that reads the ring; README.md says what it gets and what it prints."""
+    """This is a program that reads the ring. README.md says what it gets and what it prints."""
 
     name: str
     language: str
@@ -106,7 +106,7 @@ def available(programs: Path, readers: Iterable[Reader]) -> list[Reader]:
 
 
 def why_not(programs: Path, reader: Reader) -> str:
-    """Without arguments each reader fails; only one that cannot run here says so."""
+    """Each reader fails without arguments; only one that cannot run here says so."""
     program = programs / reader.command[0]
     if not program.exists():
         return "it was not built"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The start of each record, which the BPF program writes and every reader of the benchmark finds.
- * One of 8 bytes has no room for the time; but the first, which every reader samples, is no
+ * This is the start of each record, which the BPF program writes and every reader of the benchmark
+ * finds. One of 8 bytes has no room for the time; but the first, which every reader samples, is no
  * smaller.
  */
 #ifndef BENCH_RECORD_H
@@ -21,10 +21,10 @@ struct record {
 #define RECORD_SECOND (1ULL << 62)
 #define PRODUCERS_MAX 2
 
-/* For the record size: each record another one, 16 to 143 bytes. */
+/* This record size means: each record has another one, 16 to 143 bytes. */
 #define RECORD_SIZE_MIXED 0
 
-/* The state of one producer, in cache lines of its own. */
+/* This is the state of one producer, in cache lines of its own. */
 struct stream {
     __u64 sequence;
     __u64 refused;

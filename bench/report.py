@@ -36,7 +36,7 @@ ORDER_COLUMNS = ("delivered/s", "lost %", "out of order", "older by us")
 
 
 def buffer_tables(found: Sequence[Measurement]) -> str:
-    """By rate and by memory with one producer, by order with two."""
+    """Writes tables by rate and by memory with one producer, and by order with two."""
     single = [m for m in found if m.producers == 1]
     double = [m for m in found if m.producers == 2]
     return (
@@ -73,7 +73,8 @@ def targets(directory: Path) -> str:
     return shown(directory, "targets", lambda found: target_table(found, timings))
 
 
-# What the project's README says: of a reader's runs at a rate, in the words of the second column.
+# This is what the project's README says: of a reader's runs at a rate, in the words of the second
+# column.
 SUMMARY = (
     ("quick", "max", "rbcore-500us", "As fast as one producer can write"),
     ("quick", 1_000_000, "rbcore-500us", "At a million records a second"),

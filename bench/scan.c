@@ -20,7 +20,7 @@
 #include "clock.h"
 #include "kernel_ring.h"
 
-/* Records that stay in the first-level cache, with the array that tells of them. */
+/* So many records stay in the first-level cache, with the array that tells of them. */
 #define BATCH 128
 /* Spans are longer: records whose data stays in the second-level cache. */
 #define SPAN_RECORDS 4096
@@ -143,7 +143,7 @@ static const struct {
 
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
 
-/* How many records the ring took until it was full. */
+/* Returns how many records the ring took until it was full. */
 static uint64_t fill(kernel_ring *ring) {
     uint64_t refused = kernel_ring_refused(ring), before = kernel_ring_sequence(ring);
     while (kernel_ring_refused(ring) == refused) {

@@ -128,7 +128,7 @@ def read_figures(file: Path) -> list[Figures]:
 
 
 def has_figures(file: Path) -> bool:
-    """Of a program that measures by itself."""
+    """Tells whether the file is of a program that measures by itself."""
     return any("way" in line for line in read_lines(file))
 
 

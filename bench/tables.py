@@ -18,7 +18,7 @@ Runs = Sequence[Measurement]
 
 
 def human(number: float) -> str:
-    """Three significant digits."""
+    """Writes three significant digits."""
     unit = ""
     if number >= 999_500:
         number, unit = number / 1e6, " M"
@@ -51,7 +51,7 @@ def spread(values: Sequence[float], show: Callable[[float], str] = human) -> str
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], names: int = 3) -> str:
-    """In Markdown; columns after the names are figures."""
+    """Writes a table in Markdown. Columns after the names are figures."""
     rule = ["---" if i < names else "---:" for i in range(len(head))]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
 
@@ -67,7 +67,7 @@ def points_of(measurements: Iterable[Measurement]) -> list[Point]:
 
 
 def readers_of(measurements: Iterable[Measurement]) -> list[str]:
-    """In the order of their names' table: the runs take turns, so theirs is none."""
+    """Returns them in the order of their names' table: the runs take turns, so theirs is none."""
     found = {m.reader for m in measurements}
     return [i.name for i in READERS if i.name in found]
 
@@ -77,7 +77,7 @@ def rate_name(rate: int | str) -> str:
 
 
 def point_name(point: Point, points: Sequence[Point]) -> list[str]:
-    """Without what is the same for all points."""
+    """Leaves out what is the same for all points."""
     name = rate_name(point.rate)
     if len({p.ring_size for p in points}) > 1:
         name += f", ring {human_size(point.ring_size)}"
@@ -156,7 +156,7 @@ MULTIPLES: dict[str, Callable[[Measurement], float]] = {
 def comparison_table(
     measurements: Runs, figures: Sequence[str] = tuple(MULTIPLES)
 ) -> str:
-    """Each run's figures as multiples of the baseline's in the same run."""
+    """Returns each run's figures as multiples of the baseline's in the same run."""
     points = points_of(measurements)
     rows = []
     for point, reader in itertools.product(points, readers_of(measurements)):
@@ -172,7 +172,7 @@ def comparison_table(
 
 
 def reader_cell(runs: Runs) -> str:
-    """CPU per record; at max also what came and what was lost."""
+    """Writes CPU per record, at max also what came and what was lost."""
     if not runs:
         return "-"
     cell = median(m.consumer_cpu_ns_per_record for m in runs)
@@ -183,7 +183,7 @@ def reader_cell(runs: Runs) -> str:
 
 
 def reader_table(measurements: Runs) -> str:
-    """A row a reader, a column a point."""
+    """Writes a row for each reader, and a column for each point."""
     points = points_of(measurements)
     head = [f"{rate_name(p.rate)}, {record_name(p.record_size)}" for p in points]
     rows = [
@@ -213,7 +213,7 @@ def burst_row(
 
 
 def burst_table(measurements: Runs) -> str:
-    """Without the points where no reader's median is above 0."""
+    """Leaves out the points where no reader's median is above 0."""
     rows = []
     readers = readers_of(measurements)
     for point in points_of(measurements):
@@ -231,7 +231,7 @@ def burst_table(measurements: Runs) -> str:
 
 
 def figure_table(found: Sequence[Figures]) -> str:
-    """The figures of a program that measures by itself, as multiples of its first way."""
+    """Writes the figures of a program that measures by itself, as multiples of its first way."""
     rows = []
     for one in found:
         first = statistics.median(next(iter(one.rounds.values())))
@@ -242,7 +242,7 @@ def figure_table(found: Sequence[Figures]) -> str:
 
 
 def how(measurements: Runs) -> str:
-    """By how many runs they were measured, and what."""
+    """Says by how many runs they were measured, and what was measured."""
     runs = statistics.mode(Counter((m.reader, m.point) for m in measurements).values())
     seconds = " or ".join(f"{i:g}" for i in sorted({m.seconds for m in measurements}))
     realtime = " in real time" if all(m.realtime for m in measurements) else ""

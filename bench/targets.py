@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The targets of rbcore, measured and judged: one row for each figure."""
+"""This measures and judges the targets of rbcore, in one row for each figure."""
 
 import statistics
 from collections.abc import Callable, Iterable, Sequence
@@ -54,7 +54,7 @@ def p99(m: Measurement) -> float:
 
 @dataclass(frozen=True)
 class Target:
-    """Our figure divided by that of the best of those beside us; without them our figure."""
+    """Returns our figure divided by that of the best of those beside us, or our figure without them."""
 
     what: str
     point: Point
@@ -68,7 +68,7 @@ class Target:
     )
 
     def best(self, measurements: Sequence[Measurement]) -> str:
-        """By the median. Those that could not run here are left out."""
+        """Names the best by the median. Those that could not run here are left out."""
 
         def rank(name: str) -> float:
             runs = select(measurements, self.point, name)
@@ -85,7 +85,7 @@ def limited(what: str, point: Point, limit: float) -> Target:
 
 
 def binding(reader: str, peers: tuple[str, ...]) -> tuple[Target, Target]:
-    """The targets of each language, against the one of its peers that delivers most."""
+    """Measures the targets of each language, against the one of its peers that delivers most."""
     return (
         Target("delivered rate", MAX, reader, peers, delivered, 1.8, True, delivered),
         Target("consumer CPU", MAX, reader, peers, consumer, 1 / 5, best_by=delivered),
@@ -131,7 +131,7 @@ TARGETS = (
 
 @dataclass(frozen=True)
 class Timing:
-    """One way of a program that measures by itself, in its unit or divided by libbpf's way."""
+    """Returns one way of a program that measures by itself, in its unit or divided by libbpf's way."""
 
     what: str
     program: str

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""BCC as its documentation shows it: open_ring_buffer, event, and a loop of ring_buffer_poll.
+"""This uses BCC as its documentation shows it: open_ring_buffer, event, and a loop of ring_buffer_poll.
 
 BCC reads the rings of programs that its own compiler has made. Ours is not, so what its
 constructors would take from the compiler (the map's descriptor, the layout of a record) is

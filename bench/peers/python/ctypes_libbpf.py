@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""libbpf by ctypes: a loop around ring_buffer__poll with a callback in Python."""
+"""This uses libbpf by ctypes: a loop around ring_buffer__poll with a callback in Python."""
 
 import ctypes
 import errno

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The common part of the benchmark's readers in Python: arguments, accounts, report.
+"""The benchmark's readers in Python have this in common: arguments, accounts, report.
 
 The work on each record, equal for all readers, stands in each of them, because a call is
 dear: one word of it, and of a sample the second, too.
@@ -23,7 +23,7 @@ def skip(reason: str) -> NoReturn:
 
 
 def die(reason: str) -> NoReturn:
-    """At once: an exception within a callback of ctypes would only be printed."""
+    """It ends at once: an exception within a callback of ctypes would only be printed."""
     print(f"reader: {reason}", file=sys.stderr, flush=True)
     os._exit(1)
 

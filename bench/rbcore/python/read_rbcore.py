@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""rbcore in Python: read_rbcore.py views|unpack|numpy [--max-latency-us N] and the producer's arguments.
+"""This uses rbcore in Python: read_rbcore.py views|unpack|numpy [--max-latency-us N] and the producer's
+arguments.
 
 views looks at each record through a memoryview of its own, unpack at a tuple of each, numpy at a batch
 at once.
@@ -23,9 +24,9 @@ except ImportError as error:
     skip(f"rbcore for Python, or numpy: {error}")
 
 WORD = Struct("Q")
-# Enough to make numpy's price for a call small, and as many as an interval brings at most.
+# These are enough to make numpy's price for a call small, and as many as an interval brings at most.
 BATCH = 8192
-# From here on the producer asks for no samples: records may have no time.
+# The producer asks for no samples after this: records may have no time.
 NO_SAMPLES = 1 << 61
 
 
@@ -64,7 +65,7 @@ def read_unpack(reader: Reader, source: rbcore.Reader) -> None:
 
 
 def look_at(reader: Reader, records: numpy.ndarray[Any, Any], ramp: Any) -> None:
-    """The same for a run of records: one by one only where some are lost, or it is the end."""
+    """Counts a run of records. It looks at them one by one only where some are lost, or at the end."""
     sequences = records["sequence"]
     count = len(sequences)
     first = reader.expected
