@@ -53,7 +53,7 @@ INTRODUCTION = """\
 """
 
 INCLUDE = re.compile(r"^#include ([<\"])(.+)[>\"]$")
-# What a file defines for itself, at the start of a line, as clang-format leaves it.
+# This is what a file defines for itself, at the start of a line, as clang-format leaves it.
 MACRO = re.compile(r"^#define (\w+)")
 OWN_NAMES = (
     re.compile(r"^static (?:[^=;(]*?[ *])?(\w+)(?:\(|\[| =|;)"),
@@ -92,7 +92,7 @@ def own_macros(text: str) -> list[str]:
 
 
 def tidied(text: str) -> str:
-    """Without comments on lines of their own, and with one blank line at most between others."""
+    """Leaves out comments on lines of their own, and all but one blank line between others."""
     return re.sub(r"\n{3,}", "\n\n", COMMENT.sub("", text)).strip("\n") + "\n"
 
 
@@ -102,7 +102,9 @@ class Amalgamation:
         self.headers: dict[Path, str] = {}
 
     def without_includes(self, path: Path) -> str:
-        """The text of a file; what it includes is noted, headers of capi/ in the order of need."""
+        """Returns the text of a file. What it includes is noted, headers of capi/ in the order of
+        need.
+        """
         lines = []
         depth = -1 if path.suffix == ".h" else 0  # the guard of a header is not a condition
         for line in path.read_text().replace(LICENSE, "", 1).splitlines():

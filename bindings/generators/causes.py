@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The texts of errors: what the comments of the header say of them, as one sentence.
+"""This writes the texts of errors: what the comments of the header say of them, as one sentence.
 
 The rule: asides in parentheses are left out, and the text ends with its first sentence, or before the
 first semicolon. "There is" comes before "no memory". Where that is too long, speaks of what only C has, or reads badly out of its place,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Constants, statistics and error texts of the Go package."""
+"""This writes constants, statistics and error texts of the Go package."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ GO_DOCS = {
     "wakeups": "waits that an event ended, and events found by a read",
     "boot_id": "the boot of the ring's machine; no other ring has the same BootID, Kind and RingID",
 }
-# Errors that mean another thing in Go.
+# These errors mean another thing in Go.
 GO_CAUSES = {
     ("rbcore_reader_open", "EINVAL"): "WithPolling needs a latency, and WithMaxLatency(0) is none",
     ("rbcore_producer_open", "ENOENT"): "/proc is not mounted",

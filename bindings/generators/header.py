@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""rbcore.h as data: its constants, structs and functions, each with its comment."""
+"""This parses rbcore.h into data: its constants, structs and functions, each with its comment."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Header:
 
 
 class Comments:
-    """The comments of the header, found by where they stand."""
+    """Holds the comments of the header, found by where they stand."""
 
     def __init__(self, text: str) -> None:
         self.above: dict[int, str] = {}  # by the line that follows

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""rbcore.h and its parts as one header, for what reads or copies a single file."""
+"""This joins rbcore.h and its parts to one header, for what reads or copies a single file."""
 
 from __future__ import annotations
 

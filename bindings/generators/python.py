@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The declarations for cffi, and the module _abi."""
+"""This writes the declarations for cffi, and the module _abi."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The texts of errors of the Rust crate."""
+"""This writes the texts of errors of the Rust crate."""
 
 from __future__ import annotations
 
