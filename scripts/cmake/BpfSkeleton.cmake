@@ -4,7 +4,8 @@
 # RBCORE_BPF_MISSING names the packages that this machine lacks for it, or is empty.
 find_program(RBCORE_CLANG NAMES clang clang-19 clang-18 clang-17 clang-16 clang-15 clang-14)
 find_program(RBCORE_BPFTOOL NAMES bpftool PATHS /usr/sbin)
-# Of the processor: linux/bpf.h needs it, and clang does not look for it when it compiles for BPF.
+# This is the processor's include folder: linux/bpf.h needs it, and clang does not look for it when
+# it compiles for BPF.
 find_path(RBCORE_ASM_INCLUDE asm/types.h)
 find_package(PkgConfig QUIET)
 set(RBCORE_BPF_MISSING "")
@@ -14,8 +15,8 @@ else()
   list(APPEND RBCORE_BPF_MISSING pkg-config)
 endif()
 
-# rbcore_works(RESULT TOOL ARGUMENT...): whether it is there and does that. Ubuntu's bpftool is a script
-# that may lack the one for this kernel, and a clang may have been built without BPF.
+# rbcore_works(RESULT TOOL ARGUMENT...): tells whether it is there and does that. Ubuntu's bpftool
+# is a script that may lack the one for this kernel, and a clang may have been built without BPF.
 function(rbcore_works result tool)
   set(status 1)
   if(tool)

@@ -1,5 +1,5 @@
-# What of the project can be built here. Each thing that cannot is said in a line, with the packages
-# (Debian's names) that it needs.
+# This finds out what of the project can be built here. Each thing that cannot is said in a line,
+# with the packages (Debian's names) that it needs.
 function(rbcore_not_built what)
   list(JOIN ARGN " " packages)
   message(STATUS "Not built: ${what}. Missing packages (Debian's names): ${packages}")

@@ -1,4 +1,4 @@
-# For CMAKE_TOOLCHAIN_FILE: builds for arm64, and runs what was built under qemu-user.
+# Use this as CMAKE_TOOLCHAIN_FILE: it builds for arm64, and runs what was built under qemu-user.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)

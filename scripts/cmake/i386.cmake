@@ -1,4 +1,4 @@
-# For CMAKE_TOOLCHAIN_FILE: builds for i386: a 32-bit process, which 64-bit kernels run.
+# Use this as CMAKE_TOOLCHAIN_FILE: it builds for i386: a 32-bit process, which 64-bit kernels run.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR i686)
 set(CMAKE_C_COMPILER i686-linux-gnu-gcc)
