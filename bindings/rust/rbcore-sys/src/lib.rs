@@ -12,6 +12,6 @@ mod bindings;
 
 pub use bindings::*;
 
-/// The value of a statistic that is not known. (bindgen leaves it out: it evaluates macros as signed
-/// numbers.)
+/// The value of a statistic that is not known. (bindgen leaves it out: it evaluates macros as
+/// signed numbers.)
 pub const RBCORE_UNKNOWN: u64 = u64::MAX;

@@ -53,13 +53,14 @@ impl AsRawFd for Registered {
 }
 
 impl<M> AsyncReader<M> {
-    /// Takes a reader into the current runtime. [`Error::Os`]: the runtime cannot register its descriptor.
+    /// Takes a reader into the current runtime. [`Error::Os`]: the runtime cannot register its
+    /// descriptor.
     ///
     /// # Panics
     /// Outside of a runtime, or if the IO of the runtime is not enabled, as [`AsyncFd`] does.
     pub fn new(reader: Reader<M>) -> Result<Self> {
-        // Deprecated because it accepts a descriptor that may be closed. This one stays open while it
-        // is registered. The replacement needs tokio 1.54, and with that Rust 1.85.
+        // Deprecated because it accepts a descriptor that may be closed. This one stays open while
+        // it is registered. The replacement needs tokio 1.54, and with that Rust 1.85.
         #[allow(deprecated)]
         let fd = AsyncFd::with_interest(Registered(reader.as_raw_fd()), Interest::READABLE);
         match fd {
@@ -88,8 +89,8 @@ impl<M> AsyncReader<M> {
         self.reader.handle()
     }
 
-    /// Registers before it looks, and clears the readiness before the look that answers it. So a record
-    /// that comes after the look wakes the task.
+    /// Registers before it looks, and clears the readiness before the look that answers it. So a
+    /// record that comes after the look wakes the task.
     fn poll_fetch(&mut self, context: &mut Context<'_>) -> Poll<Result<usize>> {
         loop {
             let is_ready = match self.fd.poll_read_ready(context) {
@@ -127,8 +128,8 @@ impl AsyncReader<InOrder> {
 }
 
 impl AsyncReader<Leased> {
-    /// Waits until records are due, and reads them. Leases that are not taken from the iterator are given
-    /// back when it is dropped.
+    /// Waits until records are due, and reads them. Leases that are not taken from the iterator are
+    /// given back when it is dropped.
     pub async fn next(&mut self) -> Result<Leases<'_>> {
         poll_fn(|context| self.poll_fetch(context)).await?;
         Ok(Leases::new(&mut self.reader))
@@ -165,8 +166,8 @@ impl AsyncReader<Leased> {
     }
 }
 
-/// A [`Stream`] of leases, made by [`AsyncReader::into_stream`]. [`Handle::shutdown`] ends it. Leases that
-/// it fetched and did not yield are given back when it is dropped.
+/// A [`Stream`] of leases, made by [`AsyncReader::into_stream`]. [`Handle::shutdown`] ends it.
+/// Leases that it fetched and did not yield are given back when it is dropped.
 #[derive(Debug)]
 pub struct LeaseStream {
     /// These are fetched and not yielded yet.
@@ -207,8 +208,8 @@ impl Stream for LeaseStream {
     }
 }
 
-/// The reader of an [`AsyncReader`], to be changed. It exposes no `&mut Reader`: through that, `mem::swap`
-/// could replace the reader, and the runtime would wait on the wrong descriptor.
+/// The reader of an [`AsyncReader`], to be changed. It exposes no `&mut Reader`: through that,
+/// `mem::swap` could replace the reader, and the runtime would wait on the wrong descriptor.
 #[derive(Debug)]
 pub struct ReaderMut<'a, M>(&'a mut Reader<M>);
 

@@ -59,8 +59,8 @@ impl<'r> Batch<'r> {
         self.reader.commit_now()
     }
 
-    /// Gives back the first `count` records (and those of batches that were dropped before). The batch
-    /// then begins behind them.
+    /// Gives back the first `count` records (and those of batches that were dropped before). The
+    /// batch then begins behind them.
     ///
     /// ```
     /// # use rbcore::{MemoryRing, Producer, Reader, Source};
@@ -124,8 +124,9 @@ impl Reader {
         Ok(self.last_batch())
     }
 
-    /// Reads what is there, like [`read`](Self::read), but leaves [`as_fd`](std::os::fd::AsFd::as_fd) as it is and
-    /// promises no wakeup: for loops that do not wait.
+    /// Reads what is there, like [`read`](Self::read), but leaves
+    /// [`as_fd`](std::os::fd::AsFd::as_fd) as it is and promises no wakeup: for loops that do not
+    /// wait.
     pub fn look(&mut self) -> Result<Batch<'_>> {
         self.fetch_by(sys::rbcore_reader_look)?;
         Ok(self.last_batch())
@@ -135,12 +136,14 @@ impl Reader {
     /// batch is empty if the time is up. In a paced ring several records are due together: see
     /// [`ReaderBuilder::max_latency`](crate::ReaderBuilder::max_latency).
     ///
-    /// Neither a signal nor stopping and continuing the process (Ctrl-Z and `fg`, a debugger, a frozen
-    /// container) ends the wait: it goes on with what is left of the timeout. To end a loop on a signal,
-    /// call [`Handle::flush`](crate::Handle::flush) or [`Handle::shutdown`](crate::Handle::shutdown) in
-    /// the thread that handles signals, or read with [`next_interruptible`](Self::next_interruptible).
+    /// Neither a signal nor stopping and continuing the process (Ctrl-Z and `fg`, a debugger, a
+    /// frozen container) ends the wait: it goes on with what is left of the timeout. To end a loop
+    /// on a signal, call [`Handle::flush`](crate::Handle::flush) or
+    /// [`Handle::shutdown`](crate::Handle::shutdown) in the thread that handles signals, or read
+    /// with [`next_interruptible`](Self::next_interruptible).
     ///
-    /// Discarded records are skipped, however many there are. That may take longer than the timeout.
+    /// Discarded records are skipped, however many there are. That may take longer than the
+    /// timeout.
     ///
     /// ```
     /// # use rbcore::{MemoryRing, Producer, Reader, Source};
@@ -336,8 +339,8 @@ impl<'b> Record<'b> {
     /// Returns its bytes, as many as the producer reserved. They are aligned to 8.
     #[inline]
     pub fn data(&self) -> &'b [u8] {
-        // SAFETY: the record is not given back before 'b ends. Until then it does not change: it is in a
-        // BPF map, or it is a copy, or the program vouched for the ring.
+        // SAFETY: the record is not given back before 'b ends. Until then it does not change: it is
+        // in a BPF map, or it is a copy, or the program vouched for the ring.
         unsafe { std::slice::from_raw_parts(self.raw.data.cast(), self.raw.size as usize) }
     }
 

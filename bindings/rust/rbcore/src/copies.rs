@@ -72,7 +72,7 @@ fn word_count(size: u32) -> usize {
 /// The data is that of a record or span that is handed out and was not given back, and its size.
 pub(crate) unsafe fn shared_words(data: *const c_void, size: u32) -> impl Iterator<Item = u64> {
     let data: *const u64 = data.cast();
-    // SAFETY: data is aligned to 8 bytes, and a record takes whole words. Volatile: the compiler must
-    // not believe that what it reads stays the same.
+    // SAFETY: data is aligned to 8 bytes, and a record takes whole words. Volatile: the compiler
+    // must not believe that what it reads stays the same.
     (0..word_count(size)).map(move |i| unsafe { data.add(i).read_volatile() })
 }

@@ -11,22 +11,24 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// What can go wrong, and what a [`Handle`](crate::Handle) asks of a reader.
 ///
-/// [`Flushed`](Self::Flushed), [`Interrupted`](Self::Interrupted) and [`Shutdown`](Self::Shutdown) are
-/// not failures. They answer a call that this program made on a [`Handle`](crate::Handle); a program that
-/// makes no such call never sees them. [`Signal`](Self::Signal) comes only from functions with
-/// `interruptible` in their names. Everything else that `?` passes on is a failure.
+/// [`Flushed`](Self::Flushed), [`Interrupted`](Self::Interrupted) and [`Shutdown`](Self::Shutdown)
+/// are not failures. They answer a call that this program made on a [`Handle`](crate::Handle); a
+/// program that makes no such call never sees them. [`Signal`](Self::Signal) comes only from
+/// functions with `interruptible` in their names. Everything else that `?` passes on is a failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// Once, when everything that was there at [`Handle::flush`](crate::Handle::flush) has been read.
+    /// Everything that was there at [`Handle::flush`](crate::Handle::flush) has been read. This
+    /// comes once.
     Flushed,
     /// The reader was interrupted. This comes once after each
     /// [`Handle::interrupt`](crate::Handle::interrupt).
     Interrupted,
     /// The reader was shut down by [`Handle::shutdown`](crate::Handle::shutdown).
     Shutdown,
-    /// A signal was caught during the wait, or the process was stopped and continued; nothing was lost.
-    /// Only from [`next_interruptible`](crate::Reader::next_interruptible) and its twins.
+    /// A signal was caught during the wait, or the process was stopped and continued; nothing was
+    /// lost. It comes only from [`next_interruptible`](crate::Reader::next_interruptible) and its
+    /// twins.
     Signal,
     /// Call again. It comes from [`next_interruptible`](crate::Reader::next_interruptible) and
     /// its twins: many discarded records were skipped, and no other was found yet. Or it comes from
@@ -119,8 +121,8 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Converts to an [`io::Error`] with the same text. Its kind is that of the number, and the error itself
-/// is inside.
+/// Converts to an [`io::Error`] with the same text. Its kind is that of the number, and the error
+/// itself is inside.
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = io::Error::from_raw_os_error(error.errno()).kind();

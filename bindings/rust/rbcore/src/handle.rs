@@ -11,9 +11,9 @@ use crate::{ReaderStats, RingStats, stats};
 /// [`Handle`]s use this as long as there is a reader. They hold the lock while they do.
 type Shared = RwLock<Option<Raw>>;
 
-/// The reader's own handle of the library. When it is dropped, it closes the reader at once, and waits
-/// for [`Handle`]s that are in use. If they closed the reader instead, the ring would still be taken when
-/// the drop is over.
+/// The reader's own handle of the library. When it is dropped, it closes the reader at once, and
+/// waits for [`Handle`]s that are in use. If they closed the reader instead, the ring would still
+/// be taken when the drop is over.
 #[derive(Debug)]
 pub(crate) struct Owned {
     raw: Raw,
@@ -91,14 +91,14 @@ impl Handle {
         self.ask(sys::rbcore_reader_interrupt)
     }
 
-    /// Makes reads return what is there, even if no wakeup came for it, and then [`Error::Flushed`],
-    /// once.
+    /// Makes reads return what is there, even if no wakeup came for it, and then
+    /// [`Error::Flushed`], once.
     pub fn flush(&self) -> Result<()> {
         self.ask(sys::rbcore_reader_flush)
     }
 
-    /// Ends reading: from now on reads return [`Error::Shutdown`], also one that is waiting. Records can
-    /// still be given back.
+    /// Ends reading: from now on reads return [`Error::Shutdown`], also one that is waiting.
+    /// Records can still be given back.
     pub fn shutdown(&self) -> Result<()> {
         self.ask(sys::rbcore_reader_shutdown)
     }

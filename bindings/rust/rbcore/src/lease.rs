@@ -22,11 +22,11 @@ impl Reader<Leased> {
         Ok(Leases::new(self))
     }
 
-    /// Waits until records are due, at most for the timeout (`None`: without end), then reads. There are
-    /// no leases if the time is up. Signals do not end the wait: see [`Reader::next`].
+    /// Waits until records are due, at most for the timeout (`None`: without end), then reads.
+    /// There are no leases if the time is up. Signals do not end the wait: see [`Reader::next`].
     ///
-    /// A loop that is left early loses the rest of its batch: leases that are not taken from the iterator
-    /// are given back when it is dropped. Take them all, or use batches of one record
+    /// A loop that is left early loses the rest of its batch: leases that are not taken from the
+    /// iterator are given back when it is dropped. Take them all, or use batches of one record
     /// ([`batch_size`](crate::ReaderBuilder::batch_size)).
     ///
     /// ```
@@ -122,8 +122,8 @@ impl Drop for Leases<'_> {
     }
 }
 
-/// A record that belongs to the owner of the lease, in any thread. `*lease` is its bytes. When the lease
-/// is dropped, the record goes back to the ring.
+/// A record that belongs to the owner of the lease, in any thread. `*lease` is its bytes. When the
+/// lease is dropped, the record goes back to the ring.
 #[must_use = "a lease that is dropped gives the record back"]
 pub struct Lease {
     record: sys::rbcore_record,
@@ -175,9 +175,9 @@ impl AsRef<[u8]> for Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // SAFETY: each record has one lease, so it is released once; until then the library keeps what
-        // that needs, also after the reader was freed. It fails only in a forked child, where the
-        // record is the parent's.
+        // SAFETY: each record has one lease, so it is released once; until then the library keeps
+        // what that needs, also after the reader was freed. It fails only in a forked child, where
+        // the record is the parent's.
         unsafe { sys::rbcore_reader_release(self.reader.as_ptr(), &self.record, 1) };
     }
 }

@@ -20,8 +20,8 @@
 //! ```
 //!
 //! # Giving records back
-//! Space in the ring is freed only by giving records back. There are two ways to do that, each with a
-//! type of reader:
+//! Space in the ring is freed only by giving records back. There are two ways to do that, each with
+//! a type of reader:
 //!
 //! - [`Reader`] lends a [`Batch`], whose records go back in order: all by [`Batch::commit`], or some by
 //!   [`Batch::commit_first`]. A record used after that does not compile. A batch that is dropped gives
@@ -30,18 +30,18 @@
 //!   when they are dropped, in any order. They keep the ring mapped, also after the reader is gone.
 //!
 //! # Memory that others can write
-//! A record of a BPF map cannot change before it is given back, so it is read in place. The memory of a
-//! [`MemoryRing`] can be written by every process that has its descriptors. So its records are copied
-//! before a program sees them as `&[u8]`, unless the program vouches for the other processes by
-//! [`Source::trusted`], which is `unsafe`. [`Source::insist`] is `unsafe`, too: a second consumer of a
-//! ring gives back what the first still reads. (A consumer from another library does the same and cannot
-//! be noticed: see [`Reader::add`].)
+//! A record of a BPF map cannot change before it is given back, so it is read in place. The memory
+//! of a [`MemoryRing`] can be written by every process that has its descriptors. So its records are
+//! copied before a program sees them as `&[u8]`, unless the program vouches for the other processes
+//! by [`Source::trusted`], which is `unsafe`. [`Source::insist`] is `unsafe`, too: a second
+//! consumer of a ring gives back what the first still reads. (A consumer from another library does
+//! the same and cannot be noticed: see [`Reader::add`].)
 //!
 //! # Waiting
-//! [`Reader::next`] waits. In an event loop the reader is a descriptor ([`AsFd`](std::os::fd::AsFd)), and
-//! with the feature `tokio` there is `AsyncReader`. A [`Handle`] interrupts, flushes or shuts down the
-//! reader from any thread. A signal does not end a wait, and neither does stopping and continuing the
-//! process. [`Reader::next_interruptible`] reports both.
+//! [`Reader::next`] waits. In an event loop the reader is a descriptor
+//! ([`AsFd`](std::os::fd::AsFd)), and with the feature `tokio` there is `AsyncReader`. A [`Handle`]
+//! interrupts, flushes or shuts down the reader from any thread. A signal does not end a wait, and
+//! neither does stopping and continuing the process. [`Reader::next_interruptible`] reports both.
 //!
 //! # Features
 //! - `vendored` (default): the C library is compiled into the crate. Without it, pkg-config finds an

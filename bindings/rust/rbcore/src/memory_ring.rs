@@ -34,8 +34,8 @@ impl MemoryRing {
         Self::create_with(size, 0)
     }
 
-    /// Creates a ring that overwrites its oldest records when it is full, and refuses no new ones. Read
-    /// it with [`Source::overwrite`](crate::Source::overwrite).
+    /// Creates a ring that overwrites its oldest records when it is full, and refuses no new ones.
+    /// Read it with [`Source::overwrite`](crate::Source::overwrite).
     pub fn create_overwriting(size: usize) -> Result<Self> {
         Self::create_with(size, sys::RBCORE_MEMORY_RING_OVERWRITE)
     }

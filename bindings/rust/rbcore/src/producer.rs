@@ -33,16 +33,16 @@ impl Wakeup {
     }
 }
 
-/// Writes records into a memory ring, or into a user ring: a map of type BPF_MAP_TYPE_USER_RINGBUF, which
-/// BPF programs drain with bpf_user_ringbuf_drain() when they run. Any number of threads may share a
-/// producer.
+/// Writes records into a memory ring, or into a user ring: a map of type BPF_MAP_TYPE_USER_RINGBUF,
+/// which BPF programs drain with bpf_user_ringbuf_drain() when they run. Any number of threads may
+/// share a producer.
 #[derive(Debug)]
 pub struct Producer {
     raw: NonNull<sys::rbcore_producer>,
 }
 
-// SAFETY: several threads may call all functions but _free at once (rbcore.h), and _free has the only
-// reference.
+// SAFETY: several threads may call all functions but _free at once (rbcore.h), and _free has the
+// only reference.
 unsafe impl Send for Producer {}
 // SAFETY: several threads may call all functions but _free at once.
 unsafe impl Sync for Producer {}
@@ -69,8 +69,8 @@ impl Producer {
         }
     }
 
-    /// Reserves a record of `size` bytes, to be filled and then submitted or discarded. Until then the
-    /// reader stops before it. [`Error::Full`] if there is no room.
+    /// Reserves a record of `size` bytes, to be filled and then submitted or discarded. Until then
+    /// the reader stops before it. [`Error::Full`] if there is no room.
     ///
     /// ```
     /// use std::io::Write;
@@ -178,10 +178,10 @@ impl Producer {
         Ok(())
     }
 
-    /// Writes records in a row: none of another thread comes between them, and the reader is woken at
-    /// most once. That costs less than as many calls of [`output`](Self::output). It returns how many
-    /// were written, beginning with the first: fewer than all if the next one did not fit or is at fault.
-    /// The others do not count as lost. It is an error if none was written.
+    /// Writes records in a row: none of another thread comes between them, and the reader is woken
+    /// at most once. That costs less than as many calls of [`output`](Self::output). It returns how
+    /// many were written, beginning with the first: fewer than all if the next one did not fit or
+    /// is at fault. The others do not count as lost. It is an error if none was written.
     ///
     /// ```
     /// use std::io::IoSlice;
@@ -201,8 +201,8 @@ impl Producer {
     /// Writes like [`output_batch`](Self::output_batch), and says whether the records wake the
     /// reader.
     pub fn output_batch_with(&self, records: &[IoSlice<'_>], wakeup: Wakeup) -> Result<usize> {
-        // SAFETY: the handle lives as long as self; an IoSlice is laid out like struct iovec, and so
-        // is rbcore_slice (rbcore.h). They and the data are read during the call only.
+        // SAFETY: the handle lives as long as self; an IoSlice is laid out like struct iovec, and
+        // so is rbcore_slice (rbcore.h). They and the data are read during the call only.
         let result = unsafe {
             sys::rbcore_producer_output_batch(
                 self.raw.as_ptr(),
@@ -230,8 +230,8 @@ fn full(error: Error) -> Error {
 }
 
 /// A record that is being written: by [`io::Write`] from its beginning, or by [`put`](Self::put)
-/// anywhere. Bytes that are not written keep what the ring held there. If it is dropped, the record is
-/// discarded.
+/// anywhere. Bytes that are not written keep what the ring held there. If it is dropped, the record
+/// is discarded.
 #[derive(Debug)]
 #[must_use = "a reservation that is dropped is discarded"]
 pub struct Reservation<'p> {
@@ -255,8 +255,8 @@ impl Reservation<'_> {
         if offset > self.size || bytes.len() > self.size - offset {
             return Err(Error::invalid("the bytes go beyond the reserved record"));
         }
-        // SAFETY: these are reserved bytes, which only this reservation writes. No reference to them is
-        // made, because another process could be reading them.
+        // SAFETY: these are reserved bytes, which only this reservation writes. No reference to
+        // them is made, because another process could be reading them.
         unsafe {
             let to = self.data.as_ptr().add(offset);
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
@@ -269,7 +269,8 @@ impl Reservation<'_> {
     /// # Safety
     /// No other process or thread may write or read them through the ring's descriptors.
     pub unsafe fn as_mut_slice(&mut self) -> &mut [u8] {
-        // SAFETY: `size` bytes were reserved at `data`, and the caller promises that they are not shared.
+        // SAFETY: `size` bytes were reserved at `data`, and the caller promises that they are not
+        // shared.
         unsafe { std::slice::from_raw_parts_mut(self.data.as_ptr(), self.size) }
     }
 

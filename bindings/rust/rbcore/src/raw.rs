@@ -8,7 +8,8 @@ use rbcore_sys as sys;
 pub(crate) struct Raw(NonNull<sys::rbcore_reader>);
 
 // SAFETY: a handle may be used by any thread, one at a time. Calls that need this are made only by
-// functions of Reader and Batch that have it by &mut. The other calls are for any thread (rbcore.h).
+// functions of Reader and Batch that have it by &mut. The other calls are for any thread
+// (rbcore.h).
 unsafe impl Send for Raw {}
 // SAFETY: see Send.
 unsafe impl Sync for Raw {}

@@ -20,7 +20,8 @@ use crate::{Handle, Identity, ReaderStats, RingStats, Source, stats};
 #[derive(Debug)]
 pub enum InOrder {}
 
-/// The mode of a [`LeaseReader`](crate::LeaseReader): records are given back one by one, in any order.
+/// The mode of a [`LeaseReader`](crate::LeaseReader): records are given back one by one, in any
+/// order.
 #[derive(Debug)]
 pub enum Leased {}
 
@@ -98,10 +99,11 @@ impl<M> Reader<M> {
         })
     }
 
-    /// Adds a ring, and returns its index. Records that the last reader did not give back come again.
+    /// Adds a ring, and returns its index. Records that the last reader did not give back come
+    /// again.
     ///
-    /// A ring has one consumer: [`Error::Busy`] if another reader of this library has it, in any process.
-    /// Readers of other libraries cannot be detected: do not use them on the same ring.
+    /// A ring has one consumer: [`Error::Busy`] if another reader of this library has it, in any
+    /// process. Readers of other libraries cannot be detected: do not use them on the same ring.
     pub fn add(&mut self, source: &Source<'_>) -> Result<u16> {
         let raw = source.to_raw()?;
         // SAFETY: the handle is live, and so is what the source points to.
@@ -114,8 +116,8 @@ impl<M> Reader<M> {
         u16::try_from(index).map_err(|_| Error::invalid("the index of the ring is too large"))
     }
 
-    /// Removes a ring. What was not read stays in it for the next reader. [`Error::Busy`] while records
-    /// of it are not committed. Leases stay valid.
+    /// Removes a ring. What was not read stays in it for the next reader. [`Error::Busy`] while
+    /// records of it are not committed. Leases stay valid.
     pub fn remove(&mut self, ring: u16) -> Result<()> {
         // SAFETY: the handle is live.
         let result = unsafe { sys::rbcore_reader_remove(self.raw().as_ptr(), ring.into()) };
@@ -123,8 +125,8 @@ impl<M> Reader<M> {
         Ok(())
     }
 
-    /// Changes how many records a batch has at most. `EINVAL`: `records` is 0. `ENOMEM`: there is no
-    /// memory for so many.
+    /// Changes how many records a batch has at most. `EINVAL`: `records` is 0. `ENOMEM`: there is
+    /// no memory for so many.
     pub fn set_batch_size(&mut self, records: usize) -> Result<()> {
         self.records = room_for(records)?;
         self.count = 0;

@@ -16,8 +16,8 @@ use crate::{Reader, RingId, stats};
 const FETCHED: usize = 128;
 
 /// The complete records that a ring held at one moment, in memory of their own. It is taken by
-/// [`Reader::snapshot`], needs neither the ring nor the reader afterwards, and can be saved to files and
-/// loaded from them.
+/// [`Reader::snapshot`], needs neither the ring nor the reader afterwards, and can be saved to
+/// files and loaded from them.
 pub struct Snapshot(NonNull<sys::rbcore_snapshot>);
 
 // SAFETY: a handle may be used by any thread, by one at a time; what changes it has it by &mut.
@@ -60,9 +60,9 @@ impl Snapshot {
     /// Loads a snapshot that [`save`](Self::save) wrote, on any machine. It reads no byte more, so
     /// several may follow each other. Returns `None` at the end of the file.
     ///
-    /// [`Error::Corrupt`]: the file is not a snapshot, or it is cut off or damaged. `E2BIG`: a newer
-    /// version wrote it. `EOPNOTSUPP`: it is from a machine of the other byte order. Other errors are
-    /// those of read(2).
+    /// [`Error::Corrupt`]: the file is not a snapshot, or it is cut off or damaged. `E2BIG`: a
+    /// newer version wrote it. `EOPNOTSUPP`: it is from a machine of the other byte order. Other
+    /// errors are those of read(2).
     pub fn load(file: impl AsFd) -> Result<Option<Self>> {
         let mut raw = null_mut();
         // SAFETY: the pointer and the descriptor are live.
@@ -75,8 +75,8 @@ impl Snapshot {
         }
     }
 
-    /// Writes it to a file, pipe or socket, at its current position. Errors are those of write(2). What
-    /// was written before an error is not a snapshot. The file is not synced.
+    /// Writes it to a file, pipe or socket, at its current position. Errors are those of write(2).
+    /// What was written before an error is not a snapshot. The file is not synced.
     ///
     /// ```
     /// # use rbcore::{MemoryRing, Reader, Source};
@@ -163,11 +163,11 @@ impl fmt::Debug for Snapshot {
 }
 
 impl<M> Reader<M> {
-    /// Copies all complete records that a ring holds at one moment, while producers go on. In overwrite
-    /// mode these are the records that are not overwritten, otherwise those that are not given back. It
-    /// changes nothing: [`read`](Reader::read) and [`next`](Reader::next) return the same records as
-    /// without it. Threads that share the reader may take snapshots at the same time: they wait for each
-    /// other.
+    /// Copies all complete records that a ring holds at one moment, while producers go on. In
+    /// overwrite mode these are the records that are not overwritten, otherwise those that are not
+    /// given back. It changes nothing: [`read`](Reader::read) and [`next`](Reader::next) return the
+    /// same records as without it. Threads that share the reader may take snapshots at the same
+    /// time: they wait for each other.
     ///
     /// ```
     /// use rbcore::{MemoryRing, Producer, Reader, Source};

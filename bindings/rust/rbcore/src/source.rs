@@ -11,8 +11,8 @@ use rbcore_sys as sys;
 use crate::MemoryRing;
 use crate::error::{Error, Result};
 
-/// A ring to be added to a reader or opened for a producer: which ring it is, and how to begin. Readers
-/// and producers keep descriptors of their own: the source's can be closed after
+/// A ring to be added to a reader or opened for a producer: which ring it is, and how to begin.
+/// Readers and producers keep descriptors of their own: the source's can be closed after
 /// [`Reader::add`](crate::Reader::add).
 ///
 /// ```
@@ -84,24 +84,24 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Reads the ring beside its reader, which may be of any library. It copies the records, changes
-    /// nothing, and counts what the other reader freed before it was copied.
+    /// Reads the ring beside its reader, which may be of any library. It copies the records,
+    /// changes nothing, and counts what the other reader freed before it was copied.
     #[must_use]
     pub fn tap(mut self) -> Self {
         self.flags |= sys::RBCORE_SOURCE_TAP;
         self
     }
 
-    /// Begins with the first record that is not complete when the ring is added, and not where the last
-    /// reader stopped.
+    /// Begins with the first record that is not complete when the ring is added, and not where the
+    /// last reader stopped.
     #[must_use]
     pub fn latest(mut self) -> Self {
         self.flags |= sys::RBCORE_SOURCE_LATEST;
         self
     }
 
-    /// Reads a ring in overwrite mode (`BPF_F_RB_OVERWRITE`), in which producers do not wait for the
-    /// reader, through a copy. What was overwritten before it could be copied is counted in
+    /// Reads a ring in overwrite mode (`BPF_F_RB_OVERWRITE`), in which producers do not wait for
+    /// the reader, through a copy. What was overwritten before it could be copied is counted in
     /// [`RingStats::lost_bytes`](crate::RingStats::lost_bytes). A ring in overwrite mode is refused
     /// without this option, and any other ring with it.
     #[must_use]
@@ -127,17 +127,17 @@ impl<'a> Source<'a> {
     /// Reads the memory ring's records where they are, without a copy.
     ///
     /// # Safety
-    /// As long as the reader or a [`Lease`](crate::Lease) of it lives, a process that has the ring's
-    /// descriptors may write into the memory only through producers of this library, and not into a
-    /// record after its submit.
+    /// As long as the reader or a [`Lease`](crate::Lease) of it lives, a process that has the
+    /// ring's descriptors may write into the memory only through producers of this library, and not
+    /// into a record after its submit.
     #[must_use]
     pub unsafe fn trusted(mut self) -> Self {
         self.trusted = true;
         self
     }
 
-    /// Opens the ring although another reader (or, of a user ring, another producer) has it. Use it only
-    /// if that one is known to be dead or hung.
+    /// Opens the ring although another reader (or, of a user ring, another producer) has it. Use it
+    /// only if that one is known to be dead or hung.
     ///
     /// # Safety
     /// The other reader must not give anything back any more: that would free what this one reads.

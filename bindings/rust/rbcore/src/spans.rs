@@ -22,8 +22,8 @@ const NO_SPAN: sys::rbcore_span = sys::rbcore_span {
     flags: 0,
 };
 
-/// Runs of records of one size, lent by [`Reader::next_spans`]. They are a batch of which no record is
-/// written down by itself.
+/// Runs of records of one size, lent by [`Reader::next_spans`]. They are a batch of which no record
+/// is written down by itself.
 #[must_use = "spans that are dropped give nothing back"]
 pub struct Spans<'r> {
     reader: &'r mut Reader,
@@ -181,8 +181,8 @@ impl<'b> Span<'b> {
     #[inline]
     pub fn bytes(&self) -> &'b [u8] {
         let length = (self.count() - 1) * self.stride() + self.record_size();
-        // SAFETY: none of the records is given back before 'b ends. Until then they do not change: they
-        // are in a BPF map, or they are copies, or the program vouched for the ring.
+        // SAFETY: none of the records is given back before 'b ends. Until then they do not change:
+        // they are in a BPF map, or they are copies, or the program vouched for the ring.
         unsafe { std::slice::from_raw_parts(self.raw.data.cast(), length) }
     }
 

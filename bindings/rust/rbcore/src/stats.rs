@@ -56,7 +56,8 @@ pub struct RingStats {
     pub abandoned: u64,
     /// Records skipped by [`Source::latest`](crate::Source::latest).
     pub skipped: u64,
-    /// Records refused because the ring was full, since it was created. `None` if they are not counted.
+    /// Records refused because the ring was full, since it was created. `None` if they are not
+    /// counted.
     pub lost: Option<u64>,
     /// End of the last record reserved.
     pub producer_pos: u64,
@@ -72,9 +73,9 @@ pub struct RingStats {
     /// Bytes, with headers, of records that were not handed out: discarded, abandoned, skipped, or
     /// consumed by a snapshot.
     pub passed_bytes: u64,
-    /// Bytes, with headers, that were overwritten before they were read, or with a tap freed and used
-    /// again. `start_pos`, the bytes handed out with headers, `passed_bytes` and `lost_bytes` add up to
-    /// `read_pos`.
+    /// Bytes, with headers, that were overwritten before they were read, or with a tap freed and
+    /// used again. `start_pos`, the bytes handed out with headers, `passed_bytes` and `lost_bytes`
+    /// add up to `read_pos`.
     pub lost_bytes: u64,
 }
 

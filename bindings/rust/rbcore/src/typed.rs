@@ -11,8 +11,8 @@ impl<'b> Record<'b> {
     /// Returns its data as a `T`, in place. This needs the feature `zerocopy`. Bytes after the `T`
     /// are ignored, so that records may grow.
     ///
-    /// [`Error::Mismatch`]: the record is shorter than a `T`, or its data is not aligned as `T` requires,
-    /// which happens only where that is more than 8 bytes.
+    /// [`Error::Mismatch`]: the record is shorter than a `T`, or its data is not aligned as `T`
+    /// requires, which happens only where that is more than 8 bytes.
     ///
     /// ```
     /// # use rbcore::{MemoryRing, Producer, Reader, Source};
@@ -60,8 +60,8 @@ impl Lease {
 }
 
 impl Batch<'_> {
-    /// The data of each record as a `T`: see [`Record::data_as`]. A record that fails does not end the
-    /// iterator.
+    /// The data of each record as a `T`: see [`Record::data_as`]. A record that fails does not end
+    /// the iterator.
     ///
     /// ```
     /// # use rbcore::{Error, MemoryRing, Producer, Reader, Source};

@@ -17,8 +17,8 @@ pub(crate) fn raw_timeout(timeout: Option<Duration>) -> i64 {
     timeout.map_or(i64::from(sys::RBCORE_FOREVER), nanoseconds)
 }
 
-/// Repeats a call with what is left of the timeout after a signal, a stop and continue, or a long run of
-/// discarded records. None of these is an error, so `?` must not end a loop for them.
+/// Repeats a call with what is left of the timeout after a signal, a stop and continue, or a long
+/// run of discarded records. None of these is an error, so `?` must not end a loop for them.
 pub(crate) fn go_on<T>(
     timeout: Option<Duration>,
     mut call: impl FnMut(Option<Duration>) -> Result<T>,

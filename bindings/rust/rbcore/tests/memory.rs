@@ -508,8 +508,8 @@ fn snapshots_and_figures_of_a_removed_ring() {
     }
 }
 
-/// Records of a ring that was added, before the first read and after one that found nothing, of which
-/// nothing tells the descriptor but the call that adds it.
+/// Records of a ring that was added, before the first read and after one that found nothing, of
+/// which nothing tells the descriptor but the call that adds it.
 #[test]
 fn adding_makes_the_descriptor_readable() {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-//! Random legal calls on memory rings, compared with a model of what must come out: for what lives how
-//! long, in a reader's, a lease's and a reservation's life.
+//! Random legal calls on memory rings, compared with a model of what must come out: for what lives
+//! how long, in a reader's, a lease's and a reservation's life.
 //!
-//! The seed is printed; `RBCORE_RANDOM_SEED` repeats a run, `RBCORE_RANDOM_TIMES=100` makes as many more.
+//! The seed is printed; `RBCORE_RANDOM_SEED` repeats a run, `RBCORE_RANDOM_TIMES=100` makes as many
+//! more.
 
 mod common;
 
@@ -249,7 +250,8 @@ impl World {
         match self.producers[ring].reserve(size) {
             Ok(mut reservation) => {
                 reservation.put(0, &content(number, size)).unwrap();
-                // SAFETY: the producers stay where they are, and are dropped after the reservations.
+                // SAFETY: the producers stay where they are, and are dropped after the
+                // reservations.
                 let reservation: Reservation<'static> = unsafe { transmute(reservation) };
                 self.model.rings[ring].wrote(number, size, State::Open);
                 let entry = self.model.rings[ring].entries.len() - 1;
@@ -501,7 +503,8 @@ impl World {
             _ => reader.next(timeout)?,
         };
         let count = leases.len();
-        // What is not taken goes back with the iterator; of which ring is only known if there is one.
+        // What is not taken goes back with the iterator; of which ring is only known if there is
+        // one.
         let taken = match then {
             Then::CommitFirst(most) if self.model.added.len() == 1 => most,
             _ => count,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Waits go on after a signal that was handled, and after the process was stopped and continued. The
-//! interruptible variants report both.
+//! Waits go on after a signal that was handled, and after the process was stopped and continued.
+//! The interruptible variants report both.
 
 use std::os::unix::thread::JoinHandleExt;
 use std::process::Command;

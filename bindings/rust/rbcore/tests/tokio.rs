@@ -321,7 +321,8 @@ fn out_of_the_runtime() {
     });
 }
 
-/// A ring that is removed and its index used again: the leases that the stream holds keep their bytes.
+/// A ring that is removed and its index used again: the leases that the stream holds keep their
+/// bytes.
 #[test]
 fn a_stream_while_its_rings_change() {
     on_both(|ring| {

@@ -133,7 +133,8 @@ fn a_type_that_is_aligned_to_more() {
             .unwrap();
     }
     let mut reader = Reader::open().unwrap();
-    // SAFETY: only this test has the ring. It is read in place, because a copy may be aligned otherwise.
+    // SAFETY: only this test has the ring. It is read in place, because a copy may be aligned
+    // otherwise.
     reader
         .add(&unsafe { Source::memory(&ring).trusted() })
         .unwrap();

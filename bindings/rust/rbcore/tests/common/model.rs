@@ -73,8 +73,8 @@ impl RingModel {
         });
     }
 
-    /// Only a ring that is full refuses. (The last one given back may still take its place, with the
-    /// discarded ones behind it.)
+    /// Only a ring that is full refuses. (The last one given back may still take its place, with
+    /// the discarded ones behind it.)
     pub(crate) fn refused(&self, size: usize) {
         let back = &self.entries[..self.first()];
         let last = back.iter().rposition(|entry| entry.state == State::There);
