@@ -62,7 +62,7 @@ START_TEST(an_empty_read_finds_the_dead) {
 }
 END_TEST
 
-/* Neither it nor those behind it wake anybody: the reader has to look by itself. */
+/* Neither it nor those behind it wake a reader: the reader has to look by itself. */
 START_TEST(one_that_dies_while_the_reader_waits) {
     fixture f = fixture_open(page_size(), 0);
     rbcore_record record;

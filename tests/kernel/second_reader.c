@@ -455,8 +455,8 @@ START_TEST(fd_passed_over_a_socket) {
 END_TEST
 
 /*
- * All BPF maps and eventfds share one inode, so anybody can lock what guards a ring: the byte of
- * the map's id. Waits for it; the others are left to the tests that run at the same time.
+ * All BPF maps and eventfds share one inode, so any process can lock what guards a ring: the byte
+ * of the map's id. Waits for it; the others are left to the tests that run at the same time.
  */
 static void lock_as_nobody(int socket, struct produce *ring) {
     struct flock lock = {

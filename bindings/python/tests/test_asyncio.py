@@ -34,7 +34,7 @@ def test_async_for(ring: Ring, reader: rbcore.Reader) -> None:
     assert stats.user_pos == stats.producer_pos
 
 
-def test_a_busy_ring(make_ring: Callable[[int], Ring]) -> None:
+def test_a_paced_ring(make_ring: Callable[[int], Ring]) -> None:
     """It is read by the timer in the reader's descriptor: the event loop need not know of it."""
     ring = make_ring(1 << 24)
     paced = 0
