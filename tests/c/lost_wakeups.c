@@ -12,7 +12,7 @@
 #include <time.h>
 
 /* A ring of this size becomes paced on a slow machine, too: 4 records in 750 microseconds. */
-#define BUSY_RINGS_SIZE (UINT64_C(1) << 20)
+#define PACED_RINGS_SIZE (UINT64_C(1) << 20)
 #define MAX_LATENCY_NS 1000000
 
 #define FOR_NS SECOND  /* how long a race is run, */
@@ -350,7 +350,7 @@ static void get_armed(const fixture *self) {
 }
 
 static void armed_by_idleness(uint64_t flags) {
-    fixture f = ring_open(BUSY_RINGS_SIZE, flags);
+    fixture f = ring_open(PACED_RINGS_SIZE, flags);
     rbcore_record records[16];
     for (int i = 0; i < 20; i++) {
         int n = get_paced(&f, records, flags);
@@ -376,7 +376,7 @@ static void release_first_later(race *self) {
 /* A worker may still take the ring for paced while the reader arms it. */
 START_TEST(release_against_arming) {
     race r;
-    race_open(&r, release_first_later, BUSY_RINGS_SIZE, RBCORE_READER_RELEASE);
+    race_open(&r, release_first_later, PACED_RINGS_SIZE, RBCORE_READER_RELEASE);
     for (int round = 0; race_goes_on(&r, round); round++) {
         int n = get_paced(&r.ring, r.records, RBCORE_READER_RELEASE);
         ok(rbcore_reader_release(r.ring.reader, r.records + 1, (size_t)n - 1));

@@ -66,7 +66,7 @@ static const ring_kind by_path = {open_by_path, emit, close_ring, true};
 static const ring_kind by_id = {open_by_id, emit, close_ring, true};
 
 static void each_fault_of(const char *name, void (*scenario)(const void *), const life *way) {
-    make_rings(way->is_busy ? BUSY_RING_SIZE : page_size());
+    make_rings(way->is_paced ? PACED_RING_SIZE : page_size());
     each_fault_in(name, scenario, way);
     bpf_ring_close(&rings[0]);
     bpf_ring_close(&rings[1]);
@@ -78,7 +78,7 @@ static void each_fault_of(const char *name, void (*scenario)(const void *), cons
     }                                                                                              \
     END_TEST
 
-LIVES(a_reader_that_commits, .kind = &by_fd, .is_busy = true)
+LIVES(a_reader_that_commits, .kind = &by_fd, .is_paced = true)
 LIVES(a_reader_that_releases, .kind = &by_fd, .reader_flags = RBCORE_READER_RELEASE)
 LIVES(a_reader_that_polls, .kind = &by_fd, .reader_flags = RBCORE_READER_POLL,
       .without_loss_map = true)

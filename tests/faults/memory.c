@@ -35,7 +35,7 @@ static const ring_kind memory_ring = {open_memory, emit, close_memory, true};
     }                                                                                              \
     END_TEST
 
-LIVES(a_reader_that_commits, .is_busy = true)
+LIVES(a_reader_that_commits, .is_paced = true)
 LIVES(a_reader_that_releases, .reader_flags = RBCORE_READER_RELEASE)
 LIVES(a_reader_that_polls, .reader_flags = RBCORE_READER_POLL)
 LIVES(a_reader_that_insists_on_the_latest,

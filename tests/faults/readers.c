@@ -168,9 +168,9 @@ void live(const void *argument) {
     course self = {.life = way, .source = RBCORE_SOURCE_INIT};
     rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
     options.flags = way->reader_flags;
-    options.max_latency_ns = way->is_busy ? 10000000 : options.max_latency_ns;
-    self.ring =
-        way->kind->open(&self.source, way->is_busy ? BUSY_RING_SIZE : page_size(), way->overwrites);
+    options.max_latency_ns = way->is_paced ? 10000000 : options.max_latency_ns;
+    self.ring = way->kind->open(&self.source, way->is_paced ? PACED_RING_SIZE : page_size(),
+                                way->overwrites);
     self.source.flags |= way->source_flags;
     if (way->without_loss_map) {
         self.source.loss_fd = -1;
@@ -188,7 +188,7 @@ void live(const void *argument) {
     save_and_load(&self);
     take(&self);
     wait_in_vain(&self);
-    if (way->is_busy) {
+    if (way->is_paced) {
         until_paced(&self, true);
         until_paced(&self, false);
     }

@@ -20,11 +20,11 @@ typedef struct life {
     uint32_t source_flags;
     bool overwrites;
     bool without_loss_map;
-    bool is_busy; /* for a time, so that it becomes paced, and then armed again */
+    bool is_paced; /* for a time, and then armed again */
 } life;
 
 /* A ring of this size is large enough to become paced. */
-#define BUSY_RING_SIZE ((size_t)1 << 20)
+#define PACED_RING_SIZE ((size_t)1 << 20)
 
 /* This is a scenario for each_fault_in. The argument is a life. */
 void live(const void *argument);
