@@ -286,8 +286,10 @@ func withFD(file *os.File, call func(C.int) C.int) C.int {
 	return result
 }
 
-// Where the header of a snapshot's file has sizes, and which sizes are believed.
+// Where the header of a snapshot's file has sizes, and which sizes are believed. Blocks of other kinds begin with 16
+// bytes, of which the second half is their size.
 const (
+	blockHead    = 16
 	headerSizeAt = 12
 	headerMin    = 128
 	headerMax    = 4096
@@ -296,20 +298,50 @@ const (
 	ringMax      = 1 << 31
 )
 
-// copySnapshot copies as many bytes as the snapshot has. The library says what is wrong with them.
+// copySnapshot copies the blocks of other kinds before the snapshot, and as many bytes as the snapshot has. The
+// library says what is wrong with them.
 func copySnapshot(w io.Writer, r io.Reader) error {
+	little := binary.LittleEndian
 	header := make([]byte, headerMin, headerMax)
-	n, err := io.ReadFull(r, header)
-	if err != nil {
-		w.Write(header[:n])
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil
+	for {
+		if isWhole, err := readHead(w, r, header[:0], blockHead); !isWhole {
+			return err
 		}
+		size := little.Uint64(header[8:])
+		if !isOtherBlock(header) {
+			break
+		}
+		if err := copyBlock(w, header[:blockHead], r, min(max(size, blockHead), ringMax)-blockHead); err != nil {
+			return err
+		}
+	}
+	if isWhole, err := readHead(w, r, header[:blockHead], headerMin); !isWhole {
 		return err
 	}
-	little := binary.LittleEndian
 	size := little.Uint64(header[endPosAt:]) - little.Uint64(header[firstPosAt:])
 	size += uint64(max(headerMin, min(headerMax, little.Uint32(header[headerSizeAt:]))) - headerMin)
-	_, err = io.Copy(w, io.MultiReader(bytes.NewReader(header), io.LimitReader(r, int64(min(size, ringMax+headerMax)))))
+	return copyBlock(w, header, r, min(size, ringMax+headerMax))
+}
+
+// isOtherBlock tells whether a block is not a snapshot, by its first bytes.
+func isOtherBlock(head []byte) bool {
+	return string(head[:2]) == "rb" && string(head[6:8]) == "\r\n" && string(head[2:6]) != "snap"
+}
+
+// readHead reads on until the head has so many bytes. Where the file ends before, it writes what there is.
+func readHead(w io.Writer, r io.Reader, head []byte, size int) (bool, error) {
+	n, err := io.ReadFull(r, head[len(head):size])
+	if err == nil {
+		return true, nil
+	}
+	w.Write(head[:len(head)+n])
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
+	}
+	return false, err
+}
+
+func copyBlock(w io.Writer, head []byte, r io.Reader, size uint64) error {
+	_, err := io.Copy(w, io.MultiReader(bytes.NewReader(head), io.LimitReader(r, int64(size))))
 	return err
 }
