@@ -7,16 +7,33 @@ import re
 from collections.abc import Iterator
 
 from bindings.generators.causes import causes_of, refuse
-from bindings.generators.header import Field, Header
+from bindings.generators.header import Constant, Field, Header
 from bindings.generators.text import quote, wrap
 
 GO_NOTICE = "// Code generated from include/rbcore/rbcore.h by bindings/generate.py. DO NOT EDIT.\n"
-# These constants and statistics are part of the package. A reader of Go has one ring.
+# These constants are part of the package.
 GO_CONSTANTS = re.compile(
     "RBCORE_(FEATURE_.*|SOURCE_MAP_ID|SOURCE_MEMORY_RING|UNKNOWN|PRODUCERS_MAX|NO_WAKEUP|FORCE_WAKEUP)"
 )
 GO_FLAGS = re.compile("RBCORE_RING_(?!S)")
-GO_NO_STATISTICS = {"size", "rings", "cookie", "flags"}
+GO_NO_STATISTICS = {"size", "cookie", "flags"}
+# These are the package's types of statistics, and their comments.
+GO_STATISTICS = {
+    "rbcore_reader_stats": (
+        "ReaderStats",
+        (
+            "ReaderStats has counts of what a reader did since it was opened, over all its rings, removed ones "
+            "included. Records count as handed out when they are fetched, a batch at a time."
+        ),
+    ),
+    "rbcore_ring_stats": (
+        "RingStats",
+        (
+            "RingStats has the state of one ring of a reader, and counts since the ring was added, unless said "
+            "otherwise. Records count as in ReaderStats."
+        ),
+    ),
+}
 # The package has these words for what the header's comments speak of.
 GO_WORDS = {
     "RBCORE_READER_RELEASE": "WithRelease",
@@ -29,7 +46,7 @@ GO_WORDS = {
     "rbcore_reader_flush": "Flush",
     "rbcore_reader_shutdown": "Close",
     "rbcore_reader_next": "WithMaxLatency",
-    "rbcore_ring_stats": "Stats",
+    "rbcore_ring_stats": "RingStats",
     "rbcore_memory_ring_create": "NewMemoryRing",
     "RBCORE_MEMORY_RING_OVERWRITE": "NewOverwriteRing",
 }
@@ -92,15 +109,44 @@ def go_causes(header: Header, sources: str) -> Iterator[tuple[str, str, str]]:
             yield function, name, text
 
 
-def go_statistics(header: Header) -> Iterator[tuple[str, Field]]:
-    """Yields the structs' fields, each name once, with the variable that it is taken from."""
-    seen = set(GO_NO_STATISTICS)
-    structs = {struct.name: struct for struct in header.structs}
-    for name, variable in (("rbcore_reader_stats", "reader"), ("rbcore_ring_stats", "ring")):
-        for member in structs[name].fields:
-            if member.name not in seen:
-                seen.add(member.name)
-                yield variable, member
+def go_flags(header: Header, struct: str) -> list[Constant]:
+    """The flags that are part of a struct of statistics."""
+    return [c for c in header.constants if struct == "rbcore_ring_stats" and GO_FLAGS.match(c.name)]
+
+
+def go_flag_name(flag: Constant) -> str:
+    return go_name(flag.name.replace("_RING_", "_"))
+
+
+def go_statistics(header: Header, struct: str) -> list[Field]:
+    fields = next(i for i in header.structs if i.name == struct).fields
+    return [member for member in fields if member.name not in GO_NO_STATISTICS]
+
+
+def go_statistics_type(header: Header, struct: str) -> Iterator[str]:
+    name, doc = GO_STATISTICS[struct]
+    yield ""
+    yield from wrap("//", doc)
+    yield f"type {name} struct {{"
+    for member in go_statistics(header, struct):
+        yield from wrap("\t//", go_doc(header, member.name, member.doc))
+        yield f"\t{go_name(member.name)} uint64"
+    for flag in go_flags(header, struct):
+        yield from wrap("\t//", go_doc(header, flag.name, flag.doc))
+        yield f"\t{go_flag_name(flag)} bool"
+    yield "}"
+
+
+def go_statistics_of(header: Header, struct: str) -> Iterator[str]:
+    name, _ = GO_STATISTICS[struct]
+    yield f"func {name[0].lower()}{name[1:]}Of(from *C.{struct}) {name} {{"
+    yield f"\tvar stats {name}"
+    for member in go_statistics(header, struct):
+        yield f"\tstats.{go_name(member.name)} = uint64(from.{member.name})"
+    for flag in go_flags(header, struct):
+        yield f"\tstats.{go_flag_name(flag)} = from.flags&C.{flag.name} != 0"
+    yield "\treturn stats"
+    yield "}\n"
 
 
 def go_snapshot_info(header: Header) -> list[Field]:
@@ -117,17 +163,10 @@ def write_go(header: Header) -> str:
                 doc = doc[0].lower() + doc[1:]
             lines += wrap("\t//", f"{name}: {doc}")
             lines += [f"\t{name} = {constant.value}"]
-    lines += [")", "", "// Stats has counts of what a reader did, and the state of its ring. Records count as"]
-    lines += ["// handed out when they are fetched, a batch at a time."]
-    lines += ["type Stats struct {"]
-    for _, member in go_statistics(header):
-        lines += wrap("\t//", go_doc(header, member.name, member.doc))
-        lines += [f"\t{go_name(member.name)} uint64"]
-    for constant in header.constants:
-        if GO_FLAGS.match(constant.name):
-            lines += wrap("\t//", go_doc(header, constant.name, constant.doc))
-            lines += [f"\t{go_name(constant.name.replace('_RING_', '_'))} bool"]
-    lines += ["}", "", "// SnapshotInfo says which ring a snapshot is of, what it holds, and when it was taken."]
+    lines += [")"]
+    for struct in GO_STATISTICS:
+        lines += go_statistics_type(header, struct)
+    lines += ["", "// SnapshotInfo says which ring a snapshot is of, what it holds, and when it was taken."]
     lines += ["type SnapshotInfo struct {"]
     for member in go_snapshot_info(header):
         lines += wrap("\t//", go_doc(header, member.name, member.doc))
@@ -140,15 +179,9 @@ def write_go_cgo(header: Header, sources: str) -> str:
     lines = ["//go:build linux && cgo\n", f"{GO_NOTICE}\n// SPDX-License-Identifier: MIT\n"]
     lines += ["package ringbuf\n", '// #include "shim.h"', 'import "C"\n']
     lines += ['import (', '\t"strings"', '\t"syscall"', ")\n"]
-    lines += ["func statsOf(reader *C.rbcore_reader_stats, ring *C.rbcore_ring_stats) Stats {"]
-    lines += ["\tvar stats Stats"]
-    for variable, member in go_statistics(header):
-        lines.append(f"\tstats.{go_name(member.name)} = uint64({variable}.{member.name})")
-    for constant in header.constants:
-        if GO_FLAGS.match(constant.name):
-            name = go_name(constant.name.replace("_RING_", "_"))
-            lines.append(f"\tstats.{name} = ring.flags&C.{constant.name} != 0")
-    lines += ["\treturn stats", "}\n", "func infoOf(from *C.rbcore_snapshot_info) SnapshotInfo {"]
+    for struct in GO_STATISTICS:
+        lines += go_statistics_of(header, struct)
+    lines += ["func infoOf(from *C.rbcore_snapshot_info) SnapshotInfo {"]
     lines += ["\tvar info SnapshotInfo"]
     for member in go_snapshot_info(header):
         name = go_name(member.name)

@@ -12,11 +12,11 @@ import (
 	"syscall"
 )
 
-// Copied records are given back with the last record of a batch, and in a small ring as soon as they fill
-// this part of it.
+// Copied records are given back with the last record of a batch, and as soon as they would fill this part of the
+// ring that was read last.
 const partGivenBack = 8
 
-// Commit gives back all records that were handed out, in one step. RawSample of those that were not copied is
+// Commit gives back all records that were handed out, of all rings, in one step. RawSample of those that were not copied is
 // invalid from then on. Records that were fetched and not handed out stay. If there is nothing to give back,
 // Commit does nothing.
 func (r *Reader) Commit() error {
@@ -53,8 +53,9 @@ func (r *Reader) commitInOrder() error {
 	return r.commit()
 }
 
-// CommitTo gives back the records up to and including rec, and leaves those behind it as they are. The error
-// is syscall.EINVAL if rec is not a record of this reader that was not copied and not given back yet.
+// CommitTo gives back the records that were handed out up to and including rec, also those of other rings, and
+// leaves those behind it as they are. The error is syscall.EINVAL if rec is not a record of this reader that was not
+// copied and not given back yet.
 func (r *Reader) CommitTo(rec *Record) error {
 	if !r.isMade() {
 		return errNoReader
@@ -64,19 +65,28 @@ func (r *Reader) CommitTo(rec *Record) error {
 	}
 	r.lock()
 	defer r.mu.Unlock()
-	end := rec.position + (uint64(rec.size)+15)&^7
-	if r.core == nil || !rec.inRing || r.position-end > r.pending {
+	ring := r.owned.ring(int(rec.ring))
+	if r.core == nil || !rec.inRing || ring == nil {
 		return errNotHeld
 	}
-	if end == r.position && !r.isRelease {
+	end := rec.position + (uint64(rec.size)+15)&^7
+	if ring.position-end > r.handedOut {
+		return errNotHeld
+	}
+	to := mark{ring, rec.position, rec.size}
+	if to == r.last && !r.isRelease {
 		return r.commit()
 	}
-	return r.commitUpTo(rec.position, rec.size, end)
+	if err := r.commitUpTo(to); err != nil {
+		return err
+	}
+	r.leave()
+	return nil
 }
 
 // commit gives back what was handed out. It is called with mu.
 func (r *Reader) commit() error {
-	if r.pending == 0 {
+	if r.handedOut == 0 {
 		r.isBorrowed = false
 		return nil
 	}
@@ -84,31 +94,36 @@ func (r *Reader) commit() error {
 		return ErrClosed
 	}
 	if r.run.count != 0 {
-		if err := r.commitUpTo(r.lastPosition, r.lastSize, r.position); err != nil {
+		if err := r.commitUpTo(r.last); err != nil {
 			return err
 		}
 	} else if result := C.rbcore_reader_commit(r.core, nil, 0); result < 0 { // looks at no record
 		return r.failure("commit", result)
 	}
-	r.pending, r.isBorrowed = 0, false
+	r.handedOut, r.isBorrowed = 0, false
+	r.leave()
 	return nil
 }
 
-// commitUpTo gives back the records up to and including this one, which has this end. It is called with mu.
-func (r *Reader) commitUpTo(position uint64, size uint32, end uint64) error {
-	if result := C.ringbuf_commit_to(r.core, r.held(position, size)); result < 0 {
+// commitUpTo gives back the records up to and including this one. It is called with mu.
+func (r *Reader) commitUpTo(to mark) error {
+	if result := C.ringbuf_commit_to(r.core, to.ring.held(to.position, to.size)); result < 0 {
 		return r.failure("commit", result)
 	}
-	r.pending = r.position - end
 	return nil
 }
 
-// commitSeen gives back what a loop went past. It is called with mu.
+// commitSeen gives back what a loop went past, for Close. It is called with mu.
 func (r *Reader) commitSeen() error {
-	if r.core == nil || r.position-r.seenEnd >= r.pending {
+	seen := r.seen
+	if r.core == nil || r.handedOut == 0 || seen.ring == nil || r.owned.ring(int(seen.ring.index)) != seen.ring {
 		return nil // given back already
 	}
-	return r.commitUpTo(r.seenPosition, r.seenSize, r.seenEnd)
+	result := C.ringbuf_commit_to(r.core, seen.ring.held(seen.position, seen.size))
+	if result < 0 && result != -C.EINVAL { // by CommitTo in the loop's body
+		return r.failure("commit", result)
+	}
+	return nil
 }
 
 // Release gives back records of a reader opened [WithRelease], in any order and by any goroutine, several at
@@ -126,8 +141,10 @@ func (r *Reader) Release(records ...Record) error {
 	for len(records) > 0 {
 		n, held := min(len(records), len(chunk)), 0
 		for i := range records[:n] {
-			if records[i].inRing { // the zero Record has a position, too, and so has a copy
-				chunk[held] = r.held(records[i].position, records[i].size)
+			rec := &records[i]
+			// The zero Record has a position, too, and so has a copy.
+			if ring := r.owned.ring(int(rec.ring)); ring != nil && rec.inRing {
+				chunk[held] = ring.held(rec.position, rec.size)
 				held++
 			}
 		}
@@ -141,12 +158,24 @@ func (r *Reader) Release(records ...Record) error {
 		records = records[n:]
 	}
 	r.life.RUnlock()
-	if r.closed.Load() {
+	r.letGo()
+	return failed
+}
+
+// letGo frees what only released records kept: the library's reader after Close, and rings that were removed.
+func (r *Reader) letGo() {
+	switch {
+	case r.closed.Load():
 		r.mu.Lock()
 		r.freeCore()
 		r.mu.Unlock()
+	case r.leavers.Load() > 0:
+		r.lock()
+		if r.core != nil && !r.closed.Load() {
+			r.leave()
+		}
+		r.mu.Unlock()
 	}
-	return failed
 }
 
 // releaseSeen releases a record for a loop that hands out only its value, if the reader was opened
@@ -156,15 +185,6 @@ func (r *Reader) releaseSeen(rec *Record) error {
 		return nil
 	}
 	return r.Release(*rec)
-}
-
-// held is a record as the library knows it.
-func (r *Reader) held(position uint64, size uint32) C.ringbuf_held {
-	return C.ringbuf_held{
-		position: C.uint64_t(position),
-		data:     C.uintptr_t(r.base + uintptr(position&r.mask)),
-		size:     C.uint32_t(size),
-	}
 }
 
 // release is called with one of the locks that keep the library's reader.

@@ -20,6 +20,9 @@
 //
 // Each function that waits has a variant that ends when a context is done, such as [Reader.ReadBatchContext].
 //
+// One reader can read several rings: [Reader.Add] and [Reader.Remove] may be called while other goroutines read,
+// and each record says its [Record.Ring].
+//
 // A reader opened [WithRelease] hands out records that are given back one by one, in any order and by any
 // goroutine, with [Reader.Release].
 //

@@ -21,6 +21,7 @@ var (
 	errNoSnapshot   = invalid("the snapshot is nil")
 	errNoRecord     = invalid("read: the record is nil")
 	errNoRing       = invalid("the ring is nil")
+	errNoSuchRing   = invalid("the reader has no ring of this index")
 	errNoContext    = invalid("the context is nil")
 	errNilOption    = invalid("an option is nil")
 	errNotHeld      = invalid("commit: the record is not one that was read without a copy and not given back")

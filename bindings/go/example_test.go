@@ -272,7 +272,7 @@ func ExampleReader_Release() {
 			log.Fatal(err)
 		}
 	}
-	stats, err := reader.Stats()
+	stats, err := reader.RingStats(0)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -284,7 +284,7 @@ func ExampleReader_Release() {
 func ExampleReader_Snapshot() {
 	reader := readerOf("one", "two")
 	defer reader.Close()
-	snapshot, err := reader.Snapshot()
+	snapshot, err := reader.Snapshot(0)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -314,7 +314,7 @@ func ExampleReader_Snapshot() {
 
 // Statistics, among them what a full ring refused: a memory ring counts that itself, other rings in the
 // map of WithLossMap.
-func ExampleReader_Stats() {
+func ExampleReader_RingStats() {
 	ring, err := ringbuf.NewMemoryRing(65536)
 	if err != nil {
 		log.Fatal(err)
@@ -335,7 +335,7 @@ func ExampleReader_Stats() {
 		log.Fatal(err)
 	}
 	defer reader.Close()
-	stats, err := reader.Stats()
+	stats, err := reader.RingStats(0)
 	fmt.Println(written, "written,", stats.Lost, "lost,", err)
 	// Output: 4 written, 6 lost, <nil>
 }

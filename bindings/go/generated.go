@@ -29,9 +29,9 @@ const (
 	ForceWakeup = 2
 )
 
-// Stats has counts of what a reader did, and the state of its ring. Records count as
-// handed out when they are fetched, a batch at a time.
-type Stats struct {
+// ReaderStats has counts of what a reader did since it was opened, over all its rings, removed
+// ones included. Records count as handed out when they are fetched, a batch at a time.
+type ReaderStats struct {
 	// records handed out
 	Records uint64
 	// bytes of their samples
@@ -44,6 +44,13 @@ type Stats struct {
 	Commits uint64
 	// waits that an event ended, and events found by a read
 	Wakeups uint64
+	// rings that it has now
+	Rings uint64
+}
+
+// RingStats has the state of one ring of a reader, and counts since the ring was added, unless
+// said otherwise. Records count as in ReaderStats.
+type RingStats struct {
 	// BPF map id; Unknown for a memory ring
 	MapID uint64
 	// bytes of its data area
@@ -52,6 +59,12 @@ type Stats struct {
 	BytesWaiting uint64
 	// the most bytes not given back that a read ever found
 	HighWater uint64
+	// records handed out
+	Records uint64
+	// bytes of their samples
+	Bytes uint64
+	// records skipped because their producer discarded them
+	Discards uint64
 	// records skipped because their producer died before it submitted them; only in a memory ring
 	Abandoned uint64
 	// records skipped by WithLatest

@@ -14,31 +14,40 @@ import (
 	"syscall"
 )
 
-func statsOf(reader *C.rbcore_reader_stats, ring *C.rbcore_ring_stats) Stats {
-	var stats Stats
-	stats.Records = uint64(reader.records)
-	stats.Bytes = uint64(reader.bytes)
-	stats.Discards = uint64(reader.discards)
-	stats.Batches = uint64(reader.batches)
-	stats.Commits = uint64(reader.commits)
-	stats.Wakeups = uint64(reader.wakeups)
-	stats.MapID = uint64(ring.map_id)
-	stats.RingSize = uint64(ring.ring_size)
-	stats.BytesWaiting = uint64(ring.bytes_waiting)
-	stats.HighWater = uint64(ring.high_water)
-	stats.Abandoned = uint64(ring.abandoned)
-	stats.Skipped = uint64(ring.skipped)
-	stats.Lost = uint64(ring.lost)
-	stats.ProducerPos = uint64(ring.producer_pos)
-	stats.ReadPos = uint64(ring.read_pos)
-	stats.UserPos = uint64(ring.user_pos)
-	stats.ConsumerPos = uint64(ring.consumer_pos)
-	stats.StartPos = uint64(ring.start_pos)
-	stats.PassedBytes = uint64(ring.passed_bytes)
-	stats.LostBytes = uint64(ring.lost_bytes)
-	stats.Broken = ring.flags&C.RBCORE_RING_BROKEN != 0
-	stats.Unguarded = ring.flags&C.RBCORE_RING_UNGUARDED != 0
-	stats.Paced = ring.flags&C.RBCORE_RING_PACED != 0
+func readerStatsOf(from *C.rbcore_reader_stats) ReaderStats {
+	var stats ReaderStats
+	stats.Records = uint64(from.records)
+	stats.Bytes = uint64(from.bytes)
+	stats.Discards = uint64(from.discards)
+	stats.Batches = uint64(from.batches)
+	stats.Commits = uint64(from.commits)
+	stats.Wakeups = uint64(from.wakeups)
+	stats.Rings = uint64(from.rings)
+	return stats
+}
+
+func ringStatsOf(from *C.rbcore_ring_stats) RingStats {
+	var stats RingStats
+	stats.MapID = uint64(from.map_id)
+	stats.RingSize = uint64(from.ring_size)
+	stats.BytesWaiting = uint64(from.bytes_waiting)
+	stats.HighWater = uint64(from.high_water)
+	stats.Records = uint64(from.records)
+	stats.Bytes = uint64(from.bytes)
+	stats.Discards = uint64(from.discards)
+	stats.Abandoned = uint64(from.abandoned)
+	stats.Skipped = uint64(from.skipped)
+	stats.Lost = uint64(from.lost)
+	stats.ProducerPos = uint64(from.producer_pos)
+	stats.ReadPos = uint64(from.read_pos)
+	stats.UserPos = uint64(from.user_pos)
+	stats.ConsumerPos = uint64(from.consumer_pos)
+	stats.StartPos = uint64(from.start_pos)
+	stats.PassedBytes = uint64(from.passed_bytes)
+	stats.LostBytes = uint64(from.lost_bytes)
+	stats.Broken = from.flags&C.RBCORE_RING_BROKEN != 0
+	stats.Unguarded = from.flags&C.RBCORE_RING_UNGUARDED != 0
+	stats.Paced = from.flags&C.RBCORE_RING_PACED != 0
 	return stats
 }
 

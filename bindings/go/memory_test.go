@@ -207,7 +207,7 @@ func TestCommitNow(t *testing.T) {
 	defer reader.Close()
 	heldBack := func() uint64 {
 		t.Helper()
-		stats, err := reader.Stats()
+		stats, err := reader.RingStats(0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -269,7 +269,7 @@ func TestBrokenRing(t *testing.T) {
 		_, err = reader.Read()
 		wants(t, err, syscall.EBADMSG)
 	}
-	stats, err := reader.Stats()
+	stats, err := reader.RingStats(0)
 	if err != nil || !stats.Broken {
 		t.Fatalf("broken: %v, %v", stats.Broken, err)
 	}
@@ -306,7 +306,7 @@ func TestLoopsOverASnapshot(t *testing.T) {
 	reader, err := ringbuf.NewReader(ring)
 	must(t, err)
 	defer reader.Close()
-	snapshot, err := reader.Snapshot()
+	snapshot, err := reader.Snapshot(0)
 	must(t, err)
 	pairs := 0
 	for outer := range snapshot.Records() {
@@ -323,7 +323,7 @@ func TestLoopsOverASnapshot(t *testing.T) {
 	seen := 0
 	for range snapshot.Records() {
 		seen++
-		must(t, reader.SnapshotInto(snapshot)) // what follows would be read from freed memory
+		must(t, reader.SnapshotInto(0, snapshot)) // what follows would be read from freed memory
 	}
 	if seen != 1 {
 		t.Fatalf("%d records of a snapshot that was taken anew", seen)

@@ -104,7 +104,7 @@ func TestOverwriteMode(t *testing.T) {
 	if err := reader.ReadZeroCopy(&record); err != nil || number(record.RawSample) != first+6 {
 		t.Fatal(number(record.RawSample), err)
 	}
-	stats, err := reader.Stats()
+	stats, err := reader.RingStats(0)
 	if err != nil || stats.StartPos+16*stats.Records+stats.PassedBytes+stats.LostBytes != stats.ReadPos {
 		t.Fatalf("the accounts are wrong: %+v, %v", stats, err)
 	}
@@ -141,7 +141,7 @@ func TestOverwriteModeLapped(t *testing.T) {
 			}
 		}
 	}
-	stats, err := reader.Stats()
+	stats, err := reader.RingStats(0)
 	if err != nil || stats.LostBytes != uint64(16*lost) || lost == 0 {
 		t.Fatalf("%d bytes lost, %d records missing, %v", stats.LostBytes, lost, err)
 	}
@@ -156,7 +156,7 @@ func TestOverwriteModeSnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer reader.Close()
-	snapshot, err := reader.Snapshot()
+	snapshot, err := reader.Snapshot(0)
 	if err != nil {
 		t.Fatal(err)
 	}

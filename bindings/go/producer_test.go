@@ -74,7 +74,7 @@ func TestProducer(t *testing.T) {
 	reader.SetDeadline(time.Unix(1, 0))
 	_, err = reader.Read()
 	wants(t, err, os.ErrDeadlineExceeded)
-	stats, err := reader.Stats()
+	stats, err := reader.RingStats(0)
 	if err != nil || stats.Abandoned != 1 {
 		t.Fatalf("%d abandoned, %v", stats.Abandoned, err)
 	}

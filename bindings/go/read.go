@@ -30,11 +30,13 @@ func (r *Reader) ReadContext(ctx context.Context) (Record, error) {
 // ReadInto waits for the next record and copies it into rec, whose RawSample it reuses if that is
 // large enough and not memory of the ring.
 //
-// The record's space is given back with the last record of its batch, or earlier when an eighth of the ring
-// was read. While records of ReadZeroCopy or ReadBatch are not committed, it is given back with those.
+// The record's space is given back with the last record of its batch, or earlier when an eighth of its ring was
+// read. While records of ReadZeroCopy or ReadBatch are not committed, it is given back with those.
 //
-// The error is os.ErrDeadlineExceeded if the deadline passed and the ring is empty, [ErrFlushed]
-// once after [Reader.Flush], and [ErrClosed] after [Reader.Close].
+// The error is os.ErrDeadlineExceeded if the deadline passed and the rings are empty, [ErrFlushed]
+// once after [Reader.Flush], and [ErrClosed] after [Reader.Close]. It is syscall.EBADMSG if the content of a ring is
+// impossible and no other ring has records: [RingStats] tells which, and after [Reader.Remove] the others are read
+// on. It is syscall.ENOBUFS if records of several rings were not committed, from more than 1024 turns a ring.
 func (r *Reader) ReadInto(rec *Record) error {
 	return r.ReadIntoContext(context.Background(), rec)
 }
@@ -58,17 +60,17 @@ func (r *Reader) ReadIntoContext(ctx context.Context, rec *Record) error {
 	if rec.inRing {
 		into = nil
 	}
-	r.take(rec, r.inCore)
+	r.take(rec, r.run.ring.inCore)
 	if into == nil {
 		into = make([]byte, 0, (len(rec.RawSample)+7)&^7) // so that it is aligned, see [Typed.As]
 	}
 	rec.RawSample = append(into, rec.RawSample...)
 	rec.inRing = false
 	if r.isRelease {
-		last := r.held(rec.position, rec.size)
+		last := r.last.ring.held(rec.position, rec.size)
 		return r.release(&last, 1)
 	}
-	if !r.isBorrowed && (r.run.count == 0 || r.pending >= uint64(r.owned.size)/partGivenBack) {
+	if !r.isBorrowed && (r.run.count == 0 || r.isMuchHandedOut()) {
 		return r.commit()
 	}
 	return nil
@@ -98,14 +100,20 @@ func (r *Reader) ReadZeroCopyContext(ctx context.Context, rec *Record) error {
 	if err := r.borrow(); err != nil {
 		return err
 	}
-	r.take(rec, r.samples)
+	r.take(rec, r.run.ring.samples)
 	return nil
+}
+
+// isMuchHandedOut tells whether what was handed out would fill the part of the last record's ring that is given back
+// before the batch ends.
+func (r *Reader) isMuchHandedOut() bool {
+	return r.handedOut > 0 && r.handedOut >= uint64(r.last.ring.size)/partGivenBack
 }
 
 // ReadBatch waits until there are records and hands out what there is, at most len(records), each as
 // ReadZeroCopy does. It returns how many: 0 only with an error, or if records is empty. There may be more in
-// the ring. 128 to 512 records are fastest to read, and one call takes at most a quarter of the ring, but
-// always one record.
+// the rings. 128 to 512 records are fastest to read, and one call takes at most a quarter of each ring, but always one
+// record. The records of each ring lie together in the batch.
 func (r *Reader) ReadBatch(records []Record) (int, error) {
 	return r.ReadBatchContext(context.Background(), records)
 }
@@ -155,10 +163,10 @@ func (r *Reader) ReadSpanContext(ctx context.Context, most int) (Span, error) {
 	if err := r.borrow(); err != nil {
 		return Span{}, err
 	}
-	count := min(most, r.run.count)
-	span := Span{Size: int(r.run.size), Stride: int(r.run.stride), Count: count, position: r.run.position}
-	span.LostBefore = r.run.lost
-	sample := unsafe.Add(r.samples, r.run.position&r.mask)
+	count, ring := min(most, r.run.count), r.run.ring
+	span := Span{Size: int(r.run.size), Stride: int(r.run.stride), Count: count, Ring: int(ring.index)}
+	span.position, span.LostBefore = r.run.position, r.run.lost
+	sample := unsafe.Add(ring.samples, r.run.position&ring.mask)
 	span.Data = unsafe.Slice((*byte)(sample), (count-1)*span.Stride+span.Size)
 	r.taken(count)
 	return span, nil
@@ -188,7 +196,7 @@ func (r *Reader) borrow() error {
 	return err
 }
 
-// Records is a loop over the ring's records:
+// Records is a loop over the records of the reader's rings:
 //
 //	for record := range reader.Records(ctx) {
 //
@@ -259,7 +267,7 @@ func (r *Reader) nextOf(ctx context.Context, rec *Record) error {
 	if !r.isRelease {
 		// With the next batch, in the same call.
 		r.isBorrowed = false
-		if r.run.count != 0 && r.pending >= uint64(r.owned.size)/partGivenBack {
+		if r.run.count != 0 && r.isMuchHandedOut() {
 			if err := r.commit(); err != nil {
 				return err
 			}
@@ -276,8 +284,8 @@ func (r *Reader) nextOf(ctx context.Context, rec *Record) error {
 	if !r.isRelease {
 		r.isBorrowed = true
 	}
-	r.seenPosition, r.seenSize, r.seenEnd = r.lastPosition, r.lastSize, r.position
-	r.take(rec, r.samples)
+	r.seen = r.last
+	r.take(rec, r.run.ring.samples)
 	return nil
 }
 

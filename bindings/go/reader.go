@@ -23,16 +23,20 @@ import (
 	"time"
 )
 
-// A Reader reads one ring. Its methods may be called by any goroutine; several that read share the
-// records among them.
+// A Reader reads the ring that it was opened with, and those that [Reader.Add] added. Its methods may be called by
+// any goroutine; several that read share the records among them.
+//
+// Records of one ring come in its order. Between two rings there is no order, but they are read in turns: no ring
+// has a second turn before each other ring with records had one.
 type Reader struct {
 	waiting // by the goroutine that has the turn
 	window  // guarded by mu
 
-	owned     *owned // set by NewReader, as are isRelease and isCopied
+	owned     *owned // set by NewReader, as is isRelease; owned.rings is written under both locks
 	isRelease bool
-	isCopied  bool // records lie in the library's copy of the ring
 	closed    atomic.Bool
+	size      atomic.Int64 // of all rings
+	leavers   atomic.Int32 // how many rings are leaving
 
 	// mu is held by the goroutine that calls the library's reader, also while it sleeps in there.
 	mu   sync.Mutex
@@ -44,7 +48,8 @@ type Reader struct {
 	core *C.rbcore_reader // nil when freed: written under both locks
 }
 
-// NewReader opens a reader of a BPF ring buffer map, or of a memory ring.
+// NewReader opens a reader of a BPF ring buffer map, or of a memory ring. The ring has the index 0, and
+// [Reader.Add] adds others.
 //
 // A ring has one reader. If another one is known to have it, the error is syscall.EBUSY and says which. Other
 // errors are
@@ -63,13 +68,9 @@ func NewReader(ring Ring, opts ...Option) (*Reader, error) {
 		if option == nil {
 			return nil, errNilOption
 		}
-		option(&o)
+		option.apply(&o)
 	}
-	r := &Reader{
-		owned:     &owned{page: uintptr(os.Getpagesize()), fd: -1},
-		isRelease: o.release,
-		isCopied:  o.overwrite || o.tap,
-	}
+	r := &Reader{owned: &owned{}, isRelease: o.release}
 	r.turn = make(chan struct{}, 1)
 	r.deadline.Store(math.MaxInt64)
 	if err := r.open(ring, &o); err != nil {
@@ -104,47 +105,12 @@ func (r *Reader) open(ring Ring, o *options) error {
 		return failure("rbcore_reader_open", result)
 	}
 	r.core, r.owned.core = core, core
-	source, err := sourceOf(ring)
-	if err != nil {
+	// Memory of C: each call would look through an array of Go, for pointers that it must not have.
+	r.batch = (*C.ringbuf_batch)(C.calloc(1, C.sizeof_ringbuf_batch))
+	r.owned.batch = r.batch
+	if _, err := r.add("open", ring, &o.ring); err != nil {
 		return err
 	}
-	if o.latest {
-		source.flags |= C.RBCORE_SOURCE_LATEST
-	}
-	if o.insist {
-		source.flags |= C.RBCORE_SOURCE_INSIST
-	}
-	if o.overwrite {
-		source.flags |= C.RBCORE_SOURCE_OVERWRITE
-	}
-	if o.tap {
-		source.flags |= C.RBCORE_SOURCE_TAP
-	}
-	if o.hasLossMap {
-		fd, err := descriptorOf(o.lossMap)
-		if err != nil {
-			return fmt.Errorf("%w of WithLossMap", err)
-		}
-		source.loss_fd = C.int32_t(fd)
-	}
-	if result := C.rbcore_reader_add(r.core, &source); result < 0 {
-		return r.failure("open", result)
-	}
-	var stats C.rbcore_ring_stats
-	C.rbcore_ring_stats_init(&stats, C.sizeof_rbcore_ring_stats)
-	if result := C.rbcore_reader_ring_stats(r.core, 0, &stats); result < 0 {
-		return failure("rbcore_reader_ring_stats", result)
-	}
-	r.position = uint64(stats.read_pos)
-	r.reserved = uint64(stats.producer_pos)
-	err = r.owned.open(C.int(source.fd), uintptr(stats.ring_size))
-	runtime.KeepAlive(ring)
-	runtime.KeepAlive(o.lossMap)
-	if err != nil {
-		return err
-	}
-	r.batch = r.owned.batch
-	r.mask = uint64(r.owned.size) - 1
 	return r.poll()
 }
 
@@ -164,43 +130,9 @@ func (r *Reader) poll() error {
 	return err
 }
 
-// sourceOf is safe to pass on: it holds no pointers.
-func sourceOf(ring Ring) (C.rbcore_source, error) {
-	var source C.rbcore_source
-	fd, err := descriptorOf(ring)
-	if err != nil {
-		return source, err
-	}
-	C.rbcore_source_init(&source, C.sizeof_rbcore_source)
-	source.kind = C.RBCORE_SOURCE_MAP_FD
-	source.fd = C.int32_t(fd)
-	if memory, ok := ring.(interface{ EventFD() int }); ok {
-		source.kind = C.RBCORE_SOURCE_MEMORY_RING
-		source.event_fd = C.int32_t(memory.EventFD())
-	}
-	return source, nil
-}
-
-// descriptorOf asks a ring for its descriptor. FD panics for a nil pointer, such as the *ebpf.Map of a map
-// that could not be loaded. The panic becomes an error.
-func descriptorOf(ring Ring) (fd int, err error) {
-	if ring == nil {
-		return -1, errNoRing
-	}
-	defer func() {
-		if recover() != nil {
-			fd = -1
-		}
-		if fd < 0 {
-			err = invalid(fmt.Sprintf("the %T is nil or was closed", ring))
-		}
-	}()
-	return ring.FD(), nil
-}
-
 // Close ends reading. Any goroutine may call it, and reads that wait return. It gives back records that were
 // copied, and those that a loop over [Reader.Records] went past. Other records that were not committed stay
-// in the ring for its next reader, including the one that a loop is at. Closing twice is no error.
+// in their rings for the next reader, including the one that a loop is at. Closing twice is no error.
 func (r *Reader) Close() error {
 	if !r.isMade() {
 		return errNoReader
@@ -225,34 +157,31 @@ func (r *Reader) Close() error {
 	return err
 }
 
-// freeCore lets go of the ring, unless records are still to be released. It is called with mu.
+// freeCore lets go of the rings, unless records are still to be released. It is called with mu.
 func (r *Reader) freeCore() {
 	r.life.Lock()
 	defer r.life.Unlock()
-	if r.core == nil {
+	if r.core == nil || r.isRelease && r.hasLent() {
 		return
-	}
-	if r.isRelease {
-		stats, err := r.ringStats()
-		if err == nil && stats.user_pos != stats.read_pos {
-			C.rbcore_reader_remove(r.core, 0) // the error of the next reader says that records keep the ring
-			return
-		}
 	}
 	C.rbcore_reader_free(r.core)
 	r.core, r.owned.core = nil, nil
-	r.owned.closeFD()
+	for _, ring := range r.owned.rings {
+		if ring != nil {
+			ring.closeFD()
+		}
+	}
 }
 
-// BufferSize is the size of the ring's data area in bytes.
+// BufferSize is the size in bytes of the ring's data area, or the sum of them if there are several rings.
 func (r *Reader) BufferSize() int {
 	if !r.isMade() {
 		return 0
 	}
-	return int(r.owned.size)
+	return int(r.size.Load())
 }
 
-// AvailableBytes is how much of the ring's data was not read yet. Headers count, and so do records that are
+// AvailableBytes is how much of the data in all rings was not read yet. Headers count, and so do records that are
 // still being written. After Close it is 0.
 func (r *Reader) AvailableBytes() int {
 	if !r.isMade() {
@@ -263,39 +192,69 @@ func (r *Reader) AvailableBytes() int {
 	if r.closed.Load() {
 		return 0
 	}
+	fetched := map[uint16]bool{}
 	if r.run.count != 0 {
-		return int(r.producerPosition() - r.position)
+		fetched[r.run.ring.index] = true
 	}
-	stats, err := r.ringStats()
-	if err != nil {
-		return 0
+	for i := range r.spans {
+		fetched[uint16(r.spans[i].ring)] = true
 	}
-	return int(stats.bytes_waiting)
+	bytes := uint64(0)
+	for _, ring := range r.owned.rings {
+		switch {
+		case ring == nil || ring.isLeaving:
+		case fetched[ring.index]: // and not handed out
+			bytes += ring.producerPosition() - ring.position
+		default:
+			stats, _ := r.ringStats(ring.index)
+			bytes += uint64(stats.bytes_waiting)
+		}
+	}
+	return int(bytes)
 }
 
-// Stats tells what the reader did so far.
-func (r *Reader) Stats() (Stats, error) {
+// Stats tells what the reader did so far, over all its rings. The error is [ErrClosed] after Close.
+func (r *Reader) Stats() (ReaderStats, error) {
 	if !r.isMade() {
-		return Stats{}, errNoReader
+		return ReaderStats{}, errNoReader
 	}
-	r.lock()
-	defer r.mu.Unlock()
+	r.life.RLock()
+	defer r.life.RUnlock()
 	if r.core == nil {
-		return Stats{}, ErrClosed
+		return ReaderStats{}, ErrClosed
 	}
-	var reader C.rbcore_reader_stats
-	C.rbcore_reader_stats_init(&reader, C.sizeof_rbcore_reader_stats)
-	if result := C.rbcore_reader_stats_get(r.core, &reader); result < 0 {
-		return Stats{}, failure("rbcore_reader_stats_get", result)
+	var stats C.rbcore_reader_stats
+	C.rbcore_reader_stats_init(&stats, C.sizeof_rbcore_reader_stats)
+	if result := C.rbcore_reader_stats_get(r.core, &stats); result < 0 {
+		return ReaderStats{}, failure("rbcore_reader_stats_get", result)
 	}
-	ring, err := r.ringStats()
-	return statsOf(&reader, &ring), err
+	return readerStatsOf(&stats), nil
 }
 
-func (r *Reader) ringStats() (C.rbcore_ring_stats, error) {
+// RingStats tells the state of the ring with this index, and what the reader did with it. The error is
+// syscall.EINVAL if the reader has no such ring. One that was removed is there until the records held of it were
+// given back. After Close the error is [ErrClosed].
+func (r *Reader) RingStats(ring int) (RingStats, error) {
+	if !r.isMade() {
+		return RingStats{}, errNoReader
+	}
+	r.life.RLock()
+	defer r.life.RUnlock()
+	if r.core == nil {
+		return RingStats{}, ErrClosed
+	}
+	if r.owned.ring(ring) == nil {
+		return RingStats{}, errNoSuchRing
+	}
+	stats, err := r.ringStats(uint16(ring))
+	return ringStatsOf(&stats), err
+}
+
+// ringStats is called with one of the locks that keep the library's reader.
+func (r *Reader) ringStats(ring uint16) (C.rbcore_ring_stats, error) {
 	var stats C.rbcore_ring_stats
 	C.rbcore_ring_stats_init(&stats, C.sizeof_rbcore_ring_stats)
-	if result := C.rbcore_reader_ring_stats(r.core, 0, &stats); result < 0 {
+	if result := C.rbcore_reader_ring_stats(r.core, C.uint(ring), &stats); result < 0 {
 		return stats, failure("rbcore_reader_ring_stats", result)
 	}
 	return stats, nil

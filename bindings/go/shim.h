@@ -28,6 +28,7 @@ typedef struct ringbuf_held {
     uint64_t position;
     uintptr_t data;
     uint32_t size;
+    uint16_t ring;
 } ringbuf_held;
 
 #define RINGBUF_HELD_MAX 64
@@ -79,9 +80,10 @@ static inline int ringbuf_is_full(const ringbuf_batch *batch, int count, size_t 
     return records >= max;
 }
 
-static inline int ringbuf_is_paced(rbcore_reader *reader) {
+/* Of several rings with records the last one tells: its turn was the latest. */
+static inline int ringbuf_is_paced(rbcore_reader *reader, unsigned int ring) {
     rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
-    return rbcore_reader_ring_stats(reader, 0, &stats) == 0 && stats.flags & RBCORE_RING_PACED;
+    return rbcore_reader_ring_stats(reader, ring, &stats) == 0 && stats.flags & RBCORE_RING_PACED;
 }
 
 /*
@@ -111,13 +113,13 @@ static inline int ringbuf_fetch(uintptr_t reader_address, uintptr_t batch_addres
     /* One look in vain tells that the ring is idle: then the runtime waits, whatever the pace. */
     batch->is_full = ringbuf_is_full(batch, result, max);
     if (!batch->is_full) {
-        batch->is_paced = result > 0 && ringbuf_is_paced(reader);
+        batch->is_paced = result > 0 && ringbuf_is_paced(reader, batch->spans[result - 1].ring);
     }
     return result;
 }
 
 static inline rbcore_record ringbuf_record(const ringbuf_held *held) {
-    rbcore_record record = {(const void *)held->data, held->position, held->size, 0, 0};
+    rbcore_record record = {(const void *)held->data, held->position, held->size, held->ring, 0};
     return record;
 }
 

@@ -180,12 +180,21 @@ func TestOthersBesideSleeper(t *testing.T) {
 			_, err := reader.Stats()
 			return err
 		},
+		"Add and Remove": func(reader *Reader) error {
+			ring, err := NewMemoryRing(1 << 20)
+			if err != nil {
+				return err
+			}
+			defer ring.Close()
+			index, err := reader.Add(ring)
+			return errors.Join(err, reader.Remove(index))
+		},
 		"AvailableBytes": func(reader *Reader) error {
 			reader.AvailableBytes()
 			return nil
 		},
 		"Snapshot": func(reader *Reader) error {
-			_, err := reader.Snapshot()
+			_, err := reader.Snapshot(0)
 			return err
 		},
 	}

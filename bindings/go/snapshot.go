@@ -55,11 +55,11 @@ func (s *Snapshot) own() *ownedSnapshot {
 	return s.owned
 }
 
-// Snapshot copies all complete records that the ring holds, while producers go on. Nothing is moved:
+// Snapshot copies all complete records that the ring with this index holds, while producers go on. Nothing is moved:
 // records read later come all the same. See [Reader.SnapshotInto].
-func (r *Reader) Snapshot() (*Snapshot, error) {
+func (r *Reader) Snapshot(ring int) (*Snapshot, error) {
 	s := new(Snapshot)
-	if err := r.SnapshotInto(s); err != nil {
+	if err := r.SnapshotInto(ring, s); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -70,18 +70,19 @@ func (r *Reader) Snapshot() (*Snapshot, error) {
 // record that is still being written is left out, and so are those behind it. After an error s is unchanged
 // or empty.
 //
-// The error is syscall.EAGAIN if producers overwrote the ring faster than it was copied.
-func (r *Reader) SnapshotInto(s *Snapshot) error {
-	return r.snapshot(s, 0)
+// The error is syscall.EAGAIN if producers overwrote the ring faster than it was copied, and syscall.EINVAL if the
+// reader has no ring of this index, or it was removed.
+func (r *Reader) SnapshotInto(ring int, s *Snapshot) error {
+	return r.snapshot(ring, s, 0)
 }
 
-// ConsumeInto is SnapshotInto, and the reader goes on behind the snapshot. The error is syscall.EBUSY while
-// there are records that were read, or fetched along with others, and not given back.
-func (r *Reader) ConsumeInto(s *Snapshot) error {
-	return r.snapshot(s, C.RBCORE_SNAPSHOT_CONSUME)
+// ConsumeInto is SnapshotInto, and the reader goes on behind the snapshot. The error is syscall.EBUSY while there are
+// records of the ring that were read, or fetched along with others, and not given back.
+func (r *Reader) ConsumeInto(ring int, s *Snapshot) error {
+	return r.snapshot(ring, s, C.RBCORE_SNAPSHOT_CONSUME)
 }
 
-func (r *Reader) snapshot(s *Snapshot, flags C.uint32_t) error {
+func (r *Reader) snapshot(ring int, s *Snapshot, flags C.uint32_t) error {
 	if !r.isMade() {
 		return errNoReader
 	}
@@ -93,6 +94,10 @@ func (r *Reader) snapshot(s *Snapshot, flags C.uint32_t) error {
 	if r.closed.Load() {
 		return ErrClosed
 	}
+	own := r.owned.ring(ring)
+	if own == nil || own.isLeaving {
+		return errNoSuchRing
+	}
 	if !r.isRelease && !r.isBorrowed {
 		if err := r.commit(); err != nil {
 			return err
@@ -100,7 +105,7 @@ func (r *Reader) snapshot(s *Snapshot, flags C.uint32_t) error {
 	}
 	o := s.own()
 	s.taken++
-	if result := C.rbcore_reader_snapshot(r.core, 0, &o.core, flags); result < 0 {
+	if result := C.rbcore_reader_snapshot(r.core, C.uint(own.index), &o.core, flags); result < 0 {
 		return r.failure("snapshot", result)
 	}
 	return nil
@@ -165,7 +170,7 @@ func (s *Snapshot) begin(first int) int {
 func recordOf(from *C.rbcore_record, end uint64) Record {
 	var rec Record
 	position, size := uint64(from.position), uint32(from.size)
-	rec.set(unsafe.Pointer(from.data), position, size, end-position, (uint64(size)+15)&^7)
+	rec.set(unsafe.Pointer(from.data), uint16(from.ring), position, size, end-position, (uint64(size)+15)&^7)
 	return rec
 }
 

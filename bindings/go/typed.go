@@ -116,7 +116,8 @@ func As[T any](sample []byte) (*T, error) {
 //
 // Each value is valid until the loop goes on or is left. A sample that is not a T comes as an error of
 // [Typed.As], after which the loop can go on. Any other error ends the loop, such as context.Cause of ctx
-// when that is done. The loop gives back what it has seen, also if the reader was opened [WithRelease],
+// when that is done. The values are those of all rings of the reader, and do not say which. For rings with records
+// of different types there is [Typed.As] in the loop of Reader.Records. The loop gives back what it has seen, also if the reader was opened [WithRelease],
 // because a value cannot be released.
 func Records[T any](ctx context.Context, r *Reader) iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {

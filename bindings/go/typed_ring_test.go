@@ -106,7 +106,7 @@ func TestTypedRecords(t *testing.T) {
 		isPair(t, value, 5)
 		break
 	}
-	stats, err := reader.Stats()
+	stats, err := reader.RingStats(0)
 	must(t, err)
 	if stats.UserPos != stats.ProducerPos {
 		t.Fatalf("given back up to %d of %d", stats.UserPos, stats.ProducerPos)
@@ -150,7 +150,7 @@ func TestTypedRecordsOfRelease(t *testing.T) {
 			}
 		}
 	}
-	stats, err := reader.Stats()
+	stats, err := reader.RingStats(0)
 	must(t, err)
 	if stats.UserPos != stats.ProducerPos {
 		t.Fatalf("given back up to %d of %d", stats.UserPos, stats.ProducerPos)

@@ -18,12 +18,21 @@ var errUnsupported = fmt.Errorf("ringbuf: needs Linux and cgo: %w", errors.ErrUn
 // Supports says that there is no feature on this platform.
 func Supports(uint32) (bool, error) { return false, nil }
 
-// A Reader reads one ring. There are none on this platform: [NewReader] returns an error.
+// A Reader reads one or more rings. There are none on this platform: [NewReader] returns an error.
 type Reader struct{}
 
 // NewReader returns an error that is errors.ErrUnsupported: the package was built without cgo, or
 // for another system than Linux.
 func NewReader(Ring, ...Option) (*Reader, error) { return nil, errUnsupported }
+
+// Add is not supported on this platform.
+func (*Reader) Add(Ring, ...RingOption) (int, error) { return -1, errUnsupported }
+
+// Remove is not supported on this platform.
+func (*Reader) Remove(int) error { return errUnsupported }
+
+// Rings is empty on this platform.
+func (*Reader) Rings() iter.Seq[int] { return func(func(int) bool) {} }
 
 // Read is not supported on this platform.
 func (*Reader) Read() (Record, error) { return Record{}, errUnsupported }
@@ -93,16 +102,19 @@ func (*Reader) BufferSize() int { return 0 }
 func (*Reader) AvailableBytes() int { return 0 }
 
 // Stats is not supported on this platform.
-func (*Reader) Stats() (Stats, error) { return Stats{}, errUnsupported }
+func (*Reader) Stats() (ReaderStats, error) { return ReaderStats{}, errUnsupported }
+
+// RingStats is not supported on this platform.
+func (*Reader) RingStats(int) (RingStats, error) { return RingStats{}, errUnsupported }
 
 // Snapshot is not supported on this platform.
-func (*Reader) Snapshot() (*Snapshot, error) { return nil, errUnsupported }
+func (*Reader) Snapshot(int) (*Snapshot, error) { return nil, errUnsupported }
 
 // SnapshotInto is not supported on this platform.
-func (*Reader) SnapshotInto(*Snapshot) error { return errUnsupported }
+func (*Reader) SnapshotInto(int, *Snapshot) error { return errUnsupported }
 
 // ConsumeInto is not supported on this platform.
-func (*Reader) ConsumeInto(*Snapshot) error { return errUnsupported }
+func (*Reader) ConsumeInto(int, *Snapshot) error { return errUnsupported }
 
 // A Snapshot is a copy of what a ring held at one moment. There are none on this platform.
 type Snapshot struct{}

@@ -206,7 +206,7 @@ func (v *vector) consumerPosition(want uint64) error {
 }
 
 func (v *vector) stats(records, bytes, discards uint64) error {
-	stats, err := v.reader.Stats()
+	stats, err := v.reader.RingStats(0)
 	return errors.Join(err,
 		differs("records", stats.Records, records),
 		differs("bytes", stats.Bytes, bytes),
@@ -215,7 +215,7 @@ func (v *vector) stats(records, bytes, discards uint64) error {
 }
 
 func (v *vector) lost(bytes uint64) error {
-	stats, err := v.reader.Stats()
+	stats, err := v.reader.RingStats(0)
 	return errors.Join(err, differs("lost bytes", stats.LostBytes, bytes))
 }
 
@@ -289,7 +289,7 @@ func (v *vector) step(word string, operands []string) error {
 	case "lost":
 		return v.lost(number(0))
 	case "snapshot":
-		snapshot, err := v.reader.Snapshot()
+		snapshot, err := v.reader.Snapshot(0)
 		return v.has(snapshot, err, operands[0])
 	case "file":
 		v.file = data(0)

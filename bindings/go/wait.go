@@ -102,8 +102,8 @@ func (r *Reader) wake() {
 	}
 }
 
-// wait waits until there is a batch. It returns with mu.
-func (r *Reader) wait(ctx context.Context, most int) error {
+// wait waits until there is a batch. It returns with mu. leftSome says that the last fetch left records.
+func (r *Reader) wait(ctx context.Context, most int, leftSome bool) error {
 	if !r.takeTurn(ctx) {
 		r.lock()
 		return context.Cause(ctx)
@@ -111,7 +111,7 @@ func (r *Reader) wait(ctx context.Context, most int) error {
 	r.waitContext, r.waitMax = ctx, most
 	// Where there will be records no time is lost by preparing for the runtime's wait.
 	var err error
-	if !r.expectsRecords() || !r.lookFor(0) {
+	if !r.expectsRecords(leftSome) || !r.lookFor(0) {
 		err = r.conn.Read(r.look)
 	}
 	if err == nil {
@@ -145,8 +145,8 @@ func (r *Reader) takeTurn(ctx context.Context) bool {
 }
 
 // expectsRecords tells whether a look will find records: the last one left some, or this one may sleep.
-func (r *Reader) expectsRecords() bool {
-	if r.batch.is_full != 0 && r.producerPosition() != r.fetched {
+func (r *Reader) expectsRecords(leftSome bool) bool {
+	if leftSome {
 		return true
 	}
 	if !r.maySleep() {
@@ -207,8 +207,8 @@ func (r *Reader) SetDeadline(t time.Time) {
 	r.wake()
 }
 
-// Flush makes reads return all that is in the ring now, including records that woke no reader, and then
-// [ErrFlushed], once.
+// Flush makes reads return all that is in the rings now, including records that woke no reader, and then
+// [ErrFlushed], once for all rings.
 func (r *Reader) Flush() error {
 	if !r.isMade() {
 		return errNoReader

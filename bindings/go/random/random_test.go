@@ -295,7 +295,7 @@ func (w *world) Close(t *rapid.T) {
 	_, err := w.reader.Read()
 	wants(t, err, ringbuf.ErrClosed)
 	wants(t, w.reader.Flush(), ringbuf.ErrClosed)
-	_, err = w.reader.Snapshot()
+	_, err = w.reader.Snapshot(0)
 	wants(t, err, ringbuf.ErrClosed)
 	w.lent, w.copied, w.reader, w.isFlushed = nil, nil, nil, false
 	if len(w.leases) == 0 {
@@ -547,7 +547,7 @@ func (w *world) Snapshot(t *rapid.T) {
 	if len(w.snapshots) > 0 && rapid.Bool().Draw(t, "into") {
 		s, w.snapshots = w.snapshots[0], w.snapshots[1:]
 	}
-	must(t, w.reader.SnapshotInto(s.Snapshot))
+	must(t, w.reader.SnapshotInto(0, s.Snapshot))
 	s.entries = w.visible(w.first())
 	if rapid.Bool().Draw(t, "file") {
 		var file bytes.Buffer

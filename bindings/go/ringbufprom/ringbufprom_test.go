@@ -20,9 +20,18 @@ import (
 
 func newReader(t *testing.T, samples int) *ringbuf.Reader {
 	t.Helper()
+	reader, err := ringbuf.NewReader(newRing(t, samples))
+	must(t, err)
+	t.Cleanup(func() { reader.Close() })
+	return reader
+}
+
+// newRing has samples, and counted 3 that it refused.
+func newRing(t *testing.T, samples int) *ringbuf.MemoryRing {
+	t.Helper()
 	ring, err := ringbuf.NewMemoryRing(os.Getpagesize())
 	must(t, err)
-	defer ring.Close()
+	t.Cleanup(func() { ring.Close() })
 	producer, err := ringbuf.NewProducer(ring)
 	must(t, err)
 	defer producer.Close()
@@ -34,10 +43,7 @@ func newReader(t *testing.T, samples int) *ringbuf.Reader {
 			t.Fatal("the ring is not full")
 		}
 	}
-	reader, err := ringbuf.NewReader(ring)
-	must(t, err)
-	t.Cleanup(func() { reader.Close() })
-	return reader
+	return ring
 }
 
 func must(t *testing.T, err error) {
@@ -47,8 +53,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// scrape returns the lines of this ring that Prometheus would get.
-func scrape(t *testing.T, registry *prometheus.Registry, ring string) map[string]string {
+// scrape returns the lines with these labels that Prometheus would get, of a reader or of a ring.
+func scrape(t *testing.T, registry *prometheus.Registry, labels string) map[string]string {
 	t.Helper()
 	recorder := httptest.NewRecorder()
 	handler := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
@@ -58,11 +64,24 @@ func scrape(t *testing.T, registry *prometheus.Registry, ring string) map[string
 	}
 	lines := map[string]string{}
 	for _, line := range strings.Split(recorder.Body.String(), "\n") {
-		if name, value, ok := strings.Cut(line, `{ring="`+ring+`"} `); ok {
-			lines[strings.TrimPrefix(name, "rbcore_ring_")] = value
+		if name, value, ok := strings.Cut(line, "{"+labels+"} "); ok {
+			lines[strings.TrimPrefix(name, "rbcore_")] = value
 		}
 	}
 	return lines
+}
+
+func has(t *testing.T, lines, wanted map[string]string) {
+	t.Helper()
+	for name, want := range wanted {
+		if lines[name] != want || want == "" {
+			t.Errorf("%s: got %q instead of %q", name, lines[name], want)
+		}
+		delete(lines, name)
+	}
+	if len(lines) != 0 {
+		t.Errorf("unexpected: %v", lines)
+	}
 }
 
 func TestCollector(t *testing.T) {
@@ -78,23 +97,20 @@ func TestCollector(t *testing.T) {
 		t.Fatal(n, err)
 	}
 	must(t, first.CommitTo(&records[0]))
-	lines := scrape(t, registry, "first")
-	for name, want := range map[string]string{
-		"records_total": "3", "bytes_total": "72", "lost_records_total": "3", "lost_bytes_total": "0",
-		"discarded_records_total": "0", "abandoned_records_total": "0", "skipped_records_total": "0",
-		"batches_total": "1", "commits_total": "1", "wakeups_total": lines["wakeups_total"],
-		"waiting_bytes": "64", "held_bytes": "64", "high_water_bytes": "160", "broken": "0", "unguarded": "0",
-		"paced": "0", "size_bytes": lines["size_bytes"],
-	} {
-		if lines[name] != want || want == "" {
-			t.Errorf("%s: got %q instead of %q", name, lines[name], want)
-		}
-		delete(lines, name)
-	}
-	if len(lines) != 0 {
-		t.Errorf("unexpected: %v", lines)
-	}
-	if got := scrape(t, registry, "second")["waiting_bytes"]; got != "32" {
+	lines := scrape(t, registry, `reader="first"`)
+	has(t, lines, map[string]string{
+		"reader_records_total": "3", "reader_bytes_total": "72", "reader_discarded_records_total": "0",
+		"reader_batches_total": "1", "reader_commits_total": "1", "reader_rings": "1",
+		"reader_wakeups_total": lines["reader_wakeups_total"],
+	})
+	lines = scrape(t, registry, `reader="first",ring="0"`)
+	has(t, lines, map[string]string{
+		"ring_records_total": "3", "ring_bytes_total": "72", "ring_lost_records_total": "3", "ring_lost_bytes_total": "0",
+		"ring_discarded_records_total": "0", "ring_abandoned_records_total": "0", "ring_skipped_records_total": "0",
+		"ring_waiting_bytes": "64", "ring_held_bytes": "64", "ring_high_water_bytes": "160", "ring_broken": "0",
+		"ring_unguarded": "0", "ring_paced": "0", "ring_size_bytes": lines["ring_size_bytes"],
+	})
+	if got := scrape(t, registry, `reader="second",ring="0"`)["ring_waiting_bytes"]; got != "32" {
 		t.Errorf("the other ring has %q bytes", got)
 	}
 
@@ -102,18 +118,48 @@ func TestCollector(t *testing.T) {
 		t.Error("a name twice, or no reader, is no error")
 	}
 	must(t, first.Close())
-	if lines := scrape(t, registry, "first"); len(lines) != 0 {
+	if lines := scrape(t, registry, `reader="first"`); len(lines) != 0 {
 		t.Errorf("a closed reader has %v", lines)
 	}
 	collector.Remove("first")
 	must(t, collector.Add("first", newReader(t, 2)))
-	if got := scrape(t, registry, "first")["waiting_bytes"]; got != "64" {
+	if got := scrape(t, registry, `reader="first",ring="0"`)["ring_waiting_bytes"]; got != "64" {
 		t.Errorf("the new reader has %q bytes", got)
 	}
 	collector.Remove("second")
 	collector.Remove("second")
-	if lines := scrape(t, registry, "second"); len(lines) != 0 {
+	if lines := scrape(t, registry, `reader="second"`); len(lines) != 0 {
 		t.Errorf("a removed reader has %v", lines)
+	}
+}
+
+// Each scrape has the rings that the reader has then.
+func TestRings(t *testing.T) {
+	collector := ringbufprom.NewCollector()
+	registry := prometheus.NewPedanticRegistry()
+	must(t, registry.Register(collector))
+	reader := newReader(t, 1)
+	must(t, collector.Add("all", reader))
+	for _, samples := range []int{2, 3} {
+		_, err := reader.Add(newRing(t, samples))
+		must(t, err)
+	}
+	waiting := func(ring string) string {
+		return scrape(t, registry, `reader="all",ring="`+ring+`"`)["ring_waiting_bytes"]
+	}
+	for ring, want := range map[string]string{"0": "32", "1": "64", "2": "96", "3": ""} {
+		if got := waiting(ring); got != want {
+			t.Errorf("ring %s has %q bytes instead of %q", ring, got, want)
+		}
+	}
+	must(t, reader.Remove(1))
+	for ring, want := range map[string]string{"0": "32", "1": "", "2": "96"} {
+		if got := waiting(ring); got != want {
+			t.Errorf("ring %s has %q bytes instead of %q", ring, got, want)
+		}
+	}
+	if got := scrape(t, registry, `reader="all"`)["reader_rings"]; got != "2" {
+		t.Errorf("%q rings", got)
 	}
 }
 
@@ -151,7 +197,7 @@ func TestCompleteness(t *testing.T) {
 		"StartPos": true, "PassedBytes": true}
 	descriptions := make(chan *prometheus.Desc, 100)
 	ringbufprom.NewCollector().Describe(descriptions)
-	fields := reflect.TypeFor[ringbuf.Stats]().NumField()
+	fields := reflect.TypeFor[ringbuf.ReaderStats]().NumField() + reflect.TypeFor[ringbuf.RingStats]().NumField()
 	if len(descriptions) != fields-len(left)+1 { // held_bytes is the difference of two
 		t.Errorf("%d metrics of %d statistics", len(descriptions), fields)
 	}

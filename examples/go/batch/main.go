@@ -80,7 +80,11 @@ func run(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%d records saved in %d batches, %d lost\n", stats.Records, stats.Batches, stats.Lost)
+	ring, err := reader.RingStats(0)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d records saved in %d batches, %d lost\n", stats.Records, stats.Batches, ring.Lost)
 	return nil
 }
 

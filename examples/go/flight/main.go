@@ -130,7 +130,7 @@ func run(ctx context.Context, name string, most int) error {
 	if err != nil {
 		return err
 	}
-	snapshot, err := reader.Snapshot()
+	snapshot, err := reader.Snapshot(0)
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func run(ctx context.Context, name string, most int) error {
 	if err := printFlight(snapshot, trigger, most); err != nil {
 		return err
 	}
-	stats, err := reader.Stats()
+	stats, err := reader.RingStats(0)
 	if err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func main() {
 		must(reader.Flush()) // ErrFlushed comes after the last record
 	}()
 	received := receive(reader)
-	stats, err := reader.Stats()
+	stats, err := reader.RingStats(0)
 	must(err)
 	fmt.Printf("%d produced = %d received + %d lost\n", records, received, stats.Lost)
 	if received+stats.Lost != records {

@@ -58,17 +58,26 @@ func (p *printer) print(sample []byte) error {
 	return nil
 }
 
+func statistics(reader *ringbuf.Reader) (ringbuf.ReaderStats, ringbuf.RingStats, error) {
+	stats, err := reader.Stats()
+	if err != nil {
+		return stats, ringbuf.RingStats{}, err
+	}
+	ring, err := reader.RingStats(0)
+	return stats, ring, err
+}
+
 // report prints what was read in each second.
 func report(ctx context.Context, reader *ringbuf.Reader) {
-	var before ringbuf.Stats
+	var before ringbuf.ReaderStats
 	for ctx.Err() == nil {
 		time.Sleep(time.Second)
-		stats, err := reader.Stats()
+		stats, ring, err := statistics(reader)
 		if err != nil {
 			return // closed
 		}
 		fmt.Printf("-- %d records/s, %d batches/s, %d wakeups/s, %d lost so far\n", stats.Records-before.Records,
-			stats.Batches-before.Batches, stats.Wakeups-before.Wakeups, stats.Lost)
+			stats.Batches-before.Batches, stats.Wakeups-before.Wakeups, ring.Lost)
 		before = stats
 	}
 }
@@ -100,12 +109,12 @@ func run(ctx context.Context) error {
 	if err := reader.Err(); !errors.Is(err, ringbuf.ErrFlushed) {
 		return err
 	}
-	stats, err := reader.Stats()
+	stats, ring, err := statistics(reader)
 	if err != nil {
 		return err
 	}
 	fmt.Printf("%d records, %d batches, %d commits, %d wakeups, %d lost\n",
-		stats.Records, stats.Batches, stats.Commits, stats.Wakeups, stats.Lost)
+		stats.Records, stats.Batches, stats.Commits, stats.Wakeups, ring.Lost)
 	return nil
 }
 

@@ -69,7 +69,7 @@ func run(ctx context.Context) error {
 	if err := <-ended; !errors.Is(err, context.Cause(ctx)) {
 		return err
 	}
-	stats, err := reader.Stats()
+	stats, err := reader.RingStats(0)
 	if err != nil {
 		return err
 	}

@@ -105,7 +105,7 @@ func run(ctx context.Context) error {
 	for name, count := range total.names {
 		fmt.Printf("%7d %s\n", count, events.Text(name[:]))
 	}
-	stats, err := reader.Stats()
+	stats, err := reader.RingStats(0)
 	if err != nil {
 		return err
 	}

@@ -38,19 +38,19 @@ func snapshotIs(t testing.TB, snapshot *ringbuf.Snapshot, numbers ...uint64) {
 func snapshot(t *testing.T, newSource Maker) {
 	source, reader := both(t, newSource)
 	before := time.Now()
-	first, err := reader.Snapshot()
+	first, err := reader.Snapshot(0)
 	must(t, err)
 	snapshotIs(t, first)
 	produce(t, source, 0, 1)
 	viewIs(t, reader, 0) // not given back: it is still in the ring
 	produce(t, source, 2)
-	must(t, reader.SnapshotInto(first))
+	must(t, reader.SnapshotInto(0, first))
 	must(t, reader.Commit())
-	second, err := reader.Snapshot()
+	second, err := reader.Snapshot(0)
 	must(t, err)
 	produce(t, source, 3)
 	readIs(t, reader, 1, 2) // they come all the same
-	third, err := reader.Snapshot()
+	third, err := reader.Snapshot(0)
 	must(t, err)
 	snapshotIs(t, third, 3)
 	readIs(t, reader, 3)
@@ -74,22 +74,22 @@ func snapshot(t *testing.T, newSource Maker) {
 	snapshotIs(t, second)
 	_, err = second.Info()
 	wants(t, err, syscall.ENODATA)
-	wants(t, reader.SnapshotInto(second), ringbuf.ErrClosed)
+	wants(t, reader.SnapshotInto(0, second), ringbuf.ErrClosed)
 }
 
 func snapshotConsumes(t *testing.T, newSource Maker) {
 	source, reader := both(t, newSource)
 	produce(t, source, 0, 1)
 	var snapshot ringbuf.Snapshot
-	must(t, reader.ConsumeInto(&snapshot))
+	must(t, reader.ConsumeInto(0, &snapshot))
 	snapshotIs(t, &snapshot, 0, 1)
 	produce(t, source, 2)
 	viewIs(t, reader, 2)
-	wants(t, reader.ConsumeInto(&snapshot), syscall.EBUSY)
+	wants(t, reader.ConsumeInto(0, &snapshot), syscall.EBUSY)
 	must(t, reader.Commit())
 	produce(t, source, 3)
 	readIs(t, reader, 3)
-	must(t, reader.ConsumeInto(&snapshot))
+	must(t, reader.ConsumeInto(0, &snapshot))
 	snapshotIs(t, &snapshot)
 	isEmpty(t, reader)
 }
@@ -108,13 +108,13 @@ func (s *small) Write(data []byte) (int, error) {
 func snapshotAsFile(t *testing.T, newSource Maker) {
 	source, reader := both(t, newSource)
 	count := fillUp(t, source, 24)
-	all, err := reader.Snapshot()
+	all, err := reader.Snapshot(0)
 	must(t, err)
 	for range count {
 		must(t, reader.ReadInto(new(ringbuf.Record)))
 	}
 	produce(t, source, 7)
-	one, err := reader.Snapshot()
+	one, err := reader.Snapshot(0)
 	must(t, err)
 
 	var file bytes.Buffer
@@ -178,8 +178,7 @@ func tap(t *testing.T, newSource Maker) {
 	tap := open(t, source, ringbuf.WithTap())
 	viewIs(t, tap, 0, 1)
 	must(t, tap.Commit())
-	stats, err := reader.Stats()
-	must(t, err)
+	stats := ringStats(t, reader)
 	equal(t, "given back", stats.ConsumerPos, 0)
 	readIs(t, reader, 0, 1)
 	isEmpty(t, reader)

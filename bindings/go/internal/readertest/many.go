@@ -77,8 +77,7 @@ func busyRing(t *testing.T, newSource Maker) {
 			readIs(t, reader, number+i)
 		}
 		must(t, reader.Commit())
-		stats, err := reader.Stats()
-		must(t, err)
+		stats := ringStats(t, reader)
 		if stats.Paced {
 			paced++
 		}
@@ -227,8 +226,7 @@ func records(t *testing.T, newSource Maker) {
 	wants(t, reader.Err(), ringbuf.ErrFlushed)
 	equal(t, "records", number, manyRecords)
 	must(t, <-result)
-	stats, err := reader.Stats()
-	must(t, err)
+	stats := ringStats(t, reader)
 	equal(t, "given back", stats.UserPos, stats.ProducerPos)
 }
 

@@ -91,6 +91,23 @@ func Run(t *testing.T, newSource Maker) {
 		{"SnapshotAsFile", snapshotAsFile},
 		{"Tap", tap},
 		{"SeveralReaders", severalReaders},
+		{"RingsOfMany", ringsOfMany},
+		{"RingsInALoop", ringsInALoop},
+		{"RingsTakeTurns", ringsTakeTurns},
+		{"AddWhileBlocked", addWhileBlocked},
+		{"AddOptions", addOptions},
+		{"AddErrors", addErrors},
+		{"RemoveOfIdle", removeOfIdle},
+		{"RemoveOfHeld", removeOfHeld},
+		{"RemoveOfFetched", removeOfFetched},
+		{"RemoveOfLent", removeOfLent},
+		{"CloseOfRings", closeOfRings},
+		{"CommitOverRings", commitOverRings},
+		{"TooManyTurns", tooManyTurns},
+		{"FlushOfRings", flushOfRings},
+		{"SizesOfRings", sizesOfRings},
+		{"SnapshotsOfRings", snapshotsOfRings},
+		{"RingsComeAndGo", ringsComeAndGo},
 		{"Stats", stats},
 		{"Allocations", allocations},
 		{"Leaks", leaks},
@@ -210,6 +227,14 @@ func isEmpty(t testing.TB, reader *ringbuf.Reader) {
 	reader.SetDeadline(time.Time{})
 }
 
+// The statistics of a reader's first ring.
+func ringStats(t testing.TB, reader *ringbuf.Reader) ringbuf.RingStats {
+	t.Helper()
+	stats, err := reader.RingStats(0)
+	must(t, err)
+	return stats
+}
+
 // Reads in another goroutine, which is most likely blocked when this returns.
 func blocked(reader *ringbuf.Reader) <-chan error {
 	result := make(chan error, 1)
@@ -264,11 +289,15 @@ func stats(t *testing.T, newSource Maker) {
 	produce(t, source, 0, 1, 2)
 	readIs(t, reader, 0)
 	viewIs(t, reader, 1)
-	stats, err := reader.Stats()
+	all, err := reader.Stats()
 	must(t, err)
-	equal(t, "records", stats.Records, 3) // fetched together
-	equal(t, "bytes", stats.Bytes, 72)
-	equal(t, "batches", stats.Batches, 1)
+	equal(t, "records", all.Records, 3) // fetched together
+	equal(t, "bytes", all.Bytes, 72)
+	equal(t, "batches", all.Batches, 1)
+	equal(t, "rings", all.Rings, 1)
+	stats := ringStats(t, reader)
+	equal(t, "records of the ring", stats.Records, 3)
+	equal(t, "bytes of the ring", stats.Bytes, 72)
 	equal(t, "ring size", stats.RingSize, ringSize)
 	equal(t, "produced", stats.ProducerPos, 96)
 	equal(t, "read", stats.ReadPos, 96)

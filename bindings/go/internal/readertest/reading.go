@@ -62,8 +62,7 @@ func discards(t *testing.T, newSource Maker) {
 	viewIs(t, reader, 2, 3)
 	isEmpty(t, reader)
 	must(t, reader.Commit())
-	stats, err := reader.Stats()
-	must(t, err)
+	stats := ringStats(t, reader)
 	equal(t, "discards", stats.Discards, 4)
 	equal(t, "given back", stats.UserPos, stats.ProducerPos)
 }
@@ -120,8 +119,7 @@ func readGivesBack(t *testing.T, newSource Maker) {
 		must(t, reader.ReadInto(&record))
 		is(t, &record, number)
 	}
-	stats, err := reader.Stats()
-	must(t, err)
+	stats := ringStats(t, reader)
 	equal(t, "given back", stats.UserPos, stats.ProducerPos)
 }
 
@@ -136,16 +134,15 @@ func commitReleasesSpace(t *testing.T, newSource Maker) {
 	done, err := source.Produce(numbered(count, 1000), 0)
 	must(t, err)
 	equal(t, "room before commit", done, false)
-	stats, err := reader.Stats()
-	must(t, err)
+	stats := ringStats(t, reader)
 	equal(t, "given back", stats.UserPos, 0)
 	must(t, reader.Commit())
 	done, err = source.Produce(numbered(count, 1000), 0)
 	must(t, err)
 	equal(t, "room after commit", done, true)
-	stats, err = reader.Stats()
+	all, err := reader.Stats()
 	must(t, err)
-	equal(t, "commits", stats.Commits, 1)
+	equal(t, "commits", all.Commits, 1)
 	viewIs(t, reader, count)
 }
 
@@ -177,8 +174,7 @@ func commitOfNothing(t *testing.T, newSource Maker) {
 	viewIs(t, reader, 2)
 	must(t, reader.Commit())
 	must(t, reader.Commit())
-	stats, err := reader.Stats()
-	must(t, err)
+	stats := ringStats(t, reader)
 	equal(t, "given back", stats.UserPos, stats.ProducerPos)
 	must(t, reader.Close())
 	must(t, reader.Commit())
@@ -213,8 +209,7 @@ func mixed(t *testing.T, newSource Maker) {
 	must(t, reader.ReadZeroCopy(&record))
 	readIs(t, reader, 2, 3, 4, 5)
 	is(t, &record, 1) // Read did not give it back, though it came to the end of the batch
-	stats, err := reader.Stats()
-	must(t, err)
+	stats := ringStats(t, reader)
 	equal(t, "given back", stats.UserPos, 32) // but record 0 was, before record 1 was handed out
 	must(t, reader.Commit())
 	produce(t, source, 6, 7)

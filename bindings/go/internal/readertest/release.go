@@ -65,8 +65,7 @@ func release(t *testing.T, newSource Maker) {
 	workers.Wait()
 	must(t, <-result)
 	equal(t, "sum", sum.Load(), manyRecords*(manyRecords-1)/2)
-	stats, err := reader.Stats()
-	must(t, err)
+	stats := ringStats(t, reader)
 	equal(t, "given back", stats.UserPos, stats.ProducerPos)
 }
 

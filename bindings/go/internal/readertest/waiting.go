@@ -147,7 +147,6 @@ func latest(t *testing.T, newSource Maker) {
 	reader := open(t, source, ringbuf.WithLatest())
 	produce(t, source, 3)
 	readIs(t, reader, 3)
-	stats, err := reader.Stats()
-	must(t, err)
+	stats := ringStats(t, reader)
 	equal(t, "skipped", stats.Skipped, 2)
 }
