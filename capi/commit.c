@@ -148,7 +148,7 @@ static int commit(rbcore_reader *self, const rbcore_record *last) {
     }
     const rbc_ring *ring = rbc_reader_ring(self, last->ring);
     if (ring == NULL || !is_uncommitted(ring, last)) {
-        return rbc_reader_fail(self, -EINVAL, "commit: no uncommitted record of ring %u is at %llu",
+        return rbc_reader_fail(self, -EINVAL, "no uncommitted record of ring %u is at %llu",
                                last->ring, (unsigned long long)last->position);
     }
     commit_up_to(self, last);
@@ -161,10 +161,11 @@ int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *last, uint32_
         return error;
     }
     if (self->is_release) {
-        return rbc_reader_fail(self, -EINVAL, "commit on a reader opened for release");
+        return rbc_reader_fail(self, -EINVAL,
+                               "the reader was opened for release: it has no commit");
     }
     if (flags & ~RBCORE_COMMIT_NOW) {
-        return rbc_reader_fail(self, -EINVAL, "commit: unknown flags 0x%x", flags);
+        return rbc_reader_fail(self, -EINVAL, "the commit has unknown flags: 0x%x", flags);
     }
     error = commit(self, last);
     if (error == 0 && flags & RBCORE_COMMIT_NOW) {

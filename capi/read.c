@@ -157,7 +157,9 @@ static int result_of(rbcore_reader *self, const rbc_pass *pass) {
         return rbc_reader_fail(self, -EBADMSG, "the content of ring %u is impossible",
                                pass->broken->index);
     }
-    return pass->turns_are_full ? rbc_reader_fail(self, -ENOBUFS, "too many uncommitted turns") : 0;
+    return pass->turns_are_full
+               ? rbc_reader_fail(self, -ENOBUFS, "too many turns are not committed")
+               : 0;
 }
 
 static bool has_space(const rbc_scan *scan) {
@@ -188,7 +190,7 @@ static int scan_rings(rbcore_reader *self, rbc_request *request) {
 
 static int end_flush(rbcore_reader *self) {
     self->is_flushing = false;
-    return rbc_reader_fail(self, -ENODATA, "flushed");
+    return rbc_reader_fail(self, -ENODATA, "all that was there before the flush was delivered");
 }
 
 /* Answers what another thread asked for: the error to return, or 0. */
@@ -199,7 +201,7 @@ static int answer(rbcore_reader *self) {
     }
     if (asked & RBC_ASKED_INTERRUPT) {
         atomic_fetch_and_explicit(&self->asked, ~RBC_ASKED_INTERRUPT, memory_order_acq_rel);
-        return rbc_reader_fail(self, -ECANCELED, "interrupted");
+        return rbc_reader_fail(self, -ECANCELED, "the reader was interrupted");
     }
     if (asked & RBC_ASKED_FLUSH) {
         atomic_fetch_and_explicit(&self->asked, ~RBC_ASKED_FLUSH, memory_order_acq_rel);
@@ -381,7 +383,8 @@ static int look_and_arm(rbcore_reader *self, rbc_request *request) {
 static int check_read(rbcore_reader *self, const void *array, size_t max) {
     int error = rbc_reader_check(self);
     if (error == 0 && (array == NULL || max == 0)) {
-        return rbc_reader_fail(self, -EINVAL, "no room for records");
+        return rbc_reader_fail(self, -EINVAL,
+                               "there is no room for records: the array is NULL or max is 0");
     }
     return error;
 }
@@ -474,10 +477,10 @@ int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans, size_t max
         return error;
     }
     if (self->is_release) {
-        return rbc_reader_fail(self, -EINVAL, "spans on a reader opened for release");
+        return rbc_reader_fail(self, -EINVAL, "the reader was opened for release: it has no spans");
     }
     if (max_records == 0) {
-        return rbc_reader_fail(self, -EINVAL, "no records are wanted");
+        return rbc_reader_fail(self, -EINVAL, "no records are wanted: max_records is 0");
     }
     rbc_request request = {
         .spans = spans, .max_spans = max_spans > INT_MAX ? INT_MAX : max_spans, .max = max_records};

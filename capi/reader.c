@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* A reader's life: opening it, adding and removing rings, and what other threads ask of it. */
 #include "reader.h"
 
 #include "consumer.h"
@@ -123,7 +124,7 @@ static int install(rbcore_reader *self, rbc_ring *ring, unsigned slot) {
         error = rbc_wait_add(&self->wait, ring->wake_fd);
     }
     if (error != 0) {
-        return rbc_reader_fail(self, error, "adding the ring: %s", strerror(-error));
+        return rbc_reader_fail(self, error, "the ring cannot be added: %s", strerror(-error));
     }
     ring->index = (uint16_t)slot;
     atomic_fetch_add_explicit(&self->refs, 1, memory_order_relaxed);
@@ -144,7 +145,7 @@ int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
         return error;
     }
     if (source == NULL) {
-        return rbc_reader_fail(self, -EINVAL, "no source");
+        return rbc_reader_fail(self, -EINVAL, "the source is NULL");
     }
     if (atomic_load_explicit(&self->asked, memory_order_relaxed) & RBC_ASKED_SHUTDOWN) {
         return rbc_reader_fail(self, -ESHUTDOWN, "the reader was shut down");

@@ -9,6 +9,7 @@
 #include "shadow.h"
 #include "sized.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -241,7 +242,7 @@ static int snapshot_ring(rbcore_reader *reader, rbc_ring *ring, rbcore_snapshot 
         if (is_consumed) {
             rbc_consumer_resume_releases(ring);
         }
-        return rbc_reader_fail(reader, error, "the snapshot of ring %u: %s", ring->index,
+        return rbc_reader_fail(reader, error, "ring %u could not be copied: %s", ring->index,
                                error == -EAGAIN ? "overwritten faster than it was copied"
                                                 : rbcore_strerror(error));
     }
@@ -259,13 +260,15 @@ int rbcore_reader_snapshot(rbcore_reader *self, unsigned int index, rbcore_snaps
         return error;
     }
     if (snapshot == NULL) {
-        return rbc_reader_fail(self, -EINVAL, "nowhere to put a snapshot");
+        return rbc_reader_fail(self, -EINVAL, "the place for the snapshot is NULL");
     }
     if (*snapshot != NULL && (error = rbc_snapshot_check(*snapshot)) != 0) {
-        return rbc_reader_fail(self, error, "the snapshot: %s", rbcore_strerror(error));
+        return rbc_reader_fail(self, error, "the snapshot cannot be used: %s",
+                               rbcore_strerror(error));
     }
     if (flags & ~KNOWN_FLAGS) {
-        return rbc_reader_fail(self, -EINVAL, "unknown snapshot flags");
+        return rbc_reader_fail(self, -EINVAL, "the snapshot has unknown flags: 0x%" PRIx32,
+                               flags & ~KNOWN_FLAGS);
     }
     const unsigned i = rbc_reader_find(self, index);
     if (i == self->ring_count) {
@@ -275,7 +278,7 @@ int rbcore_reader_snapshot(rbcore_reader *self, unsigned int index, rbcore_snaps
     rbcore_snapshot *taken = *snapshot;
     error = taken == NULL ? rbc_snapshot_new(&taken, ring->mapping.data_size) : 0;
     if (error != 0) {
-        return rbc_reader_fail(self, error, "no memory for a snapshot");
+        return rbc_reader_fail(self, error, "there is no memory for a snapshot");
     }
     error = snapshot_ring(self, ring, taken, flags);
     if (error != 0 && *snapshot == NULL) {

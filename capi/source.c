@@ -62,10 +62,10 @@ static int check_source(rbc_opening *self, const rbcore_source *given) {
                                "the source uses fields that this version does not know");
     }
     if (error != 0) {
-        return rbc_reader_fail(self->reader, error, "the source's size is absurd");
+        return rbc_reader_fail(self->reader, error, "the size of the source's struct is absurd");
     }
     if (self->source.flags & ~KNOWN_FLAGS) {
-        return rbc_reader_fail(self->reader, -EINVAL, "unknown source flags 0x%" PRIx32,
+        return rbc_reader_fail(self->reader, -EINVAL, "the source has unknown flags: 0x%" PRIx32,
                                self->source.flags & ~KNOWN_FLAGS);
     }
     const char *missing = rbc_source_missing_field(&self->source);
@@ -115,22 +115,37 @@ int rbc_source_open_map(const rbcore_source *source) {
     }
 }
 
+#define NAME_SIZE 256
+
+/* Says by what the source names a map. */
+static void name_map(const rbcore_source *source, char name[NAME_SIZE]) {
+    switch (source->kind) {
+    case RBCORE_SOURCE_MAP_FD:
+        snprintf(name, NAME_SIZE, "fd %" PRId32, source->fd);
+        break;
+    case RBCORE_SOURCE_PINNED_PATH:
+        snprintf(name, NAME_SIZE, "%s", source->path);
+        break;
+    default:
+        snprintf(name, NAME_SIZE, "map id %" PRIu32, source->map_id);
+    }
+}
+
 static int open_map_fd(rbc_ring *ring, rbc_opening *self) {
     const rbcore_source *source = &self->source;
     ring->fd = rbc_source_open_map(source);
     if (ring->fd >= 0) {
         return 0;
     }
-    const char *reason = strerror(-ring->fd);
-    switch (source->kind) {
-    case RBCORE_SOURCE_MAP_FD:
-        return rbc_reader_fail(self->reader, ring->fd, "fd %" PRId32 ": %s", source->fd, reason);
-    case RBCORE_SOURCE_PINNED_PATH:
-        return rbc_reader_fail(self->reader, ring->fd, "%s: %s", source->path, reason);
-    default:
-        return rbc_reader_fail(self->reader, ring->fd, "map id %" PRIu32 ": %s", source->map_id,
-                               reason);
-    }
+    char name[NAME_SIZE];
+    name_map(source, name);
+    return rbc_reader_fail(self->reader, ring->fd, "%s: %s", name, strerror(-ring->fd));
+}
+
+static int fail_as_no_map(const rbc_opening *self) {
+    char name[NAME_SIZE];
+    name_map(&self->source, name);
+    return rbc_reader_fail(self->reader, -EBADFD, "%s is not a BPF map", name);
 }
 
 static int check_map_mode(rbc_opening *self, const rbc_map_info *info) {
@@ -142,9 +157,11 @@ static int check_map_mode(rbc_opening *self, const rbc_map_info *info) {
 
 static int check_map(const rbc_ring *ring, rbc_opening *self, rbc_map_info *info) {
     int error = rbc_map_get_info(ring->fd, info);
+    if (error == -EBADFD) {
+        return fail_as_no_map(self);
+    }
     if (error != 0) {
-        return rbc_reader_fail(self->reader, error,
-                               error == -EBADFD ? "not a BPF map" : "the map's info: %s",
+        return rbc_reader_fail(self->reader, error, "the kernel does not describe the map: %s",
                                strerror(-error));
     }
     if (info->type != RBC_BPF_MAP_TYPE_RINGBUF) {
@@ -182,7 +199,7 @@ static int open_map(rbc_ring *ring, rbc_opening *self) {
     ring->lock_fd = rbc_owner_lock_fd(ring->fd, &self->lock_is_ours);
     error = rbc_mapping_open_map(&ring->mapping, ring->fd, self->data_size, side_of(self));
     if (error == -ENODEV) {
-        return rbc_reader_fail(self->reader, -EBADFD, "not a BPF map");
+        return fail_as_no_map(self);
     }
     if (error != 0) {
         return rbc_reader_fail(self->reader, error, "map %" PRIu32 " (%s) cannot be mapped: %s",
@@ -271,7 +288,7 @@ static int open_loss_map(rbc_ring *ring, rbc_opening *self) {
 static int open_shadow(rbc_ring *ring, rbc_opening *self) {
     int error = rbc_shadow_open(ring, self->is_overwrite);
     if (error != 0) {
-        return rbc_reader_fail(self->reader, error, "no memory for a copy of the ring: %s",
+        return rbc_reader_fail(self->reader, error, "there is no memory for a copy of the ring: %s",
                                strerror(-error));
     }
     ring->record_flags = RBCORE_RECORD_COPIED;
@@ -297,7 +314,8 @@ static int prepare_reading(rbc_ring *ring, rbc_opening *self) {
     }
     ring->held = calloc(self->data_size / 8 / 64, sizeof(*ring->held));
     if (ring->held == NULL) {
-        return rbc_reader_fail(self->reader, -ENOMEM, "no memory for the table of held records");
+        return rbc_reader_fail(self->reader, -ENOMEM,
+                               "there is no memory for the table of held records");
     }
     return 0;
 }
@@ -344,7 +362,7 @@ int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *so
     }
     rbc_ring *ring = calloc(1, sizeof(*ring));
     if (ring == NULL) {
-        return rbc_reader_fail(reader, -ENOMEM, "no memory");
+        return rbc_reader_fail(reader, -ENOMEM, "there is no memory for a ring");
     }
     ring->reader = reader;
     ring->cookie = opening.source.cookie;

@@ -4312,7 +4312,7 @@ static int commit(rbcore_reader *self, const rbcore_record *last) {
     }
     const rbc_ring *ring = rbc_reader_ring(self, last->ring);
     if (ring == NULL || !is_uncommitted(ring, last)) {
-        return rbc_reader_fail(self, -EINVAL, "commit: no uncommitted record of ring %u is at %llu",
+        return rbc_reader_fail(self, -EINVAL, "no uncommitted record of ring %u is at %llu",
                                last->ring, (unsigned long long)last->position);
     }
     commit_up_to(self, last);
@@ -4325,10 +4325,11 @@ int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *last, uint32_
         return error;
     }
     if (self->is_release) {
-        return rbc_reader_fail(self, -EINVAL, "commit on a reader opened for release");
+        return rbc_reader_fail(self, -EINVAL,
+                               "the reader was opened for release: it has no commit");
     }
     if (flags & ~RBCORE_COMMIT_NOW) {
-        return rbc_reader_fail(self, -EINVAL, "commit: unknown flags 0x%x", flags);
+        return rbc_reader_fail(self, -EINVAL, "the commit has unknown flags: 0x%x", flags);
     }
     error = commit(self, last);
     if (error == 0 && flags & RBCORE_COMMIT_NOW) {
@@ -4385,10 +4386,10 @@ static int check_source(rbc_opening *self, const rbcore_source *given) {
                                "the source uses fields that this version does not know");
     }
     if (error != 0) {
-        return rbc_reader_fail(self->reader, error, "the source's size is absurd");
+        return rbc_reader_fail(self->reader, error, "the size of the source's struct is absurd");
     }
     if (self->source.flags & ~KNOWN_FLAGS) {
-        return rbc_reader_fail(self->reader, -EINVAL, "unknown source flags 0x%" PRIx32,
+        return rbc_reader_fail(self->reader, -EINVAL, "the source has unknown flags: 0x%" PRIx32,
                                self->source.flags & ~KNOWN_FLAGS);
     }
     const char *missing = rbc_source_missing_field(&self->source);
@@ -4435,22 +4436,36 @@ int rbc_source_open_map(const rbcore_source *source) {
     }
 }
 
+#define NAME_SIZE 256
+
+static void name_map(const rbcore_source *source, char name[NAME_SIZE]) {
+    switch (source->kind) {
+    case RBCORE_SOURCE_MAP_FD:
+        snprintf(name, NAME_SIZE, "fd %" PRId32, source->fd);
+        break;
+    case RBCORE_SOURCE_PINNED_PATH:
+        snprintf(name, NAME_SIZE, "%s", source->path);
+        break;
+    default:
+        snprintf(name, NAME_SIZE, "map id %" PRIu32, source->map_id);
+    }
+}
+
 static int open_map_fd(rbc_ring *ring, rbc_opening *self) {
     const rbcore_source *source = &self->source;
     ring->fd = rbc_source_open_map(source);
     if (ring->fd >= 0) {
         return 0;
     }
-    const char *reason = strerror(-ring->fd);
-    switch (source->kind) {
-    case RBCORE_SOURCE_MAP_FD:
-        return rbc_reader_fail(self->reader, ring->fd, "fd %" PRId32 ": %s", source->fd, reason);
-    case RBCORE_SOURCE_PINNED_PATH:
-        return rbc_reader_fail(self->reader, ring->fd, "%s: %s", source->path, reason);
-    default:
-        return rbc_reader_fail(self->reader, ring->fd, "map id %" PRIu32 ": %s", source->map_id,
-                               reason);
-    }
+    char name[NAME_SIZE];
+    name_map(source, name);
+    return rbc_reader_fail(self->reader, ring->fd, "%s: %s", name, strerror(-ring->fd));
+}
+
+static int fail_as_no_map(const rbc_opening *self) {
+    char name[NAME_SIZE];
+    name_map(&self->source, name);
+    return rbc_reader_fail(self->reader, -EBADFD, "%s is not a BPF map", name);
 }
 
 static int check_map_mode(rbc_opening *self, const rbc_map_info *info) {
@@ -4462,9 +4477,11 @@ static int check_map_mode(rbc_opening *self, const rbc_map_info *info) {
 
 static int check_map(const rbc_ring *ring, rbc_opening *self, rbc_map_info *info) {
     int error = rbc_map_get_info(ring->fd, info);
+    if (error == -EBADFD) {
+        return fail_as_no_map(self);
+    }
     if (error != 0) {
-        return rbc_reader_fail(self->reader, error,
-                               error == -EBADFD ? "not a BPF map" : "the map's info: %s",
+        return rbc_reader_fail(self->reader, error, "the kernel does not describe the map: %s",
                                strerror(-error));
     }
     if (info->type != RBC_BPF_MAP_TYPE_RINGBUF) {
@@ -4502,7 +4519,7 @@ static int open_map(rbc_ring *ring, rbc_opening *self) {
     ring->lock_fd = rbc_owner_lock_fd(ring->fd, &self->lock_is_ours);
     error = rbc_mapping_open_map(&ring->mapping, ring->fd, self->data_size, side_of(self));
     if (error == -ENODEV) {
-        return rbc_reader_fail(self->reader, -EBADFD, "not a BPF map");
+        return fail_as_no_map(self);
     }
     if (error != 0) {
         return rbc_reader_fail(self->reader, error, "map %" PRIu32 " (%s) cannot be mapped: %s",
@@ -4582,7 +4599,7 @@ static int open_loss_map(rbc_ring *ring, rbc_opening *self) {
 static int open_shadow(rbc_ring *ring, rbc_opening *self) {
     int error = rbc_shadow_open(ring, self->is_overwrite);
     if (error != 0) {
-        return rbc_reader_fail(self->reader, error, "no memory for a copy of the ring: %s",
+        return rbc_reader_fail(self->reader, error, "there is no memory for a copy of the ring: %s",
                                strerror(-error));
     }
     ring->record_flags = RBCORE_RECORD_COPIED;
@@ -4608,7 +4625,8 @@ static int prepare_reading(rbc_ring *ring, rbc_opening *self) {
     }
     ring->held = calloc(self->data_size / 8 / 64, sizeof(*ring->held));
     if (ring->held == NULL) {
-        return rbc_reader_fail(self->reader, -ENOMEM, "no memory for the table of held records");
+        return rbc_reader_fail(self->reader, -ENOMEM,
+                               "there is no memory for the table of held records");
     }
     return 0;
 }
@@ -4654,7 +4672,7 @@ int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *so
     }
     rbc_ring *ring = calloc(1, sizeof(*ring));
     if (ring == NULL) {
-        return rbc_reader_fail(reader, -ENOMEM, "no memory");
+        return rbc_reader_fail(reader, -ENOMEM, "there is no memory for a ring");
     }
     ring->reader = reader;
     ring->cookie = opening.source.cookie;
@@ -4715,6 +4733,7 @@ void rbc_ring_put(rbc_ring *self, uint64_t count) {
     }
 }
 #undef KNOWN_FLAGS
+#undef NAME_SIZE
 #undef check_source
 #undef claim
 #undef defaults
@@ -4958,7 +4977,9 @@ static int result_of(rbcore_reader *self, const rbc_pass *pass) {
         return rbc_reader_fail(self, -EBADMSG, "the content of ring %u is impossible",
                                pass->broken->index);
     }
-    return pass->turns_are_full ? rbc_reader_fail(self, -ENOBUFS, "too many uncommitted turns") : 0;
+    return pass->turns_are_full
+               ? rbc_reader_fail(self, -ENOBUFS, "too many turns are not committed")
+               : 0;
 }
 
 static bool has_space(const rbc_scan *scan) {
@@ -4987,7 +5008,7 @@ static int scan_rings(rbcore_reader *self, rbc_request *request) {
 
 static int end_flush(rbcore_reader *self) {
     self->is_flushing = false;
-    return rbc_reader_fail(self, -ENODATA, "flushed");
+    return rbc_reader_fail(self, -ENODATA, "all that was there before the flush was delivered");
 }
 
 static int answer(rbcore_reader *self) {
@@ -4997,7 +5018,7 @@ static int answer(rbcore_reader *self) {
     }
     if (asked & RBC_ASKED_INTERRUPT) {
         atomic_fetch_and_explicit(&self->asked, ~RBC_ASKED_INTERRUPT, memory_order_acq_rel);
-        return rbc_reader_fail(self, -ECANCELED, "interrupted");
+        return rbc_reader_fail(self, -ECANCELED, "the reader was interrupted");
     }
     if (asked & RBC_ASKED_FLUSH) {
         atomic_fetch_and_explicit(&self->asked, ~RBC_ASKED_FLUSH, memory_order_acq_rel);
@@ -5144,7 +5165,8 @@ static int look_and_arm(rbcore_reader *self, rbc_request *request) {
 static int check_read(rbcore_reader *self, const void *array, size_t max) {
     int error = rbc_reader_check(self);
     if (error == 0 && (array == NULL || max == 0)) {
-        return rbc_reader_fail(self, -EINVAL, "no room for records");
+        return rbc_reader_fail(self, -EINVAL,
+                               "there is no room for records: the array is NULL or max is 0");
     }
     return error;
 }
@@ -5232,10 +5254,10 @@ int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans, size_t max
         return error;
     }
     if (self->is_release) {
-        return rbc_reader_fail(self, -EINVAL, "spans on a reader opened for release");
+        return rbc_reader_fail(self, -EINVAL, "the reader was opened for release: it has no spans");
     }
     if (max_records == 0) {
-        return rbc_reader_fail(self, -EINVAL, "no records are wanted");
+        return rbc_reader_fail(self, -EINVAL, "no records are wanted: max_records is 0");
     }
     rbc_request request = {
         .spans = spans, .max_spans = max_spans > INT_MAX ? INT_MAX : max_spans, .max = max_records};
@@ -5351,7 +5373,7 @@ static int install(rbcore_reader *self, rbc_ring *ring, unsigned slot) {
         error = rbc_wait_add(&self->wait, ring->wake_fd);
     }
     if (error != 0) {
-        return rbc_reader_fail(self, error, "adding the ring: %s", strerror(-error));
+        return rbc_reader_fail(self, error, "the ring cannot be added: %s", strerror(-error));
     }
     ring->index = (uint16_t)slot;
     atomic_fetch_add_explicit(&self->refs, 1, memory_order_relaxed);
@@ -5372,7 +5394,7 @@ int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
         return error;
     }
     if (source == NULL) {
-        return rbc_reader_fail(self, -EINVAL, "no source");
+        return rbc_reader_fail(self, -EINVAL, "the source is NULL");
     }
     if (atomic_load_explicit(&self->asked, memory_order_relaxed) & RBC_ASKED_SHUTDOWN) {
         return rbc_reader_fail(self, -ESHUTDOWN, "the reader was shut down");
@@ -5674,7 +5696,7 @@ static int snapshot_ring(rbcore_reader *reader, rbc_ring *ring, rbcore_snapshot 
         if (is_consumed) {
             rbc_consumer_resume_releases(ring);
         }
-        return rbc_reader_fail(reader, error, "the snapshot of ring %u: %s", ring->index,
+        return rbc_reader_fail(reader, error, "ring %u could not be copied: %s", ring->index,
                                error == -EAGAIN ? "overwritten faster than it was copied"
                                                 : rbcore_strerror(error));
     }
@@ -5692,13 +5714,15 @@ int rbcore_reader_snapshot(rbcore_reader *self, unsigned int index, rbcore_snaps
         return error;
     }
     if (snapshot == NULL) {
-        return rbc_reader_fail(self, -EINVAL, "nowhere to put a snapshot");
+        return rbc_reader_fail(self, -EINVAL, "the place for the snapshot is NULL");
     }
     if (*snapshot != NULL && (error = rbc_snapshot_check(*snapshot)) != 0) {
-        return rbc_reader_fail(self, error, "the snapshot: %s", rbcore_strerror(error));
+        return rbc_reader_fail(self, error, "the snapshot cannot be used: %s",
+                               rbcore_strerror(error));
     }
     if (flags & ~KNOWN_FLAGS) {
-        return rbc_reader_fail(self, -EINVAL, "unknown snapshot flags");
+        return rbc_reader_fail(self, -EINVAL, "the snapshot has unknown flags: 0x%" PRIx32,
+                               flags & ~KNOWN_FLAGS);
     }
     const unsigned i = rbc_reader_find(self, index);
     if (i == self->ring_count) {
@@ -5708,7 +5732,7 @@ int rbcore_reader_snapshot(rbcore_reader *self, unsigned int index, rbcore_snaps
     rbcore_snapshot *taken = *snapshot;
     error = taken == NULL ? rbc_snapshot_new(&taken, ring->mapping.data_size) : 0;
     if (error != 0) {
-        return rbc_reader_fail(self, error, "no memory for a snapshot");
+        return rbc_reader_fail(self, error, "there is no memory for a snapshot");
     }
     error = snapshot_ring(self, ring, taken, flags);
     if (error != 0 && *snapshot == NULL) {

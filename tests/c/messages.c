@@ -6,6 +6,7 @@
  */
 #include "support.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 
 /* The most rings that are told apart, so that no add fails for another reason. */
@@ -41,6 +42,10 @@ START_TEST(the_cause_of_the_last_error_of_add) {
     expect(rbcore_reader_add(f.reader, &source), -EBUSY, "another reader");
     source.fd = -2;
     expect(rbcore_reader_add(f.reader, &source), -EBADF, "fd -2");
+    source.kind = RBCORE_SOURCE_MAP_FD;
+    source.fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    expect(rbcore_reader_add(f.reader, &source), -EBADFD, "is not a BPF map");
+    close(source.fd);
     source.kind = 99;
     expect(rbcore_reader_add(f.reader, &source), -EINVAL, "kind");
     source.size = 1;
@@ -98,9 +103,9 @@ static void causes_of(reading *call) {
     image raw = image_map(f.memory_fd);
     expect(call(f.reader, 0), -EINVAL, "no room");
     ok(rbcore_reader_interrupt(f.reader));
-    expect(call(f.reader, 1), -ECANCELED, "interrupted");
+    expect(call(f.reader, 1), -ECANCELED, "the reader was interrupted");
     ok(rbcore_reader_flush(f.reader));
-    expect(call(f.reader, 1), -ENODATA, "flushed");
+    expect(call(f.reader, 1), -ENODATA, "all that was there before the flush was delivered");
     discard_many(&f, 65536 + 1);
     if (call != by_next && call != by_spans) { /* these go on by themselves */
         expect(call(f.reader, 1), -EAGAIN, "discarded");
@@ -204,7 +209,8 @@ START_TEST(the_cause_of_the_last_error_of_snapshot) {
     fixture f = fixture_open(page_size(), 0);
     rbcore_snapshot *snapshot = NULL;
     rbcore_record record;
-    expect(rbcore_reader_snapshot(f.reader, f.ring, NULL, 0), -EINVAL, "nowhere");
+    expect(rbcore_reader_snapshot(f.reader, f.ring, NULL, 0), -EINVAL,
+           "the place for the snapshot is NULL");
     expect(rbcore_reader_snapshot(f.reader, f.ring, &snapshot, 8), -EINVAL, "flags");
     expect(rbcore_reader_snapshot(f.reader, 7, &snapshot, 0), -EINVAL, "index 7");
     produce(&f, 1);
