@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "keep_errno.h"
-#include "map.h"
-#include "mapping.h"
+/* What errors mean: the texts of all, and the message of the last call on a reader that failed. */
 #include "reader.h"
 
 #include <errno.h>
@@ -9,8 +7,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 /* Errors that mean something narrower here than what errno(3) says of them. */
 static const struct {
@@ -53,35 +49,6 @@ const char *rbcore_strerror(int error) {
         }
     }
     return "an error of the operating system: see errno(3)";
-}
-
-uint32_t rbcore_version(void) {
-    return RBCORE_VERSION;
-}
-
-static int probe_memory_ring(void) {
-    int fd = rbc_memfd("rbcore", RBC_MFD_ALLOW_SEALING);
-    if (fd < 0) {
-        return fd == -ENOSYS ? 0 : fd;
-    }
-    close(fd);
-    return 1;
-}
-
-int rbcore_supports(uint32_t feature) {
-    RBC_KEEP_ERRNO;
-    switch (feature) {
-    case RBCORE_FEATURE_KERNEL_RING:
-        return rbc_map_probe_ring(RBC_BPF_MAP_TYPE_RINGBUF, 0);
-    case RBCORE_FEATURE_OVERWRITE:
-        return rbc_map_probe_ring(RBC_BPF_MAP_TYPE_RINGBUF, RBC_BPF_F_RB_OVERWRITE);
-    case RBCORE_FEATURE_MEMORY_RING:
-        return probe_memory_ring();
-    case RBCORE_FEATURE_USER_RING:
-        return rbc_map_probe_ring(RBC_BPF_MAP_TYPE_USER_RINGBUF, 0);
-    default:
-        return 0;
-    }
 }
 
 /* ---- Messages of a reader ---- */

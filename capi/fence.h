@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Fences, each with what it stands between, and what a loop does that waits for another core. */
 #ifndef RBC_FENCE_H
 #define RBC_FENCE_H
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* What keeps errno as a caller left it. */
 #ifndef RBC_KEEP_ERRNO_H
 #define RBC_KEEP_ERRNO_H
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* A reader: its rings, its records that are not given back, its wait, and which thread may touch what. */
 #ifndef RBC_READER_H
 #define RBC_READER_H
 

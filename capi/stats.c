@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Statistics of a reader and of its rings, and the identity of a record. */
 #include "keep_errno.h"
 #include "kind.h"
 #include "map.h"

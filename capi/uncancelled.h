@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* What keeps a thread from being cancelled in the middle of a function. */
 #ifndef RBC_UNCANCELLED_H
 #define RBC_UNCANCELLED_H
 

@@ -3117,6 +3117,36 @@ int rbc_sized_init(void *out, size_t size, const void *defaults, size_t defaults
     return 0;
 }
 
+/* ==== capi/library.c ==== */
+uint32_t rbcore_version(void) {
+    return RBCORE_VERSION;
+}
+
+static int probe_memory_ring(void) {
+    int fd = rbc_memfd("rbcore", RBC_MFD_ALLOW_SEALING);
+    if (fd < 0) {
+        return fd == -ENOSYS ? 0 : fd;
+    }
+    close(fd);
+    return 1;
+}
+
+int rbcore_supports(uint32_t feature) {
+    RBC_KEEP_ERRNO;
+    switch (feature) {
+    case RBCORE_FEATURE_KERNEL_RING:
+        return rbc_map_probe_ring(RBC_BPF_MAP_TYPE_RINGBUF, 0);
+    case RBCORE_FEATURE_OVERWRITE:
+        return rbc_map_probe_ring(RBC_BPF_MAP_TYPE_RINGBUF, RBC_BPF_F_RB_OVERWRITE);
+    case RBCORE_FEATURE_MEMORY_RING:
+        return probe_memory_ring();
+    case RBCORE_FEATURE_USER_RING:
+        return rbc_map_probe_ring(RBC_BPF_MAP_TYPE_USER_RINGBUF, 0);
+    default:
+        return 0;
+    }
+}
+
 /* ==== capi/error.c ==== */
 static const struct {
     int error;
@@ -3157,35 +3187,6 @@ const char *rbcore_strerror(int error) {
         }
     }
     return "an error of the operating system: see errno(3)";
-}
-
-uint32_t rbcore_version(void) {
-    return RBCORE_VERSION;
-}
-
-static int probe_memory_ring(void) {
-    int fd = rbc_memfd("rbcore", RBC_MFD_ALLOW_SEALING);
-    if (fd < 0) {
-        return fd == -ENOSYS ? 0 : fd;
-    }
-    close(fd);
-    return 1;
-}
-
-int rbcore_supports(uint32_t feature) {
-    RBC_KEEP_ERRNO;
-    switch (feature) {
-    case RBCORE_FEATURE_KERNEL_RING:
-        return rbc_map_probe_ring(RBC_BPF_MAP_TYPE_RINGBUF, 0);
-    case RBCORE_FEATURE_OVERWRITE:
-        return rbc_map_probe_ring(RBC_BPF_MAP_TYPE_RINGBUF, RBC_BPF_F_RB_OVERWRITE);
-    case RBCORE_FEATURE_MEMORY_RING:
-        return probe_memory_ring();
-    case RBCORE_FEATURE_USER_RING:
-        return rbc_map_probe_ring(RBC_BPF_MAP_TYPE_USER_RINGBUF, 0);
-    default:
-        return 0;
-    }
 }
 
 int rbc_reader_fail(rbcore_reader *self, int error, const char *format, ...) {
