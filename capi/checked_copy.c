@@ -17,15 +17,15 @@
  *   3. stores producer_pos = E, with release
  * and writes anything else only after that, up to E. Nobody writes beyond E. So of what stands
  * beyond producer_pos only the 8 bytes at P can be other than the ring's last lap left them.
- *   - The kernel does it so in reserve and in bpf_ringbuf_output(). Step 3 does not hold back what is
- *     written after it.
+ *   - The kernel does it so in reserve and in bpf_ringbuf_output(). Step 3 does not hold back what
+ *     is written after it.
  *   - A memory ring does the same in reserve and output. In overwrite mode a store fence follows 1.
  *   - A memory ring's output_batch does the same: all its records are one for as long as they are
  *     written. A store fence follows 3.
  *   - A producer that dies leaves what it wrote. Before 3 that is a header at P, which the next one
  *     overwrites; after it a BUSY record up to E, a batch as one. Nothing takes a step back: what a
- *     reader skips, or rbc_reserve_discard_blocker discards, keeps its length, and a finished record
- *     changes its header's flags alone (a batch its length as well, when it is complete).
+ *     reader skips, or rbc_reserve_discard_blocker discards, keeps its length, and a finished
+ *     record changes its header's flags alone (a batch its length as well, when it is complete).
  *   - A peer that writes otherwise is hostile. Copies are bounded by the ring's size whatever the
  *     positions and headers say; nothing is promised of what is in them.
  *   - User rings are not copied: the kernel alone reads them, up to producer_pos.

@@ -19,8 +19,7 @@ typedef struct rbc_copy_source {
     const _Atomic uint64_t *producer_pos;
     const _Atomic uint64_t *pending_pos;
     const _Atomic uint64_t *overwrite_pos; /* NULL: not in overwrite mode */
-    uint64_t
-        margin; /* bytes after producer_pos that may have been written already; see checked_copy.c */
+    uint64_t margin; /* bytes after producer_pos that may have been written; see checked_copy.c */
 } rbc_copy_source;
 
 /* More is copied in pieces, each of which is looked after: the less of it can be overwritten. */

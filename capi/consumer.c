@@ -9,8 +9,8 @@
 
 /*
  * A worker looks when it is done with its releases. By then another worker may have released what
- * stood at `position`, and a producer may be writing there. Nothing is missed: the other worker looks
- * again as well, later. ThreadSanitizer must not see this load.
+ * stood at `position`, and a producer may be writing there. Nothing is missed: the other worker
+ * looks again as well, later. ThreadSanitizer must not see this load.
  */
 #ifdef RBCORE_THREAD_SANITIZER
 __attribute__((no_sanitize("thread"), noinline))
@@ -37,8 +37,8 @@ bool rbc_consumer_has_record_in_place(rbc_ring *self) {
 /*
  * The position to publish: everything that was given back, except the last record of a paced ring.
  * Holding that one back keeps consumer_pos away from where the next record comes, so no producer
- * pays for a wakeup. While the user holds records this is not needed: the first of them has the same
- * effect.
+ * pays for a wakeup. While the user holds records this is not needed: the first of them has the
+ * same effect.
  */
 static uint64_t position_to_publish(const rbc_ring *self, uint64_t user_pos) {
     /* last_pos is stored before read_pos: it is that record's start, or a later one's. */
@@ -78,9 +78,9 @@ static bool is_parked(const rbc_wait *self) {
  * here: no wakeup will come for it, so the reader's fd is made readable here.
  *
  * Only a reader that may be parked needs this. One that is not parked looks before it parks, behind
- * the fence in look_parked (read.c). The thread that commits also reads, so it knows without a fence
- * that it is not parked; a worker that releases does not know. A paced ring needs no second look,
- * because its reader parks with a timer.
+ * the fence in look_parked (read.c). The thread that commits also reads, so it knows without a
+ * fence that it is not parked; a worker that releases does not know. A paced ring needs no second
+ * look, because its reader parks with a timer.
  */
 static void look_again(rbc_ring *self) {
     rbc_wait *wait = &self->reader->wait;
@@ -144,8 +144,8 @@ static uint64_t first_held(const rbc_ring *self, uint64_t from, uint64_t to) {
 }
 
 /*
- * Advances until all releases were seen. The loop runs again only for a release that came meanwhile,
- * so no more often than records are held.
+ * Advances until all releases were seen. The loop runs again only for a release that came
+ * meanwhile, so no more often than records are held.
  */
 static void work_on_releases(rbc_ring *self) {
     bool has_published = false;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The consumer position: what was given back becomes free for the producers. Each advance of
- * consumer_pos is in consumer.c, together with the second look that keeps wakeups from getting lost.
+ * consumer_pos is in consumer.c, together with the second look that keeps wakeups from getting
+ * lost.
  */
 #ifndef RBC_CONSUMER_H
 #define RBC_CONSUMER_H
@@ -29,8 +30,8 @@ void rbc_consumer_publish_all(rbc_ring *self);
 
 /*
  * Keeps other threads from advancing the ring, until rbc_consumer_jump or
- * rbc_consumer_resume_releases. What they release meanwhile is noticed then. Returns false if one is
- * advancing it now: try again later, for it may not get on before the caller sleeps. The reading
+ * rbc_consumer_resume_releases. What they release meanwhile is noticed then. Returns false if one
+ * is advancing it now: try again later, for it may not get on before the caller sleeps. The reading
  * thread only.
  */
 bool rbc_consumer_stop_releases(rbc_ring *self);
@@ -54,7 +55,8 @@ static inline bool rbc_consumer_has_held(const rbc_ring *self) {
  * The place of a record in the table `held`: a set bit says that the record whose header starts at
  * its 8 bytes is held. The reading thread sets it before it hands the record out, and the thread
  * that releases the record clears it. So a second release of a record is noticed, and the finished
- * prefix ends at the first bit. No header is read for that: a hostile producer could have changed it.
+ * prefix ends at the first bit. No header is read for that: a hostile producer could have changed
+ * it.
  */
 static inline size_t rbc_consumer_held_bit(const rbc_ring *self, uint64_t position) {
     return (position & (self->mapping.data_size - 1)) / 8;

@@ -27,16 +27,16 @@ typedef struct rbc_kind {
     uint64_t (*find_end)(rbc_ring *ring);
 
     /*
-     * Corrects what a scan that ended at a position says about its end. first_flags are the flags of
-     * the first record that it found, or NULL. No function: the scan is right.
+     * Corrects what a scan that ended at a position says about its end. first_flags are the flags
+     * of the first record that it found, or NULL. No function: the scan is right.
      */
     rbc_scan_end (*end_scan)(rbc_ring *ring, rbc_scan_end why, uint64_t position,
                              uint16_t *first_flags);
 
     /*
      * Passes the record at read_pos if its producer died and left it unfinished; then *passed says
-     * so, as that of a scan. Returns whether the ring has to be scanned again. Makes system calls. No
-     * function: the producers do not die.
+     * so, as that of a scan. Returns whether the ring has to be scanned again. Makes system calls.
+     * No function: the producers do not die.
      */
     bool (*skip_abandoned)(rbc_ring *ring, rbc_passed *passed);
 

@@ -199,8 +199,8 @@ static rbc_header *header_at(const rbc_memory_producer *self, uint64_t position)
 
 /*
  * Under the lock, with space made: a record of span bytes at `producer` is there, and BUSY. What
- * copies may believe of the memory meanwhile is in checked_copy.c: nothing but this header is written
- * before producer_pos is past it.
+ * copies may believe of the memory meanwhile is in checked_copy.c: nothing but this header is
+ * written before producer_pos is past it.
  */
 static inline rbc_header *begin(rbc_memory_producer *self, uint64_t producer, uint64_t span,
                                 uint32_t length) {

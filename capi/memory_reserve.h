@@ -3,10 +3,10 @@
  * Space for a record in a memory ring. It is found as the kernel's __bpf_ringbuf_reserve() finds it
  * under its spin lock, by the same positions.
  *
- *   normal:       consumer_pos  <= pending_pos <= producer_pos,   producer_pos - consumer_pos < size
- *   overwriting:  overwrite_pos <= pending_pos <= producer_pos,   producer_pos - overwrite_pos < size
+ *   normal:      consumer_pos  <= pending_pos <= producer_pos,  producer_pos - consumer_pos < size
+ *   overwriting: overwrite_pos <= pending_pos <= producer_pos, producer_pos - overwrite_pos < size
  *
- * pending_pos:   the records before it are complete. A reserve brings it up to date, never a submit.
+ * pending_pos:   the records before it are complete. Only a reserve brings it up to date.
  * overwrite_pos: the oldest record whose place was not given to a new one.
  *
  * A producer may be killed between any two of the stores here: each leaves a ring of which all this

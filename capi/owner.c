@@ -78,13 +78,13 @@ bool rbc_byte_is_locked(int fd, uint64_t byte) {
 
 /*
  * A signature does not fit one word, so a claimant first puts its short name into `claim`, then
- * writes the fields, and then makes the claim odd. It can be stopped or killed at each instruction of
- * that. While it lives, its short name keeps all others out, and so nobody else writes fields that a
- * late store of it could spoil. When it is dead, it stores nothing any more.
+ * writes the fields, and then makes the claim odd. It can be stopped or killed at each instruction
+ * of that. While it lives, its short name keeps all others out, and so nobody else writes fields
+ * that a late store of it could spoil. When it is dead, it stores nothing any more.
  *
- * Versions before this one had a random even number there: it has no MARK (but one in 8192). As they
- * do, we wait for it to change, and then take it for one that a claimant left behind when it was
- * killed.
+ * Versions before this one had a random even number there: it has no MARK (but one in 8192). As
+ * they do, we wait for it to change, and then take it for one that a claimant left behind when it
+ * was killed.
  */
 #define HAS_LOCK 2
 #define NAME_SHIFT 2

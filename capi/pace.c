@@ -148,8 +148,9 @@ static uint64_t found_in(const rbc_ring *ring) {
 }
 
 /*
- * An armed ring in which too little was found stays armed whatever the time. That spares its reader,
- * which a wakeup has just brought onto an idle processor, the clock, whose code and data are cold.
+ * An armed ring in which too little was found stays armed whatever the time. That spares its
+ * reader, which a wakeup has just brought onto an idle processor, the clock, whose code and data
+ * are cold.
  */
 static bool can_change(const rbc_ring *ring) {
     return rbc_ring_is_paced(ring) || ring->pace.was_half_full || found_in(ring) >= RBC_PACE_ENTER;
@@ -168,8 +169,8 @@ static __attribute__((noinline)) rbc_pace_change judge(rbc_ring *ring, rbc_clock
 
 /*
  * Reading a paced ring to its end ends its interval, too, whatever the caller wants. Otherwise the
- * next scan for what is due would find the ring due at once, for the few records that came since. An
- * interval that was not worth it is judged when the reader parks.
+ * next scan for what is due would find the ring due at once, for the few records that came since.
+ * An interval that was not worth it is judged when the reader parks.
  */
 static __attribute__((noinline)) rbc_pace_change judge_drained(rbc_ring *ring, rbc_clock *clock) {
     bool is_over_now = is_over(&ring->pace, rbc_clock_now(clock));

@@ -68,8 +68,8 @@ typedef struct rbc_pace {
 void rbc_pace_init(struct rbc_ring *ring, int64_t max_latency_ns, bool always);
 
 /*
- * Before a scan that wants only what is due, of at most max records: whether it leaves the ring out.
- * A ring is left out while it is paced, was found empty and has time.
+ * Before a scan that wants only what is due, of at most max records: whether it leaves the ring
+ * out. A ring is left out while it is paced, was found empty and has time.
  */
 bool rbc_pace_leaves(const struct rbc_ring *ring, rbc_clock *clock, uint64_t max);
 

@@ -36,7 +36,8 @@ bool rbc_process_is_dead_below(const rbc_process *process, uint64_t *pid);
 
 /*
  * A name that fits a word with other things: the pid, and what tells processes apart that have had
- * it one after the other (no more than one in 4096 of them are taken for the same). It is 0 for nobody.
+ * it one after the other (no more than one in 4096 of them are taken for the same). It is 0 for
+ * nobody.
  */
 #define RBC_SHORT_NAME_BITS 50
 
@@ -49,8 +50,8 @@ rbc_process_state rbc_short_name_state_of(uint64_t name);
 #define RBC_PROCESS_NAME_SIZE 16
 
 /*
- * The name of the program that a process runs, for people; "" if it cannot be had. A process can call
- * itself anything: what is no printable ASCII becomes '?'.
+ * The name of the program that a process runs, for people; "" if it cannot be had. A process can
+ * call itself anything: what is no printable ASCII becomes '?'.
  */
 void rbc_process_name(uint64_t pid, char name[RBC_PROCESS_NAME_SIZE]);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A reader: its rings, its records that are not given back, its wait, and which thread may touch what. */
+/* A reader: its rings, what was not given back, its wait, and which thread may touch what. */
 #ifndef RBC_READER_H
 #define RBC_READER_H
 
@@ -79,8 +79,9 @@ static inline rbc_ring *rbc_reader_ring(rbcore_reader *self, unsigned index) {
 unsigned rbc_reader_find(const rbcore_reader *self, unsigned index);
 
 /*
- * Notes what a scan passed, and put into `records`: the user holds it now. Discarded records alone are given back here if
- * the user holds nothing that could be given back after them. The reading thread only; in read.c.
+ * Notes what a scan passed, and put into `records`: the user holds it now. Discarded records alone
+ * are given back here if the user holds nothing that could be given back after them. The reading
+ * thread only; in read.c.
  */
 void rbc_read_note(rbc_ring *self, const rbc_passed *passed, const rbcore_record *records);
 

@@ -9,8 +9,9 @@
 #include <rbcore/rbcore.h>
 
 /*
- * From now on rbcore_reader_next and rbcore_reader_next_spans return 0 before the time is up if they
- * passed discarded records and found no others. The next wakeup is armed then. The reading thread.
+ * From now on rbcore_reader_next and rbcore_reader_next_spans return 0 before the time is up if
+ * they passed discarded records and found no others. The next wakeup is armed then. The reading
+ * thread.
  */
 void rbc_reader_return_on_discards(rbcore_reader *self);
 

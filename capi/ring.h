@@ -30,7 +30,9 @@
  * that is at work in consumer.c.
  */
 typedef struct rbc_ring {
-    /* ---- Set when the ring is added, and constant from then on; what is rarely used is below ---- */
+    /*
+     * ---- Set when the ring is added, and constant from then on; what is rarely used is below ----
+     */
     const struct rbc_kind *kind; /* what differs between kernel rings, memory rings and copies */
     rbcore_reader *reader;
     rbc_mapping mapping;            /* its data may be the shadow's */
@@ -137,7 +139,9 @@ static inline bool rbc_ring_is_paced(const rbc_ring *self) {
     return atomic_load_explicit(&self->is_paced, memory_order_relaxed);
 }
 
-/* Whether a scan for what is due may leave what is there: the ring is paced, and was found empty. */
+/*
+ * Whether a scan for what is due may leave what is there: the ring is paced, and was found empty.
+ */
 static inline bool rbc_ring_may_be_left(const rbc_ring *self) {
     return rbc_ring_is_paced(self) && self->pace.drained;
 }

@@ -200,7 +200,9 @@ static bool is_other_block(const unsigned char *begin) {
            memcmp(begin + 6, &MAGIC[6], 2) == 0;
 }
 
-/* Reads the rest of a block that is not looked at, with its begin in front of the scratch memory. */
+/*
+ * Reads the rest of a block that is not looked at, with its begin in front of the scratch memory.
+ */
 static int pass_over(int fd, unsigned char scratch[HEADER_MAX]) {
     const uint64_t size = get(scratch + 8, 8);
     if (size < BEGIN_SIZE || size > BLOCK_MAX) {
@@ -248,8 +250,8 @@ static int load_header(int fd, rbcore_snapshot_info *info, uint32_t *content_che
 static_assert(2 * HEADER_SIZE >= sizeof(rbcore_snapshot) + 8, "a header pays for a snapshot");
 
 /*
- * A header may promise what it likes, so memory is taken as the content comes. The snapshot is never
- * larger than twice what was read, header and handle included.
+ * A header may promise what it likes, so memory is taken as the content comes. The snapshot is
+ * never larger than twice what was read, header and handle included.
  */
 static int grow(rbcore_snapshot *self, size_t done, size_t size) {
     const uint64_t most = 2 * (HEADER_SIZE + (uint64_t)done) - sizeof(*self);

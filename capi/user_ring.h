@@ -7,7 +7,8 @@
  *   - it may be filled to the last byte;
  *   - the kernel serializes draining, but nothing serializes producers: the lock is ours;
  *   - submitting wakes nobody, draining wakes all that poll the map's descriptor for POLLOUT. It
- *     is readable as long as a single byte is free, so only an edge says that something was drained.
+ *     is readable as long as a single byte is free, so only an edge says that something was
+ *     drained.
  */
 #ifndef RBC_USER_RING_H
 #define RBC_USER_RING_H
@@ -81,8 +82,8 @@ static inline void rbc_user_ring_set_producer_pos(rbc_user_ring *self, uint64_t 
 
 /*
  * Whether span bytes are free behind the producer's position, as far as that is known. consumer_pos
- * is the kernel's, and its cache line usually with the CPU that drains: it is loaded only where what
- * we know of it is not enough.
+ * is the kernel's, and its cache line usually with the CPU that drains: it is loaded only where
+ * what we know of it is not enough.
  */
 static inline bool rbc_user_ring_has_space(const rbc_user_ring *self, uint64_t producer,
                                            uint64_t span) {

@@ -180,10 +180,14 @@ int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {
 void rbc_wait_wake(rbc_wait *self) {
     RBC_KEEP_ERRNO;
     uint64_t one = 1;
-    /* Each write is an edge. The counter is never read; it cannot overflow within 2^64 calls. By
-     * syscall(2), for write(2) is a cancellation point: a thread that releases must not end here. */
+    /*
+     * Each write is an edge. The counter is never read; it cannot overflow within 2^64 calls. By
+     * syscall(2), for write(2) is a cancellation point: a thread that releases must not end here.
+     */
     syscall(SYS_write, self->wake_fd, &one, sizeof(one));
-    /* After it: a drain in between leaves this set, which costs one drain more, and hangs nobody. */
+    /*
+     * After it: a drain in between leaves this set, which costs one drain more, and hangs nobody.
+     */
     atomic_store_explicit(&self->woken, true, memory_order_relaxed);
 }
 

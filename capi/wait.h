@@ -18,7 +18,9 @@
 /* The monotonic clock. */
 int64_t rbc_now_ns(void);
 
-/* When a timeout that begins now is over; INT64_MAX for RBCORE_FOREVER, and in place of overflow. */
+/*
+ * When a timeout that begins now is over; INT64_MAX for RBCORE_FOREVER, and in place of overflow.
+ */
 int64_t rbc_deadline_after(int64_t timeout_ns);
 
 typedef struct rbc_wait {

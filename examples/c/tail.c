@@ -5,8 +5,8 @@
  *
  *   tail [-d SECONDS] [-m] [--wait] [PATH]
  *
- * -m: the memory ring in any case. PATH: a ring that is pinned there, by load. --wait: where another
- * reader has that ring, until it is free.
+ * -m: the memory ring in any case. PATH: a ring that is pinned there, by load. --wait: where
+ * another reader has that ring, until it is free.
  *
  * Build:
  *   clang -target bpf -g -O2 -I/usr/include/$(cc -dumpmachine) $(pkg-config --cflags rbcore) \
@@ -148,7 +148,9 @@ static int start_events(rbcore_source *source, const char *path, int memory) {
     return 0;
 }
 
-/* Nothing tells when another reader gives a ring up, or is killed: so it is tried again and again. */
+/*
+ * Nothing tells when another reader gives a ring up, or is killed: so it is tried again and again.
+ */
 static int add_ring(const rbcore_source *source, int waits) {
     const struct timespec pause = {.tv_nsec = 100000000};
     int ring = rbcore_reader_add(reader, source);

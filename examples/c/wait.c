@@ -71,7 +71,9 @@ static void watch(int loop, int fd) {
     must_call(epoll_ctl(loop, EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
 }
 
-/* The rule of rbcore_reader_fd: when it is readable, read until nothing is due (or a flush ends). */
+/*
+ * The rule of rbcore_reader_fd: when it is readable, read until nothing is due (or a flush ends).
+ */
 static void read_all(void) {
     rbcore_record records[BATCH];
     int count = 1;

@@ -5,8 +5,8 @@
  *
  *   workers [-d SECONDS] [-m]     -m: the memory ring in any case
  *
- * Ends after SECONDS, or by SIGINT or SIGTERM, when the workers are done with what is in the ring by
- * then.
+ * Ends after SECONDS, or by SIGINT or SIGTERM, when the workers are done with what is in the ring
+ * by then.
  *
  * Build: events.skel.h as for tail.c, then
  *   cc -I. -pthread -o workers workers.c events.c events_kernel.c events_memory.c \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Writes a record into the ring `execs` for each program that is started: struct Exec of execs.py. */
+/* Writes a record into the ring `execs` for each program that starts: struct Exec of execs.py. */
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Compiled for BPF with every warning an error: rbcore_bpf.h as a user includes it, all of it used. */
+/*
+ * Compiled for BPF with every warning an error: rbcore_bpf.h as a user includes it, all of it used.
+ */
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>

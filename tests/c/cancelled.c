@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread that is cancelled while the library reads a file leaves no descriptor behind. The moment is
- * made here: read and fopen of the library are this file's (the linker's --wrap).
+ * A thread that is cancelled while the library reads a file leaves no descriptor behind. The moment
+ * is made here: read and fopen of the library are this file's (the linker's --wrap).
  */
 #include "support.h"
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Tests on memory rings share this: a ring with its reader and producer, and the ring's raw image. */
+/*
+ * Tests on memory rings share this: a ring with its reader and producer, and the ring's raw image.
+ */
 #ifndef RBCORE_TESTS_SUPPORT_H
 #define RBCORE_TESTS_SUPPORT_H
 

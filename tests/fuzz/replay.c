@@ -2,7 +2,8 @@
 /*
  * Runs a fuzz target without a fuzzer:
  *   replay FILE...                      these inputs
- *   replay --random N [SEED [FILE...]]  N pseudo-random inputs, the same in each run with this seed;
+ *   replay --random N [SEED [FILE...]]  N pseudo-random inputs, the same in each run with this
+ *   seed;
  *                                       with files every other one is one of these, changed
  *   replay --seeds DIRECTORY            writes the inputs that a fuzzer starts from
  * The input that fails is written to the file failed-input in the current directory.

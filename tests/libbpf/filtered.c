@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program under a seccomp filter that lets it make the calls of libbpf's own ring buffers, and those
- * that it is told: what becomes of the records?
+ * A program under a seccomp filter that lets it make the calls of libbpf's own ring buffers, and
+ * those that it is told: what becomes of the records?
  *
  *   filtered ANSWER WHEN RINGS [CALL]...
  *     ANSWER   of the filter to other calls: kill, or an error (EPERM, ENOSYS, EACCES)

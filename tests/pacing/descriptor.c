@@ -224,8 +224,9 @@ static sleeps read_forced(stage *s) {
 }
 
 /*
- * A program that wakes for each record wakes an armed reader each time, and a paced one's thread not
- * even inside the kernel: it sleeps once an interval. Armed again, it is woken, not looking itself.
+ * A program that wakes for each record wakes an armed reader each time, and a paced one's thread
+ * not even inside the kernel: it sleeps once an interval. Armed again, it is woken, not looking
+ * itself.
  */
 START_TEST(forced_wakeups_of_a_stream) {
     const int64_t latency = 10 * MILLISECOND;

@@ -95,7 +95,9 @@ void make_paced(stage *self);
 /* Makes the ring paced, with count new records in it that are not due in a batch of max. */
 void let_wait(stage *self, unsigned int count, size_t max);
 
-/* Makes the ring paced and reads a record of so many bytes by read, which changes no ring's pace. */
+/*
+ * Makes the ring paced and reads a record of so many bytes by read, which changes no ring's pace.
+ */
 void read_one_paced(stage *self, size_t size);
 
 /* ---- What is seen ---- */

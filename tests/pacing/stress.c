@@ -54,8 +54,8 @@ typedef struct play {
 
 /*
  * The reader looks every 10 ms at the latest while records are held, and a memory ring's looks for
- * records of dead producers every 100 ms: those would make up for a lost wakeup. The rest is for busy
- * machines.
+ * records of dead producers every 100 ms: those would make up for a lost wakeup. The rest is for
+ * busy machines.
  */
 #define LONG_WAIT (50 * MILLISECOND)
 
@@ -342,7 +342,9 @@ static void produce_until_paced(stage *s, const notes *diary, unsigned int *seed
         if (now_ns() > give_up || diary->failed) {
             ck_abort_msg("the reader failed, or did not become paced");
         }
-        /* On a loaded machine the reader may not run for long, and a refused record is a gap to it. */
+        /*
+         * On a loaded machine the reader may not run for long, and a refused record is a gap to it.
+         */
         if (s->produced - diary->done > UNREAD_MAX) {
             pause_ns(10000);
             continue;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A libbpf program as its skeletons make them: execs WANTED PREFIX prints so many names of these. */
+/* A libbpf program as skeletons make them: execs WANTED PREFIX prints so many of these names. */
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdio.h>
