@@ -28,7 +28,7 @@ func (r *Reader) Commit() error {
 	return r.commitInOrder()
 }
 
-// CommitNow is Commit, and frees the space at once. Commit may free that of the last small record of a busy
+// CommitNow is Commit, and frees the space at once. Commit may free that of the last small record of a paced
 // ring only with the next read that finds a record, which spares producers wakeups.
 func (r *Reader) CommitNow() error {
 	if !r.isMade() {

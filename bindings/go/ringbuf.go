@@ -151,10 +151,10 @@ func WithRelease() Option {
 	return readerOption(func(o *options) { o.release = true })
 }
 
-// WithMaxLatency sets how long a record of a busy ring may wait for others, so that the reader gets them
+// WithMaxLatency sets how long a record of a paced ring may wait for others, so that the reader gets them
 // together. Records of an idle ring come at once. With 0 each record of an idle ring wakes the reader,
 // however many come. The default is 100 microseconds. With up to a millisecond, a read that waits for more
-// records of a busy ring sleeps in a call of C: see the package's description.
+// records of a paced ring sleeps in a call of C: see the package's description.
 func WithMaxLatency(latency time.Duration) Option {
 	return readerOption(func(o *options) { o.maxLatency = max(latency, 0) })
 }

@@ -41,7 +41,7 @@ func newSleepRing(t *testing.T, options ...Option) (*Reader, *Producer) {
 	return reader, producer
 }
 
-// newSleeper is a reader that will sleep in the library, as if its ring were busy, but for very long.
+// newSleeper is a reader that will sleep in the library, as if its ring were paced, but for very long.
 func newSleeper(t *testing.T) (*Reader, *Producer) {
 	t.Helper()
 	reader, producer := newSleepRing(t)
@@ -212,8 +212,8 @@ func TestOthersBesideSleeper(t *testing.T) {
 	}
 }
 
-// Of a busy ring a read sleeps in the library, of one that became idle it waits in the runtime.
-func TestWhoSleeps(t *testing.T) {
+// A read of a paced ring sleeps in the library. When the ring became idle, the read waits in the runtime.
+func TestWhereAReadSleeps(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
 	t.Run("default", func(t *testing.T) { whoSleeps(t, WithMaxLatency(longestSleep)) })
 	// Never armed, but idle.
@@ -225,7 +225,7 @@ func whoSleeps(t *testing.T, options ...Option) {
 	end := time.Now().Add(watchdog)
 	for number := uint64(0); !reader.maySleep(); number++ {
 		if time.Now().After(end) {
-			t.Fatal("the ring never became busy")
+			t.Fatal("the ring was never paced")
 		}
 		for range 100 {
 			if err := producer.Output(binary.NativeEndian.AppendUint64(nil, number), 0); err != nil {
@@ -248,7 +248,7 @@ func whoSleeps(t *testing.T, options ...Option) {
 }
 
 // It takes another processor of the runtime's, and a latency that is short enough.
-func TestWhoNeverSleeps(t *testing.T) {
+func TestReadsThatNeverSleepInC(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	reader, _ := newSleepRing(t)
 	if reader.longestSleep != 0 {

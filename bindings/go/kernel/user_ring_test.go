@@ -159,7 +159,7 @@ func TestUserRingIsDrained(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := ring.Drain(t); len(got) != 1 || got[0] != 3 {
-		t.Fatalf("drained %v of who insists", got)
+		t.Fatalf("drained %v of the producer that insists", got)
 	}
 	second.Close()
 	answers := newMap(t, ebpf.MapSpec{Type: ebpf.RingBuf, MaxEntries: uint32(os.Getpagesize())})
@@ -244,6 +244,6 @@ func TestUserRingWaits(t *testing.T) {
 	}
 	group.Wait()
 	if got := ring.Drain(t); len(got) != 3 {
-		t.Fatalf("drained %v of those who waited", got)
+		t.Fatalf("drained %v of those that waited", got)
 	}
 }

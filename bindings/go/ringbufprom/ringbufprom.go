@@ -107,7 +107,7 @@ var ringMetrics = []metric[ringbuf.RingStats]{
 		func(s *ringbuf.RingStats) uint64 { return number(s.Broken) }),
 	gauge("unguarded", "Whether later readers may not notice this one.",
 		func(s *ringbuf.RingStats) uint64 { return number(s.Unguarded) }),
-	gauge("paced", "Whether the ring is busy now, and read by the timer.",
+	gauge("paced", "Whether the ring is paced now: a timer reads it.",
 		func(s *ringbuf.RingStats) uint64 { return number(s.Paced) }),
 }
 
