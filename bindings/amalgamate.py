@@ -13,7 +13,7 @@ links.
 The one source differs from the library in two points. All its functions have hidden visibility:
 they belong to the module they are linked into, and cannot be mistaken for those of a librbcore.so
 in the same process. And names that more than one file of capi/ has for itself get the file's name
-behind them. Comments on lines of their own are left out: capi/ has them.
+behind them. Comments are left out: capi/ has them.
 """
 
 from __future__ import annotations
@@ -61,7 +61,11 @@ OWN_NAMES = (
     re.compile(r"^} (\w+)(?:\[\])?(?:;| =)"),
     re.compile(r"^(?:typedef )?(?:struct|enum) (\w+) \{"),
 )
-COMMENT = re.compile(r"^[ \t]*/\*(?:(?!\*/).)*\*/\n", re.MULTILINE | re.DOTALL)
+# Comments on lines of their own, and behind code.
+COMMENTS = (
+    re.compile(r"^[ \t]*/\*(?:(?!\*/).)*\*/\n", re.MULTILINE | re.DOTALL),
+    re.compile(r"[ \t]+/\*(?:(?!\*/).)*\*/$", re.MULTILINE | re.DOTALL),
+)
 COPY = "/* Generated from include/rbcore by bindings/amalgamate.py. Do not edit. */\n"
 # The first lines of the one file say it for all.
 LICENSE = "/* SPDX-License-Identifier: MIT */\n"
@@ -92,8 +96,10 @@ def own_macros(text: str) -> list[str]:
 
 
 def tidied(text: str) -> str:
-    """Leaves out comments on lines of their own, and all but one blank line between others."""
-    return re.sub(r"\n{3,}", "\n\n", COMMENT.sub("", text)).strip("\n") + "\n"
+    """Returns the text without comments, and with one blank line at most between others."""
+    for comment in COMMENTS:
+        text = comment.sub("", text)
+    return re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n"
 
 
 class Amalgamation:

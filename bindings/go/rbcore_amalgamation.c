@@ -31,40 +31,40 @@ extern "C" {
 
 RBCORE_API uint32_t rbcore_version(void);
 
-#define RBCORE_FEATURE_KERNEL_RING UINT32_C(1) /* BPF_MAP_TYPE_RINGBUF (Linux 5.8) */
-#define RBCORE_FEATURE_MEMORY_RING UINT32_C(2) /* rbcore_memory_ring_create */
-#define RBCORE_FEATURE_OVERWRITE UINT32_C(4)   /* BPF maps in overwrite mode (Linux 6.19) */
-#define RBCORE_FEATURE_USER_RING UINT32_C(8)   /* BPF_MAP_TYPE_USER_RINGBUF (Linux 6.1) */
+#define RBCORE_FEATURE_KERNEL_RING UINT32_C(1)
+#define RBCORE_FEATURE_MEMORY_RING UINT32_C(2)
+#define RBCORE_FEATURE_OVERWRITE UINT32_C(4)
+#define RBCORE_FEATURE_USER_RING UINT32_C(8)
 
 RBCORE_API int rbcore_supports(uint32_t feature);
 
 RBCORE_API const char *rbcore_strerror(int error);
 
-#define RBCORE_MEMORY_RING_OVERWRITE UINT32_C(1) /* a full ring overwrites its oldest records */
+#define RBCORE_MEMORY_RING_OVERWRITE UINT32_C(1)
 
 RBCORE_API int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size,
                                          uint32_t flags);
 
-#define RBCORE_SOURCE_MAP_FD UINT32_C(1)      /* fd: of a BPF map */
-#define RBCORE_SOURCE_PINNED_PATH UINT32_C(2) /* path: where a BPF map is pinned */
-#define RBCORE_SOURCE_MAP_ID UINT32_C(3)      /* map_id: of a BPF map (needs CAP_SYS_ADMIN) */
-#define RBCORE_SOURCE_MEMORY_RING UINT32_C(4) /* fd and event_fd: of a memory ring */
+#define RBCORE_SOURCE_MAP_FD UINT32_C(1)
+#define RBCORE_SOURCE_PINNED_PATH UINT32_C(2)
+#define RBCORE_SOURCE_MAP_ID UINT32_C(3)
+#define RBCORE_SOURCE_MEMORY_RING UINT32_C(4)
 
-#define RBCORE_SOURCE_LATEST UINT32_C(1) /* skip the records that are complete when it is added */
-#define RBCORE_SOURCE_INSIST UINT32_C(2) /* open although another reader (or producer) has it */
-#define RBCORE_SOURCE_OVERWRITE UINT32_C(4) /* it is in overwrite mode; see rbcore_reader */
-#define RBCORE_SOURCE_TAP UINT32_C(8)       /* only look, beside its reader; see rbcore_reader */
+#define RBCORE_SOURCE_LATEST UINT32_C(1)
+#define RBCORE_SOURCE_INSIST UINT32_C(2)
+#define RBCORE_SOURCE_OVERWRITE UINT32_C(4)
+#define RBCORE_SOURCE_TAP UINT32_C(8)
 
 typedef struct rbcore_source {
-    size_t size;    /* of this struct */
-    uint32_t kind;  /* RBCORE_SOURCE_MAP_FD, ... */
-    uint32_t flags; /* RBCORE_SOURCE_LATEST, ...; default 0: resume where the last reader stopped */
-    int32_t fd;     /* stays the caller's: the library keeps a duplicate; default -1 */
-    int32_t event_fd; /* of a memory ring; as fd */
-    uint32_t map_id;  /* default 0: none */
-    int32_t loss_fd;  /* fd of the map in which rbcore_bpf.h counts losses; default -1: none */
-    const char *path; /* read during the call only; default NULL */
-    uint64_t cookie;  /* the caller's own, handed back by rbcore_reader_ring_stats; default 0 */
+    size_t size;
+    uint32_t kind;
+    uint32_t flags;
+    int32_t fd;
+    int32_t event_fd;
+    uint32_t map_id;
+    int32_t loss_fd;
+    const char *path;
+    uint64_t cookie;
 } rbcore_source;
 
 #define RBCORE_SOURCE_INIT {sizeof(rbcore_source), 0, 0, -1, -1, 0, -1, NULL, 0}
@@ -75,16 +75,16 @@ typedef struct rbcore_reader rbcore_reader;
 
 #define RBCORE_RINGS_MAX 1024
 
-#define RBCORE_READER_RELEASE UINT32_C(1) /* records are given back one by one, in any order */
+#define RBCORE_READER_RELEASE UINT32_C(1)
 
 #define RBCORE_READER_POLL UINT32_C(2)
 
 #define RBCORE_MAX_LATENCY INT64_C(100000)
 
 typedef struct rbcore_reader_options {
-    size_t size;    /* of this struct */
-    uint64_t flags; /* RBCORE_READER_RELEASE, ...; default 0: given back in order, by commit */
-    int64_t max_latency_ns; /* see rbcore_reader_next; 0: every record wakes an idle reader */
+    size_t size;
+    uint64_t flags;
+    int64_t max_latency_ns;
 } rbcore_reader_options;
 
 #define RBCORE_READER_OPTIONS_INIT {sizeof(rbcore_reader_options), 0, RBCORE_MAX_LATENCY}
@@ -93,10 +93,10 @@ RBCORE_API int rbcore_reader_options_init(rbcore_reader_options *out, size_t siz
 
 typedef struct rbcore_record {
     const void *data;
-    uint64_t position; /* of its header in the ring: its identity among the ring's records */
-    uint32_t size;     /* bytes of data, as the producer reserved them; may be 0 */
-    uint16_t ring;     /* the index that rbcore_reader_add returned */
-    uint16_t flags;    /* RBCORE_RECORD_COPIED, ... */
+    uint64_t position;
+    uint32_t size;
+    uint16_t ring;
+    uint16_t flags;
 } rbcore_record;
 
 #define RBCORE_RECORD_COPIED UINT32_C(1)
@@ -122,13 +122,13 @@ RBCORE_API int rbcore_reader_next(rbcore_reader *self, rbcore_record *records, s
                                   int64_t timeout_ns);
 
 typedef struct rbcore_span {
-    const void *data;  /* of the first record; otherwise as in rbcore_record */
-    uint64_t position; /* of its header */
-    uint32_t stride;   /* bytes from one record to the next: a multiple of 8, more than size */
-    uint32_t size;     /* bytes of data in each record */
-    uint32_t count;    /* of records; at least 1 */
-    uint16_t ring;     /* as in rbcore_record */
-    uint16_t flags;    /* as in rbcore_record */
+    const void *data;
+    uint64_t position;
+    uint32_t stride;
+    uint32_t size;
+    uint32_t count;
+    uint16_t ring;
+    uint16_t flags;
 } rbcore_span;
 
 RBCORE_API int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans, size_t max_spans,
@@ -154,14 +154,14 @@ RBCORE_API const char *rbcore_reader_message(const rbcore_reader *self);
 #define RBCORE_UNKNOWN UINT64_MAX
 
 typedef struct rbcore_reader_stats {
-    size_t size;       /* of this struct */
-    uint64_t records;  /* records handed out */
-    uint64_t bytes;    /* bytes of their data */
-    uint64_t discards; /* records skipped because their producer discarded them */
-    uint64_t batches;  /* calls of read and next that returned records */
-    uint64_t commits;  /* advances of a ring's consumer position */
-    uint64_t wakeups;  /* waits of next that an event ended, and events emptied by read */
-    uint64_t rings;    /* rings that it has now */
+    size_t size;
+    uint64_t records;
+    uint64_t bytes;
+    uint64_t discards;
+    uint64_t batches;
+    uint64_t commits;
+    uint64_t wakeups;
+    uint64_t rings;
 } rbcore_reader_stats;
 
 #define RBCORE_READER_STATS_INIT {sizeof(rbcore_reader_stats), 0, 0, 0, 0, 0, 0, 0}
@@ -175,33 +175,26 @@ RBCORE_API int rbcore_reader_stats_get(rbcore_reader *self, rbcore_reader_stats 
 #define RBCORE_RING_PACED UINT64_C(4)
 
 typedef struct rbcore_ring_stats {
-    size_t size;            /* of this struct */
-    uint64_t cookie;        /* the cookie of its source */
-    uint64_t flags;         /* RBCORE_RING_BROKEN, ... */
-    uint64_t map_id;        /* BPF map id; RBCORE_UNKNOWN for a memory ring */
-    uint64_t ring_size;     /* bytes of its data area */
-    uint64_t bytes_waiting; /* bytes not handed out, with headers and unfinished records */
-    uint64_t high_water;    /* the most bytes not given back that a read ever found */
-    uint64_t records;       /* records handed out */
-    uint64_t bytes;         /* bytes of their data */
-    uint64_t discards;      /* records skipped because their producer discarded them */
-    uint64_t abandoned;     /* records skipped because their producer died before it submitted them;
-                               only in a memory ring */
-    uint64_t skipped;       /* records skipped by RBCORE_SOURCE_LATEST */
-    uint64_t lost;          /* records refused because the ring was full, since it was created: from
-                               the loss map, or counted by a memory ring's producers;
-                               RBCORE_UNKNOWN without a loss map */
-    uint64_t producer_pos;  /* end of the last record reserved */
-    uint64_t read_pos;      /* up to here records were handed out or skipped */
-    uint64_t user_pos;      /* up to here they were given back */
-    uint64_t consumer_pos;  /* up to here the kernel knows that they were; with a tap the ring's */
-    uint64_t start_pos;     /* where reading began */
-    uint64_t passed_bytes;  /* bytes, with headers, of records that were not handed out: discarded,
-                               abandoned, skipped, or consumed by a snapshot */
-    uint64_t lost_bytes;    /* bytes, with headers, that were overwritten before they were read
-                               (overwrite mode), or freed by the consumer and reused (tap);
-                               start_pos, the records handed out with their headers, passed_bytes
-                               and lost_bytes add up to read_pos */
+    size_t size;
+    uint64_t cookie;
+    uint64_t flags;
+    uint64_t map_id;
+    uint64_t ring_size;
+    uint64_t bytes_waiting;
+    uint64_t high_water;
+    uint64_t records;
+    uint64_t bytes;
+    uint64_t discards;
+    uint64_t abandoned;
+    uint64_t skipped;
+    uint64_t lost;
+    uint64_t producer_pos;
+    uint64_t read_pos;
+    uint64_t user_pos;
+    uint64_t consumer_pos;
+    uint64_t start_pos;
+    uint64_t passed_bytes;
+    uint64_t lost_bytes;
 } rbcore_ring_stats;
 
 #define RBCORE_RING_STATS_INIT                                                                     \
@@ -213,11 +206,11 @@ RBCORE_API int rbcore_reader_ring_stats(rbcore_reader *self, unsigned int ring,
                                         rbcore_ring_stats *out);
 
 typedef struct rbcore_identity {
-    size_t size;         /* of this struct */
-    uint8_t boot_id[16]; /* /proc/sys/kernel/random/boot_id; all zero where that cannot be read */
-    uint64_t kind;       /* RBCORE_SOURCE_MAP_ID or RBCORE_SOURCE_MEMORY_RING: what ring_id is of */
-    uint64_t ring_id;    /* the BPF map's id, or the memory ring's inode number */
-    uint64_t position;   /* of the record's header */
+    size_t size;
+    uint8_t boot_id[16];
+    uint64_t kind;
+    uint64_t ring_id;
+    uint64_t position;
 } rbcore_identity;
 
 #define RBCORE_IDENTITY_INIT {sizeof(rbcore_identity), {0}, 0, 0, 0}
@@ -239,17 +232,17 @@ RBCORE_API int rbcore_snapshot_read(rbcore_snapshot *self, rbcore_record *record
 RBCORE_API int rbcore_snapshot_rewind(rbcore_snapshot *self);
 
 typedef struct rbcore_snapshot_info {
-    size_t size;           /* of this struct */
-    uint8_t boot_id[16];   /* boot_id, kind and ring_id are as in rbcore_identity */
-    uint64_t kind;         /* RBCORE_SOURCE_MAP_ID or RBCORE_SOURCE_MEMORY_RING */
-    uint64_t ring_id;      /* the BPF map's id, or the memory ring's inode number */
-    uint64_t ring_size;    /* bytes of the ring's data area */
-    uint64_t first_pos;    /* position of the oldest record in it */
-    uint64_t end_pos;      /* end of the newest; with headers, it has end_pos - first_pos bytes */
-    uint64_t producer_pos; /* end of the last record reserved, complete or not */
-    uint64_t missed;       /* bytes overwritten during the call, before they were copied */
-    uint64_t realtime_ns;  /* when it was taken, by CLOCK_REALTIME */
-    uint64_t boottime_ns;  /* when it was taken, by CLOCK_BOOTTIME */
+    size_t size;
+    uint8_t boot_id[16];
+    uint64_t kind;
+    uint64_t ring_id;
+    uint64_t ring_size;
+    uint64_t first_pos;
+    uint64_t end_pos;
+    uint64_t producer_pos;
+    uint64_t missed;
+    uint64_t realtime_ns;
+    uint64_t boottime_ns;
 } rbcore_snapshot_info;
 
 #define RBCORE_SNAPSHOT_INFO_INIT {sizeof(rbcore_snapshot_info), {0}, 0, 0, 0, 0, 0, 0, 0, 0, 0}
@@ -268,8 +261,8 @@ typedef struct rbcore_producer rbcore_producer;
 
 #define RBCORE_PRODUCERS_MAX 64
 
-#define RBCORE_NO_WAKEUP UINT32_C(1)    /* never wake the reader for this record */
-#define RBCORE_FORCE_WAKEUP UINT32_C(2) /* always wake it, even if it still has records */
+#define RBCORE_NO_WAKEUP UINT32_C(1)
+#define RBCORE_FORCE_WAKEUP UINT32_C(2)
 
 RBCORE_API int rbcore_producer_open(rbcore_producer **out, const rbcore_source *source);
 
@@ -288,8 +281,8 @@ RBCORE_API int rbcore_producer_output(rbcore_producer *self, const void *data, s
                                       uint32_t flags);
 
 typedef struct rbcore_slice {
-    const void *data; /* may be NULL if size is 0 */
-    size_t size;      /* bytes */
+    const void *data;
+    size_t size;
 } rbcore_slice;
 
 RBCORE_API int rbcore_producer_output_batch(rbcore_producer *self, const rbcore_slice *slices,
@@ -299,7 +292,7 @@ RBCORE_API int rbcore_producer_output_batch(rbcore_producer *self, const rbcore_
 }
 #endif
 
-#endif /* RBCORE_RBCORE_H */
+#endif
 
 #include <assert.h>
 #include <dirent.h>
@@ -340,7 +333,7 @@ typedef struct rbc_mapping {
     unsigned char *consumer_page;
     unsigned char *producer_page;
     unsigned char *data;
-    size_t data_size; /* of one of the two copies */
+    size_t data_size;
     size_t page_size;
 } rbc_mapping;
 
@@ -387,7 +380,7 @@ void rbc_mapping_close(rbc_mapping *self);
 #define RBC_SYS_MEMFD_CREATE 356
 #define RBC_SYS_GETRANDOM 355
 #define RBC_SYS_BPF 357
-#define RBC_SYS_FUTEX 422 /* futex_time64: its times have 64 bits */
+#define RBC_SYS_FUTEX 422
 #define RBC_SYS_EPOLL_PWAIT2 441
 #elif defined(__LP64__) && (defined(__aarch64__) || defined(__riscv) || defined(__loongarch__))
 #define RBC_SYS_MEMFD_CREATE 279
@@ -399,7 +392,7 @@ void rbc_mapping_close(rbc_mapping *self);
 #define RBC_SYS_MEMFD_CREATE 385
 #define RBC_SYS_GETRANDOM 384
 #define RBC_SYS_BPF 386
-#define RBC_SYS_FUTEX 422 /* as on i386 */
+#define RBC_SYS_FUTEX 422
 #define RBC_SYS_EPOLL_PWAIT2 441
 #elif defined(__powerpc64__)
 #define RBC_SYS_MEMFD_CREATE 360
@@ -439,7 +432,7 @@ static inline rbc_kernel_time rbc_kernel_time_of(int64_t ns) {
 
 #define RBC_MFD_CLOEXEC 1u
 #define RBC_MFD_ALLOW_SEALING 2u
-#define RBC_MFD_NOEXEC_SEAL 8u /* since Linux 6.3; earlier kernels answer with EINVAL */
+#define RBC_MFD_NOEXEC_SEAL 8u
 
 #define RBC_F_ADD_SEALS 1033
 #define RBC_F_GET_SEALS 1034
@@ -462,9 +455,9 @@ static inline rbc_kernel_time rbc_kernel_time_of(int64_t ns) {
 
 #define RBC_BPF_MAP_TYPE_PERCPU_ARRAY 6
 #define RBC_BPF_MAP_TYPE_RINGBUF 27
-#define RBC_BPF_MAP_TYPE_USER_RINGBUF 31 /* since Linux 6.1 */
+#define RBC_BPF_MAP_TYPE_USER_RINGBUF 31
 
-#define RBC_BPF_F_RB_OVERWRITE (1u << 19) /* since Linux 6.19 */
+#define RBC_BPF_F_RB_OVERWRITE (1u << 19)
 
 typedef union rbc_bpf_arguments {
     struct {
@@ -512,17 +505,17 @@ typedef struct rbc_map_info {
 
 typedef struct rbc_process {
     uint8_t boot_id[16];
-    uint64_t namespaces; /* in which pid and start_time are meant; 0: not known */
-    uint64_t start_time; /* field 22 of /proc/PID/stat, in clock ticks; 0: not known */
-    uint64_t image;      /* differs between the programs that one pid executes in turn */
-    uint64_t pid;        /* 0: nobody */
+    uint64_t namespaces;
+    uint64_t start_time;
+    uint64_t image;
+    uint64_t pid;
 } rbc_process;
 
 typedef enum rbc_process_state {
     RBC_PROCESS_DEAD,
     RBC_PROCESS_ALIVE,
-    RBC_PROCESS_SELF,   /* this very program */
-    RBC_PROCESS_UNKNOWN /* in another namespace: nothing can be said */
+    RBC_PROCESS_SELF,
+    RBC_PROCESS_UNKNOWN
 } rbc_process_state;
 
 rbc_process rbc_process_self(void);
@@ -583,14 +576,14 @@ typedef struct rbc_owner_block rbc_owner_block;
 
 typedef struct rbc_owner {
     rbc_owner_block *block;
-    uint64_t claim; /* what we wrote into the block; 0: nothing */
+    uint64_t claim;
     uint64_t lock_byte;
-    int lock_fd;       /* open on the ring's file */
-    bool lock_is_ours; /* lock_fd is an open file of our own, not a duplicate of the caller's */
+    int lock_fd;
+    bool lock_is_ours;
     bool locked;
-    uint64_t other_pid; /* in our pid namespace; 0: not known */
+    uint64_t other_pid;
     rbc_process_state other_state;
-    bool other_is_left; /* only held records keep the ring */
+    bool other_is_left;
 } rbc_owner;
 
 int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size, int lock_fd,
@@ -647,7 +640,7 @@ int rbc_map_probe_ring(uint32_t type, uint32_t flags);
 #define RBC_PRODUCER_BYTE(slot) (1 + (uint64_t)(slot))
 
 typedef struct rbc_producer_slot {
-    _Atomic uint64_t generation; /* changes with each owner */
+    _Atomic uint64_t generation;
     rbc_process process;
 } rbc_producer_slot;
 
@@ -656,17 +649,17 @@ typedef struct rbc_producer_slot {
 
 typedef struct rbc_producer_page {
     _Atomic uint64_t producer_pos;
-    _Atomic uint64_t pending_pos;   /* all records before it are complete; see memory_reserve.h */
-    _Atomic uint64_t overwrite_pos; /* the oldest record that was not overwritten */
+    _Atomic uint64_t pending_pos;
+    _Atomic uint64_t overwrite_pos;
     unsigned char kernels[104];
     _Atomic uint64_t tag;
     _Atomic uint64_t page_size;
     _Atomic uint64_t data_size;
-    _Atomic uint64_t flags; /* RBCORE_MEMORY_RING_OVERWRITE */
+    _Atomic uint64_t flags;
     unsigned char unused[32];
-    _Atomic uint32_t lock; /* see memory_producer.c */
+    _Atomic uint32_t lock;
     unsigned char lock_line[60];
-    _Atomic uint64_t lost; /* records that were refused because the ring was full */
+    _Atomic uint64_t lost;
     unsigned char lost_line[248];
     rbc_producer_slot slots[RBCORE_PRODUCERS_MAX];
 } rbc_producer_page;
@@ -725,10 +718,10 @@ typedef struct rbc_wait {
     int epoll_fd;
     int wake_fd;
     int timer_fd;
-    int64_t delay_ns;   /* of the next timer */
-    int64_t timer_due;  /* when the timer that was started last is over */
-    atomic_bool woken;  /* by rbc_wait_wake, since the last drain */
-    atomic_bool parked; /* the reader may be waiting: an advance of consumer_pos must look again */
+    int64_t delay_ns;
+    int64_t timer_due;
+    atomic_bool woken;
+    atomic_bool parked;
     _Atomic uint64_t wakeups;
 } rbc_wait;
 
@@ -783,8 +776,8 @@ typedef struct rbc_copy_source {
     const _Atomic uint64_t *consumer_pos;
     const _Atomic uint64_t *producer_pos;
     const _Atomic uint64_t *pending_pos;
-    const _Atomic uint64_t *overwrite_pos; /* NULL: not in overwrite mode */
-    uint64_t margin; /* bytes after producer_pos that may have been written; see checked_copy.c */
+    const _Atomic uint64_t *overwrite_pos;
+    uint64_t margin;
 } rbc_copy_source;
 
 #define RBC_COPY_PIECE ((size_t)65536)
@@ -802,15 +795,15 @@ uint32_t rbc_copy_length(const rbc_copy_source *self, uint64_t position);
 uint32_t rbc_copy_token(const rbc_copy_source *self, uint64_t position);
 
 typedef enum rbc_copy_stop {
-    RBC_COPY_ALL,  /* at producer_pos */
-    RBC_COPY_BUSY, /* at a record that is being written */
-    RBC_COPY_BAD   /* at something that no producer writes, or that was overwritten */
+    RBC_COPY_ALL,
+    RBC_COPY_BUSY,
+    RBC_COPY_BAD
 } rbc_copy_stop;
 
 typedef struct rbc_copy_end {
     uint64_t position;
-    uint64_t producer_pos; /* as it was then */
-    uint64_t walked_from;  /* from here on by the records' headers; see below */
+    uint64_t producer_pos;
+    uint64_t walked_from;
     rbc_copy_stop why;
 } rbc_copy_end;
 
@@ -828,7 +821,7 @@ uint64_t rbc_copy_bytes(const rbc_copy_source *self, void *to, uint64_t from, si
 
 static inline void rbc_full_fence(void) {
 #ifdef RBCORE_THREAD_SANITIZER
-    extern atomic_int rbc_fence; /* one for all, so that fences pair; in wait.c */
+    extern atomic_int rbc_fence;
     atomic_fetch_add_explicit(&rbc_fence, 0, memory_order_seq_cst);
 #else
     atomic_thread_fence(memory_order_seq_cst);
@@ -858,8 +851,8 @@ static inline void rbc_relax(void) {
 #define RBC_LAYOUT_H
 
 typedef struct rbc_header {
-    _Atomic uint32_t length; /* of the data, with the two bits below */
-    _Atomic uint32_t token;  /* memory ring: the producer's token; the kernel's own otherwise */
+    _Atomic uint32_t length;
+    _Atomic uint32_t token;
 } rbc_header;
 
 #define RBC_BUSY (UINT32_C(1) << 31)
@@ -930,7 +923,7 @@ void rbc_turns_note(rbc_turns *self, uint16_t ring, uint64_t end);
 struct rbc_ring;
 
 typedef struct rbc_clock {
-    int64_t now_ns; /* 0: not read yet, or not since the last wait */
+    int64_t now_ns;
 } rbc_clock;
 
 static inline int64_t rbc_clock_now(rbc_clock *self) {
@@ -946,14 +939,14 @@ static inline int64_t rbc_clock_now(rbc_clock *self) {
 #define RBC_HELD_BACK_PART 64
 
 typedef struct rbc_pace {
-    int64_t ceiling_ns;  /* the longest interval for this ring; 0: too small for a timer */
-    int64_t interval_ns; /* the current one; 0: hot */
-    int64_t since_ns;    /* when it began */
-    uint64_t passed_at;  /* records and discards passed by then */
-    uint64_t bytes_at;   /* read_pos by then */
-    bool always;         /* RBCORE_READER_POLL: its producers never wake us */
-    bool drained;        /* the last scan left nothing behind */
-    bool was_half_full;  /* as found by a scan since the ring was drained or judged */
+    int64_t ceiling_ns;
+    int64_t interval_ns;
+    int64_t since_ns;
+    uint64_t passed_at;
+    uint64_t bytes_at;
+    bool always;
+    bool drained;
+    bool was_half_full;
 } rbc_pace;
 
 void rbc_pace_init(struct rbc_ring *ring, int64_t max_latency_ns, bool always);
@@ -961,8 +954,8 @@ void rbc_pace_init(struct rbc_ring *ring, int64_t max_latency_ns, bool always);
 bool rbc_pace_leaves(const struct rbc_ring *ring, rbc_clock *clock, uint64_t max);
 
 typedef enum rbc_pace_moment {
-    RBC_PACE_DRAINED, /* a scan found records and left none behind */
-    RBC_PACE_PARKS    /* the reader is about to wait */
+    RBC_PACE_DRAINED,
+    RBC_PACE_PARKS
 } rbc_pace_moment;
 
 typedef enum rbc_pace_change { RBC_PACE_STAYS, RBC_PACE_PACES, RBC_PACE_ARMS } rbc_pace_change;
@@ -981,77 +974,77 @@ bool rbc_pace_has_timer(const struct rbc_ring *ring);
 #define RBC_RING_H
 
 typedef struct rbc_ring {
-    const struct rbc_kind *kind; /* what differs between kernel rings, memory rings and copies */
+    const struct rbc_kind *kind;
     rbcore_reader *reader;
-    rbc_mapping mapping;            /* its data may be the shadow's */
-    struct rbc_shadow *shadow;      /* NULL: the ring is read in place */
-    _Atomic uint64_t *consumer_pos; /* in the consumer page; of a tap: its own */
-    _Atomic uint64_t *producer_pos; /* in the producer page */
-    uint16_t index;                 /* in the reader's slots */
-    uint16_t record_flags;          /* of all its records */
+    rbc_mapping mapping;
+    struct rbc_shadow *shadow;
+    _Atomic uint64_t *consumer_pos;
+    _Atomic uint64_t *producer_pos;
+    uint16_t index;
+    uint16_t record_flags;
 
-    atomic_bool broken;       /* its content is impossible */
-    atomic_bool is_paced;     /* see pace.h */
-    bool left_epoll;          /* the wait does not listen to its wakeups */
-    bool head_is_busy;        /* the last scan ended at a record that is being written */
-    unsigned busy_scans;      /* scans in a row that got nowhere because of that */
-    unsigned liveness_checks; /* how often it was asked whether that record's producer lives */
+    atomic_bool broken;
+    atomic_bool is_paced;
+    bool left_epoll;
+    bool head_is_busy;
+    unsigned busy_scans;
+    unsigned liveness_checks;
     _Atomic uint64_t read_pos;
-    _Atomic uint64_t last_pos;     /* of the last record (or discarded one) before read_pos */
-    _Atomic uint64_t largest_span; /* of all that were passed */
-    uint64_t last_span;            /* of the last record handed out */
-    uint64_t handed_end;           /* end of the last record handed out; commit mode only */
+    _Atomic uint64_t last_pos;
+    _Atomic uint64_t largest_span;
+    uint64_t last_span;
+    uint64_t handed_end;
     rbc_pace pace;
-    uint64_t flush_pos;   /* a flush is complete when read_pos gets here */
-    uint64_t flush_found; /* bytes that had been found when it began */
+    uint64_t flush_pos;
+    uint64_t flush_found;
     _Atomic uint64_t records, bytes, discards, abandoned, skipped, high_water;
-    _Atomic uint64_t passed_bytes; /* of what was neither handed out nor lost */
-    _Atomic uint64_t lost_bytes;   /* overwritten before they were copied */
+    _Atomic uint64_t passed_bytes;
+    _Atomic uint64_t lost_bytes;
 
     _Atomic uint64_t user_pos;
-    uint64_t published_pos; /* what was stored into consumer_pos */
-    rbc_owner owner;        /* there the position that was committed, for a successor */
+    uint64_t published_pos;
+    rbc_owner owner;
 
-    _Atomic uint64_t *held;     /* release mode: see rbc_consumer_held_bit */
-    _Atomic uint32_t advancing; /* releases that the thread at work has not seen yet */
-    _Atomic uint64_t refs;      /* the reader's, and one for each held record */
+    _Atomic uint64_t *held;
+    _Atomic uint32_t advancing;
+    _Atomic uint64_t refs;
 
-    uint64_t start_pos; /* where reading began */
+    uint64_t start_pos;
     uint64_t cookie;
-    uint64_t map_id;  /* RBCORE_UNKNOWN: a memory ring */
-    ino_t inode;      /* of a memory ring */
-    bool from_latest; /* RBCORE_SOURCE_LATEST */
+    uint64_t map_id;
+    ino_t inode;
+    bool from_latest;
     bool is_guarded;
-    int fd;      /* of the map, or of the memory */
-    int wake_fd; /* what the kernel or the producer makes readable: the map's fd, or the eventfd */
-    int lock_fd; /* the same file as fd; an open file of our own where possible */
-    int loss_fd; /* of the loss map, or -1 */
+    int fd;
+    int wake_fd;
+    int lock_fd;
+    int loss_fd;
 } rbc_ring;
 
 typedef struct rbc_passed {
-    size_t first;      /* of the records that were handed out, in the scan's array */
-    size_t count;      /* of them */
-    uint64_t end;      /* of the last of them */
-    uint64_t last;     /* start of the last one passed, discarded ones included */
-    uint64_t position; /* its end: where the scan came to */
+    size_t first;
+    size_t count;
+    uint64_t end;
+    uint64_t last;
+    uint64_t position;
 } rbc_passed;
 
 typedef enum rbc_scan_end {
-    RBC_SCAN_EMPTY,  /* at producer_pos, or at a BUSY record */
-    RBC_SCAN_FULL,   /* the array of records is full, or the turn's part of the ring is taken */
-    RBC_SCAN_BOUND,  /* too many discarded records */
-    RBC_SCAN_BROKEN, /* at something that no producer writes */
+    RBC_SCAN_EMPTY,
+    RBC_SCAN_FULL,
+    RBC_SCAN_BOUND,
+    RBC_SCAN_BROKEN,
 } rbc_scan_end;
 
 typedef struct rbc_scan {
-    rbcore_record *records; /* where to put what is found; or else ... */
-    rbcore_span *spans;     /* ... here, runs of equal records as one */
-    size_t spans_left;      /* free in it */
-    size_t max;             /* records to find at most */
-    size_t count;           /* found */
-    uint64_t bytes;         /* of data in them */
-    size_t skips_left;      /* the bound on discarded records; counts down */
-    rbc_passed passed;      /* by the last scan: its caller notes it (rbc_read_note) */
+    rbcore_record *records;
+    rbcore_span *spans;
+    size_t spans_left;
+    size_t max;
+    size_t count;
+    uint64_t bytes;
+    size_t skips_left;
+    rbc_passed passed;
 } rbc_scan;
 
 int rbc_ring_load_positions(rbc_ring *self, uint64_t committed);
@@ -1101,28 +1094,28 @@ static inline uint32_t rbc_get_length(const rbc_ring *self, uint64_t position) {
 
 struct rbcore_reader {
     rbc_fork_check fork_check;
-    atomic_uint asked;      /* RBC_ASKED_ bits */
-    bool is_release;        /* opened with RBCORE_READER_RELEASE */
-    bool is_polling;        /* opened with RBCORE_READER_POLL */
-    bool ends_for_discards; /* see return_on_discards.h */
-    bool can_pace;          /* max_latency_ns is long enough */
-    bool is_flushing;       /* a flush was noticed and is not complete */
+    atomic_uint asked;
+    bool is_release;
+    bool is_polling;
+    bool ends_for_discards;
+    bool can_pace;
+    bool is_flushing;
     unsigned ring_count;
-    unsigned paced_count;    /* of them */
-    unsigned rings_to_watch; /* of them: see LOOK_NOW_AND_THEN_NS */
-    unsigned next_turn; /* which of them comes first in the next read; below ring_count, or 0 */
+    unsigned paced_count;
+    unsigned rings_to_watch;
+    unsigned next_turn;
     rbc_wait wait;
     rbc_turns turns;
     _Atomic uint64_t records, bytes, discards, batches, commits;
 
     int64_t max_latency_ns;
-    unsigned next_slot;    /* where the search for a free slot begins */
-    _Atomic uint64_t refs; /* the caller's, and one for each ring in the slots */
+    unsigned next_slot;
+    _Atomic uint64_t refs;
     _Atomic uint64_t user_refs;
     pthread_mutex_t slots_lock;
     char message[200];
 
-    rbc_ring *rings[RBCORE_RINGS_MAX]; /* those that are read, without gaps */
+    rbc_ring *rings[RBCORE_RINGS_MAX];
     _Atomic(rbc_ring *) slots[RBCORE_RINGS_MAX];
 };
 
@@ -1177,11 +1170,11 @@ typedef struct rbc_kind {
 
     bool (*waits_for_releases)(const rbc_ring *ring);
 
-    bool is_in_place;  /* records are handed out where the producers wrote them */
-    bool is_memory;    /* processes produce them: a record may stay unfinished for ever */
-    bool is_tap;       /* another reader consumes it */
-    bool is_watched;   /* a wakeup may be missing now and then: see LOOK_NOW_AND_THEN_NS */
-    uint8_t flush_max; /* a flush finds at most so many times the ring's size */
+    bool is_in_place;
+    bool is_memory;
+    bool is_tap;
+    bool is_watched;
+    uint8_t flush_max;
 } rbc_kind;
 
 const rbc_kind *rbc_kind_of(bool is_memory, bool is_overwrite, bool is_tap);
@@ -1226,14 +1219,14 @@ static inline size_t rbc_consumer_held_bit(const rbc_ring *self, uint64_t positi
 #define RBC_SHADOW_H
 
 typedef struct rbc_shadow {
-    rbc_mapping ring; /* the ring's own memory */
-    rbc_mapping copy; /* of which only the data is mapped */
+    rbc_mapping ring;
+    rbc_mapping copy;
     rbc_copy_source source;
     _Atomic uint64_t consumer_pos;
-    _Atomic uint64_t end;  /* up to here it was copied: perhaps not all of the last record */
-    uint64_t known_end;    /* up to here all is complete: between records */
-    bool was_overwritten;  /* the ring was overwritten from `end` on */
-    bool lost_before_next; /* no record was handed out since some were lost */
+    _Atomic uint64_t end;
+    uint64_t known_end;
+    bool was_overwritten;
+    bool lost_before_next;
 } rbc_shadow;
 
 int rbc_shadow_open(rbc_ring *ring, bool is_overwrite);
@@ -1315,14 +1308,14 @@ void rbc_reader_return_on_discards(rbcore_reader *self);
 
 struct rbcore_snapshot {
     rbc_fork_check fork_check;
-    unsigned char *buffer; /* what stood at info.first_pos is at buffer + (first_pos - base) */
+    unsigned char *buffer;
     size_t capacity;
-    uint64_t base;        /* position of the first byte in the buffer: a multiple of 8 */
-    uint64_t next;        /* of the record to be read next */
-    uint64_t lost_before; /* of the record that has RBCORE_RECORD_LOST_BEFORE; odd: none has */
-    uint16_t ring;        /* what its records say */
-    bool knows_boot;      /* boot_id was read */
-    uint8_t boot_id[16];  /* of this machine: also where info is of a file from another */
+    uint64_t base;
+    uint64_t next;
+    uint64_t lost_before;
+    uint16_t ring;
+    bool knows_boot;
+    uint8_t boot_id[16];
     rbcore_snapshot_info info;
 };
 
@@ -1338,7 +1331,7 @@ int rbc_snapshot_check(const rbcore_snapshot *self);
 
 uint32_t rbc_crc32(uint32_t before, const unsigned char *data, size_t size);
 
-#endif /* RBC_CRC32_H */
+#endif
 
 /* ==== capi/memory_reserve.h ==== */
 #ifndef RBC_MEMORY_RESERVE_H
@@ -1349,10 +1342,10 @@ bool rbc_reserve_is_possible(const rbc_mapping *mapping, bool overwrites);
 int rbc_reserve_one(const rbc_mapping *mapping, bool overwrites, uint64_t span, uint64_t *producer);
 
 typedef struct rbc_free_space {
-    uint64_t producer; /* where the next record begins */
-    uint64_t free;     /* the most bytes that it may take */
+    uint64_t producer;
+    uint64_t free;
     uint64_t oldest, pending;
-    int why_no_more; /* -EAGAIN or -EBADMSG, as above */
+    int why_no_more;
 } rbc_free_space;
 
 int rbc_reserve_find(const rbc_mapping *mapping, bool overwrites, rbc_free_space *out);
@@ -1375,9 +1368,9 @@ typedef struct rbc_memory_producer {
     _Atomic uint64_t *consumer_pos;
     rbc_producer_page *page;
     uint32_t token;
-    bool overwrites;          /* the ring is in overwrite mode */
-    _Atomic unsigned refused; /* reserves that found a record in the way of overwriting */
-    int fd;                   /* an open file of our own: it holds the lock of our slot */
+    bool overwrites;
+    _Atomic unsigned refused;
+    int fd;
     int event_fd;
 } rbc_memory_producer;
 
@@ -1406,16 +1399,16 @@ int rbc_memory_producer_output_batch(rbc_memory_producer *self, const rbcore_sli
 
 typedef struct rbc_user_ring {
     rbc_mapping mapping;
-    const _Atomic uint64_t *consumer_pos; /* the kernel's: we may not write it */
+    const _Atomic uint64_t *consumer_pos;
     _Atomic uint64_t *producer_pos;
     atomic_bool is_locked;
-    uint64_t seen_consumer; /* the lock's owner's: where consumer_pos was when it was looked at */
-    uint64_t no_offset;     /* the bits that no offset of a record has: all but those of size - 8 */
-    uint32_t size_max;      /* of a record */
-    uint32_t token;         /* in the second word of the header of each of our records */
-    _Atomic int epoll_fd;   /* for the next thread that waits; -1: it makes one */
+    uint64_t seen_consumer;
+    uint64_t no_offset;
+    uint32_t size_max;
+    uint32_t token;
+    _Atomic int epoll_fd;
     int fd;
-    int lock_fd; /* may be fd itself */
+    int lock_fd;
     rbc_owner owner;
 } rbc_user_ring;
 
@@ -1569,7 +1562,7 @@ static int reserve(rbc_mapping *self, size_t data_size, size_t page_size) {
     self->page_size = page_size;
     if (data_size > (SIZE_MAX - 4 * page_size) / 2) {
         memset(self, 0, sizeof(*self));
-        return -ENOMEM; /* a map of 2 GiB, in a process of 32 bits */
+        return -ENOMEM;
     }
     void *base = mmap(NULL, total_size(self), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (base == MAP_FAILED) {
@@ -1836,7 +1829,7 @@ void rbc_boot_id(uint8_t id[16]) {
         }
     }
     if (digits < 32) {
-        memset(id, 0, 16); /* a part of it would be another boot's */
+        memset(id, 0, 16);
     }
 }
 
@@ -1927,7 +1920,7 @@ rbc_process_state rbc_process_state_of(const rbc_process *process) {
     return process->image == self.image ? RBC_PROCESS_SELF : RBC_PROCESS_DEAD;
 }
 
-#define PID_BITS 22 /* the kernel's PID_MAX_LIMIT */
+#define PID_BITS 22
 #define START_BITS 12
 #define PLACE_BITS 16
 
@@ -1989,7 +1982,7 @@ void rbc_process_name(uint64_t pid, char name[RBC_PROCESS_NAME_SIZE]) {
     }
     size_t length = strlen(name);
     if (length > 0 && name[length - 1] == '\n') {
-        name[--length] = '\0'; /* the kernel's own */
+        name[--length] = '\0';
     }
     for (size_t i = 0; i < length; i++) {
         name[i] = name[i] < ' ' || name[i] > '~' ? '?' : name[i];
@@ -1997,10 +1990,10 @@ void rbc_process_name(uint64_t pid, char name[RBC_PROCESS_NAME_SIZE]) {
 }
 
 typedef enum finding {
-    NOT_THERE, /* of another namespace, or gone */
-    THERE,     /* in the namespace, but not the process */
-    MAY_BE_IT, /* nothing says that it is not the process */
-    FOUND,     /* the process */
+    NOT_THERE,
+    THERE,
+    MAY_BE_IT,
+    FOUND,
 } finding;
 
 static bool is_gone(int error) {
@@ -2121,7 +2114,7 @@ static int fork_page_get(_Atomic uint64_t **out) {
     if (atomic_compare_exchange_strong(&fork_page, &page, fresh)) {
         page = fresh;
     } else {
-        munmap(fresh, size); /* another thread was faster: page is its page now */
+        munmap(fresh, size);
     }
     *out = page;
     return 0;
@@ -2151,17 +2144,17 @@ int rbc_fork_check_init(rbc_fork_check *self) {
 
 /* ==== capi/owner.c ==== */
 struct rbc_owner_block {
-    _Atomic uint64_t tag; /* TAG */
+    _Atomic uint64_t tag;
     _Atomic uint64_t claim;
     _Atomic uint64_t process[sizeof(rbc_process) / sizeof(uint64_t)];
     _Atomic uint64_t
-        has_lock; /* 0: the author could not get the lock, so it says nothing about it */
+        has_lock;
     _Atomic uint64_t committed;
-    _Atomic uint64_t is_left; /* not 0: the reader is gone, records that are held keep the ring */
-    _Atomic uint64_t reserved[3]; /* zero; so that successors can say more without moving these */
+    _Atomic uint64_t is_left;
+    _Atomic uint64_t reserved[3];
 };
 
-#define TAG UINT64_C(0x3165726f63627200) /* "\0rbcore1" in memory */
+#define TAG UINT64_C(0x3165726f63627200)
 
 static_assert(sizeof(rbc_owner_block) == 112, "the block's layout is shared between processes");
 static_assert(sizeof(rbc_process) == 48, "so is that of the name in it");
@@ -2229,7 +2222,7 @@ static void write_fields(rbc_owner_block *block, const rbc_process *process, boo
     uint64_t words[sizeof(*process) / sizeof(uint64_t)];
     memcpy(words, process, sizeof(words));
     if (atomic_load_explicit(&block->tag, memory_order_relaxed) != TAG) {
-        atomic_store_explicit(&block->committed, 0, memory_order_relaxed); /* not by a reader */
+        atomic_store_explicit(&block->committed, 0, memory_order_relaxed);
     }
     for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
         atomic_store_explicit(&block->process[i], words[i], memory_order_relaxed);
@@ -2260,9 +2253,9 @@ static bool sign(rbc_owner *self, uint64_t found) {
 
 typedef struct author {
     uint64_t claim;
-    rbc_process process; /* of an unfinished claim only the pid is known */
+    rbc_process process;
     rbc_process_state state;
-    uint64_t pid_here; /* what the process is called in our pid namespace; 0: not known */
+    uint64_t pid_here;
     bool had_lock;
     bool is_left;
 } author;
@@ -2302,7 +2295,7 @@ static author find_author(const rbc_owner_block *block) {
 
 static bool still_owns(const rbc_owner *self, author *it) {
     if (it->state == RBC_PROCESS_DEAD) {
-        return false; /* the lock's holder is no reader: a stranger, or a dead reader's child */
+        return false;
     }
     if (self->locked && self->lock_is_ours && it->had_lock) {
         return false;
@@ -2338,7 +2331,7 @@ static int try_claim(rbc_owner *self, bool is_last_attempt) {
         return -EAGAIN;
     }
     if (!sign(self, it.claim)) {
-        it = find_author(self->block); /* the one that was faster */
+        it = find_author(self->block);
         return refuse(self, &it);
     }
     return 0;
@@ -2403,7 +2396,7 @@ static const char *place_of_other(const rbc_owner *self) {
                    : ", in this process";
     case RBC_PROCESS_UNKNOWN:
         return ", in another pid namespace";
-    case RBC_PROCESS_DEAD: /* it is gone already */
+    case RBC_PROCESS_DEAD:
     case RBC_PROCESS_ALIVE:
         break;
     }
@@ -2468,7 +2461,7 @@ bool rbc_map_positions_are_whole(void) {
     if (sizeof(long) == sizeof(uint64_t)) {
         return true;
     }
-    int fd = open("/sys/kernel/address_bits", O_RDONLY | O_CLOEXEC); /* since Linux 6.3 */
+    int fd = open("/sys/kernel/address_bits", O_RDONLY | O_CLOEXEC);
     if (fd >= 0) {
         char bits[2];
         ssize_t n = read(fd, bits, sizeof(bits));
@@ -2864,7 +2857,7 @@ static bool was_refused(int n) {
 int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
     RBC_KEEP_ERRNO;
     int n = wait_nanoseconds(epoll_fd, events, max, timeout_ns);
-    if (was_refused(n)) { /* in milliseconds, rounded up so that no wait becomes a spin */
+    if (was_refused(n)) {
         int64_t ms = timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
         n = epoll_wait(epoll_fd, events, max, ms > INT32_MAX ? INT32_MAX : (int)ms);
     }
@@ -2912,7 +2905,7 @@ void rbc_wait_reset_delay(rbc_wait *self) {
 void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns) {
     RBC_KEEP_ERRNO;
     self->timer_due = delay_ns > INT64_MAX - now ? INT64_MAX : now + delay_ns;
-    long nanoseconds = (long)(delay_ns % 1000000000) + (delay_ns == 0); /* never 0 */
+    long nanoseconds = (long)(delay_ns % 1000000000) + (delay_ns == 0);
     if (start_timer(self, (time_t)(delay_ns / 1000000000), nanoseconds) != 0) {
         nanosleep(&(struct timespec){.tv_nsec = UNTIMED_PAUSE_NS}, NULL);
         rbc_wait_wake(self);
@@ -2930,7 +2923,7 @@ void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns) {
 #if (defined(__x86_64__) || defined(__i386__)) && !defined(RBCORE_WEAK_ORDER)
 #define STORES_IN_ORDER 1
 #else
-#define STORES_IN_ORDER 0 /* RBCORE_WEAK_ORDER: for tests of that on x86 */
+#define STORES_IN_ORDER 0
 #endif
 
 static uint64_t margin_of(size_t data_size, bool is_overwrite, bool is_memory) {
@@ -3245,16 +3238,16 @@ static bool producer_pos_is_possible(const rbc_ring *self, uint64_t producer, ui
 }
 
 typedef struct walk {
-    unsigned char *header;   /* of the record to look at, in the first copy of the data */
-    unsigned char *producer; /* where producer_pos is, perhaps in the second copy */
-    unsigned char *limit;    /* what is handed out ends here at the latest */
-    unsigned char *wrap;     /* end of the first copy */
-    uint64_t shift;          /* position of a header = shift + its address */
-    uint64_t last_span;      /* bytes of the record passed last; 0: none was */
-    uint64_t largest;        /* bytes of the largest record passed */
-    uint64_t tail;           /* bytes of the discarded records after the one handed out last */
-    uint64_t bytes;          /* of data handed out */
-    uint64_t discards;       /* passed */
+    unsigned char *header;
+    unsigned char *producer;
+    unsigned char *limit;
+    unsigned char *wrap;
+    uint64_t shift;
+    uint64_t last_span;
+    uint64_t largest;
+    uint64_t tail;
+    uint64_t bytes;
+    uint64_t discards;
 } walk;
 
 #define TURN_PART 4
@@ -3398,7 +3391,7 @@ static inline __attribute__((always_inline)) rbc_scan_end walk_over(rbc_ring *se
         uint32_t length = rbc_load_length(at.header);
         uint64_t span = rbc_record_span(length);
         if (__builtin_expect((length & (RBC_BUSY | RBC_DISCARD)) != 0, 0)) {
-            walk copy = at; /* an address of `at` itself would put it into memory */
+            walk copy = at;
             why = pass_flagged(self, &copy, length, scan);
             at = copy;
             if (why == RBC_SCAN_FULL) {
@@ -3414,7 +3407,7 @@ static inline __attribute__((always_inline)) rbc_scan_end walk_over(rbc_ring *se
             if (left < scan->max - scan->count) {
                 break;
             }
-            at.limit = at.header + span; /* the turn's first record, however large */
+            at.limit = at.header + span;
         }
         if (by_spans && spans == scan->spans_left) {
             break;
@@ -3511,7 +3504,7 @@ rbc_passed rbc_ring_skip_to_latest(rbc_ring *self) {
     uint64_t producer = self->kind->find_end(self), position = rbc_get(&self->read_pos);
     uint64_t last = position;
     if (!producer_pos_is_possible(self, producer, position)) {
-        return (rbc_passed){.position = position}; /* the first scan will say so */
+        return (rbc_passed){.position = position};
     }
     while (position != producer) {
         uint32_t length = rbc_load_length(rbc_ring_header(self, position));
@@ -3554,7 +3547,7 @@ static uint64_t position_to_publish(const rbc_ring *self, uint64_t user_pos) {
     uint64_t producer = atomic_load_explicit(self->producer_pos, memory_order_relaxed);
     bool is_small = user_pos - last <= size / RBC_HELD_BACK_PART &&
                     rbc_get(&self->largest_span) <= size / LARGEST_PART;
-    bool is_ahead = last - self->published_pos < size; /* consumer_pos never goes back */
+    bool is_ahead = last - self->published_pos < size;
     return is_small && is_ahead && producer - last <= size / EMPTY_PART ? last : user_pos;
 }
 
@@ -3768,7 +3761,7 @@ static bool resume_at(rbc_ring *ring, uint64_t valid) {
         return false;
     }
     if (!rbc_consumer_stop_releases(ring)) {
-        return false; /* the last release is about to return: the reader looks by the timer */
+        return false;
     }
     rbc_count(&ring->lost_bytes, valid - end);
     self->lost_before_next = true;
@@ -3886,7 +3879,7 @@ bool rbc_shadow_has_record(rbc_ring *ring) {
         return false;
     }
     if (rbc_copy_valid_from(&self->source, position) != position) {
-        return free_bytes == ring->mapping.data_size; /* it goes on only when nothing is held */
+        return free_bytes == ring->mapping.data_size;
     }
     uint32_t length = rbc_copy_length(&self->source, position);
     return !(length & RBC_BUSY) && rbc_record_span(length & ~RBC_DISCARD) <= free_bytes;
@@ -4068,7 +4061,7 @@ rbc_pace_change rbc_pace_update(rbc_ring *ring, rbc_clock *clock, rbc_pace_momen
 
 /* ==== capi/abandoned.c ==== */
 static rbc_passed pass_abandoned(rbc_ring *self, uint64_t position, uint64_t span) {
-    self->head_is_busy = false; /* as far as is known, until the next scan */
+    self->head_is_busy = false;
     rbc_count(&self->abandoned, 1);
     rbc_count(&self->passed_bytes, span);
     return (rbc_passed){.last = position, .position = position + span};
@@ -4108,7 +4101,7 @@ bool rbc_abandoned_skip(rbc_ring *self, rbc_passed *passed) {
     }
     uint32_t token = token_of_head(self, position);
     if (!(token & RBC_TOKEN_BIT)) {
-        return false; /* not by a producer of this library: nothing is known of it */
+        return false;
     }
     if (!rbc_producer_is_gone(rbc_producer_page_of(&self->mapping), self->lock_fd, token,
                               self->liveness_checks++)) {
@@ -4283,7 +4276,7 @@ static void commit_everything(rbcore_reader *self) {
 static bool commit_turn(rbc_ring *ring, const rbc_turn *turn, uint16_t last_ring, uint64_t end) {
     uint64_t user_pos = rbc_get(&ring->user_pos);
     if (turn->end - user_pos > ring->mapping.data_size) {
-        return false; /* a hostile producer discarded what was handed out: it was passed already */
+        return false;
     }
     bool is_last = turn->ring == last_ring && turn->end - user_pos >= end - user_pos;
     commit_to(ring, is_last ? end : turn->end);
@@ -4355,12 +4348,12 @@ int rbcore_source_init(rbcore_source *out, size_t size) {
 }
 
 typedef struct rbc_opening {
-    rbcore_reader *reader; /* for messages */
+    rbcore_reader *reader;
     rbcore_source source;
     size_t data_size;
     uint64_t lock_byte;
     bool lock_is_ours;
-    bool is_overwrite; /* the ring is in overwrite mode */
+    bool is_overwrite;
 } rbc_opening;
 
 const char *rbc_source_missing_field(const rbcore_source *source) {
@@ -4515,7 +4508,7 @@ static int open_map(rbc_ring *ring, rbc_opening *self) {
     ring->map_id = info.id;
     ring->wake_fd = ring->fd;
     self->data_size = info.max_entries;
-    self->lock_byte = info.id; /* all BPF maps share one inode: the byte tells them apart */
+    self->lock_byte = info.id;
     ring->lock_fd = rbc_owner_lock_fd(ring->fd, &self->lock_is_ours);
     error = rbc_mapping_open_map(&ring->mapping, ring->fd, self->data_size, side_of(self));
     if (error == -ENODEV) {
@@ -4633,7 +4626,7 @@ static int prepare_reading(rbc_ring *ring, rbc_opening *self) {
 
 static int claim(rbc_ring *ring, rbc_opening *self) {
     if (ring->kind->is_tap) {
-        ring->is_guarded = true; /* it takes nothing that another reader could take from it */
+        ring->is_guarded = true;
         return 0;
     }
     bool insist = self->source.flags & RBCORE_SOURCE_INSIST;
@@ -4684,7 +4677,7 @@ int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *so
         return error;
     }
     ring->from_latest = opening.source.flags & RBCORE_SOURCE_LATEST;
-    rbc_consumer_publish(ring); /* where we resume, if that was not published */
+    rbc_consumer_publish(ring);
     *out = ring;
     return 0;
 }
@@ -4767,7 +4760,7 @@ static bool let_go(rbc_ring *self, const rbcore_record *record) {
         return false;
     }
     if (!rbc_ring_is_data_of(self, record->data, record->position)) {
-        return false; /* of another reader's ring */
+        return false;
     }
     size_t bit = rbc_consumer_held_bit(self, record->position);
     uint64_t mask = UINT64_C(1) << bit % 64;
@@ -4823,7 +4816,7 @@ void rbc_flush_begin(rbcore_reader *self) {
         rbc_ring *ring = self->rings[i];
         ring->flush_pos = atomic_load_explicit(ring->producer_pos, memory_order_acquire);
         ring->flush_found = bytes_found(ring);
-        ring->liveness_checks = 0; /* asks most closely once more whether a producer died */
+        ring->liveness_checks = 0;
     }
 }
 
@@ -4870,12 +4863,12 @@ static void count_batch(rbcore_reader *self, const rbc_scan *scan) {
 }
 
 typedef struct rbc_request {
-    rbcore_record *records; /* or else spans */
+    rbcore_record *records;
     rbcore_span *spans;
     size_t max_spans;
-    size_t max;        /* records */
-    bool only_due;     /* leaves in a paced ring what is not due yet */
-    uint64_t discards; /* passed before; see return_on_discards.h */
+    size_t max;
+    bool only_due;
+    uint64_t discards;
     rbc_clock clock;
 } rbc_request;
 
@@ -4894,10 +4887,10 @@ static void change_pace(rbcore_reader *self, rbc_ring *ring, rbc_pace_change cha
 typedef struct rbc_pass {
     rbc_request *request;
     rbc_scan scan;
-    bool only_due;          /* as what, and there is something that can be left */
-    const rbc_ring *broken; /* the last one found so */
-    bool is_bounded;        /* the bound on discarded records was reached */
-    bool turns_are_full;    /* a ring was left out for want of space to note its turn */
+    bool only_due;
+    const rbc_ring *broken;
+    bool is_bounded;
+    bool turns_are_full;
 } rbc_pass;
 
 void rbc_read_note(rbc_ring *self, const rbc_passed *passed, const rbcore_record *records) {
@@ -4919,7 +4912,7 @@ void rbc_read_note(rbc_ring *self, const rbc_passed *passed, const rbcore_record
         if (rbc_ring_is_paced(self)) {
             rbc_consumer_publish(self);
         }
-    } else if (is_release) { /* nobody gives back discarded records alone */
+    } else if (is_release) {
         rbc_consumer_pass_released(self);
     } else if (nothing_held) {
         self->handed_end = passed->position;
@@ -5414,7 +5407,7 @@ int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
         return index;
     }
     if (ring->from_latest) {
-        rbc_passed passed = rbc_ring_skip_to_latest(ring); /* only now: nothing can fail any more */
+        rbc_passed passed = rbc_ring_skip_to_latest(ring);
         rbc_read_note(ring, &passed, NULL);
     }
     rbc_wait_wake(&self->wait);
@@ -5561,7 +5554,7 @@ static int copy_content(rbcore_snapshot *self, const rbc_copy_source *source, ui
         size_t piece = end.position - at < RBC_COPY_PIECE ? end.position - at : RBC_COPY_PIECE;
         uint64_t valid = rbc_copy_bytes(source, self->buffer + (at - oldest), at, piece);
         if (valid % 8 != 0) {
-            return -EBADMSG; /* no record begins there */
+            return -EBADMSG;
         }
         first = valid != at ? valid : first;
         if (rbc_is_after(first, end.position)) {
@@ -5793,10 +5786,10 @@ int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snapshot_info *
 
 /* ==== capi/crc32.c ==== */
 #define load load_in_crc32
-#define STEP 8 /* bytes at a time */
+#define STEP 8
 #define POLYNOMIAL UINT32_C(0xedb88320)
 
-static uint32_t of_byte[STEP][256]; /* by how many bytes later */
+static uint32_t of_byte[STEP][256];
 
 static void make_tables(void) {
     for (uint32_t byte = 0; byte < 256; byte++) {
@@ -5844,9 +5837,9 @@ uint32_t rbc_crc32(uint32_t before, const unsigned char *data, size_t size) {
 #define grow grow_in_snapshot_file
 #define MAGIC "rbsnap\r\n"
 #define VERSION 1
-#define BEGIN_SIZE 16 /* what every version begins with */
+#define BEGIN_SIZE 16
 #define HEADER_SIZE 128
-#define HEADER_MAX 4096 /* a later one may have more to say */
+#define HEADER_MAX 4096
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define BYTE_ORDER_FLAG 0
@@ -6267,7 +6260,7 @@ int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *record, rbc
 #define RETRIES 100
 
 typedef struct positions {
-    uint64_t oldest; /* consumer_pos or overwrite_pos: from here on the ring is in use */
+    uint64_t oldest;
     uint64_t producer;
 } positions;
 
@@ -6328,7 +6321,7 @@ static int overwrite_oldest(const rbc_mapping *mapping, uint64_t oldest, uint64_
             atomic_load_explicit(&rbc_header_at(mapping, position)->length, memory_order_relaxed);
         uint64_t span = rbc_record_span(length & ~RBC_DISCARD);
         if (span > pending - position) {
-            return -EBADMSG; /* (BUSY as well) not what was there when pending_pos passed it */
+            return -EBADMSG;
         }
         position += span;
     }
@@ -6494,7 +6487,7 @@ int rbc_memory_producer_open(rbc_memory_producer *self, const rbcore_source *sou
 void rbc_memory_producer_leave(rbc_memory_producer *self) {
     leave_slot(self);
     rbc_event_fd_signal(
-        self->event_fd); /* what is abandoned now may stand before records that wake nobody */
+        self->event_fd);
 }
 
 void rbc_memory_producer_close(rbc_memory_producer *self) {
@@ -6509,7 +6502,7 @@ void rbc_memory_producer_close(rbc_memory_producer *self) {
 
 #define CONTENDED (UINT32_C(1) << 31)
 #define SPINS 100
-#define SLEEP_NS 1000000 /* then look whether the owner still lives */
+#define SLEEP_NS 1000000
 
 static bool try_lock(rbc_memory_producer *self, uint32_t found, uint32_t taken) {
     return atomic_compare_exchange_strong_explicit(&self->page->lock, &found, taken,
@@ -6523,7 +6516,7 @@ static void sleep_on_lock(rbc_memory_producer *self, uint32_t seen) {
 
 static void lock_slowly(rbc_memory_producer *self) {
     RBC_KEEP_ERRNO;
-    const uint32_t ours = self->token | CONTENDED; /* others may sleep as well */
+    const uint32_t ours = self->token | CONTENDED;
     for (unsigned asked = 0;; asked++) {
         uint32_t seen = atomic_load_explicit(&self->page->lock, memory_order_relaxed);
         if (seen == 0) {
@@ -6667,7 +6660,7 @@ int rbc_memory_producer_reserve_wait(rbc_memory_producer *self, void **data, siz
         error = reserve(self, data, size);
         delay = delay * 2 > LONGEST_DELAY_NS ? LONGEST_DELAY_NS : delay * 2;
     }
-    return error; /* not counted: a caller that waits in parts goes on waiting */
+    return error;
 }
 
 static rbc_header *reserved_header(const rbc_memory_producer *self, const void *data) {
@@ -6707,8 +6700,8 @@ int rbc_memory_producer_finish(rbc_memory_producer *self, void *data, uint32_t f
 }
 
 typedef struct batch {
-    rbc_header *header; /* the first */
-    uint64_t position;  /* its own */
+    rbc_header *header;
+    uint64_t position;
     size_t count;
 } batch;
 
@@ -7058,7 +7051,7 @@ void rbc_user_ring_close(rbc_user_ring *self) {
 
 struct rbcore_producer {
     rbc_fork_check fork_check;
-    bool is_user_ring; /* of the kernel; otherwise a memory ring */
+    bool is_user_ring;
     union {
         rbc_memory_producer memory;
         rbc_user_ring user;
