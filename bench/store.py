@@ -22,6 +22,8 @@ DIGITS = 7
 
 NOTHING = "none"
 LATENCY = "latency_ns"
+# The kernel tells the memory of a process in KiB.
+MEMORY, MEMORY_IN_FILE = "peak_rss_bytes", "peak_rss_kib"
 READER_AND_POINT = ("reader", *(field.name for field in fields(Point)))
 TYPES = get_type_hints(Measurement)
 
@@ -33,10 +35,11 @@ def shown(value: Any) -> str:
 
 
 def flat(one: Measurement) -> dict[str, str]:
-    """The object of --json, with the latencies in columns of their own."""
+    """The object of --json, with the latencies in columns of their own, and memory in KiB."""
     found = asdict(one)
     latency = found.pop(LATENCY)
     found |= {f"{LATENCY}_{name}": value for name, value in latency.items()}
+    found[MEMORY_IN_FILE] = found.pop(MEMORY) // 1024
     return {name: shown(value) for name, value in found.items()}
 
 
@@ -70,6 +73,7 @@ def measurement(line: dict[str, str]) -> Measurement:
         for name in list(line)
         if name.startswith(prefix)
     }
+    line[MEMORY] = str(1024 * int(line.pop(MEMORY_IN_FILE)))
     others = {name: parse(name, text) for name, text in line.items()}
     return Measurement(**others, latency_ns=Latency(**latency))
 
