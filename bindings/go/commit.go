@@ -16,9 +16,9 @@ import (
 // ring that was read last.
 const partGivenBack = 8
 
-// Commit gives back all records that were handed out, of all rings, in one step. RawSample of those that were not copied is
-// invalid from then on. Records that were fetched and not handed out stay. If there is nothing to give back,
-// Commit does nothing.
+// Commit gives back all records that were handed out, of all rings, in one step. RawSample of those that were not
+// copied is invalid from then on. Records that were fetched and not handed out stay. If there is nothing to give
+// back, Commit does nothing.
 func (r *Reader) Commit() error {
 	if !r.isMade() {
 		return errNoReader

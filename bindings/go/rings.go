@@ -112,8 +112,7 @@ func (r *Reader) install(own *ownedRing) {
 	defer r.life.Unlock()
 	o, index := r.owned, int(own.index)
 	if before := o.ring(index); before != nil {
-		r.leaving = slices.DeleteFunc(r.leaving, func(ring *ownedRing) bool { return ring == before })
-		r.leavers.Store(int32(len(r.leaving)))
+		r.setLeaving(slices.DeleteFunc(r.leaving, func(ring *ownedRing) bool { return ring == before }))
 		r.forget(before)
 	}
 	if index >= len(o.rings) {
@@ -142,12 +141,9 @@ func (r *Reader) Remove(ring int) error {
 	}
 	r.lock()
 	defer r.mu.Unlock()
-	if r.closed.Load() {
-		return ErrClosed
-	}
-	own := r.owned.ring(ring)
-	if own == nil || own.isLeaving {
-		return errNoSuchRing
+	own, err := r.present(ring)
+	if err != nil {
+		return err
 	}
 	if r.isRelease {
 		if result := C.rbcore_reader_remove(r.core, C.uint(own.index)); result < 0 {
@@ -160,12 +156,23 @@ func (r *Reader) Remove(ring int) error {
 	}
 	r.life.Lock()
 	own.isLeaving = true
-	r.leaving = append(r.leaving, own)
-	r.leavers.Store(int32(len(r.leaving)))
+	r.setLeaving(append(r.leaving, own))
 	r.life.Unlock()
 	r.size.Add(-int64(own.size))
 	r.leave()
 	return nil
+}
+
+// present returns the ring with this index, unless it was removed. It is called with mu.
+func (r *Reader) present(index int) (*ownedRing, error) {
+	if r.closed.Load() {
+		return nil, ErrClosed
+	}
+	ring := r.owned.ring(index)
+	if ring == nil || ring.isLeaving {
+		return nil, errNoSuchRing
+	}
+	return ring, nil
 }
 
 // leave lets go of removed rings of which no record is held any more. It is called with mu, when records were given
@@ -176,14 +183,19 @@ func (r *Reader) leave() {
 	}
 	r.life.Lock()
 	defer r.life.Unlock()
-	r.leaving = slices.DeleteFunc(r.leaving, func(ring *ownedRing) bool {
+	r.setLeaving(slices.DeleteFunc(r.leaving, func(ring *ownedRing) bool {
 		if !r.hasLeft(ring) {
 			return false
 		}
 		r.forget(ring)
 		return true
-	})
-	r.leavers.Store(int32(len(r.leaving)))
+	}))
+}
+
+// setLeaving is called with both locks. letGo looks at their number without one.
+func (r *Reader) setLeaving(rings []*ownedRing) {
+	r.leaving = rings
+	r.leavers.Store(int32(len(rings)))
 }
 
 // forget frees a ring that has left. It is called with both locks.

@@ -177,15 +177,22 @@ func TestIndexesAreUsedAgain(t *testing.T) {
 	}
 }
 
-// A context ends a read of several rings, and takes no record of any of them away.
-func TestContextOverRings(t *testing.T) {
+// newReaderOfTwo opens a reader of two rings, which have the indexes 0 and 1, and their producers.
+func newReaderOfTwo(t *testing.T) (*ringbuf.Reader, *ringbuf.Producer, *ringbuf.Producer) {
+	t.Helper()
 	first, firstProducer := newRing(t)
 	second, secondProducer := newRing(t)
 	reader, err := ringbuf.NewReader(first)
 	must(t, err)
-	defer reader.Close()
+	t.Cleanup(func() { reader.Close() })
 	_, err = reader.Add(second)
 	must(t, err)
+	return reader, firstProducer, secondProducer
+}
+
+// A context ends a read of several rings, and takes no record of any of them away.
+func TestContextOverRings(t *testing.T) {
+	reader, firstProducer, secondProducer := newReaderOfTwo(t)
 	why := errors.New("a reason")
 	for range 3 {
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -208,13 +215,7 @@ func TestContextOverRings(t *testing.T) {
 
 // The typed loop has the values of all rings, and gives them back.
 func TestTypedRecordsOfRings(t *testing.T) {
-	first, firstProducer := newRing(t)
-	second, secondProducer := newRing(t)
-	reader, err := ringbuf.NewReader(first)
-	must(t, err)
-	defer reader.Close()
-	_, err = reader.Add(second)
-	must(t, err)
+	reader, firstProducer, secondProducer := newReaderOfTwo(t)
 	outputPairs(t, firstProducer, 0, 3)
 	outputPairs(t, secondProducer, 3, 6)
 	next := 0

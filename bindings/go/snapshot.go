@@ -91,12 +91,9 @@ func (r *Reader) snapshot(ring int, s *Snapshot, flags C.uint32_t) error {
 	}
 	r.lock()
 	defer r.mu.Unlock()
-	if r.closed.Load() {
-		return ErrClosed
-	}
-	own := r.owned.ring(ring)
-	if own == nil || own.isLeaving {
-		return errNoSuchRing
+	own, err := r.present(ring)
+	if err != nil {
+		return err
 	}
 	if !r.isRelease && !r.isBorrowed {
 		if err := r.commit(); err != nil {
