@@ -13,7 +13,7 @@ links.
 The one source differs from the library in two points. All its functions have hidden visibility:
 they belong to the module they are linked into, and cannot be mistaken for those of a librbcore.so
 in the same process. And names that more than one file of capi/ has for itself get the file's name
-behind them. Comments are left out: capi/ has them.
+behind them. Comments are left out: capi/ has them. Tabs indent it, because they are smaller.
 """
 
 from __future__ import annotations
@@ -102,6 +102,12 @@ def tidied(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n"
 
 
+def narrowed(text: str) -> str:
+    """Returns the text with a tab for four blanks at the start of a line, and one before a \\."""
+    text = re.sub(r"^ +", lambda blanks: "\t" * (len(blanks[0]) // 4), text, flags=re.MULTILINE)
+    return re.sub(r" +\\$", r" \\", text, flags=re.MULTILINE)
+
+
 class Amalgamation:
     def __init__(self) -> None:
         self.system: set[str] = set()
@@ -155,7 +161,7 @@ class Amalgamation:
             after = [f"#undef {name}\n" for name in sorted(renamed + own_macros(text))]
             parts.append(section(path) + "".join(before) + text + "".join(after))
         parts.append("#pragma GCC visibility pop\n")
-        return "\n".join(parts)
+        return narrowed("\n".join(parts))
 
 
 def section(path: Path) -> str:
