@@ -4,21 +4,7 @@
 
 #include <fcntl.h>
 #include <malloc.h>
-#include <stdio.h>
 #include <sys/resource.h>
-
-/* The mappings of rings, and of copies of rings. */
-static unsigned int mappings(void) {
-    FILE *file = fopen("/proc/self/maps", "re");
-    char line[512];
-    unsigned int count = 0;
-    ck_assert_ptr_nonnull(file);
-    while (fgets(line, sizeof(line), file)) {
-        count += strstr(line, "/memfd:rbcore") != NULL;
-    }
-    fclose(file);
-    return count;
-}
 
 typedef struct ring_files {
     int memory_fd, event_fd;
@@ -62,7 +48,7 @@ static void use_ring(int kind, uint64_t flags) {
         ok(rbcore_producer_output(producer, "12345678", 8, 0));
         ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG_NS), 1);
         ok(rbcore_reader_snapshot(reader, (unsigned int)index, &snapshot, 0));
-        ck_assert_int_gt(mappings(), 0);
+        ck_assert_int_gt(mapped_rings(), 0);
         if (i == 0) {
             ok(flags & RBCORE_READER_RELEASE ? rbcore_reader_release(reader, &record, 1)
                                              : rbcore_reader_commit(reader, NULL, 0));
@@ -84,7 +70,7 @@ START_TEST(what_is_closed_leaves_nothing) {
             unsigned int fds = open_fds();
             use_ring(kind, release ? RBCORE_READER_RELEASE : 0);
             ck_assert_uint_eq(open_fds(), fds);
-            ck_assert_uint_eq(mappings(), 0);
+            ck_assert_uint_eq(mapped_rings(), 0);
         }
     }
 }
@@ -107,7 +93,7 @@ static void run_short_of_descriptors(int (*call)(void *), void *argument) {
             ck_assert_int_eq(result, -EMFILE);
         }
         ck_assert_uint_eq(open_fds(), fds);
-        ck_assert_uint_eq(mappings(), 0);
+        ck_assert_uint_eq(mapped_rings(), 0);
     }
 }
 
@@ -244,7 +230,7 @@ typedef struct inherited {
 static int free_in_child(void *argument) {
     inherited *self = argument;
     rbcore_reader_free(self->reader);
-    return mappings() != 0 ? 1 : open_fds() != self->fds ? 2 : 0;
+    return mapped_rings() != 0 ? 1 : open_fds() != self->fds ? 2 : 0;
 }
 
 /* Records that the parent's threads hold are nobody's to release there. */

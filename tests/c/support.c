@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "support.h"
 
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -116,4 +117,16 @@ void *release_one(void *argument) {
     release_of_one *self = argument;
     ok(rbcore_reader_release(self->reader, &self->record, 1));
     return NULL;
+}
+
+unsigned int mapped_rings(void) {
+    FILE *file = fopen("/proc/self/maps", "re");
+    char line[512];
+    unsigned int count = 0;
+    ck_assert_ptr_nonnull(file);
+    while (fgets(line, sizeof(line), file)) {
+        count += strstr(line, "/memfd:rbcore") != NULL;
+    }
+    fclose(file);
+    return count;
 }

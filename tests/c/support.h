@@ -65,6 +65,9 @@ uint64_t image_load(const uint64_t *word);
 void image_store(uint64_t *word, uint64_t value);
 void image_store_header(const image *self, uint64_t position, uint32_t length);
 
+/* How many mappings of rings, and of copies of rings, the process has. */
+unsigned int mapped_rings(void);
+
 /* The checksum of snapshot files, computed bit by bit, unlike in the library. */
 uint32_t crc32_of(const uint8_t *bytes, size_t size);
 
