@@ -3,10 +3,10 @@
 #include "keep_errno.h"
 #include "map.h"
 #include "mapping.h"
+#include "uncancelled.h"
 
 #include <errno.h>
 #include <rbcore/rbcore.h>
-#include <unistd.h>
 
 uint32_t rbcore_version(void) {
     return RBCORE_VERSION;
@@ -17,7 +17,7 @@ static int probe_memory_ring(void) {
     if (fd < 0) {
         return fd == -ENOSYS ? 0 : fd;
     }
-    close(fd);
+    rbc_close(fd);
     return 1;
 }
 

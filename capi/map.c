@@ -145,8 +145,8 @@ int rbc_map_probe_ring(uint32_t type, uint32_t flags) {
     arguments.create.max_entries = (uint32_t)sysconf(_SC_PAGESIZE);
     arguments.create.map_flags = flags;
     int fd = bpf(RBC_BPF_MAP_CREATE, &arguments);
+    rbc_close(fd);
     if (fd >= 0) {
-        close(fd);
         return 1;
     }
     return fd == -EINVAL || fd == -ENOSYS ? 0 : fd;

@@ -2,6 +2,7 @@
 #include "mapping.h"
 
 #include "kernel.h"
+#include "uncancelled.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -132,6 +133,7 @@ static int map_memory(rbc_mapping *out, int fd, size_t data_size, size_t page_si
 }
 
 int rbc_set_file_size(int fd, uint64_t size) {
+    RBC_UNCANCELLED;
     sigset_t excess, before, pending;
     sigemptyset(&excess);
     sigaddset(&excess, SIGXFSZ);
@@ -177,9 +179,7 @@ int rbc_mapping_open_copy(rbc_mapping *out, size_t data_size) {
     }
     int fd = rbc_memfd("rbcore copy", 0);
     error = fd < 0 ? fd : place_twice(out, fd);
-    if (fd >= 0) {
-        close(fd);
-    }
+    rbc_close(fd);
     if (error != 0) {
         rbc_mapping_close(out);
     }

@@ -8,6 +8,7 @@
 #include "layout.h"
 #include "memory_reserve.h"
 #include "owner.h"
+#include "uncancelled.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -110,12 +111,8 @@ void rbc_memory_producer_leave(rbc_memory_producer *self) {
 
 void rbc_memory_producer_close(rbc_memory_producer *self) {
     rbc_mapping_close(&self->mapping);
-    if (self->event_fd >= 0) {
-        close(self->event_fd);
-    }
-    if (self->fd >= 0) {
-        close(self->fd);
-    }
+    rbc_close(self->event_fd);
+    rbc_close(self->fd);
 }
 
 /* ---- The lock where the kernel has its spin lock ---- */

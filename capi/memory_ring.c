@@ -4,6 +4,7 @@
 #include "keep_errno.h"
 #include "kernel.h"
 #include "owner.h"
+#include "uncancelled.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,6 +30,7 @@
 #define ASK_PROC_EVERY 16
 
 static int lay_out(int fd, size_t data_size, size_t page_size, uint32_t flags) {
+    RBC_UNCANCELLED;
     int error = rbc_set_file_size(fd, 2 * page_size + data_size);
     if (error != 0) {
         return error;
@@ -60,13 +62,13 @@ int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size, u
     }
     int error = lay_out(memory, ring_size, page_size, flags);
     if (error != 0) {
-        close(memory);
+        rbc_close(memory);
         return error;
     }
     int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (event < 0) {
         error = -errno;
-        close(memory);
+        rbc_close(memory);
         return error;
     }
     *memory_fd = memory;
@@ -151,6 +153,7 @@ static void make_nonblocking(int fd) {
  */
 void rbc_event_fd_signal(int fd) {
     RBC_KEEP_ERRNO;
+    RBC_UNCANCELLED;
     uint64_t count = 1;
     bool was_full = is_full(fd);
     make_nonblocking(fd);
@@ -171,6 +174,7 @@ int rbc_duplicate(int fd) {
 }
 
 int rbc_reopen(int fd) {
+    RBC_UNCANCELLED;
     char path[40];
     snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", fd);
     int own = open(path, O_RDWR | O_CLOEXEC);

@@ -3,6 +3,7 @@
 
 #include "kernel.h"
 #include "process.h"
+#include "uncancelled.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -261,6 +262,7 @@ static int try_claim(rbc_owner *self, bool is_last_attempt) {
 
 int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size, int lock_fd,
                     bool lock_is_ours, uint64_t lock_byte, bool insist, bool *guarded) {
+    RBC_UNCANCELLED;
     unsigned char *end = page + page_size;
     *self = (rbc_owner){.block = (rbc_owner_block *)(void *)(end - sizeof(rbc_owner_block)),
                         .lock_byte = lock_byte,
@@ -290,10 +292,11 @@ static bool are_same_file(int a, int b) {
 int rbc_owner_lock_fd(int map_fd, bool *lock_is_ours) {
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     *lock_is_ours = fd >= 0 && are_same_file(fd, map_fd);
-    if (fd >= 0 && !*lock_is_ours) {
-        close(fd);
+    if (*lock_is_ours) {
+        return fd;
     }
-    return *lock_is_ours ? fd : map_fd;
+    rbc_close(fd);
+    return map_fd;
 }
 
 uint64_t rbc_owner_committed(const rbc_owner *self) {

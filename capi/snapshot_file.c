@@ -3,6 +3,7 @@
 #include "crc32.h"
 #include "keep_errno.h"
 #include "snapshot.h"
+#include "uncancelled.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -179,6 +180,7 @@ static int read_exactly(int fd, unsigned char *data, size_t size) {
 
 int rbcore_snapshot_save(const rbcore_snapshot *self, int fd) {
     RBC_KEEP_ERRNO;
+    RBC_UNCANCELLED;
     int error = rbc_snapshot_check(self);
     if (error != 0) {
         return error;
@@ -286,6 +288,7 @@ static int load_content(rbcore_snapshot *self, int fd, uint32_t *checksum) {
 
 int rbcore_snapshot_load(rbcore_snapshot **out, int fd) {
     RBC_KEEP_ERRNO;
+    RBC_UNCANCELLED;
     if (out == NULL) {
         return -EINVAL;
     }

@@ -12,13 +12,13 @@
 #include "reader.h"
 #include "shadow.h"
 #include "sized.h"
+#include "uncancelled.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define KNOWN_FLAGS                                                                                \
     (RBCORE_SOURCE_LATEST | RBCORE_SOURCE_INSIST | RBCORE_SOURCE_OVERWRITE | RBCORE_SOURCE_TAP)
@@ -97,8 +97,8 @@ static rbc_mapping_side side_of(const rbc_opening *self) {
 }
 
 static void close_once(int fd, int unless) {
-    if (fd >= 0 && fd != unless) {
-        close(fd);
+    if (fd != unless) {
+        rbc_close(fd);
     }
 }
 

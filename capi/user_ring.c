@@ -5,13 +5,14 @@
 #include "keep_errno.h"
 #include "map.h"
 #include "source.h"
+#include "uncancelled.h"
 #include "wait.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <time.h>
-#include <unistd.h>
 
 /* The largest record that a BPF program can look at (DYNPTR_MAX_SIZE in linux/bpf.h). The kernel
  * refuses to pass a larger one, even a discarded one: it would stop the ring for good. */
@@ -43,6 +44,7 @@ __attribute__((cold)) static void wait_for_lock(rbc_user_ring *self) {
         rbc_relax();
     }
     RBC_KEEP_ERRNO;
+    RBC_UNCANCELLED;
     struct timespec pause = {.tv_nsec = SLEEP_NS};
     nanosleep(&pause, NULL);
 }
@@ -145,17 +147,14 @@ static int take_epoll(rbc_user_ring *self) {
     struct epoll_event event = {.events = EPOLLOUT | EPOLLET};
     if (fd >= 0 && epoll_ctl(fd, EPOLL_CTL_ADD, self->fd, &event) != 0) {
         int error = -errno;
-        close(fd);
+        rbc_close(fd);
         return error;
     }
     return fd < 0 ? -errno : fd;
 }
 
 static void give_epoll(rbc_user_ring *self, int fd) {
-    int spare = atomic_exchange_explicit(&self->epoll_fd, fd, memory_order_acq_rel);
-    if (spare >= 0) {
-        close(spare);
-    }
+    rbc_close(atomic_exchange_explicit(&self->epoll_fd, fd, memory_order_acq_rel));
 }
 
 /* Called over and over until the deadline: each time it sleeps, or an edge came since the last. */
@@ -169,20 +168,27 @@ static int wait_for_room(int epoll_fd, int64_t deadline_ns) {
     return n < 0 ? n : 0;
 }
 
-int rbc_user_ring_reserve_wait(rbc_user_ring *self, void **data, size_t size, int64_t deadline_ns) {
-    int error = rbc_user_ring_reserve(self, data, size);
-    if (error != -EAGAIN) {
-        return error;
-    }
+/* Waits once if the ring is full. Returns what a reservation returned at last. */
+static int reserve_after_a_wait(rbc_user_ring *self, void **data, size_t size,
+                                int64_t deadline_ns) {
     int epoll_fd = take_epoll(self);
     if (epoll_fd < 0) {
         return epoll_fd;
     }
-    error = rbc_user_ring_reserve(self, data, size);
-    while (error == -EAGAIN && (error = wait_for_room(epoll_fd, deadline_ns)) == 0) {
+    int error = rbc_user_ring_reserve(self, data, size);
+    if (error == -EAGAIN && (error = wait_for_room(epoll_fd, deadline_ns)) == 0) {
         error = rbc_user_ring_reserve(self, data, size);
     }
     give_epoll(self, epoll_fd);
+    return error;
+}
+
+int rbc_user_ring_reserve_wait(rbc_user_ring *self, void **data, size_t size, int64_t deadline_ns) {
+    int error = rbc_user_ring_reserve(self, data, size);
+    while (error == -EAGAIN && rbc_now_ns() < deadline_ns) {
+        pthread_testcancel(); /* nothing is held now */
+        error = reserve_after_a_wait(self, data, size, deadline_ns);
+    }
     return error;
 }
 
@@ -280,14 +286,9 @@ void rbc_user_ring_leave(rbc_user_ring *self) {
 
 void rbc_user_ring_close(rbc_user_ring *self) {
     rbc_mapping_close(&self->mapping);
-    int epoll_fd = atomic_load_explicit(&self->epoll_fd, memory_order_relaxed);
-    if (epoll_fd >= 0) {
-        close(epoll_fd);
+    rbc_close(atomic_load_explicit(&self->epoll_fd, memory_order_relaxed));
+    if (self->lock_fd != self->fd) {
+        rbc_close(self->lock_fd);
     }
-    if (self->lock_fd >= 0 && self->lock_fd != self->fd) {
-        close(self->lock_fd);
-    }
-    if (self->fd >= 0) {
-        close(self->fd);
-    }
+    rbc_close(self->fd);
 }

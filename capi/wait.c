@@ -4,6 +4,7 @@
 #include "counter.h"
 #include "keep_errno.h"
 #include "kernel.h"
+#include "uncancelled.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -48,10 +49,8 @@ int64_t rbc_deadline_after(int64_t timeout_ns) {
 
 static void close_fd(int *fd) {
     RBC_KEEP_ERRNO;
-    if (*fd >= 0) {
-        close(*fd);
-        *fd = -1;
-    }
+    rbc_close(*fd);
+    *fd = -1;
 }
 
 /*
@@ -116,6 +115,7 @@ static void count_wakeup(rbc_wait *self, int events) {
 
 void rbc_wait_drain(rbc_wait *self) {
     RBC_KEEP_ERRNO;
+    RBC_UNCANCELLED;
     struct epoll_event events[EVENTS_AT_ONCE];
     int n;
     /* Before the events are fetched: one that comes later sets it. */
@@ -146,6 +146,7 @@ static bool was_refused(int n) {
 
 int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
     RBC_KEEP_ERRNO;
+    RBC_UNCANCELLED;
     int n = wait_nanoseconds(epoll_fd, events, max, timeout_ns);
     if (was_refused(n)) { /* in milliseconds, rounded up so that no wait becomes a spin */
         int64_t ms = timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
@@ -203,6 +204,7 @@ void rbc_wait_reset_delay(rbc_wait *self) {
 
 void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns) {
     RBC_KEEP_ERRNO;
+    RBC_UNCANCELLED;
     self->timer_due = delay_ns > INT64_MAX - now ? INT64_MAX : now + delay_ns;
     long nanoseconds = (long)(delay_ns % 1000000000) + (delay_ns == 0); /* never 0 */
     if (start_timer(self, (time_t)(delay_ns / 1000000000), nanoseconds) != 0) {

@@ -20,6 +20,12 @@
  * Threads. A handle is used by one thread at a time, except for the functions whose comment says
  * "any thread". Different handles are independent of each other.
  *
+ * Cancellation. Of all functions only the waits of rbcore_reader_next, rbcore_reader_next_spans and
+ * rbcore_producer_reserve_wait are cancellation points (pthread_cancel). A thread that is cancelled
+ * there leaves its handle to others, and nothing was handed out or reserved. In every other call
+ * the cancellation waits until the call has returned. (Asynchronous cancellation is not for threads
+ * that call this library.)
+ *
  * Structs that begin with a size can grow in later versions. The caller fills them by their _INIT
  * macro, or their _init function where macros cannot be used. A caller older than the library
  * passes a smaller struct and gets the defaults for the rest. A caller that is newer, and sets
@@ -400,8 +406,8 @@ RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, s
  * Both hold while all records that were handed out have been given back. As long as some have not,
  * the kernel wakes nobody. Then the reader looks by the timer, first after 50 microseconds, with
  * delays that double up to 10 milliseconds. A reader of memory rings also looks every 100
- * milliseconds, for records that a killed producer left unfinished, and so does a reader of taps. A
- * wait is a cancellation point (pthread_cancel); another thread may use the reader afterwards.
+ * milliseconds, for records that a killed producer left unfinished, and so does a reader of taps.
+ * The wait is a cancellation point (pthread_cancel).
  *   0           the time is up and nothing is due; the next wakeup is armed;
  *   -EINTR      a signal was caught, or the process was stopped and continued; nothing was lost,
  *               call again;
@@ -695,8 +701,8 @@ RBCORE_API int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snap
 /*
  * Writes a snapshot to a file, pipe or socket, at its current position, in the format of rbcore's
  * snapshot-format.md (installed as documentation). It writes all of it, however little one write(2)
- * takes, and waits if fd is non-blocking and full. Signals do not end it. It does not sync the
- * file. Returns 0.
+ * takes, and waits if fd is non-blocking and full. Neither signals nor a cancellation end it. It
+ * does not sync the file. Returns 0.
  *   -ENODATA the snapshot is empty, because taking it failed for want of memory;
  *   -ENOMEM  no memory for a wait;
  *   -EBADF, -ENOSPC, -EDQUOT, -EFBIG, -EIO, -EPIPE (after a SIGPIPE) and others as write(2) gives
@@ -708,9 +714,9 @@ RBCORE_API int rbcore_snapshot_save(const rbcore_snapshot *self, int fd);
  * Reads a snapshot that rbcore_snapshot_save wrote, from any machine, and sets *out, which the
  * caller gives back by rbcore_snapshot_free. It reads not a byte more, so several snapshots may
  * follow each other in a file. Other blocks before it, as snapshot-format.md describes them, are
- * passed over. It waits if fd is non-blocking and empty. Signals do not end it. It takes no more
- * memory than twice what it has read, whatever the file says of its size. The ring of its records
- * is 0. Returns 0.
+ * passed over. It waits if fd is non-blocking and empty. Neither signals nor a cancellation end it.
+ * It takes no more memory than twice what it has read, whatever the file says of its size. The ring
+ * of its records is 0. Returns 0.
  *   -ENODATA the file is at its end, and has no more snapshots;
  *   -EBADMSG it is no snapshot, is cut off, or damaged: a checksum is wrong, or a size impossible;
  *   -E2BIG   it was written by a later version, in a form that this one does not know;
@@ -796,7 +802,8 @@ RBCORE_API int rbcore_producer_reserve(rbcore_producer *self, void **data, size_
  * In a user ring each drain wakes the waiting thread. If it freed less than is needed, the wait
  * goes on. If the BPF program drains with BPF_RB_NO_WAKEUP, nothing tells the thread, and it looks
  * at the ring every 10 milliseconds. Readers of a memory ring wake no producer: the thread looks
- * after 50 microseconds, with delays that double up to a millisecond. Returns 0.
+ * after 50 microseconds, with delays that double up to a millisecond. The wait is a cancellation
+ * point (pthread_cancel). Returns 0.
  *   -EAGAIN   the time is up and the ring still full. The record is still the caller's, and not
  *             counted as lost. (With timeout_ns 0 as rbcore_producer_reserve.)
  *   -EINTR    a signal was caught while it slept; nothing was reserved, call again. (A signal that

@@ -499,6 +499,33 @@ typedef struct rbc_map_info {
 
 #endif
 
+/* ==== capi/uncancelled.h ==== */
+#ifndef RBC_UNCANCELLED_H
+#define RBC_UNCANCELLED_H
+
+static inline int rbc_put_off_cancellation(void) {
+	int before;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+	return before;
+}
+
+static inline void rbc_allow_cancellation(int *before) {
+	pthread_setcancelstate(*before, before);
+}
+
+#define RBC_UNCANCELLED \
+	__attribute__((cleanup(rbc_allow_cancellation), unused)) int rbc_cancellation = \
+		rbc_put_off_cancellation()
+
+static inline void rbc_close(int fd) {
+	RBC_UNCANCELLED;
+	if (fd >= 0) {
+		close(fd);
+	}
+}
+
+#endif
+
 /* ==== capi/process.h ==== */
 #ifndef RBC_PROCESS_H
 #define RBC_PROCESS_H
@@ -545,26 +572,6 @@ int rbc_fork_check_init(rbc_fork_check *self);
 static inline bool rbc_fork_check_passes(const rbc_fork_check *self) {
 	return atomic_load_explicit(self->word, memory_order_relaxed) == self->token;
 }
-
-#endif
-
-/* ==== capi/uncancelled.h ==== */
-#ifndef RBC_UNCANCELLED_H
-#define RBC_UNCANCELLED_H
-
-static inline int rbc_put_off_cancellation(void) {
-	int before;
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-	return before;
-}
-
-static inline void rbc_allow_cancellation(int *before) {
-	pthread_setcancelstate(*before, before);
-}
-
-#define RBC_UNCANCELLED \
-	__attribute__((cleanup(rbc_allow_cancellation), unused)) int rbc_cancellation = \
-		rbc_put_off_cancellation()
 
 #endif
 
@@ -1648,6 +1655,7 @@ static int map_memory(rbc_mapping *out, int fd, size_t data_size, size_t page_si
 }
 
 int rbc_set_file_size(int fd, uint64_t size) {
+	RBC_UNCANCELLED;
 	sigset_t excess, before, pending;
 	sigemptyset(&excess);
 	sigaddset(&excess, SIGXFSZ);
@@ -1692,9 +1700,7 @@ int rbc_mapping_open_copy(rbc_mapping *out, size_t data_size) {
 	}
 	int fd = rbc_memfd("rbcore copy", 0);
 	error = fd < 0 ? fd : place_twice(out, fd);
-	if (fd >= 0) {
-		close(fd);
-	}
+	rbc_close(fd);
 	if (error != 0) {
 		rbc_mapping_close(out);
 	}
@@ -2339,6 +2345,7 @@ static int try_claim(rbc_owner *self, bool is_last_attempt) {
 
 int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size, int lock_fd,
 					bool lock_is_ours, uint64_t lock_byte, bool insist, bool *guarded) {
+	RBC_UNCANCELLED;
 	unsigned char *end = page + page_size;
 	*self = (rbc_owner){.block = (rbc_owner_block *)(void *)(end - sizeof(rbc_owner_block)),
 						.lock_byte = lock_byte,
@@ -2363,10 +2370,11 @@ static bool are_same_file(int a, int b) {
 int rbc_owner_lock_fd(int map_fd, bool *lock_is_ours) {
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	*lock_is_ours = fd >= 0 && are_same_file(fd, map_fd);
-	if (fd >= 0 && !*lock_is_ours) {
-		close(fd);
+	if (*lock_is_ours) {
+		return fd;
 	}
-	return *lock_is_ours ? fd : map_fd;
+	rbc_close(fd);
+	return map_fd;
 }
 
 uint64_t rbc_owner_committed(const rbc_owner *self) {
@@ -2561,8 +2569,8 @@ int rbc_map_probe_ring(uint32_t type, uint32_t flags) {
 	arguments.create.max_entries = (uint32_t)sysconf(_SC_PAGESIZE);
 	arguments.create.map_flags = flags;
 	int fd = bpf(RBC_BPF_MAP_CREATE, &arguments);
+	rbc_close(fd);
 	if (fd >= 0) {
-		close(fd);
 		return 1;
 	}
 	return fd == -EINVAL || fd == -ENOSYS ? 0 : fd;
@@ -2578,6 +2586,7 @@ int rbc_map_probe_ring(uint32_t type, uint32_t flags) {
 #define ASK_PROC_EVERY 16
 
 static int lay_out(int fd, size_t data_size, size_t page_size, uint32_t flags) {
+	RBC_UNCANCELLED;
 	int error = rbc_set_file_size(fd, 2 * page_size + data_size);
 	if (error != 0) {
 		return error;
@@ -2608,13 +2617,13 @@ int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size, u
 	}
 	int error = lay_out(memory, ring_size, page_size, flags);
 	if (error != 0) {
-		close(memory);
+		rbc_close(memory);
 		return error;
 	}
 	int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (event < 0) {
 		error = -errno;
-		close(memory);
+		rbc_close(memory);
 		return error;
 	}
 	*memory_fd = memory;
@@ -2688,6 +2697,7 @@ static void make_nonblocking(int fd) {
 
 void rbc_event_fd_signal(int fd) {
 	RBC_KEEP_ERRNO;
+	RBC_UNCANCELLED;
 	uint64_t count = 1;
 	bool was_full = is_full(fd);
 	make_nonblocking(fd);
@@ -2706,6 +2716,7 @@ int rbc_duplicate(int fd) {
 }
 
 int rbc_reopen(int fd) {
+	RBC_UNCANCELLED;
 	char path[40];
 	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", fd);
 	int own = open(path, O_RDWR | O_CLOEXEC);
@@ -2765,10 +2776,8 @@ int64_t rbc_deadline_after(int64_t timeout_ns) {
 
 static void close_fd(int *fd) {
 	RBC_KEEP_ERRNO;
-	if (*fd >= 0) {
-		close(*fd);
-		*fd = -1;
-	}
+	rbc_close(*fd);
+	*fd = -1;
 }
 
 static int start_timer(rbc_wait *self, time_t seconds, long nanoseconds) {
@@ -2828,6 +2837,7 @@ static void count_wakeup(rbc_wait *self, int events) {
 
 void rbc_wait_drain(rbc_wait *self) {
 	RBC_KEEP_ERRNO;
+	RBC_UNCANCELLED;
 	struct epoll_event events[EVENTS_AT_ONCE];
 	int n;
 	atomic_store_explicit(&self->woken, false, memory_order_relaxed);
@@ -2856,6 +2866,7 @@ static bool was_refused(int n) {
 
 int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
 	RBC_KEEP_ERRNO;
+	RBC_UNCANCELLED;
 	int n = wait_nanoseconds(epoll_fd, events, max, timeout_ns);
 	if (was_refused(n)) {
 		int64_t ms = timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
@@ -2904,6 +2915,7 @@ void rbc_wait_reset_delay(rbc_wait *self) {
 
 void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns) {
 	RBC_KEEP_ERRNO;
+	RBC_UNCANCELLED;
 	self->timer_due = delay_ns > INT64_MAX - now ? INT64_MAX : now + delay_ns;
 	long nanoseconds = (long)(delay_ns % 1000000000) + (delay_ns == 0);
 	if (start_timer(self, (time_t)(delay_ns / 1000000000), nanoseconds) != 0) {
@@ -3119,7 +3131,7 @@ static int probe_memory_ring(void) {
 	if (fd < 0) {
 		return fd == -ENOSYS ? 0 : fd;
 	}
-	close(fd);
+	rbc_close(fd);
 	return 1;
 }
 
@@ -4413,8 +4425,8 @@ static rbc_mapping_side side_of(const rbc_opening *self) {
 }
 
 static void close_once(int fd, int unless) {
-	if (fd >= 0 && fd != unless) {
-		close(fd);
+	if (fd != unless) {
+		rbc_close(fd);
 	}
 }
 
@@ -5988,6 +6000,7 @@ static int read_exactly(int fd, unsigned char *data, size_t size) {
 
 int rbcore_snapshot_save(const rbcore_snapshot *self, int fd) {
 	RBC_KEEP_ERRNO;
+	RBC_UNCANCELLED;
 	int error = rbc_snapshot_check(self);
 	if (error != 0) {
 		return error;
@@ -6086,6 +6099,7 @@ static int load_content(rbcore_snapshot *self, int fd, uint32_t *checksum) {
 
 int rbcore_snapshot_load(rbcore_snapshot **out, int fd) {
 	RBC_KEEP_ERRNO;
+	RBC_UNCANCELLED;
 	if (out == NULL) {
 		return -EINVAL;
 	}
@@ -6492,12 +6506,8 @@ void rbc_memory_producer_leave(rbc_memory_producer *self) {
 
 void rbc_memory_producer_close(rbc_memory_producer *self) {
 	rbc_mapping_close(&self->mapping);
-	if (self->event_fd >= 0) {
-		close(self->event_fd);
-	}
-	if (self->fd >= 0) {
-		close(self->fd);
-	}
+	rbc_close(self->event_fd);
+	rbc_close(self->fd);
 }
 
 #define CONTENDED (UINT32_C(1) << 31)
@@ -6815,6 +6825,7 @@ __attribute__((cold)) static void wait_for_lock(rbc_user_ring *self) {
 		rbc_relax();
 	}
 	RBC_KEEP_ERRNO;
+	RBC_UNCANCELLED;
 	struct timespec pause = {.tv_nsec = SLEEP_NS};
 	nanosleep(&pause, NULL);
 }
@@ -6897,17 +6908,14 @@ static int take_epoll(rbc_user_ring *self) {
 	struct epoll_event event = {.events = EPOLLOUT | EPOLLET};
 	if (fd >= 0 && epoll_ctl(fd, EPOLL_CTL_ADD, self->fd, &event) != 0) {
 		int error = -errno;
-		close(fd);
+		rbc_close(fd);
 		return error;
 	}
 	return fd < 0 ? -errno : fd;
 }
 
 static void give_epoll(rbc_user_ring *self, int fd) {
-	int spare = atomic_exchange_explicit(&self->epoll_fd, fd, memory_order_acq_rel);
-	if (spare >= 0) {
-		close(spare);
-	}
+	rbc_close(atomic_exchange_explicit(&self->epoll_fd, fd, memory_order_acq_rel));
 }
 
 static int wait_for_room(int epoll_fd, int64_t deadline_ns) {
@@ -6920,20 +6928,26 @@ static int wait_for_room(int epoll_fd, int64_t deadline_ns) {
 	return n < 0 ? n : 0;
 }
 
-int rbc_user_ring_reserve_wait(rbc_user_ring *self, void **data, size_t size, int64_t deadline_ns) {
-	int error = rbc_user_ring_reserve(self, data, size);
-	if (error != -EAGAIN) {
-		return error;
-	}
+static int reserve_after_a_wait(rbc_user_ring *self, void **data, size_t size,
+								int64_t deadline_ns) {
 	int epoll_fd = take_epoll(self);
 	if (epoll_fd < 0) {
 		return epoll_fd;
 	}
-	error = rbc_user_ring_reserve(self, data, size);
-	while (error == -EAGAIN && (error = wait_for_room(epoll_fd, deadline_ns)) == 0) {
+	int error = rbc_user_ring_reserve(self, data, size);
+	if (error == -EAGAIN && (error = wait_for_room(epoll_fd, deadline_ns)) == 0) {
 		error = rbc_user_ring_reserve(self, data, size);
 	}
 	give_epoll(self, epoll_fd);
+	return error;
+}
+
+int rbc_user_ring_reserve_wait(rbc_user_ring *self, void **data, size_t size, int64_t deadline_ns) {
+	int error = rbc_user_ring_reserve(self, data, size);
+	while (error == -EAGAIN && rbc_now_ns() < deadline_ns) {
+		pthread_testcancel();
+		error = reserve_after_a_wait(self, data, size, deadline_ns);
+	}
 	return error;
 }
 
@@ -7023,16 +7037,11 @@ void rbc_user_ring_leave(rbc_user_ring *self) {
 
 void rbc_user_ring_close(rbc_user_ring *self) {
 	rbc_mapping_close(&self->mapping);
-	int epoll_fd = atomic_load_explicit(&self->epoll_fd, memory_order_relaxed);
-	if (epoll_fd >= 0) {
-		close(epoll_fd);
+	rbc_close(atomic_load_explicit(&self->epoll_fd, memory_order_relaxed));
+	if (self->lock_fd != self->fd) {
+		rbc_close(self->lock_fd);
 	}
-	if (self->lock_fd >= 0 && self->lock_fd != self->fd) {
-		close(self->lock_fd);
-	}
-	if (self->fd >= 0) {
-		close(self->fd);
-	}
+	rbc_close(self->fd);
 }
 #undef LOOK_AGAIN_NS
 #undef RECORD_MAX

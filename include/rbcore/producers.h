@@ -82,7 +82,8 @@ RBCORE_API int rbcore_producer_reserve(rbcore_producer *self, void **data, size_
  * In a user ring each drain wakes the waiting thread. If it freed less than is needed, the wait
  * goes on. If the BPF program drains with BPF_RB_NO_WAKEUP, nothing tells the thread, and it looks
  * at the ring every 10 milliseconds. Readers of a memory ring wake no producer: the thread looks
- * after 50 microseconds, with delays that double up to a millisecond. Returns 0.
+ * after 50 microseconds, with delays that double up to a millisecond. The wait is a cancellation
+ * point (pthread_cancel). Returns 0.
  *   -EAGAIN   the time is up and the ring still full. The record is still the caller's, and not
  *             counted as lost. (With timeout_ns 0 as rbcore_producer_reserve.)
  *   -EINTR    a signal was caught while it slept; nothing was reserved, call again. (A signal that

@@ -19,6 +19,12 @@
  * Threads. A handle is used by one thread at a time, except for the functions whose comment says
  * "any thread". Different handles are independent of each other.
  *
+ * Cancellation. Of all functions only the waits of rbcore_reader_next, rbcore_reader_next_spans and
+ * rbcore_producer_reserve_wait are cancellation points (pthread_cancel). A thread that is cancelled
+ * there leaves its handle to others, and nothing was handed out or reserved. In every other call
+ * the cancellation waits until the call has returned. (Asynchronous cancellation is not for threads
+ * that call this library.)
+ *
  * Structs that begin with a size can grow in later versions. The caller fills them by their _INIT
  * macro, or their _init function where macros cannot be used. A caller older than the library
  * passes a smaller struct and gets the defaults for the rest. A caller that is newer, and sets

@@ -261,8 +261,8 @@ RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, s
  * Both hold while all records that were handed out have been given back. As long as some have not,
  * the kernel wakes nobody. Then the reader looks by the timer, first after 50 microseconds, with
  * delays that double up to 10 milliseconds. A reader of memory rings also looks every 100
- * milliseconds, for records that a killed producer left unfinished, and so does a reader of taps. A
- * wait is a cancellation point (pthread_cancel); another thread may use the reader afterwards.
+ * milliseconds, for records that a killed producer left unfinished, and so does a reader of taps.
+ * The wait is a cancellation point (pthread_cancel).
  *   0           the time is up and nothing is due; the next wakeup is armed;
  *   -EINTR      a signal was caught, or the process was stopped and continued; nothing was lost,
  *               call again;

@@ -83,8 +83,8 @@ RBCORE_API int rbcore_snapshot_info_get(const rbcore_snapshot *self, rbcore_snap
 /*
  * Writes a snapshot to a file, pipe or socket, at its current position, in the format of rbcore's
  * snapshot-format.md (installed as documentation). It writes all of it, however little one write(2)
- * takes, and waits if fd is non-blocking and full. Signals do not end it. It does not sync the
- * file. Returns 0.
+ * takes, and waits if fd is non-blocking and full. Neither signals nor a cancellation end it. It
+ * does not sync the file. Returns 0.
  *   -ENODATA the snapshot is empty, because taking it failed for want of memory;
  *   -ENOMEM  no memory for a wait;
  *   -EBADF, -ENOSPC, -EDQUOT, -EFBIG, -EIO, -EPIPE (after a SIGPIPE) and others as write(2) gives
@@ -96,9 +96,9 @@ RBCORE_API int rbcore_snapshot_save(const rbcore_snapshot *self, int fd);
  * Reads a snapshot that rbcore_snapshot_save wrote, from any machine, and sets *out, which the
  * caller gives back by rbcore_snapshot_free. It reads not a byte more, so several snapshots may
  * follow each other in a file. Other blocks before it, as snapshot-format.md describes them, are
- * passed over. It waits if fd is non-blocking and empty. Signals do not end it. It takes no more
- * memory than twice what it has read, whatever the file says of its size. The ring of its records
- * is 0. Returns 0.
+ * passed over. It waits if fd is non-blocking and empty. Neither signals nor a cancellation end it.
+ * It takes no more memory than twice what it has read, whatever the file says of its size. The ring
+ * of its records is 0. Returns 0.
  *   -ENODATA the file is at its end, and has no more snapshots;
  *   -EBADMSG it is no snapshot, is cut off, or damaged: a checksum is wrong, or a size impossible;
  *   -E2BIG   it was written by a later version, in a form that this one does not know;

@@ -221,6 +221,29 @@ static void ignore(int signal) {
     (void)signal;
 }
 
+/* The thread that is cancelled has reserved nothing, and what it waited by is used or closed. */
+START_TEST(a_cancelled_wait) {
+    const unsigned int before = open_fds();
+    user_ring user = open_user(pages(1), pages(4));
+    waiting_thread waiting;
+    void *result;
+    const int count = fill_ring(&user);
+    const unsigned int opened = open_fds();
+    for (int i = 0; i < 3; i++) {
+        start(&waiting, &user, SMALL, RBCORE_FOREVER);
+        sleep_ms(20);
+        ck_assert_int_eq(pthread_cancel(waiting.thread), 0);
+        ck_assert_int_eq(pthread_join(waiting.thread, &result), 0);
+        ck_assert_ptr_eq(result, PTHREAD_CANCELED);
+        ck_assert_uint_le(open_fds(), opened + 1); /* one is kept for the next wait */
+    }
+    ck_assert_int_eq(drain(&user), count);
+    ck_assert_int_eq(fill_ring(&user), count);
+    close_user(&user);
+    ck_assert_uint_eq(open_fds(), before);
+}
+END_TEST
+
 START_TEST(a_signal_ends_a_wait) {
     user_ring user = open_user(pages(1), pages(1));
     struct sigaction action = {.sa_handler = ignore}; /* not SA_RESTART */
@@ -381,6 +404,7 @@ int main(void) {
     add_test(suite, a_drain_that_does_not_wake);
     add_test(suite, a_wait_for_much);
     add_test(suite, several_wait);
+    add_test(suite, a_cancelled_wait);
     add_test(suite, a_signal_ends_a_wait);
     add_test(suite, a_million_round_trips);
     add_test(suite, several_threads);
