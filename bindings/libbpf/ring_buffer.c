@@ -61,6 +61,7 @@ static int renew_epoll(struct ring_buffer *self) {
  * for it, unless the parent, which has the same one, lives.
  */
 static int reopen(struct ring_buffer *self) {
+    RBC_UNCANCELLED;
     bool parent_lives = false;
     int error = 0;
     self->forks = forks_now();

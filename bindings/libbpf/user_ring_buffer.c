@@ -9,8 +9,10 @@
 #include "genuine.h"
 
 #include "options.h"
+#include "uncancelled.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <rbcore/rbcore.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -84,6 +86,7 @@ static int open_by_either(struct user_ring_buffer *self) {
 
 struct user_ring_buffer *user_ring_buffer__new(int map_fd,
                                                const struct user_ring_buffer_opts *opts) {
+    RBC_UNCANCELLED;
     if (!options_are_valid(opts, sizeof(*opts))) {
         errno = EINVAL;
         return NULL;
@@ -103,6 +106,7 @@ struct user_ring_buffer *user_ring_buffer__new(int map_fd,
 }
 
 void user_ring_buffer__free(struct user_ring_buffer *rb) {
+    RBC_UNCANCELLED;
     struct genuine_user genuine;
     if (rb == NULL) {
         return;
@@ -125,6 +129,7 @@ void user_ring_buffer__free(struct user_ring_buffer *rb) {
  * Returns whether libbpf writes from now on.
  */
 static bool is_handed_over(struct user_ring_buffer *self, int error) {
+    RBC_UNCANCELLED;
     if (error != -ECHILD || open_by_libbpf(self, error) != 0) {
         return false;
     }
@@ -169,6 +174,11 @@ void *user_ring_buffer__reserve(struct user_ring_buffer *rb, uint32_t size) {
     return note_sample(rb, rb->genuine.reserve(rb->libbpf, size));
 }
 
+static void leave_genuine(void *unused) {
+    (void)unused;
+    genuine_leave();
+}
+
 void *user_ring_buffer__reserve_blocking(struct user_ring_buffer *rb, uint32_t size,
                                          int timeout_ms) {
     void *sample;
@@ -183,8 +193,9 @@ void *user_ring_buffer__reserve_blocking(struct user_ring_buffer *rb, uint32_t s
         }
     }
     genuine_enter();
+    pthread_cleanup_push(leave_genuine, NULL);
     sample = rb->genuine.reserve_blocking(rb->libbpf, size, timeout_ms);
-    genuine_leave();
+    pthread_cleanup_pop(1);
     return note_sample(rb, sample);
 }
 

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 typedef struct later_emission {
@@ -185,6 +186,19 @@ static void run_to_its_cancellation(void *(*body)(void *), opened *argument) {
     say("cancelled: %d", result == PTHREAD_CANCELED);
 }
 
+/* In a child the first call opens the rings anew. It is no wait, and ends the child by _exit. */
+static void read_when_cancelled_in_child(struct ring_buffer *rb) {
+    int status;
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        pthread_cancel(pthread_self());
+        _exit(ring_buffer__consume(rb) == 0 ? 7 : 8);
+    }
+    waitpid(pid, &status, 0);
+    say("the child: %d", WEXITSTATUS(status));
+}
+
 /* Rings are opened and closed as a whole, and no wait: the cancellation comes later. */
 START_TEST(cancelled_beside_a_wait) {
     ring_sink a = {.name = "a"};
@@ -197,6 +211,7 @@ START_TEST(cancelled_beside_a_wait) {
         emit_some(it.ring, 2);
         emit_some(it.other, 1);
         CALL(ring_buffer__poll(it.rb, 0));
+        read_when_cancelled_in_child(it.rb);
         run_to_its_cancellation(free_when_cancelled, &it);
     }
     produce__destroy(it.other);
