@@ -370,6 +370,9 @@ static uint64_t seen[LIVES];
 static void take(fixture *f, int64_t timeout_ns) {
     rbcore_record records[64];
     int n = rbcore_reader_next(f->reader, records, 64, timeout_ns);
+    if (n == -EAGAIN) { /* what a dead one left was skipped when the time was up */
+        return;
+    }
     ck_assert_msg(n >= 0, "%d: %s", n, rbcore_reader_message(f->reader));
     for (int i = 0; i < n; i++) {
         uint64_t content[2];
