@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <malloc.h>
-#include <sys/resource.h>
 
 typedef struct ring_files {
     int memory_fd, event_fd;
@@ -75,27 +74,6 @@ START_TEST(what_is_closed_leaves_nothing) {
     }
 }
 END_TEST
-
-/* Fails at each of the descriptors that it wants, one later each time, until it succeeds. */
-static void run_short_of_descriptors(int (*call)(void *), void *argument) {
-    struct rlimit limit, some;
-    ok(getrlimit(RLIMIT_NOFILE, &limit));
-    some = limit;
-    int lowest = dup(0), result = -EMFILE;
-    close(lowest);
-    unsigned int fds = open_fds();
-    for (int n = 0; result != 0; n++) {
-        some.rlim_cur = (rlim_t)(lowest + n);
-        ok(setrlimit(RLIMIT_NOFILE, &some));
-        result = call(argument);
-        ok(setrlimit(RLIMIT_NOFILE, &limit));
-        if (result != 0) {
-            ck_assert_int_eq(result, -EMFILE);
-        }
-        ck_assert_uint_eq(open_fds(), fds);
-        ck_assert_uint_eq(mapped_rings(), 0);
-    }
-}
 
 static int create_ring(void *argument) {
     int memory_fd, event_fd;

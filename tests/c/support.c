@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 rbcore_source memory_source(int memory_fd, int event_fd) {
@@ -129,4 +130,24 @@ unsigned int mapped_rings(void) {
     }
     fclose(file);
     return count;
+}
+
+void run_short_of_descriptors(int (*call)(void *), void *argument) {
+    struct rlimit limit, some;
+    ok(getrlimit(RLIMIT_NOFILE, &limit));
+    some = limit;
+    int lowest = dup(0), result = -EMFILE;
+    close(lowest);
+    unsigned int fds = open_fds();
+    for (int n = 0; result != 0; n++) {
+        some.rlim_cur = (rlim_t)(lowest + n);
+        ok(setrlimit(RLIMIT_NOFILE, &some));
+        result = call(argument);
+        ok(setrlimit(RLIMIT_NOFILE, &limit));
+        if (result != 0) {
+            ck_assert_int_eq(result, -EMFILE);
+        }
+        ck_assert_uint_eq(open_fds(), fds);
+        ck_assert_uint_eq(mapped_rings(), 0);
+    }
 }

@@ -68,6 +68,12 @@ void image_store_header(const image *self, uint64_t position, uint32_t length);
 /* How many mappings of rings, and of copies of rings, the process has. */
 unsigned int mapped_rings(void);
 
+/*
+ * Calls with too few descriptors, one more each time, until the call returns 0. Before that it
+ * returns -EMFILE. It leaves no descriptor and no mapping of a ring behind.
+ */
+void run_short_of_descriptors(int (*call)(void *), void *argument);
+
 /* The checksum of snapshot files, computed bit by bit, unlike in the library. */
 uint32_t crc32_of(const uint8_t *bytes, size_t size);
 
