@@ -178,14 +178,6 @@ static void *free_when_cancelled(void *argument) {
     return NULL;
 }
 
-static void run_to_its_cancellation(void *(*body)(void *), opened *argument) {
-    pthread_t thread;
-    void *result;
-    pthread_create(&thread, NULL, body, argument);
-    pthread_join(thread, &result);
-    say("cancelled: %d", result == PTHREAD_CANCELED);
-}
-
 /* In a child the first call opens the rings anew. It is no wait, and ends the child by _exit. */
 static void read_when_cancelled_in_child(struct ring_buffer *rb) {
     int status;
@@ -206,13 +198,13 @@ START_TEST(cancelled_beside_a_wait) {
     for (int i = 0; i < 3; i++) {
         it.rb = NULL;
         it.added = 1;
-        run_to_its_cancellation(open_when_cancelled, &it);
+        run_to_its_cancellation(open_when_cancelled, &it, 0);
         say("opened: %d, added: %d", it.rb != NULL, it.added);
         emit_some(it.ring, 2);
         emit_some(it.other, 1);
         CALL(ring_buffer__poll(it.rb, 0));
         read_when_cancelled_in_child(it.rb);
-        run_to_its_cancellation(free_when_cancelled, &it);
+        run_to_its_cancellation(free_when_cancelled, &it, 0);
     }
     produce__destroy(it.other);
     produce__destroy(it.ring);

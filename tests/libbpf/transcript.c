@@ -2,9 +2,11 @@
 #include "transcript.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 void say(const char *format, ...) {
     va_list arguments;
@@ -31,6 +33,20 @@ void *tell_pointer(const char *call, void *result) {
         say("%s: NULL, errno %d", call, errno);
     }
     return result;
+}
+
+void run_to_its_cancellation(void *(*body)(void *), void *context, unsigned int ms) {
+    pthread_t thread;
+    void *result;
+    alarm(30);
+    pthread_create(&thread, NULL, body, context);
+    if (ms > 0) {
+        sleep_ms(ms);
+        pthread_cancel(thread);
+    }
+    pthread_join(thread, &result);
+    alarm(0);
+    say("cancelled: %d", result == PTHREAD_CANCELED);
 }
 
 struct ring_buffer *open_sink(struct produce *ring, ring_sink *sink) {

@@ -16,6 +16,12 @@ int tell_result(const char *call, int result);
 #define OPEN(call) tell_pointer(#call, (errno = 0, call))
 void *tell_pointer(const char *call, void *result);
 
+/*
+ * Runs the body in a thread that is cancelled after so many ms, or cancels itself. Tells whether it
+ * was. If it hangs, SIGALRM ends it all.
+ */
+void run_to_its_cancellation(void *(*body)(void *), void *context, unsigned int ms);
+
 /* A callback's context: which ring, and what is to happen at its nth record (from 1 on). */
 typedef struct ring_sink {
     const char *name;

@@ -257,21 +257,6 @@ static void *wait_and_free(void *user) {
     return NULL;
 }
 
-/* Runs the body in a thread that is cancelled after so many ms, or cancels itself. */
-static void run_to_its_cancellation(void *(*body)(void *), void *context, int ms) {
-    pthread_t thread;
-    void *result;
-    alarm(30);
-    pthread_create(&thread, NULL, body, context);
-    if (ms > 0) {
-        sleep_ms(ms);
-        pthread_cancel(thread);
-    }
-    pthread_join(thread, &result);
-    alarm(0);
-    say("cancelled: %d", result == PTHREAD_CANCELED);
-}
-
 /*
  * A wait is cancelled. Opening and closing are not: the cancellation comes later. The second one of
  * a map is libbpf's in each case. What stays open is told on stderr, for libbpf leaves something.
