@@ -14,8 +14,20 @@ static rbc_turn *turn_at(const rbc_turns *self, size_t i) {
     return &self->entries[(self->first + i) % self->capacity];
 }
 
+#define FIRST_RINGS 64
+
+/* The capacity for so many rings. Beyond the first ones it doubles, for the sake of the copying. */
+static size_t capacity_for(size_t rings, size_t capacity) {
+    if (rings <= FIRST_RINGS) {
+        return rings * RBC_TURNS_PER_RING;
+    }
+    size_t needed =
+        FIRST_RINGS * RBC_TURNS_PER_RING + (rings - FIRST_RINGS) * RBC_TURNS_PER_FURTHER_RING;
+    return needed > capacity && needed < 2 * capacity ? 2 * capacity : needed;
+}
+
 int rbc_turns_grow(rbc_turns *self, size_t rings) {
-    rbc_turns larger = {.capacity = rings * RBC_TURNS_PER_RING, .count = self->count};
+    rbc_turns larger = {.capacity = capacity_for(rings, self->capacity), .count = self->count};
     if (larger.capacity <= self->capacity) {
         return 0;
     }
@@ -102,8 +114,12 @@ static bool is_uncommitted(const rbc_ring *ring, const rbcore_record *record) {
 }
 
 static void commit_everything(rbcore_reader *self) {
-    for (unsigned i = 0; i < self->ring_count; i++) {
-        commit_to(self->rings[i], self->rings[i]->handed_end);
+    /* Each ring of which records are handed out has a turn there. */
+    for (size_t i = 0; i < self->turns.count; i++) {
+        rbc_ring *ring = rbc_reader_ring(self, turn_at(&self->turns, i)->ring);
+        if (ring != NULL) {
+            commit_to(ring, ring->handed_end);
+        }
     }
     self->turns.count = 0;
 }
@@ -169,8 +185,9 @@ int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *last, uint32_
     }
     error = commit(self, last);
     if (error == 0 && flags & RBCORE_COMMIT_NOW) {
-        for (unsigned i = 0; i < self->ring_count; i++) {
-            rbc_consumer_publish_all(self->rings[i]);
+        const rbc_round *round = &self->round;
+        for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
+            rbc_consumer_publish_all(ring);
         }
     }
     return error;

@@ -7,8 +7,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Uncommitted turns that can be told apart, for each ring of the reader. */
+/*
+ * How many uncommitted turns can be told apart: so many for each ring of the reader, but for each
+ * beyond the first 64 a few only.
+ */
 #define RBC_TURNS_PER_RING 1024
+#define RBC_TURNS_PER_FURTHER_RING 16
 
 /* A turn of a ring: its records up to here were handed out before those of the next turn. */
 typedef struct rbc_turn {

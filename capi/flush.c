@@ -11,8 +11,8 @@ static uint64_t bytes_found(const rbc_ring *ring) {
 
 void rbc_flush_begin(rbcore_reader *self) {
     self->is_flushing = true;
-    for (unsigned i = 0; i < self->ring_count; i++) {
-        rbc_ring *ring = self->rings[i];
+    for (unsigned i = 0; i < self->table.count; i++) {
+        rbc_ring *ring = self->table.rings[i];
         /* Acquire: pairs with the producer's release, as in rbc_ring_load_producer_pos. */
         ring->flush_pos = atomic_load_explicit(ring->producer_pos, memory_order_acquire);
         ring->flush_found = bytes_found(ring);
@@ -32,11 +32,11 @@ static bool ring_is_flushed(const rbc_ring *ring) {
 }
 
 bool rbc_flush_is_complete(const rbcore_reader *self) {
-    unsigned i = 0;
-    while (i < self->ring_count && ring_is_flushed(self->rings[i])) {
-        i++;
+    const rbc_ring *ring = self->round.turn;
+    while (ring != NULL && ring_is_flushed(ring)) {
+        ring = rbc_round_after(&self->round, ring);
     }
-    return i == self->ring_count;
+    return ring == NULL;
 }
 
 /*
@@ -49,9 +49,9 @@ static bool has_more_soon(const rbc_ring *ring) {
 }
 
 bool rbc_flush_has_more_soon(const rbcore_reader *self) {
-    unsigned i = 0;
-    while (i < self->ring_count && !has_more_soon(self->rings[i])) {
-        i++;
+    const rbc_ring *ring = self->round.turn;
+    while (ring != NULL && !has_more_soon(ring)) {
+        ring = rbc_round_after(&self->round, ring);
     }
-    return i < self->ring_count;
+    return ring != NULL;
 }

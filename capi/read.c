@@ -178,11 +178,11 @@ static int scan_rings(rbcore_reader *self, rbc_request *request) {
         /* A flush wants what is there now. */
         .only_due = request->only_due && self->can_pace && !self->is_flushing,
     };
-    unsigned at = self->next_turn;
-    for (unsigned i = 0; i < self->ring_count && has_space(&pass.scan); i++) {
-        bool moved = take_turn(self, self->rings[at], &pass);
-        at = at + 1 < self->ring_count ? at + 1 : 0;
-        self->next_turn = moved ? at : self->next_turn;
+    rbc_ring *ring = self->round.turn;
+    for (unsigned i = 0; i < self->round.count && has_space(&pass.scan); i++) {
+        bool moved = take_turn(self, ring, &pass);
+        ring = ring->next;
+        self->round.turn = moved ? ring : self->round.turn;
     }
     count_batch(self, &pass.scan);
     return result_of(self, &pass);
@@ -215,18 +215,19 @@ static int answer(rbcore_reader *self) {
  * left looks twice in vain before each sleep: that should cost next to nothing.
  */
 static bool are_drained(rbcore_reader *self) {
-    unsigned i = 0;
-    while (i < self->ring_count && rbc_ring_is_drained(self->rings[i])) {
-        i++;
+    rbc_ring *ring = self->round.turn;
+    while (ring != NULL && rbc_ring_is_drained(ring)) {
+        ring = rbc_round_after(&self->round, ring);
     }
-    return i == self->ring_count;
+    return ring == NULL;
 }
 
 /* Skips what producers that died left unfinished at the heads of rings. Returns whether it did. */
 static bool skip_abandoned(rbcore_reader *self) {
+    const rbc_round *round = &self->round;
     bool skipped = false;
-    for (unsigned i = 0; i < self->ring_count; i++) {
-        skipped |= skip_unfinished(self->rings[i]);
+    for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
+        skipped |= skip_unfinished(ring);
     }
     return skipped;
 }
@@ -289,8 +290,8 @@ static void prepare_to_park(rbcore_reader *self, rbc_request *request) {
     if (!self->can_pace) {
         return;
     }
-    for (unsigned i = 0; i < self->ring_count; i++) {
-        rbc_ring *ring = self->rings[i];
+    const rbc_round *round = &self->round;
+    for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
         change_pace(self, ring,
                     rbc_pace_update(ring, &request->clock, RBC_PACE_PARKS, request->only_due));
         listen(self, ring, !rbc_pace_has_timer(ring));
@@ -324,8 +325,8 @@ static bool misses_wakeups(rbc_ring *ring) {
 }
 
 static bool must_look_by_itself(const rbcore_reader *self) {
-    for (unsigned i = 0; i < self->ring_count; i++) {
-        rbc_ring *ring = self->rings[i];
+    const rbc_round *round = &self->round;
+    for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
         if ((misses_wakeups(ring) && !rbc_pace_has_timer(ring)) ||
             (ring->kind->is_memory && ring->head_is_busy)) {
             return true;
@@ -337,8 +338,10 @@ static bool must_look_by_itself(const rbcore_reader *self) {
 /* The longest sleep: until a paced ring is due, or until the next look by itself. */
 static int64_t longest_sleep(rbcore_reader *self) {
     int64_t due = INT64_MAX;
-    for (unsigned i = 0; self->paced_count > 0 && i < self->ring_count; i++) {
-        int64_t of_ring = rbc_pace_deadline(self->rings[i]);
+    const rbc_round *round = &self->round;
+    rbc_ring *ring = self->paced_count > 0 ? round->turn : NULL;
+    for (; ring != NULL; ring = rbc_round_after(round, ring)) {
+        int64_t of_ring = rbc_pace_deadline(ring);
         due = of_ring < due ? of_ring : due;
     }
     int64_t sleep = INT64_MAX;
@@ -354,11 +357,14 @@ static int64_t longest_sleep(rbcore_reader *self) {
 
 /* Whether no ring can make rbcore_reader_fd readable, and the timer will be started. */
 static bool hears_only_the_timer(const rbcore_reader *self) {
-    bool none = self->ring_count > 0 && self->paced_count == self->ring_count;
-    for (unsigned i = 0; none && i < self->ring_count; i++) {
-        none = self->rings[i]->left_epoll;
+    if (self->paced_count == 0 || self->paced_count != self->table.count) {
+        return false;
     }
-    return none;
+    const rbc_ring *ring = self->round.turn;
+    while (ring != NULL && ring->left_epoll) {
+        ring = rbc_round_after(&self->round, ring);
+    }
+    return ring == NULL;
 }
 
 static void empty_fd(rbcore_reader *self, rbc_request *request) {

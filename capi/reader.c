@@ -97,45 +97,41 @@ void rbcore_reader_free(rbcore_reader *self) {
     }
     /* The epoll goes first: it does not notice by itself that a ring's descriptor was closed. */
     rbc_wait_close_epoll(&self->wait);
-    for (unsigned i = 0; i < self->ring_count; i++) {
-        rbc_owner_note_left(&self->rings[i]->owner);
-        rbc_ring_put(self->rings[i], 1);
+    for (unsigned i = 0; i < self->table.count; i++) {
+        rbc_ring *ring = self->table.rings[i];
+        rbc_owner_note_left(&ring->owner);
+        rbc_ring_put(ring, 1);
     }
     rbc_reader_put(self);
 }
 
 /* ---- Rings ---- */
 
-/* A free slot, searched from behind the last one given, so that indexes are reused late. */
-static int find_slot(rbcore_reader *self) {
-    for (unsigned i = 0; i < RBCORE_RINGS_MAX; i++) {
-        unsigned slot = (self->next_slot + i) % RBCORE_RINGS_MAX;
-        if (rbc_reader_ring(self, slot) == NULL) {
-            return (int)slot;
-        }
+static int reserve_index(rbcore_reader *self) {
+    int index = rbc_ring_table_reserve(&self->table);
+    if (index == -ENOSPC) {
+        return rbc_reader_fail(self, index, "the reader has %d rings", RBCORE_RINGS_MAX);
     }
-    return rbc_reader_fail(self, -ENOSPC, "the reader has %d rings", RBCORE_RINGS_MAX);
+    return index < 0 ? rbc_reader_fail(self, index, "no memory") : index;
 }
 
-/* Makes the ring known to the wait, the slots and the turns. */
-static int install(rbcore_reader *self, rbc_ring *ring, unsigned slot) {
-    int error = self->is_release ? 0 : rbc_turns_grow(&self->turns, self->ring_count + 1);
+/* Makes the ring known to the wait, the table, the round and the turns. */
+static int install(rbcore_reader *self, rbc_ring *ring, unsigned index) {
+    int error = self->is_release ? 0 : rbc_turns_grow(&self->turns, self->table.count + 1);
     if (error == 0) {
         error = rbc_wait_add(&self->wait, ring->wake_fd);
     }
     if (error != 0) {
         return rbc_reader_fail(self, error, "the ring cannot be added: %s", strerror(-error));
     }
-    ring->index = (uint16_t)slot;
     atomic_fetch_add_explicit(&self->refs, 1, memory_order_relaxed);
     pthread_mutex_lock(&self->slots_lock);
-    atomic_store_explicit(&self->slots[slot], ring, memory_order_release);
-    self->rings[self->ring_count++] = ring;
+    rbc_ring_table_put(&self->table, ring, index);
     pthread_mutex_unlock(&self->slots_lock);
-    self->next_slot = slot + 1;
+    rbc_round_join(&self->round, ring);
     self->paced_count += rbc_ring_is_paced(ring);
     self->rings_to_watch += ring->kind->is_watched;
-    return (int)slot;
+    return (int)index;
 }
 
 int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
@@ -150,16 +146,16 @@ int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
     if (atomic_load_explicit(&self->asked, memory_order_relaxed) & RBC_ASKED_SHUTDOWN) {
         return rbc_reader_fail(self, -ESHUTDOWN, "the reader was shut down");
     }
-    int slot = find_slot(self);
-    if (slot < 0) {
-        return slot;
+    int index = reserve_index(self);
+    if (index < 0) {
+        return index;
     }
     rbc_ring *ring;
     error = rbc_ring_open(&ring, self, source);
     if (error != 0) {
         return error;
     }
-    int index = install(self, ring, (unsigned)slot);
+    index = install(self, ring, (unsigned)index);
     if (index < 0) {
         rbc_ring_close(ring);
         return index;
@@ -174,37 +170,25 @@ int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
     return index;
 }
 
-unsigned rbc_reader_find(const rbcore_reader *self, unsigned index) {
-    unsigned i = 0;
-    while (i < self->ring_count && self->rings[i]->index != index) {
-        i++;
-    }
-    return i;
-}
-
 int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
     RBC_KEEP_ERRNO;
     int error = rbc_reader_check(self);
     if (error != 0) {
         return error;
     }
-    const unsigned i = rbc_reader_find(self, index);
-    if (i == self->ring_count) {
+    rbc_ring *ring = rbc_ring_table_find(&self->table, index);
+    if (ring == NULL) {
         return rbc_reader_fail(self, -EINVAL, "no ring has the index %u", index);
     }
-    rbc_ring *ring = self->rings[i];
     if (!self->is_release && rbc_consumer_has_held(ring)) {
         return rbc_reader_fail(self, -EBUSY, "records of ring %u are not committed", index);
     }
     rbc_wait_remove(&self->wait, ring->wake_fd);
     rbc_turns_forget(&self->turns, ring->index);
     pthread_mutex_lock(&self->slots_lock);
-    self->ring_count--;
-    memmove(&self->rings[i], &self->rings[i + 1], (self->ring_count - i) * sizeof(ring));
+    rbc_ring_table_take_out(&self->table, ring);
     pthread_mutex_unlock(&self->slots_lock);
-    /* The turn stays with its ring, or goes to the one that was behind it. */
-    self->next_turn -= self->next_turn > i;
-    self->next_turn = self->next_turn < self->ring_count ? self->next_turn : 0;
+    rbc_round_leave(&self->round, ring);
     self->paced_count -= rbc_ring_is_paced(ring);
     self->rings_to_watch -= ring->kind->is_watched;
     rbc_owner_note_left(&ring->owner);

@@ -5,7 +5,8 @@
 
 #include "commit.h"
 #include "process.h"
-#include "ring.h"
+#include "ring_table.h"
+#include "round.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -21,31 +22,26 @@
 /* The members that each read touches come first: after an idle time every cache line is a miss. */
 struct rbcore_reader {
     rbc_fork_check fork_check;
-    atomic_uint asked;      /* RBC_ASKED_ bits */
-    bool is_release;        /* opened with RBCORE_READER_RELEASE */
-    bool is_polling;        /* opened with RBCORE_READER_POLL */
-    bool ends_for_discards; /* see return_on_discards.h */
-    bool can_pace;          /* max_latency_ns is long enough */
-    bool is_flushing;       /* a flush was noticed and is not complete */
-    unsigned ring_count;
-    unsigned paced_count;    /* of them */
-    unsigned rings_to_watch; /* of them: see LOOK_NOW_AND_THEN_NS */
-    unsigned next_turn; /* which of them comes first in the next read; below ring_count, or 0 */
+    atomic_uint asked;       /* RBC_ASKED_ bits */
+    bool is_release;         /* opened with RBCORE_READER_RELEASE */
+    bool is_polling;         /* opened with RBCORE_READER_POLL */
+    bool ends_for_discards;  /* see return_on_discards.h */
+    bool can_pace;           /* max_latency_ns is long enough */
+    bool is_flushing;        /* a flush was noticed and is not complete */
+    unsigned paced_count;    /* rings that are paced */
+    unsigned rings_to_watch; /* see LOOK_NOW_AND_THEN_NS */
+    rbc_round round;
     rbc_wait wait;
     rbc_turns turns;
     _Atomic uint64_t records, bytes, discards, batches, commits;
 
     int64_t max_latency_ns;
-    unsigned next_slot;    /* where the search for a free slot begins */
     _Atomic uint64_t refs; /* the caller's, and one for each ring in the slots */
     _Atomic uint64_t user_refs;
     /* Keeps rings from going away while a thread looks at statistics. */
     pthread_mutex_t slots_lock;
     char message[200];
-
-    rbc_ring *rings[RBCORE_RINGS_MAX]; /* those that are read, without gaps */
-    /* Rings by index. A removed ring stays until its last held record was released. */
-    _Atomic(rbc_ring *) slots[RBCORE_RINGS_MAX];
+    rbc_ring_table table;
 };
 
 /* Whether the handle may be used: 0, -EINVAL, or -ECHILD in a forked child. */
@@ -63,20 +59,12 @@ __attribute__((cold, format(printf, 3, 4))) int rbc_reader_fail(rbcore_reader *s
 /*
  * The ring of an index, or NULL. It lives on only as long as the caller knows a reason: it holds a
  * record of it, has slots_lock, or is the reading thread in commit mode, where a removed ring is in
- * no slot. In release mode the reading thread asks rbc_reader_find: its own reference ends with
+ * no slot. In release mode the reading thread asks rbc_ring_table_find: its own reference ends with
  * rbcore_reader_remove, and any thread may drop the last one.
  */
-static inline rbc_ring *rbc_reader_ring(rbcore_reader *self, unsigned index) {
-    return index < RBCORE_RINGS_MAX
-               ? atomic_load_explicit(&self->slots[index], memory_order_acquire)
-               : NULL;
+static inline rbc_ring *rbc_reader_ring(const rbcore_reader *self, unsigned index) {
+    return rbc_ring_table_at(&self->table, index);
 }
-
-/*
- * The place in `rings` of the ring with an index, or ring_count if no ring that is read has it. The
- * reading thread only, whose reference keeps it until rbcore_reader_remove.
- */
-unsigned rbc_reader_find(const rbcore_reader *self, unsigned index);
 
 /*
  * Notes what a scan passed, and put into `records`: the user holds it now. Discarded records alone

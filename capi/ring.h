@@ -55,8 +55,9 @@ typedef struct rbc_ring {
     uint64_t last_span;            /* of the last record handed out */
     uint64_t handed_end;           /* end of the last record handed out; commit mode only */
     rbc_pace pace;
-    uint64_t flush_pos;   /* a flush is complete when read_pos gets here */
-    uint64_t flush_found; /* bytes that had been found when it began */
+    struct rbc_ring *next, *previous; /* in the reader's round */
+    uint64_t flush_pos;               /* a flush is complete when read_pos gets here */
+    uint64_t flush_found;             /* bytes that had been found when it began */
     /* Statistics. */
     _Atomic uint64_t records, bytes, discards, abandoned, skipped, high_water;
     _Atomic uint64_t passed_bytes; /* of what was neither handed out nor lost */

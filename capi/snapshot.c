@@ -270,11 +270,10 @@ int rbcore_reader_snapshot(rbcore_reader *self, unsigned int index, rbcore_snaps
         return rbc_reader_fail(self, -EINVAL, "the snapshot has unknown flags: 0x%" PRIx32,
                                flags & ~KNOWN_FLAGS);
     }
-    const unsigned i = rbc_reader_find(self, index);
-    if (i == self->ring_count) {
+    rbc_ring *ring = rbc_ring_table_find(&self->table, index);
+    if (ring == NULL) {
         return rbc_reader_fail(self, -EINVAL, "no ring has the index %u", index);
     }
-    rbc_ring *ring = self->rings[i];
     rbcore_snapshot *taken = *snapshot;
     error = taken == NULL ? rbc_snapshot_new(&taken, ring->mapping.data_size) : 0;
     if (error != 0) {

@@ -404,6 +404,7 @@ void rbc_reader_put(rbcore_reader *self) {
     if (atomic_fetch_sub_explicit(&self->refs, 1, memory_order_acq_rel) == 1) {
         rbc_wait_close(&self->wait);
         rbc_turns_free(&self->turns);
+        rbc_ring_table_free(&self->table);
         pthread_mutex_destroy(&self->slots_lock);
         free(self);
     }
@@ -414,7 +415,7 @@ static void drop_ring(rbc_ring *self) {
     RBC_KEEP_ERRNO;
     rbcore_reader *reader = self->reader;
     pthread_mutex_lock(&reader->slots_lock);
-    atomic_store_explicit(&reader->slots[self->index], NULL, memory_order_release);
+    rbc_ring_table_clear(&reader->table, self->index);
     rbc_ring_close(self);
     pthread_mutex_unlock(&reader->slots_lock);
     rbc_reader_put(reader);

@@ -33,7 +33,7 @@ int rbcore_reader_stats_get(rbcore_reader *self, rbcore_reader_stats *out) {
         return error != 0 ? error : -EINVAL;
     }
     pthread_mutex_lock(&self->slots_lock);
-    uint64_t rings = self->ring_count;
+    uint64_t rings = self->table.count;
     pthread_mutex_unlock(&self->slots_lock);
     rbcore_reader_stats stats = {
         .records = rbc_get(&self->records),

@@ -900,6 +900,7 @@ int rbc_sized_init(void *out, size_t size, const void *defaults, size_t defaults
 #define RBC_COMMIT_H
 
 #define RBC_TURNS_PER_RING 1024
+#define RBC_TURNS_PER_FURTHER_RING 16
 
 typedef struct rbc_turn {
 	uint64_t end;
@@ -1002,6 +1003,7 @@ typedef struct rbc_ring {
 	uint64_t last_span;
 	uint64_t handed_end;
 	rbc_pace pace;
+	struct rbc_ring *next, *previous;
 	uint64_t flush_pos;
 	uint64_t flush_found;
 	_Atomic uint64_t records, bytes, discards, abandoned, skipped, high_water;
@@ -1091,6 +1093,85 @@ static inline uint32_t rbc_get_length(const rbc_ring *self, uint64_t position) {
 
 #endif
 
+/* ==== capi/ring_table.h ==== */
+#ifndef RBC_RING_TABLE_H
+#define RBC_RING_TABLE_H
+
+typedef struct rbc_slot {
+	_Atomic(rbc_ring *) ring;
+	unsigned place;
+} rbc_slot;
+
+#define RBC_CHUNK_SLOTS 256
+#define RBC_CHUNKS (RBCORE_RINGS_MAX / RBC_CHUNK_SLOTS)
+
+typedef struct rbc_ring_table {
+	rbc_ring **rings;
+	unsigned count, capacity;
+	unsigned next_slot;
+	_Atomic(rbc_slot *) chunks[RBC_CHUNKS];
+} rbc_ring_table;
+
+void rbc_ring_table_free(rbc_ring_table *self);
+
+int rbc_ring_table_reserve(rbc_ring_table *self);
+
+void rbc_ring_table_put(rbc_ring_table *self, rbc_ring *ring, unsigned index);
+
+rbc_ring *rbc_ring_table_find(const rbc_ring_table *self, unsigned index);
+
+void rbc_ring_table_take_out(rbc_ring_table *self, const rbc_ring *ring);
+
+static inline rbc_ring *rbc_ring_table_at(const rbc_ring_table *self, unsigned index) {
+	if (index >= RBCORE_RINGS_MAX) {
+		return NULL;
+	}
+	const rbc_slot *chunk =
+		atomic_load_explicit(&self->chunks[index / RBC_CHUNK_SLOTS], memory_order_acquire);
+	return chunk == NULL
+			? NULL
+			: atomic_load_explicit(&chunk[index % RBC_CHUNK_SLOTS].ring, memory_order_acquire);
+}
+
+void rbc_ring_table_clear(rbc_ring_table *self, unsigned index);
+
+#endif
+
+/* ==== capi/round.h ==== */
+#ifndef RBC_ROUND_H
+#define RBC_ROUND_H
+
+typedef struct rbc_round {
+	rbc_ring *turn;
+	unsigned count;
+} rbc_round;
+
+static inline void rbc_round_join(rbc_round *self, rbc_ring *ring) {
+	rbc_ring *first = self->turn != NULL ? self->turn : ring;
+	rbc_ring *last = self->turn != NULL ? first->previous : ring;
+	ring->next = first;
+	ring->previous = last;
+	last->next = ring;
+	first->previous = ring;
+	self->turn = first;
+	self->count++;
+}
+
+static inline void rbc_round_leave(rbc_round *self, rbc_ring *ring) {
+	ring->previous->next = ring->next;
+	ring->next->previous = ring->previous;
+	self->count--;
+	if (self->turn == ring) {
+		self->turn = self->count > 0 ? ring->next : NULL;
+	}
+}
+
+static inline rbc_ring *rbc_round_after(const rbc_round *self, const rbc_ring *ring) {
+	return ring->next != self->turn ? ring->next : NULL;
+}
+
+#endif
+
 /* ==== capi/reader.h ==== */
 #ifndef RBC_READER_H
 #define RBC_READER_H
@@ -1107,23 +1188,19 @@ struct rbcore_reader {
 	bool ends_for_discards;
 	bool can_pace;
 	bool is_flushing;
-	unsigned ring_count;
 	unsigned paced_count;
 	unsigned rings_to_watch;
-	unsigned next_turn;
+	rbc_round round;
 	rbc_wait wait;
 	rbc_turns turns;
 	_Atomic uint64_t records, bytes, discards, batches, commits;
 
 	int64_t max_latency_ns;
-	unsigned next_slot;
 	_Atomic uint64_t refs;
 	_Atomic uint64_t user_refs;
 	pthread_mutex_t slots_lock;
 	char message[200];
-
-	rbc_ring *rings[RBCORE_RINGS_MAX];
-	_Atomic(rbc_ring *) slots[RBCORE_RINGS_MAX];
+	rbc_ring_table table;
 };
 
 static inline int rbc_reader_check(const rbcore_reader *self) {
@@ -1136,13 +1213,9 @@ static inline int rbc_reader_check(const rbcore_reader *self) {
 __attribute__((cold, format(printf, 3, 4))) int rbc_reader_fail(rbcore_reader *self, int error,
 																const char *format, ...);
 
-static inline rbc_ring *rbc_reader_ring(rbcore_reader *self, unsigned index) {
-	return index < RBCORE_RINGS_MAX
-			? atomic_load_explicit(&self->slots[index], memory_order_acquire)
-			: NULL;
+static inline rbc_ring *rbc_reader_ring(const rbcore_reader *self, unsigned index) {
+	return rbc_ring_table_at(&self->table, index);
 }
-
-unsigned rbc_reader_find(const rbcore_reader *self, unsigned index);
 
 void rbc_read_note(rbc_ring *self, const rbc_passed *passed, const rbcore_record *records);
 
@@ -3533,6 +3606,97 @@ rbc_passed rbc_ring_skip_to_latest(rbc_ring *self) {
 }
 #undef TURN_PART
 
+/* ==== capi/ring_table.c ==== */
+static_assert(RBCORE_RINGS_MAX % RBC_CHUNK_SLOTS == 0, "the chunks have a slot for each index");
+
+#define FIRST_CAPACITY 16
+
+void rbc_ring_table_free(rbc_ring_table *self) {
+	for (unsigned i = 0; i < RBC_CHUNKS; i++) {
+		free(atomic_load_explicit(&self->chunks[i], memory_order_relaxed));
+	}
+	free(self->rings);
+}
+
+static rbc_slot *slot_of(const rbc_ring_table *self, unsigned index) {
+	rbc_slot *chunk =
+		atomic_load_explicit(&self->chunks[index / RBC_CHUNK_SLOTS], memory_order_acquire);
+	return chunk == NULL ? NULL : &chunk[index % RBC_CHUNK_SLOTS];
+}
+
+static int find_slot(const rbc_ring_table *self) {
+	for (unsigned i = 0; i < RBCORE_RINGS_MAX; i++) {
+		unsigned index = (self->next_slot + i) % RBCORE_RINGS_MAX;
+		if (rbc_ring_table_at(self, index) == NULL) {
+			return (int)index;
+		}
+	}
+	return -ENOSPC;
+}
+
+static int make_chunk(rbc_ring_table *self, unsigned index) {
+	if (slot_of(self, index) != NULL) {
+		return 0;
+	}
+	rbc_slot *chunk = calloc(RBC_CHUNK_SLOTS, sizeof(*chunk));
+	if (chunk == NULL) {
+		return -ENOMEM;
+	}
+	atomic_store_explicit(&self->chunks[index / RBC_CHUNK_SLOTS], chunk, memory_order_release);
+	return 0;
+}
+
+static int make_space(rbc_ring_table *self) {
+	if (self->count < self->capacity) {
+		return 0;
+	}
+	unsigned capacity = self->capacity == 0 ? FIRST_CAPACITY : 2 * self->capacity;
+	rbc_ring **larger = realloc(self->rings, capacity * sizeof(*larger));
+	if (larger == NULL) {
+		return -ENOMEM;
+	}
+	self->rings = larger;
+	self->capacity = capacity;
+	return 0;
+}
+
+int rbc_ring_table_reserve(rbc_ring_table *self) {
+	int index = self->count < RBCORE_RINGS_MAX ? find_slot(self) : -ENOSPC;
+	int error = index < 0 ? index : make_chunk(self, (unsigned)index);
+	error = error != 0 ? error : make_space(self);
+	return error != 0 ? error : index;
+}
+
+void rbc_ring_table_put(rbc_ring_table *self, rbc_ring *ring, unsigned index) {
+	rbc_slot *slot = slot_of(self, index);
+	ring->index = (uint16_t)index;
+	slot->place = self->count;
+	self->rings[self->count++] = ring;
+	self->next_slot = index + 1;
+	atomic_store_explicit(&slot->ring, ring, memory_order_release);
+}
+
+rbc_ring *rbc_ring_table_find(const rbc_ring_table *self, unsigned index) {
+	const rbc_slot *slot = index < RBCORE_RINGS_MAX ? slot_of(self, index) : NULL;
+	if (slot == NULL || slot->place >= self->count) {
+		return NULL;
+	}
+	rbc_ring *ring = self->rings[slot->place];
+	return ring->index == index ? ring : NULL;
+}
+
+void rbc_ring_table_take_out(rbc_ring_table *self, const rbc_ring *ring) {
+	unsigned place = slot_of(self, ring->index)->place;
+	rbc_ring *last = self->rings[--self->count];
+	self->rings[place] = last;
+	slot_of(self, last->index)->place = place;
+}
+
+void rbc_ring_table_clear(rbc_ring_table *self, unsigned index) {
+	atomic_store_explicit(&slot_of(self, index)->ring, NULL, memory_order_release);
+}
+#undef FIRST_CAPACITY
+
 /* ==== capi/consumer.c ==== */
 #ifdef RBCORE_THREAD_SANITIZER
 __attribute__((no_sanitize("thread"), noinline))
@@ -4196,8 +4360,19 @@ static rbc_turn *turn_at(const rbc_turns *self, size_t i) {
 	return &self->entries[(self->first + i) % self->capacity];
 }
 
+#define FIRST_RINGS 64
+
+static size_t capacity_for(size_t rings, size_t capacity) {
+	if (rings <= FIRST_RINGS) {
+		return rings * RBC_TURNS_PER_RING;
+	}
+	size_t needed =
+		FIRST_RINGS * RBC_TURNS_PER_RING + (rings - FIRST_RINGS) * RBC_TURNS_PER_FURTHER_RING;
+	return needed > capacity && needed < 2 * capacity ? 2 * capacity : needed;
+}
+
 int rbc_turns_grow(rbc_turns *self, size_t rings) {
-	rbc_turns larger = {.capacity = rings * RBC_TURNS_PER_RING, .count = self->count};
+	rbc_turns larger = {.capacity = capacity_for(rings, self->capacity), .count = self->count};
 	if (larger.capacity <= self->capacity) {
 		return 0;
 	}
@@ -4279,8 +4454,11 @@ static bool is_uncommitted(const rbc_ring *ring, const rbcore_record *record) {
 }
 
 static void commit_everything(rbcore_reader *self) {
-	for (unsigned i = 0; i < self->ring_count; i++) {
-		commit_to(self->rings[i], self->rings[i]->handed_end);
+	for (size_t i = 0; i < self->turns.count; i++) {
+		rbc_ring *ring = rbc_reader_ring(self, turn_at(&self->turns, i)->ring);
+		if (ring != NULL) {
+			commit_to(ring, ring->handed_end);
+		}
 	}
 	self->turns.count = 0;
 }
@@ -4338,12 +4516,14 @@ int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *last, uint32_
 	}
 	error = commit(self, last);
 	if (error == 0 && flags & RBCORE_COMMIT_NOW) {
-		for (unsigned i = 0; i < self->ring_count; i++) {
-			rbc_consumer_publish_all(self->rings[i]);
+		const rbc_round *round = &self->round;
+		for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
+			rbc_consumer_publish_all(ring);
 		}
 	}
 	return error;
 }
+#undef FIRST_RINGS
 
 /* ==== capi/source.c ==== */
 #define check_source check_source_in_source
@@ -4717,6 +4897,7 @@ void rbc_reader_put(rbcore_reader *self) {
 	if (atomic_fetch_sub_explicit(&self->refs, 1, memory_order_acq_rel) == 1) {
 		rbc_wait_close(&self->wait);
 		rbc_turns_free(&self->turns);
+		rbc_ring_table_free(&self->table);
 		pthread_mutex_destroy(&self->slots_lock);
 		free(self);
 	}
@@ -4726,7 +4907,7 @@ static void drop_ring(rbc_ring *self) {
 	RBC_KEEP_ERRNO;
 	rbcore_reader *reader = self->reader;
 	pthread_mutex_lock(&reader->slots_lock);
-	atomic_store_explicit(&reader->slots[self->index], NULL, memory_order_release);
+	rbc_ring_table_clear(&reader->table, self->index);
 	rbc_ring_close(self);
 	pthread_mutex_unlock(&reader->slots_lock);
 	rbc_reader_put(reader);
@@ -4824,8 +5005,8 @@ static uint64_t bytes_found(const rbc_ring *ring) {
 
 void rbc_flush_begin(rbcore_reader *self) {
 	self->is_flushing = true;
-	for (unsigned i = 0; i < self->ring_count; i++) {
-		rbc_ring *ring = self->rings[i];
+	for (unsigned i = 0; i < self->table.count; i++) {
+		rbc_ring *ring = self->table.rings[i];
 		ring->flush_pos = atomic_load_explicit(ring->producer_pos, memory_order_acquire);
 		ring->flush_found = bytes_found(ring);
 		ring->liveness_checks = 0;
@@ -4840,11 +5021,11 @@ static bool ring_is_flushed(const rbc_ring *ring) {
 }
 
 bool rbc_flush_is_complete(const rbcore_reader *self) {
-	unsigned i = 0;
-	while (i < self->ring_count && ring_is_flushed(self->rings[i])) {
-		i++;
+	const rbc_ring *ring = self->round.turn;
+	while (ring != NULL && ring_is_flushed(ring)) {
+		ring = rbc_round_after(&self->round, ring);
 	}
-	return i == self->ring_count;
+	return ring == NULL;
 }
 
 static bool has_more_soon(const rbc_ring *ring) {
@@ -4853,11 +5034,11 @@ static bool has_more_soon(const rbc_ring *ring) {
 }
 
 bool rbc_flush_has_more_soon(const rbcore_reader *self) {
-	unsigned i = 0;
-	while (i < self->ring_count && !has_more_soon(self->rings[i])) {
-		i++;
+	const rbc_ring *ring = self->round.turn;
+	while (ring != NULL && !has_more_soon(ring)) {
+		ring = rbc_round_after(&self->round, ring);
 	}
-	return i < self->ring_count;
+	return ring != NULL;
 }
 
 /* ==== capi/read.c ==== */
@@ -5001,11 +5182,11 @@ static int scan_rings(rbcore_reader *self, rbc_request *request) {
 				.skips_left = SKIPS_PER_CALL},
 		.only_due = request->only_due && self->can_pace && !self->is_flushing,
 	};
-	unsigned at = self->next_turn;
-	for (unsigned i = 0; i < self->ring_count && has_space(&pass.scan); i++) {
-		bool moved = take_turn(self, self->rings[at], &pass);
-		at = at + 1 < self->ring_count ? at + 1 : 0;
-		self->next_turn = moved ? at : self->next_turn;
+	rbc_ring *ring = self->round.turn;
+	for (unsigned i = 0; i < self->round.count && has_space(&pass.scan); i++) {
+		bool moved = take_turn(self, ring, &pass);
+		ring = ring->next;
+		self->round.turn = moved ? ring : self->round.turn;
 	}
 	count_batch(self, &pass.scan);
 	return result_of(self, &pass);
@@ -5033,17 +5214,18 @@ static int answer(rbcore_reader *self) {
 }
 
 static bool are_drained(rbcore_reader *self) {
-	unsigned i = 0;
-	while (i < self->ring_count && rbc_ring_is_drained(self->rings[i])) {
-		i++;
+	rbc_ring *ring = self->round.turn;
+	while (ring != NULL && rbc_ring_is_drained(ring)) {
+		ring = rbc_round_after(&self->round, ring);
 	}
-	return i == self->ring_count;
+	return ring == NULL;
 }
 
 static bool skip_abandoned(rbcore_reader *self) {
+	const rbc_round *round = &self->round;
 	bool skipped = false;
-	for (unsigned i = 0; i < self->ring_count; i++) {
-		skipped |= skip_unfinished(self->rings[i]);
+	for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
+		skipped |= skip_unfinished(ring);
 	}
 	return skipped;
 }
@@ -5091,8 +5273,8 @@ static void prepare_to_park(rbcore_reader *self, rbc_request *request) {
 	if (!self->can_pace) {
 		return;
 	}
-	for (unsigned i = 0; i < self->ring_count; i++) {
-		rbc_ring *ring = self->rings[i];
+	const rbc_round *round = &self->round;
+	for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
 		change_pace(self, ring,
 					rbc_pace_update(ring, &request->clock, RBC_PACE_PARKS, request->only_due));
 		listen(self, ring, !rbc_pace_has_timer(ring));
@@ -5114,8 +5296,8 @@ static bool misses_wakeups(rbc_ring *ring) {
 }
 
 static bool must_look_by_itself(const rbcore_reader *self) {
-	for (unsigned i = 0; i < self->ring_count; i++) {
-		rbc_ring *ring = self->rings[i];
+	const rbc_round *round = &self->round;
+	for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
 		if ((misses_wakeups(ring) && !rbc_pace_has_timer(ring)) ||
 			(ring->kind->is_memory && ring->head_is_busy)) {
 			return true;
@@ -5126,8 +5308,10 @@ static bool must_look_by_itself(const rbcore_reader *self) {
 
 static int64_t longest_sleep(rbcore_reader *self) {
 	int64_t due = INT64_MAX;
-	for (unsigned i = 0; self->paced_count > 0 && i < self->ring_count; i++) {
-		int64_t of_ring = rbc_pace_deadline(self->rings[i]);
+	const rbc_round *round = &self->round;
+	rbc_ring *ring = self->paced_count > 0 ? round->turn : NULL;
+	for (; ring != NULL; ring = rbc_round_after(round, ring)) {
+		int64_t of_ring = rbc_pace_deadline(ring);
 		due = of_ring < due ? of_ring : due;
 	}
 	int64_t sleep = INT64_MAX;
@@ -5142,11 +5326,14 @@ static int64_t longest_sleep(rbcore_reader *self) {
 }
 
 static bool hears_only_the_timer(const rbcore_reader *self) {
-	bool none = self->ring_count > 0 && self->paced_count == self->ring_count;
-	for (unsigned i = 0; none && i < self->ring_count; i++) {
-		none = self->rings[i]->left_epoll;
+	if (self->paced_count == 0 || self->paced_count != self->table.count) {
+		return false;
 	}
-	return none;
+	const rbc_ring *ring = self->round.turn;
+	while (ring != NULL && ring->left_epoll) {
+		ring = rbc_round_after(&self->round, ring);
+	}
+	return ring == NULL;
 }
 
 static void empty_fd(rbcore_reader *self, rbc_request *request) {
@@ -5355,41 +5542,38 @@ void rbcore_reader_free(rbcore_reader *self) {
 		return;
 	}
 	rbc_wait_close_epoll(&self->wait);
-	for (unsigned i = 0; i < self->ring_count; i++) {
-		rbc_owner_note_left(&self->rings[i]->owner);
-		rbc_ring_put(self->rings[i], 1);
+	for (unsigned i = 0; i < self->table.count; i++) {
+		rbc_ring *ring = self->table.rings[i];
+		rbc_owner_note_left(&ring->owner);
+		rbc_ring_put(ring, 1);
 	}
 	rbc_reader_put(self);
 }
 
-static int find_slot(rbcore_reader *self) {
-	for (unsigned i = 0; i < RBCORE_RINGS_MAX; i++) {
-		unsigned slot = (self->next_slot + i) % RBCORE_RINGS_MAX;
-		if (rbc_reader_ring(self, slot) == NULL) {
-			return (int)slot;
-		}
+static int reserve_index(rbcore_reader *self) {
+	int index = rbc_ring_table_reserve(&self->table);
+	if (index == -ENOSPC) {
+		return rbc_reader_fail(self, index, "the reader has %d rings", RBCORE_RINGS_MAX);
 	}
-	return rbc_reader_fail(self, -ENOSPC, "the reader has %d rings", RBCORE_RINGS_MAX);
+	return index < 0 ? rbc_reader_fail(self, index, "no memory") : index;
 }
 
-static int install(rbcore_reader *self, rbc_ring *ring, unsigned slot) {
-	int error = self->is_release ? 0 : rbc_turns_grow(&self->turns, self->ring_count + 1);
+static int install(rbcore_reader *self, rbc_ring *ring, unsigned index) {
+	int error = self->is_release ? 0 : rbc_turns_grow(&self->turns, self->table.count + 1);
 	if (error == 0) {
 		error = rbc_wait_add(&self->wait, ring->wake_fd);
 	}
 	if (error != 0) {
 		return rbc_reader_fail(self, error, "the ring cannot be added: %s", strerror(-error));
 	}
-	ring->index = (uint16_t)slot;
 	atomic_fetch_add_explicit(&self->refs, 1, memory_order_relaxed);
 	pthread_mutex_lock(&self->slots_lock);
-	atomic_store_explicit(&self->slots[slot], ring, memory_order_release);
-	self->rings[self->ring_count++] = ring;
+	rbc_ring_table_put(&self->table, ring, index);
 	pthread_mutex_unlock(&self->slots_lock);
-	self->next_slot = slot + 1;
+	rbc_round_join(&self->round, ring);
 	self->paced_count += rbc_ring_is_paced(ring);
 	self->rings_to_watch += ring->kind->is_watched;
-	return (int)slot;
+	return (int)index;
 }
 
 int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
@@ -5404,16 +5588,16 @@ int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
 	if (atomic_load_explicit(&self->asked, memory_order_relaxed) & RBC_ASKED_SHUTDOWN) {
 		return rbc_reader_fail(self, -ESHUTDOWN, "the reader was shut down");
 	}
-	int slot = find_slot(self);
-	if (slot < 0) {
-		return slot;
+	int index = reserve_index(self);
+	if (index < 0) {
+		return index;
 	}
 	rbc_ring *ring;
 	error = rbc_ring_open(&ring, self, source);
 	if (error != 0) {
 		return error;
 	}
-	int index = install(self, ring, (unsigned)slot);
+	index = install(self, ring, (unsigned)index);
 	if (index < 0) {
 		rbc_ring_close(ring);
 		return index;
@@ -5426,36 +5610,25 @@ int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
 	return index;
 }
 
-unsigned rbc_reader_find(const rbcore_reader *self, unsigned index) {
-	unsigned i = 0;
-	while (i < self->ring_count && self->rings[i]->index != index) {
-		i++;
-	}
-	return i;
-}
-
 int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
 	RBC_KEEP_ERRNO;
 	int error = rbc_reader_check(self);
 	if (error != 0) {
 		return error;
 	}
-	const unsigned i = rbc_reader_find(self, index);
-	if (i == self->ring_count) {
+	rbc_ring *ring = rbc_ring_table_find(&self->table, index);
+	if (ring == NULL) {
 		return rbc_reader_fail(self, -EINVAL, "no ring has the index %u", index);
 	}
-	rbc_ring *ring = self->rings[i];
 	if (!self->is_release && rbc_consumer_has_held(ring)) {
 		return rbc_reader_fail(self, -EBUSY, "records of ring %u are not committed", index);
 	}
 	rbc_wait_remove(&self->wait, ring->wake_fd);
 	rbc_turns_forget(&self->turns, ring->index);
 	pthread_mutex_lock(&self->slots_lock);
-	self->ring_count--;
-	memmove(&self->rings[i], &self->rings[i + 1], (self->ring_count - i) * sizeof(ring));
+	rbc_ring_table_take_out(&self->table, ring);
 	pthread_mutex_unlock(&self->slots_lock);
-	self->next_turn -= self->next_turn > i;
-	self->next_turn = self->next_turn < self->ring_count ? self->next_turn : 0;
+	rbc_round_leave(&self->round, ring);
 	self->paced_count -= rbc_ring_is_paced(ring);
 	self->rings_to_watch -= ring->kind->is_watched;
 	rbc_owner_note_left(&ring->owner);
@@ -5729,11 +5902,10 @@ int rbcore_reader_snapshot(rbcore_reader *self, unsigned int index, rbcore_snaps
 		return rbc_reader_fail(self, -EINVAL, "the snapshot has unknown flags: 0x%" PRIx32,
 							flags & ~KNOWN_FLAGS);
 	}
-	const unsigned i = rbc_reader_find(self, index);
-	if (i == self->ring_count) {
+	rbc_ring *ring = rbc_ring_table_find(&self->table, index);
+	if (ring == NULL) {
 		return rbc_reader_fail(self, -EINVAL, "no ring has the index %u", index);
 	}
-	rbc_ring *ring = self->rings[i];
 	rbcore_snapshot *taken = *snapshot;
 	error = taken == NULL ? rbc_snapshot_new(&taken, ring->mapping.data_size) : 0;
 	if (error != 0) {
@@ -6162,7 +6334,7 @@ int rbcore_reader_stats_get(rbcore_reader *self, rbcore_reader_stats *out) {
 		return error != 0 ? error : -EINVAL;
 	}
 	pthread_mutex_lock(&self->slots_lock);
-	uint64_t rings = self->ring_count;
+	uint64_t rings = self->table.count;
 	pthread_mutex_unlock(&self->slots_lock);
 	rbcore_reader_stats stats = {
 		.records = rbc_get(&self->records),

@@ -142,15 +142,15 @@ static foreign *foreign_open(size_t page, size_t ring_size) {
     atomic_init(&ring->refs, 1);
     ok(rbc_ring_load_positions(ring, 0));
     ok(rbc_turns_grow(&self->reader->turns, 1));
-    self->reader->rings[0] = ring;
-    self->reader->ring_count = 1;
-    atomic_store(&self->reader->slots[0], ring);
+    ck_assert_int_eq(rbc_ring_table_reserve(&self->reader->table), 0);
+    rbc_ring_table_put(&self->reader->table, ring, 0);
+    rbc_round_join(&self->reader->round, ring);
     return self;
 }
 
 static void foreign_close(foreign *self) {
-    self->reader->ring_count = 0;
-    atomic_store(&self->reader->slots[0], NULL);
+    rbc_ring_table_take_out(&self->reader->table, &self->ring);
+    rbc_ring_table_clear(&self->reader->table, 0);
     rbcore_reader_free(self->reader);
     rbc_mapping_close(&self->ring.mapping);
     close(self->fd);
