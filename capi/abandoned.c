@@ -57,7 +57,7 @@ bool rbc_abandoned_skip(rbc_ring *self, rbc_passed *passed) {
     if (!(token & RBC_TOKEN_BIT)) {
         return false; /* not by a producer of this library: nothing is known of it */
     }
-    if (!rbc_producer_is_gone(rbc_producer_page_of(&self->mapping), self->lock_fd, token,
+    if (!rbc_producer_is_gone(rbc_producer_page_of(&self->mapping), self->fd, token,
                               self->liveness_checks++)) {
         return false;
     }

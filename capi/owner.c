@@ -12,7 +12,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -142,17 +141,16 @@ static void write_fields(rbc_owner_block *block, const rbc_process *process, boo
 }
 
 /* Writes our name into the block. Returns false if another process was faster. */
-static bool sign(rbc_owner *self, uint64_t found) {
+static bool sign(rbc_owner *self, const rbc_process *process, uint64_t found) {
     rbc_owner_block *block = self->block;
-    const rbc_process process = rbc_process_self();
     const uint64_t claim = new_claim();
-    uint64_t unfinished = unfinished_claim(&process, self->locked);
+    uint64_t unfinished = unfinished_claim(process, self->locked);
     /* Each exchange pairs with those of other claimants, and the second with the load in
      * find_author. */
     if (!atomic_compare_exchange_strong(&block->claim, &found, unfinished)) {
         return false;
     }
-    write_fields(block, &process, self->locked);
+    write_fields(block, process, self->locked);
     /* Fails if an older version has taken us for dead, or a stranger wrote here. */
     if (!atomic_compare_exchange_strong(&block->claim, &unfinished, claim)) {
         return false;
@@ -208,16 +206,27 @@ static author find_author(const rbc_owner_block *block) {
 
 /* ---- Claiming ---- */
 
+/*
+ * Whether this reader itself has the ring: the open file that all its rings share gets a lock that
+ * it has already.
+ */
+static bool has_it_already(const rbc_owner *self, const author *it) {
+    return self->lock.is_shared && it->state == RBC_PROCESS_SELF;
+}
+
 static bool still_owns(const rbc_owner *self, author *it) {
     if (it->state == RBC_PROCESS_DEAD) {
         return false; /* the lock's holder is no reader: a stranger, or a dead reader's child */
+    }
+    if (has_it_already(self, it)) {
+        return true;
     }
     /*
      * An author that lives, had the lock, and lets an open file of our own have it, executed
      * another program since then without closing its reader; or never wrote this block. Through an
      * open file that may be the author's as well we would get the lock in either case.
      */
-    if (self->locked && self->lock_is_ours && it->had_lock) {
+    if (self->locked && self->lock.is_ours && it->had_lock) {
         return false;
     }
     /* The lock may be held by a child alone that a dead author in another namespace had forked. */
@@ -227,8 +236,8 @@ static bool still_owns(const rbc_owner *self, author *it) {
 
 /* Lets go of a lock that we got. Through a shared open file it may be another reader's. */
 static void let_lock_go(rbc_owner *self) {
-    if (self->locked && self->lock_is_ours) {
-        rbc_unlock_byte(self->lock_fd, self->lock_byte);
+    if (self->locked && self->lock.is_ours) {
+        rbc_unlock_byte(self->lock.fd, self->lock.byte);
     }
     self->locked = false;
 }
@@ -237,13 +246,14 @@ static int refuse(rbc_owner *self, const author *it) {
     self->other_pid = it->pid_here;
     self->other_state = it->state;
     self->other_is_left = it->is_left;
+    self->locked &= !has_it_already(self, it); /* it is the other ring's */
     let_lock_go(self);
     return -EBUSY;
 }
 
 /* Tries once. -EAGAIN: neither does a reader live nor is the lock to be had. */
-static int try_claim(rbc_owner *self, bool is_last_attempt) {
-    self->locked = rbc_lock_byte(self->lock_fd, self->lock_byte);
+static int try_claim(rbc_owner *self, const rbc_process *process, bool is_last_attempt) {
+    self->locked = rbc_lock_byte(self->lock.fd, self->lock.byte);
     author it = find_author(self->block);
     if (still_owns(self, &it)) {
         return refuse(self, &it);
@@ -253,26 +263,25 @@ static int try_claim(rbc_owner *self, bool is_last_attempt) {
         let_lock_go(self);
         return -EAGAIN;
     }
-    if (!sign(self, it.claim)) {
+    if (!sign(self, process, it.claim)) {
         it = find_author(self->block); /* the one that was faster */
         return refuse(self, &it);
     }
     return 0;
 }
 
-int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size, int lock_fd,
-                    bool lock_is_ours, uint64_t lock_byte, bool insist, bool *guarded) {
+int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size,
+                    const rbc_owner_lock *lock, const rbc_process *process, bool insist,
+                    bool *guarded) {
     RBC_UNCANCELLED;
     unsigned char *end = page + page_size;
     *self = (rbc_owner){.block = (rbc_owner_block *)(void *)(end - sizeof(rbc_owner_block)),
-                        .lock_byte = lock_byte,
-                        .lock_fd = lock_fd,
-                        .lock_is_ours = lock_is_ours};
-    int error = try_claim(self, false);
+                        .lock = *lock};
+    int error = try_claim(self, process, false);
     for (int i = 1; error == -EAGAIN; i++) {
         struct timespec pause = {.tv_nsec = PAUSE_NS};
         nanosleep(&pause, NULL);
-        error = try_claim(self, i == ATTEMPTS);
+        error = try_claim(self, process, i == ATTEMPTS);
     }
     *guarded = self->locked;
     return insist ? 0 : error;
@@ -287,16 +296,12 @@ static bool are_same_file(int a, int b) {
 /*
  * A lock belongs to an open file. The caller's may be shared with others (dup, fork, a socket), and
  * opening the map once more takes CAP_SYS_ADMIN. But all BPF maps share the one anonymous inode of
- * the kernel, and an eventfd is an open file of it that everybody can have.
+ * the kernel, and an eventfd is an open file of it that everybody can have. The byte tells the maps
+ * apart.
  */
-int rbc_owner_lock_fd(int map_fd, bool *lock_is_ours) {
-    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    *lock_is_ours = fd >= 0 && are_same_file(fd, map_fd);
-    if (*lock_is_ours) {
-        return fd;
-    }
-    rbc_close(fd);
-    return map_fd;
+rbc_owner_lock rbc_owner_map_lock(int event_fd, int map_fd, uint32_t map_id) {
+    bool is_ours = event_fd >= 0 && are_same_file(event_fd, map_fd);
+    return (rbc_owner_lock){.fd = is_ours ? event_fd : map_fd, .byte = map_id, .is_ours = is_ours};
 }
 
 uint64_t rbc_owner_committed(const rbc_owner *self) {
@@ -355,7 +360,7 @@ void rbc_owner_yield(rbc_owner *self) {
         self->claim = 0;
     }
     if (self->locked) {
-        rbc_unlock_byte(self->lock_fd, self->lock_byte);
+        rbc_unlock_byte(self->lock.fd, self->lock.byte);
         self->locked = false;
     }
 }

@@ -18,12 +18,18 @@
 
 typedef struct rbc_owner_block rbc_owner_block;
 
+/* Where the lock is: a byte of the ring's file. It belongs to an open file, not to a process. */
+typedef struct rbc_owner_lock {
+    int fd; /* open on the ring's file */
+    uint64_t byte;
+    bool is_ours;   /* fd is an open file of our own, not a duplicate of the caller's */
+    bool is_shared; /* fd locks other rings of the same reader, too */
+} rbc_owner_lock;
+
 typedef struct rbc_owner {
     rbc_owner_block *block;
     uint64_t claim; /* what we wrote into the block; 0: nothing */
-    uint64_t lock_byte;
-    int lock_fd;       /* open on the ring's file */
-    bool lock_is_ours; /* lock_fd is an open file of our own, not a duplicate of the caller's */
+    rbc_owner_lock lock;
     bool locked;
     /* After a refusal, of the owner that there is: */
     uint64_t other_pid; /* in our pid namespace; 0: not known */
@@ -32,18 +38,18 @@ typedef struct rbc_owner {
 } rbc_owner;
 
 /*
- * Claims the ring whose consumer page (of a user ring: producer page) this is for this process.
- * lock_fd stays the caller's. *guarded tells whether later owners will notice us. Returns 0, or
- * -EBUSY if another owner lives (never with insist).
+ * Claims the ring whose consumer page (of a user ring: producer page) this is for this process,
+ * whose name is `process`. The lock's descriptor stays the caller's. *guarded tells whether later
+ * owners will notice us. Returns 0, or -EBUSY if another owner lives (never with insist).
  */
-int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size, int lock_fd,
-                    bool lock_is_ours, uint64_t lock_byte, bool insist, bool *guarded);
+int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size,
+                    const rbc_owner_lock *lock, const rbc_process *process, bool insist,
+                    bool *guarded);
 
 /*
- * A descriptor for the lock on a BPF map: an open file of our own, or where that cannot be had
- * map_fd itself.
+ * The lock on a BPF map: of event_fd, an eventfd of our own, or where that does not serve of map_fd.
  */
-int rbc_owner_lock_fd(int map_fd, bool *lock_is_ours);
+rbc_owner_lock rbc_owner_map_lock(int event_fd, int map_fd, uint32_t map_id);
 
 /* The position that the last reader says it committed to; 0 if none said anything. */
 uint64_t rbc_owner_committed(const rbc_owner *self);

@@ -36,6 +36,7 @@ struct rbcore_reader {
     _Atomic uint64_t records, bytes, discards, batches, commits;
 
     int64_t max_latency_ns;
+    rbc_process process;   /* this one, as rings are claimed for it */
     _Atomic uint64_t refs; /* the caller's, and one for each ring in the slots */
     _Atomic uint64_t user_refs;
     /* Keeps rings from going away while a thread looks at statistics. */

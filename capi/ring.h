@@ -82,7 +82,6 @@ typedef struct rbc_ring {
     bool is_guarded;
     int fd;      /* of the map, or of the memory */
     int wake_fd; /* what the kernel or the producer makes readable: the map's fd, or the eventfd */
-    int lock_fd; /* the same file as fd; an open file of our own where possible */
     int loss_fd; /* of the loss map, or -1 */
 } rbc_ring;
 

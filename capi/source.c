@@ -34,8 +34,7 @@ typedef struct rbc_opening {
     rbcore_reader *reader; /* for messages */
     rbcore_source source;
     size_t data_size;
-    uint64_t lock_byte;
-    bool lock_is_ours;
+    rbc_owner_lock lock;
     bool is_overwrite; /* the ring is in overwrite mode */
 } rbc_opening;
 
@@ -94,6 +93,12 @@ static bool is_tap(const rbc_opening *self) {
 
 static rbc_mapping_side side_of(const rbc_opening *self) {
     return is_tap(self) ? RBC_TAP_SIDE : RBC_CONSUMER_SIDE;
+}
+
+/* With thousands of rings it is the number of mappings that ends, long before the memory. */
+static const char *reason_of_mapping(int error) {
+    return error == -ENOMEM ? "no memory, or the process has vm.max_map_count mappings"
+                            : strerror(-error);
 }
 
 static void close_once(int fd, int unless) {
@@ -195,15 +200,15 @@ static int open_map(rbc_ring *ring, rbc_opening *self) {
     ring->map_id = info.id;
     ring->wake_fd = ring->fd;
     self->data_size = info.max_entries;
-    self->lock_byte = info.id; /* all BPF maps share one inode: the byte tells them apart */
-    ring->lock_fd = rbc_owner_lock_fd(ring->fd, &self->lock_is_ours);
+    self->lock = rbc_owner_map_lock(self->reader->wait.wake_fd, ring->fd, info.id);
+    self->lock.is_shared = self->lock.is_ours;
     error = rbc_mapping_open_map(&ring->mapping, ring->fd, self->data_size, side_of(self));
     if (error == -ENODEV) {
         return fail_as_no_map(self);
     }
     if (error != 0) {
         return rbc_reader_fail(self->reader, error, "map %" PRIu32 " (%s) cannot be mapped: %s",
-                               info.id, info.name, strerror(-error));
+                               info.id, info.name, reason_of_mapping(error));
     }
     return 0;
 }
@@ -218,7 +223,7 @@ static int open_memory_fds(rbc_ring *ring, rbc_opening *self) {
                                source->fd, strerror(-error));
     }
     ring->fd = rbc_reopen(source->fd);
-    self->lock_is_ours = ring->fd >= 0;
+    self->lock.is_ours = ring->fd >= 0;
     if (ring->fd < 0) {
         ring->fd = rbc_duplicate(source->fd);
     }
@@ -232,7 +237,7 @@ static int open_memory_fds(rbc_ring *ring, rbc_opening *self) {
         return rbc_reader_fail(self->reader, error, "the memory ring: %s", strerror(-error));
     }
     ring->wake_fd = rbc_duplicate(source->event_fd);
-    ring->lock_fd = ring->fd;
+    self->lock.fd = ring->fd;
     error = ring->wake_fd < 0 ? ring->wake_fd : rbc_event_fd_check(ring->wake_fd);
     if (error != 0) {
         return rbc_reader_fail(self->reader, error, "event_fd %" PRId32 ": %s", source->event_fd,
@@ -243,7 +248,7 @@ static int open_memory_fds(rbc_ring *ring, rbc_opening *self) {
 
 static int open_memory(rbc_ring *ring, rbc_opening *self) {
     ring->map_id = RBCORE_UNKNOWN;
-    self->lock_byte = RBC_CONSUMER_BYTE;
+    self->lock.byte = RBC_CONSUMER_BYTE;
     int error = open_memory_fds(ring, self);
     if (error != 0) {
         return error;
@@ -252,7 +257,7 @@ static int open_memory(rbc_ring *ring, rbc_opening *self) {
                                     side_of(self));
     if (error != 0) {
         return rbc_reader_fail(self->reader, error, "the memory ring cannot be mapped: %s",
-                               strerror(-error));
+                               reason_of_mapping(error));
     }
     if (rbc_memory_ring_check_layout(&ring->mapping, &self->is_overwrite) != 0) {
         return rbc_reader_fail(self->reader, -EBADFD, "the memory is not laid out as a ring");
@@ -288,8 +293,8 @@ static int open_loss_map(rbc_ring *ring, rbc_opening *self) {
 static int open_shadow(rbc_ring *ring, rbc_opening *self) {
     int error = rbc_shadow_open(ring, self->is_overwrite);
     if (error != 0) {
-        return rbc_reader_fail(self->reader, error, "there is no memory for a copy of the ring: %s",
-                               strerror(-error));
+        return rbc_reader_fail(self->reader, error, "the ring cannot be copied: %s",
+                               reason_of_mapping(error));
     }
     ring->record_flags = RBCORE_RECORD_COPIED;
     return 0;
@@ -320,6 +325,14 @@ static int prepare_reading(rbc_ring *ring, rbc_opening *self) {
     return 0;
 }
 
+/* Asked of /proc once for all rings, unless /proc did not answer. */
+static const rbc_process *this_process(rbcore_reader *reader) {
+    if (reader->process.namespaces == 0 || reader->process.start_time == 0) {
+        reader->process = rbc_process_self();
+    }
+    return &reader->process;
+}
+
 static int claim(rbc_ring *ring, rbc_opening *self) {
     if (ring->kind->is_tap) {
         ring->is_guarded = true; /* it takes nothing that another reader could take from it */
@@ -327,8 +340,7 @@ static int claim(rbc_ring *ring, rbc_opening *self) {
     }
     bool insist = self->source.flags & RBCORE_SOURCE_INSIST;
     int error = rbc_owner_claim(&ring->owner, ring->mapping.consumer_page, ring->mapping.page_size,
-                                ring->lock_fd, self->lock_is_ours, self->lock_byte, insist,
-                                &ring->is_guarded);
+                                &self->lock, this_process(self->reader), insist, &ring->is_guarded);
     if (error != 0) {
         char other[RBC_OWNER_TEXT_SIZE];
         return rbc_reader_fail(self->reader, error, "another reader has the ring%s",
@@ -366,7 +378,7 @@ int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *so
     }
     ring->reader = reader;
     ring->cookie = opening.source.cookie;
-    ring->fd = ring->wake_fd = ring->lock_fd = ring->loss_fd = -1;
+    ring->fd = ring->wake_fd = ring->loss_fd = -1;
     atomic_init(&ring->refs, 1);
     error = open_ring(ring, &opening);
     if (error != 0) {
@@ -391,7 +403,6 @@ void rbc_ring_close(rbc_ring *self) {
         rbc_mapping_close(&self->mapping);
     }
     close_once(self->loss_fd, -1);
-    close_once(self->lock_fd, self->fd);
     close_once(self->wake_fd, self->fd);
     close_once(self->fd, -1);
     free(self->held);

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <time.h>
 
 /* The largest record that a BPF program can look at (DYNPTR_MAX_SIZE in linux/bpf.h). The kernel
@@ -238,10 +239,12 @@ static int map_ring(rbc_user_ring *self, const rbcore_source *source, uint32_t *
 }
 
 static int claim(rbc_user_ring *self, uint32_t map_id, bool insist) {
-    bool lock_is_ours, is_guarded;
-    self->lock_fd = rbc_owner_lock_fd(self->fd, &lock_is_ours);
+    bool is_guarded;
+    self->lock_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    const rbc_owner_lock lock = rbc_owner_map_lock(self->lock_fd, self->fd, map_id);
+    const rbc_process process = rbc_process_self();
     return rbc_owner_claim(&self->owner, self->mapping.producer_page, self->mapping.page_size,
-                           self->lock_fd, lock_is_ours, map_id, insist, &is_guarded);
+                           &lock, &process, insist, &is_guarded);
 }
 
 static int open_ring(rbc_user_ring *self, const rbcore_source *source) {
@@ -287,8 +290,6 @@ void rbc_user_ring_leave(rbc_user_ring *self) {
 void rbc_user_ring_close(rbc_user_ring *self) {
     rbc_mapping_close(&self->mapping);
     rbc_close(atomic_load_explicit(&self->epoll_fd, memory_order_relaxed));
-    if (self->lock_fd != self->fd) {
-        rbc_close(self->lock_fd);
-    }
+    rbc_close(self->lock_fd);
     rbc_close(self->fd);
 }

@@ -581,22 +581,28 @@ static inline bool rbc_fork_check_passes(const rbc_fork_check *self) {
 
 typedef struct rbc_owner_block rbc_owner_block;
 
+typedef struct rbc_owner_lock {
+	int fd;
+	uint64_t byte;
+	bool is_ours;
+	bool is_shared;
+} rbc_owner_lock;
+
 typedef struct rbc_owner {
 	rbc_owner_block *block;
 	uint64_t claim;
-	uint64_t lock_byte;
-	int lock_fd;
-	bool lock_is_ours;
+	rbc_owner_lock lock;
 	bool locked;
 	uint64_t other_pid;
 	rbc_process_state other_state;
 	bool other_is_left;
 } rbc_owner;
 
-int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size, int lock_fd,
-					bool lock_is_ours, uint64_t lock_byte, bool insist, bool *guarded);
+int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size,
+					const rbc_owner_lock *lock, const rbc_process *process, bool insist,
+					bool *guarded);
 
-int rbc_owner_lock_fd(int map_fd, bool *lock_is_ours);
+rbc_owner_lock rbc_owner_map_lock(int event_fd, int map_fd, uint32_t map_id);
 
 uint64_t rbc_owner_committed(const rbc_owner *self);
 
@@ -1026,7 +1032,6 @@ typedef struct rbc_ring {
 	bool is_guarded;
 	int fd;
 	int wake_fd;
-	int lock_fd;
 	int loss_fd;
 } rbc_ring;
 
@@ -1196,6 +1201,7 @@ struct rbcore_reader {
 	_Atomic uint64_t records, bytes, discards, batches, commits;
 
 	int64_t max_latency_ns;
+	rbc_process process;
 	_Atomic uint64_t refs;
 	_Atomic uint64_t user_refs;
 	pthread_mutex_t slots_lock;
@@ -2314,15 +2320,14 @@ static void write_fields(rbc_owner_block *block, const rbc_process *process, boo
 	atomic_store_explicit(&block->tag, TAG, memory_order_release);
 }
 
-static bool sign(rbc_owner *self, uint64_t found) {
+static bool sign(rbc_owner *self, const rbc_process *process, uint64_t found) {
 	rbc_owner_block *block = self->block;
-	const rbc_process process = rbc_process_self();
 	const uint64_t claim = new_claim();
-	uint64_t unfinished = unfinished_claim(&process, self->locked);
+	uint64_t unfinished = unfinished_claim(process, self->locked);
 	if (!atomic_compare_exchange_strong(&block->claim, &found, unfinished)) {
 		return false;
 	}
-	write_fields(block, &process, self->locked);
+	write_fields(block, process, self->locked);
 	if (!atomic_compare_exchange_strong(&block->claim, &unfinished, claim)) {
 		return false;
 	}
@@ -2372,11 +2377,18 @@ static author find_author(const rbc_owner_block *block) {
 	return it;
 }
 
+static bool has_it_already(const rbc_owner *self, const author *it) {
+	return self->lock.is_shared && it->state == RBC_PROCESS_SELF;
+}
+
 static bool still_owns(const rbc_owner *self, author *it) {
 	if (it->state == RBC_PROCESS_DEAD) {
 		return false;
 	}
-	if (self->locked && self->lock_is_ours && it->had_lock) {
+	if (has_it_already(self, it)) {
+		return true;
+	}
+	if (self->locked && self->lock.is_ours && it->had_lock) {
 		return false;
 	}
 	return it->state != RBC_PROCESS_UNKNOWN || !is_signed(it->claim) ||
@@ -2384,8 +2396,8 @@ static bool still_owns(const rbc_owner *self, author *it) {
 }
 
 static void let_lock_go(rbc_owner *self) {
-	if (self->locked && self->lock_is_ours) {
-		rbc_unlock_byte(self->lock_fd, self->lock_byte);
+	if (self->locked && self->lock.is_ours) {
+		rbc_unlock_byte(self->lock.fd, self->lock.byte);
 	}
 	self->locked = false;
 }
@@ -2394,12 +2406,13 @@ static int refuse(rbc_owner *self, const author *it) {
 	self->other_pid = it->pid_here;
 	self->other_state = it->state;
 	self->other_is_left = it->is_left;
+	self->locked &= !has_it_already(self, it);
 	let_lock_go(self);
 	return -EBUSY;
 }
 
-static int try_claim(rbc_owner *self, bool is_last_attempt) {
-	self->locked = rbc_lock_byte(self->lock_fd, self->lock_byte);
+static int try_claim(rbc_owner *self, const rbc_process *process, bool is_last_attempt) {
+	self->locked = rbc_lock_byte(self->lock.fd, self->lock.byte);
 	author it = find_author(self->block);
 	if (still_owns(self, &it)) {
 		return refuse(self, &it);
@@ -2409,26 +2422,25 @@ static int try_claim(rbc_owner *self, bool is_last_attempt) {
 		let_lock_go(self);
 		return -EAGAIN;
 	}
-	if (!sign(self, it.claim)) {
+	if (!sign(self, process, it.claim)) {
 		it = find_author(self->block);
 		return refuse(self, &it);
 	}
 	return 0;
 }
 
-int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size, int lock_fd,
-					bool lock_is_ours, uint64_t lock_byte, bool insist, bool *guarded) {
+int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size,
+					const rbc_owner_lock *lock, const rbc_process *process, bool insist,
+					bool *guarded) {
 	RBC_UNCANCELLED;
 	unsigned char *end = page + page_size;
 	*self = (rbc_owner){.block = (rbc_owner_block *)(void *)(end - sizeof(rbc_owner_block)),
-						.lock_byte = lock_byte,
-						.lock_fd = lock_fd,
-						.lock_is_ours = lock_is_ours};
-	int error = try_claim(self, false);
+						.lock = *lock};
+	int error = try_claim(self, process, false);
 	for (int i = 1; error == -EAGAIN; i++) {
 		struct timespec pause = {.tv_nsec = PAUSE_NS};
 		nanosleep(&pause, NULL);
-		error = try_claim(self, i == ATTEMPTS);
+		error = try_claim(self, process, i == ATTEMPTS);
 	}
 	*guarded = self->locked;
 	return insist ? 0 : error;
@@ -2440,14 +2452,9 @@ static bool are_same_file(int a, int b) {
 		of_a.st_ino == of_b.st_ino;
 }
 
-int rbc_owner_lock_fd(int map_fd, bool *lock_is_ours) {
-	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	*lock_is_ours = fd >= 0 && are_same_file(fd, map_fd);
-	if (*lock_is_ours) {
-		return fd;
-	}
-	rbc_close(fd);
-	return map_fd;
+rbc_owner_lock rbc_owner_map_lock(int event_fd, int map_fd, uint32_t map_id) {
+	bool is_ours = event_fd >= 0 && are_same_file(event_fd, map_fd);
+	return (rbc_owner_lock){.fd = is_ours ? event_fd : map_fd, .byte = map_id, .is_ours = is_ours};
 }
 
 uint64_t rbc_owner_committed(const rbc_owner *self) {
@@ -2504,7 +2511,7 @@ void rbc_owner_yield(rbc_owner *self) {
 		self->claim = 0;
 	}
 	if (self->locked) {
-		rbc_unlock_byte(self->lock_fd, self->lock_byte);
+		rbc_unlock_byte(self->lock.fd, self->lock.byte);
 		self->locked = false;
 	}
 }
@@ -4279,7 +4286,7 @@ bool rbc_abandoned_skip(rbc_ring *self, rbc_passed *passed) {
 	if (!(token & RBC_TOKEN_BIT)) {
 		return false;
 	}
-	if (!rbc_producer_is_gone(rbc_producer_page_of(&self->mapping), self->lock_fd, token,
+	if (!rbc_producer_is_gone(rbc_producer_page_of(&self->mapping), self->fd, token,
 							self->liveness_checks++)) {
 		return false;
 	}
@@ -4543,8 +4550,7 @@ typedef struct rbc_opening {
 	rbcore_reader *reader;
 	rbcore_source source;
 	size_t data_size;
-	uint64_t lock_byte;
-	bool lock_is_ours;
+	rbc_owner_lock lock;
 	bool is_overwrite;
 } rbc_opening;
 
@@ -4602,6 +4608,11 @@ static bool is_tap(const rbc_opening *self) {
 
 static rbc_mapping_side side_of(const rbc_opening *self) {
 	return is_tap(self) ? RBC_TAP_SIDE : RBC_CONSUMER_SIDE;
+}
+
+static const char *reason_of_mapping(int error) {
+	return error == -ENOMEM ? "no memory, or the process has vm.max_map_count mappings"
+							: strerror(-error);
 }
 
 static void close_once(int fd, int unless) {
@@ -4700,15 +4711,15 @@ static int open_map(rbc_ring *ring, rbc_opening *self) {
 	ring->map_id = info.id;
 	ring->wake_fd = ring->fd;
 	self->data_size = info.max_entries;
-	self->lock_byte = info.id;
-	ring->lock_fd = rbc_owner_lock_fd(ring->fd, &self->lock_is_ours);
+	self->lock = rbc_owner_map_lock(self->reader->wait.wake_fd, ring->fd, info.id);
+	self->lock.is_shared = self->lock.is_ours;
 	error = rbc_mapping_open_map(&ring->mapping, ring->fd, self->data_size, side_of(self));
 	if (error == -ENODEV) {
 		return fail_as_no_map(self);
 	}
 	if (error != 0) {
 		return rbc_reader_fail(self->reader, error, "map %" PRIu32 " (%s) cannot be mapped: %s",
-							info.id, info.name, strerror(-error));
+							info.id, info.name, reason_of_mapping(error));
 	}
 	return 0;
 }
@@ -4721,7 +4732,7 @@ static int open_memory_fds(rbc_ring *ring, rbc_opening *self) {
 							source->fd, strerror(-error));
 	}
 	ring->fd = rbc_reopen(source->fd);
-	self->lock_is_ours = ring->fd >= 0;
+	self->lock.is_ours = ring->fd >= 0;
 	if (ring->fd < 0) {
 		ring->fd = rbc_duplicate(source->fd);
 	}
@@ -4734,7 +4745,7 @@ static int open_memory_fds(rbc_ring *ring, rbc_opening *self) {
 		return rbc_reader_fail(self->reader, error, "the memory ring: %s", strerror(-error));
 	}
 	ring->wake_fd = rbc_duplicate(source->event_fd);
-	ring->lock_fd = ring->fd;
+	self->lock.fd = ring->fd;
 	error = ring->wake_fd < 0 ? ring->wake_fd : rbc_event_fd_check(ring->wake_fd);
 	if (error != 0) {
 		return rbc_reader_fail(self->reader, error, "event_fd %" PRId32 ": %s", source->event_fd,
@@ -4745,7 +4756,7 @@ static int open_memory_fds(rbc_ring *ring, rbc_opening *self) {
 
 static int open_memory(rbc_ring *ring, rbc_opening *self) {
 	ring->map_id = RBCORE_UNKNOWN;
-	self->lock_byte = RBC_CONSUMER_BYTE;
+	self->lock.byte = RBC_CONSUMER_BYTE;
 	int error = open_memory_fds(ring, self);
 	if (error != 0) {
 		return error;
@@ -4754,7 +4765,7 @@ static int open_memory(rbc_ring *ring, rbc_opening *self) {
 									side_of(self));
 	if (error != 0) {
 		return rbc_reader_fail(self->reader, error, "the memory ring cannot be mapped: %s",
-							strerror(-error));
+							reason_of_mapping(error));
 	}
 	if (rbc_memory_ring_check_layout(&ring->mapping, &self->is_overwrite) != 0) {
 		return rbc_reader_fail(self->reader, -EBADFD, "the memory is not laid out as a ring");
@@ -4784,8 +4795,8 @@ static int open_loss_map(rbc_ring *ring, rbc_opening *self) {
 static int open_shadow(rbc_ring *ring, rbc_opening *self) {
 	int error = rbc_shadow_open(ring, self->is_overwrite);
 	if (error != 0) {
-		return rbc_reader_fail(self->reader, error, "there is no memory for a copy of the ring: %s",
-							strerror(-error));
+		return rbc_reader_fail(self->reader, error, "the ring cannot be copied: %s",
+							reason_of_mapping(error));
 	}
 	ring->record_flags = RBCORE_RECORD_COPIED;
 	return 0;
@@ -4816,6 +4827,13 @@ static int prepare_reading(rbc_ring *ring, rbc_opening *self) {
 	return 0;
 }
 
+static const rbc_process *this_process(rbcore_reader *reader) {
+	if (reader->process.namespaces == 0 || reader->process.start_time == 0) {
+		reader->process = rbc_process_self();
+	}
+	return &reader->process;
+}
+
 static int claim(rbc_ring *ring, rbc_opening *self) {
 	if (ring->kind->is_tap) {
 		ring->is_guarded = true;
@@ -4823,8 +4841,7 @@ static int claim(rbc_ring *ring, rbc_opening *self) {
 	}
 	bool insist = self->source.flags & RBCORE_SOURCE_INSIST;
 	int error = rbc_owner_claim(&ring->owner, ring->mapping.consumer_page, ring->mapping.page_size,
-								ring->lock_fd, self->lock_is_ours, self->lock_byte, insist,
-								&ring->is_guarded);
+								&self->lock, this_process(self->reader), insist, &ring->is_guarded);
 	if (error != 0) {
 		char other[RBC_OWNER_TEXT_SIZE];
 		return rbc_reader_fail(self->reader, error, "another reader has the ring%s",
@@ -4861,7 +4878,7 @@ int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *so
 	}
 	ring->reader = reader;
 	ring->cookie = opening.source.cookie;
-	ring->fd = ring->wake_fd = ring->lock_fd = ring->loss_fd = -1;
+	ring->fd = ring->wake_fd = ring->loss_fd = -1;
 	atomic_init(&ring->refs, 1);
 	error = open_ring(ring, &opening);
 	if (error != 0) {
@@ -4886,7 +4903,6 @@ void rbc_ring_close(rbc_ring *self) {
 		rbc_mapping_close(&self->mapping);
 	}
 	close_once(self->loss_fd, -1);
-	close_once(self->lock_fd, self->fd);
 	close_once(self->wake_fd, self->fd);
 	close_once(self->fd, -1);
 	free(self->held);
@@ -7161,10 +7177,12 @@ static int map_ring(rbc_user_ring *self, const rbcore_source *source, uint32_t *
 }
 
 static int claim(rbc_user_ring *self, uint32_t map_id, bool insist) {
-	bool lock_is_ours, is_guarded;
-	self->lock_fd = rbc_owner_lock_fd(self->fd, &lock_is_ours);
+	bool is_guarded;
+	self->lock_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	const rbc_owner_lock lock = rbc_owner_map_lock(self->lock_fd, self->fd, map_id);
+	const rbc_process process = rbc_process_self();
 	return rbc_owner_claim(&self->owner, self->mapping.producer_page, self->mapping.page_size,
-						self->lock_fd, lock_is_ours, map_id, insist, &is_guarded);
+						&lock, &process, insist, &is_guarded);
 }
 
 static int open_ring(rbc_user_ring *self, const rbcore_source *source) {
@@ -7210,9 +7228,7 @@ void rbc_user_ring_leave(rbc_user_ring *self) {
 void rbc_user_ring_close(rbc_user_ring *self) {
 	rbc_mapping_close(&self->mapping);
 	rbc_close(atomic_load_explicit(&self->epoll_fd, memory_order_relaxed));
-	if (self->lock_fd != self->fd) {
-		rbc_close(self->lock_fd);
-	}
+	rbc_close(self->lock_fd);
 	rbc_close(self->fd);
 }
 #undef LOOK_AGAIN_NS

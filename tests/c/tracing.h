@@ -6,6 +6,9 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+/* Whether it can, as is asked before the tests begin. */
+bool can_trace(void);
+
 /* Ends the program as skipped where a process cannot trace its children. */
 void skip_without_tracing(void);
 

@@ -507,6 +507,42 @@ START_TEST(stranger_locks_behind_the_reader) {
 }
 END_TEST
 
+/* Whether an open file other than one made here has the ring's lock. */
+static bool is_locked(const struct produce *ring) {
+    int fd = eventfd(0, EFD_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = map_id(ring_fd(ring)), .l_len = 1};
+    ck_assert_int_eq(fcntl(fd, F_OFD_GETLK, &lock), 0);
+    close(fd);
+    return lock.l_type != F_UNLCK;
+}
+
+/* All rings of a reader have their locks by one open file, which gets a lock that it has. */
+START_TEST(twice_in_one_reader) {
+    struct produce *ring = load_ring(pages(1));
+    rbcore_reader *reader = open_ring(ring, 0);
+    rbcore_source source = source_of(ring);
+    ck_assert_int_eq(rbcore_reader_add(reader, &source), -EBUSY);
+    ck_assert(is_locked(ring));
+    source.flags = RBCORE_SOURCE_INSIST;
+    int second = rbcore_reader_add(reader, &source);
+    ck_assert_int_eq(second, 1);
+    ck_assert_uint_eq(stats_of(reader, 0).flags, 0);
+    ck_assert_uint_eq(stats_of(reader, 1).flags, RBCORE_RING_UNGUARDED);
+    ck_assert_int_eq(rbcore_reader_remove(reader, 1), 0);
+    ck_assert(is_locked(ring));
+    ck_assert_int_eq(rbcore_reader_remove(reader, 0), 0);
+    ck_assert(!is_locked(ring));
+    source.flags = 0;
+    ck_assert_int_eq(rbcore_reader_add(reader, &source), 2);
+    ck_assert_uint_eq(stats_of(reader, 2).flags, 0);
+    rbcore_reader_free(reader);
+    assert_free(ring);
+    produce__destroy(ring);
+}
+END_TEST
+
 static void take_by_id_with_cap_bpf(int socket, struct produce *ring) {
     rbcore_source source = RBCORE_SOURCE_INIT;
     source.kind = RBCORE_SOURCE_MAP_ID;
@@ -752,6 +788,7 @@ int main(int argc, char **argv) {
     add_loop_test(suite, fd_passed_over_a_socket, 2);
     add_test(suite, stranger_holds_the_lock);
     add_test(suite, stranger_locks_behind_the_reader);
+    add_test(suite, twice_in_one_reader);
     add_test(suite, cap_bpf_only);
     add_test(suite, nobody_with_the_fd);
     add_test(suite, insist);

@@ -440,14 +440,23 @@ START_TEST(loss_maps_of_other_kinds) {
 }
 END_TEST
 
-/* There are three: of the map, of the map that counts losses, and of the lock. */
+/* A reader has 3, and one for each map. */
 START_TEST(a_ring_that_goes_leaves_no_descriptor) {
-    struct produce *ring = load_ring(pages(1));
+    struct produce *ring = load_ring(pages(1)), *other = load_ring(pages(1));
     rbcore_source source = source_of(ring);
-    source.loss_fd = loss_fd(ring);
     unsigned int fds = open_fds();
-    ck_assert_int_eq(add_result(&source), 0);
+    rbcore_reader *reader = open_reader(0);
+    ck_assert_uint_eq(open_fds(), fds + 3);
+    source.loss_fd = -1;
+    ck_assert_int_eq(rbcore_reader_add(reader, &source), 0);
+    ck_assert_uint_eq(open_fds(), fds + 3 + 1);
+    source = source_of(other);
+    source.loss_fd = loss_fd(other);
+    ck_assert_int_eq(rbcore_reader_add(reader, &source), 1);
+    ck_assert_uint_eq(open_fds(), fds + 3 + 1 + 2);
+    rbcore_reader_free(reader);
     ck_assert_uint_eq(open_fds(), fds);
+    produce__destroy(other);
     produce__destroy(ring);
 }
 END_TEST

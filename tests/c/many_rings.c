@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/* Readers of thousands of rings: what one more costs, and where it ends. */
+#include "support.h"
+#include "tracing.h"
+
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#define MANY 1000
+#define PAIRS 100
+
+static bool is_traceable;
+
+/* Two descriptors of the reader for each memory ring; those of the test are closed. */
+static bool may_open(rlim_t rings) {
+    struct rlimit limit;
+    ok(getrlimit(RLIMIT_NOFILE, &limit));
+    limit.rlim_cur = limit.rlim_max;
+    ok(setrlimit(RLIMIT_NOFILE, &limit));
+    return limit.rlim_max >= 2 * rings + 100;
+}
+
+static void add_rings(rbcore_reader *reader, int count) {
+    for (int i = 0; i < count; i++) {
+        fixture ring = fixture_add(reader, page_size());
+        fixture_drop(&ring);
+    }
+}
+
+START_TEST(descriptors) {
+    unsigned int before = open_fds();
+    rbcore_reader *reader = open_reader(0);
+    ck_assert_uint_eq(open_fds(), before + 3);
+    add_rings(reader, 40);
+    ck_assert_uint_eq(open_fds(), before + 3 + 2 * 40);
+    rbcore_reader_free(reader);
+    ck_assert_uint_eq(open_fds(), before);
+}
+END_TEST
+
+/* Adds one more ring and removes it, again and again, while its parent counts system calls. */
+static int add_and_remove(void *argument) {
+    const int *others = argument;
+    rbcore_reader *reader = open_reader(0);
+    add_rings(reader, *others);
+    fixture ring = fixture_open(page_size(), 0);
+    rbcore_reader_free(ring.reader);
+    rbcore_source source = memory_source(ring.memory_fd, ring.event_fd);
+    stop_to_be_traced();
+    for (int i = 0; i < PAIRS; i++) {
+        int index = rbcore_reader_add(reader, &source);
+        if (index < 0 || rbcore_reader_remove(reader, (unsigned int)index) != 0) {
+            return 1;
+        }
+    }
+    _exit(0);
+}
+
+static unsigned int calls_beside(int others) {
+    pid_t pid = start_child(add_and_remove, &others);
+    await_stop(pid);
+    unsigned int stops = 0;
+    while (step_to_call(pid)) {
+        stops++;
+    }
+    return stops / 2;
+}
+
+START_TEST(one_more_costs_the_same) {
+    if (!is_traceable || !may_open(MANY)) {
+        printf("skipped: one_more_costs_the_same: needs ptrace(2) and many descriptors\n");
+        return;
+    }
+    unsigned int alone = calls_beside(0), beside_many = calls_beside(MANY);
+    ck_assert_msg(alone > PAIRS && beside_many < alone + PAIRS, "%u calls alone, %u beside %d",
+                  alone, beside_many, MANY);
+}
+END_TEST
+
+/* Takes all mappings but a few that a process may have. Returns where they are, or NULL. */
+static void *take_mappings(size_t *size) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return NULL; /* a sanitizer ends the process if it gets no more */
+#endif
+    unsigned long most = 0;
+    FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
+    if (file == NULL || fscanf(file, "%lu", &most) != 1 || most > 1000000) {
+        return NULL;
+    }
+    fclose(file);
+    *size = 2 * most * page_size();
+    uint8_t *base =
+        mmap(NULL, *size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    ck_assert_ptr_ne(base, MAP_FAILED);
+    for (size_t i = 0; mprotect(base + i * page_size(), page_size(), PROT_READ) == 0; i += 2) {
+    }
+    return base;
+}
+
+START_TEST(no_mappings_left) {
+    size_t size = 0;
+    fixture f = fixture_open(page_size(), 0);
+    rbcore_source source = memory_source(f.memory_fd, f.event_fd);
+    ok(rbcore_reader_remove(f.reader, f.ring));
+    void *taken = take_mappings(&size);
+    if (taken == NULL) {
+        printf("skipped: no_mappings_left: there are too many, or a sanitizer needs some\n");
+    } else {
+        unsigned int fds = open_fds();
+        ck_assert_int_eq(rbcore_reader_add(f.reader, &source), -ENOMEM);
+        ck_assert_ptr_nonnull(strstr(rbcore_reader_message(f.reader), "vm.max_map_count"));
+        munmap(taken, size);
+        ck_assert_uint_eq(open_fds(), fds);
+        ck_assert_int_ge(rbcore_reader_add(f.reader, &source), 0);
+    }
+    fixture_close(&f);
+}
+END_TEST
+
+int main(void) {
+    const TTest *const tests[] = {descriptors, one_more_costs_the_same, no_mappings_left, NULL};
+    is_traceable = !thread_sanitizer() && can_trace();
+    return run_tests("many_rings", tests);
+}
