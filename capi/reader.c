@@ -5,6 +5,7 @@
 #include "consumer.h"
 #include "keep_errno.h"
 #include "kind.h"
+#include "pass.h"
 #include "return_on_discards.h"
 #include "sized.h"
 
@@ -45,6 +46,7 @@ int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) 
     self->is_polling = polls;
     self->max_latency_ns = options.max_latency_ns;
     self->can_pace = polls || options.max_latency_ns >= RBC_PACE_SHORTEST_NS;
+    rbc_pacing_init(self);
     atomic_init(&self->refs, 1);
     atomic_init(&self->user_refs, 1);
     error = rbc_fork_check_init(&self->fork_check);
@@ -129,7 +131,7 @@ static int install(rbcore_reader *self, rbc_ring *ring, unsigned index) {
     rbc_ring_table_put(&self->table, ring, index);
     pthread_mutex_unlock(&self->slots_lock);
     rbc_round_join(&self->round, ring);
-    self->paced_count += rbc_ring_is_paced(ring);
+    rbc_pacing_add(self, ring);
     self->rings_to_watch += ring->kind->is_watched;
     return (int)index;
 }
@@ -189,7 +191,7 @@ int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
     rbc_ring_table_take_out(&self->table, ring);
     pthread_mutex_unlock(&self->slots_lock);
     rbc_round_leave(&self->round, ring);
-    self->paced_count -= rbc_ring_is_paced(ring);
+    rbc_pacing_remove(self, ring);
     self->rings_to_watch -= ring->kind->is_watched;
     rbc_owner_note_left(&ring->owner);
     rbc_ring_put(ring, 1);

@@ -4,6 +4,7 @@
 #define RBC_READER_H
 
 #include "commit.h"
+#include "pacing.h"
 #include "process.h"
 #include "ring_table.h"
 #include "round.h"
@@ -28,9 +29,9 @@ struct rbcore_reader {
     bool ends_for_discards;  /* see return_on_discards.h */
     bool can_pace;           /* max_latency_ns is long enough */
     bool is_flushing;        /* a flush was noticed and is not complete */
-    unsigned paced_count;    /* rings that are paced */
     unsigned rings_to_watch; /* see LOOK_NOW_AND_THEN_NS */
     rbc_round round;
+    rbc_pacing pacing;
     rbc_wait wait;
     rbc_turns turns;
     _Atomic uint64_t records, bytes, discards, batches, commits;
@@ -66,13 +67,6 @@ __attribute__((cold, format(printf, 3, 4))) int rbc_reader_fail(rbcore_reader *s
 static inline rbc_ring *rbc_reader_ring(const rbcore_reader *self, unsigned index) {
     return rbc_ring_table_at(&self->table, index);
 }
-
-/*
- * Notes what a scan passed, and put into `records`: the user holds it now. Discarded records alone
- * are given back here if the user holds nothing that could be given back after them. The reading
- * thread only; in read.c.
- */
-void rbc_read_note(rbc_ring *self, const rbc_passed *passed, const rbcore_record *records);
 
 /* Drops a reference; with the last one the memory goes. */
 void rbc_reader_put(rbcore_reader *self);

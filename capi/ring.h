@@ -7,7 +7,7 @@
  * read_pos:     records were handed out up to here (or were discarded ones, which are skipped).
  * user_pos:     the user gave them back up to here.
  * consumer_pos: the producers know about it up to here. This is user_pos, a moment later; or, while
- *               the ring is paced, the start of the last record before it (see pace.h).
+ *               the ring is paced, the start of the last record before it (see pacing.h).
  */
 #ifndef RBC_RING_H
 #define RBC_RING_H
@@ -44,7 +44,7 @@ typedef struct rbc_ring {
 
     /* ---- Written by the reading thread ---- */
     atomic_bool broken;       /* its content is impossible */
-    atomic_bool is_paced;     /* see pace.h */
+    atomic_bool is_paced;     /* see pacing.h */
     bool left_epoll;          /* the wait does not listen to its wakeups */
     bool head_is_busy;        /* the last scan ended at a record that is being written */
     unsigned busy_scans;      /* scans in a row that got nowhere because of that */

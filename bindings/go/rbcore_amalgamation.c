@@ -945,19 +945,17 @@ static inline int64_t rbc_clock_now(rbc_clock *self) {
 	return self->now_ns;
 }
 
-#define RBC_PACE_ENTER 4
-#define RBC_PACE_LEAVE 2
-
 #define RBC_PACE_SHORTEST_NS INT64_C(50000)
 
 #define RBC_HELD_BACK_PART 64
 
 typedef struct rbc_pace {
 	int64_t ceiling_ns;
-	int64_t interval_ns;
-	int64_t since_ns;
-	uint64_t passed_at;
+	int64_t hot_since_ns;
 	uint64_t bytes_at;
+	uint32_t interval;
+	uint32_t found;
+	bool is_hot;
 	bool always;
 	bool drained;
 	bool was_half_full;
@@ -965,21 +963,55 @@ typedef struct rbc_pace {
 
 void rbc_pace_init(struct rbc_ring *ring, int64_t max_latency_ns, bool always);
 
-bool rbc_pace_leaves(const struct rbc_ring *ring, rbc_clock *clock, uint64_t max);
-
-typedef enum rbc_pace_moment {
-	RBC_PACE_DRAINED,
-	RBC_PACE_PARKS
-} rbc_pace_moment;
-
-typedef enum rbc_pace_change { RBC_PACE_STAYS, RBC_PACE_PACES, RBC_PACE_ARMS } rbc_pace_change;
-
-rbc_pace_change rbc_pace_update(struct rbc_ring *ring, rbc_clock *clock, rbc_pace_moment moment,
-								bool only_due);
-
-int64_t rbc_pace_deadline(const struct rbc_ring *ring);
-
 bool rbc_pace_has_timer(const struct rbc_ring *ring);
+
+int64_t rbc_pace_longest(const struct rbc_ring *ring);
+
+bool rbc_pace_is_full_enough(const struct rbc_ring *ring, uint64_t max);
+
+typedef enum rbc_fill { RBC_FILLS_SLOWLY, RBC_FILLS_WELL, RBC_FILLS_FAST } rbc_fill;
+
+rbc_fill rbc_pace_end_interval(struct rbc_ring *ring);
+
+bool rbc_pace_becomes_hot(struct rbc_ring *ring, rbc_clock *clock, bool only_due);
+
+bool rbc_pace_stays_hot(struct rbc_ring *ring, rbc_clock *clock, bool has_found, bool only_due);
+
+#endif
+
+/* ==== capi/pacing.h ==== */
+#ifndef RBC_PACING_H
+#define RBC_PACING_H
+
+struct rbc_ring;
+
+typedef struct rbc_pacing {
+	int64_t interval_ns;
+	int64_t since_ns;
+	uint64_t passed_at;
+	uint32_t number;
+	uint32_t loose;
+	unsigned timed;
+	unsigned hot;
+	bool is_busy;
+	bool has_rest;
+} rbc_pacing;
+
+void rbc_pacing_init(rbcore_reader *reader);
+
+void rbc_pacing_add(rbcore_reader *reader, const struct rbc_ring *ring);
+void rbc_pacing_remove(rbcore_reader *reader, const struct rbc_ring *ring);
+
+bool rbc_pacing_is_due(const rbcore_reader *reader, rbc_clock *clock, uint64_t max);
+
+void rbc_pacing_note(rbcore_reader *reader, struct rbc_ring *ring, uint64_t passed,
+					rbc_clock *clock, bool may_change);
+
+void rbc_pacing_judge(rbcore_reader *reader, rbc_clock *clock, bool only_due);
+
+void rbc_pacing_park(rbcore_reader *reader, rbc_clock *clock, bool only_due);
+
+int64_t rbc_pacing_deadline(const rbcore_reader *reader);
 
 #endif
 
@@ -1193,9 +1225,9 @@ struct rbcore_reader {
 	bool ends_for_discards;
 	bool can_pace;
 	bool is_flushing;
-	unsigned paced_count;
 	unsigned rings_to_watch;
 	rbc_round round;
+	rbc_pacing pacing;
 	rbc_wait wait;
 	rbc_turns turns;
 	_Atomic uint64_t records, bytes, discards, batches, commits;
@@ -1222,8 +1254,6 @@ __attribute__((cold, format(printf, 3, 4))) int rbc_reader_fail(rbcore_reader *s
 static inline rbc_ring *rbc_reader_ring(const rbcore_reader *self, unsigned index) {
 	return rbc_ring_table_at(&self->table, index);
 }
-
-void rbc_read_note(rbc_ring *self, const rbc_passed *passed, const rbcore_record *records);
 
 void rbc_reader_put(rbcore_reader *self);
 
@@ -1377,6 +1407,42 @@ void rbc_flush_begin(rbcore_reader *self);
 bool rbc_flush_is_complete(const rbcore_reader *self);
 
 bool rbc_flush_has_more_soon(const rbcore_reader *self);
+
+#endif
+
+/* ==== capi/pass.h ==== */
+#ifndef RBC_PASS_H
+#define RBC_PASS_H
+
+typedef struct rbc_request {
+	rbcore_record *records;
+	rbcore_span *spans;
+	size_t max_spans;
+	size_t max;
+	bool only_due;
+	uint64_t discards;
+	rbc_clock clock;
+} rbc_request;
+
+int rbc_pass_over_rings(rbcore_reader *self, rbc_request *request);
+
+bool rbc_pass_is_needless(rbcore_reader *self);
+
+bool rbc_pass_over_the_dead(rbcore_reader *self);
+
+void rbc_read_note(rbc_ring *self, const rbc_passed *passed, const rbcore_record *records);
+
+#endif
+
+/* ==== capi/park.h ==== */
+#ifndef RBC_PARK_H
+#define RBC_PARK_H
+
+void rbc_park_prepare(rbcore_reader *self, rbc_request *request);
+
+int64_t rbc_park_longest_sleep(rbcore_reader *self);
+
+bool rbc_park_hears_only_the_timer(const rbcore_reader *self);
 
 #endif
 
@@ -4092,150 +4158,62 @@ bool rbc_shadow_pass(rbc_ring *ring, uint64_t span) {
 void rbc_pace_init(rbc_ring *ring, int64_t max_latency_ns, bool always) {
 	rbc_pace *self = &ring->pace;
 	int64_t fill_time = (int64_t)((double)ring->mapping.data_size / FASTEST_BYTES);
-	int64_t ceiling = max_latency_ns < fill_time ? max_latency_ns : fill_time;
-	if (ceiling < RBC_PACE_SHORTEST_NS) {
-		ceiling = always ? RBC_PACE_SHORTEST_NS : 0;
-	}
 	self->always = always;
-	self->ceiling_ns = ceiling;
-	self->interval_ns = ceiling;
+	self->ceiling_ns = max_latency_ns < fill_time || always ? max_latency_ns : fill_time;
 	self->bytes_at = rbc_get(&ring->read_pos);
 	atomic_init(&ring->is_paced, always);
 }
 
-static bool is_full_enough(const rbc_ring *ring, uint64_t max) {
+bool rbc_pace_has_timer(const rbc_ring *ring) {
+	return rbc_ring_is_paced(ring) && !ring->pace.is_hot;
+}
+
+int64_t rbc_pace_longest(const rbc_ring *ring) {
+	const rbc_pace *self = &ring->pace;
+	uint64_t records = ring->mapping.data_size / ring->last_span;
+	int64_t fill_time = (int64_t)records * FASTEST_RECORD_NS / SAFE_PART;
+	int64_t longest = fill_time < self->ceiling_ns && !self->always ? fill_time : self->ceiling_ns;
+	return longest < RBC_PACE_SHORTEST_NS ? 0 : longest;
+}
+
+bool rbc_pace_is_full_enough(const rbc_ring *ring, uint64_t max) {
 	uint64_t waiting =
 		atomic_load_explicit(ring->producer_pos, memory_order_relaxed) - rbc_get(&ring->read_pos);
 	return waiting >= ring->mapping.data_size / FILL_PART || waiting / max >= ring->last_span;
 }
 
-static bool is_over(const rbc_pace *self, int64_t now_ns) {
-	return now_ns - self->since_ns >= self->interval_ns;
-}
-
-bool rbc_pace_leaves(const rbc_ring *ring, rbc_clock *clock, uint64_t max) {
-	return rbc_ring_may_be_left(ring) && !is_over(&ring->pace, rbc_clock_now(clock)) &&
-		!is_full_enough(ring, max);
-}
-
-int64_t rbc_pace_deadline(const rbc_ring *ring) {
-	return rbc_ring_is_paced(ring) ? ring->pace.since_ns + ring->pace.interval_ns : INT64_MAX;
-}
-
-bool rbc_pace_has_timer(const rbc_ring *ring) {
-	return rbc_ring_is_paced(ring) && ring->pace.interval_ns > 0;
-}
-
-static uint64_t passed(const rbc_ring *ring) {
-	return rbc_get(&ring->records) + rbc_get(&ring->discards);
-}
-
-static void begin_interval(rbc_ring *ring, int64_t now_ns) {
-	ring->pace.since_ns = now_ns;
-	ring->pace.passed_at = passed(ring);
-	ring->pace.bytes_at = rbc_get(&ring->read_pos);
-}
-
-static int64_t longest_interval(const rbc_ring *ring) {
-	uint64_t records = ring->mapping.data_size / ring->last_span;
-	int64_t fill_time = (int64_t)records * FASTEST_RECORD_NS / SAFE_PART;
-	return fill_time < ring->pace.ceiling_ns ? fill_time : ring->pace.ceiling_ns;
-}
-
-static void adapt(rbc_ring *ring, uint64_t bytes) {
-	rbc_pace *self = &ring->pace;
-	uint64_t size = ring->mapping.data_size;
-	int64_t interval = self->interval_ns, longest = longest_interval(ring);
-	if (bytes > size / FILL_PART) {
-		interval /= 2;
-	} else if (bytes < size / FILL_PART / 4) {
-		interval *= 2;
-	}
-	interval = interval > longest ? longest : interval;
-	self->interval_ns = interval < RBC_PACE_SHORTEST_NS ? RBC_PACE_SHORTEST_NS : interval;
+rbc_fill rbc_pace_end_interval(rbc_ring *ring) {
+	uint64_t size = ring->mapping.data_size, position = rbc_get(&ring->read_pos);
+	uint64_t bytes = position - ring->pace.bytes_at;
+	ring->pace.bytes_at = position;
+	return bytes > size / FILL_PART       ? RBC_FILLS_FAST
+		: bytes < size / FILL_PART / 4 ? RBC_FILLS_SLOWLY
+										: RBC_FILLS_WELL;
 }
 
 static bool can_hold_back(const rbc_ring *ring) {
 	return ring->last_span <= ring->mapping.data_size / RBC_HELD_BACK_PART;
 }
 
-static int64_t first_interval(const rbc_ring *ring, uint64_t found, bool only_due) {
-	int64_t longest = longest_interval(ring);
-	if (longest >= RBC_PACE_SHORTEST_NS) {
-		return found >= RBC_PACE_ENTER ? longest : -1;
-	}
-	return ring->pace.was_half_full && only_due && can_hold_back(ring) ? 0 : -1;
-}
-
-static rbc_pace_change judge_armed(rbc_ring *ring, int64_t now_ns, uint64_t found, bool only_due) {
+bool rbc_pace_becomes_hot(rbc_ring *ring, rbc_clock *clock, bool only_due) {
 	rbc_pace *self = &ring->pace;
-	bool in_time = now_ns - self->since_ns <= self->ceiling_ns;
-	bool is_judged = in_time || self->was_half_full;
-	int64_t interval = is_judged ? first_interval(ring, found, only_due) : -1;
+	if (!self->was_half_full || rbc_pace_longest(ring) != 0) {
+		return false;
+	}
 	self->was_half_full = false;
-	if (interval >= 0) {
-		self->interval_ns = interval;
-		begin_interval(ring, now_ns);
-		return RBC_PACE_PACES;
-	}
-	if (!in_time) {
-		begin_interval(ring, now_ns);
-	}
-	return RBC_PACE_STAYS;
+	self->is_hot = only_due && can_hold_back(ring);
+	self->hot_since_ns = self->is_hot ? rbc_clock_now(clock) : 0;
+	return self->is_hot;
 }
 
-static rbc_pace_change judge_hot(rbc_ring *ring, int64_t now_ns, uint64_t found, bool only_due) {
-	if (found > 0 && only_due && can_hold_back(ring)) {
-		begin_interval(ring, now_ns);
-		return RBC_PACE_STAYS;
-	}
-	bool is_idle = now_ns - ring->pace.since_ns >= RBC_PACE_SHORTEST_NS;
-	return is_idle || !only_due ? RBC_PACE_ARMS : RBC_PACE_STAYS;
-}
-
-static rbc_pace_change judge_paced(rbc_ring *ring, int64_t now_ns, uint64_t found) {
+bool rbc_pace_stays_hot(rbc_ring *ring, rbc_clock *clock, bool has_found, bool only_due) {
 	rbc_pace *self = &ring->pace;
-	bool is_worth_it = found >= RBC_PACE_LEAVE;
-	if (!is_worth_it && !is_over(self, now_ns)) {
-		return RBC_PACE_STAYS;
-	}
-	adapt(ring, rbc_get(&ring->read_pos) - self->bytes_at);
-	begin_interval(ring, now_ns);
-	bool is_safe = longest_interval(ring) >= RBC_PACE_SHORTEST_NS;
-	return self->always || (is_worth_it && is_safe) ? RBC_PACE_STAYS : RBC_PACE_ARMS;
-}
-
-static uint64_t found_in(const rbc_ring *ring) {
-	return passed(ring) - ring->pace.passed_at;
-}
-
-static bool can_change(const rbc_ring *ring) {
-	return rbc_ring_is_paced(ring) || ring->pace.was_half_full || found_in(ring) >= RBC_PACE_ENTER;
-}
-
-static __attribute__((noinline)) rbc_pace_change judge(rbc_ring *ring, rbc_clock *clock,
-													bool only_due) {
-	uint64_t found = found_in(ring);
 	int64_t now_ns = rbc_clock_now(clock);
-	if (!rbc_ring_is_paced(ring)) {
-		return judge_armed(ring, now_ns, found, only_due);
+	if (has_found && only_due && can_hold_back(ring)) {
+		self->hot_since_ns = now_ns;
 	}
-	return ring->pace.interval_ns == 0 ? judge_hot(ring, now_ns, found, only_due)
-									: judge_paced(ring, now_ns, found);
-}
-
-static __attribute__((noinline)) rbc_pace_change judge_drained(rbc_ring *ring, rbc_clock *clock) {
-	bool is_over_now = is_over(&ring->pace, rbc_clock_now(clock));
-	return is_over_now && found_in(ring) >= RBC_PACE_LEAVE ? judge(ring, clock, true)
-														: RBC_PACE_STAYS;
-}
-
-rbc_pace_change rbc_pace_update(rbc_ring *ring, rbc_clock *clock, rbc_pace_moment moment,
-								bool only_due) {
-	if (only_due || moment == RBC_PACE_PARKS) {
-		return can_change(ring) ? judge(ring, clock, only_due) : RBC_PACE_STAYS;
-	}
-	return rbc_pace_has_timer(ring) ? judge_drained(ring, clock) : RBC_PACE_STAYS;
+	self->is_hot = only_due && now_ns - self->hot_since_ns < RBC_PACE_SHORTEST_NS;
+	return self->is_hot;
 }
 #undef FASTEST_BYTES
 #undef FASTEST_RECORD_NS
@@ -4361,6 +4339,252 @@ const rbc_kind *rbc_kind_of(bool is_memory, bool is_overwrite, bool is_tap) {
 #undef BY_PROCESSES
 #undef IN_PLACE
 #undef THROUGH_A_COPY
+
+/* ==== capi/pacing.c ==== */
+#define ENTER 4
+#define LEAVE 2
+
+#define QUIET_INTERVALS 1000
+
+void rbc_pacing_init(rbcore_reader *reader) {
+	int64_t latency = reader->max_latency_ns;
+	reader->pacing = (rbc_pacing){
+		.interval_ns = latency < RBC_PACE_SHORTEST_NS ? RBC_PACE_SHORTEST_NS : latency,
+		.number = 1,
+		.is_busy = reader->is_polling,
+	};
+}
+
+void rbc_pacing_add(rbcore_reader *reader, const rbc_ring *ring) {
+	reader->pacing.timed += rbc_ring_is_paced(ring);
+}
+
+void rbc_pacing_remove(rbcore_reader *reader, const rbc_ring *ring) {
+	reader->pacing.timed -= rbc_pace_has_timer(ring);
+	reader->pacing.hot -= ring->pace.is_hot;
+}
+
+static void set_paced(rbc_ring *ring, unsigned *count) {
+	(*count)++;
+	atomic_store_explicit(&ring->is_paced, true, memory_order_relaxed);
+}
+
+static void arm(rbc_ring *ring, unsigned *count) {
+	(*count)--;
+	atomic_store_explicit(&ring->is_paced, false, memory_order_relaxed);
+	rbc_consumer_publish(ring);
+}
+
+static bool gave_something(const rbc_pacing *self, const rbc_ring *ring) {
+	return ring->pace.interval == self->number && ring->pace.drained;
+}
+
+static bool may_join(const rbc_pacing *self, const rbc_ring *ring, rbc_clock *clock) {
+	int64_t longest = rbc_pace_longest(ring);
+	if (rbc_ring_is_paced(ring) || longest == 0) {
+		return false;
+	}
+	return longest >= self->interval_ns / 2 ||
+		(ring->pace.found >= ENTER &&
+			ring->pace.found * longest >= ENTER * (rbc_clock_now(clock) - self->since_ns));
+}
+
+static void join(rbc_pacing *self, rbc_ring *ring) {
+	int64_t longest = rbc_pace_longest(ring);
+	self->interval_ns = longest < self->interval_ns ? longest : self->interval_ns;
+	ring->pace.bytes_at = rbc_get(&ring->read_pos);
+	set_paced(ring, &self->timed);
+}
+
+static void judge_hot(rbc_pacing *self, rbc_ring *ring, rbc_clock *clock, bool has_found,
+					bool only_due) {
+	if (ring->pace.is_hot) {
+		if (!rbc_pace_stays_hot(ring, clock, has_found, only_due)) {
+			arm(ring, &self->hot);
+		}
+	} else if (!rbc_ring_is_paced(ring) && rbc_pace_becomes_hot(ring, clock, only_due)) {
+		set_paced(ring, &self->hot);
+	}
+}
+
+void rbc_pacing_note(rbcore_reader *reader, rbc_ring *ring, uint64_t passed, rbc_clock *clock,
+					bool may_change) {
+	rbc_pacing *self = &reader->pacing;
+	ring->pace.found = ring->pace.interval == self->number ? ring->pace.found : 0;
+	ring->pace.found += (uint32_t)passed;
+	ring->pace.interval = self->number;
+	self->loose += rbc_ring_is_paced(ring) ? 0 : (uint32_t)passed;
+	if (!may_change) {
+		return;
+	}
+	judge_hot(self, ring, clock, true, true);
+	if (self->is_busy && self->loose >= LEAVE && may_join(self, ring, clock)) {
+		join(self, ring);
+	}
+}
+
+static uint64_t passed_by_all(const rbcore_reader *reader) {
+	return rbc_get(&reader->records) + rbc_get(&reader->discards);
+}
+
+static uint64_t found_in_interval(const rbcore_reader *reader) {
+	return passed_by_all(reader) - reader->pacing.passed_at;
+}
+
+static void begin_interval(rbcore_reader *reader, rbc_clock *clock) {
+	rbc_pacing *self = &reader->pacing;
+	self->since_ns = rbc_clock_now(clock);
+	self->passed_at = passed_by_all(reader);
+	self->number++;
+	self->loose = 0;
+}
+
+static bool is_over(const rbc_pacing *self, rbc_clock *clock) {
+	return rbc_clock_now(clock) - self->since_ns >= self->interval_ns;
+}
+
+static bool are_busy(const rbcore_reader *reader, rbc_clock *clock) {
+	const rbc_pacing *self = &reader->pacing;
+	const rbc_round *round = &reader->round;
+	int64_t window = -1;
+	for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
+		if (gave_something(self, ring) && rbc_pace_longest(ring) != 0) {
+			int64_t ceiling = ring->pace.was_half_full ? INT64_MAX : ring->pace.ceiling_ns;
+			window = ceiling > window ? ceiling : window;
+			ring->pace.was_half_full = false;
+		}
+	}
+	return rbc_clock_now(clock) - self->since_ns <= window;
+}
+
+static void pace_rings(rbcore_reader *reader, rbc_clock *clock) {
+	rbc_pacing *self = &reader->pacing;
+	const rbc_round *round = &reader->round;
+	self->is_busy = true;
+	self->interval_ns = 0;
+	for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
+		int64_t longest = gave_something(self, ring) ? rbc_pace_longest(ring) : 0;
+		self->interval_ns = longest > self->interval_ns ? longest : self->interval_ns;
+	}
+	for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
+		if (gave_something(self, ring) && may_join(self, ring, clock)) {
+			join(self, ring);
+		}
+	}
+}
+
+static void arm_rings(rbcore_reader *reader) {
+	const rbc_round *round = &reader->round;
+	reader->pacing.is_busy = false;
+	for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
+		if (rbc_pace_has_timer(ring)) {
+			arm(ring, &reader->pacing.timed);
+		}
+	}
+}
+
+static bool is_quiet(const rbc_pacing *self, const rbc_ring *ring) {
+	return self->number - ring->pace.interval > QUIET_INTERVALS;
+}
+
+static void sort_rings(rbcore_reader *reader, rbc_clock *clock) {
+	rbc_pacing *self = &reader->pacing;
+	const rbc_round *round = &reader->round;
+	for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
+		bool is_loose = self->loose >= LEAVE && gave_something(self, ring);
+		if (is_loose && may_join(self, ring, clock)) {
+			join(self, ring);
+		} else if (rbc_pace_has_timer(ring) && !ring->pace.always &&
+				(rbc_pace_longest(ring) == 0 || is_quiet(self, ring))) {
+			arm(ring, &self->timed);
+		}
+	}
+}
+
+static void adapt(rbcore_reader *reader) {
+	const rbc_round *round = &reader->round;
+	int64_t longest = reader->max_latency_ns, interval = reader->pacing.interval_ns;
+	rbc_fill fastest = RBC_FILLS_SLOWLY;
+	for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
+		if (rbc_pace_has_timer(ring)) {
+			rbc_fill fill = rbc_pace_end_interval(ring);
+			int64_t of_ring = rbc_pace_longest(ring);
+			fastest = fill > fastest ? fill : fastest;
+			longest = of_ring < longest ? of_ring : longest;
+		}
+	}
+	interval = fastest == RBC_FILLS_FAST     ? interval / 2
+			: fastest == RBC_FILLS_SLOWLY ? interval * 2
+											: interval;
+	interval = interval > longest ? longest : interval;
+	reader->pacing.interval_ns = interval < RBC_PACE_SHORTEST_NS ? RBC_PACE_SHORTEST_NS : interval;
+}
+
+static void judge(rbcore_reader *reader, rbc_clock *clock) {
+	rbc_pacing *self = &reader->pacing;
+	uint64_t found = found_in_interval(reader);
+	if (!self->is_busy) {
+		if (are_busy(reader, clock)) {
+			pace_rings(reader, clock);
+		}
+		begin_interval(reader, clock);
+		return;
+	}
+	if (found < LEAVE && !is_over(self, clock)) {
+		return;
+	}
+	sort_rings(reader, clock);
+	adapt(reader);
+	begin_interval(reader, clock);
+	if (found < LEAVE && !reader->is_polling) {
+		arm_rings(reader);
+	}
+}
+
+static bool can_change(const rbcore_reader *reader) {
+	return reader->pacing.is_busy || found_in_interval(reader) >= ENTER;
+}
+
+bool rbc_pacing_is_due(const rbcore_reader *reader, rbc_clock *clock, uint64_t max) {
+	const rbc_pacing *self = &reader->pacing;
+	if (self->timed == 0 || self->has_rest || is_over(self, clock)) {
+		return true;
+	}
+	const rbc_ring *ring = reader->round.turn;
+	while (ring != NULL && !(rbc_pace_has_timer(ring) && rbc_pace_is_full_enough(ring, max))) {
+		ring = rbc_round_after(&reader->round, ring);
+	}
+	return ring != NULL;
+}
+
+static bool ends_interval(const rbcore_reader *reader, rbc_clock *clock) {
+	return reader->pacing.timed > 0 && is_over(&reader->pacing, clock) &&
+		found_in_interval(reader) >= LEAVE;
+}
+
+void rbc_pacing_judge(rbcore_reader *reader, rbc_clock *clock, bool only_due) {
+	if (only_due ? can_change(reader) : ends_interval(reader, clock)) {
+		judge(reader, clock);
+	}
+}
+
+void rbc_pacing_park(rbcore_reader *reader, rbc_clock *clock, bool only_due) {
+	const rbc_round *round = &reader->round;
+	if (can_change(reader)) {
+		judge(reader, clock);
+	}
+	for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
+		judge_hot(&reader->pacing, ring, clock, false, only_due);
+	}
+}
+
+int64_t rbc_pacing_deadline(const rbcore_reader *reader) {
+	const rbc_pacing *self = &reader->pacing;
+	return self->hot > 0 ? 0 : self->timed > 0 ? self->since_ns + self->interval_ns : INT64_MAX;
+}
+#undef ENTER
+#undef LEAVE
+#undef QUIET_INTERVALS
 
 /* ==== capi/commit.c ==== */
 static rbc_turn *turn_at(const rbc_turns *self, size_t i) {
@@ -5057,12 +5281,10 @@ bool rbc_flush_has_more_soon(const rbcore_reader *self) {
 	return ring != NULL;
 }
 
-/* ==== capi/read.c ==== */
+/* ==== capi/pass.c ==== */
 #define SKIPS_PER_CALL 65536
 
 #define BUSY_SCANS_BEFORE_CHECK 1024
-
-#define LOOK_NOW_AND_THEN_NS INT64_C(100000000)
 
 static void count_batch(rbcore_reader *self, const rbc_scan *scan) {
 	rbc_count(&self->records, scan->count);
@@ -5071,32 +5293,12 @@ static void count_batch(rbcore_reader *self, const rbc_scan *scan) {
 	rbc_count(&self->batches, scan->count > 0);
 }
 
-typedef struct rbc_request {
-	rbcore_record *records;
-	rbcore_span *spans;
-	size_t max_spans;
-	size_t max;
-	bool only_due;
-	uint64_t discards;
-	rbc_clock clock;
-} rbc_request;
-
-static void change_pace(rbcore_reader *self, rbc_ring *ring, rbc_pace_change change) {
-	if (change == RBC_PACE_STAYS) {
-		return;
-	}
-	bool paced = change == RBC_PACE_PACES;
-	self->paced_count = paced ? self->paced_count + 1 : self->paced_count - 1;
-	atomic_store_explicit(&ring->is_paced, paced, memory_order_relaxed);
-	if (!paced) {
-		rbc_consumer_publish(ring);
-	}
-}
-
 typedef struct rbc_pass {
 	rbc_request *request;
 	rbc_scan scan;
 	bool only_due;
+	bool is_due;
+	bool has_rest;
 	const rbc_ring *broken;
 	bool is_bounded;
 	bool turns_are_full;
@@ -5139,13 +5341,16 @@ static bool skip_unfinished(rbc_ring *ring) {
 	return skipped;
 }
 
+static bool may_be_left(const rbc_ring *ring) {
+	return rbc_ring_may_be_left(ring) && !ring->pace.is_hot;
+}
+
 static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
 	if (!self->is_release && rbc_turns_is_full_for(&self->turns, ring->index)) {
 		pass->turns_are_full |= rbc_ring_has_record(ring);
 		return false;
 	}
-	rbc_clock *clock = &pass->request->clock;
-	if (pass->only_due && rbc_pace_leaves(ring, clock, pass->scan.max)) {
+	if (!pass->is_due && may_be_left(ring)) {
 		return false;
 	}
 	const size_t count = pass->scan.count, skips_left = pass->scan.skips_left;
@@ -5155,21 +5360,24 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
 		ring->busy_scans = 0;
 		skip_unfinished(ring);
 	}
-	if (ring->pace.drained && pass->scan.count > count) {
-		change_pace(self, ring, rbc_pace_update(ring, clock, RBC_PACE_DRAINED, pass->only_due));
+	const size_t found = pass->scan.count - count, skipped = skips_left - pass->scan.skips_left;
+	if (found + skipped > 0) {
+		bool may_change = pass->only_due && ring->pace.drained && found > 0;
+		rbc_pacing_note(self, ring, found + skipped, &pass->request->clock, may_change);
 	}
+	pass->has_rest |= !ring->pace.drained && end != RBC_SCAN_BROKEN;
 	pass->is_bounded |= end == RBC_SCAN_BOUND;
 	pass->broken = end == RBC_SCAN_BROKEN ? ring : pass->broken;
-	return pass->scan.count != count || pass->scan.skips_left != skips_left;
+	return found + skipped > 0;
 }
 
-static int found(const rbc_request *request, const rbc_scan *scan) {
+static int count_of(const rbc_request *request, const rbc_scan *scan) {
 	return (int)(request->spans == NULL ? scan->count : request->max_spans - scan->spans_left);
 }
 
 static int result_of(rbcore_reader *self, const rbc_pass *pass) {
 	if (pass->scan.count > 0) {
-		return found(pass->request, &pass->scan);
+		return count_of(pass->request, &pass->scan);
 	}
 	if (pass->is_bounded) {
 		return rbc_reader_fail(self, -EAGAIN, "%d discarded records were passed: call again",
@@ -5179,16 +5387,14 @@ static int result_of(rbcore_reader *self, const rbc_pass *pass) {
 		return rbc_reader_fail(self, -EBADMSG, "the content of ring %u is impossible",
 							pass->broken->index);
 	}
-	return pass->turns_are_full
-			? rbc_reader_fail(self, -ENOBUFS, "too many turns are not committed")
-			: 0;
+	return pass->turns_are_full ? rbc_reader_fail(self, -ENOBUFS, "too many turns are not committed") : 0;
 }
 
 static bool has_space(const rbc_scan *scan) {
 	return scan->count < scan->max && (scan->spans == NULL || scan->spans_left > 0);
 }
 
-static int scan_rings(rbcore_reader *self, rbc_request *request) {
+int rbc_pass_over_rings(rbcore_reader *self, rbc_request *request) {
 	rbc_pass pass = {
 		.request = request,
 		.scan = {.records = request->records,
@@ -5198,16 +5404,111 @@ static int scan_rings(rbcore_reader *self, rbc_request *request) {
 				.skips_left = SKIPS_PER_CALL},
 		.only_due = request->only_due && self->can_pace && !self->is_flushing,
 	};
+	pass.is_due = !pass.only_due || rbc_pacing_is_due(self, &request->clock, pass.scan.max);
 	rbc_ring *ring = self->round.turn;
-	for (unsigned i = 0; i < self->round.count && has_space(&pass.scan); i++) {
+	unsigned turns = 0;
+	for (; turns < self->round.count && has_space(&pass.scan); turns++) {
 		bool moved = take_turn(self, ring, &pass);
 		ring = ring->next;
 		self->round.turn = moved ? ring : self->round.turn;
 	}
+	pass.has_rest |= turns < self->round.count;
 	count_batch(self, &pass.scan);
+	self->pacing.has_rest = pass.has_rest;
+	if (pass.is_due && !pass.has_rest && pass.scan.count > 0) {
+		rbc_pacing_judge(self, &request->clock, pass.only_due);
+	}
 	return result_of(self, &pass);
 }
 
+bool rbc_pass_is_needless(rbcore_reader *self) {
+	rbc_ring *ring = self->round.turn;
+	while (ring != NULL && rbc_ring_is_drained(ring)) {
+		ring = rbc_round_after(&self->round, ring);
+	}
+	self->pacing.has_rest &= ring != NULL;
+	return ring == NULL;
+}
+
+bool rbc_pass_over_the_dead(rbcore_reader *self) {
+	const rbc_round *round = &self->round;
+	bool skipped = false;
+	for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
+		skipped |= skip_unfinished(ring);
+	}
+	return skipped;
+}
+#undef BUSY_SCANS_BEFORE_CHECK
+#undef SKIPS_PER_CALL
+
+/* ==== capi/park.c ==== */
+#define LOOK_NOW_AND_THEN_NS INT64_C(100000000)
+
+static void listen(rbcore_reader *self, rbc_ring *ring, bool wanted) {
+	if (wanted != ring->left_epoll) {
+		return;
+	}
+	if (wanted) {
+		ring->left_epoll = rbc_wait_add(&self->wait, ring->wake_fd) != 0;
+	} else {
+		rbc_wait_remove(&self->wait, ring->wake_fd);
+		ring->left_epoll = true;
+	}
+}
+
+void rbc_park_prepare(rbcore_reader *self, rbc_request *request) {
+	if (!self->can_pace) {
+		return;
+	}
+	rbc_pacing_park(self, &request->clock, request->only_due);
+	const rbc_round *round = &self->round;
+	for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
+		listen(self, ring, !rbc_pace_has_timer(ring));
+	}
+}
+
+static bool misses_wakeups(rbc_ring *ring) {
+	bool misses_wakeups = ring->kind->misses_wakeups != NULL && ring->kind->misses_wakeups(ring);
+	return ring->left_epoll || misses_wakeups || rbc_consumer_has_held(ring);
+}
+
+static bool must_look_by_itself(const rbcore_reader *self) {
+	const rbc_round *round = &self->round;
+	for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
+		if ((misses_wakeups(ring) && !rbc_pace_has_timer(ring)) ||
+			(ring->kind->is_memory && ring->head_is_busy)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+int64_t rbc_park_longest_sleep(rbcore_reader *self) {
+	int64_t due = rbc_pacing_deadline(self);
+	int64_t sleep = INT64_MAX;
+	if (due != INT64_MAX) {
+		sleep = due - rbc_now_ns();
+		sleep = sleep < 0 ? 0 : sleep;
+	}
+	int64_t delay = must_look_by_itself(self)  ? rbc_wait_next_delay(&self->wait)
+					: self->rings_to_watch > 0 ? LOOK_NOW_AND_THEN_NS
+											: INT64_MAX;
+	return delay < sleep ? delay : sleep;
+}
+
+bool rbc_park_hears_only_the_timer(const rbcore_reader *self) {
+	if (self->pacing.timed == 0 || self->pacing.timed != self->table.count) {
+		return false;
+	}
+	const rbc_ring *ring = self->round.turn;
+	while (ring != NULL && ring->left_epoll) {
+		ring = rbc_round_after(&self->round, ring);
+	}
+	return ring == NULL;
+}
+#undef LOOK_NOW_AND_THEN_NS
+
+/* ==== capi/read.c ==== */
 static int end_flush(rbcore_reader *self) {
 	self->is_flushing = false;
 	return rbc_reader_fail(self, -ENODATA, "all that was there before the flush was delivered");
@@ -5229,29 +5530,12 @@ static int answer(rbcore_reader *self) {
 	return self->is_flushing && rbc_flush_is_complete(self) ? end_flush(self) : 0;
 }
 
-static bool are_drained(rbcore_reader *self) {
-	rbc_ring *ring = self->round.turn;
-	while (ring != NULL && rbc_ring_is_drained(ring)) {
-		ring = rbc_round_after(&self->round, ring);
-	}
-	return ring == NULL;
-}
-
-static bool skip_abandoned(rbcore_reader *self) {
-	const rbc_round *round = &self->round;
-	bool skipped = false;
-	for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
-		skipped |= skip_unfinished(ring);
-	}
-	return skipped;
-}
-
 static int has_skipped(rbcore_reader *self) {
 	return rbc_reader_fail(self, -EAGAIN, "unfinished records were skipped: call again");
 }
 
 static int go_on_flushing(rbcore_reader *self) {
-	if (skip_abandoned(self)) {
+	if (rbc_pass_over_the_dead(self)) {
 		return has_skipped(self);
 	}
 	return rbc_flush_has_more_soon(self) ? 0 : end_flush(self);
@@ -5259,8 +5543,8 @@ static int go_on_flushing(rbcore_reader *self) {
 
 static int look(rbcore_reader *self, rbc_request *request) {
 	int result = answer(self);
-	if (result == 0 && !are_drained(self)) {
-		result = scan_rings(self, request);
+	if (result == 0 && !rbc_pass_is_needless(self)) {
+		result = rbc_pass_over_rings(self, request);
 	}
 	if (self->is_flushing && (result == 0 || result == -EBADMSG)) {
 		int flushed = go_on_flushing(self);
@@ -5273,87 +5557,17 @@ static int look(rbcore_reader *self, rbc_request *request) {
 	return result;
 }
 
-static void listen(rbcore_reader *self, rbc_ring *ring, bool wanted) {
-	if (wanted != ring->left_epoll) {
-		return;
-	}
-	if (wanted) {
-		ring->left_epoll = rbc_wait_add(&self->wait, ring->wake_fd) != 0;
-	} else {
-		rbc_wait_remove(&self->wait, ring->wake_fd);
-		ring->left_epoll = true;
-	}
-}
-
-static void prepare_to_park(rbcore_reader *self, rbc_request *request) {
-	if (!self->can_pace) {
-		return;
-	}
-	const rbc_round *round = &self->round;
-	for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
-		change_pace(self, ring,
-					rbc_pace_update(ring, &request->clock, RBC_PACE_PARKS, request->only_due));
-		listen(self, ring, !rbc_pace_has_timer(ring));
-	}
-}
-
 static int look_parked(rbcore_reader *self, rbc_request *request) {
-	prepare_to_park(self, request);
+	rbc_park_prepare(self, request);
 	atomic_store_explicit(&self->wait.parked, true, memory_order_relaxed);
 	rbc_full_fence();
 	int result = look(self, request);
-	bool skipped = result == 0 && self->rings_to_watch > 0 && skip_abandoned(self);
+	bool skipped = result == 0 && self->rings_to_watch > 0 && rbc_pass_over_the_dead(self);
 	return skipped ? has_skipped(self) : result;
 }
 
-static bool misses_wakeups(rbc_ring *ring) {
-	bool misses_wakeups = ring->kind->misses_wakeups != NULL && ring->kind->misses_wakeups(ring);
-	return ring->left_epoll || misses_wakeups || rbc_consumer_has_held(ring);
-}
-
-static bool must_look_by_itself(const rbcore_reader *self) {
-	const rbc_round *round = &self->round;
-	for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
-		if ((misses_wakeups(ring) && !rbc_pace_has_timer(ring)) ||
-			(ring->kind->is_memory && ring->head_is_busy)) {
-			return true;
-		}
-	}
-	return false;
-}
-
-static int64_t longest_sleep(rbcore_reader *self) {
-	int64_t due = INT64_MAX;
-	const rbc_round *round = &self->round;
-	rbc_ring *ring = self->paced_count > 0 ? round->turn : NULL;
-	for (; ring != NULL; ring = rbc_round_after(round, ring)) {
-		int64_t of_ring = rbc_pace_deadline(ring);
-		due = of_ring < due ? of_ring : due;
-	}
-	int64_t sleep = INT64_MAX;
-	if (due != INT64_MAX) {
-		sleep = due - rbc_now_ns();
-		sleep = sleep < 0 ? 0 : sleep;
-	}
-	int64_t delay = must_look_by_itself(self)  ? rbc_wait_next_delay(&self->wait)
-					: self->rings_to_watch > 0 ? LOOK_NOW_AND_THEN_NS
-											: INT64_MAX;
-	return delay < sleep ? delay : sleep;
-}
-
-static bool hears_only_the_timer(const rbcore_reader *self) {
-	if (self->paced_count == 0 || self->paced_count != self->table.count) {
-		return false;
-	}
-	const rbc_ring *ring = self->round.turn;
-	while (ring != NULL && ring->left_epoll) {
-		ring = rbc_round_after(&self->round, ring);
-	}
-	return ring == NULL;
-}
-
 static void empty_fd(rbcore_reader *self, rbc_request *request) {
-	if (hears_only_the_timer(self)) {
+	if (rbc_park_hears_only_the_timer(self)) {
 		rbc_wait_drain_timer(&self->wait, rbc_clock_now(&request->clock));
 	} else {
 		rbc_wait_drain(&self->wait);
@@ -5363,7 +5577,7 @@ static void empty_fd(rbcore_reader *self, rbc_request *request) {
 static int look_and_arm(rbcore_reader *self, rbc_request *request) {
 	empty_fd(self, request);
 	int result = look_parked(self, request);
-	int64_t sleep = result == 0 ? longest_sleep(self) : INT64_MAX;
+	int64_t sleep = result == 0 ? rbc_park_longest_sleep(self) : INT64_MAX;
 	if (sleep != INT64_MAX) {
 		rbc_wait_start_timer(&self->wait, rbc_clock_now(&request->clock), sleep);
 	}
@@ -5399,7 +5613,7 @@ int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, size_t max) 
 }
 
 static int block(rbcore_reader *self, int64_t left) {
-	int64_t sleep = longest_sleep(self);
+	int64_t sleep = rbc_park_longest_sleep(self);
 	sleep = left < sleep ? left : sleep;
 	int error = rbc_wait_block(&self->wait, sleep == INT64_MAX ? RBCORE_FOREVER : sleep);
 	return error != 0 ? rbc_reader_fail(self, error, "a signal was caught") : 0;
@@ -5471,9 +5685,6 @@ int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans, size_t max
 		.spans = spans, .max_spans = max_spans > INT_MAX ? INT_MAX : max_spans, .max = max_records};
 	return next(self, &request, timeout_ns);
 }
-#undef BUSY_SCANS_BEFORE_CHECK
-#undef LOOK_NOW_AND_THEN_NS
-#undef SKIPS_PER_CALL
 
 /* ==== capi/reader.c ==== */
 #define defaults defaults_in_reader
@@ -5508,6 +5719,7 @@ int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) 
 	self->is_polling = polls;
 	self->max_latency_ns = options.max_latency_ns;
 	self->can_pace = polls || options.max_latency_ns >= RBC_PACE_SHORTEST_NS;
+	rbc_pacing_init(self);
 	atomic_init(&self->refs, 1);
 	atomic_init(&self->user_refs, 1);
 	error = rbc_fork_check_init(&self->fork_check);
@@ -5587,7 +5799,7 @@ static int install(rbcore_reader *self, rbc_ring *ring, unsigned index) {
 	rbc_ring_table_put(&self->table, ring, index);
 	pthread_mutex_unlock(&self->slots_lock);
 	rbc_round_join(&self->round, ring);
-	self->paced_count += rbc_ring_is_paced(ring);
+	rbc_pacing_add(self, ring);
 	self->rings_to_watch += ring->kind->is_watched;
 	return (int)index;
 }
@@ -5645,7 +5857,7 @@ int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
 	rbc_ring_table_take_out(&self->table, ring);
 	pthread_mutex_unlock(&self->slots_lock);
 	rbc_round_leave(&self->round, ring);
-	self->paced_count -= rbc_ring_is_paced(ring);
+	rbc_pacing_remove(self, ring);
 	self->rings_to_watch -= ring->kind->is_watched;
 	rbc_owner_note_left(&ring->owner);
 	rbc_ring_put(ring, 1);

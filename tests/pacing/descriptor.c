@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The reader's descriptor in an event loop, wakeups that producers demand, and several rings. */
+/* The reader's descriptor in an event loop, and wakeups that producers demand. */
 #include "stage.h"
 
 #include <errno.h>
@@ -254,67 +254,8 @@ START_TEST(forced_wakeups_of_a_stream) {
 }
 END_TEST
 
-/* ---- Several rings ---- */
-
-static void *emit_in_slow_ring(void *context) {
-    sleep_ms(20);
-    ok(test_ring_emit(context, 77, small_record, 0));
-    return NULL;
-}
-
-/* Takes until the slow ring's record has come. Returns whether it came without the busy ring's. */
-static bool take_slow_record(stage *s, unsigned int slow, int64_t timeout) {
-    for (;;) {
-        bool found = false;
-        int result = take(s, MAX_RECORDS, timeout);
-        ck_assert_int_gt(result, 0);
-        for (int k = 0; k < result; k++) {
-            found |= s->records[k].ring == slow;
-        }
-        ck_assert(!(stats_of(s->reader, slow).flags & RBCORE_RING_PACED));
-        give_back(s);
-        if (found) {
-            return result == 1 && waiting(s) != 0;
-        }
-    }
-}
-
-START_TEST(a_slow_ring_does_not_wait_for_a_busy_one) {
-    stage *s = open_stage(large_ring, _i ? RBCORE_READER_RELEASE : 0, long_ns);
-    test_ring *slow = test_ring_open(65536);
-    rbcore_source source = test_ring_source(slow);
-    ck_assert_int_eq(rbcore_reader_add(s->reader, &source), 1);
-    for (int alone = 0, i = 0; alone < 6; i++) {
-        ck_assert_int_lt(i, ATTEMPTS);
-        let_wait(s, 3, MAX_RECORDS);
-        bool in_wait = alone % 2;
-        pthread_t thread;
-        if (in_wait) {
-            ck_assert_int_eq(pthread_create(&thread, NULL, emit_in_slow_ring, slow), 0);
-        } else {
-            ok(test_ring_emit(slow, 77, small_record, 0));
-            expect_readable(s);
-        }
-        /* The busy ring's records come with it only if they are due by themselves. */
-        alone += take_slow_record(s, 1, in_wait ? WATCHDOG_NS : 0);
-        if (in_wait) {
-            ck_assert_int_eq(pthread_join(thread, NULL), 0);
-        }
-        rbcore_ring_stats stats = stats_of(s->reader, 1);
-        ck_assert_uint_eq(stats.consumer_pos, stats.producer_pos);
-        take_the_rest(s);
-    }
-    close_stage(s);
-    test_ring_close(slow);
-}
-END_TEST
-
 const scenario descriptor_scenarios[] = {
-    {&a_foreign_event_loop, 2},
-    {&forced_wakeups_of_a_paced_ring_are_not_heard, 2},
-    {&polling_needs_no_wakeup, 6},
-    {&records_without_wakeups_are_found_by_polling, 2},
-    {&forced_wakeups_of_a_stream, 1},
-    {&a_slow_ring_does_not_wait_for_a_busy_one, 2},
-    {NULL, 0},
+    {&a_foreign_event_loop, 2},       {&forced_wakeups_of_a_paced_ring_are_not_heard, 2},
+    {&polling_needs_no_wakeup, 6},    {&records_without_wakeups_are_found_by_polling, 2},
+    {&forced_wakeups_of_a_stream, 1}, {NULL, 0},
 };

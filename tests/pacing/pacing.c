@@ -20,6 +20,7 @@ int main(void) {
     add(suite, batch_scenarios);
     add(suite, wait_scenarios);
     add(suite, descriptor_scenarios);
+    add(suite, several_scenarios);
     add(suite, successor_scenarios);
     return test_ring_run(suite);
 }

@@ -36,7 +36,7 @@ typedef struct scenario {
 } scenario;
 
 extern const scenario rate_scenarios[], publishing_scenarios[], batch_scenarios[], wait_scenarios[],
-    descriptor_scenarios[], successor_scenarios[];
+    descriptor_scenarios[], several_scenarios[], successor_scenarios[];
 
 stage *open_stage(size_t ring_size, uint64_t flags, int64_t max_latency);
 

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#include "park.h"
+
+#include "consumer.h"
+#include "kind.h"
+
+/*
+ * Two things happen without a wakeup, and rarely, so that a look now and then is enough. A producer
+ * of a memory ring is killed between reserve and wakeup: neither its record nor those behind it
+ * wake a reader. And the reader of a ring that is tapped takes a record, and gives it back, before
+ * the producer has looked whether it is to wake anyone: then it does not, and the tap sleeps on.
+ */
+#define LOOK_NOW_AND_THEN_NS INT64_C(100000000)
+
+/*
+ * Listens to the ring's wakeups, or stops that by removing it from the epoll: an item without
+ * events would still wake the waiting thread inside the kernel. If it cannot be added again, the
+ * timer looks at the ring.
+ */
+static void listen(rbcore_reader *self, rbc_ring *ring, bool wanted) {
+    if (wanted != ring->left_epoll) {
+        return;
+    }
+    if (wanted) {
+        ring->left_epoll = rbc_wait_add(&self->wait, ring->wake_fd) != 0;
+    } else {
+        rbc_wait_remove(&self->wait, ring->wake_fd);
+        ring->left_epoll = true;
+    }
+}
+
+void rbc_park_prepare(rbcore_reader *self, rbc_request *request) {
+    if (!self->can_pace) {
+        return;
+    }
+    rbc_pacing_park(self, &request->clock, request->only_due);
+    const rbc_round *round = &self->round;
+    for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
+        listen(self, ring, !rbc_pace_has_timer(ring));
+    }
+}
+
+/*
+ * Whether records can come without a wakeup. Producers wake only for the record at consumer_pos:
+ * not while the user holds some, nor for a tap while the consumer lags, and perhaps too late for a
+ * tap of a map. They do not wake if they die, and we do not hear it if the ring has left the epoll.
+ * A ring that has the timer is looked at by that.
+ */
+static bool misses_wakeups(rbc_ring *ring) {
+    /* The kind is asked even where nothing is held: the last release may have come only now. */
+    bool misses_wakeups = ring->kind->misses_wakeups != NULL && ring->kind->misses_wakeups(ring);
+    return ring->left_epoll || misses_wakeups || rbc_consumer_has_held(ring);
+}
+
+static bool must_look_by_itself(const rbcore_reader *self) {
+    const rbc_round *round = &self->round;
+    for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
+        if ((misses_wakeups(ring) && !rbc_pace_has_timer(ring)) ||
+            (ring->kind->is_memory && ring->head_is_busy)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int64_t rbc_park_longest_sleep(rbcore_reader *self) {
+    int64_t due = rbc_pacing_deadline(self);
+    int64_t sleep = INT64_MAX;
+    if (due != INT64_MAX) {
+        sleep = due - rbc_now_ns();
+        sleep = sleep < 0 ? 0 : sleep;
+    }
+    int64_t delay = must_look_by_itself(self)  ? rbc_wait_next_delay(&self->wait)
+                    : self->rings_to_watch > 0 ? LOOK_NOW_AND_THEN_NS
+                                               : INT64_MAX;
+    return delay < sleep ? delay : sleep;
+}
+
+bool rbc_park_hears_only_the_timer(const rbcore_reader *self) {
+    if (self->pacing.timed == 0 || self->pacing.timed != self->table.count) {
+        return false;
+    }
+    const rbc_ring *ring = self->round.turn;
+    while (ring != NULL && ring->left_epoll) {
+        ring = rbc_round_after(&self->round, ring);
+    }
+    return ring == NULL;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* One pass over the rings: each of them has its turn. The reading thread only. */
+#ifndef RBC_PASS_H
+#define RBC_PASS_H
+
+#include "pace.h"
+#include "reader.h"
+
+#include <rbcore/rbcore.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A request to the rings: what a look at them shall find. */
+typedef struct rbc_request {
+    rbcore_record *records; /* or else spans */
+    rbcore_span *spans;
+    size_t max_spans;
+    size_t max;        /* records */
+    bool only_due;     /* leaves in a paced ring what is not due yet */
+    uint64_t discards; /* passed before; see return_on_discards.h */
+    rbc_clock clock;
+} rbc_request;
+
+/*
+ * One turn of each ring that is due, until the array is full. Returns how many records were found,
+ * or spans where they were asked for; 0; or an error, with message.
+ */
+int rbc_pass_over_rings(rbcore_reader *self, rbc_request *request);
+
+/* Whether a pass would find nothing, as nothing came since the last one. */
+bool rbc_pass_is_needless(rbcore_reader *self);
+
+/* Skips what producers that died left unfinished at the heads of rings. Returns whether it did. */
+bool rbc_pass_over_the_dead(rbcore_reader *self);
+
+/*
+ * Notes what a scan passed, and put into `records`: the user holds it now. Discarded records alone
+ * are given back here if the user holds nothing that could be given back after them.
+ */
+void rbc_read_note(rbc_ring *self, const rbc_passed *passed, const rbcore_record *records);
+
+#endif
