@@ -48,7 +48,7 @@ void rbc_turns_free(rbc_turns *self) {
     memset(self, 0, sizeof(*self));
 }
 
-void rbc_turns_forget(rbc_turns *self, uint16_t ring) {
+void rbc_turns_forget(rbc_turns *self, const rbc_ring *ring) {
     size_t kept = 0;
     for (size_t i = 0; i < self->count; i++) {
         if (turn_at(self, i)->ring != ring) {
@@ -58,15 +58,15 @@ void rbc_turns_forget(rbc_turns *self, uint16_t ring) {
     self->count = kept;
 }
 
-static bool last_turn_is_of(const rbc_turns *self, uint16_t ring) {
+static bool last_turn_is_of(const rbc_turns *self, const rbc_ring *ring) {
     return self->count > 0 && turn_at(self, self->count - 1)->ring == ring;
 }
 
-bool rbc_turns_is_full_for(const rbc_turns *self, uint16_t ring) {
+bool rbc_turns_is_full_for(const rbc_turns *self, const rbc_ring *ring) {
     return self->count == self->capacity && !last_turn_is_of(self, ring);
 }
 
-void rbc_turns_note(rbc_turns *self, uint16_t ring, uint64_t end) {
+void rbc_turns_note(rbc_turns *self, rbc_ring *ring, uint64_t end) {
     if (!last_turn_is_of(self, ring)) {
         self->count++;
     }
@@ -116,10 +116,8 @@ static bool is_uncommitted(const rbc_ring *ring, const rbcore_record *record) {
 static void commit_everything(rbcore_reader *self) {
     /* Each ring of which records are handed out has a turn there. */
     for (size_t i = 0; i < self->turns.count; i++) {
-        rbc_ring *ring = rbc_reader_ring(self, turn_at(&self->turns, i)->ring);
-        if (ring != NULL) {
-            commit_to(ring, ring->handed_end);
-        }
+        rbc_ring *ring = turn_at(&self->turns, i)->ring;
+        commit_to(ring, ring->handed_end);
     }
     self->turns.count = 0;
 }
@@ -128,12 +126,13 @@ static void commit_everything(rbcore_reader *self) {
  * Commits the turn, or only its part up to `end` if the record that ends there was handed out in
  * it. Returns whether it was.
  */
-static bool commit_turn(rbc_ring *ring, const rbc_turn *turn, uint16_t last_ring, uint64_t end) {
+static bool commit_turn(const rbc_turn *turn, uint16_t last_ring, uint64_t end) {
+    rbc_ring *ring = turn->ring;
     uint64_t user_pos = rbc_get(&ring->user_pos);
     if (turn->end - user_pos > ring->mapping.data_size) {
         return false; /* a hostile producer discarded what was handed out: it was passed already */
     }
-    bool is_last = turn->ring == last_ring && turn->end - user_pos >= end - user_pos;
+    bool is_last = ring->index == last_ring && turn->end - user_pos >= end - user_pos;
     commit_to(ring, is_last ? end : turn->end);
     return is_last;
 }
@@ -147,8 +146,7 @@ static void commit_up_to(rbcore_reader *self, const rbcore_record *last) {
     const uint64_t end = end_of(last);
     for (bool found = false; !found && turns->count > 0;) {
         const rbc_turn turn = *turn_at(turns, 0);
-        rbc_ring *ring = rbc_reader_ring(self, turn.ring);
-        found = ring != NULL && commit_turn(ring, &turn, last->ring, end);
+        found = commit_turn(&turn, last->ring, end);
         if (found && turn.end != end) {
             return;
         }

@@ -17,7 +17,7 @@
 /* A turn of a ring: its records up to here were handed out before those of the next turn. */
 typedef struct rbc_turn {
     uint64_t end;
-    uint16_t ring;
+    struct rbc_ring *ring;
 } rbc_turn;
 
 /*
@@ -35,12 +35,12 @@ int rbc_turns_grow(rbc_turns *self, size_t rings);
 void rbc_turns_free(rbc_turns *self);
 
 /* Forgets the turns of a ring that is removed. */
-void rbc_turns_forget(rbc_turns *self, uint16_t ring);
+void rbc_turns_forget(rbc_turns *self, const struct rbc_ring *ring);
 
 /* Whether no further turn of this ring can be noted. */
-bool rbc_turns_is_full_for(const rbc_turns *self, uint16_t ring);
+bool rbc_turns_is_full_for(const rbc_turns *self, const struct rbc_ring *ring);
 
 /* Records of this ring up to `end` were handed out. */
-void rbc_turns_note(rbc_turns *self, uint16_t ring, uint64_t end);
+void rbc_turns_note(rbc_turns *self, struct rbc_ring *ring, uint64_t end);
 
 #endif

@@ -13,8 +13,10 @@ void rbc_flush_begin(rbcore_reader *self) {
     self->is_flushing = true;
     for (unsigned i = 0; i < self->table.count; i++) {
         rbc_ring *ring = self->table.rings[i];
-        /* Acquire: pairs with the producer's release, as in rbc_ring_load_producer_pos. */
-        ring->flush_pos = atomic_load_explicit(ring->producer_pos, memory_order_acquire);
+        ring->flush_pos = rbc_ring_load_producer_pos(ring);
+        if (ring->flush_pos != rbc_get(&ring->read_pos)) {
+            rbc_idle_end(self, ring);
+        }
         ring->flush_found = bytes_found(ring);
         ring->liveness_checks = 0; /* asks most closely once more whether a producer died */
     }

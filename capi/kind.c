@@ -37,6 +37,13 @@ static bool overwritten_misses_wakeups(rbc_ring *ring) {
     .end_scan = rbc_shadow_end_scan, .has_record = rbc_shadow_has_record,                          \
     .waits_for_releases = rbc_shadow_waits_for_releases, .flush_max = 2
 
+/*
+ * Two things happen without a wakeup, and rarely, so that a look now and then is enough
+ * (`is_watched`). A producer of a memory ring is killed between reserve and wakeup: neither its
+ * record nor those behind it wake a reader. And the reader of a ring that is tapped takes a record,
+ * and gives it back, before the producer has looked whether it is to wake anyone: then it does not,
+ * and the tap sleeps on.
+ */
 #define BY_PROCESSES .skip_abandoned = rbc_abandoned_skip, .is_memory = true, .is_watched = true
 
 static const rbc_kind kernel = {IN_PLACE};

@@ -57,7 +57,7 @@ typedef struct rbc_kind {
     bool is_in_place;  /* records are handed out where the producers wrote them */
     bool is_memory;    /* processes produce them: a record may stay unfinished for ever */
     bool is_tap;       /* another reader consumes it */
-    bool is_watched;   /* a wakeup may be missing now and then: see LOOK_NOW_AND_THEN_NS */
+    bool is_watched;   /* a wakeup may be missing now and then: see kind.c */
     uint8_t flush_max; /* a flush finds at most so many times the ring's size */
 } rbc_kind;
 

@@ -40,6 +40,7 @@ typedef struct rbc_pace {
     uint64_t bytes_at;    /* read_pos when the interval began; while it is paced by the timer */
     uint32_t interval;    /* the number of that in which it gave something last */
     uint32_t found;       /* records and discarded ones in that interval */
+    unsigned heard;       /* wakeups that came all the same since it is paced */
     bool is_hot;          /* paced without a timer */
     bool always;          /* RBCORE_READER_POLL: its producers never wake us */
     bool drained;         /* the last scan left nothing behind */

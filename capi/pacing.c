@@ -40,6 +40,7 @@ void rbc_pacing_remove(rbcore_reader *reader, const rbc_ring *ring) {
 /* Producers pay for no wakeup from now on, if the records given back next are held back. */
 static void set_paced(rbc_ring *ring, unsigned *count) {
     (*count)++;
+    ring->pace.heard = 0;
     atomic_store_explicit(&ring->is_paced, true, memory_order_relaxed);
 }
 
@@ -241,7 +242,7 @@ static bool can_change(const rbcore_reader *reader) {
 
 bool rbc_pacing_is_due(const rbcore_reader *reader, rbc_clock *clock, uint64_t max) {
     const rbc_pacing *self = &reader->pacing;
-    if (self->timed == 0 || self->has_rest || is_over(self, clock)) {
+    if (self->has_rest || is_over(self, clock)) {
         return true;
     }
     const rbc_ring *ring = reader->round.turn;

@@ -51,8 +51,8 @@ void rbc_pacing_add(rbcore_reader *reader, const struct rbc_ring *ring);
 void rbc_pacing_remove(rbcore_reader *reader, const struct rbc_ring *ring);
 
 /*
- * Before a pass that wants what is due, of at most max records: whether paced rings are. If one is
- * they all are, so that an interval ends for all at once.
+ * Before a pass that wants what is due, of at most max records, if there are paced rings: whether
+ * they are due. If one is they all are, so that an interval ends for all at once.
  */
 bool rbc_pacing_is_due(const rbcore_reader *reader, rbc_clock *clock, uint64_t max);
 

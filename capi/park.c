@@ -5,12 +5,13 @@
 #include "kind.h"
 
 /*
- * Two things happen without a wakeup, and rarely, so that a look now and then is enough. A producer
- * of a memory ring is killed between reserve and wakeup: neither its record nor those behind it
- * wake a reader. And the reader of a ring that is tapped takes a record, and gives it back, before
- * the producer has looked whether it is to wake anyone: then it does not, and the tap sleeps on.
+ * A program may wake the reader of a paced ring for each record, whatever it does
+ * (BPF_RB_FORCE_WAKEUP): then the ring leaves the epoll, and comes back when it is armed. That
+ * takes two system calls. Of more rings than a few, which are paced and armed in turn, only those
+ * leave that were heard so often.
  */
-#define LOOK_NOW_AND_THEN_NS INT64_C(100000000)
+#define FEW 16
+#define HEARD_BEFORE_LEAVING 2
 
 /*
  * Listens to the ring's wakeups, or stops that by removing it from the epoll: an item without
@@ -22,11 +23,15 @@ static void listen(rbcore_reader *self, rbc_ring *ring, bool wanted) {
         return;
     }
     if (wanted) {
-        ring->left_epoll = rbc_wait_add(&self->wait, ring->wake_fd) != 0;
+        ring->left_epoll = rbc_wait_add(&self->wait, ring->wake_fd, ring->index) != 0;
     } else {
         rbc_wait_remove(&self->wait, ring->wake_fd);
         ring->left_epoll = true;
     }
+}
+
+static bool is_heard(const rbc_ring *ring) {
+    return ring->pace.heard >= HEARD_BEFORE_LEAVING;
 }
 
 void rbc_park_prepare(rbcore_reader *self, rbc_request *request) {
@@ -34,9 +39,10 @@ void rbc_park_prepare(rbcore_reader *self, rbc_request *request) {
         return;
     }
     rbc_pacing_park(self, &request->clock, request->only_due);
+    const bool many = self->table.count > FEW && !self->is_polling;
     const rbc_round *round = &self->round;
     for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
-        listen(self, ring, !rbc_pace_has_timer(ring));
+        listen(self, ring, !rbc_pace_has_timer(ring) || (many && !is_heard(ring)));
     }
 }
 
@@ -71,7 +77,7 @@ int64_t rbc_park_longest_sleep(rbcore_reader *self) {
         sleep = sleep < 0 ? 0 : sleep;
     }
     int64_t delay = must_look_by_itself(self)  ? rbc_wait_next_delay(&self->wait)
-                    : self->rings_to_watch > 0 ? LOOK_NOW_AND_THEN_NS
+                    : self->rings_to_watch > 0 ? RBC_LOOK_NOW_AND_THEN_NS
                                                : INT64_MAX;
     return delay < sleep ? delay : sleep;
 }

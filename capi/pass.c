@@ -52,7 +52,7 @@ void rbc_read_note(rbc_ring *self, const rbc_passed *passed, const rbcore_record
     if (passed->count > 0) {
         self->handed_end = passed->end;
         if (!is_release) {
-            rbc_turns_note(&self->reader->turns, self->index, self->handed_end);
+            rbc_turns_note(&self->reader->turns, self, self->handed_end);
         }
         /* The record that was held back has done its part: consumer_pos can be that of one that is
          * complete already. */
@@ -85,7 +85,7 @@ static bool may_be_left(const rbc_ring *ring) {
 
 /* The turn of one ring. Returns whether it got anywhere. */
 static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
-    if (!self->is_release && rbc_turns_is_full_for(&self->turns, ring->index)) {
+    if (!self->is_release && rbc_turns_is_full_for(&self->turns, ring)) {
         pass->turns_are_full |= rbc_ring_has_record(ring);
         return false;
     }
@@ -147,7 +147,8 @@ int rbc_pass_over_rings(rbcore_reader *self, rbc_request *request) {
         /* A flush wants what is there now. */
         .only_due = request->only_due && self->can_pace && !self->is_flushing,
     };
-    pass.is_due = !pass.only_due || rbc_pacing_is_due(self, &request->clock, pass.scan.max);
+    pass.is_due = !pass.only_due || self->pacing.timed == 0 ||
+                  rbc_pacing_is_due(self, &request->clock, pass.scan.max);
     rbc_ring *ring = self->round.turn;
     unsigned turns = 0;
     for (; turns < self->round.count && has_space(&pass.scan); turns++) {

@@ -46,8 +46,20 @@ static int go_on_flushing(rbcore_reader *self) {
     return rbc_flush_has_more_soon(self) ? 0 : end_flush(self);
 }
 
+static void tend_idle_rings(rbcore_reader *self, rbc_request *request) {
+    if (self->wait
+            .is_fetching) { /* a thread was cancelled, perhaps with events that it had fetched */
+        self->wait.is_fetching = false;
+        rbc_idle_look(self, &request->clock);
+    }
+    if (self->round.count > RBC_FEW_RINGS) {
+        rbc_idle_sweep(self);
+    }
+}
+
 /* One look at everything: what is asked, then the rings. Makes no system call but for a flush. */
 static int look(rbcore_reader *self, rbc_request *request) {
+    tend_idle_rings(self, request);
     int result = answer(self);
     if (result == 0 && !rbc_pass_is_needless(self)) {
         result = rbc_pass_over_rings(self, request);
@@ -57,7 +69,9 @@ static int look(rbcore_reader *self, rbc_request *request) {
         int flushed = go_on_flushing(self);
         result = flushed != 0 ? flushed : result;
     }
+    self->idling.busy_looks = result != 0 ? self->idling.busy_looks + 1 : 0;
     if (result > 0) {
+        self->idling.has_found = true;
         rbc_wait_reset_delay(&self->wait);
         atomic_store_explicit(&self->wait.parked, false, memory_order_relaxed);
     }
@@ -89,6 +103,7 @@ static void empty_fd(rbcore_reader *self, rbc_request *request) {
 /* Empties rbcore_reader_fd and arms it for whatever comes after the look. */
 static int look_and_arm(rbcore_reader *self, rbc_request *request) {
     empty_fd(self, request);
+    rbc_idle_look_if_in_vain(self, &request->clock);
     int result = look_parked(self, request);
     int64_t sleep = result == 0 ? rbc_park_longest_sleep(self) : INT64_MAX;
     if (sleep != INT64_MAX) {
@@ -106,12 +121,19 @@ static int check_read(rbcore_reader *self, const void *array, size_t max) {
     return error;
 }
 
+static void listen(rbcore_reader *self, rbc_request *request) {
+    if (rbc_idle_count(self) > 0) {
+        rbc_idle_listen(self, &request->clock);
+    }
+}
+
 int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, size_t max) {
     int error = check_read(self, records, max);
     if (error != 0) {
         return error;
     }
     rbc_request request = {.records = records, .max = max};
+    listen(self, &request);
     int result = look(self, &request);
     return result != 0 ? result : look_and_arm(self, &request);
 }
@@ -122,15 +144,22 @@ int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, size_t max) 
         return error;
     }
     rbc_request request = {.records = records, .max = max};
-    return look(self, &request);
+    int result = look(self, &request);
+    if (result > 0) {
+        rbc_idle_look_if_cheap(self, &request.clock); /* for the next call */
+    } else if ((result == 0 || result == -EBADMSG) && rbc_idle_look(self, &request.clock)) {
+        result = look(self, &request);
+    }
+    return result;
 }
 
 /* Waits until the deadline or something happens. Returns -EINTR, or 0. */
 static int block(rbcore_reader *self, int64_t left) {
     int64_t sleep = rbc_park_longest_sleep(self);
     sleep = left < sleep ? left : sleep;
-    int error = rbc_wait_block(&self->wait, sleep == INT64_MAX ? RBCORE_FOREVER : sleep);
-    return error != 0 ? rbc_reader_fail(self, error, "a signal was caught") : 0;
+    int events = rbc_wait_block(&self->wait, sleep == INT64_MAX ? RBCORE_FOREVER : sleep);
+    self->idling.has_found &= events > 0;
+    return events < 0 ? rbc_reader_fail(self, events, "a signal was caught") : 0;
 }
 
 /* Whether the wait is over although no record was found. */
@@ -142,6 +171,10 @@ static bool ends_for_discards(const rbcore_reader *self, const rbc_request *requ
 static int look_until(rbcore_reader *self, rbc_request *request, int64_t deadline) {
     int result = 0;
     while (result == 0 || result == -EAGAIN) {
+        if (result == -EAGAIN) {
+            listen(self, request);
+        }
+        rbc_idle_look_now_and_then(self, &request->clock);
         result = look_parked(self, request);
         if (result == -EAGAIN || deadline != INT64_MAX) {
             request->clock = (rbc_clock){0};
@@ -171,6 +204,7 @@ static int next(rbcore_reader *self, rbc_request *request, int64_t timeout_ns) {
     }
     request->only_due = true;
     request->discards = rbc_get(&self->discards);
+    listen(self, request);
     int result = look(self, request);
     if (result != 0 && result != -EAGAIN) {
         return result;

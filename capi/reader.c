@@ -3,6 +3,7 @@
 #include "reader.h"
 
 #include "consumer.h"
+#include "fence.h"
 #include "keep_errno.h"
 #include "kind.h"
 #include "pass.h"
@@ -57,6 +58,8 @@ int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) 
         free(self);
         return error;
     }
+    self->wait.heard = rbc_idle_hear;
+    self->wait.reader = self;
     pthread_mutex_init(&self->slots_lock, NULL);
     *out = self;
     return 0;
@@ -121,7 +124,10 @@ static int reserve_index(rbcore_reader *self) {
 static int install(rbcore_reader *self, rbc_ring *ring, unsigned index) {
     int error = self->is_release ? 0 : rbc_turns_grow(&self->turns, self->table.count + 1);
     if (error == 0) {
-        error = rbc_wait_add(&self->wait, ring->wake_fd);
+        /* What was published when the ring was opened comes before the epoll's look at the map: a
+         * record that the look does not see wakes the reader. */
+        rbc_full_fence();
+        error = rbc_wait_add(&self->wait, ring->wake_fd, index);
     }
     if (error != 0) {
         return rbc_reader_fail(self, error, "the ring cannot be added: %s", strerror(-error));
@@ -130,7 +136,7 @@ static int install(rbcore_reader *self, rbc_ring *ring, unsigned index) {
     pthread_mutex_lock(&self->slots_lock);
     rbc_ring_table_put(&self->table, ring, index);
     pthread_mutex_unlock(&self->slots_lock);
-    rbc_round_join(&self->round, ring);
+    rbc_idle_add(self, ring);
     rbc_pacing_add(self, ring);
     self->rings_to_watch += ring->kind->is_watched;
     return (int)index;
@@ -186,11 +192,11 @@ int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
         return rbc_reader_fail(self, -EBUSY, "records of ring %u are not committed", index);
     }
     rbc_wait_remove(&self->wait, ring->wake_fd);
-    rbc_turns_forget(&self->turns, ring->index);
+    rbc_idle_remove(self, ring);
+    rbc_turns_forget(&self->turns, ring);
     pthread_mutex_lock(&self->slots_lock);
     rbc_ring_table_take_out(&self->table, ring);
     pthread_mutex_unlock(&self->slots_lock);
-    rbc_round_leave(&self->round, ring);
     rbc_pacing_remove(self, ring);
     self->rings_to_watch -= ring->kind->is_watched;
     rbc_owner_note_left(&ring->owner);

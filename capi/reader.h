@@ -4,6 +4,7 @@
 #define RBC_READER_H
 
 #include "commit.h"
+#include "idle.h"
 #include "pacing.h"
 #include "process.h"
 #include "ring_table.h"
@@ -29,9 +30,10 @@ struct rbcore_reader {
     bool ends_for_discards;  /* see return_on_discards.h */
     bool can_pace;           /* max_latency_ns is long enough */
     bool is_flushing;        /* a flush was noticed and is not complete */
-    unsigned rings_to_watch; /* see LOOK_NOW_AND_THEN_NS */
+    unsigned rings_to_watch; /* see rbc_kind */
     rbc_round round;
     rbc_pacing pacing;
+    rbc_idling idling;
     rbc_wait wait;
     rbc_turns turns;
     _Atomic uint64_t records, bytes, discards, batches, commits;
@@ -66,6 +68,11 @@ __attribute__((cold, format(printf, 3, 4))) int rbc_reader_fail(rbcore_reader *s
  */
 static inline rbc_ring *rbc_reader_ring(const rbcore_reader *self, unsigned index) {
     return rbc_ring_table_at(&self->table, index);
+}
+
+/* How many rings are idle. The reading thread only. */
+static inline unsigned rbc_idle_count(const rbcore_reader *self) {
+    return self->table.count - self->round.count;
 }
 
 /* Drops a reference; with the last one the memory goes. */

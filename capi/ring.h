@@ -56,6 +56,9 @@ typedef struct rbc_ring {
     uint64_t handed_end;           /* end of the last record handed out; commit mode only */
     rbc_pace pace;
     struct rbc_ring *next, *previous; /* in the reader's round */
+    bool is_in_round;                 /* or else it is idle: see idle.h */
+    bool may_leave;                   /* the sweep that is under way may take it out */
+    uint64_t swept_pos;               /* read_pos at the last sweep */
     uint64_t flush_pos;               /* a flush is complete when read_pos gets here */
     uint64_t flush_found;             /* bytes that had been found when it began */
     /* Statistics. */

@@ -274,6 +274,9 @@ int rbcore_reader_snapshot(rbcore_reader *self, unsigned int index, rbcore_snaps
     if (ring == NULL) {
         return rbc_reader_fail(self, -EINVAL, "no ring has the index %u", index);
     }
+    if (flags & RBCORE_SNAPSHOT_CONSUME) {
+        rbc_idle_end(self, ring); /* it is armed anew */
+    }
     rbcore_snapshot *taken = *snapshot;
     error = taken == NULL ? rbc_snapshot_new(&taken, ring->mapping.data_size) : 0;
     if (error != 0) {

@@ -75,10 +75,10 @@ int rbc_wait_open(rbc_wait *self) {
         error = -errno;
     }
     if (error == 0) {
-        error = rbc_wait_add(self, self->wake_fd);
+        error = rbc_wait_add(self, self->wake_fd, RBC_UNHEARD);
     }
     if (error == 0) {
-        error = rbc_wait_add(self, self->timer_fd);
+        error = rbc_wait_add(self, self->timer_fd, RBC_UNHEARD);
     }
     if (error != 0) {
         rbc_wait_close(self);
@@ -96,9 +96,9 @@ void rbc_wait_close(rbc_wait *self) {
     close_fd(&self->wake_fd);
 }
 
-int rbc_wait_add(rbc_wait *self, int fd) {
+int rbc_wait_add(rbc_wait *self, int fd, uint64_t tag) {
     RBC_KEEP_ERRNO;
-    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = tag};
     return epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
 }
 
@@ -113,6 +113,17 @@ static void count_wakeup(rbc_wait *self, int events) {
     }
 }
 
+/* The events that were fetched are counted, and told of. */
+static void end_fetching(rbc_wait *self, const struct epoll_event *events, int n) {
+    count_wakeup(self, n);
+    for (int i = 0; i < n; i++) {
+        if (events[i].data.u64 != RBC_UNHEARD) {
+            self->heard(self->reader, events[i].data.u64);
+        }
+    }
+    self->is_fetching = false;
+}
+
 void rbc_wait_drain(rbc_wait *self) {
     RBC_KEEP_ERRNO;
     RBC_UNCANCELLED;
@@ -121,8 +132,9 @@ void rbc_wait_drain(rbc_wait *self) {
     /* Before the events are fetched: one that comes later sets it. */
     atomic_store_explicit(&self->woken, false, memory_order_relaxed);
     do {
+        self->is_fetching = true;
         n = epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, 0);
-        count_wakeup(self, n);
+        end_fetching(self, events, n);
     } while (n == EVENTS_AT_ONCE);
 }
 
@@ -167,6 +179,7 @@ static int wait_cancellably(int epoll_fd, struct epoll_event *events, int max, i
 int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {
     RBC_KEEP_ERRNO;
     struct epoll_event events[EVENTS_AT_ONCE];
+    self->is_fetching = true;
     int n = timeout_ns < 0 ? epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, -1)
                            : wait_cancellably(self->epoll_fd, events, EVENTS_AT_ONCE, timeout_ns);
     /* Then the timer has the nanoseconds: a small ring is full after a millisecond. */
@@ -174,8 +187,8 @@ int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {
         rbc_wait_start_timer(self, rbc_now_ns(), timeout_ns);
         n = epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, -1);
     }
-    count_wakeup(self, n);
-    return n < 0 ? -errno : 0;
+    end_fetching(self, events, n);
+    return n < 0 ? -errno : n;
 }
 
 void rbc_wait_wake(rbc_wait *self) {

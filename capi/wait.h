@@ -32,6 +32,10 @@ typedef struct rbc_wait {
     atomic_bool woken;  /* by rbc_wait_wake, since the last drain */
     atomic_bool parked; /* the reader may be waiting: an advance of consumer_pos must look again */
     _Atomic uint64_t wakeups;
+    /* An event was fetched of the descriptor with this tag. */
+    void (*heard)(void *reader, uint64_t tag);
+    void *reader;
+    bool is_fetching; /* still set after a call that was cancelled: it may have fetched events */
 } rbc_wait;
 
 int rbc_wait_open(rbc_wait *self);
@@ -41,7 +45,10 @@ void rbc_wait_close_epoll(rbc_wait *self);
 
 void rbc_wait_close(rbc_wait *self);
 
-int rbc_wait_add(rbc_wait *self, int fd);
+/* For descriptors of which `heard` is not told. */
+#define RBC_UNHEARD UINT64_MAX
+
+int rbc_wait_add(rbc_wait *self, int fd, uint64_t tag);
 void rbc_wait_remove(rbc_wait *self, int fd);
 
 /* Fetches all events that are there, so that epoll_fd is readable only for what comes later. */
@@ -55,8 +62,8 @@ void rbc_wait_drain(rbc_wait *self);
 void rbc_wait_drain_timer(rbc_wait *self, int64_t now);
 
 /*
- * Blocks until an event, at most timeout_ns (RBCORE_FOREVER: without end), and fetches it. Returns
- * 0 or -EINTR.
+ * Blocks until an event, at most timeout_ns (RBCORE_FOREVER: without end), and fetches it, with
+ * others perhaps. Returns how many, 0, or -EINTR.
  */
 int rbc_wait_block(rbc_wait *self, int64_t timeout_ns);
 

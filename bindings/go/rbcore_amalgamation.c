@@ -736,6 +736,9 @@ typedef struct rbc_wait {
 	atomic_bool woken;
 	atomic_bool parked;
 	_Atomic uint64_t wakeups;
+	void (*heard)(void *reader, uint64_t tag);
+	void *reader;
+	bool is_fetching;
 } rbc_wait;
 
 int rbc_wait_open(rbc_wait *self);
@@ -744,7 +747,9 @@ void rbc_wait_close_epoll(rbc_wait *self);
 
 void rbc_wait_close(rbc_wait *self);
 
-int rbc_wait_add(rbc_wait *self, int fd);
+#define RBC_UNHEARD UINT64_MAX
+
+int rbc_wait_add(rbc_wait *self, int fd, uint64_t tag);
 void rbc_wait_remove(rbc_wait *self, int fd);
 
 void rbc_wait_drain(rbc_wait *self);
@@ -910,7 +915,7 @@ int rbc_sized_init(void *out, size_t size, const void *defaults, size_t defaults
 
 typedef struct rbc_turn {
 	uint64_t end;
-	uint16_t ring;
+	struct rbc_ring *ring;
 } rbc_turn;
 
 typedef struct rbc_turns {
@@ -922,11 +927,11 @@ int rbc_turns_grow(rbc_turns *self, size_t rings);
 
 void rbc_turns_free(rbc_turns *self);
 
-void rbc_turns_forget(rbc_turns *self, uint16_t ring);
+void rbc_turns_forget(rbc_turns *self, const struct rbc_ring *ring);
 
-bool rbc_turns_is_full_for(const rbc_turns *self, uint16_t ring);
+bool rbc_turns_is_full_for(const rbc_turns *self, const struct rbc_ring *ring);
 
-void rbc_turns_note(rbc_turns *self, uint16_t ring, uint64_t end);
+void rbc_turns_note(rbc_turns *self, struct rbc_ring *ring, uint64_t end);
 
 #endif
 
@@ -955,6 +960,7 @@ typedef struct rbc_pace {
 	uint64_t bytes_at;
 	uint32_t interval;
 	uint32_t found;
+	unsigned heard;
 	bool is_hot;
 	bool always;
 	bool drained;
@@ -976,42 +982,6 @@ rbc_fill rbc_pace_end_interval(struct rbc_ring *ring);
 bool rbc_pace_becomes_hot(struct rbc_ring *ring, rbc_clock *clock, bool only_due);
 
 bool rbc_pace_stays_hot(struct rbc_ring *ring, rbc_clock *clock, bool has_found, bool only_due);
-
-#endif
-
-/* ==== capi/pacing.h ==== */
-#ifndef RBC_PACING_H
-#define RBC_PACING_H
-
-struct rbc_ring;
-
-typedef struct rbc_pacing {
-	int64_t interval_ns;
-	int64_t since_ns;
-	uint64_t passed_at;
-	uint32_t number;
-	uint32_t loose;
-	unsigned timed;
-	unsigned hot;
-	bool is_busy;
-	bool has_rest;
-} rbc_pacing;
-
-void rbc_pacing_init(rbcore_reader *reader);
-
-void rbc_pacing_add(rbcore_reader *reader, const struct rbc_ring *ring);
-void rbc_pacing_remove(rbcore_reader *reader, const struct rbc_ring *ring);
-
-bool rbc_pacing_is_due(const rbcore_reader *reader, rbc_clock *clock, uint64_t max);
-
-void rbc_pacing_note(rbcore_reader *reader, struct rbc_ring *ring, uint64_t passed,
-					rbc_clock *clock, bool may_change);
-
-void rbc_pacing_judge(rbcore_reader *reader, rbc_clock *clock, bool only_due);
-
-void rbc_pacing_park(rbcore_reader *reader, rbc_clock *clock, bool only_due);
-
-int64_t rbc_pacing_deadline(const rbcore_reader *reader);
 
 #endif
 
@@ -1042,6 +1012,9 @@ typedef struct rbc_ring {
 	uint64_t handed_end;
 	rbc_pace pace;
 	struct rbc_ring *next, *previous;
+	bool is_in_round;
+	bool may_leave;
+	uint64_t swept_pos;
 	uint64_t flush_pos;
 	uint64_t flush_found;
 	_Atomic uint64_t records, bytes, discards, abandoned, skipped, high_water;
@@ -1127,6 +1100,84 @@ static inline bool rbc_ring_is_data_of(const rbc_ring *self, const void *data, u
 static inline uint32_t rbc_get_length(const rbc_ring *self, uint64_t position) {
 	return atomic_load_explicit(&rbc_ring_header(self, position)->length, memory_order_relaxed);
 }
+
+#endif
+
+/* ==== capi/idle.h ==== */
+#ifndef RBC_IDLE_H
+#define RBC_IDLE_H
+
+#ifndef RBC_FEW_RINGS
+#define RBC_FEW_RINGS 16
+#endif
+#ifndef RBC_LOOKS_PER_SWEEP
+#define RBC_LOOKS_PER_SWEEP 16
+#endif
+
+#define RBC_LOOK_NOW_AND_THEN_NS INT64_C(100000000)
+
+typedef struct rbc_idling {
+	unsigned looks;
+	unsigned busy_looks;
+	bool has_found;
+	int64_t heard_ns;
+	int64_t seen_ns;
+} rbc_idling;
+
+void rbc_idle_add(rbcore_reader *self, rbc_ring *ring);
+void rbc_idle_remove(rbcore_reader *self, rbc_ring *ring);
+
+void rbc_idle_end(rbcore_reader *self, rbc_ring *ring);
+
+void rbc_idle_hear(void *reader, uint64_t index);
+
+void rbc_idle_sweep(rbcore_reader *self);
+
+void rbc_idle_listen(rbcore_reader *self, rbc_clock *clock);
+
+bool rbc_idle_look(rbcore_reader *self, rbc_clock *clock);
+
+void rbc_idle_look_if_cheap(rbcore_reader *self, rbc_clock *clock);
+
+void rbc_idle_look_now_and_then(rbcore_reader *self, rbc_clock *clock);
+
+void rbc_idle_look_if_in_vain(rbcore_reader *self, rbc_clock *clock);
+
+#endif
+
+/* ==== capi/pacing.h ==== */
+#ifndef RBC_PACING_H
+#define RBC_PACING_H
+
+struct rbc_ring;
+
+typedef struct rbc_pacing {
+	int64_t interval_ns;
+	int64_t since_ns;
+	uint64_t passed_at;
+	uint32_t number;
+	uint32_t loose;
+	unsigned timed;
+	unsigned hot;
+	bool is_busy;
+	bool has_rest;
+} rbc_pacing;
+
+void rbc_pacing_init(rbcore_reader *reader);
+
+void rbc_pacing_add(rbcore_reader *reader, const struct rbc_ring *ring);
+void rbc_pacing_remove(rbcore_reader *reader, const struct rbc_ring *ring);
+
+bool rbc_pacing_is_due(const rbcore_reader *reader, rbc_clock *clock, uint64_t max);
+
+void rbc_pacing_note(rbcore_reader *reader, struct rbc_ring *ring, uint64_t passed,
+					rbc_clock *clock, bool may_change);
+
+void rbc_pacing_judge(rbcore_reader *reader, rbc_clock *clock, bool only_due);
+
+void rbc_pacing_park(rbcore_reader *reader, rbc_clock *clock, bool only_due);
+
+int64_t rbc_pacing_deadline(const rbcore_reader *reader);
 
 #endif
 
@@ -1228,6 +1279,7 @@ struct rbcore_reader {
 	unsigned rings_to_watch;
 	rbc_round round;
 	rbc_pacing pacing;
+	rbc_idling idling;
 	rbc_wait wait;
 	rbc_turns turns;
 	_Atomic uint64_t records, bytes, discards, batches, commits;
@@ -1253,6 +1305,10 @@ __attribute__((cold, format(printf, 3, 4))) int rbc_reader_fail(rbcore_reader *s
 
 static inline rbc_ring *rbc_reader_ring(const rbcore_reader *self, unsigned index) {
 	return rbc_ring_table_at(&self->table, index);
+}
+
+static inline unsigned rbc_idle_count(const rbcore_reader *self) {
+	return self->table.count - self->round.count;
 }
 
 void rbc_reader_put(rbcore_reader *self);
@@ -2943,10 +2999,10 @@ int rbc_wait_open(rbc_wait *self) {
 		error = -errno;
 	}
 	if (error == 0) {
-		error = rbc_wait_add(self, self->wake_fd);
+		error = rbc_wait_add(self, self->wake_fd, RBC_UNHEARD);
 	}
 	if (error == 0) {
-		error = rbc_wait_add(self, self->timer_fd);
+		error = rbc_wait_add(self, self->timer_fd, RBC_UNHEARD);
 	}
 	if (error != 0) {
 		rbc_wait_close(self);
@@ -2964,9 +3020,9 @@ void rbc_wait_close(rbc_wait *self) {
 	close_fd(&self->wake_fd);
 }
 
-int rbc_wait_add(rbc_wait *self, int fd) {
+int rbc_wait_add(rbc_wait *self, int fd, uint64_t tag) {
 	RBC_KEEP_ERRNO;
-	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = tag};
 	return epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
 }
 
@@ -2981,6 +3037,16 @@ static void count_wakeup(rbc_wait *self, int events) {
 	}
 }
 
+static void end_fetching(rbc_wait *self, const struct epoll_event *events, int n) {
+	count_wakeup(self, n);
+	for (int i = 0; i < n; i++) {
+		if (events[i].data.u64 != RBC_UNHEARD) {
+			self->heard(self->reader, events[i].data.u64);
+		}
+	}
+	self->is_fetching = false;
+}
+
 void rbc_wait_drain(rbc_wait *self) {
 	RBC_KEEP_ERRNO;
 	RBC_UNCANCELLED;
@@ -2988,8 +3054,9 @@ void rbc_wait_drain(rbc_wait *self) {
 	int n;
 	atomic_store_explicit(&self->woken, false, memory_order_relaxed);
 	do {
+		self->is_fetching = true;
 		n = epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, 0);
-		count_wakeup(self, n);
+		end_fetching(self, events, n);
 	} while (n == EVENTS_AT_ONCE);
 }
 
@@ -3032,14 +3099,15 @@ static int wait_cancellably(int epoll_fd, struct epoll_event *events, int max, i
 int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {
 	RBC_KEEP_ERRNO;
 	struct epoll_event events[EVENTS_AT_ONCE];
+	self->is_fetching = true;
 	int n = timeout_ns < 0 ? epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, -1)
 						: wait_cancellably(self->epoll_fd, events, EVENTS_AT_ONCE, timeout_ns);
 	if (was_refused(n)) {
 		rbc_wait_start_timer(self, rbc_now_ns(), timeout_ns);
 		n = epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, -1);
 	}
-	count_wakeup(self, n);
-	return n < 0 ? -errno : 0;
+	end_fetching(self, events, n);
+	return n < 0 ? -errno : n;
 }
 
 void rbc_wait_wake(rbc_wait *self) {
@@ -4366,6 +4434,7 @@ void rbc_pacing_remove(rbcore_reader *reader, const rbc_ring *ring) {
 
 static void set_paced(rbc_ring *ring, unsigned *count) {
 	(*count)++;
+	ring->pace.heard = 0;
 	atomic_store_explicit(&ring->is_paced, true, memory_order_relaxed);
 }
 
@@ -4547,7 +4616,7 @@ static bool can_change(const rbcore_reader *reader) {
 
 bool rbc_pacing_is_due(const rbcore_reader *reader, rbc_clock *clock, uint64_t max) {
 	const rbc_pacing *self = &reader->pacing;
-	if (self->timed == 0 || self->has_rest || is_over(self, clock)) {
+	if (self->has_rest || is_over(self, clock)) {
 		return true;
 	}
 	const rbc_ring *ring = reader->round.turn;
@@ -4585,6 +4654,161 @@ int64_t rbc_pacing_deadline(const rbcore_reader *reader) {
 #undef ENTER
 #undef LEAVE
 #undef QUIET_INTERVALS
+
+/* ==== capi/idle.c ==== */
+#define LOOK_AT_ONE_NS 200
+
+#define HEAR_NS INT64_C(50000)
+#define LOOKS_BEFORE_HEARING 2
+#define MOST_LOOKS_BEFORE_HEARING 64
+
+void rbc_idle_end(rbcore_reader *self, rbc_ring *ring) {
+	if (!ring->is_in_round) {
+		ring->is_in_round = true;
+		ring->swept_pos = rbc_get(&ring->read_pos);
+		rbc_round_join(&self->round, ring);
+	}
+}
+
+static void leave_round(rbcore_reader *self, rbc_ring *ring) {
+	ring->is_in_round = false;
+	rbc_round_leave(&self->round, ring);
+}
+
+static bool may_begin_idle(const rbcore_reader *self, const rbc_ring *ring) {
+	return self->table.count > RBC_FEW_RINGS && ring->kind->is_in_place && !ring->kind->is_memory &&
+		ring->is_guarded && !ring->from_latest && !rbc_ring_is_paced(ring);
+}
+
+void rbc_idle_add(rbcore_reader *self, rbc_ring *ring) {
+	if (!may_begin_idle(self, ring)) {
+		rbc_idle_end(self, ring);
+	}
+}
+
+void rbc_idle_remove(rbcore_reader *self, rbc_ring *ring) {
+	if (ring->is_in_round) {
+		leave_round(self, ring);
+	}
+	if (self->table.count - 1 == RBC_FEW_RINGS) {
+		for (unsigned i = 0; i < self->table.count; i++) {
+			if (self->table.rings[i] != ring) {
+				rbc_idle_end(self, self->table.rings[i]);
+			}
+		}
+	}
+}
+
+void rbc_idle_hear(void *reader, uint64_t index) {
+	rbcore_reader *self = reader;
+	rbc_ring *ring = rbc_ring_table_find(&self->table, (unsigned)index);
+	if (ring == NULL) {
+		return;
+	}
+	rbc_idle_end(self, ring);
+	ring->pace.heard += rbc_pace_has_timer(ring);
+	self->idling.has_found = true;
+}
+
+static bool is_armed(const rbc_ring *ring) {
+	uint64_t consumer_pos = atomic_load_explicit(ring->consumer_pos, memory_order_acquire);
+	return consumer_pos == rbc_get(&ring->read_pos) && !rbc_consumer_has_held(ring) &&
+		!rbc_ring_is_paced(ring) && !ring->left_epoll;
+}
+
+static bool may_leave(rbc_ring *ring) {
+	uint64_t position = rbc_get(&ring->read_pos), before = ring->swept_pos;
+	ring->swept_pos = position;
+	return position == before && ring->kind->is_in_place && ring->is_guarded &&
+		!atomic_load_explicit(&ring->broken, memory_order_relaxed) && is_armed(ring);
+}
+
+static void sweep(rbcore_reader *self) {
+	const rbc_round *round = &self->round;
+	for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
+		ring->may_leave = may_leave(ring);
+	}
+	rbc_full_fence();
+	rbc_ring *ring = round->turn;
+	for (unsigned left = round->count; left > 0; left--) {
+		rbc_ring *next = ring->next;
+		if (ring->may_leave && rbc_ring_load_producer_pos(ring) == rbc_get(&ring->read_pos)) {
+			leave_round(self, ring);
+		}
+		ring = next;
+	}
+}
+
+void rbc_idle_sweep(rbcore_reader *self) {
+	if (++self->idling.looks >= RBC_LOOKS_PER_SWEEP) {
+		self->idling.looks = 0;
+		sweep(self);
+	}
+}
+
+static bool has_news(const rbc_ring *ring) {
+	return atomic_load_explicit(ring->producer_pos, memory_order_relaxed) !=
+		rbc_get(&ring->read_pos);
+}
+
+bool rbc_idle_look(rbcore_reader *self, rbc_clock *clock) {
+	bool found = false;
+	if (rbc_idle_count(self) == 0) {
+		return false;
+	}
+	for (unsigned i = 0; i < self->table.count; i++) {
+		rbc_ring *ring = self->table.rings[i];
+		if (!ring->is_in_round && has_news(ring)) {
+			rbc_idle_end(self, ring);
+			found = true;
+		}
+	}
+	self->idling.seen_ns = rbc_clock_now(clock);
+	return found;
+}
+
+static bool is_long_ago(const rbcore_reader *self, rbc_clock *clock, int64_t time_ns) {
+	return rbc_idle_count(self) > 0 && rbc_clock_now(clock) - self->idling.seen_ns >= time_ns;
+}
+
+void rbc_idle_look_if_cheap(rbcore_reader *self, rbc_clock *clock) {
+	if (is_long_ago(self, clock, LOOK_AT_ONE_NS * (int64_t)self->table.count)) {
+		rbc_idle_look(self, clock);
+	}
+}
+
+void rbc_idle_look_now_and_then(rbcore_reader *self, rbc_clock *clock) {
+	if (is_long_ago(self, clock, RBC_LOOK_NOW_AND_THEN_NS)) {
+		rbc_idle_look(self, clock);
+	}
+}
+
+void rbc_idle_look_if_in_vain(rbcore_reader *self, rbc_clock *clock) {
+	if (!self->idling.has_found || is_long_ago(self, clock, RBC_LOOK_NOW_AND_THEN_NS)) {
+		rbc_idle_look(self, clock);
+	}
+	self->idling.has_found = false;
+}
+
+static bool must_listen(const rbcore_reader *self, rbc_clock *clock) {
+	unsigned looks = self->idling.busy_looks;
+	return looks >= LOOKS_BEFORE_HEARING &&
+		(looks >= MOST_LOOKS_BEFORE_HEARING ||
+			rbc_clock_now(clock) - self->idling.heard_ns >= HEAR_NS);
+}
+
+void rbc_idle_listen(rbcore_reader *self, rbc_clock *clock) {
+	if (must_listen(self, clock)) {
+		self->idling.busy_looks = 0;
+		self->idling.heard_ns = rbc_clock_now(clock);
+		rbc_wait_drain(&self->wait);
+		rbc_idle_look_now_and_then(self, clock);
+	}
+}
+#undef HEAR_NS
+#undef LOOKS_BEFORE_HEARING
+#undef LOOK_AT_ONE_NS
+#undef MOST_LOOKS_BEFORE_HEARING
 
 /* ==== capi/commit.c ==== */
 static rbc_turn *turn_at(const rbc_turns *self, size_t i) {
@@ -4624,7 +4848,7 @@ void rbc_turns_free(rbc_turns *self) {
 	memset(self, 0, sizeof(*self));
 }
 
-void rbc_turns_forget(rbc_turns *self, uint16_t ring) {
+void rbc_turns_forget(rbc_turns *self, const rbc_ring *ring) {
 	size_t kept = 0;
 	for (size_t i = 0; i < self->count; i++) {
 		if (turn_at(self, i)->ring != ring) {
@@ -4634,15 +4858,15 @@ void rbc_turns_forget(rbc_turns *self, uint16_t ring) {
 	self->count = kept;
 }
 
-static bool last_turn_is_of(const rbc_turns *self, uint16_t ring) {
+static bool last_turn_is_of(const rbc_turns *self, const rbc_ring *ring) {
 	return self->count > 0 && turn_at(self, self->count - 1)->ring == ring;
 }
 
-bool rbc_turns_is_full_for(const rbc_turns *self, uint16_t ring) {
+bool rbc_turns_is_full_for(const rbc_turns *self, const rbc_ring *ring) {
 	return self->count == self->capacity && !last_turn_is_of(self, ring);
 }
 
-void rbc_turns_note(rbc_turns *self, uint16_t ring, uint64_t end) {
+void rbc_turns_note(rbc_turns *self, rbc_ring *ring, uint64_t end) {
 	if (!last_turn_is_of(self, ring)) {
 		self->count++;
 	}
@@ -4686,20 +4910,19 @@ static bool is_uncommitted(const rbc_ring *ring, const rbcore_record *record) {
 
 static void commit_everything(rbcore_reader *self) {
 	for (size_t i = 0; i < self->turns.count; i++) {
-		rbc_ring *ring = rbc_reader_ring(self, turn_at(&self->turns, i)->ring);
-		if (ring != NULL) {
-			commit_to(ring, ring->handed_end);
-		}
+		rbc_ring *ring = turn_at(&self->turns, i)->ring;
+		commit_to(ring, ring->handed_end);
 	}
 	self->turns.count = 0;
 }
 
-static bool commit_turn(rbc_ring *ring, const rbc_turn *turn, uint16_t last_ring, uint64_t end) {
+static bool commit_turn(const rbc_turn *turn, uint16_t last_ring, uint64_t end) {
+	rbc_ring *ring = turn->ring;
 	uint64_t user_pos = rbc_get(&ring->user_pos);
 	if (turn->end - user_pos > ring->mapping.data_size) {
 		return false;
 	}
-	bool is_last = turn->ring == last_ring && turn->end - user_pos >= end - user_pos;
+	bool is_last = ring->index == last_ring && turn->end - user_pos >= end - user_pos;
 	commit_to(ring, is_last ? end : turn->end);
 	return is_last;
 }
@@ -4709,8 +4932,7 @@ static void commit_up_to(rbcore_reader *self, const rbcore_record *last) {
 	const uint64_t end = end_of(last);
 	for (bool found = false; !found && turns->count > 0;) {
 		const rbc_turn turn = *turn_at(turns, 0);
-		rbc_ring *ring = rbc_reader_ring(self, turn.ring);
-		found = ring != NULL && commit_turn(ring, &turn, last->ring, end);
+		found = commit_turn(&turn, last->ring, end);
 		if (found && turn.end != end) {
 			return;
 		}
@@ -5247,7 +5469,10 @@ void rbc_flush_begin(rbcore_reader *self) {
 	self->is_flushing = true;
 	for (unsigned i = 0; i < self->table.count; i++) {
 		rbc_ring *ring = self->table.rings[i];
-		ring->flush_pos = atomic_load_explicit(ring->producer_pos, memory_order_acquire);
+		ring->flush_pos = rbc_ring_load_producer_pos(ring);
+		if (ring->flush_pos != rbc_get(&ring->read_pos)) {
+			rbc_idle_end(self, ring);
+		}
 		ring->flush_found = bytes_found(ring);
 		ring->liveness_checks = 0;
 	}
@@ -5318,7 +5543,7 @@ void rbc_read_note(rbc_ring *self, const rbc_passed *passed, const rbcore_record
 	if (passed->count > 0) {
 		self->handed_end = passed->end;
 		if (!is_release) {
-			rbc_turns_note(&self->reader->turns, self->index, self->handed_end);
+			rbc_turns_note(&self->reader->turns, self, self->handed_end);
 		}
 		if (rbc_ring_is_paced(self)) {
 			rbc_consumer_publish(self);
@@ -5346,7 +5571,7 @@ static bool may_be_left(const rbc_ring *ring) {
 }
 
 static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
-	if (!self->is_release && rbc_turns_is_full_for(&self->turns, ring->index)) {
+	if (!self->is_release && rbc_turns_is_full_for(&self->turns, ring)) {
 		pass->turns_are_full |= rbc_ring_has_record(ring);
 		return false;
 	}
@@ -5404,7 +5629,8 @@ int rbc_pass_over_rings(rbcore_reader *self, rbc_request *request) {
 				.skips_left = SKIPS_PER_CALL},
 		.only_due = request->only_due && self->can_pace && !self->is_flushing,
 	};
-	pass.is_due = !pass.only_due || rbc_pacing_is_due(self, &request->clock, pass.scan.max);
+	pass.is_due = !pass.only_due || self->pacing.timed == 0 ||
+				rbc_pacing_is_due(self, &request->clock, pass.scan.max);
 	rbc_ring *ring = self->round.turn;
 	unsigned turns = 0;
 	for (; turns < self->round.count && has_space(&pass.scan); turns++) {
@@ -5442,18 +5668,24 @@ bool rbc_pass_over_the_dead(rbcore_reader *self) {
 #undef SKIPS_PER_CALL
 
 /* ==== capi/park.c ==== */
-#define LOOK_NOW_AND_THEN_NS INT64_C(100000000)
+#define listen listen_in_park
+#define FEW 16
+#define HEARD_BEFORE_LEAVING 2
 
 static void listen(rbcore_reader *self, rbc_ring *ring, bool wanted) {
 	if (wanted != ring->left_epoll) {
 		return;
 	}
 	if (wanted) {
-		ring->left_epoll = rbc_wait_add(&self->wait, ring->wake_fd) != 0;
+		ring->left_epoll = rbc_wait_add(&self->wait, ring->wake_fd, ring->index) != 0;
 	} else {
 		rbc_wait_remove(&self->wait, ring->wake_fd);
 		ring->left_epoll = true;
 	}
+}
+
+static bool is_heard(const rbc_ring *ring) {
+	return ring->pace.heard >= HEARD_BEFORE_LEAVING;
 }
 
 void rbc_park_prepare(rbcore_reader *self, rbc_request *request) {
@@ -5461,9 +5693,10 @@ void rbc_park_prepare(rbcore_reader *self, rbc_request *request) {
 		return;
 	}
 	rbc_pacing_park(self, &request->clock, request->only_due);
+	const bool many = self->table.count > FEW && !self->is_polling;
 	const rbc_round *round = &self->round;
 	for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
-		listen(self, ring, !rbc_pace_has_timer(ring));
+		listen(self, ring, !rbc_pace_has_timer(ring) || (many && !is_heard(ring)));
 	}
 }
 
@@ -5491,7 +5724,7 @@ int64_t rbc_park_longest_sleep(rbcore_reader *self) {
 		sleep = sleep < 0 ? 0 : sleep;
 	}
 	int64_t delay = must_look_by_itself(self)  ? rbc_wait_next_delay(&self->wait)
-					: self->rings_to_watch > 0 ? LOOK_NOW_AND_THEN_NS
+					: self->rings_to_watch > 0 ? RBC_LOOK_NOW_AND_THEN_NS
 											: INT64_MAX;
 	return delay < sleep ? delay : sleep;
 }
@@ -5506,9 +5739,12 @@ bool rbc_park_hears_only_the_timer(const rbcore_reader *self) {
 	}
 	return ring == NULL;
 }
-#undef LOOK_NOW_AND_THEN_NS
+#undef FEW
+#undef HEARD_BEFORE_LEAVING
+#undef listen
 
 /* ==== capi/read.c ==== */
+#define listen listen_in_read
 static int end_flush(rbcore_reader *self) {
 	self->is_flushing = false;
 	return rbc_reader_fail(self, -ENODATA, "all that was there before the flush was delivered");
@@ -5541,7 +5777,19 @@ static int go_on_flushing(rbcore_reader *self) {
 	return rbc_flush_has_more_soon(self) ? 0 : end_flush(self);
 }
 
+static void tend_idle_rings(rbcore_reader *self, rbc_request *request) {
+	if (self->wait
+			.is_fetching) {
+		self->wait.is_fetching = false;
+		rbc_idle_look(self, &request->clock);
+	}
+	if (self->round.count > RBC_FEW_RINGS) {
+		rbc_idle_sweep(self);
+	}
+}
+
 static int look(rbcore_reader *self, rbc_request *request) {
+	tend_idle_rings(self, request);
 	int result = answer(self);
 	if (result == 0 && !rbc_pass_is_needless(self)) {
 		result = rbc_pass_over_rings(self, request);
@@ -5550,7 +5798,9 @@ static int look(rbcore_reader *self, rbc_request *request) {
 		int flushed = go_on_flushing(self);
 		result = flushed != 0 ? flushed : result;
 	}
+	self->idling.busy_looks = result != 0 ? self->idling.busy_looks + 1 : 0;
 	if (result > 0) {
+		self->idling.has_found = true;
 		rbc_wait_reset_delay(&self->wait);
 		atomic_store_explicit(&self->wait.parked, false, memory_order_relaxed);
 	}
@@ -5576,6 +5826,7 @@ static void empty_fd(rbcore_reader *self, rbc_request *request) {
 
 static int look_and_arm(rbcore_reader *self, rbc_request *request) {
 	empty_fd(self, request);
+	rbc_idle_look_if_in_vain(self, &request->clock);
 	int result = look_parked(self, request);
 	int64_t sleep = result == 0 ? rbc_park_longest_sleep(self) : INT64_MAX;
 	if (sleep != INT64_MAX) {
@@ -5593,12 +5844,19 @@ static int check_read(rbcore_reader *self, const void *array, size_t max) {
 	return error;
 }
 
+static void listen(rbcore_reader *self, rbc_request *request) {
+	if (rbc_idle_count(self) > 0) {
+		rbc_idle_listen(self, &request->clock);
+	}
+}
+
 int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, size_t max) {
 	int error = check_read(self, records, max);
 	if (error != 0) {
 		return error;
 	}
 	rbc_request request = {.records = records, .max = max};
+	listen(self, &request);
 	int result = look(self, &request);
 	return result != 0 ? result : look_and_arm(self, &request);
 }
@@ -5609,14 +5867,21 @@ int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, size_t max) 
 		return error;
 	}
 	rbc_request request = {.records = records, .max = max};
-	return look(self, &request);
+	int result = look(self, &request);
+	if (result > 0) {
+		rbc_idle_look_if_cheap(self, &request.clock);
+	} else if ((result == 0 || result == -EBADMSG) && rbc_idle_look(self, &request.clock)) {
+		result = look(self, &request);
+	}
+	return result;
 }
 
 static int block(rbcore_reader *self, int64_t left) {
 	int64_t sleep = rbc_park_longest_sleep(self);
 	sleep = left < sleep ? left : sleep;
-	int error = rbc_wait_block(&self->wait, sleep == INT64_MAX ? RBCORE_FOREVER : sleep);
-	return error != 0 ? rbc_reader_fail(self, error, "a signal was caught") : 0;
+	int events = rbc_wait_block(&self->wait, sleep == INT64_MAX ? RBCORE_FOREVER : sleep);
+	self->idling.has_found &= events > 0;
+	return events < 0 ? rbc_reader_fail(self, events, "a signal was caught") : 0;
 }
 
 static bool ends_for_discards(const rbcore_reader *self, const rbc_request *request) {
@@ -5626,6 +5891,10 @@ static bool ends_for_discards(const rbcore_reader *self, const rbc_request *requ
 static int look_until(rbcore_reader *self, rbc_request *request, int64_t deadline) {
 	int result = 0;
 	while (result == 0 || result == -EAGAIN) {
+		if (result == -EAGAIN) {
+			listen(self, request);
+		}
+		rbc_idle_look_now_and_then(self, &request->clock);
 		result = look_parked(self, request);
 		if (result == -EAGAIN || deadline != INT64_MAX) {
 			request->clock = (rbc_clock){0};
@@ -5653,6 +5922,7 @@ static int next(rbcore_reader *self, rbc_request *request, int64_t timeout_ns) {
 	}
 	request->only_due = true;
 	request->discards = rbc_get(&self->discards);
+	listen(self, request);
 	int result = look(self, request);
 	if (result != 0 && result != -EAGAIN) {
 		return result;
@@ -5685,6 +5955,7 @@ int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans, size_t max
 		.spans = spans, .max_spans = max_spans > INT_MAX ? INT_MAX : max_spans, .max = max_records};
 	return next(self, &request, timeout_ns);
 }
+#undef listen
 
 /* ==== capi/reader.c ==== */
 #define defaults defaults_in_reader
@@ -5730,6 +6001,8 @@ int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) 
 		free(self);
 		return error;
 	}
+	self->wait.heard = rbc_idle_hear;
+	self->wait.reader = self;
 	pthread_mutex_init(&self->slots_lock, NULL);
 	*out = self;
 	return 0;
@@ -5789,7 +6062,8 @@ static int reserve_index(rbcore_reader *self) {
 static int install(rbcore_reader *self, rbc_ring *ring, unsigned index) {
 	int error = self->is_release ? 0 : rbc_turns_grow(&self->turns, self->table.count + 1);
 	if (error == 0) {
-		error = rbc_wait_add(&self->wait, ring->wake_fd);
+		rbc_full_fence();
+		error = rbc_wait_add(&self->wait, ring->wake_fd, index);
 	}
 	if (error != 0) {
 		return rbc_reader_fail(self, error, "the ring cannot be added: %s", strerror(-error));
@@ -5798,7 +6072,7 @@ static int install(rbcore_reader *self, rbc_ring *ring, unsigned index) {
 	pthread_mutex_lock(&self->slots_lock);
 	rbc_ring_table_put(&self->table, ring, index);
 	pthread_mutex_unlock(&self->slots_lock);
-	rbc_round_join(&self->round, ring);
+	rbc_idle_add(self, ring);
 	rbc_pacing_add(self, ring);
 	self->rings_to_watch += ring->kind->is_watched;
 	return (int)index;
@@ -5852,11 +6126,11 @@ int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
 		return rbc_reader_fail(self, -EBUSY, "records of ring %u are not committed", index);
 	}
 	rbc_wait_remove(&self->wait, ring->wake_fd);
-	rbc_turns_forget(&self->turns, ring->index);
+	rbc_idle_remove(self, ring);
+	rbc_turns_forget(&self->turns, ring);
 	pthread_mutex_lock(&self->slots_lock);
 	rbc_ring_table_take_out(&self->table, ring);
 	pthread_mutex_unlock(&self->slots_lock);
-	rbc_round_leave(&self->round, ring);
 	rbc_pacing_remove(self, ring);
 	self->rings_to_watch -= ring->kind->is_watched;
 	rbc_owner_note_left(&ring->owner);
@@ -6133,6 +6407,9 @@ int rbcore_reader_snapshot(rbcore_reader *self, unsigned int index, rbcore_snaps
 	rbc_ring *ring = rbc_ring_table_find(&self->table, index);
 	if (ring == NULL) {
 		return rbc_reader_fail(self, -EINVAL, "no ring has the index %u", index);
+	}
+	if (flags & RBCORE_SNAPSHOT_CONSUME) {
+		rbc_idle_end(self, ring);
 	}
 	rbcore_snapshot *taken = *snapshot;
 	error = taken == NULL ? rbc_snapshot_new(&taken, ring->mapping.data_size) : 0;

@@ -144,7 +144,7 @@ static foreign *foreign_open(size_t page, size_t ring_size) {
     ok(rbc_turns_grow(&self->reader->turns, 1));
     ck_assert_int_eq(rbc_ring_table_reserve(&self->reader->table), 0);
     rbc_ring_table_put(&self->reader->table, ring, 0);
-    rbc_round_join(&self->reader->round, ring);
+    rbc_idle_add(self->reader, ring);
     return self;
 }
 

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Rings that are idle (capi/idle.h): which may be, and that each promise of the header holds for
+ * what comes in them.
+ */
+#include "support.h"
+
+#include "reader.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/epoll.h>
+
+#define RINGS 40
+
+typedef struct rings {
+    rbcore_reader *reader;
+    fixture of[RINGS];
+    rbcore_record records[256];
+} rings;
+
+static rings *open_rings(uint64_t flags, int64_t max_latency_ns) {
+    rings *self = calloc(1, sizeof(*self));
+    ck_assert_ptr_nonnull(self);
+    rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
+    options.flags = flags;
+    options.max_latency_ns = max_latency_ns;
+    ok(rbcore_reader_open(&self->reader, &options));
+    for (unsigned int i = 0; i < RINGS; i++) {
+        self->of[i] = fixture_add(self->reader, page_size());
+    }
+    return self;
+}
+
+static void close_rings(rings *self) {
+    rbcore_reader_free(self->reader);
+    for (unsigned int i = 0; i < RINGS; i++) {
+        fixture_drop(&self->of[i]);
+    }
+    free(self);
+}
+
+static bool is_idle(const rings *self, unsigned int ring) {
+    return !rbc_ring_table_find(&self->reader->table, self->of[ring].ring)->is_in_round;
+}
+
+/* All but the few that are always looked at go idle when nothing comes. */
+static void let_go_idle(rings *self) {
+    for (int i = 0; i < 4 * RBC_LOOKS_PER_SWEEP; i++) {
+        ck_assert_int_eq(rbcore_reader_read(self->reader, self->records, 1), 0);
+    }
+    ck_assert_uint_le(self->reader->round.count, RBC_FEW_RINGS);
+}
+
+/* One that is idle, not before `from`. */
+static unsigned int idle_ring(const rings *self, unsigned int from) {
+    while (!is_idle(self, from)) {
+        ck_assert_uint_lt(++from, RINGS);
+    }
+    return from;
+}
+
+/* The one record that is there is the ring's. Gives it back. */
+static void expect_record(rings *self, int result, unsigned int ring, uint64_t value) {
+    ck_assert_int_eq(result, 1);
+    ck_assert_uint_eq(self->records[0].ring, self->of[ring].ring);
+    ck_assert_uint_eq(value_of(&self->records[0]), value);
+    ok(rbcore_reader_commit(self->reader, NULL, 0));
+}
+
+static void produce_silently(const rings *self, unsigned int ring, uint64_t value) {
+    ok(rbcore_producer_output(self->of[ring].producer, &value, sizeof(value), RBCORE_NO_WAKEUP));
+}
+
+/* ---- Which rings are idle ---- */
+
+START_TEST(rings_that_are_not_idle) {
+    rings *r = open_rings(0, 0);
+    void *unfinished;
+    produce(&r->of[0], 1);
+    ck_assert_int_eq(rbcore_reader_read(r->reader, r->records, 1), 1);
+    ok(rbcore_producer_reserve(r->of[1].producer, &unfinished, 8));
+    fixture tap = {.ring = 0};
+    rbcore_source source = memory_source(r->of[2].memory_fd, r->of[2].event_fd);
+    source.flags = RBCORE_SOURCE_TAP;
+    tap.ring = (unsigned int)rbcore_reader_add(r->reader, &source);
+    image raw = image_map(r->of[3].memory_fd);
+    image_store(raw.producer_pos, 4); /* impossible */
+    for (int i = 0; i < 10 * RBC_LOOKS_PER_SWEEP; i++) {
+        ck_assert_int_eq(rbcore_reader_look(r->reader, r->records + 1, 1), -EBADMSG);
+    }
+    ck_assert(!is_idle(r, 0)); /* a record is held */
+    ck_assert(!is_idle(r, 1)); /* one is being written */
+    ck_assert(rbc_ring_table_find(&r->reader->table, tap.ring)->is_in_round);
+    ck_assert(!is_idle(r, 3)); /* broken */
+    ck_assert_uint_ge(rbc_idle_count(r->reader), RINGS - 4 - RBC_FEW_RINGS);
+    image_store(raw.producer_pos, 0);
+    image_unmap(&raw);
+    ok(rbcore_producer_submit(r->of[1].producer, unfinished, 0));
+    close_rings(r);
+}
+END_TEST
+
+/* Where a worker gives back, the page's consumer position decides. A busy ring is paced. */
+START_TEST(paced_rings_are_not_idle) {
+    rings *r = open_rings(RBCORE_READER_POLL, 1000000);
+    for (int i = 0; i < 10 * RBC_LOOKS_PER_SWEEP; i++) {
+        ck_assert_int_eq(rbcore_reader_look(r->reader, r->records, 1), 0);
+    }
+    ck_assert_uint_eq(rbc_idle_count(r->reader), 0);
+    close_rings(r);
+}
+END_TEST
+
+/* Of few rings none is idle: they are looked at each time. */
+START_TEST(few_rings_are_not_idle) {
+    rings *r = open_rings(0, 0);
+    let_go_idle(r);
+    for (unsigned int i = RBC_FEW_RINGS; i < RINGS; i++) {
+        ok(rbcore_reader_remove(r->reader, r->of[i].ring));
+    }
+    ck_assert_uint_eq(rbc_idle_count(r->reader), 0);
+    for (int i = 0; i < 10 * RBC_LOOKS_PER_SWEEP; i++) {
+        ck_assert_int_eq(rbcore_reader_look(r->reader, r->records, 1), 0);
+    }
+    ck_assert_uint_eq(rbc_idle_count(r->reader), 0);
+    close_rings(r);
+}
+END_TEST
+
+/* ---- Records in idle rings ---- */
+
+START_TEST(each_ring_wakes) {
+    rings *r = open_rings(_i ? RBCORE_READER_RELEASE : 0, 0);
+    for (unsigned int ring = 0; ring < RINGS; ring++) {
+        let_go_idle(r);
+        produce(&r->of[ring], ring);
+        ck_assert(readable(rbcore_reader_fd(r->reader), 0));
+        int result = rbcore_reader_next(r->reader, r->records, 256, ring % 2 ? WATCHDOG_NS : 0);
+        ck_assert_int_eq(result, 1);
+        ck_assert_uint_eq(r->records[0].ring, r->of[ring].ring);
+        if (_i) {
+            ok(rbcore_reader_release(r->reader, r->records, 1));
+        } else {
+            ok(rbcore_reader_commit(r->reader, NULL, 0));
+        }
+    }
+    close_rings(r);
+}
+END_TEST
+
+/* More than one call fetches. */
+START_TEST(all_rings_wake_at_once) {
+    rings *r = open_rings(0, 0);
+    let_go_idle(r);
+    for (unsigned int ring = 0; ring < RINGS; ring++) {
+        produce(&r->of[ring], ring);
+    }
+    int found = 0;
+    while (found < RINGS) {
+        int n = rbcore_reader_next(r->reader, r->records, 7, WATCHDOG_NS);
+        ck_assert_int_gt(n, 0);
+        found += n;
+        ok(rbcore_reader_commit(r->reader, NULL, 0));
+    }
+    ck_assert_int_eq(rbcore_reader_read(r->reader, r->records, 1), 0);
+    close_rings(r);
+}
+END_TEST
+
+/* Nobody wakes for them (BPF_RB_NO_WAKEUP). */
+START_TEST(silent_records) {
+    rings *r = open_rings(0, 0);
+    let_go_idle(r);
+    unsigned int ring = idle_ring(r, 20);
+    produce_silently(r, ring, 1);
+    expect_record(r, rbcore_reader_look(r->reader, r->records, 1), ring, 1);
+    let_go_idle(r);
+    ring = idle_ring(r, 20);
+    produce_silently(r, ring, 2);
+    expect_record(r, rbcore_reader_next(r->reader, r->records, 1, 1000000), ring, 2);
+    let_go_idle(r);
+    ring = idle_ring(r, 20);
+    produce_silently(r, ring, 3);
+    /* By the second read that finds nothing else. */
+    int result = rbcore_reader_read(r->reader, r->records, 1);
+    result = result ? result : rbcore_reader_read(r->reader, r->records, 1);
+    expect_record(r, result, ring, 3);
+    close_rings(r);
+}
+END_TEST
+
+/* What is there when a ring is added told nobody either. */
+START_TEST(a_ring_that_begins_with_silent_records) {
+    rings *r = open_rings(0, 0);
+    fixture f = {.ring = 0};
+    uint64_t value = 4;
+    ok(rbcore_memory_ring_create(&f.memory_fd, &f.event_fd, page_size(), 0));
+    f.producer = producer_on(f.memory_fd, f.event_fd);
+    ok(rbcore_producer_output(f.producer, &value, sizeof(value), RBCORE_NO_WAKEUP));
+    produce(&r->of[0], 1);
+    rbcore_source source = memory_source(f.memory_fd, f.event_fd);
+    ck_assert_int_ge(rbcore_reader_add(r->reader, &source), 0);
+    ck_assert_int_eq(rbcore_reader_read(r->reader, r->records, 256), 2);
+    close_rings(r);
+    fixture_drop(&f);
+}
+END_TEST
+
+/* A look that always finds something looks at the others, too. */
+START_TEST(silent_records_beside_a_busy_ring) {
+    rings *r = open_rings(0, 0);
+    let_go_idle(r);
+    unsigned int ring = idle_ring(r, 20);
+    produce_silently(r, ring, 3);
+    bool found = false;
+    for (int64_t begin = now_ns(); !found;) {
+        ck_assert_int_lt(now_ns() - begin, WATCHDOG_NS);
+        produce(&r->of[0], 1);
+        int n = rbcore_reader_look(r->reader, r->records, 1);
+        ck_assert_int_eq(n, 1);
+        found = r->records[0].ring == r->of[ring].ring;
+        ok(rbcore_reader_commit(r->reader, NULL, 0));
+    }
+    close_rings(r);
+}
+END_TEST
+
+/* ---- Fairness ---- */
+
+/* Two rings that never get empty hold up the record of an idle one for a bounded number of looks. */
+START_TEST(idle_rings_have_their_turn) {
+    rings *r = open_rings(0, _i ? 1000000 : 0);
+    for (int round = 0; round < 20; round++) {
+        let_go_idle(r);
+        unsigned int ring = idle_ring(r, 2 + (unsigned int)round);
+        for (int i = 0; i < 100; i++) {
+            produce(&r->of[0], 0);
+            produce(&r->of[1], 1);
+        }
+        produce(&r->of[ring], 7);
+        int looks = 0;
+        bool found = false;
+        while (!found) {
+            ck_assert_int_le(++looks, 64 + 3);
+            int n = _i ? rbcore_reader_next(r->reader, r->records, 1, WATCHDOG_NS)
+                       : rbcore_reader_read(r->reader, r->records, 1);
+            ck_assert_int_eq(n, 1);
+            found = r->records[0].ring == r->of[ring].ring;
+            ok(rbcore_reader_commit(r->reader, NULL, 0));
+            produce(&r->of[looks % 2], 2);
+        }
+        while (rbcore_reader_read(r->reader, r->records, 256) > 0) {
+            ok(rbcore_reader_commit(r->reader, NULL, 0));
+        }
+    }
+    close_rings(r);
+}
+END_TEST
+
+/* A broken ring, which each look reports, does not keep the reader from the others either. */
+START_TEST(a_broken_ring_hides_no_idle_one) {
+    rings *r = open_rings(0, 0);
+    image raw = image_map(r->of[0].memory_fd);
+    image_store(raw.producer_pos, 4);
+    for (int i = 0; i < 10 * RBC_LOOKS_PER_SWEEP; i++) {
+        ck_assert_int_eq(rbcore_reader_look(r->reader, r->records, 1), -EBADMSG);
+    }
+    unsigned int ring = idle_ring(r, 20);
+    produce(&r->of[ring], 5);
+    int looks = 0, result = -EBADMSG;
+    while (result == -EBADMSG) {
+        ck_assert_int_le(++looks, 64 + 3);
+        result = rbcore_reader_read(r->reader, r->records, 1);
+    }
+    expect_record(r, result, ring, 5);
+    image_store(raw.producer_pos, 0);
+    image_unmap(&raw);
+    close_rings(r);
+}
+END_TEST
+
+/* ---- Rings that go ---- */
+
+START_TEST(a_removed_ring_whose_event_was_not_fetched) {
+    rings *r = open_rings(RBCORE_READER_RELEASE, 0);
+    let_go_idle(r);
+    unsigned int ring = idle_ring(r, 20);
+    produce(&r->of[ring], 1);
+    ck_assert_int_eq(rbcore_reader_next(r->reader, r->records, 1, WATCHDOG_NS), 1);
+    produce(&r->of[ring], 2); /* an event of a ring of which a record is held */
+    ok(rbcore_reader_remove(r->reader, r->of[ring].ring));
+    ok(rbcore_reader_release(r->reader, r->records, 1)); /* it is freed */
+    let_go_idle(r);
+    ring = idle_ring(r, 21);
+    produce(&r->of[ring], 3);
+    ok(rbcore_reader_remove(r->reader, r->of[ring].ring));
+    unsigned int other = idle_ring(r, 30);
+    produce(&r->of[other], 4);
+    ck_assert_int_eq(rbcore_reader_next(r->reader, r->records, 2, WATCHDOG_NS), 1);
+    ck_assert_uint_eq(r->records[0].ring, r->of[other].ring);
+    ok(rbcore_reader_release(r->reader, r->records, 1));
+    close_rings(r);
+}
+END_TEST
+
+/* ---- Flush ---- */
+
+START_TEST(flush_of_idle_rings) {
+    rings *r = open_rings(0, 0);
+    let_go_idle(r);
+    unsigned int count = 0;
+    for (unsigned int ring = 0; ring < RINGS; ring += 3) {
+        produce_silently(r, ring, ring);
+        count++;
+    }
+    ok(rbcore_reader_flush(r->reader));
+    unsigned int found = 0;
+    int n;
+    while ((n = rbcore_reader_next(r->reader, r->records, 5, WATCHDOG_NS)) > 0) {
+        found += (unsigned int)n;
+        ok(rbcore_reader_commit(r->reader, NULL, 0));
+    }
+    ck_assert_int_eq(n, -ENODATA);
+    ck_assert_uint_eq(found, count);
+    close_rings(r);
+}
+END_TEST
+
+/* ---- The dead ---- */
+
+static int die_in(void *argument) {
+    const fixture *ring = argument;
+    rbcore_producer *producer = producer_on(ring->memory_fd, ring->event_fd);
+    void *data;
+    ok(rbcore_producer_reserve(producer, &data, 8));
+    return raise(SIGKILL);
+}
+
+/* Neither the record of a producer that died nor those behind it wake anybody. */
+START_TEST(a_dead_producer_in_an_idle_ring) {
+    rings *r = open_rings(0, 0);
+    let_go_idle(r);
+    unsigned int ring = idle_ring(r, 20);
+    in_child(die_in, &r->of[ring]);
+    produce(&r->of[ring], 9);
+    ck_assert(is_idle(r, ring));
+    if (_i) { /* found by the wait itself, */
+        expect_record(r, rbcore_reader_next(r->reader, r->records, 1, WATCHDOG_NS), ring, 9);
+    } else { /* or as by an event loop */
+        int result = 0;
+        while (result == 0 || result == -EAGAIN) {
+            ck_assert(readable(rbcore_reader_fd(r->reader), WATCHDOG_MS));
+            result = rbcore_reader_read(r->reader, r->records, 1);
+        }
+        expect_record(r, result, ring, 9);
+    }
+    ck_assert_uint_eq(ring_stats(&r->of[ring]).abandoned, 1);
+    close_rings(r);
+}
+END_TEST
+
+/* ---- Cancelled threads ---- */
+
+static bool is_cancelled;
+
+int __real_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int timeout);
+int __wrap_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int timeout);
+
+/* The thread ends when it has fetched events, as if it was cancelled in the call. */
+int __wrap_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int timeout) {
+    int n = __real_epoll_wait(epoll_fd, events, max, timeout);
+    if (is_cancelled && n > 0) {
+        pthread_exit(NULL);
+    }
+    return n;
+}
+
+static void *read_and_end(void *argument) {
+    rings *self = argument;
+    if (rbcore_reader_read(self->reader, self->records, 1) != 1) {
+        rbcore_reader_next(self->reader, self->records, 1, RBCORE_FOREVER);
+    }
+    return self;
+}
+
+START_TEST(events_that_a_cancelled_thread_fetched) {
+    rings *r = open_rings(0, 0);
+    let_go_idle(r);
+    unsigned int ring = idle_ring(r, 20);
+    produce(&r->of[ring], 6);
+    pthread_t thread;
+    void *result;
+    is_cancelled = true;
+    ok(pthread_create(&thread, NULL, read_and_end, r));
+    ok(pthread_join(thread, &result));
+    is_cancelled = false;
+    ck_assert_ptr_null(result);
+    expect_record(r, rbcore_reader_read(r->reader, r->records, 1), ring, 6);
+    close_rings(r);
+}
+END_TEST
+
+int main(void) {
+    const loop_test tests[] = {{rings_that_are_not_idle, 1},
+                               {paced_rings_are_not_idle, 1},
+                               {few_rings_are_not_idle, 1},
+                               {each_ring_wakes, 2},
+                               {all_rings_wake_at_once, 1},
+                               {silent_records, 1},
+                               {a_ring_that_begins_with_silent_records, 1},
+                               {silent_records_beside_a_busy_ring, 1},
+                               {idle_rings_have_their_turn, 2},
+                               {a_broken_ring_hides_no_idle_one, 1},
+                               {a_removed_ring_whose_event_was_not_fetched, 1},
+                               {flush_of_idle_rings, 1},
+                               {a_dead_producer_in_an_idle_ring, 2},
+                               {events_that_a_cancelled_thread_fetched, 1},
+                               {NULL, 0}};
+    return run_loop_tests("idle_rings", tests);
+}
