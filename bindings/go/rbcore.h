@@ -215,15 +215,16 @@ RBCORE_API int rbcore_source_init(rbcore_source *out, size_t size);
 
 typedef struct rbcore_reader rbcore_reader;
 
-/* A reader can have at most this many rings at once. */
-#define RBCORE_RINGS_MAX 1024
+/* The most rings that a reader can have at once: as many as rbcore_record.ring can tell apart. */
+#define RBCORE_RINGS_MAX 65536
 
 /* Flags of a reader. */
 #define RBCORE_READER_RELEASE UINT32_C(1) /* records are given back one by one, in any order */
 
 /*
- * The reader looks by a timer alone, every max_latency_ns, also when nothing comes: for BPF
- * programs that never wake (BPF_RB_NO_WAKEUP).
+ * Looks by a timer alone, every max_latency_ns, also when nothing comes: for BPF programs that
+ * never wake (BPF_RB_NO_WAKEUP). It looks more often only while it finds rings more than a quarter
+ * full. So max_latency_ns has to suit the ring: what a burst brings within that time must fit.
  */
 #define RBCORE_READER_POLL UINT32_C(2)
 
@@ -273,11 +274,12 @@ typedef struct rbcore_record {
 
 /*
  * Opens a reader without rings. options is optional. The caller gives it back by
- * rbcore_reader_free.
+ * rbcore_reader_free. A reader has 3 file descriptors, and one for each map, two for each memory
+ * ring, one for each loss map.
  *   -EINVAL  options->size is absurd, a flag is unknown, max_latency_ns is negative, or 0 with
  *            RBCORE_READER_POLL;
  *   -E2BIG   options are from a newer version and use what this one does not know;
- *   -ENOMEM, -EMFILE, -ENFILE  no memory or file descriptors (a reader has 3, and up to 3 a ring);
+ *   -ENOMEM, -EMFILE, -ENFILE  no memory or file descriptors;
  *   -ENOSPC  the user has the most epoll registrations (a reader has 2, and 1 a ring);
  *   -EPERM, -ENOSYS  a filter (seccomp(2)) refuses a call that a reader needs, perhaps by another
  *            error: of epoll(7), eventfd(2), timerfd_create(2), timerfd_settime(2) or madvise(2).
@@ -311,6 +313,9 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  * The comment of the type rbcore_reader says when a ring is refused because another reader has it,
  * and what overwrite mode and taps do. To wait until a ring is free, add it again from time to time
  * while that returns -EBUSY (examples/c/tail.c, --wait): nothing tells when it becomes free.
+ *
+ * A ring takes 4 of the mappings that a process may have, which are 65,530 by default
+ * (vm.max_map_count). -ENOMEM tells as well that there are no more.
  *   -EINVAL      source->size is absurd, kind or a flag is unknown, or a field that the kind needs
  *                is missing;
  *   -E2BIG       source is from a newer version and uses what this one does not know;
@@ -359,8 +364,14 @@ RBCORE_API int rbcore_reader_remove(rbcore_reader *self, unsigned int ring);
  * A read that finds records makes no system call. (If there are several rings, and the head of a
  * memory ring stays unfinished, one read in 1024 asks whether its producer died.) A read that finds
  * none makes 1 or 2 system calls: it empties rbcore_reader_fd, arms the next wakeup and looks
- * again. It makes one more for each ring that became paced, or no longer is, and a few more if the
- * head of a memory ring is unfinished: they ask whether its producer lives.
+ * again. It makes one more for each ring that became busy or idle, and a few more if the head of a
+ * memory ring is unfinished: they ask whether its producer lives.
+ *
+ * With more than 16 rings the kernel tells which of those that were idle have records. To ask it, a
+ * read that finds records makes a system call, too: one each 50 microseconds, or 64 reads if these
+ * take longer. No ring has a second turn before each that is known to have records had one. A
+ * record of an idle ring for which nobody wakes (BPF_RB_NO_WAKEUP) is found by the second read in a
+ * row that finds nothing else, or by one that comes 100 milliseconds later.
  *   0           all rings are empty, or the record at the head is still being written; the next
  *               wakeup is armed;
  *   -EAGAIN     no record found yet, but the bound on discarded records was reached, or records
@@ -371,16 +382,18 @@ RBCORE_API int rbcore_reader_remove(rbcore_reader *self, unsigned int ring);
  *   -EBADMSG    a ring's content is impossible, and no other ring has records. It stays so until
  *               the ring is removed; rbcore_reader_message tells which;
  *   -ENOBUFS    with several rings and without RBCORE_READER_RELEASE: the records not committed
- *               come from more than 1024 turns a ring: commit first;
+ *               come from more than 1024 turns a ring (16 for each ring beyond 64): commit first;
  *   -EINVAL     records is NULL or max is 0.
  */
 RBCORE_API int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, size_t max);
 
 /*
  * Reads like rbcore_reader_read, but arms nothing. A look that finds no record makes no system call
- * (except the one of memory rings) and leaves rbcore_reader_fd as it is. It is for loops that do
- * not wait, or that wait by rbcore_reader_next, and want what has come meanwhile. Returns and
- * errors are those of rbcore_reader_read; after 0 no wakeup is promised.
+ * (except the one of memory rings) and leaves rbcore_reader_fd as it is. With more than 16 rings it
+ * looks at those that were idle when it finds nothing else, and otherwise so often that this takes
+ * a twentieth of the time at most. It is for loops that do not wait, or that wait by
+ * rbcore_reader_next, and want what has come meanwhile. Returns and errors are those of
+ * rbcore_reader_read; after 0 no wakeup is promised.
  */
 RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, size_t max);
 
@@ -391,13 +404,15 @@ RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, s
  * Waits until records are due, at most timeout_ns nanoseconds (0: not at all; RBCORE_FOREVER), then
  * reads like rbcore_reader_read.
  *
- * In a ring that is idle or slow a record is due at once: it wakes the reader. A ring is busy if it
- * had 4 records or more within max_latency_ns. Then it is paced (RBCORE_RING_PACED), and its
- * records are due together: when the oldest has waited for max_latency_ns at most, or earlier if
- * max records or a quarter of the ring are there when the reader looks. Meanwhile no producer pays
- * for a wakeup. (That time is shorter for a ring that would fill up. A max_latency_ns below 50
- * microseconds counts as 0.) A look by the timer costs as much processor time as 2 or 3 wakeups:
- * bench/ has the measurements.
+ * While the rings are idle or slow a record is due at once: it wakes the reader. They are busy if
+ * all of them together had 4 records or more within max_latency_ns. Then the records of those that
+ * had some are due together: when the oldest has waited for max_latency_ns at most, or earlier if
+ * max records or a quarter of one of the rings are there when the reader looks. Meanwhile none of
+ * their producers pays for a wakeup. A ring that is slow beside them still wakes the reader at once,
+ * unless such rings together bring 2 records or more within that time. (That time is the shortest
+ * that suits one of the busy rings, before it would fill up. A max_latency_ns below 50 microseconds
+ * is as 0.) A look by the timer costs as much processor time as 2 or 3 wakeups: bench/ has the
+ * measurements.
  *
  * A ring that would fill up within 50 microseconds (below 64 KiB, or larger ones with large
  * records) is looked at without sleeping, once it was found half full, until nothing came for that

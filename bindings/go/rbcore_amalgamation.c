@@ -73,7 +73,7 @@ RBCORE_API int rbcore_source_init(rbcore_source *out, size_t size);
 
 typedef struct rbcore_reader rbcore_reader;
 
-#define RBCORE_RINGS_MAX 1024
+#define RBCORE_RINGS_MAX 65536
 
 #define RBCORE_READER_RELEASE UINT32_C(1)
 

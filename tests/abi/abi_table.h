@@ -106,7 +106,7 @@
     CONSTANT(RECORD_LOST_BEFORE, 2)                                                                \
     CONSTANT(SOURCE_LATEST, 1)                                                                     \
     CONSTANT(SOURCE_INSIST, 2)                                                                     \
-    CONSTANT(RINGS_MAX, 1024)                                                                      \
+    CONSTANT(RINGS_MAX, 65536)                                                                     \
     CONSTANT(READER_RELEASE, 1)                                                                    \
     CONSTANT(READER_POLL, 2)                                                                       \
     CONSTANT(MAX_LATENCY, 100000)                                                                  \

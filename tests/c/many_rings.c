@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-#define MANY 1000
+#define MANY 5000
 #define PAIRS 100
 
 static bool is_traceable;
@@ -118,8 +118,38 @@ START_TEST(no_mappings_left) {
 }
 END_TEST
 
+/* The index of a record is that of its ring, and one record wakes whichever ring it is in. */
+START_TEST(a_record_in_each_of_many) {
+    if (thread_sanitizer() || !may_open(2 * 3000)) {
+        printf("skipped: a_record_in_each_of_many: needs many mappings and descriptors\n");
+        return;
+    }
+    rbcore_reader *reader = open_reader(0);
+    rbcore_record record;
+    static fixture rings[3000];
+    for (unsigned int i = 0; i < 3000; i++) {
+        rings[i] = fixture_add(reader, page_size());
+        ck_assert_uint_eq(rings[i].ring, i);
+    }
+    ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, 0), 0);
+    for (unsigned int i = 0; i < 3000; i += 31) {
+        produce(&rings[i], i);
+        ck_assert(readable(rbcore_reader_fd(reader), 0));
+        ck_assert_int_eq(rbcore_reader_next(reader, &record, 1, WATCHDOG_NS), 1);
+        ck_assert_uint_eq(record.ring, i);
+        ck_assert_uint_eq(value_of(&record), i);
+        ok(rbcore_reader_commit(reader, &record, 0));
+    }
+    rbcore_reader_free(reader);
+    for (unsigned int i = 0; i < 3000; i++) {
+        fixture_drop(&rings[i]);
+    }
+}
+END_TEST
+
 int main(void) {
-    const TTest *const tests[] = {descriptors, one_more_costs_the_same, no_mappings_left, NULL};
+    const TTest *const tests[] = {descriptors, one_more_costs_the_same, a_record_in_each_of_many,
+                                  no_mappings_left, NULL};
     is_traceable = !thread_sanitizer() && can_trace();
     return run_tests("many_rings", tests);
 }

@@ -416,7 +416,7 @@ START_TEST(no_descriptors_left) {
         n++;
     } while (result);
     ck_assert_int_gt(n, 1);
-    ck_assert_int_le(n, 4); /* "up to 3 a ring" */
+    ck_assert_int_le(n, 4); /* two for a memory ring; one may be taken among them */
     ok(rbcore_reader_remove(t.f.reader, 0));
     none.rlim_cur = (rlim_t)lowest;
     ok(setrlimit(RLIMIT_NOFILE, &none));
@@ -431,53 +431,6 @@ START_TEST(no_descriptors_left) {
     }
     ck_assert_uint_eq(open_fds(), t.fds);
     fixture_close(&t.f);
-}
-END_TEST
-
-START_TEST(too_many_rings) {
-    if (thread_sanitizer()) {
-        printf("skipped: too_many_rings: too slow with the mappings that ThreadSanitizer needs\n");
-        return;
-    }
-    rbcore_reader *reader;
-    ok(rbcore_reader_open(&reader, NULL));
-    struct rlimit limit;
-    ok(getrlimit(RLIMIT_NOFILE, &limit));
-    limit.rlim_cur = limit.rlim_max;
-    ok(setrlimit(RLIMIT_NOFILE, &limit));
-    if (limit.rlim_max < 3 * RBCORE_RINGS_MAX + 100) {
-        rbcore_reader_free(reader);
-        printf("skipped: too_many_rings: the limit on open files is too low\n");
-        return;
-    }
-    int memory_fd, event_fd, last = -1;
-    for (int i = 0; i < RBCORE_RINGS_MAX; i++) {
-        ok(rbcore_memory_ring_create(&memory_fd, &event_fd, page_size(), 0));
-        int index = add(reader, memory_source(memory_fd, event_fd));
-        ck_assert_msg(index == i, "%d: %d %s", i, index, rbcore_reader_message(reader));
-        if (i == RBCORE_RINGS_MAX - 1) {
-            last = memory_fd;
-            rbcore_producer *producer = producer_on(memory_fd, event_fd);
-            ok(rbcore_producer_output(producer, "x", 1, 0));
-            rbcore_producer_free(producer);
-        } else {
-            close(memory_fd);
-        }
-        close(event_fd);
-    }
-    rbcore_record record;
-    ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), 1);
-    ck_assert_uint_eq(record.ring, RBCORE_RINGS_MAX - 1);
-    ok(rbcore_reader_commit(reader, &record, 0));
-    ok(rbcore_memory_ring_create(&memory_fd, &event_fd, page_size(), 0));
-    ck_assert_int_eq(add(reader, memory_source(memory_fd, event_fd)), -ENOSPC);
-    ok(rbcore_reader_remove(reader, 500));
-    /* The only index that is free. */
-    ck_assert_int_eq(add(reader, memory_source(memory_fd, event_fd)), 500);
-    close(memory_fd);
-    close(event_fd);
-    close(last);
-    rbcore_reader_free(reader);
 }
 END_TEST
 
@@ -555,7 +508,6 @@ int main(void) {
                                   descriptors_without_permission,
                                   impossible_positions,
                                   no_descriptors_left,
-                                  too_many_rings,
                                   beyond_the_limit_of_file_sizes,
                                   NULL};
     return run_tests("sources", tests);

@@ -37,6 +37,7 @@ struct rbcore_py_rings {
     uint64_t sizes[RBCORE_RINGS_MAX];
     uint64_t numbers[RBCORE_RINGS_MAX]; /* no two rings of a reader have the same */
     uint64_t last_number;
+    unsigned int end; /* behind the largest index there was */
 };
 
 struct rbcore_py_windows {
@@ -51,14 +52,18 @@ static uintptr_t page_size(void) {
 /* ---- Rings ---- */
 
 rbcore_py_rings *rbcore_py_rings_new(void) {
-    rbcore_py_rings *self = calloc(1, sizeof(*self));
-    for (size_t i = 0; self != NULL && i < RBCORE_RINGS_MAX; i++) {
-        self->fds[i] = -1;
+    return calloc(1, sizeof(rbcore_py_rings));
+}
+
+/* Most readers have few rings, and never touch the pages of the others. */
+static void extend_to(rbcore_py_rings *self, unsigned int end) {
+    for (; self->end < end; self->end++) {
+        self->fds[self->end] = -1;
     }
-    return self;
 }
 
 void rbcore_py_forget(rbcore_py_rings *self, unsigned int index) {
+    extend_to(self, index + 1);
     if (self->fds[index] >= 0) {
         close(self->fds[index]);
     }
@@ -68,7 +73,7 @@ void rbcore_py_forget(rbcore_py_rings *self, unsigned int index) {
 }
 
 void rbcore_py_rings_free(rbcore_py_rings *self) {
-    for (unsigned int i = 0; self != NULL && i < RBCORE_RINGS_MAX; i++) {
+    for (unsigned int i = 0; self != NULL && i < self->end; i++) {
         rbcore_py_forget(self, i);
     }
     free(self);
@@ -122,7 +127,7 @@ int rbcore_py_add(rbcore_py_rings *self, rbcore_reader *reader, const rbcore_sou
 
 uint64_t rbcore_py_smallest(const rbcore_py_rings *self) {
     uint64_t smallest = UINT64_MAX;
-    for (size_t i = 0; i < RBCORE_RINGS_MAX; i++) {
+    for (unsigned int i = 0; i < self->end; i++) {
         if (self->sizes[i] != 0 && self->sizes[i] < smallest) {
             smallest = self->sizes[i];
         }

@@ -195,29 +195,6 @@ def test_several_rings(make_ring: Callable[[int], Ring]) -> None:
                 assert number_of(view) == 10 * (position // 32) + index % 2 + 2 * (index == 2)
 
 
-def test_an_index_that_is_used_again(make_ring: Callable[[int], Ring]) -> None:
-    """The next ring is not where this one was."""
-    first, second, last = (make_ring(4096) for _ in range(3))
-    with rbcore.MemoryRing(4096) as other, rbcore.Reader(first.source, second.source) as reader:
-        second.write(5)
-        reader.next(10)
-        for number in (1, 2):
-            first.write(number, number)
-            kept = reader.next(10)[0]
-            if number == 1:
-                reader.remove(1)
-                for index in range(2, 1024):  # as late as possible
-                    assert reader.add(other) == index
-                    reader.remove(index)
-                assert reader.add(last.source) == 1
-            while reader.held_bytes:  # it is moved
-                reader.next(0.01)
-            assert number_of(kept) == number
-            del kept
-        last.write(7)
-        assert numbers(reader.next(10)) == [7]
-
-
 @pytest.mark.parametrize("options", [{"tap": True}, {"overwrite": True}])
 def test_copies_of_rings(options: dict[str, bool]) -> None:
     overwrite = options.get("overwrite", False)
