@@ -64,6 +64,7 @@ bool ring_edge, wake_edge, timer_edge;
 bool silenced; /* the ring's descriptor is not in the epoll */
 bool timer_set;
 bool woken; /* set by the waking thread, after the edge */
+bool in_round = true; /* MANY: false: the ring is idle, and the epoll alone knows of it */
 
 /*
  * Once an armed reader was given back everything, the next record must wake it at once: the timer that was
@@ -129,7 +130,15 @@ end:
 #endif
 #define is_ready (ring_edge && ring_is_ready || wake_edge || timer_edge)
 inline fetch_events() {
-    d_step { ring_edge = false; wake_edge = false; timer_edge = false }
+    d_step {
+        if
+#ifndef FETCHES_AND_FORGETS
+        :: ring_edge && ring_is_ready -> in_round = true
+#endif
+        :: else
+        fi
+        ring_edge = false; wake_edge = false; timer_edge = false
+    }
 }
 
 /* rbc_wait_wake() */
@@ -336,7 +345,12 @@ inline answer() {
             if
             :: asked & FLUSH ->
                 locked(READER, asked = asked & ~FLUSH);
-                d_step { is_flushing = true; flush_pos = producer_pos }
+                d_step {
+                    is_flushing = true; flush_pos = producer_pos
+#ifndef FLUSH_FORGETS_IDLE_RINGS
+                    if :: producer_pos != read_pos -> in_round = true :: else fi
+#endif
+                }
             :: else
             fi
             if
@@ -448,7 +462,7 @@ inline change_pace() {
 #ifdef PACING
     if
     :: true
-    :: !paced -> set_paced(true)
+    :: in_round && !paced -> set_paced(true)
     :: paced && advancing < 2 ->
         set_paced(false);
 #ifndef WITHOUT_PUBLISHING
@@ -460,8 +474,46 @@ inline change_pace() {
 #endif
 }
 
+/* rbc_idle_sweep(): with MANY it may come before any look, and find that the ring gave nothing of late or not. */
+#if WORKERS > 0
+#define nothing_held (memory[USER_POS] == read_pos)
+#else
+#define nothing_held (user_pos == read_pos)
+#endif
+#if defined(LEAVES_HELD)
+#define is_armed (memory[CONSUMER_POS] == read_pos || memory[CONSUMER_POS] == user_pos)
+#elif defined(LEAVES_BY_USER_POS)
+#define is_armed nothing_held
+#else
+/* A thread sees its own store before others do. */
+#define is_armed (nothing_held && \
+    (memory[CONSUMER_POS] == read_pos || buffer[READER] ?? [CONSUMER_POS, eval(read_pos)]))
+#endif
+inline sweep() {
+#ifdef MANY
+    if
+    :: in_round && !paced && !silenced && is_armed ->
+#ifndef SWEEP_WITHOUT_FENCE
+        full_fence(READER);
+#endif
+        if
+#ifdef LEAVES_WITHOUT_LOOK
+        :: true -> in_round = false
+#else
+        :: atomic { producer_pos == read_pos -> in_round = false }
+#endif
+        :: true
+        fi
+    :: true
+    fi
+#else
+    skip
+#endif
+}
+
 /* look(): with only_due it leaves in a paced ring what is not due yet. */
 inline look(only_due) {
+    sweep();
     d_step { result = EMPTY; count = 0 }
 #if SIGNAL > 0
     answer();
@@ -469,7 +521,8 @@ inline look(only_due) {
     if
     :: result == EMPTY ->
         if
-        :: scan();
+        :: !in_round
+        :: in_round -> scan();
             if
 #ifdef ARMS_AFTER_AN_EMPTY_SCAN
             :: only_due -> change_pace()
@@ -478,7 +531,7 @@ inline look(only_due) {
 #endif
             :: else
             fi
-        :: only_due && paced && !is_flushing
+        :: in_round && only_due && paced && !is_flushing
         fi
     :: else
     fi
@@ -494,7 +547,10 @@ inline look(only_due) {
 inline prepare_to_park() {
     change_pace();
     if
-    :: silenced != paced -> listen(!paced)
+    :: in_round && silenced != paced -> listen(!paced)
+#ifdef MANY
+    :: in_round && paced && !silenced
+#endif
     :: else
     fi
 }
@@ -517,9 +573,9 @@ inline look_parked(only_due) {
 }
 
 #ifdef OVERTAKEN_WITHOUT_TIMER
-#define must_look_by_itself (paced || user_holds_some)
+#define must_look_by_itself (in_round && (paced || user_holds_some))
 #else
-#define must_look_by_itself (paced || user_holds_some || waits_for_releases)
+#define must_look_by_itself (in_round && (paced || user_holds_some || waits_for_releases))
 #endif
 
 /* A reader that will start the timer anew and listens to nothing else has nothing to fetch. */
