@@ -23,7 +23,7 @@ static void run_with(unsigned int count, crowd_way way, unsigned int bursts) {
         rings[i] = fixture_add(reader, page_size());
     }
     const crowd c = {.reader = reader, .rings = count, .emit = emit, .context = rings};
-    crowd_run(&c, way, bursts);
+    crowd_run(&c, way, thread_sanitizer() ? bursts / 5 : bursts);
     rbcore_reader_free(reader);
     for (unsigned int i = 0; i < count; i++) {
         fixture_drop(&rings[i]);
