@@ -42,6 +42,9 @@
 #define RBC_LOOKS_PER_SWEEP 16
 #endif
 
+/* No sweep is worth it for so many that are in the round where others are idle. */
+#define RBC_FEW_IN_ROUND (RBC_FEW_RINGS / 4)
+
 /* What happens without a wakeup is rare: a look now and then is enough for it. */
 #define RBC_LOOK_NOW_AND_THEN_NS INT64_C(100000000)
 
@@ -68,7 +71,7 @@ void rbc_idle_end(rbcore_reader *self, rbc_ring *ring);
 /* An event of the ring with this index was fetched: rbc_wait's `heard`. */
 void rbc_idle_hear(void *reader, uint64_t index);
 
-/* Before a look, if there are more than few rings in the round. */
+/* Before a look, if more rings than a few are in the round, and the reader has many. */
 void rbc_idle_sweep(rbcore_reader *self);
 
 /*

@@ -52,7 +52,7 @@ static void tend_idle_rings(rbcore_reader *self, rbc_request *request) {
         self->wait.is_fetching = false;
         rbc_idle_look(self, &request->clock);
     }
-    if (self->round.count > RBC_FEW_RINGS) {
+    if (self->table.count > RBC_FEW_RINGS && self->round.count > RBC_FEW_IN_ROUND) {
         rbc_idle_sweep(self);
     }
 }

@@ -1114,6 +1114,8 @@ static inline uint32_t rbc_get_length(const rbc_ring *self, uint64_t position) {
 #define RBC_LOOKS_PER_SWEEP 16
 #endif
 
+#define RBC_FEW_IN_ROUND (RBC_FEW_RINGS / 4)
+
 #define RBC_LOOK_NOW_AND_THEN_NS INT64_C(100000000)
 
 typedef struct rbc_idling {
@@ -5783,7 +5785,7 @@ static void tend_idle_rings(rbcore_reader *self, rbc_request *request) {
 		self->wait.is_fetching = false;
 		rbc_idle_look(self, &request->clock);
 	}
-	if (self->round.count > RBC_FEW_RINGS) {
+	if (self->table.count > RBC_FEW_RINGS && self->round.count > RBC_FEW_IN_ROUND) {
 		rbc_idle_sweep(self);
 	}
 }
