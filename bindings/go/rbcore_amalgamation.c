@@ -79,7 +79,7 @@ typedef struct rbcore_reader rbcore_reader;
 
 #define RBCORE_READER_POLL UINT32_C(2)
 
-#define RBCORE_MAX_LATENCY INT64_C(100000)
+#define RBCORE_DEFAULT_MAX_LATENCY INT64_C(1000000)
 
 typedef struct rbcore_reader_options {
 	size_t size;
@@ -87,7 +87,7 @@ typedef struct rbcore_reader_options {
 	int64_t max_latency_ns;
 } rbcore_reader_options;
 
-#define RBCORE_READER_OPTIONS_INIT {sizeof(rbcore_reader_options), 0, RBCORE_MAX_LATENCY}
+#define RBCORE_READER_OPTIONS_INIT {sizeof(rbcore_reader_options), 0, RBCORE_DEFAULT_MAX_LATENCY}
 
 RBCORE_API int rbcore_reader_options_init(rbcore_reader_options *out, size_t size);
 

@@ -153,8 +153,9 @@ func WithRelease() Option {
 
 // WithMaxLatency sets how long a record of a paced ring may wait for others, so that the reader gets them
 // together. Records of an idle ring come at once. With 0 each record of an idle ring wakes the reader,
-// however many come. The default is 100 microseconds. With up to a millisecond, a read that waits for more
-// records of a paced ring sleeps in a call of C: see the package's description.
+// however many come. The default is a millisecond, which suits a program that collects: one that has to
+// answer sooner asks for less. With up to a millisecond, a read that waits for more records of a paced
+// ring sleeps in a call of C: see the package's description.
 func WithMaxLatency(latency time.Duration) Option {
 	return readerOption(func(o *options) { o.maxLatency = max(latency, 0) })
 }

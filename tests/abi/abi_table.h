@@ -22,7 +22,7 @@
     STRUCT(rbcore_reader_options, 24)                                                              \
     FIELD(rbcore_reader_options, size, 0, 8, 24)                                                   \
     FIELD(rbcore_reader_options, flags, 8, 8, 0)                                                   \
-    FIELD(rbcore_reader_options, max_latency_ns, 16, 8, 100000)                                    \
+    FIELD(rbcore_reader_options, max_latency_ns, 16, 8, 1000000)                                   \
     STRUCT(rbcore_record, 24)                                                                      \
     FIELD(rbcore_record, data, 0, 8, 0)                                                            \
     FIELD(rbcore_record, position, 8, 8, 0)                                                        \
@@ -109,7 +109,7 @@
     CONSTANT(RINGS_MAX, 65536)                                                                     \
     CONSTANT(READER_RELEASE, 1)                                                                    \
     CONSTANT(READER_POLL, 2)                                                                       \
-    CONSTANT(MAX_LATENCY, 100000)                                                                  \
+    CONSTANT(DEFAULT_MAX_LATENCY, 1000000)                                                         \
     CONSTANT(RECORD_COPIED, 1)                                                                     \
     CONSTANT(SNAPSHOT_CONSUME, 1)                                                                  \
     CONSTANT(COMMIT_NOW, 1)                                                                        \

@@ -49,7 +49,7 @@ static int take_all(const fixture *f) {
 /* A ring that is looked at again and again makes the descriptor readable at once. */
 START_TEST(a_hot_ring_in_an_event_loop) {
     const size_t size = 4 * page_size();
-    fixture f = open_ring(size, RBCORE_MAX_LATENCY);
+    fixture f = open_ring(size, RBCORE_DEFAULT_MAX_LATENCY);
     int64_t give_up = now_ns() + WATCHDOG_NS;
     for (int found = 0; found < 10;) {
         ck_assert_int_lt(now_ns(), give_up);

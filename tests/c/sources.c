@@ -92,7 +92,7 @@ START_TEST(options) {
     o.flags = 0;
     o.max_latency_ns = -1;
     ck_assert_int_eq(rbcore_reader_open(&reader, &o), -EINVAL);
-    o.max_latency_ns = RBCORE_MAX_LATENCY;
+    o.max_latency_ns = RBCORE_DEFAULT_MAX_LATENCY;
     o.flags = UINT64_C(1) << 63 | RBCORE_READER_RELEASE;
     ck_assert_int_eq(rbcore_reader_open(&reader, &o), -EINVAL);
     o.flags = 0;

@@ -355,7 +355,7 @@ static void balance(episode *self, unsigned int index) {
 
 static parameters random_parameters(uint64_t *random) {
     static const size_t pages[] = {1, 1, 2, 4, 16, 64, 256, 1024};
-    static const int64_t latencies[] = {0, 100000, 100000, 500000};
+    static const int64_t latencies[] = {0, 100000, 500000, RBCORE_DEFAULT_MAX_LATENCY};
     parameters p = {
         .ring_size = pages[random_below(random, 8)] * page_size(),
         .rings = random_below(random, 2) ? 1 : 1 + (unsigned int)random_below(random, RINGS_MAX),

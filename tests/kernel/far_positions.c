@@ -11,6 +11,18 @@
 #define STEP (UINT32_C(8) << 20) /* of the ring, header included; no dynptr has 16 MiB */
 #define BORDER (UINT64_C(1) << 32)
 
+/* No record is held back: positions are compared. */
+static rbcore_reader *open_unpaced(struct produce *ring, uint64_t flags) {
+    rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
+    rbcore_source source = source_of(ring);
+    rbcore_reader *reader = NULL;
+    options.flags = flags;
+    options.max_latency_ns = 0;
+    ck_assert_int_eq(rbcore_reader_open(&reader, &options), 0);
+    ck_assert_uint_eq(add_source(reader, &source), 0);
+    return reader;
+}
+
 /* Discards until the ring stands `before` bytes, a multiple of 8, before 4 GiB. */
 static void go_to_border(struct produce *ring, rbcore_reader *reader, uint64_t before) {
     rbcore_record none;
@@ -29,7 +41,7 @@ static void go_to_border(struct produce *ring, rbcore_reader *reader, uint64_t b
 /* Each record wakes the reader, is where it should be, and makes room when it is committed. */
 START_TEST(records_across_the_border) {
     struct produce *ring = load_ring(RING_SIZE);
-    rbcore_reader *reader = open_ring(ring, _i ? RBCORE_READER_RELEASE : 0);
+    rbcore_reader *reader = open_unpaced(ring, _i ? RBCORE_READER_RELEASE : 0);
     uint64_t position = BORDER - 4096;
     go_to_border(ring, reader, 4096);
     for (uint32_t i = 0; i < 512; i++) {
@@ -53,7 +65,7 @@ END_TEST
 /* The space of what lies before the border is given back by a commit behind it, and used again. */
 START_TEST(full_laps_across_the_border) {
     struct produce *ring = load_ring(RING_SIZE);
-    rbcore_reader *reader = open_ring(ring, 0);
+    rbcore_reader *reader = open_unpaced(ring, 0);
     rbcore_record records[8];
     go_to_border(ring, reader, 3 * (uint64_t)RECORD_MAX);
     for (int lap = 0; lap < 3; lap++) {
@@ -85,7 +97,7 @@ END_TEST
 /* A reader that comes later finds its place beyond the border. */
 START_TEST(resumed_behind_the_border) {
     struct produce *ring = load_ring(RING_SIZE);
-    rbcore_reader *reader = open_ring(ring, 0);
+    rbcore_reader *reader = open_unpaced(ring, 0);
     rbcore_record records[2];
     go_to_border(ring, reader, 16);
     for (uint32_t i = 0; i < 4; i++) {
@@ -94,7 +106,7 @@ START_TEST(resumed_behind_the_border) {
     ck_assert_int_eq(rbcore_reader_read(reader, records, 2), 2);
     ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
     rbcore_reader_free(reader);
-    reader = open_ring(ring, 0);
+    reader = open_unpaced(ring, 0);
     ck_assert_int_eq(rbcore_reader_read(reader, records, 2), 2);
     ck_assert_uint_eq(records[0].position, BORDER + 16);
     ck_assert(is_pattern(ring, records[1].data, 8, 3));

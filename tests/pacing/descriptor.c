@@ -148,7 +148,7 @@ START_TEST(polling_needs_no_wakeup) {
     static const size_t sizes[] = {4096, 65536, 16 << 20};
     const size_t page = page_size(), size = sizes[_i / 2] < page ? page : sizes[_i / 2];
     uint64_t flags = RBCORE_READER_POLL | (_i % 2 ? RBCORE_READER_RELEASE : 0);
-    stage *s = open_stage(size, flags, RBCORE_MAX_LATENCY);
+    stage *s = open_stage(size, flags, RBCORE_DEFAULT_MAX_LATENCY);
     int epoll_fd = epoll_on(rbcore_reader_fd(s->reader));
     for (unsigned int i = 0; i < 100; i++) {
         ck_assert(is_paced(s));
@@ -172,7 +172,8 @@ END_TEST
 
 /* No wakeup is needed by a wait that has begun either. */
 START_TEST(records_without_wakeups_are_found_by_polling) {
-    stage *s = open_stage(page_size() * (_i ? 256 : 1), RBCORE_READER_POLL, RBCORE_MAX_LATENCY);
+    stage *s =
+        open_stage(page_size() * (_i ? 256 : 1), RBCORE_READER_POLL, RBCORE_DEFAULT_MAX_LATENCY);
     for (int i = 0; i < 20; i++) {
         wait_for_one(s, RBCORE_NO_WAKEUP);
     }

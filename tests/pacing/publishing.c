@@ -217,7 +217,7 @@ static void commit_each_of_halves(stage *s, size_t half) {
 START_TEST(a_commit_frees_space) {
     const size_t sizes[] = {page_size(), smallest_paced, 2 * largest_record};
     const size_t ring_size = sizes[_i];
-    stage *s = open_stage(ring_size, 0, RBCORE_MAX_LATENCY);
+    stage *s = open_stage(ring_size, 0, RBCORE_DEFAULT_MAX_LATENCY);
     for (int i = 0; i < 50; i++) {
         if (i % 2 && ring_size >= smallest_paced) {
             make_paced(s);

@@ -6,7 +6,8 @@
 #include <unistd.h>
 
 START_TEST(each_record_wakes_a_slow_ring) {
-    stage *s = open_stage((size_t)1 << 20, _i ? RBCORE_READER_RELEASE : 0, RBCORE_MAX_LATENCY);
+    stage *s =
+        open_stage((size_t)1 << 20, _i ? RBCORE_READER_RELEASE : 0, RBCORE_DEFAULT_MAX_LATENCY);
     for (int i = 0; i < 50; i++) {
         ck_assert_int_eq(take(s, MAX_RECORDS, 0), 0);
         expect_no_wakeup(s);
@@ -92,7 +93,7 @@ static void expect_paced(size_t ring_size, int64_t max_latency) {
 
 START_TEST(some_rings_are_never_paced) {
     for (size_t size = page_size(); size < 65536; size *= 2) {
-        expect_never_paced(size, RBCORE_MAX_LATENCY);
+        expect_never_paced(size, RBCORE_DEFAULT_MAX_LATENCY);
         expect_never_paced(size, 1000 * MILLISECOND);
     }
     expect_never_paced((size_t)1 << 20, 0);
@@ -101,13 +102,13 @@ START_TEST(some_rings_are_never_paced) {
     if (has_shortest_interval) {
         expect_paced((size_t)1 << 20, 50000);
     }
-    expect_paced(smallest_paced, RBCORE_MAX_LATENCY);
+    expect_paced(smallest_paced, RBCORE_DEFAULT_MAX_LATENCY);
 }
 END_TEST
 
 /* One large record and a small one fill half the ring, but they are few. */
 START_TEST(few_records_that_fill_half_a_ring_do_not_make_it_paced) {
-    stage *s = open_stage(2 * largest_record, 0, RBCORE_MAX_LATENCY);
+    stage *s = open_stage(2 * largest_record, 0, RBCORE_DEFAULT_MAX_LATENCY);
     emit_sized(s, largest_record);
     emit_records(s, 1, 0);
     take_to_end(s);
@@ -120,7 +121,7 @@ END_TEST
 
 /* The records of the shortest sleep would fill the ring: a timer would come too late. */
 START_TEST(records_that_fill_a_ring_fast_do_not_make_it_paced) {
-    stage *s = open_stage((size_t)1 << 20, 0, RBCORE_MAX_LATENCY);
+    stage *s = open_stage((size_t)1 << 20, 0, RBCORE_DEFAULT_MAX_LATENCY);
     for (int i = 0; i < 100; i++) {
         for (int k = 0; k < 8; k++) {
             emit_sized(s, 2048);
@@ -203,7 +204,7 @@ static void emit_half(stage *self, size_t size) {
 }
 
 START_TEST(a_small_ring_that_was_half_full_is_looked_at_until_it_is_idle) {
-    stage *s = open_stage(small_ring(), _i ? RBCORE_READER_RELEASE : 0, RBCORE_MAX_LATENCY);
+    stage *s = open_stage(small_ring(), _i ? RBCORE_READER_RELEASE : 0, RBCORE_DEFAULT_MAX_LATENCY);
     for (int i = 0; i < 10; i++) {
         emit_half(s, small_record);
         take_to_end(s);
@@ -234,7 +235,7 @@ START_TEST(a_small_ring_that_was_half_full_is_looked_at_until_it_is_idle) {
 END_TEST
 
 START_TEST(a_small_ring_is_not_looked_at_all_the_time) {
-    stage *s = open_stage(small_ring(), 0, RBCORE_MAX_LATENCY);
+    stage *s = open_stage(small_ring(), 0, RBCORE_DEFAULT_MAX_LATENCY);
     /* It was not half full. */
     emit_records(s, (unsigned int)(small_ring() / 2 / span_of(small_record)) - 1, 0);
     take_to_end(s);

@@ -13,7 +13,7 @@
 static int hold_back_and_die(void *argument) {
     stage *s = argument;
     test_ring_reopen(s->ring);
-    s->reader = open_reader_on(s->ring, 0, RBCORE_MAX_LATENCY);
+    s->reader = open_reader_on(s->ring, 0, RBCORE_DEFAULT_MAX_LATENCY);
     make_paced(s);
     expect_held_back(s, small_record);
     return EXIT_SUCCESS;
@@ -28,7 +28,7 @@ static stage *open_orphan(void) {
 
 /* The place where a reader begins that is opened now, and closed again. */
 static uint64_t resumes_at(const stage *s) {
-    rbcore_reader *reader = open_reader_on(s->ring, 0, RBCORE_MAX_LATENCY);
+    rbcore_reader *reader = open_reader_on(s->ring, 0, RBCORE_DEFAULT_MAX_LATENCY);
     rbcore_ring_stats stats = stats_of(reader, 0);
     ck_assert_uint_eq(stats.read_pos, stats.user_pos);
     ck_assert_uint_eq(stats.read_pos, stats.consumer_pos);

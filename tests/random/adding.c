@@ -13,7 +13,7 @@
 /* ---- Readers ---- */
 
 static const int64_t latencies[] = {
-    RBCORE_MAX_LATENCY, RBCORE_MAX_LATENCY, 0, 10000, 60000, 1000000, 5000000};
+    RBCORE_DEFAULT_MAX_LATENCY, RBCORE_DEFAULT_MAX_LATENCY, 0, 10000, 60000, 100000, 5000000};
 
 bool open_reader(void) {
     sim_reader *self = &the_world.readers[roll(READERS)];

@@ -49,7 +49,7 @@ static void open_writers(thr_round *self, uint64_t records) {
 }
 
 static void open_consumers(thr_round *self) {
-    static const int64_t latencies[] = {RBCORE_MAX_LATENCY, 0, 60000, 1000000};
+    static const int64_t latencies[] = {RBCORE_DEFAULT_MAX_LATENCY, 0, 60000, 100000};
     self->consumer_count = 1 + roll(READERS_MAX);
     for (unsigned i = 0; i < self->consumer_count; i++) {
         thr_consumer *consumer = &self->consumers[i];

@@ -48,11 +48,12 @@ class ReaderBase(Generic[T]):
 
     sources are map file descriptors, objects with a fileno(), paths where a map is pinned, MapIDs
     or MemoryRings. More can be added. max_latency is how many seconds a record of a busy ring waits
-    at most for others, so that they are delivered together (the ring is then paced); with 0 every
-    record wakes an idle reader. poll makes the reader look by a timer alone, for BPF programs that
-    never wake it. batch_size is how many records come at once at most: by default 4096 in a batch,
-    or 512 leases. A batch takes at most a quarter of each ring, but always one record. The other
-    options are those of add(), for all sources.
+    at most for others, so that they are delivered together (the ring is then paced): by default
+    0.001, which suits a program that collects. One that has to answer sooner asks for less; with 0
+    every record wakes an idle reader. poll makes the reader look by a timer alone, for BPF programs
+    that never wake it. batch_size is how many records come at once at most: by default 4096 in a
+    batch, or 512 leases. A batch takes at most a quarter of each ring, but always one record. The
+    other options are those of add(), for all sources.
 
     One thread at a time may read. Any thread may call interrupt(), flush(), shutdown(), close(),
     stats() and fileno(). Times are in seconds.

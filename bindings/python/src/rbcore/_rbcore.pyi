@@ -21,7 +21,7 @@ class Lib:
     RBCORE_RINGS_MAX: Final[int]
     RBCORE_READER_RELEASE: Final[int]
     RBCORE_READER_POLL: Final[int]
-    RBCORE_MAX_LATENCY: Final[int]
+    RBCORE_DEFAULT_MAX_LATENCY: Final[int]
     RBCORE_RECORD_COPIED: Final[int]
     RBCORE_RECORD_LOST_BEFORE: Final[int]
     RBCORE_FOREVER: Final[int]

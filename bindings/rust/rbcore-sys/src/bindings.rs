@@ -18,7 +18,7 @@ pub const RBCORE_SOURCE_TAP: u32 = 8;
 pub const RBCORE_RINGS_MAX: u32 = 65536;
 pub const RBCORE_READER_RELEASE: u32 = 1;
 pub const RBCORE_READER_POLL: u32 = 2;
-pub const RBCORE_MAX_LATENCY: u32 = 100000;
+pub const RBCORE_DEFAULT_MAX_LATENCY: u32 = 1000000;
 pub const RBCORE_RECORD_COPIED: u32 = 1;
 pub const RBCORE_RECORD_LOST_BEFORE: u32 = 2;
 pub const RBCORE_FOREVER: i32 = -1;
@@ -445,11 +445,11 @@ extern "C" {
  all of them together had 4 records or more within max_latency_ns. Then the records of those that
  had some are due together: when the oldest has waited for max_latency_ns at most, or earlier if
  max records or a quarter of one of the rings are there when the reader looks. Meanwhile none of
- their producers pays for a wakeup. A ring that is slow beside them still wakes the reader at once,
- unless such rings together bring 2 records or more within that time. (That time is the shortest
- that suits one of the busy rings, before it would fill up. A max_latency_ns below 50 microseconds
- is as 0.) A look by the timer costs as much processor time as 2 or 3 wakeups: bench/ has the
- measurements.
+ their producers pays for a wakeup. A ring that is slow beside them still wakes the reader at
+ once, unless such rings together bring 2 records or more within that time. (That time is the
+ shortest that suits one of the busy rings, before it would fill up. A max_latency_ns below 50
+ microseconds is as 0.) A look by the timer costs as much processor time as 2 or 3 wakeups: bench/
+ has the measurements.
 
  A ring that would fill up within 50 microseconds (below 64 KiB, or larger ones with large
  records) is looked at without sleeping, once it was found half full, until nothing came for that

@@ -23,15 +23,16 @@ pub struct ReaderBuilder {
 impl ReaderBuilder {
     pub(crate) fn new() -> Self {
         Self {
-            max_latency: Duration::from_nanos(u64::from(sys::RBCORE_MAX_LATENCY)),
+            max_latency: Duration::from_nanos(u64::from(sys::RBCORE_DEFAULT_MAX_LATENCY)),
             polls: false,
             batch_size: 256,
         }
     }
 
     /// Sets how long records of a busy ring may wait to be read together. Such a ring is paced: a
-    /// timer reads it. With zero every record wakes an idle reader. The default is 100
-    /// microseconds. Below 50 microseconds no ring is ever paced.
+    /// timer reads it. With zero every record wakes an idle reader. The default is a millisecond,
+    /// which suits a program that collects: one that has to answer sooner asks for less. Below 50
+    /// microseconds no ring is ever paced.
     pub fn max_latency(mut self, latency: Duration) -> Self {
         self.max_latency = latency;
         self
