@@ -32,6 +32,7 @@ BASE = {
 }
 COLORS = {
     "rbcore": "#1b6ca8",
+    "rbcore-100us": "#0b3954",
     "rbcore-500us": "#39a0ed",
     "rbcore-spans": "#90e0ef",
     "go-batch-500us": "#2a9d8f",
@@ -227,12 +228,12 @@ def plot_readers(measurements: Sequence[Measurement], directory: Path) -> None:
 
 
 def plot_overview(
-    quick: Sequence[Measurement], dropin: Sequence[Measurement], directory: Path
+    latencies: Sequence[Measurement], dropin: Sequence[Measurement], directory: Path
 ) -> None:
     """Plots what a record costs, as a multiple of what it costs with libbpf in the same run."""
     bars = (
-        (quick, "rbcore", "rbcore, default options"),
-        (quick, "rbcore-500us", "rbcore, latency of 500 us"),
+        (latencies, "rbcore", "rbcore, default options"),
+        (latencies, "rbcore-100us", "rbcore, latency of 100 us"),
         (dropin, "dropin", "a libbpf program, by rbcore-run"),
     )
     rates = (10_000, 1_000_000, "max")
@@ -249,7 +250,7 @@ def plot_overview(
                 multiples.append([a[key] / b[key] for a, b in zip(ours, base, strict=True)])
             middles, ranges = spread(multiples)
             at = [position + (i - 1) * 0.27 for position in range(len(rates))]
-            color = COLORS[("rbcore", "rbcore-500us", "cilium-paced")[i]]
+            color = COLORS[("rbcore", "rbcore-100us", "cilium-paced")[i]]
             panel.bar(
                 at,
                 middles,
@@ -300,9 +301,10 @@ def main() -> None:
         plot_readers(load(directory / "readers.csv"), directory)
     if (directory / "bursts.csv").exists():
         plot_bursts(load(directory / "bursts.csv"), directory)
-    if (directory / "quick.csv").exists() and (directory / "dropin.csv").exists():
-        quick, dropin = (load(directory / f"{i}.csv") for i in ("quick", "dropin"))
-        plot_overview(quick, dropin, directory)
+    overview = [directory / f"{i}.csv" for i in ("latencies", "dropin")]
+    if all(file.exists() for file in overview):
+        latencies, dropin = map(load, overview)
+        plot_overview(latencies, dropin, directory)
     plot_model(directory)
 
 
