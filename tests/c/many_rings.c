@@ -8,7 +8,8 @@
 #include <sys/resource.h>
 
 #define MANY 5000
-#define PAIRS 100
+#define PAIRS 10000
+#define COUNTED 100 /* of them: each stops twice for its parent */
 
 static bool is_traceable;
 
@@ -39,26 +40,38 @@ START_TEST(descriptors) {
 }
 END_TEST
 
-/* Adds one more ring and removes it, again and again, while its parent counts system calls. */
-static int add_and_remove(void *argument) {
-    const int *others = argument;
+typedef struct changes {
+    int others, pairs; /* rings of the reader; how often one more is added and removed */
+} changes;
+
+static bool add_and_remove(rbcore_reader *reader, const rbcore_source *source, int pairs) {
+    for (int i = 0; i < pairs; i++) {
+        int index = rbcore_reader_add(reader, source);
+        if (index < 0 || rbcore_reader_remove(reader, (unsigned int)index) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Its parent counts the system calls of the last pairs. */
+static int change_rings(void *argument) {
+    const changes *self = argument;
     rbcore_reader *reader = open_reader(0);
-    add_rings(reader, *others);
+    add_rings(reader, self->others);
     fixture ring = fixture_open(page_size(), 0);
     rbcore_reader_free(ring.reader);
     rbcore_source source = memory_source(ring.memory_fd, ring.event_fd);
-    stop_to_be_traced();
-    for (int i = 0; i < PAIRS; i++) {
-        int index = rbcore_reader_add(reader, &source);
-        if (index < 0 || rbcore_reader_remove(reader, (unsigned int)index) != 0) {
-            return 1;
-        }
+    unsigned int before = open_fds();
+    if (!add_and_remove(reader, &source, self->pairs - COUNTED) || open_fds() != before) {
+        return 1;
     }
-    _exit(0);
+    stop_to_be_traced();
+    _exit(!add_and_remove(reader, &source, COUNTED));
 }
 
-static unsigned int calls_beside(int others) {
-    pid_t pid = start_child(add_and_remove, &others);
+static unsigned int calls_of_last(changes self) {
+    pid_t pid = start_child(change_rings, &self);
     await_stop(pid);
     unsigned int stops = 0;
     while (step_to_call(pid)) {
@@ -72,9 +85,10 @@ START_TEST(one_more_costs_the_same) {
         printf("skipped: one_more_costs_the_same: needs ptrace(2) and many descriptors\n");
         return;
     }
-    unsigned int alone = calls_beside(0), beside_many = calls_beside(MANY);
-    ck_assert_msg(alone > PAIRS && beside_many < alone + PAIRS, "%u calls alone, %u beside %d",
-                  alone, beside_many, MANY);
+    unsigned int alone = calls_of_last((changes){.others = 0, .pairs = COUNTED});
+    unsigned int beside_many = calls_of_last((changes){.others = MANY, .pairs = PAIRS});
+    ck_assert_msg(alone > COUNTED && beside_many < alone + COUNTED,
+                  "%u calls alone, %u after %d pairs beside %d", alone, beside_many, PAIRS, MANY);
 }
 END_TEST
 
