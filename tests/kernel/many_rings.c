@@ -6,6 +6,7 @@
 #include <rbcore/rbcore.h>
 
 #include "../crowd/crowd.h"
+#include "../support/machine.h"
 #include "many.h"
 #include "many.skel.h"
 
@@ -72,16 +73,20 @@ static rbcore_reader *open_reader(crowd_way way) {
     return reader;
 }
 
+static int add_ring(rbcore_reader *reader, int fd) {
+    rbcore_source source = RBCORE_SOURCE_INIT;
+    source.kind = RBCORE_SOURCE_MAP_FD;
+    source.fd = fd;
+    return rbcore_reader_add(reader, &source);
+}
+
 static void run_with(unsigned int count, crowd_way way, unsigned int bursts) {
     int *fds = calloc(count, sizeof(*fds));
     ck_assert_ptr_nonnull(fds);
     struct many *programs = make_rings(count, fds);
     rbcore_reader *reader = open_reader(way);
     for (unsigned int i = 0; i < count; i++) {
-        rbcore_source source = RBCORE_SOURCE_INIT;
-        source.kind = RBCORE_SOURCE_MAP_FD;
-        source.fd = fds[i];
-        ck_assert_int_eq(rbcore_reader_add(reader, &source), (int)i);
+        ck_assert_int_eq(add_ring(reader, fds[i]), (int)i);
         close(fds[i]);
     }
     const crowd c = {.reader = reader,
@@ -105,6 +110,60 @@ START_TEST(nine_hundred_rings) {
 }
 END_TEST
 
+/* ---- Where it ends ---- */
+
+#define RINGS 60
+#define DESCRIPTORS 40
+#define FOR_A_MOMENT 4 /* what an add opens and closes again */
+
+/* So many more than are open now. Returns the old limit. */
+static struct rlimit limit_descriptors(unsigned int more) {
+    struct rlimit old, limit;
+    int lowest = dup(0);
+    close(lowest);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+    limit = old;
+    limit.rlim_cur = (rlim_t)lowest + more;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    return old;
+}
+
+/* A ring takes one descriptor. An add that gets none says so, and leaves nothing behind. */
+START_TEST(no_descriptors_left) {
+    int fds[RINGS], added = 0, result = 0, failures = 0;
+    for (int i = 0; i < RINGS; i++) {
+        fds[i] = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "many", 0, 0, (uint32_t)getpagesize(), NULL);
+        ck_assert_int_ge(fds[i], 0);
+    }
+    rbcore_reader *reader = open_reader(CROWD_READS);
+    const unsigned int before = open_fds();
+    const struct rlimit old = limit_descriptors(DESCRIPTORS);
+    while (added < RINGS && (result = add_ring(reader, fds[added])) == added) {
+        added++;
+    }
+    for (; failures < 3 * RINGS && result == -EMFILE; failures++) {
+        result = add_ring(reader, fds[added]);
+    }
+    bool is_clear = strstr(rbcore_reader_message(reader), "Too many open files") != NULL;
+    int removed = rbcore_reader_remove(reader, 0), again = add_ring(reader, fds[0]);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+    ck_assert_int_eq(failures, 3 * RINGS);
+    ck_assert(is_clear);
+    ck_assert_int_ge(added, DESCRIPTORS - FOR_A_MOMENT);
+    ck_assert_int_eq(removed, 0);
+    ck_assert_int_ge(again, added);
+    ck_assert_uint_eq(open_fds(), before + (unsigned int)added);
+    for (int i = added; i < RINGS; i++) {
+        ck_assert_int_ge(add_ring(reader, fds[i]), 0);
+    }
+    rbcore_reader_free(reader);
+    ck_assert_uint_eq(open_fds(), before - 3);
+    for (int i = 0; i < RINGS; i++) {
+        close(fds[i]);
+    }
+}
+END_TEST
+
 static void add_ways(Suite *suite, const TTest *test) {
     TCase *tcase = tcase_create(test->name);
     tcase_set_timeout(tcase, 100);
@@ -125,6 +184,9 @@ int main(void) {
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
     Suite *suite = suite_create("many rings");
+    TCase *tcase = tcase_create("limits");
+    tcase_add_test(tcase, no_descriptors_left);
+    suite_add_tcase(suite, tcase);
     add_ways(suite, forty_rings);
     if (limit.rlim_max >= 2 * 900 + 100) {
         add_ways(suite, nine_hundred_rings);
