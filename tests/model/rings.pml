@@ -29,6 +29,8 @@
  * DEATHS: the rings are memory rings; so many producers (or 0) die between reserve and wakeup
  * TAP:    ring 0 is a tap
  * FLUSH:  asked for by another thread, at any time
+ * MANY:   as in a reader of many rings, each may go idle before any look
+ * BUSY:   ring 0 always has more
  * DEAF:   epoll refuses to have a ring back */
 #ifdef DEATHS
 #define is_memory true
@@ -41,6 +43,11 @@
 #else
 #define is_tap(r) false
 #endif
+#ifdef BUSY
+#define is_endless(r) ((r) == 0)
+#else
+#define is_endless(r) false
+#endif
 #ifdef POLL
 #define wakes false
 #else
@@ -48,6 +55,20 @@
 #endif
 
 #define bit(n) (1 << (n))
+
+#ifdef MANY
+#define is_looked_at(r) (is_added[r] && in_round[r])
+#define let_begin(r) turn = (r)
+#else
+#define is_looked_at(r) is_added[r]
+#define let_begin(r) skip
+#endif
+#define LOOKS_BEFORE_HEARING 2 /* 64 in the program */
+#ifdef STARTS_WITH_THE_SAME
+#define next_turn(r) (r)
+#else
+#define next_turn(r) other(r)
+#endif
 
 /* ---- The rings, as their producers and the kernel see them --------------------------------------- */
 
@@ -61,6 +82,9 @@ byte deaths = DEATHS;
 
 bool is_added[RINGS], is_paced[RINGS], left_epoll[RINGS], head_is_busy[RINGS];
 byte read_pos[RINGS], user_pos[RINGS], handed_end[RINGS], flush_pos[RINGS];
+bool in_round[RINGS]; /* the ring is looked at; without MANY each one is */
+byte turn;            /* the ring that comes first in the next look: with MANY */
+bool saw_all = true;  /* no timer has said that it is time for a look at all rings */
 byte ring_count, paced_count, rings_to_watch;
 bool parked, is_flushing, asked;
 
@@ -79,6 +103,7 @@ byte timer;
 /* What the model knows and the program does not. */
 byte must_come[RINGS]; /* by the flush */
 byte changes = CHANGES;
+byte turns_meanwhile;
 #ifdef FLUSH
 bool to_flush = true; /* the flush was not answered yet */
 #else
@@ -103,10 +128,16 @@ byte came_early[RINGS], was_taken[RINGS];
  * A timer is slow. So it counts only for what no producer wakes us for. What comes to an armed ring of which
  * nothing is held wakes the reader at once, however soon the timer would.
  */
-#define is_rare(r) (is_added[r] && (dies_unnoticed(r) || is_taken(r)))
+#ifdef NEVER_LOOKS_AT_ALL
+#define is_found(r) in_round[r] /* nor does a wait count that ends in vain, again and again */
+#else
+#define is_found(r) true
+#endif
+#define is_rare(r) (is_added[r] && is_found(r) && (dies_unnoticed(r) || is_taken(r)))
 #define is_unheard(r)                                                                              \
     (is_added[r] && (is_paced[r] || is_held(r) || !is_registered[r]) || is_rare(r) || is_early(r) ||   \
      is_gone(r))
+#define other(r) (RINGS - 1 - (r))
 #if RINGS > 1
 #define any(what) (what(0) || what(1))
 #define all(what) (what(0) && what(1))
@@ -121,7 +152,7 @@ byte came_early[RINGS], was_taken[RINGS];
 active proctype Machine() {
 end:
     do
-    :: atomic { is_over(timer) -> timer = NEVER; timer_edge = true }
+    :: atomic { is_over(timer) -> saw_all = timer != NOW_AND_THEN; timer = NEVER; timer_edge = true }
     od
 }
 
@@ -130,14 +161,30 @@ end:
 #define has_edge(r) (ring_edge[r] && file_is_ready(r))
 #define is_ready (any(has_edge) || wake_edge || timer_edge)
 
+/* rbc_idle_end(): the ring comes last. */
+inline join(r) {
+    if
+    :: !in_round[r] -> in_round[r] = true; let_begin(other(r))
+    :: else
+    fi
+}
+
+/* rbc_idle_hear() */
+inline hear(r) {
+    if
+#ifndef FETCHES_AND_FORGETS
+    :: is_added[r] && has_edge(r) -> join(r)
+#endif
+    :: else
+    fi;
+    ring_edge[r] = false
+}
+
 inline fetch_events() {
     d_step {
         wake_edge = false;
         timer_edge = false;
-        ring_edge[0] = false;
-#if RINGS > 1
-        ring_edge[1] = false
-#endif
+        each(hear)
     }
 }
 
@@ -257,10 +304,27 @@ inline commit_to(r, end) {
 #define AGAIN 2
 #define FLUSHED 3
 
+/* The turns of ring 0 while the other one is ready. */
+#ifdef BUSY
+#define is_ready_for_its_turn(r) (is_added[r] && has_record(r) && (in_round[r] || has_edge(r)))
+inline note_turn_beside(r) {
+    if
+    :: is_ready_for_its_turn(r) -> turns_meanwhile++
+    :: else
+    fi;
+    assert(turns_meanwhile <= LOOKS_BEFORE_HEARING + 1)
+}
+#endif
+
 /* rbc_ring_scan(), rbc_read_note(); the array may be full after any record */
 inline scan(r) {
     if
+#ifdef BUSY
+    :: is_endless(r) -> result = FOUND; note_turn_beside(other(r))
+    :: !is_endless(r) && has_record(r) -> turns_meanwhile = 0;
+#else
     :: has_record(r) ->
+#endif
         read_pos[r]++;
         do
         :: has_record(r) -> read_pos[r]++
@@ -280,7 +344,7 @@ inline scan(r) {
 /* rbc_ring_skip_abandoned() */
 inline skip_abandoned(r) {
     if
-    :: is_added[r] && is_memory && head_is_busy[r] && dies_unnoticed(r) ->
+    :: is_looked_at(r) && is_memory && head_is_busy[r] && dies_unnoticed(r) ->
         result = AGAIN;
         if
         :: is_complete(r) /* the scan will say what it is */
@@ -296,6 +360,58 @@ inline skip_abandoned(r) {
         fi
     :: else
     fi
+}
+
+/* ---- idle.c ----------------------------------------------------------------------------------- */
+
+/* rbc_idle_sweep(): it may come before any look, and find that the ring gave nothing of late or not. */
+#define is_armed(r)                                                                                \
+    (consumer_pos[r] == read_pos[r] && !is_held(r) && !is_paced[r] && !left_epoll[r] &&            \
+     !is_tap(r) && !is_endless(r))
+inline sweep(r) {
+    if
+    :: is_looked_at(r) && is_armed(r) && producer_pos[r] == read_pos[r] -> in_round[r] = false
+    :: true
+    fi
+}
+
+/* rbc_idle_look() */
+inline look_at_idle(r) {
+    if
+    :: is_added[r] && producer_pos[r] != read_pos[r] -> join(r)
+    :: else
+    fi
+}
+
+/* rbc_idle_look_if_in_vain(): when a timer said so. What wakes the reader must be found without it. */
+inline look_now_and_then() {
+#ifndef NEVER_LOOKS_AT_ALL
+    atomic {
+        if
+        :: !saw_all -> saw_all = true; each(look_at_idle)
+        :: else
+        fi
+    }
+#else
+    skip
+#endif
+}
+
+/* rbc_idle_listen(): fetches events although all looks find something */
+inline listen_while_busy() {
+#ifdef BUSY
+    if
+    :: busy_looks == LOOKS_BEFORE_HEARING ->
+        busy_looks = 0;
+#ifndef DEAF_WHILE_BUSY
+        woken = false;
+        fetch_events()
+#endif
+    :: else
+    fi
+#else
+    skip
+#endif
 }
 
 /* ---- read.c ----------------------------------------------------------------------------------- */
@@ -314,6 +430,7 @@ inline change_pace(r) {
 }
 
 inline begin_flush(r) {
+    look_at_idle(r);
     flush_pos[r] = producer_pos[r];
     must_come[r] = read_pos[r];
     do
@@ -342,16 +459,28 @@ inline take_turn(r) {
     atomic {
         if
         :: result == FOUND /* and the array is full */
-        :: is_added[r] ->
+        :: is_looked_at(r) ->
             scan(r);
             if
-            :: result == FOUND -> change_pace(r)
+            :: result == FOUND -> let_begin(next_turn(r)); change_pace(r)
             :: else
             fi
-        :: is_added[r] && only_due && is_paced[r] && !is_flushing
+        :: is_looked_at(r) && only_due && is_paced[r] && !is_flushing
         :: else
         fi
     }
+}
+
+/* rbc_pass_over_rings() */
+inline take_turns() {
+#if RINGS > 1
+    if
+    :: turn == 0 -> take_turn(0); take_turn(1)
+    :: else -> take_turn(1); take_turn(0)
+    fi
+#else
+    take_turn(0)
+#endif
 }
 
 /* go_on_flushing(): what was not found is not to be had, unless it is behind what a dead producer left */
@@ -367,13 +496,19 @@ inline go_on_flushing() {
 
 inline look() {
     result = EMPTY;
+#ifdef MANY
+    atomic { each(sweep) };
+#endif
 #ifdef FLUSH
     answer();
 #endif
     if
-    :: result == EMPTY -> each(take_turn)
+    :: result == EMPTY -> take_turns()
     :: else
     fi;
+#ifdef BUSY
+    busy_looks++; /* for each look finds something */
+#endif
     if
     :: result == FOUND -> parked = false
 #ifdef FLUSH
@@ -390,13 +525,16 @@ inline listen(r) {
 #ifdef DEAF
     :: !is_paced[r] && left_epoll[r]
 #endif
+#ifdef MANY
+    :: is_paced[r] && !left_epoll[r] /* few of many rings leave */
+#endif
     :: else
     fi
 }
 
 inline prepare_to_park(r) {
     if
-    :: is_added[r] -> change_pace(r); listen(r)
+    :: is_looked_at(r) -> change_pace(r); listen(r)
     :: else
     fi
 }
@@ -440,7 +578,7 @@ inline look_at_its_reader() {
 #else
 #define misses_wakeups(r) (is_held(r) || is_tap(r) && tap_is_deaf || left_epoll[r])
 #endif
-#define must_look(r) (is_added[r] && (misses_wakeups(r) && !is_paced[r] || is_memory && head_is_busy[r]))
+#define must_look(r) (is_looked_at(r) && (misses_wakeups(r) && !is_paced[r] || is_memory && head_is_busy[r]))
 #define is_timed(r) (is_added[r] && is_paced[r])
 #define has_busy_head(r) (is_added[r] && head_is_busy[r])
 
@@ -474,10 +612,12 @@ inline empty_fd() {
 
 /* rbcore_reader_read(), or rbcore_reader_next(0) with only_due */
 inline read_records() {
+    listen_while_busy();
     look();
     if
     :: result == EMPTY ->
         empty_fd();
+        look_now_and_then();
         look_parked();
         if
         :: result == EMPTY ->
@@ -497,16 +637,18 @@ inline read_records() {
 
 /* rbcore_reader_next(RBCORE_FOREVER) */
 inline next_records() {
+    listen_while_busy();
     look();
     do
     :: result == EMPTY || result == AGAIN ->
+        look_now_and_then();
         look_parked();
         if
         :: result == EMPTY ->
             longest_sleep();
             if
             :: is_ready -> fetch_events()
-            :: is_over(sleep)
+            :: is_over(sleep) -> saw_all = sleep != NOW_AND_THEN
             fi;
             sleep = NEVER;
             look()
@@ -517,6 +659,9 @@ inline next_records() {
 }
 
 /* ---- reader.c --------------------------------------------------------------------------------- */
+
+/* rbc_idle_add() */
+#define may_begin_idle(r) (!is_memory && !is_tap(r) && !is_paced[r] && !is_endless(r))
 
 /* rbcore_reader_add(), rbc_ring_open(): begins where the last reader stopped, a tap where its reader is */
 inline add(r) {
@@ -537,6 +682,12 @@ inline add(r) {
         is_paced[r] = true;
 #endif
         is_added[r] = true;
+        if /* a map may begin idle: EPOLL_CTL_ADD asks it what is there */
+        :: join(r)
+#ifdef MANY
+        :: may_begin_idle(r) -> in_round[r] = false
+#endif
+        fi;
         register(r);
         ring_count++;
 #ifndef ADD_DOES_NOT_COUNT
@@ -557,6 +708,8 @@ inline remove(r) {
         unregister(r);
 #endif
         is_added[r] = false;
+        in_round[r] = false;
+        turns_meanwhile = 0;
         ring_count--;
 #ifdef REMOVE_COUNTS_AN_ARMED_RING
         paced_count--;
@@ -586,11 +739,12 @@ inline give_back(r) {
     fi
 }
 
-#define is_done(r) (!is_added[r] || read_pos[r] == RECORDS)
+#define is_done(r) (!is_added[r] || read_pos[r] == RECORDS || is_endless(r))
 #define was_delivered(r) (!is_added[r] || read_pos[r] >= must_come[r])
 
 active proctype Reader() {
     byte result, sleep;
+    byte busy_looks; /* that found something, since events were fetched */
     bool only_due = true;
 #ifdef TAP
     bool tap_is_deaf;
@@ -662,7 +816,10 @@ init {
     atomic {
         do
         :: i < PRODUCERS ->
-            run Producer(0);
+            if
+            :: !is_endless(0) -> run Producer(0)
+            :: else
+            fi;
 #if RINGS > 1
             run Producer(1);
 #endif
