@@ -7,6 +7,7 @@
 
 #include "reader.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -237,7 +238,7 @@ END_TEST
 
 /* ---- Fairness ---- */
 
-/* Two rings that never get empty hold up the record of an idle one for a bounded number of looks. */
+/* Two rings that never get empty hold up the record of an idle one for so many looks at most. */
 START_TEST(idle_rings_have_their_turn) {
     rings *r = open_rings(0, _i ? 1000000 : 0);
     for (int round = 0; round < 20; round++) {
@@ -261,6 +262,52 @@ START_TEST(idle_rings_have_their_turn) {
         }
         while (rbcore_reader_read(r->reader, r->records, 256) > 0) {
             ok(rbcore_reader_commit(r->reader, NULL, 0));
+        }
+    }
+    close_rings(r);
+}
+END_TEST
+
+#define FLOODED 2
+#define FEW_EACH 10
+
+/* Fills all rings but every third one, the first two so that they never get empty. */
+static unsigned int fill_rings(const rings *r, unsigned int *left) {
+    unsigned int records = 0;
+    for (unsigned int ring = 0; ring < RINGS; ring++) {
+        left[ring] = ring < FLOODED ? UINT_MAX : ring % 3 ? FEW_EACH : 0;
+        for (unsigned int i = 0; i < FEW_EACH && left[ring] > 0; i++) {
+            produce(&r->of[ring], i);
+        }
+        records += ring < FLOODED ? 0 : left[ring];
+    }
+    return records;
+}
+
+/* In the order of turns no ring comes again before each other that is known to have records. */
+START_TEST(rounds_of_many_rings) {
+    rings *r = open_rings(0, 0);
+    static unsigned char turns[RINGS][RINGS]; /* of the second, since the first had one */
+    unsigned int left[RINGS], looks = 0;
+    bool known[RINGS] = {false};
+    memset(turns, 0, sizeof(turns));
+    let_go_idle(r);
+    for (unsigned int records = fill_rings(r, left); records > 0;) {
+        ck_assert_uint_lt(++looks, 64 + RINGS * RINGS);
+        ck_assert_int_eq(rbcore_reader_read(r->reader, r->records, 1), 1);
+        const unsigned int ring = r->records[0].ring;
+        ok(rbcore_reader_commit(r->reader, NULL, 0));
+        for (unsigned int other = 0; other < RINGS; other++) {
+            ck_assert(other == ring || !known[other] || left[other] == 0 ||
+                      ++turns[other][ring] == 1);
+        }
+        memset(turns[ring], 0, sizeof(turns[ring]));
+        known[ring] = true;
+        if (ring < FLOODED) {
+            produce(&r->of[ring], 0);
+        } else {
+            left[ring]--;
+            records--;
         }
     }
     close_rings(r);
@@ -424,6 +471,7 @@ int main(void) {
                                {a_ring_that_begins_with_silent_records, 1},
                                {silent_records_beside_a_busy_ring, 1},
                                {idle_rings_have_their_turn, 2},
+                               {rounds_of_many_rings, 1},
                                {a_broken_ring_hides_no_idle_one, 1},
                                {a_removed_ring_whose_event_was_not_fetched, 1},
                                {flush_of_idle_rings, 1},
