@@ -27,7 +27,7 @@ extern "C" {
 #define RBCORE_API
 #endif
 
-#define RBCORE_VERSION UINT32_C(0x000200)
+#define RBCORE_VERSION UINT32_C(0x000300)
 
 RBCORE_API uint32_t rbcore_version(void);
 

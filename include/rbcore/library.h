@@ -20,7 +20,7 @@ extern "C" {
 #endif
 
 /* This is the version of the header: major << 16 | minor << 8 | patch. */
-#define RBCORE_VERSION UINT32_C(0x000200)
+#define RBCORE_VERSION UINT32_C(0x000300)
 
 /* Returns the version of the library at run time, in the form of RBCORE_VERSION. Any thread. */
 RBCORE_API uint32_t rbcore_version(void);

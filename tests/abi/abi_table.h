@@ -91,7 +91,7 @@
 
 /* CONSTANT(name without RBCORE_, value as 64 bits) */
 #define ABI_CONSTANTS(CONSTANT)                                                                    \
-    CONSTANT(VERSION, 0x000200)                                                                    \
+    CONSTANT(VERSION, 0x000300)                                                                    \
     CONSTANT(FEATURE_KERNEL_RING, 1)                                                               \
     CONSTANT(FEATURE_MEMORY_RING, 2)                                                               \
     CONSTANT(FEATURE_USER_RING, 8)                                                                 \

@@ -11,14 +11,14 @@ command -v readelf >/dev/null || { echo "skipped: readelf is missing"; exit 77; 
 
 library=$(find "$1" -name librbcore.so)
 [ -n "$library" ] || fail "no librbcore.so below $1"
-[ "$(readlink "$library")" = librbcore.so.0.2 ] || fail "librbcore.so is no link to librbcore.so.0.2"
+[ "$(readlink "$library")" = librbcore.so.0.3 ] || fail "librbcore.so is no link to librbcore.so.0.3"
 dynamic=$(readelf -dW "$library")
 entries() { # entries TAG: the values of the dynamic section's entries of this name
     echo "$dynamic" | sed -n "s/.*($1).*\[\(.*\)\]/\1/p"
 }
 
 soname=$(entries SONAME)
-[ "$soname" = librbcore.so.0.2 ] || fail "SONAME is $soname"
+[ "$soname" = librbcore.so.0.3 ] || fail "SONAME is $soname"
 for needed in $(entries NEEDED); do
     case $needed in
     libc.so.* | libc.musl-*) ;;

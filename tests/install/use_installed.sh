@@ -66,7 +66,7 @@ compile() { # compile PROGRAM ARGUMENTS...
         fail "cannot compile $program"
 }
 needs_rbcore() {
-    readelf -d "$1" | grep -q 'NEEDED.*\[librbcore\.so\.0\.2\]'
+    readelf -d "$1" | grep -q 'NEEDED.*\[librbcore\.so\.0\.3\]'
 }
 run() { # run PROGRAM: prints what it prints, with its name
     printf '%s: ' "$1"
@@ -82,13 +82,13 @@ for option in $options; do
     # Word splitting is what pkg-config's output is made for.
     # shellcheck disable=SC2046,SC2086
     compile pc_shared $(pkg-config $option --cflags --libs rbcore)
-    needs_rbcore pc_shared || fail "pc_shared is not linked to librbcore.so.0.2"
+    needs_rbcore pc_shared || fail "pc_shared is not linked to librbcore.so.0.3"
     LD_LIBRARY_PATH=$libdir run pc_shared
 
     # shellcheck disable=SC2046,SC2086
     compile pc_archive $(pkg-config $option --cflags rbcore) \
         "$(pkg-config $option --variable=libdir rbcore)/librbcore.a"
-    ! needs_rbcore pc_archive || fail "pc_archive is linked to librbcore.so.0.2"
+    ! needs_rbcore pc_archive || fail "pc_archive is linked to librbcore.so.0.3"
     run pc_archive
 
     # shellcheck disable=SC2046,SC2086
@@ -102,8 +102,8 @@ done
     -DCMAKE_FIND_USE_PACKAGE_REGISTRY=OFF -DCMAKE_BUILD_TYPE=Debug >configure.log 2>&1 ||
     { cat configure.log; fail "find_package(rbcore)"; }
 "$cmake" --build consumer/build >build.log 2>&1 || { cat build.log; fail "cmake --build"; }
-needs_rbcore consumer/build/shared || fail "shared is not linked to librbcore.so.0.2"
-! needs_rbcore consumer/build/static || fail "static is linked to librbcore.so.0.2"
+needs_rbcore consumer/build/shared || fail "shared is not linked to librbcore.so.0.3"
+! needs_rbcore consumer/build/static || fail "static is linked to librbcore.so.0.3"
 run consumer/build/shared
 run consumer/build/static
 found=$(sed -n 's/^rbcore_DIR:PATH=//p' consumer/build/CMakeCache.txt)

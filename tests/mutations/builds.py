@@ -140,4 +140,4 @@ class Builder:
             raise BuildFailed(f"nothing that the tests run has {files} in it")
         shared = work / Path(self.shared_library()).name
         if shared.exists():
-            (work / "librbcore.so.0.2").symlink_to(shared.name)
+            (work / "librbcore.so.0.3").symlink_to(shared.name)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Generated from rbcore.h by bindings/rust/generate. Do not edit.
 
-pub const RBCORE_VERSION: u32 = 512;
+pub const RBCORE_VERSION: u32 = 768;
 pub const RBCORE_FEATURE_KERNEL_RING: u32 = 1;
 pub const RBCORE_FEATURE_MEMORY_RING: u32 = 2;
 pub const RBCORE_FEATURE_OVERWRITE: u32 = 4;
