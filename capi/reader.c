@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KNOWN_FLAGS ((uint64_t)(RBCORE_READER_RELEASE | RBCORE_READER_POLL))
+#define KNOWN_FLAGS (RBCORE_READER_RELEASE | RBCORE_READER_POLL)
 
 static const rbcore_reader_options defaults = RBCORE_READER_OPTIONS_INIT;
 
@@ -35,7 +35,7 @@ int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) 
         return error;
     }
     bool polls = options.flags & RBCORE_READER_POLL;
-    if (options.flags & ~KNOWN_FLAGS || options.max_latency_ns < 0 ||
+    if (options.flags & ~KNOWN_FLAGS || options.order_clock != 0 || options.max_latency_ns < 0 ||
         (polls && options.max_latency_ns == 0)) {
         return -EINVAL;
     }

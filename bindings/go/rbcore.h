@@ -239,11 +239,12 @@ typedef struct rbcore_reader rbcore_reader;
 
 typedef struct rbcore_reader_options {
     size_t size;    /* of this struct */
-    uint64_t flags; /* RBCORE_READER_RELEASE, ...; default 0: given back in order, by commit */
+    uint32_t flags; /* RBCORE_READER_RELEASE, ...; default 0: given back in order, by commit */
+    uint32_t order_clock; /* 0: for reading in the order of time, which this version does not do */
     int64_t max_latency_ns; /* see rbcore_reader_next; 0: every record wakes an idle reader */
 } rbcore_reader_options;
 
-#define RBCORE_READER_OPTIONS_INIT {sizeof(rbcore_reader_options), 0, RBCORE_DEFAULT_MAX_LATENCY}
+#define RBCORE_READER_OPTIONS_INIT {sizeof(rbcore_reader_options), 0, 0, RBCORE_DEFAULT_MAX_LATENCY}
 
 /* Does what RBCORE_READER_OPTIONS_INIT does, as rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_reader_options_init(rbcore_reader_options *out, size_t size);
@@ -277,8 +278,8 @@ typedef struct rbcore_record {
  * Opens a reader without rings. options is optional. The caller gives it back by
  * rbcore_reader_free. A reader has 3 file descriptors, and one for each map, two for each memory
  * ring, one for each loss map.
- *   -EINVAL  options->size is absurd, a flag is unknown, max_latency_ns is negative, or 0 with
- *            RBCORE_READER_POLL;
+ *   -EINVAL  options->size is absurd, a flag is unknown, order_clock is not 0, max_latency_ns is
+ *            negative, or 0 with RBCORE_READER_POLL;
  *   -E2BIG   options are from a newer version and use what this one does not know;
  *   -ENOMEM, -EMFILE, -ENFILE  no memory or file descriptors;
  *   -ENOSPC  the user has the most epoll registrations (a reader has 2, and 1 a ring);

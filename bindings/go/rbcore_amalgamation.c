@@ -83,11 +83,12 @@ typedef struct rbcore_reader rbcore_reader;
 
 typedef struct rbcore_reader_options {
 	size_t size;
-	uint64_t flags;
+	uint32_t flags;
+	uint32_t order_clock;
 	int64_t max_latency_ns;
 } rbcore_reader_options;
 
-#define RBCORE_READER_OPTIONS_INIT {sizeof(rbcore_reader_options), 0, RBCORE_DEFAULT_MAX_LATENCY}
+#define RBCORE_READER_OPTIONS_INIT {sizeof(rbcore_reader_options), 0, 0, RBCORE_DEFAULT_MAX_LATENCY}
 
 RBCORE_API int rbcore_reader_options_init(rbcore_reader_options *out, size_t size);
 
@@ -5961,7 +5962,7 @@ int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans, size_t max
 
 /* ==== capi/reader.c ==== */
 #define defaults defaults_in_reader
-#define KNOWN_FLAGS ((uint64_t)(RBCORE_READER_RELEASE | RBCORE_READER_POLL))
+#define KNOWN_FLAGS (RBCORE_READER_RELEASE | RBCORE_READER_POLL)
 
 static const rbcore_reader_options defaults = RBCORE_READER_OPTIONS_INIT;
 
@@ -5980,7 +5981,7 @@ int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) 
 		return error;
 	}
 	bool polls = options.flags & RBCORE_READER_POLL;
-	if (options.flags & ~KNOWN_FLAGS || options.max_latency_ns < 0 ||
+	if (options.flags & ~KNOWN_FLAGS || options.order_clock != 0 || options.max_latency_ns < 0 ||
 		(polls && options.max_latency_ns == 0)) {
 		return -EINVAL;
 	}

@@ -21,7 +21,8 @@
     FIELD(rbcore_source, cookie, 40, 8, 0)                                                         \
     STRUCT(rbcore_reader_options, 24)                                                              \
     FIELD(rbcore_reader_options, size, 0, 8, 24)                                                   \
-    FIELD(rbcore_reader_options, flags, 8, 8, 0)                                                   \
+    FIELD(rbcore_reader_options, flags, 8, 4, 0)                                                   \
+    FIELD(rbcore_reader_options, order_clock, 12, 4, 0)                                            \
     FIELD(rbcore_reader_options, max_latency_ns, 16, 8, 1000000)                                   \
     STRUCT(rbcore_record, 24)                                                                      \
     FIELD(rbcore_record, data, 0, 8, 0)                                                            \

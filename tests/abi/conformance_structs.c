@@ -137,6 +137,9 @@ START_TEST(reader_options) {
     assert_size_rules(try_options, &options, known);
     assert_unknown_flags(try_options, &options, find_field("rbcore_reader_options", "flags"),
                          RBCORE_READER_RELEASE | RBCORE_READER_POLL);
+    /* Reading in the order of time does not exist yet, with no clock. */
+    assert_unknown_flags(try_options, &options, find_field("rbcore_reader_options", "order_clock"),
+                         0);
     SET(options.bytes, reader_options, flags, RBCORE_READER_RELEASE);
     ck_assert_int_eq(try_options(&options), 0);
     /* A caller from before there were flags: what stands where they are now is not looked at. */

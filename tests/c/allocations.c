@@ -131,7 +131,7 @@ static int work(const fixture *f, const fixture *g, bool release, uint64_t *rand
     return total;
 }
 
-static void work_in(uint64_t flags) {
+static void work_in(uint32_t flags) {
     fixture f = fixture_open(page_size(), flags);
     fixture g = fixture_add(f.reader, page_size());
     uint64_t random = 3;

@@ -367,7 +367,7 @@ static int in_raw_child(int (*body)(void *), void *argument) {
     return wait_child(pid);
 }
 
-static void handles_after_fork(uint64_t flags) {
+static void handles_after_fork(uint32_t flags) {
     fixture f = fixture_open(page_size(), flags);
     rbcore_record records[4];
     void *data;

@@ -501,7 +501,7 @@ static void add_somehow(fixture *f, const image *raw, const uint8_t *producer_pa
     }
 }
 
-static void read_what_is_scribbled(uint64_t flags, uint64_t seed) {
+static void read_what_is_scribbled(uint32_t flags, uint64_t seed) {
     const size_t ring_size = page_size();
     fixture f = fixture_open(ring_size, flags);
     scribbler s = {.raw = image_map(f.memory_fd), .random = seed};

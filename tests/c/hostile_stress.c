@@ -212,8 +212,8 @@ static uint64_t touch(const rbcore_record *records, int count, size_t ring_size)
 
 typedef struct looking {
     const scene *scene;
-    uint32_t source_flags;
-    uint64_t reader_flags, found, broken;
+    uint32_t source_flags, reader_flags;
+    uint64_t found, broken;
 } looking;
 
 static void take_snapshot(rbcore_reader *reader, unsigned int ring, rbcore_snapshot **snapshot,
@@ -266,7 +266,7 @@ static void *look_somehow(void *argument) {
     return NULL;
 }
 
-static void among_a_hostile_peer(uint32_t ring_flags, uint64_t reader_flags) {
+static void among_a_hostile_peer(uint32_t ring_flags, uint32_t reader_flags) {
     scene s = {.overwrites = ring_flags != 0};
     ok(rbcore_memory_ring_create(&s.memory_fd, &s.event_fd, 2 * page_size(), ring_flags));
     s.producer = producer_on(s.memory_fd, s.event_fd);

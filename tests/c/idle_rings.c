@@ -20,7 +20,7 @@ typedef struct rings {
     rbcore_record records[256];
 } rings;
 
-static rings *open_rings(uint64_t flags, int64_t max_latency_ns) {
+static rings *open_rings(uint32_t flags, int64_t max_latency_ns) {
     rings *self = calloc(1, sizeof(*self));
     ck_assert_ptr_nonnull(self);
     rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;

@@ -34,7 +34,7 @@ static rbcore_source source_of(const ring_files *self) {
 }
 
 /* A reader ends with or without a removal, with or without records that are held. */
-static void use_ring(int kind, uint64_t flags) {
+static void use_ring(int kind, uint32_t flags) {
     ring_files ring = make_ring(kind);
     rbcore_source source = source_of(&ring);
     rbcore_producer *producer = producer_on(ring.memory_fd, ring.event_fd);

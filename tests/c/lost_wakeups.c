@@ -19,7 +19,7 @@
 #define ROUNDS 100000  /* or how often */
 #define FAR_APART 2000 /* turns of a loop: the most that two threads start apart */
 
-static fixture ring_open(size_t ring_size, uint64_t flags) {
+static fixture ring_open(size_t ring_size, uint32_t flags) {
     rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
     options.flags = flags;
     options.max_latency_ns = MAX_LATENCY_NS;
@@ -77,7 +77,7 @@ static void *run_other(void *argument) {
     }
 }
 
-static void race_open(race *self, void (*act)(race *), uint64_t ring_size, uint64_t flags) {
+static void race_open(race *self, void (*act)(race *), uint64_t ring_size, uint32_t flags) {
     *self = (race){.ring = ring_open(ring_size, flags), .act = act, .random = 99};
     self->end = now_ns() + FOR_NS;
     ok(pthread_create(&self->thread, NULL, run_other, self));
@@ -114,7 +114,7 @@ static void race_close(race *self) {
 
 /* ---- Steps ---------------------------------------------------------------------------------- */
 
-static void give_back(const fixture *self, const rbcore_record *records, size_t n, uint64_t flags) {
+static void give_back(const fixture *self, const rbcore_record *records, size_t n, uint32_t flags) {
     ok(flags & RBCORE_READER_RELEASE ? rbcore_reader_release(self->reader, records, n)
                                      : rbcore_reader_commit(self->reader, &records[n - 1], 0));
 }
@@ -135,7 +135,7 @@ static void hold(const fixture *self, rbcore_record *records, int n) {
 }
 
 /* One record waits, nothing is held: that must show now. Takes it, and empties the descriptor. */
-static void expect_awake(const fixture *self, uint64_t flags, const char *who) {
+static void expect_awake(const fixture *self, uint32_t flags, const char *who) {
     rbcore_record record;
     ck_assert_msg(readable(rbcore_reader_fd(self->reader), 0), "%s: the wakeup was lost", who);
     ck_assert_int_eq(rbcore_reader_read(self->reader, &record, 1), 1);
@@ -167,7 +167,7 @@ static bool is_paced(const fixture *self) {
 
 /* ---- Giving back ---------------------------------------------------------------------------- */
 
-static void came_before(uint64_t flags) {
+static void came_before(uint32_t flags) {
     fixture f = ring_open(page_size(), flags);
     rbcore_record records[8];
     for (int i = 0; i < 200; i++) {
@@ -190,7 +190,7 @@ START_TEST(release_looks_again) {
 END_TEST
 
 /* The fence: the position is stored here and the header there, and each looks at the other's. */
-static void against_submit(uint64_t flags) {
+static void against_submit(uint32_t flags) {
     race r;
     race_open(&r, submit_reserved, page_size(), flags);
     r.prepare = reserve_one;
@@ -322,7 +322,7 @@ END_TEST
 /* ---- Pacing --------------------------------------------------------------------------------- */
 
 /* Makes the ring paced; the last of these records are held then. Returns how many. */
-static int get_paced(const fixture *self, rbcore_record *records, uint64_t flags) {
+static int get_paced(const fixture *self, rbcore_record *records, uint32_t flags) {
     for (int n = 0;; give_back(self, records, (size_t)n, flags)) {
         for (uint64_t i = 0; i < 8; i++) {
             produce(self, i);
@@ -349,7 +349,7 @@ static void get_armed(const fixture *self) {
     ck_assert(!is_paced(self));
 }
 
-static void armed_by_idleness(uint64_t flags) {
+static void armed_by_idleness(uint32_t flags) {
     fixture f = ring_open(PACED_RINGS_SIZE, flags);
     rbcore_record records[16];
     for (int i = 0; i < 20; i++) {

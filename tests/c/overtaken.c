@@ -28,7 +28,7 @@ static fixture open_ring(size_t size) {
     return self;
 }
 
-static following follow(size_t size, uint64_t reader_flags, uint32_t source_flags) {
+static following follow(size_t size, uint32_t reader_flags, uint32_t source_flags) {
     following self = {.f = open_ring(size)};
     self.f.reader = reader_on(&self.f, reader_flags, RBCORE_SOURCE_OVERWRITE | source_flags);
     return self;

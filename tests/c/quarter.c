@@ -9,7 +9,7 @@
 typedef struct kind {
     const char *name;
     uint32_t memory_flags, source_flags;
-    uint64_t reader_flags;
+    uint32_t reader_flags;
 } kind;
 
 static const kind kinds[] = {

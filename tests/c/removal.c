@@ -15,7 +15,7 @@ typedef struct many {
     int count;
 } many;
 
-static many open_many(int count, uint64_t reader_flags) {
+static many open_many(int count, uint32_t reader_flags) {
     many self = {.count = count};
     rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
     options.flags = reader_flags;

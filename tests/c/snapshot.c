@@ -16,7 +16,7 @@ static taking open_normal(void) {
     return (taking){.f = fixture_open(page_size(), 0)};
 }
 
-static taking open_mode(uint32_t ring_flags, uint32_t source_flags, uint64_t reader_flags) {
+static taking open_mode(uint32_t ring_flags, uint32_t source_flags, uint32_t reader_flags) {
     taking self = {0};
     ok(rbcore_memory_ring_create(&self.f.memory_fd, &self.f.event_fd, page_size(), ring_flags));
     self.f.producer = producer_on(self.f.memory_fd, self.f.event_fd);

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define ALL_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
@@ -93,9 +94,12 @@ START_TEST(options) {
     o.max_latency_ns = -1;
     ck_assert_int_eq(rbcore_reader_open(&reader, &o), -EINVAL);
     o.max_latency_ns = RBCORE_DEFAULT_MAX_LATENCY;
-    o.flags = UINT64_C(1) << 63 | RBCORE_READER_RELEASE;
+    o.flags = UINT32_C(1) << 31 | RBCORE_READER_RELEASE;
     ck_assert_int_eq(rbcore_reader_open(&reader, &o), -EINVAL);
     o.flags = 0;
+    o.order_clock = CLOCK_BOOTTIME; /* there is no reading in the order of time yet */
+    ck_assert_int_eq(rbcore_reader_open(&reader, &o), -EINVAL);
+    o.order_clock = 0;
     const size_t absurd[] = {0, 1, sizeof(size_t) - 1, 4097, SIZE_MAX};
     for (size_t i = 0; i < sizeof(absurd) / sizeof(*absurd); i++) {
         o.size = absurd[i];
@@ -111,7 +115,7 @@ START_TEST(options) {
     newer.future[3] = 1;
     ck_assert_int_eq(rbcore_reader_open(&reader, &newer.known), -E2BIG);
     o.size = sizeof(size_t); /* older than flags: whatever follows is not ours to read */
-    o.flags = UINT64_MAX;
+    o.flags = o.order_clock = UINT32_MAX;
     ok(rbcore_reader_open(&reader, &o));
     rbcore_reader_free(reader);
 }

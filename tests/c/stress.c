@@ -278,7 +278,7 @@ static void balance(const run *self) {
            (unsigned long long)discards, (unsigned long long)lost);
 }
 
-static void stress(uint64_t flags, uint64_t seed) {
+static void stress(uint32_t flags, uint64_t seed) {
     void *shared = shared_memory(4096);
     static run r;
     r.stop = shared;

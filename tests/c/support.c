@@ -36,7 +36,7 @@ void fixture_drop(fixture *self) {
     close(self->event_fd);
 }
 
-fixture fixture_open(size_t ring_size, uint64_t reader_flags) {
+fixture fixture_open(size_t ring_size, uint32_t reader_flags) {
     return fixture_add(open_reader(reader_flags), ring_size);
 }
 
@@ -45,7 +45,7 @@ void fixture_close(fixture *self) {
     fixture_drop(self);
 }
 
-rbcore_reader *reader_on(const fixture *ring, uint64_t reader_flags, uint32_t source_flags) {
+rbcore_reader *reader_on(const fixture *ring, uint32_t reader_flags, uint32_t source_flags) {
     rbcore_reader *reader = open_reader(reader_flags);
     rbcore_source source = memory_source(ring->memory_fd, ring->event_fd);
     source.flags = source_flags;

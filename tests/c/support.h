@@ -33,14 +33,14 @@ typedef struct fixture {
 } fixture;
 
 rbcore_source memory_source(int memory_fd, int event_fd);
-fixture fixture_open(size_t ring_size, uint64_t reader_flags);
+fixture fixture_open(size_t ring_size, uint32_t reader_flags);
 void fixture_close(fixture *self);
 
 /* A further ring for a reader that exists: its producer only. */
 fixture fixture_add(rbcore_reader *reader, size_t ring_size);
 void fixture_drop(fixture *self);
 
-rbcore_reader *reader_on(const fixture *ring, uint64_t reader_flags, uint32_t source_flags);
+rbcore_reader *reader_on(const fixture *ring, uint32_t reader_flags, uint32_t source_flags);
 rbcore_producer *producer_on(int memory_fd, int event_fd);
 
 /* Produces a record whose 8 bytes are value. */

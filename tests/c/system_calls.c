@@ -32,7 +32,7 @@ static int forbid_all(void) {
 }
 
 typedef struct plan {
-    uint64_t flags;
+    uint32_t flags;
     bool empty;       /* read an empty ring instead */
     bool after_empty; /* an empty read comes first, as in any real loop */
     bool by_look;     /* rbcore_reader_look reads, and finds nothing more in the end */

@@ -557,7 +557,7 @@ static void lengthen_the_timer(rbcore_reader *reader) {
  * The named case: all read, an empty read, a record arrives (nobody is woken for it, for the
  * records before it are uncommitted), all is given back, and only then the reader waits.
  */
-static void the_named_case(uint64_t flags, bool from_a_thread, bool by_poll) {
+static void the_named_case(uint32_t flags, bool from_a_thread, bool by_poll) {
     fixture f = fixture_open(page_size(), flags);
     rbcore_record records[4];
     for (int i = 0; i < 20; i++) {

@@ -13,7 +13,7 @@
 
 #define MAX_RECORDS 512
 
-static fixture open_mode(uint32_t ring_flags, uint32_t source_flags, uint64_t reader_flags) {
+static fixture open_mode(uint32_t ring_flags, uint32_t source_flags, uint32_t reader_flags) {
     fixture self = {0};
     rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
     options.flags = reader_flags;

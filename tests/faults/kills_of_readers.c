@@ -22,7 +22,7 @@ typedef struct diary {
 #define NOT_YET (-9999)
 
 typedef struct way {
-    uint64_t reader_flags;
+    uint32_t reader_flags;
     bool after_add;        /* the curtain opens after the ring was added */
     bool until_add;        /* and falls after that */
     uint32_t source_flags; /* of the victim */

@@ -16,7 +16,7 @@ typedef struct ring_kind {
 
 typedef struct life {
     const ring_kind *kind;
-    uint64_t reader_flags;
+    uint32_t reader_flags;
     uint32_t source_flags;
     bool overwrites;
     bool without_loss_map;

@@ -40,7 +40,7 @@ typedef struct stress_scenario {
     unsigned int producers;
     unsigned int pause_us; /* of the reader between batches */
     bool takes_snapshots;
-    uint64_t flags; /* of the reader */
+    uint32_t flags; /* of the reader */
 } stress_scenario;
 
 static const stress_scenario scenarios[] = {
@@ -134,7 +134,7 @@ static struct words *load_words(const stress_scenario *scenario) {
     return ring;
 }
 
-static rbcore_reader *follow(const struct words *ring, uint64_t flags) {
+static rbcore_reader *follow(const struct words *ring, uint32_t flags) {
     rbcore_reader *reader = open_reader(flags);
     rbcore_source source = RBCORE_SOURCE_INIT;
     source.kind = RBCORE_SOURCE_MAP_FD;

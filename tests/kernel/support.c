@@ -102,7 +102,7 @@ rbcore_source source_of(const struct produce *ring) {
     return source;
 }
 
-rbcore_reader *open_ring(const struct produce *ring, uint64_t flags) {
+rbcore_reader *open_ring(const struct produce *ring, uint32_t flags) {
     rbcore_reader *reader = open_reader(flags);
     rbcore_source source = source_of(ring);
     ck_assert_uint_eq(add_source(reader, &source), 0);

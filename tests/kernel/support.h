@@ -40,7 +40,7 @@ void produce(struct produce *ring, struct produce_args *args);
 
 rbcore_source source_of(const struct produce *ring);
 /* A reader that has this ring as its ring 0. */
-rbcore_reader *open_ring(const struct produce *ring, uint64_t flags);
+rbcore_reader *open_ring(const struct produce *ring, uint32_t flags);
 
 /* Adds to a new reader. Returns the result, and frees the reader again. */
 int add_result(const rbcore_source *source);

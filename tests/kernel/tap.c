@@ -16,7 +16,7 @@
 
 #define BATCH 256
 
-static rbcore_reader *open_tap(const struct produce *ring, uint64_t flags) {
+static rbcore_reader *open_tap(const struct produce *ring, uint32_t flags) {
     rbcore_reader *reader = open_reader(flags);
     rbcore_source source = source_of(ring);
     source.flags = RBCORE_SOURCE_TAP;

@@ -147,7 +147,7 @@ END_TEST
 START_TEST(polling_needs_no_wakeup) {
     static const size_t sizes[] = {4096, 65536, 16 << 20};
     const size_t page = page_size(), size = sizes[_i / 2] < page ? page : sizes[_i / 2];
-    uint64_t flags = RBCORE_READER_POLL | (_i % 2 ? RBCORE_READER_RELEASE : 0);
+    uint32_t flags = RBCORE_READER_POLL | (_i % 2 ? RBCORE_READER_RELEASE : 0);
     stage *s = open_stage(size, flags, RBCORE_DEFAULT_MAX_LATENCY);
     int epoll_fd = epoll_on(rbcore_reader_fd(s->reader));
     for (unsigned int i = 0; i < 100; i++) {

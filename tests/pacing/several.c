@@ -69,7 +69,7 @@ typedef struct crowd {
     uint64_t numbers[RINGS];
 } crowd;
 
-static crowd open_crowd(size_t ring_size, uint64_t flags, int64_t max_latency) {
+static crowd open_crowd(size_t ring_size, uint32_t flags, int64_t max_latency) {
     crowd self = {.stage = open_stage(ring_size, flags, max_latency)};
     self.rings[0] = self.stage->ring;
     for (int i = 1; i < RINGS; i++) {
@@ -138,7 +138,7 @@ static bool pace_four(crowd *self) {
     return paced_rings(self) == 0xf;
 }
 
-static crowd open_paced_crowd(uint64_t flags) {
+static crowd open_paced_crowd(uint32_t flags) {
     for (int i = 0; i < ATTEMPTS; i++) {
         crowd c = open_crowd((size_t)16 << 20, flags, 10 * MILLISECOND);
         if (pace_four(&c)) {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-rbcore_reader *open_reader_on(const test_ring *ring, uint64_t flags, int64_t max_latency) {
+rbcore_reader *open_reader_on(const test_ring *ring, uint32_t flags, int64_t max_latency) {
     rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
     rbcore_source source = test_ring_source(ring);
     rbcore_reader *reader = NULL;
@@ -31,7 +31,7 @@ stage *open_stage_unread(size_t ring_size) {
     return self;
 }
 
-stage *open_stage(size_t ring_size, uint64_t flags, int64_t max_latency) {
+stage *open_stage(size_t ring_size, uint32_t flags, int64_t max_latency) {
     stage *self = open_stage_unread(ring_size);
     self->is_release = flags & RBCORE_READER_RELEASE;
     self->reader = open_reader_on(self->ring, flags, max_latency);

@@ -38,11 +38,11 @@ typedef struct scenario {
 extern const scenario rate_scenarios[], publishing_scenarios[], batch_scenarios[], wait_scenarios[],
     descriptor_scenarios[], several_scenarios[], successor_scenarios[];
 
-stage *open_stage(size_t ring_size, uint64_t flags, int64_t max_latency);
+stage *open_stage(size_t ring_size, uint32_t flags, int64_t max_latency);
 
 /* Without a reader. */
 stage *open_stage_unread(size_t ring_size);
-rbcore_reader *open_reader_on(const test_ring *ring, uint64_t flags, int64_t max_latency);
+rbcore_reader *open_reader_on(const test_ring *ring, uint32_t flags, int64_t max_latency);
 
 /* All records must have been delivered. */
 void close_stage(stage *self);

@@ -228,7 +228,7 @@ static void read_and_release(play *self) {
     }
 }
 
-static void check_play(const play *self, uint64_t flags, size_t ring_size) {
+static void check_play(const play *self, uint32_t flags, size_t ring_size) {
     const stage *s = self->stage;
     rbcore_ring_stats stats = stats_of(s->reader, 0);
     printf("flags %u: %llu records, %llu refused, %llu batches paced, %llu armed, "
@@ -248,7 +248,7 @@ static void check_play(const play *self, uint64_t flags, size_t ring_size) {
     }
 }
 
-static void run_bursts(size_t ring_size, uint64_t flags, int64_t max_latency, uint32_t wakeup) {
+static void run_bursts(size_t ring_size, uint32_t flags, int64_t max_latency, uint32_t wakeup) {
     static play self;
     memset(&self, 0, sizeof(self));
     stage *s = open_stage(ring_size, flags, max_latency);
@@ -274,7 +274,7 @@ static void run_bursts(size_t ring_size, uint64_t flags, int64_t max_latency, ui
 }
 
 START_TEST(bursts_and_idle_times) {
-    const uint64_t flags = _i ? RBCORE_READER_RELEASE : 0;
+    const uint32_t flags = _i ? RBCORE_READER_RELEASE : 0;
     run_bursts((size_t)1 << 20, flags, RBCORE_DEFAULT_MAX_LATENCY, 0);
     run_bursts(65536, flags, RBCORE_DEFAULT_MAX_LATENCY, 0);
     run_bursts((size_t)16 << 20, flags, MILLISECOND, RBCORE_FORCE_WAKEUP);

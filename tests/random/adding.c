@@ -35,7 +35,7 @@ bool open_reader(void) {
     rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
     options.flags = self->flags;
     options.max_latency_ns = self->max_latency_ns;
-    calling("reader_open(reader %d, flags %" PRIu64 ", max_latency_ns %" PRId64 ")", self->number,
+    calling("reader_open(reader %d, flags %" PRIu32 ", max_latency_ns %" PRId64 ")", self->number,
             self->flags, self->max_latency_ns);
     demand(returned(rbcore_reader_open(&self->handle, &options)) == 0, "no reader");
     if (self->returns_on_discards) {
@@ -53,7 +53,10 @@ static void refuse_reader(const rbcore_reader_options *options, int expected) {
 
 bool open_reader_wrongly(void) {
     rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
-    options.flags = UINT64_C(4) << roll(61);
+    options.flags = UINT32_C(4) << roll(30);
+    refuse_reader(&options, -EINVAL);
+    options = (rbcore_reader_options)RBCORE_READER_OPTIONS_INIT;
+    options.order_clock = UINT32_C(1) << roll(32);
     refuse_reader(&options, -EINVAL);
     options = (rbcore_reader_options)RBCORE_READER_OPTIONS_INIT;
     options.max_latency_ns = -1 - (int64_t)roll(1000);

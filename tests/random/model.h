@@ -129,7 +129,7 @@ typedef struct sim_held {
 typedef struct sim_reader {
     rbcore_reader *handle; /* NULL: none */
     int number;
-    uint64_t flags;
+    uint32_t flags;
     bool returns_on_discards;
     int64_t max_latency_ns;
     unsigned references; /* 0: freed, and records are held */

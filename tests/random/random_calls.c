@@ -109,7 +109,7 @@ static void describe(void) {
     for (unsigned i = 0; i < READERS; i++) {
         const sim_reader *self = &the_world.readers[i];
         if (self->handle != NULL) {
-            fprintf(stderr, "reader %u: flags %" PRIu64 ", %u references, %zu held\n", i,
+            fprintf(stderr, "reader %u: flags %" PRIu32 ", %u references, %zu held\n", i,
                     self->flags, self->references, self->held_count);
         }
         for (unsigned j = 0; j < VIEWS_MAX && self->handle != NULL; j++) {

@@ -198,7 +198,7 @@ static void describe(void) {
     }
     for (unsigned i = 0; i < self->consumer_count; i++) {
         const thr_consumer *consumer = &self->consumers[i];
-        fprintf(stderr, "consumer %u: flags %" PRIu64 ", max_latency_ns %" PRId64 "%s, %llu held\n",
+        fprintf(stderr, "consumer %u: flags %" PRIu32 ", max_latency_ns %" PRId64 "%s, %llu held\n",
                 i, consumer->flags, consumer->max_latency_ns, consumer->is_tap ? ", tap" : "",
                 atomic_load(&consumer->held));
         for (unsigned j = 0; j < consumer->ring_count; j++) {

@@ -50,7 +50,7 @@ typedef struct thr_reading {
 typedef struct thr_consumer {
     unsigned number;
     bool is_tap, releases;
-    uint64_t flags;
+    uint32_t flags;
     bool returns_on_discards;
     int64_t max_latency_ns;
     _Atomic(rbcore_reader *) handle;

@@ -3,7 +3,7 @@
 
 #include "suite.h"
 
-rbcore_reader *open_reader(uint64_t flags) {
+rbcore_reader *open_reader(uint32_t flags) {
     rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
     options.flags = flags;
     rbcore_reader *reader = NULL;

@@ -6,7 +6,7 @@
 #include <rbcore/rbcore.h>
 #include <stddef.h>
 
-rbcore_reader *open_reader(uint64_t flags);
+rbcore_reader *open_reader(uint32_t flags);
 
 /* Returns the number of the ring, which the reader must take. */
 unsigned int add_source(rbcore_reader *reader, const rbcore_source *source);

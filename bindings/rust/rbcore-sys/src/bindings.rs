@@ -195,7 +195,9 @@ pub struct rbcore_reader_options {
     /// of this struct
     pub size: usize,
     /// RBCORE_READER_RELEASE, ...; default 0: given back in order, by commit
-    pub flags: u64,
+    pub flags: u32,
+    /// 0: for reading in the order of time, which this version does not do
+    pub order_clock: u32,
     /// see rbcore_reader_next; 0: every record wakes an idle reader
     pub max_latency_ns: i64,
 }
@@ -222,6 +224,11 @@ fn bindgen_test_layout_rbcore_reader_options() {
         unsafe { ::core::ptr::addr_of!((*ptr).flags) as usize - ptr as usize },
         8usize,
         "Offset of field: rbcore_reader_options::flags",
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).order_clock) as usize - ptr as usize },
+        12usize,
+        "Offset of field: rbcore_reader_options::order_clock",
     );
     assert_eq!(
         unsafe { ::core::ptr::addr_of!((*ptr).max_latency_ns) as usize - ptr as usize },
@@ -306,8 +313,8 @@ extern "C" {
     /** Opens a reader without rings. options is optional. The caller gives it back by
  rbcore_reader_free. A reader has 3 file descriptors, and one for each map, two for each memory
  ring, one for each loss map.
-   -EINVAL  options->size is absurd, a flag is unknown, max_latency_ns is negative, or 0 with
-            RBCORE_READER_POLL;
+   -EINVAL  options->size is absurd, a flag is unknown, order_clock is not 0, max_latency_ns is
+            negative, or 0 with RBCORE_READER_POLL;
    -E2BIG   options are from a newer version and use what this one does not know;
    -ENOMEM, -EMFILE, -ENFILE  no memory or file descriptors;
    -ENOSPC  the user has the most epoll registrations (a reader has 2, and 1 a ring);

@@ -72,7 +72,8 @@ impl ReaderBuilder {
         };
         let options = sys::rbcore_reader_options {
             size: size_of::<sys::rbcore_reader_options>(),
-            flags: u64::from(mode | polls),
+            flags: mode | polls,
+            order_clock: 0,
             max_latency_ns: nanoseconds(self.max_latency),
         };
         let mut raw = null_mut();
