@@ -25,11 +25,15 @@
  * the cancellation waits until the call has returned. (Asynchronous cancellation is not for threads
  * that call this library.)
  *
- * Structs that begin with a size can grow in later versions. The caller fills them by their _INIT
- * macro, or their _init function where macros cannot be used. A caller older than the library
- * passes a smaller struct and gets the defaults for the rest. A caller that is newer, and sets
- * bytes that this library does not know to anything but zero, gets -E2BIG. A size below that of the
- * size field itself, or above 4096, is -EINVAL.
+ * Structs that begin with a size can grow. Fill them with their _INIT macro, or with their _init
+ * function where macros cannot be used. Fields are only ever appended, and their default is zero. A
+ * program older than the library passes a smaller struct and gets the defaults for the rest. A
+ * newer program gets -E2BIG if it sets a field that this library does not know. In structs that the
+ * library fills, such a field becomes RBCORE_UNKNOWN. A size below that of the size field itself,
+ * or above 4096, is -EINVAL.
+ *
+ * Later versions may define more flags in records and statistics, and return more errors. Ignore
+ * flags that you do not know, and treat an error that you do not know as a failure of the call.
  *
  * Units. Sizes are bytes, durations nanoseconds, positions bytes since the ring was created, as the
  * kernel counts them. Requires Linux 5.8 or newer. A 32-bit process can use memory rings, and the
