@@ -204,6 +204,14 @@ int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
     return 0;
 }
 
+int rbcore_reader_ring_after(rbcore_reader *self, int ring) {
+    int error = rbc_reader_check(self);
+    if (error != 0 || ring < -1) {
+        return error != 0 ? error : -EINVAL;
+    }
+    return rbc_ring_table_after(&self->table, (unsigned)ring + 1);
+}
+
 /* ---- Waiting elsewhere, and from other threads ---- */
 
 int rbcore_reader_fd(const rbcore_reader *self) {

@@ -77,6 +77,7 @@ void rbc_ring_table_put(rbc_ring_table *self, rbc_ring *ring, unsigned index) {
     slot->place = self->count;
     self->rings[self->count++] = ring;
     self->next_slot = index + 1;
+    atomic_store_explicit(&slot->is_read, true, memory_order_relaxed);
     /* Release: a thread that finds the ring here finds it complete (rbc_ring_table_at). */
     atomic_store_explicit(&slot->ring, ring, memory_order_release);
 }
@@ -91,10 +92,30 @@ rbc_ring *rbc_ring_table_find(const rbc_ring_table *self, unsigned index) {
 }
 
 void rbc_ring_table_take_out(rbc_ring_table *self, const rbc_ring *ring) {
-    unsigned place = slot_of(self, ring->index)->place;
+    rbc_slot *slot = slot_of(self, ring->index);
+    unsigned place = slot->place;
+    /* Relaxed: pairs with the load in has_read_ring, which needs nothing but the word. */
+    atomic_store_explicit(&slot->is_read, false, memory_order_relaxed);
     rbc_ring *last = self->rings[--self->count];
     self->rings[place] = last;
     slot_of(self, last->index)->place = place;
+}
+
+static bool has_read_ring(const rbc_slot *slot) {
+    /* Acquire: pairs with the release store in rbc_ring_table_put, before which is_read was set. */
+    return atomic_load_explicit(&slot->ring, memory_order_acquire) != NULL &&
+           atomic_load_explicit(&slot->is_read, memory_order_relaxed);
+}
+
+int rbc_ring_table_after(const rbc_ring_table *self, unsigned index) {
+    while (index < RBCORE_RINGS_MAX) {
+        const rbc_slot *slot = slot_of(self, index);
+        if (slot != NULL && has_read_ring(slot)) {
+            return (int)index;
+        }
+        index += slot != NULL ? 1 : RBC_CHUNK_SLOTS - index % RBC_CHUNK_SLOTS;
+    }
+    return -ENOENT;
 }
 
 void rbc_ring_table_clear(rbc_ring_table *self, unsigned index) {

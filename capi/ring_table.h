@@ -18,6 +18,7 @@ typedef struct rbc_slot {
     _Atomic(rbc_ring *) ring;
     /* Where it is among those that are read; may be stale. The reading thread only. */
     unsigned place;
+    atomic_bool is_read; /* it is among those that are read. Any thread */
 } rbc_slot;
 
 /* Slots are made by so many, and stay where they are: other threads look into them. */
@@ -35,7 +36,8 @@ void rbc_ring_table_free(rbc_ring_table *self);
 
 /*
  * Finds an index for a ring, as late after its last use as possible, and makes space for the ring.
- * Returns the index, -ENOSPC or -ENOMEM. The reading thread only, as for all below but the last two.
+ * Returns the index, -ENOSPC or -ENOMEM. The reading thread only, as for all below that do not say
+ * "any thread".
  */
 int rbc_ring_table_reserve(rbc_ring_table *self);
 
@@ -63,6 +65,11 @@ static inline rbc_ring *rbc_ring_table_at(const rbc_ring_table *self, unsigned i
                ? NULL
                : atomic_load_explicit(&chunk[index % RBC_CHUNK_SLOTS].ring, memory_order_acquire);
 }
+
+/*
+ * The lowest index, from this one on, of a ring that is read, or -ENOENT. Any thread.
+ */
+int rbc_ring_table_after(const rbc_ring_table *self, unsigned index);
 
 /* Empties the slot of an index. Any thread. */
 void rbc_ring_table_clear(rbc_ring_table *self, unsigned index);

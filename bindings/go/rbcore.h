@@ -355,6 +355,14 @@ RBCORE_API int rbcore_reader_add(rbcore_reader *self, const rbcore_source *sourc
 RBCORE_API int rbcore_reader_remove(rbcore_reader *self, unsigned int ring);
 
 /*
+ * Returns the lowest index above ring that has a ring, so that all can be visited: ring is -1 for
+ * the first, and then the last answer. Removed rings are passed over. Any thread.
+ *   -ENOENT  there is none;
+ *   -EINVAL  ring is below -1.
+ */
+RBCORE_API int rbcore_reader_ring_after(rbcore_reader *self, int ring);
+
+/*
  * Reads up to max records without waiting, and returns how many. Records of one ring come in its
  * order. Rings are served in turn: in one call each ring has at most one turn, of at most as many
  * records as are still free in the array. The next call goes on with the ring after the one served

@@ -113,6 +113,8 @@ RBCORE_API int rbcore_reader_add(rbcore_reader *self, const rbcore_source *sourc
 
 RBCORE_API int rbcore_reader_remove(rbcore_reader *self, unsigned int ring);
 
+RBCORE_API int rbcore_reader_ring_after(rbcore_reader *self, int ring);
+
 RBCORE_API int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, size_t max);
 
 RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, size_t max);
@@ -1191,6 +1193,7 @@ int64_t rbc_pacing_deadline(const rbcore_reader *reader);
 typedef struct rbc_slot {
 	_Atomic(rbc_ring *) ring;
 	unsigned place;
+	atomic_bool is_read;
 } rbc_slot;
 
 #define RBC_CHUNK_SLOTS 256
@@ -1223,6 +1226,8 @@ static inline rbc_ring *rbc_ring_table_at(const rbc_ring_table *self, unsigned i
 			? NULL
 			: atomic_load_explicit(&chunk[index % RBC_CHUNK_SLOTS].ring, memory_order_acquire);
 }
+
+int rbc_ring_table_after(const rbc_ring_table *self, unsigned index);
 
 void rbc_ring_table_clear(rbc_ring_table *self, unsigned index);
 
@@ -3817,6 +3822,7 @@ void rbc_ring_table_put(rbc_ring_table *self, rbc_ring *ring, unsigned index) {
 	slot->place = self->count;
 	self->rings[self->count++] = ring;
 	self->next_slot = index + 1;
+	atomic_store_explicit(&slot->is_read, true, memory_order_relaxed);
 	atomic_store_explicit(&slot->ring, ring, memory_order_release);
 }
 
@@ -3830,10 +3836,28 @@ rbc_ring *rbc_ring_table_find(const rbc_ring_table *self, unsigned index) {
 }
 
 void rbc_ring_table_take_out(rbc_ring_table *self, const rbc_ring *ring) {
-	unsigned place = slot_of(self, ring->index)->place;
+	rbc_slot *slot = slot_of(self, ring->index);
+	unsigned place = slot->place;
+	atomic_store_explicit(&slot->is_read, false, memory_order_relaxed);
 	rbc_ring *last = self->rings[--self->count];
 	self->rings[place] = last;
 	slot_of(self, last->index)->place = place;
+}
+
+static bool has_read_ring(const rbc_slot *slot) {
+	return atomic_load_explicit(&slot->ring, memory_order_acquire) != NULL &&
+		atomic_load_explicit(&slot->is_read, memory_order_relaxed);
+}
+
+int rbc_ring_table_after(const rbc_ring_table *self, unsigned index) {
+	while (index < RBCORE_RINGS_MAX) {
+		const rbc_slot *slot = slot_of(self, index);
+		if (slot != NULL && has_read_ring(slot)) {
+			return (int)index;
+		}
+		index += slot != NULL ? 1 : RBC_CHUNK_SLOTS - index % RBC_CHUNK_SLOTS;
+	}
+	return -ENOENT;
 }
 
 void rbc_ring_table_clear(rbc_ring_table *self, unsigned index) {
@@ -6139,6 +6163,14 @@ int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
 	rbc_owner_note_left(&ring->owner);
 	rbc_ring_put(ring, 1);
 	return 0;
+}
+
+int rbcore_reader_ring_after(rbcore_reader *self, int ring) {
+	int error = rbc_reader_check(self);
+	if (error != 0 || ring < -1) {
+		return error != 0 ? error : -EINVAL;
+	}
+	return rbc_ring_table_after(&self->table, (unsigned)ring + 1);
 }
 
 int rbcore_reader_fd(const rbcore_reader *self) {

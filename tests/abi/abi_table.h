@@ -140,6 +140,7 @@
     FUNCTION(reader_free, "vR")                                                                    \
     FUNCTION(reader_add, "iRp")                                                                    \
     FUNCTION(reader_remove, "iRu")                                                                 \
+    FUNCTION(reader_ring_after, "iRi")                                                             \
     FUNCTION(reader_read, "iRpz")                                                                  \
     FUNCTION(reader_look, "iRpz")                                                                  \
     FUNCTION(reader_next, "iRpzl")                                                                 \

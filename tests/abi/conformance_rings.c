@@ -427,9 +427,14 @@ START_TEST(rings_are_removed) {
     ck_assert_int_eq(CALL(reader_remove, reader, pair.index), -EBUSY);
     ck_assert_int_eq(CALL(reader_remove, reader, pair.index + 1), -EINVAL);
     ck_assert_int_eq(CALL(reader_remove, reader, UINT32_MAX), -EINVAL);
+    ck_assert_int_eq(CALL(reader_ring_after, reader, (uint64_t)-1), pair.index);
+    ck_assert_int_eq(CALL(reader_ring_after, reader, pair.index), -ENOENT);
+    ck_assert_int_eq(CALL(reader_ring_after, reader, INT32_MAX), -ENOENT);
+    ck_assert_int_eq(CALL(reader_ring_after, reader, (uint64_t)-2), -EINVAL);
     ck_assert_int_eq(commit(&pair, NULL), 0);
     ck_assert_int_eq(CALL(reader_remove, reader, pair.index), 0);
     ck_assert_int_eq(CALL(reader_remove, reader, pair.index), -EINVAL);
+    ck_assert_int_eq(CALL(reader_ring_after, reader, (uint64_t)-1), -ENOENT);
     pair_close(&pair);
 }
 END_TEST

@@ -5,7 +5,9 @@
  */
 #include "support.h"
 
+#include <limits.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define RINGS 4
 
@@ -126,6 +128,75 @@ START_TEST(no_ring_of_this_index) {
     ck_assert_int_eq(rbcore_reader_remove(m.reader, ring), -EINVAL);
     ck_assert_int_eq(rbcore_reader_release(m.reader, &record, 1), -EINVAL);
     ck_assert_ptr_null(snapshot);
+    close_many(&m);
+}
+END_TEST
+
+/* The indexes of a reader's rings, as bits. */
+static unsigned int rings_of(rbcore_reader *reader) {
+    unsigned int indexes = 0;
+    int ring = -1, last;
+    while (last = ring, (ring = rbcore_reader_ring_after(reader, last)) >= 0) {
+        ck_assert_int_gt(ring, last);
+        indexes |= 1u << ring;
+    }
+    ck_assert_int_eq(ring, -ENOENT);
+    return indexes;
+}
+
+START_TEST(the_rings_of_a_reader) {
+    many m = open_many(0, RBCORE_READER_RELEASE);
+    rbcore_record record;
+    ck_assert_uint_eq(rings_of(m.reader), 0);
+    for (m.count = 0; m.count < RINGS; m.count++) {
+        m.rings[m.count] = fixture_add(m.reader, page_size());
+    }
+    ck_assert_uint_eq(rings_of(m.reader), 15);
+    produce(&m.rings[1], 0);
+    ck_assert_int_eq(rbcore_reader_read(m.reader, &record, 1), 1);
+    ok(rbcore_reader_remove(m.reader, 1)); /* it is passed over, though a record of it is held */
+    ok(rbcore_reader_remove(m.reader, 3));
+    ck_assert_uint_eq(rings_of(m.reader), 5);
+    ok(rbcore_reader_release(m.reader, &record, 1));
+    ck_assert_uint_eq(rings_of(m.reader), 5);
+    ck_assert_int_eq(rbcore_reader_ring_after(m.reader, RBCORE_RINGS_MAX - 1), -ENOENT);
+    ck_assert_int_eq(rbcore_reader_ring_after(m.reader, INT_MAX), -ENOENT);
+    ck_assert_int_eq(rbcore_reader_ring_after(m.reader, -2), -EINVAL);
+    ck_assert_int_eq(rbcore_reader_ring_after(m.reader, INT_MIN), -EINVAL);
+    ok(rbcore_reader_shutdown(m.reader));
+    ck_assert_uint_eq(rings_of(m.reader), 5);
+    close_many(&m);
+}
+END_TEST
+
+typedef struct visits {
+    rbcore_reader *reader;
+    atomic_bool is_over;
+    unsigned long count;
+} visits;
+
+static void *visit(void *argument) {
+    visits *self = argument;
+    do {
+        ck_assert_uint_eq(rings_of(self->reader) & 1, 1); /* the one that stays */
+        self->count++;
+    } while (!atomic_load(&self->is_over));
+    return NULL;
+}
+
+START_TEST(rings_are_visited_while_others_come_and_go) {
+    many m = open_many(1, 0);
+    visits v = {.reader = m.reader};
+    pthread_t thread;
+    ok(pthread_create(&thread, NULL, visit, &v));
+    for (int i = 0; i < 20; i++) {
+        fixture other = fixture_add(m.reader, page_size());
+        ok(rbcore_reader_remove(m.reader, other.ring));
+        fixture_drop(&other);
+    }
+    atomic_store(&v.is_over, true);
+    ok(pthread_join(thread, NULL));
+    ck_assert_uint_ge(v.count, 1);
     close_many(&m);
 }
 END_TEST
@@ -353,6 +424,8 @@ int main(void) {
         {the_turn_after_a_removal, CASES},
         {rings_come_and_go, 1},
         {no_ring_of_this_index, 1},
+        {the_rings_of_a_reader, 1},
+        {rings_are_visited_while_others_come_and_go, 1},
         {a_removed_ring_goes_while_it_is_asked_for, 1},
         {a_paced_ring_is_removed, 1},
         {the_last_memory_ring_is_removed, 1},

@@ -243,6 +243,7 @@ void live_with_two(const void *argument) {
     ck_check(seen[0] == 1 && seen[1] == 1, "a record of each");
     MAKE(rbcore_reader_commit, reader, NULL, 0);
     MAKE(rbcore_reader_remove, reader, indexes[0]);
+    ck_check(MAKE(rbcore_reader_ring_after, reader, -1) == (int)indexes[1], "the ring that stays");
     way->kind->emit(rings[1], 1);
     ck_check(MAKE(rbcore_reader_next, reader, records, 4, WATCHDOG_NS) == 1, "the other ring");
     DROP(rbcore_reader_free, reader);

@@ -249,6 +249,33 @@ bool add_wrongly(void) {
     return true;
 }
 
+/* The indexes of a reader's rings, in order; after the last there is none. */
+bool visit_rings(void) {
+    sim_reader *self = any_reader();
+    if (self == NULL) {
+        return false;
+    }
+    int visited = -1;
+    for (unsigned count = 0; count <= VIEWS_MAX; count++) {
+        int next = -ENOENT;
+        for (unsigned i = 0; i < VIEWS_MAX; i++) {
+            const sim_view *view = &self->views[i];
+            bool is_later = view->ring != NULL && !view->is_removed && (int)view->index > visited;
+            next = is_later && (next < 0 || (int)view->index < next) ? (int)view->index : next;
+        }
+        calling("ring_after(reader %d, %d)", self->number, visited);
+        demand(returned(rbcore_reader_ring_after(self->handle, visited)) == next, "not %d", next);
+        if (next < 0) {
+            break;
+        }
+        visited = next;
+    }
+    calling("ring_after(reader %d, -2)", self->number);
+    demand(returned(rbcore_reader_ring_after(self->handle, -2 - (int)roll(9))) == -EINVAL,
+           "not refused");
+    return true;
+}
+
 static void remove_wrongly(sim_reader *self) {
     unsigned index = one_in(2) ? self->next_index : RBCORE_RINGS_MAX + roll(1000);
     calling("remove(reader %d, %u), which is none", self->number, index);

@@ -43,6 +43,7 @@ static const choice choices[] = {
     {look_at_statistics, 4},
     {add_ring, 30},
     {add_wrongly, 2},
+    {visit_rings, 5},
     {remove_ring, 25},
     {reference_reader, 3},
     {free_reader, 8},

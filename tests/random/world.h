@@ -43,7 +43,7 @@ sim_reader *any_reader(void);
 bool look_at(sim_reader *self); /* what a tap can do while a batch is half written */
 
 /* adding.c */
-operation add_ring, add_wrongly, remove_ring, reference_reader, free_reader;
+operation add_ring, add_wrongly, visit_rings, remove_ring, reference_reader, free_reader;
 void drop_reader(sim_reader *self);
 sim_view *any_view(bool removed_as_well);
 

@@ -431,6 +431,7 @@ class Rings(RuleBasedStateMachine):
         if self.reader is None:
             return
         assert self.reader.stats().rings == len(self.model.rings)
+        assert list(self.reader.rings()) == sorted(self.model.rings)
         for index, ring in self.model.rings.items():
             stats = self.reader.ring_stats(index)
             assert stats.producer_pos == ring.end

@@ -144,6 +144,11 @@ class ReaderBase(Generic[T]):
         del keep
         return result
 
+    def rings(self) -> Iterator[int]:
+        """Iterates over the indexes of the reader's rings. Those that were removed are passed over."""
+        self._handle()
+        return self._indexes()
+
     def remove(self, ring: int) -> None:
         """Removes a ring. What was not read stays in it. Raises Busy if records of it are held."""
         self._alone(self._remove, ring)
@@ -311,6 +316,14 @@ class ReaderBase(Generic[T]):
         return stats._replace(flags=RingFlags(stats.flags))
 
     # ---- Within
+
+    def _indexes(self) -> Iterator[int]:
+        index = -1
+        while self._open is not None:
+            index = lib.rbcore_reader_ring_after(self._open, index)
+            if index < 0:
+                return
+            yield index
 
     def _prepare(self) -> None:
         """Makes what a reader needs before it has rings."""

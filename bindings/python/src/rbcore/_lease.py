@@ -104,15 +104,10 @@ class LeaseReader(ReaderBase["list[Lease]"]):
 
     def _close(self) -> None:
         """Leaves the rings to the records that are not released: the next reader's error says so."""
-        out = ffi.new("rbcore_reader_stats *")
-        lib.rbcore_reader_stats_init(out, ffi.sizeof("rbcore_reader_stats"))
         try:
-            # It fails after fork(): the rings are the parent's.
-            if self._open is not None and lib.rbcore_reader_stats_get(self._open, out) == 0:
-                left, index = out.rings, 0
-                while left:
-                    left -= lib.rbcore_reader_remove(self._open, index) == 0
-                    index += 1
+            # After fork() there are none here: the rings are the parent's.
+            for index in () if self._open is None else self._indexes():
+                lib.rbcore_reader_remove(self._open, index)
         finally:
             super()._close()
 

@@ -108,6 +108,15 @@ impl Handle {
         self.with(stats::of_reader)
     }
 
+    /// The indexes of the reader's rings, in their order. Those that were removed are passed over.
+    pub fn rings(&self) -> impl Iterator<Item = u16> + '_ {
+        stats::rings(|ring| {
+            self.with(|raw| Ok(stats::ring_after(raw, ring)))
+                .ok()
+                .flatten()
+        })
+    }
+
     /// Statistics of one ring.
     pub fn ring_stats(&self, ring: u16) -> Result<RingStats> {
         self.with(|raw| stats::of_ring(raw, ring))

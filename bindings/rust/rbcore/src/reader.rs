@@ -125,6 +125,26 @@ impl<M> Reader<M> {
         Ok(())
     }
 
+    /// The indexes of the reader's rings, in their order. Those that were removed are passed over.
+    ///
+    /// ```
+    /// # use rbcore::{MemoryRing, Reader, Source};
+    /// # fn main() -> rbcore::Result<()> {
+    /// # let (one, other) = (MemoryRing::create(4096)?, MemoryRing::create(4096)?);
+    /// # let mut reader = Reader::open()?;
+    /// # reader.add(&Source::memory(&one))?;
+    /// # reader.add(&Source::memory(&other))?;
+    /// for ring in reader.rings() {
+    ///     println!("{ring}: {} records", reader.ring_stats(ring)?.records);
+    /// }
+    /// # assert_eq!(reader.rings().collect::<Vec<_>>(), [0, 1]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn rings(&self) -> impl Iterator<Item = u16> + '_ {
+        stats::rings(|ring| stats::ring_after(self.raw(), ring))
+    }
+
     /// Changes how many records a batch has at most. `EINVAL`: `records` is 0. `ENOMEM`: there is
     /// no memory for so many.
     pub fn set_batch_size(&mut self, records: usize) -> Result<()> {

@@ -125,6 +125,17 @@ pub(crate) fn of_reader(reader: &Raw) -> Result<ReaderStats> {
     })
 }
 
+/// The indexes of a reader's rings. `after` asks for the one that comes after an index, or after -1.
+pub(crate) fn rings(after: impl Fn(i32) -> Option<u16>) -> impl Iterator<Item = u16> {
+    std::iter::successors(after(-1), move |&ring| after(ring.into()))
+}
+
+pub(crate) fn ring_after(reader: &Raw, ring: i32) -> Option<u16> {
+    // SAFETY: the handle is live.
+    let next = unsafe { sys::rbcore_reader_ring_after(reader.as_ptr(), ring) };
+    u16::try_from(next).ok()
+}
+
 pub(crate) fn of_ring(reader: &Raw, ring: u16) -> Result<RingStats> {
     let mut raw = sys::rbcore_ring_stats {
         size: size_of::<sys::rbcore_ring_stats>(),

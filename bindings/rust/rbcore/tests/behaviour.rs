@@ -445,7 +445,9 @@ fn removed_ring(ring: &dyn Ring) {
     drop(reader.read().unwrap());
     assert!(matches!(reader.remove(0), Err(Error::Busy(_))));
     reader.commit().unwrap();
+    assert_eq!(reader.rings().collect::<Vec<_>>(), [0]);
     reader.remove(0).unwrap();
+    assert_eq!(reader.rings().count(), 0);
     assert!(matches!(
         reader.remove(0),
         Err(Error::Os {
@@ -456,6 +458,8 @@ fn removed_ring(ring: &dyn Ring) {
     assert!(reader.ring_stats(0).is_err());
     let again = reader.add(&ring.source()).unwrap();
     assert_ne!(again, 0, "indexes are reused late");
+    let handle = reader.handle();
+    assert_eq!(handle.rings().collect::<Vec<_>>(), [again]);
     ring.produce_some(1, 1);
     assert_eq!(sequences(&reader.read().unwrap()), [1]);
 }
