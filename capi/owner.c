@@ -55,6 +55,11 @@ static_assert(sizeof(rbc_process) == 48, "so is that of the name in it");
  */
 #define RETRIES 8
 
+static rbc_owner_block *block_of(const unsigned char *page, size_t page_size) {
+    const unsigned char *end = page + page_size;
+    return (rbc_owner_block *)(uintptr_t)(end - sizeof(rbc_owner_block));
+}
+
 static struct flock lock_of(uint64_t byte, short type) {
     return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
 }
@@ -204,6 +209,14 @@ static author find_author(const rbc_owner_block *block) {
     return it;
 }
 
+uint64_t rbc_owner_pid(const unsigned char *page, size_t page_size) {
+    author it = find_author(block_of(page, page_size));
+    if (it.state == RBC_PROCESS_DEAD) {
+        return 0;
+    }
+    return it.state == RBC_PROCESS_UNKNOWN ? UINT64_MAX : it.process.pid;
+}
+
 /* ---- Claiming ---- */
 
 /*
@@ -274,9 +287,7 @@ int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size,
                     const rbc_owner_lock *lock, const rbc_process *process, bool insist,
                     bool *guarded) {
     RBC_UNCANCELLED;
-    unsigned char *end = page + page_size;
-    *self = (rbc_owner){.block = (rbc_owner_block *)(void *)(end - sizeof(rbc_owner_block)),
-                        .lock = *lock};
+    *self = (rbc_owner){.block = block_of(page, page_size), .lock = *lock};
     int error = try_claim(self, process, false);
     for (int i = 1; error == -EAGAIN; i++) {
         struct timespec pause = {.tv_nsec = PAUSE_NS};
@@ -316,10 +327,14 @@ void rbc_owner_note_committed(rbc_owner *self, uint64_t position) {
     }
 }
 
+bool rbc_owner_is_ours(const rbc_owner *self) {
+    return self->claim != 0 &&
+           atomic_load_explicit(&self->block->claim, memory_order_relaxed) == self->claim;
+}
+
 void rbc_owner_note_left(rbc_owner *self) {
     /* Not if another process has signed since: then the block is that one's. */
-    if (self->claim != 0 &&
-        atomic_load_explicit(&self->block->claim, memory_order_relaxed) == self->claim) {
+    if (rbc_owner_is_ours(self)) {
         atomic_store_explicit(&self->block->is_left, 1, memory_order_relaxed);
     }
 }

@@ -60,6 +60,15 @@ void rbc_owner_note_committed(rbc_owner *self, uint64_t position);
 /* Tells later ones that the reader is gone, and that only records that are held keep the ring. */
 void rbc_owner_note_left(rbc_owner *self);
 
+/* Whether the ring is ours, and no other process has signed since. */
+bool rbc_owner_is_ours(const rbc_owner *self);
+
+/*
+ * The pid of the process that owns the ring whose page this is, 0 if none that lives does, or
+ * UINT64_MAX if it is of another pid namespace. It goes by the block alone, and asks /proc.
+ */
+uint64_t rbc_owner_pid(const unsigned char *page, size_t page_size);
+
 /* Long enough for rbc_owner_other. */
 #define RBC_OWNER_TEXT_SIZE 96
 

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 static const rbcore_reader_stats reader_defaults = RBCORE_READER_STATS_INIT;
 static const rbcore_ring_stats ring_defaults = RBCORE_RING_STATS_INIT;
@@ -69,6 +70,13 @@ static uint64_t bytes_waiting(const rbc_ring *ring) {
     return bytes < size ? bytes : size;
 }
 
+/* Of a ring of our own /proc is not asked: with thousands of rings that would be slow. */
+static uint64_t reader_pid(const rbc_ring *ring) {
+    return rbc_owner_is_ours(&ring->owner)
+               ? (uint64_t)getpid()
+               : rbc_owner_pid(ring->mapping.consumer_page, ring->mapping.page_size);
+}
+
 static rbcore_ring_stats stats_of(const rbc_ring *ring) {
     /*
      * The positions are read in the order in which they stand in the ring, so that no difference
@@ -103,6 +111,8 @@ static rbcore_ring_stats stats_of(const rbc_ring *ring) {
         .start_pos = ring->start_pos,
         .passed_bytes = rbc_get(&ring->passed_bytes),
         .lost_bytes = rbc_get(&ring->lost_bytes),
+        .first_ring = ring->index,
+        .reader_pid = reader_pid(ring),
     };
 }
 

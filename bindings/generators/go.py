@@ -62,6 +62,7 @@ GO_DOCS = {
     "batches": "fetches that brought records",
     "commits": "how often space was given back to producers",
     "wakeups": "waits that an event ended, and events found by a read",
+    "first_ring": "the index that NewReader or Add gave it",
     "boot_id": "the boot of the ring's machine; no other ring has the same BootID, Kind and RingID",
 }
 # These errors mean another thing in Go.
@@ -76,7 +77,7 @@ GO_FOREIGN = re.compile(r"\bNULL\b|->|\*\w|(?<!\.)\bE[A-Z]{3,}\b|\brbcore_|RBCOR
 def go_name(name: str) -> str:
     """Returns RBCORE_NO_WAKEUP or map_id as Go writes it."""
     parts = name.removeprefix("RBCORE_").lower().split("_")
-    return "".join(part.upper() if part in ("id", "ns") else part.capitalize() for part in parts)
+    return "".join(part.upper() if part in ("id", "ns", "pid") else part.capitalize() for part in parts)
 
 
 def go_text(header: Header, text: str) -> str:

@@ -62,6 +62,7 @@ PYTHON_WORDS = {
 # These comments differ in Python, because the thing does.
 PYTHON_DOCS = {
     "boot_id": "The boot of the ring's machine. No other ring has the same boot_id, kind and ring_id.",
+    "first_ring": "The index that Reader.add() returned for its source.",
     "kind": "The kind of the ring: 3 is a BPF map, 4 a memory ring.",
 }
 # This finds names, pointers and errors of C.

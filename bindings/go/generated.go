@@ -89,6 +89,11 @@ type RingStats struct {
 	// by the consumer and reused (tap); StartPos, the records handed out with their headers,
 	// PassedBytes and LostBytes add up to ReadPos
 	LostBytes uint64
+	// the index that NewReader or Add gave it
+	FirstRing uint64
+	// the process that has the ring by this library: of a tap, the ring's reader; 0: none that
+	// lives; Unknown: one of another pid namespace
+	ReaderPID uint64
 	// The ring's content is impossible (syscall.EBADMSG).
 	Broken bool
 	// The ring was opened although another reader has it (WithInsist), or without its lock,

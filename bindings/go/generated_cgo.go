@@ -45,6 +45,8 @@ func ringStatsOf(from *C.rbcore_ring_stats) RingStats {
 	stats.StartPos = uint64(from.start_pos)
 	stats.PassedBytes = uint64(from.passed_bytes)
 	stats.LostBytes = uint64(from.lost_bytes)
+	stats.FirstRing = uint64(from.first_ring)
+	stats.ReaderPID = uint64(from.reader_pid)
 	stats.Broken = from.flags&C.RBCORE_RING_BROKEN != 0
 	stats.Unguarded = from.flags&C.RBCORE_RING_UNGUARDED != 0
 	stats.Paced = from.flags&C.RBCORE_RING_PACED != 0

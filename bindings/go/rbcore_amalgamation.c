@@ -198,10 +198,12 @@ typedef struct rbcore_ring_stats {
 	uint64_t start_pos;
 	uint64_t passed_bytes;
 	uint64_t lost_bytes;
+	uint64_t first_ring;
+	uint64_t reader_pid;
 } rbcore_ring_stats;
 
 #define RBCORE_RING_STATS_INIT \
-	{sizeof(rbcore_ring_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+	{sizeof(rbcore_ring_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 RBCORE_API int rbcore_ring_stats_init(rbcore_ring_stats *out, size_t size);
 
@@ -612,6 +614,10 @@ uint64_t rbc_owner_committed(const rbc_owner *self);
 void rbc_owner_note_committed(rbc_owner *self, uint64_t position);
 
 void rbc_owner_note_left(rbc_owner *self);
+
+bool rbc_owner_is_ours(const rbc_owner *self);
+
+uint64_t rbc_owner_pid(const unsigned char *page, size_t page_size);
 
 #define RBC_OWNER_TEXT_SIZE 96
 
@@ -2379,6 +2385,11 @@ static_assert(sizeof(rbc_process) == 48, "so is that of the name in it");
 
 #define RETRIES 8
 
+static rbc_owner_block *block_of(const unsigned char *page, size_t page_size) {
+	const unsigned char *end = page + page_size;
+	return (rbc_owner_block *)(uintptr_t)(end - sizeof(rbc_owner_block));
+}
+
 static struct flock lock_of(uint64_t byte, short type) {
 	return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
 }
@@ -2507,6 +2518,14 @@ static author find_author(const rbc_owner_block *block) {
 	return it;
 }
 
+uint64_t rbc_owner_pid(const unsigned char *page, size_t page_size) {
+	author it = find_author(block_of(page, page_size));
+	if (it.state == RBC_PROCESS_DEAD) {
+		return 0;
+	}
+	return it.state == RBC_PROCESS_UNKNOWN ? UINT64_MAX : it.process.pid;
+}
+
 static bool has_it_already(const rbc_owner *self, const author *it) {
 	return self->lock.is_shared && it->state == RBC_PROCESS_SELF;
 }
@@ -2563,9 +2582,7 @@ int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size,
 					const rbc_owner_lock *lock, const rbc_process *process, bool insist,
 					bool *guarded) {
 	RBC_UNCANCELLED;
-	unsigned char *end = page + page_size;
-	*self = (rbc_owner){.block = (rbc_owner_block *)(void *)(end - sizeof(rbc_owner_block)),
-						.lock = *lock};
+	*self = (rbc_owner){.block = block_of(page, page_size), .lock = *lock};
 	int error = try_claim(self, process, false);
 	for (int i = 1; error == -EAGAIN; i++) {
 		struct timespec pause = {.tv_nsec = PAUSE_NS};
@@ -2599,9 +2616,13 @@ void rbc_owner_note_committed(rbc_owner *self, uint64_t position) {
 	}
 }
 
+bool rbc_owner_is_ours(const rbc_owner *self) {
+	return self->claim != 0 &&
+		atomic_load_explicit(&self->block->claim, memory_order_relaxed) == self->claim;
+}
+
 void rbc_owner_note_left(rbc_owner *self) {
-	if (self->claim != 0 &&
-		atomic_load_explicit(&self->block->claim, memory_order_relaxed) == self->claim) {
+	if (rbc_owner_is_ours(self)) {
 		atomic_store_explicit(&self->block->is_left, 1, memory_order_relaxed);
 	}
 }
@@ -6909,6 +6930,12 @@ static uint64_t bytes_waiting(const rbc_ring *ring) {
 	return bytes < size ? bytes : size;
 }
 
+static uint64_t reader_pid(const rbc_ring *ring) {
+	return rbc_owner_is_ours(&ring->owner)
+			? (uint64_t)getpid()
+			: rbc_owner_pid(ring->mapping.consumer_page, ring->mapping.page_size);
+}
+
 static rbcore_ring_stats stats_of(const rbc_ring *ring) {
 	const _Atomic uint64_t *consumed =
 		ring->shadow != NULL ? ring->shadow->source.consumer_pos : ring->consumer_pos;
@@ -6939,6 +6966,8 @@ static rbcore_ring_stats stats_of(const rbc_ring *ring) {
 		.start_pos = ring->start_pos,
 		.passed_bytes = rbc_get(&ring->passed_bytes),
 		.lost_bytes = rbc_get(&ring->lost_bytes),
+		.first_ring = ring->index,
+		.reader_pid = reader_pid(ring),
 	};
 }
 

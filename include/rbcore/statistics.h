@@ -80,10 +80,14 @@ typedef struct rbcore_ring_stats {
                                (overwrite mode), or freed by the consumer and reused (tap);
                                start_pos, the records handed out with their headers, passed_bytes
                                and lost_bytes add up to read_pos */
+    uint64_t first_ring;    /* the index that rbcore_reader_add returned for its source */
+    uint64_t reader_pid;    /* the process that has the ring by this library: of a tap, the ring's
+                               reader; 0: none that lives; RBCORE_UNKNOWN: one of another pid
+                               namespace */
 } rbcore_ring_stats;
 
 #define RBCORE_RING_STATS_INIT                                                                     \
-    {sizeof(rbcore_ring_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+    {sizeof(rbcore_ring_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* Does what RBCORE_RING_STATS_INIT does, as rbcore_source_init. Any thread. */
 RBCORE_API int rbcore_ring_stats_init(rbcore_ring_stats *out, size_t size);

@@ -47,8 +47,8 @@
     FIELD(rbcore_reader_stats, commits, 40, 8, 0)                                                  \
     FIELD(rbcore_reader_stats, wakeups, 48, 8, 0)                                                  \
     FIELD(rbcore_reader_stats, rings, 56, 8, 0)                                                    \
-    STRUCT(rbcore_ring_stats, 160)                                                                 \
-    FIELD(rbcore_ring_stats, size, 0, 8, 160)                                                      \
+    STRUCT(rbcore_ring_stats, 176)                                                                 \
+    FIELD(rbcore_ring_stats, size, 0, 8, 176)                                                      \
     FIELD(rbcore_ring_stats, cookie, 8, 8, 0)                                                      \
     FIELD(rbcore_ring_stats, flags, 16, 8, 0)                                                      \
     FIELD(rbcore_ring_stats, map_id, 24, 8, 0)                                                     \
@@ -68,6 +68,8 @@
     FIELD(rbcore_ring_stats, start_pos, 136, 8, 0)                                                 \
     FIELD(rbcore_ring_stats, passed_bytes, 144, 8, 0)                                              \
     FIELD(rbcore_ring_stats, lost_bytes, 152, 8, 0)                                                \
+    FIELD(rbcore_ring_stats, first_ring, 160, 8, 0)                                                \
+    FIELD(rbcore_ring_stats, reader_pid, 168, 8, 0)                                                \
     STRUCT(rbcore_identity, 48)                                                                    \
     FIELD(rbcore_identity, size, 0, 8, 48)                                                         \
     FIELD(rbcore_identity, boot_id, 8, 16, 0)                                                      \

@@ -314,6 +314,8 @@ START_TEST(latest_skips_what_is_there) {
     assert_record(&pair, records.bytes[0], 16, "new", 3);
     ring_stats(&pair, &stats);
     ck_assert_uint_eq(GET(stats.bytes, ring_stats, skipped), 1);
+    ck_assert_uint_eq(GET(stats.bytes, ring_stats, first_ring), (uint64_t)index);
+    ck_assert_uint_eq(GET(stats.bytes, ring_stats, reader_pid), (uint64_t)getpid());
     pair_close(&pair);
 }
 END_TEST

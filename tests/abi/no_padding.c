@@ -40,7 +40,7 @@ ENDS_WITH(rbcore_reader_options, max_latency_ns);
 HAS_HOLE(rbcore_reader_options, HOLE);
 ENDS_WITH(rbcore_reader_stats, rings);
 HAS_HOLE(rbcore_reader_stats, HOLE);
-ENDS_WITH(rbcore_ring_stats, lost_bytes);
+ENDS_WITH(rbcore_ring_stats, reader_pid);
 HAS_HOLE(rbcore_ring_stats, HOLE);
 ENDS_WITH(rbcore_identity, position);
 HAS_HOLE(rbcore_identity, HOLE);

@@ -88,6 +88,7 @@ START_TEST(insisting) {
     fixture second = f;
     second.reader = reader_on(&f, 0, RBCORE_SOURCE_INSIST);
     ck_assert_uint_eq(ring_stats(&second).flags, RBCORE_RING_UNGUARDED);
+    ck_assert_uint_eq(ring_stats(&second).reader_pid, (uint64_t)getpid());
     produce(&f, 1);
     ck_assert_int_eq(rbcore_reader_read(second.reader, &record, 1), 1);
     ck_assert_uint_eq(value_of(&record), 1);
@@ -143,6 +144,8 @@ START_TEST(a_tap_writes_no_position_and_no_owner) {
     for (int i = 0; i < 2; i++) {
         memcpy(before, raw.base, page_size());
         rbcore_reader *tap = reader_on(&f, 0, RBCORE_SOURCE_TAP);
+        const fixture looking = {.reader = tap};
+        ck_assert_uint_eq(ring_stats(&looking).reader_pid, i == 0 ? (uint64_t)getpid() : 0);
         rbcore_reader *second = reader_on(&f, 0, RBCORE_SOURCE_TAP | RBCORE_SOURCE_INSIST);
         ck_assert_int_eq(rbcore_reader_read(tap, &record, 1), 1);
         ok(rbcore_reader_commit(tap, NULL, 0));
@@ -211,6 +214,36 @@ START_TEST(killed_owner) {
     rbcore_record records[4];
     ck_assert_int_eq(rbcore_reader_read(f.reader, records, 4), 3);
     ck_assert_uint_eq(value_of(&records[0]), 1);
+    fixture_close(&f);
+}
+END_TEST
+
+/* As a tap sees it, and a reader that insisted. */
+START_TEST(whose_the_ring_is) {
+    fixture f = fixture_open(page_size(), 0), of_another = {0};
+    rbcore_reader_free(f.reader);
+    owner o = {.f = &f};
+    ok(pipe(o.ready));
+    for (uint64_t i = 0; i < 4; i++) {
+        produce(&f, i);
+    }
+    f.reader = reader_on(&f, 0, RBCORE_SOURCE_TAP);
+    f.ring = 0;
+    ck_assert_uint_eq(ring_stats(&f).reader_pid, 0);
+    pid_t pid = start_child(own, &o);
+    await_ready(&o);
+    ck_assert_uint_eq(ring_stats(&f).reader_pid, (uint64_t)pid);
+    of_another.reader = reader_on(&f, 0, RBCORE_SOURCE_INSIST);
+    ck_assert_uint_eq(ring_stats(&of_another).reader_pid, (uint64_t)pid);
+    kill(pid, SIGKILL);
+    ck_assert_int_eq(wait_child(pid), 256 + SIGKILL);
+    ck_assert_uint_eq(ring_stats(&f).reader_pid, 0);
+    ck_assert_uint_eq(ring_stats(&of_another).reader_pid, 0);
+    rbcore_reader_free(of_another.reader);
+    of_another.reader = reader_on(&f, 0, 0);
+    ck_assert_uint_eq(ring_stats(&f).reader_pid, (uint64_t)getpid());
+    rbcore_reader_free(of_another.reader);
+    ck_assert_uint_eq(ring_stats(&f).reader_pid, 0);
     fixture_close(&f);
 }
 END_TEST
@@ -509,6 +542,7 @@ int main(void) {
                                   the_ring_itself_stays_taken_until_held_records_were_released,
                                   a_tap_writes_no_position_and_no_owner,
                                   killed_owner,
+                                  whose_the_ring_is,
                                   killed_owner_with_a_child,
                                   a_stranger_holds_the_locks,
                                   a_forked_child_does_not_keep_the_ring,

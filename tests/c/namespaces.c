@@ -223,6 +223,9 @@ START_TEST(a_reader_in_another_namespace_has_the_ring) {
              "another reader has the ring, in another pid namespace: process %d (\?\?)", pid);
     ck_assert_str_eq(rbcore_reader_message(reader), expected);
     rbcore_reader_free(reader);
+    f.reader = reader_on(&f, 0, RBCORE_SOURCE_TAP);
+    ck_assert_uint_eq(ring_stats(&f).reader_pid, RBCORE_UNKNOWN);
+    rbcore_reader_free(f.reader);
     ck_assert_int_eq(try_in_container(&f), -EBUSY);
     container_close(&c);
     ck_assert_int_eq(try_add(&f), 0);

@@ -16,6 +16,8 @@ START_TEST(of_a_ring) {
     ck_assert_uint_eq(s.ring_size, page_size());
     ck_assert_uint_eq(s.map_id, RBCORE_UNKNOWN);
     ck_assert_uint_eq(s.flags, 0);
+    ck_assert_uint_eq(s.first_ring, 0);
+    ck_assert_uint_eq(s.reader_pid, (uint64_t)getpid());
     ck_assert_uint_eq(s.high_water + s.records + s.bytes + s.discards + s.abandoned + s.skipped +
                           s.lost + s.producer_pos + s.read_pos + s.user_pos + s.consumer_pos +
                           s.bytes_waiting,
@@ -65,6 +67,7 @@ START_TEST(of_a_reader) {
     fixture f = fixture_open(page_size(), 0);
     fixture g = fixture_add(f.reader, page_size());
     rbcore_record records[4];
+    ck_assert_uint_eq(ring_stats(&g).first_ring, 1);
     for (uint64_t i = 0; i < 3; i++) {
         produce(&f, i);
         produce(&g, i);

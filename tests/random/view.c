@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #define NOTHING SIZE_MAX
 
@@ -357,6 +358,8 @@ static void view_check(sim_view *self) {
     const sim_ring *ring = self->ring;
     check_paces(self, &stats);
     same(cookie, self->cookie);
+    same(first_ring, self->index);
+    same(reader_pid, ring->reader != NULL ? (uint64_t)getpid() : 0);
     same(ring_size, ring->size);
     same(start_pos, self->start_pos);
     same(read_pos, self->read_pos);

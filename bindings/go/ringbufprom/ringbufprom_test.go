@@ -191,10 +191,11 @@ func TestUnknown(t *testing.T) {
 	}
 }
 
-// Each number of the statistics is a metric, but for positions, which count bytes twice.
+// Each number of the statistics is a metric, but for positions, which count bytes twice, and for what names a
+// ring or a process.
 func TestCompleteness(t *testing.T) {
 	left := map[string]bool{"MapID": true, "ProducerPos": true, "ReadPos": true, "UserPos": true, "ConsumerPos": true,
-		"StartPos": true, "PassedBytes": true}
+		"StartPos": true, "PassedBytes": true, "FirstRing": true, "ReaderPID": true}
 	descriptions := make(chan *prometheus.Desc, 100)
 	ringbufprom.NewCollector().Describe(descriptions)
 	fields := reflect.TypeFor[ringbuf.ReaderStats]().NumField() + reflect.TypeFor[ringbuf.RingStats]().NumField()

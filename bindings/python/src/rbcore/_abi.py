@@ -98,6 +98,11 @@ class RingStats(NamedTuple):
     #: freed by the consumer and reused (tap); start_pos, the records handed out with their
     #: headers, passed_bytes and lost_bytes add up to read_pos.
     lost_bytes: int
+    #: The index that Reader.add() returned for its source.
+    first_ring: int
+    #: The process that has the ring by this library: of a tap, the ring's reader; 0: none that
+    #: lives; None: one of another pid namespace.
+    reader_pid: int | None
 
 
 class SnapshotInfo(NamedTuple):

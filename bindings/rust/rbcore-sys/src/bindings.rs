@@ -796,6 +796,12 @@ abandoned, skipped, or consumed by a snapshot*/
 start_pos, the records handed out with their headers, passed_bytes
 and lost_bytes add up to read_pos*/
     pub lost_bytes: u64,
+    /// the index that rbcore_reader_add returned for its source
+    pub first_ring: u64,
+    /** the process that has the ring by this library: of a tap, the ring's
+reader; 0: none that lives; RBCORE_UNKNOWN: one of another pid
+namespace*/
+    pub reader_pid: u64,
 }
 #[test]
 fn bindgen_test_layout_rbcore_ring_stats() {
@@ -803,7 +809,7 @@ fn bindgen_test_layout_rbcore_ring_stats() {
     let ptr = UNINIT.as_ptr();
     assert_eq!(
         ::core::mem::size_of::<rbcore_ring_stats>(),
-        160usize,
+        176usize,
         "Size of rbcore_ring_stats",
     );
     assert_eq!(
@@ -910,6 +916,16 @@ fn bindgen_test_layout_rbcore_ring_stats() {
         unsafe { ::core::ptr::addr_of!((*ptr).lost_bytes) as usize - ptr as usize },
         152usize,
         "Offset of field: rbcore_ring_stats::lost_bytes",
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).first_ring) as usize - ptr as usize },
+        160usize,
+        "Offset of field: rbcore_ring_stats::first_ring",
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).reader_pid) as usize - ptr as usize },
+        168usize,
+        "Offset of field: rbcore_ring_stats::reader_pid",
     );
 }
 extern "C" {

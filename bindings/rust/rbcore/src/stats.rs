@@ -77,6 +77,33 @@ pub struct RingStats {
     /// used again. `start_pos`, the bytes handed out with headers, `passed_bytes` and `lost_bytes`
     /// add up to `read_pos`.
     pub lost_bytes: u64,
+    /// The index that [`Reader::add`](crate::Reader::add) returned for its source.
+    pub first_ring: u64,
+    /// The reader that has the ring by this library. Of a tap it is the ring's reader.
+    pub owner: RingOwner,
+}
+
+/// The process whose reader has a ring.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RingOwner {
+    /// No process that lives has it by this library.
+    #[default]
+    Nobody,
+    /// The process with this id.
+    Process(u32),
+    /// A process of another pid namespace.
+    Elsewhere,
+}
+
+impl RingOwner {
+    fn of(pid: u64) -> Self {
+        match (pid, u32::try_from(pid)) {
+            (0, _) => Self::Nobody,
+            (_, Ok(pid)) => Self::Process(pid),
+            (_, Err(_)) => Self::Elsewhere,
+        }
+    }
 }
 
 /// Identifies a record among all records of all machines, in every process that reads it.
@@ -168,6 +195,8 @@ pub(crate) fn of_ring(reader: &Raw, ring: u16) -> Result<RingStats> {
         start_pos: raw.start_pos,
         passed_bytes: raw.passed_bytes,
         lost_bytes: raw.lost_bytes,
+        first_ring: raw.first_ring,
+        owner: RingOwner::of(raw.reader_pid),
     })
 }
 
