@@ -132,6 +132,25 @@ static int map_memory(rbc_mapping *out, int fd, size_t data_size, size_t page_si
     return error;
 }
 
+int rbc_mapping_open_pages(rbc_mapping *out, int fd, size_t data_size) {
+    size_t page_size = rbc_page_size();
+    unsigned char *pages = mmap(NULL, 2 * page_size, PROT_READ, MAP_SHARED, fd, 0);
+    if (pages == MAP_FAILED) {
+        return rbc_mapping_error();
+    }
+    *out = (rbc_mapping){.consumer_page = pages,
+                         .producer_page = pages + page_size,
+                         .data_size = data_size,
+                         .page_size = page_size};
+    return 0;
+}
+
+void rbc_mapping_close_pages(rbc_mapping *self) {
+    if (self->consumer_page != NULL) {
+        munmap(self->consumer_page, 2 * self->page_size);
+    }
+}
+
 int rbc_set_file_size(int fd, uint64_t size) {
     RBC_UNCANCELLED;
     sigset_t excess, before, pending;

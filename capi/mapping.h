@@ -47,6 +47,15 @@ int rbc_mapping_open_memory(rbc_mapping *out, int fd, size_t data_size, size_t p
                             rbc_mapping_side side);
 
 /*
+ * Maps the two pages of a ring alone, both to be read only. `data` stays NULL. Returns 0 or a
+ * negative errno of mmap(2).
+ */
+int rbc_mapping_open_pages(rbc_mapping *out, int fd, size_t data_size);
+
+/* Unmaps them; nothing happens if they were not mapped (all zero). */
+void rbc_mapping_close_pages(rbc_mapping *self);
+
+/*
  * Makes a memfd, close-on-exec, that can never be executed. Where vm.memfd_noexec is 2, Linux 6.3
  * to 6.5 make no others, and later kernels none that may be executed. flags as for memfd_create(2).
  * Returns the descriptor or a negative errno.

@@ -48,6 +48,7 @@ var operations = map[string]string{
 	"rbcore_snapshot_load":         "read a snapshot",
 	"rbcore_snapshot_read":         "snapshot",
 	"rbcore_snapshot_save":         "write a snapshot",
+	"rbcore_source_ring_stats":     "look at a ring",
 	"rbcore_supports":              "ask for a feature",
 }
 

@@ -638,6 +638,29 @@ RBCORE_API int rbcore_reader_ring_stats(rbcore_reader *self, unsigned int ring,
                                         rbcore_ring_stats *out);
 
 /*
+ * Looks at the ring that a source names, without a reader: nothing is claimed, changed or copied,
+ * and the ring's reader is not disturbed. Fills *out, as far as out->size goes: map_id, cookie,
+ * ring_size, producer_pos, consumer_pos, bytes_waiting (here: bytes not given back), lost and
+ * reader_pid. flags is 0, all else RBCORE_UNKNOWN. The source's flags are not looked at, nor is a
+ * memory ring's event_fd, which must be given. Any thread. Returns 0.
+ *   -EINVAL  source->size or out->size is absurd, kind is unknown, or a field that the kind needs
+ *            is missing;
+ *   -E2BIG   source is from a newer version and uses what this one does not know;
+ *   -EBADF   fd or loss_fd is not an open file descriptor;
+ *   -EBADFD  fd or loss_fd is no BPF map, or fd no sealed memfd of a memory ring's size and layout;
+ *   -ENOENT  path or map_id names nothing;
+ *   -EMEDIUMTYPE  the map is not of type BPF_MAP_TYPE_RINGBUF, or the loss map is not a loss map of
+ *            rbcore_bpf.h;
+ *   -EOPNOTSUPP  this is a 32-bit process and the kernel counts positions in 32 bits, too, or may
+ *            do so;
+ *   -EACCES, -EPERM  no permission: the fd, or what the mode of path grants, is not both reading
+ *            and writing, or the process lacks a capability;
+ *   -ENOMEM, -EMFILE, -ENFILE, -ENOSYS  no memory or file descriptors;
+ *   other errors as open(2) gives them for path.
+ */
+RBCORE_API int rbcore_source_ring_stats(const rbcore_source *source, rbcore_ring_stats *out);
+
+/*
  * Names a record among all records of all machines: by the boot during which it was produced, the
  * ring, and its position in the ring. It is the same whichever process reads the record.
  */

@@ -210,6 +210,8 @@ RBCORE_API int rbcore_ring_stats_init(rbcore_ring_stats *out, size_t size);
 RBCORE_API int rbcore_reader_ring_stats(rbcore_reader *self, unsigned int ring,
 										rbcore_ring_stats *out);
 
+RBCORE_API int rbcore_source_ring_stats(const rbcore_source *source, rbcore_ring_stats *out);
+
 typedef struct rbcore_identity {
 	size_t size;
 	uint8_t boot_id[16];
@@ -358,6 +360,10 @@ int rbc_mapping_open_user_map(rbc_mapping *out, int fd, size_t data_size);
 
 int rbc_mapping_open_memory(rbc_mapping *out, int fd, size_t data_size, size_t page_size,
 							rbc_mapping_side side);
+
+int rbc_mapping_open_pages(rbc_mapping *out, int fd, size_t data_size);
+
+void rbc_mapping_close_pages(rbc_mapping *self);
 
 int rbc_memfd(const char *name, unsigned flags);
 
@@ -1867,6 +1873,25 @@ static int map_memory(rbc_mapping *out, int fd, size_t data_size, size_t page_si
 		memset(out, 0, sizeof(*out));
 	}
 	return error;
+}
+
+int rbc_mapping_open_pages(rbc_mapping *out, int fd, size_t data_size) {
+	size_t page_size = rbc_page_size();
+	unsigned char *pages = mmap(NULL, 2 * page_size, PROT_READ, MAP_SHARED, fd, 0);
+	if (pages == MAP_FAILED) {
+		return rbc_mapping_error();
+	}
+	*out = (rbc_mapping){.consumer_page = pages,
+						.producer_page = pages + page_size,
+						.data_size = data_size,
+						.page_size = page_size};
+	return 0;
+}
+
+void rbc_mapping_close_pages(rbc_mapping *self) {
+	if (self->consumer_page != NULL) {
+		munmap(self->consumer_page, 2 * self->page_size);
+	}
 }
 
 int rbc_set_file_size(int fd, uint64_t size) {
@@ -5027,6 +5052,7 @@ int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *last, uint32_
 #undef FIRST_RINGS
 
 /* ==== capi/source.c ==== */
+#define check_map check_map_in_source
 #define check_source check_source_in_source
 #define claim claim_in_source
 #define defaults defaults_in_source
@@ -5430,6 +5456,7 @@ void rbc_ring_put(rbc_ring *self, uint64_t count) {
 }
 #undef KNOWN_FLAGS
 #undef NAME_SIZE
+#undef check_map
 #undef check_source
 #undef claim
 #undef defaults
@@ -7009,6 +7036,133 @@ int rbcore_reader_identity(rbcore_reader *self, const rbcore_record *record, rbc
 	pthread_mutex_unlock(&self->slots_lock);
 	return error;
 }
+
+/* ==== capi/look.c ==== */
+#define check_map check_map_in_look
+#define check_source check_source_in_look
+typedef struct rbc_look {
+	rbcore_source source;
+	int fd;
+	uint64_t map_id;
+	size_t data_size;
+	rbc_mapping mapping;
+	uint64_t lost;
+} rbc_look;
+
+static int check_source(rbcore_source *source, const rbcore_source *given) {
+	*source = (rbcore_source)RBCORE_SOURCE_INIT;
+	int error = rbc_sized_in(source, sizeof(*source), given);
+	if (error != 0) {
+		return error;
+	}
+	return rbc_source_missing_field(source) == NULL ? 0 : -EINVAL;
+}
+
+static int check_map(rbc_look *self) {
+	rbc_map_info info;
+	int error = rbc_map_get_info(self->fd, &info);
+	if (error != 0) {
+		return error;
+	}
+	if (info.type != RBC_BPF_MAP_TYPE_RINGBUF) {
+		return -EMEDIUMTYPE;
+	}
+	self->map_id = info.id;
+	self->data_size = info.max_entries;
+	return rbc_map_positions_are_whole() ? 0 : -EOPNOTSUPP;
+}
+
+static bool is_memory(const rbc_look *self) {
+	return self->source.kind == RBCORE_SOURCE_MEMORY_RING;
+}
+
+static int open_source(rbc_look *self) {
+	ino_t inode;
+	self->fd =
+		is_memory(self) ? rbc_duplicate(self->source.fd) : rbc_source_open_map(&self->source);
+	if (self->fd < 0) {
+		return self->fd;
+	}
+	return is_memory(self) ? rbc_memory_ring_check(self->fd, &self->data_size, &inode)
+						: check_map(self);
+}
+
+static int map_pages(rbc_look *self) {
+	int error = rbc_mapping_open_pages(&self->mapping, self->fd, self->data_size);
+	if (error == -ENODEV) {
+		return -EBADFD;
+	}
+	if (error == -EINVAL && !is_memory(self)) {
+		return -EACCES;
+	}
+	bool overwrites;
+	return error == 0 && is_memory(self) ? rbc_memory_ring_check_layout(&self->mapping, &overwrites)
+										: error;
+}
+
+static int read_loss_map(rbc_look *self) {
+	rbc_map_info info;
+	self->lost = RBCORE_UNKNOWN;
+	if (self->source.loss_fd == -1) {
+		return 0;
+	}
+	int fd = rbc_duplicate(self->source.loss_fd);
+	int error = fd < 0 ? fd : rbc_map_get_info(fd, &info);
+	if (error == 0 && !rbc_map_counts_losses(&info)) {
+		error = -EMEDIUMTYPE;
+	}
+	if (error == 0 && rbc_map_read_losses(fd, &self->lost) != 0) {
+		self->lost = RBCORE_UNKNOWN;
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+	return error;
+}
+
+static uint64_t position(const unsigned char *page) {
+	return atomic_load_explicit((const _Atomic uint64_t *)(const void *)page, memory_order_acquire);
+}
+
+static void fill(const rbc_look *self, rbcore_ring_stats *stats) {
+	const rbc_mapping *mapping = &self->mapping;
+	memset(stats, 0xff, sizeof(*stats));
+	stats->cookie = self->source.cookie;
+	stats->flags = 0;
+	stats->map_id = is_memory(self) ? RBCORE_UNKNOWN : self->map_id;
+	stats->ring_size = self->data_size;
+	stats->consumer_pos = position(mapping->consumer_page);
+	stats->producer_pos = position(mapping->producer_page);
+	uint64_t waiting = stats->producer_pos - stats->consumer_pos;
+	stats->bytes_waiting = waiting < self->data_size ? waiting : self->data_size;
+	stats->lost = is_memory(self) ? rbc_get(&rbc_producer_page_of(mapping)->lost) : self->lost;
+	stats->reader_pid = rbc_owner_pid(mapping->consumer_page, mapping->page_size);
+}
+
+int rbcore_source_ring_stats(const rbcore_source *source, rbcore_ring_stats *out) {
+	RBC_KEEP_ERRNO;
+	RBC_UNCANCELLED;
+	if (source == NULL || out == NULL) {
+		return -EINVAL;
+	}
+	rbc_look look = {.fd = -1};
+	rbcore_ring_stats stats;
+	int error = check_source(&look.source, source);
+	error = error != 0 ? error : open_source(&look);
+	error = error != 0 ? error : map_pages(&look);
+	error = error != 0 ? error : read_loss_map(&look);
+	if (error == 0) {
+		fill(&look, &stats);
+		error = rbc_sized_out(out, &stats, sizeof(stats));
+	}
+	rbc_mapping_close_pages(&look.mapping);
+	if (look.fd >= 0) {
+		close(look.fd);
+	}
+	return error;
+}
+#undef check_map
+#undef check_source
 
 /* ==== capi/memory_reserve.c ==== */
 #define take take_in_memory_reserve

@@ -231,6 +231,38 @@ func (r *Reader) Stats() (ReaderStats, error) {
 	return readerStatsOf(&stats), nil
 }
 
+// StatsOf looks at a ring without a reader. Nothing is claimed or changed, and the ring's reader is not disturbed. It
+// tells RingSize, MapID, ProducerPos, ConsumerPos, BytesWaiting (here: bytes not given back), ReaderPID, and Lost of a
+// memory ring or [WithLossMap], whatever the other options are. All other figures are [Unknown].
+//
+// Errors are those of [NewReader], but syscall.EBUSY and syscall.EOPNOTSUPP do not occur for a ring that has a reader
+// or is in overwrite mode.
+func StatsOf(ring Ring, opts ...RingOption) (RingStats, error) {
+	var o ringOptions
+	for _, option := range opts {
+		if option == nil {
+			return RingStats{}, errNilOption
+		}
+		option.applyToRing(&o)
+	}
+	source, err := sourceOf(ring)
+	if err != nil {
+		return RingStats{}, err
+	}
+	if err := o.applyTo(&source); err != nil {
+		return RingStats{}, err
+	}
+	var stats C.rbcore_ring_stats
+	C.rbcore_ring_stats_init(&stats, C.sizeof_rbcore_ring_stats)
+	result := C.rbcore_source_ring_stats(&source, &stats)
+	runtime.KeepAlive(ring)
+	runtime.KeepAlive(o.lossMap)
+	if result < 0 {
+		return RingStats{}, failure("rbcore_source_ring_stats", result)
+	}
+	return ringStatsOf(&stats), nil
+}
+
 // RingStats tells the state of the ring with this index, and what the reader did with it. The error is
 // syscall.EINVAL if the reader has no such ring. One that was removed is there until the records held of it were
 // given back. After Close the error is [ErrClosed].

@@ -34,6 +34,38 @@ func readsNothing(t *testing.T, reader *ringbuf.Reader) {
 	reader.SetDeadline(time.Time{})
 }
 
+// A ring is looked at without a reader, whether it has one or not.
+func TestStatsOfMemoryRing(t *testing.T) {
+	ring, producer := newRing(t)
+	must(t, producer.Output([]byte("12345678"), 0))
+	look := func(consumed, reader uint64) {
+		t.Helper()
+		stats, err := ringbuf.StatsOf(ring, ringbuf.WithTap())
+		must(t, err)
+		want := ringbuf.RingStats{MapID: ringbuf.Unknown, RingSize: stats.RingSize, BytesWaiting: 16 - consumed,
+			HighWater: ringbuf.Unknown, Records: ringbuf.Unknown, Bytes: ringbuf.Unknown, Discards: ringbuf.Unknown,
+			Abandoned: ringbuf.Unknown, Skipped: ringbuf.Unknown, ProducerPos: 16, ReadPos: ringbuf.Unknown,
+			UserPos: ringbuf.Unknown, ConsumerPos: consumed, StartPos: ringbuf.Unknown, PassedBytes: ringbuf.Unknown,
+			LostBytes: ringbuf.Unknown, FirstRing: ringbuf.Unknown, ReaderPID: reader}
+		if stats != want {
+			t.Errorf("got %+v instead of %+v", stats, want)
+		}
+	}
+	look(0, 0)
+	reader, err := ringbuf.NewReader(ring)
+	must(t, err)
+	look(0, uint64(os.Getpid()))
+	reads(t, reader, 0, "12345678")
+	must(t, reader.Close())
+	look(16, 0)
+	_, err = ringbuf.StatsOf(nil)
+	wants(t, err, syscall.EINVAL)
+	_, err = ringbuf.StatsOf(ring, nil)
+	wants(t, err, syscall.EINVAL)
+	_, err = ringbuf.StatsOf(ring, ringbuf.WithLossMap(ring))
+	wants(t, err, syscall.EBADFD)
+}
+
 // A ring whose content is impossible does not keep the others from being read, and can be removed.
 func TestBrokenRingBesideOthers(t *testing.T) {
 	good, producer := newRing(t)

@@ -25,6 +25,9 @@ type Reader struct{}
 // for another system than Linux.
 func NewReader(Ring, ...Option) (*Reader, error) { return nil, errUnsupported }
 
+// StatsOf is not supported on this platform.
+func StatsOf(Ring, ...RingOption) (RingStats, error) { return RingStats{}, errUnsupported }
+
 // Add is not supported on this platform.
 func (*Reader) Add(Ring, ...RingOption) (int, error) { return -1, errUnsupported }
 

@@ -158,6 +158,7 @@
     FUNCTION(reader_stats_get, "iRp")                                                              \
     FUNCTION(ring_stats_init, "ipz")                                                               \
     FUNCTION(reader_ring_stats, "iRup")                                                            \
+    FUNCTION(source_ring_stats, "ipp")                                                             \
     FUNCTION(identity_init, "ipz")                                                                 \
     FUNCTION(reader_identity, "iRpp")                                                              \
     FUNCTION(reader_snapshot, "iRupu")                                                             \

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -231,6 +232,28 @@ START_TEST(kinds_of_sources) {
 }
 END_TEST
 
+static int64_t look_at(const abi_memory *source) {
+    abi_memory stats;
+    memset(&stats, 0, sizeof(stats));
+    set_size(&stats, size_of("rbcore_ring_stats"));
+    return CALL(source_ring_stats, pointer(source), pointer(&stats));
+}
+
+START_TEST(source_without_a_reader) {
+    abi_ring ring = ring_create();
+    abi_memory source;
+    source_of(&source, ring);
+    assert_size_rules(look_at, &source, size_of("rbcore_source"));
+    SET(source.bytes, source, flags, UINT32_MAX); /* they are for readers */
+    ck_assert_int_eq(look_at(&source), 0);
+    SET(source.bytes, source, kind, 5);
+    ck_assert_int_eq(look_at(&source), -EINVAL);
+    SET(source.bytes, source, kind, RBCORE_SOURCE_MAP_FD);
+    ck_assert_int_eq(look_at(&source), -EBADFD); /* no BPF map */
+    ring_close(ring);
+}
+END_TEST
+
 START_TEST(memory_ring_arguments) {
     static const size_t bad[] = {0, 1, RING_SIZE - 1, RING_SIZE + 4096, (size_t)1 << 31};
     abi_ring ring = {-1, -1};
@@ -254,12 +277,16 @@ END_TEST
 typedef struct filled {
     const ring_pair *pair;
     const unsigned char *record;
+    bool from_source; /* the ring's statistics, without the reader */
 } filled;
 
 static int64_t fill(const filled *with, const char *type, abi_memory *m) {
     uint64_t reader = pointer(with->pair->reader);
     if (strcmp(type, "rbcore_reader_stats") == 0) {
         return CALL(reader_stats_get, reader, pointer(m));
+    }
+    if (with->from_source) {
+        return CALL(source_ring_stats, pointer(&with->pair->source), pointer(m));
     }
     if (strcmp(type, "rbcore_ring_stats") == 0) {
         return CALL(reader_ring_stats, reader, with->pair->index, pointer(m));
@@ -289,14 +316,15 @@ static void assert_fills(const filled *with, const char *type, size_t size) {
 }
 
 static const char *const structs_out[] = {"rbcore_reader_stats", "rbcore_ring_stats",
-                                          "rbcore_identity", "rbcore_snapshot_info"};
+                                          "rbcore_identity", "rbcore_snapshot_info",
+                                          "rbcore_ring_stats"};
 
 START_TEST(structs_that_come_out) {
     const char *type = structs_out[_i];
     size_t known = size_of(type);
     ring_pair pair;
     record_array records;
-    filled with = {&pair, records.bytes[0]};
+    filled with = {&pair, records.bytes[0], _i == COUNT(structs_out) - 1};
     abi_memory m;
     pair_open(&pair, 0);
     output(&pair, "abc", 3, 0);
@@ -323,6 +351,7 @@ void add_struct_tests(Suite *suite) {
     tcase_add_test(group, reader_options);
     tcase_add_test(group, source_of_a_reader);
     tcase_add_test(group, source_of_a_producer);
+    tcase_add_test(group, source_without_a_reader);
     tcase_add_test(group, kinds_of_sources);
     tcase_add_test(group, memory_ring_arguments);
     tcase_add_loop_test(group, structs_that_come_out, 0, COUNT(structs_out));

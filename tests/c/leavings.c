@@ -63,6 +63,20 @@ static void use_ring(int kind, uint32_t flags) {
     close_ring(&ring);
 }
 
+START_TEST(a_look_leaves_nothing) {
+    for (int kind = 0; kind < KINDS; kind++) {
+        ring_files ring = make_ring(kind);
+        unsigned int before = mapped_rings(), fds = open_fds();
+        const rbcore_source source = memory_source(ring.memory_fd, ring.event_fd);
+        rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
+        ok(rbcore_source_ring_stats(&source, &stats));
+        ck_assert_uint_eq(mapped_rings(), before);
+        ck_assert_uint_eq(open_fds(), fds);
+        close_ring(&ring);
+    }
+}
+END_TEST
+
 START_TEST(what_is_closed_leaves_nothing) {
     for (int kind = 0; kind < KINDS; kind++) {
         for (int release = 0; release < 2; release++) {
@@ -235,12 +249,10 @@ START_TEST(a_child_frees_what_it_inherited) {
 END_TEST
 
 int main(void) {
-    const TTest *const tests[] = {what_is_closed_leaves_nothing,
-                                  what_fails_leaves_nothing,
-                                  probes_leave_nothing,
-                                  no_descriptor_survives_exec,
-                                  a_refused_snapshot_leaves_nothing,
-                                  a_child_frees_what_it_inherited,
-                                  NULL};
+    const TTest *const tests[] = {
+        what_is_closed_leaves_nothing,   a_look_leaves_nothing,
+        what_fails_leaves_nothing,       probes_leave_nothing,
+        no_descriptor_survives_exec,     a_refused_snapshot_leaves_nothing,
+        a_child_frees_what_it_inherited, NULL};
     return run_tests("leavings", tests);
 }

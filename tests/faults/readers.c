@@ -51,6 +51,9 @@ static void add(course *self) {
         expect_taken(&plain);
     }
     rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
+    MAKE(rbcore_source_ring_stats, &self->source, &stats);
+    ck_check(stats.first_ring == RBCORE_UNKNOWN && stats.consumer_pos <= stats.producer_pos,
+             "what is seen without a reader");
     MAKE(rbcore_reader_ring_stats, self->reader, self->index, &stats);
     /* The lock could not be had for as long as it was tried. */
     bool is_unguarded = stats.flags & RBCORE_RING_UNGUARDED;

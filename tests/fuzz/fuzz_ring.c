@@ -94,6 +94,16 @@ static void begin(input *in) {
     }
 }
 
+/* A look without a reader finds the positions, possible or not. */
+static void look_at(const rbcore_source *source, uint64_t consumer) {
+    rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
+    uint64_t producer;
+    memcpy(&producer, t.image + t.page, sizeof(producer));
+    EXPECT(rbcore_source_ring_stats(source, &stats) == 0);
+    EXPECT(stats.consumer_pos == consumer && stats.producer_pos == producer);
+    EXPECT(stats.bytes_waiting <= t.ring_size);
+}
+
 /* Opens a reader on what is there now. Where that is refused, the model must refuse it as well. */
 static bool open_reader(bool latest) {
     rbcore_reader_options options = RBCORE_READER_OPTIONS_INIT;
@@ -115,6 +125,9 @@ static bool open_reader(bool latest) {
      */
     set_word(t.page - 112, UINT64_C(0x3165726f63627200));
     set_word(t.page - 112 + 72, consumer);
+    if (latest) {
+        look_at(&source, consumer);
+    }
     int expected = model_open(&t.model, latest);
     int result = rbcore_reader_add(t.reader, &source);
     if (expected < 0) {

@@ -94,6 +94,49 @@ START_TEST(fd_path_and_id) {
 }
 END_TEST
 
+static void look(const rbcore_source *source, uint64_t consumed, uint64_t produced, pid_t reader) {
+    rbcore_ring_stats s = RBCORE_RING_STATS_INIT;
+    ck_assert_int_eq(rbcore_source_ring_stats(source, &s), 0);
+    ck_assert_uint_eq(s.ring_size, pages(1));
+    ck_assert_uint_eq(s.cookie, source->cookie);
+    ck_assert_uint_eq(s.flags, 0);
+    ck_assert_uint_eq(s.consumer_pos, consumed);
+    ck_assert_uint_eq(s.producer_pos, produced);
+    ck_assert_uint_eq(s.bytes_waiting, produced - consumed);
+    ck_assert_uint_eq(s.reader_pid, (uint64_t)reader);
+    ck_assert_uint_eq(s.lost, source->loss_fd == -1 ? RBCORE_UNKNOWN : 1);
+    ck_assert_uint_eq(s.records, RBCORE_UNKNOWN);
+}
+
+START_TEST(a_ring_is_looked_at_without_a_reader) {
+    struct produce *ring = load_ring(pages(1));
+    mount_private_bpffs();
+    ck_assert_int_eq(bpf_obj_pin(ring_fd(ring), pin), 0);
+    rbcore_source sources[] = {source_of(ring), fd_source(ring_fd(ring)), path_source(pin),
+                               id_source(map_id(ring_fd(ring)))};
+    ck_assert_int_eq(emit(ring, 8, 0, 0), 0);
+    ck_assert_int_eq(emit(ring, 16, 0, 0), 0);
+    ck_assert_int_lt(emit(ring, (uint32_t)pages(1) - 16, 0, 0), 0); /* it is lost */
+    sources[0].cookie = 42;
+    for (int i = 0; i < 4; i++) {
+        look(&sources[i], 0, 40, 0);
+    }
+    rbcore_reader *reader = open_ring(ring, 0);
+    rbcore_record record;
+    ck_assert_int_eq(rbcore_reader_read(reader, &record, 1), 1);
+    ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
+    for (int i = 0; i < 4; i++) {
+        look(&sources[i], 16, 40, getpid());
+    }
+    rbcore_reader_free(reader);
+    look(&sources[0], 16, 40, 0);
+    rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
+    ck_assert_int_eq(rbcore_source_ring_stats(&sources[3], &stats), 0);
+    ck_assert_uint_eq(stats.map_id, sources[3].map_id);
+    produce__destroy(ring);
+}
+END_TEST
+
 START_TEST(the_caller_may_close_its_fd) {
     struct produce *ring = load_ring(pages(4));
     int fd = fcntl(ring_fd(ring), F_DUPFD_CLOEXEC, 3);
@@ -487,6 +530,7 @@ int main(void) {
     add_test(suite, a_ring_that_goes_leaves_no_descriptor);
     add_test(suite, what_the_library_supports);
     add_test(suite, fd_path_and_id);
+    add_test(suite, a_ring_is_looked_at_without_a_reader);
     add_test(suite, the_caller_may_close_its_fd);
     add_test(suite, identity_of_a_record);
     add_test(suite, latest_skips_what_is_complete);

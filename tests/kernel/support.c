@@ -109,10 +109,19 @@ rbcore_reader *open_ring(const struct produce *ring, uint32_t flags) {
     return reader;
 }
 
+/* What is no ring for a reader is none to be looked at, for the same reason. */
+static void expect_look(const rbcore_source *source, int add_result) {
+    rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
+    bool is_for_readers = add_result == -EBUSY || add_result == -EOPNOTSUPP || source->flags != 0;
+    ck_assert_int_eq(rbcore_source_ring_stats(source, &stats),
+                     is_for_readers || add_result > 0 ? 0 : add_result);
+}
+
 int add_result(const rbcore_source *source) {
     rbcore_reader *reader = open_reader(0);
     int result = rbcore_reader_add(reader, source);
     rbcore_reader_free(reader);
+    expect_look(source, result);
     return result;
 }
 

@@ -41,6 +41,7 @@ static const choice choices[] = {
     {ask, 16},
     {wait_by_fd, 60},
     {look_at_statistics, 4},
+    {look_at_rings, 6},
     {add_ring, 30},
     {add_wrongly, 2},
     {visit_rings, 5},

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MAX_RECORDS 512
 #define MAX_SPANS 64
@@ -426,6 +427,34 @@ bool wait_by_fd(void) {
 }
 
 /* ---- Statistics and texts ---- */
+
+/* A ring is looked at without its readers: whether it has one, and what they gave back. */
+static void look_at_ring(const sim_ring *ring) {
+    rbcore_source source = memory_source(ring);
+    rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
+    source.cookie = roll(1000);
+    calling("source_ring_stats(ring %d)", ring->number);
+    demand(returned(rbcore_source_ring_stats(&source, &stats)) == 0, "not 0");
+    uint64_t consumer = ring_consumer_pos(ring), waiting = ring->producer_pos - consumer;
+    demand(stats.cookie == source.cookie && stats.ring_size == ring->size, "another ring");
+    demand(stats.producer_pos == ring->producer_pos && stats.consumer_pos == consumer,
+           "positions %" PRIu64 ", %" PRIu64, stats.producer_pos, stats.consumer_pos);
+    demand(stats.bytes_waiting == (waiting < ring->size ? waiting : ring->size),
+           "%" PRIu64 " bytes wait", stats.bytes_waiting);
+    demand(stats.lost == ring->lost, "%" PRIu64 " records lost", stats.lost);
+    demand(stats.reader_pid == (ring->reader != NULL ? (uint64_t)getpid() : 0),
+           "process %" PRIu64 " has it", stats.reader_pid);
+    demand(stats.flags == 0 && stats.records == RBCORE_UNKNOWN, "more is known");
+}
+
+bool look_at_rings(void) {
+    const sim_ring *ring = &the_world.rings[roll(RINGS)];
+    if (!ring->exists || ring->is_kernel) {
+        return false;
+    }
+    look_at_ring(ring);
+    return true;
+}
 
 bool look_at_statistics(void) {
     sim_reader *self = any_reader();

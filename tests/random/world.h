@@ -38,7 +38,7 @@ operation output_batch, die_in_a_child;
 
 /* reading.c */
 operation open_reader, open_reader_wrongly, read_records, read_spans, read_wrongly, ask, wait_by_fd,
-    look_at_statistics;
+    look_at_statistics, look_at_rings;
 sim_reader *any_reader(void);
 bool look_at(sim_reader *self); /* what a tap can do while a batch is half written */
 

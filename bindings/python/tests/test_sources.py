@@ -86,6 +86,25 @@ def test_what_is_no_ring() -> None:
         rbcore.Reader(1.5)  # type: ignore[arg-type]
 
 
+def test_a_look_without_a_reader() -> None:
+    with rbcore.MemoryRing(65536) as ring:
+        rbcore.Producer(ring).output(b"12345678")
+        empty = rbcore.SourceStats(None, 65536, 16, 0, 16, 0, 0)
+        assert rbcore.ring_stats(ring) == empty
+        with rbcore.Reader(ring) as reader:
+            assert rbcore.ring_stats(ring) == empty._replace(reader_pid=os.getpid())
+            assert reader.ring_stats().reader_pid == os.getpid()
+            assert len(reader.next(10)) == 1
+            reader.commit()
+        looked = rbcore.ring_stats(ring)
+        assert looked == empty._replace(consumer_pos=16, bytes_waiting=0)
+        with pytest.raises(rbcore.Error) as caught:
+            rbcore.ring_stats(ring, loss_map=ring.memory_fd)
+        assert caught.value.errno == errno.EBADFD
+    with pytest.raises(FileNotFoundError):
+        rbcore.ring_stats("/nowhere/at/all")
+
+
 def test_a_corrupt_ring() -> None:
     with rbcore.MemoryRing(4096) as ring, rbcore.Reader(ring) as reader:
         page = os.sysconf("SC_PAGESIZE")

@@ -25,7 +25,7 @@ from ._lease import Lease, LeaseReader
 from ._producer import Buffer, Producer, Reservation
 from ._reader import Reader
 from ._snapshot import Snapshot
-from ._source import Identity, MapID, MemoryRing, Source
+from ._source import Identity, MapID, MemoryRing, Source, SourceStats, ring_stats
 from ._version import (
     __version__,
     include_dir,
@@ -64,8 +64,10 @@ __all__ = [
     "Snapshot",
     "SnapshotInfo",
     "Source",
+    "SourceStats",
     "__version__",
     "include_dir",
+    "ring_stats",
     "supports_kernel_rings",
     "supports_memory_rings",
     "supports_overwrite",

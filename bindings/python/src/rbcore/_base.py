@@ -18,7 +18,7 @@ from ._errors import Closed, Flushed, Interrupted, check, error_of
 from ._owned import owned_reader
 from ._rbcore import ffi, lib
 from ._snapshot import Snapshot, take
-from ._source import HasFileno, Source, fill_source
+from ._source import HasFileno, Source, fill_source, known
 from ._tasks import Tasks, running_loop
 from ._wait import LONGEST_WAIT, SECOND
 
@@ -434,7 +434,3 @@ def clear_frames(traceback: TracebackType | None) -> None:
             except RuntimeError:
                 pass  # it runs
         traceback = traceback.tb_next
-
-
-def known(value: int) -> Any:
-    return None if value == lib.RBCORE_UNKNOWN else value

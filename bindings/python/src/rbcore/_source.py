@@ -30,6 +30,18 @@ class Identity(NamedTuple):
     position: int
 
 
+class SourceStats(NamedTuple):
+    """Says what ring_stats() sees of a ring. None means not known."""
+
+    map_id: int | None  # None for a memory ring
+    ring_size: int  # bytes of its data area
+    producer_pos: int  # end of the last record reserved
+    consumer_pos: int  # up to here records were given back
+    bytes_waiting: int  # bytes not given back, with headers and unfinished records
+    lost: int | None  # records refused because the ring was full, if they are counted
+    reader_pid: int | None  # the process whose reader has it; 0: none; None: of another namespace
+
+
 class MemoryRing:
     """This is a ring in memory, with the layout of the kernel's: for programs without BPF, and for
     tests.
@@ -122,6 +134,25 @@ def fill_source(
     if loss_map is not None:
         c.loss_fd = fd_of(loss_map)
     return c, keep
+
+
+def ring_stats(source: Source, *, loss_map: int | HasFileno | None = None) -> SourceStats:
+    """Looks at a ring without a reader. Nothing is claimed or changed, and its reader is not
+    disturbed.
+
+    loss_map is the map in which the BPF program counts losses (rbcore_bpf.h). Errors are those of
+    Reader.add(), but a ring that has a reader is not Busy.
+    """
+    c, keep = fill_source(source, loss_map=loss_map)
+    out = ffi.new("rbcore_ring_stats *")
+    lib.rbcore_ring_stats_init(out, ffi.sizeof("rbcore_ring_stats"))
+    check(lib.rbcore_source_ring_stats(c, out), "rbcore_source_ring_stats")
+    del keep
+    return SourceStats(*(known(getattr(out, name)) for name in SourceStats._fields))
+
+
+def known(value: int) -> Any:
+    return None if value == lib.RBCORE_UNKNOWN else value
 
 
 def fd_of(source: int | HasFileno) -> int:

@@ -83,7 +83,7 @@ pub use reader::{InOrder, Leased, Reader};
 pub use snapshot::{Snapshot, SnapshotInfo, SnapshotRecords};
 pub use source::Source;
 pub use spans::{Span, Spans};
-pub use stats::{Identity, ReaderStats, RingId, RingOwner, RingStats};
+pub use stats::{Identity, ReaderStats, RingId, RingOwner, RingStats, SourceStats};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

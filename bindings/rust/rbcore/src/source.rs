@@ -8,8 +8,8 @@ use std::path::Path;
 
 use rbcore_sys as sys;
 
-use crate::MemoryRing;
 use crate::error::{Error, Result};
+use crate::{MemoryRing, SourceStats, stats};
 
 /// A ring to be added to a reader or opened for a producer: which ring it is, and how to begin.
 /// Readers and producers keep descriptors of their own: the source's can be closed after
@@ -146,6 +146,27 @@ impl<'a> Source<'a> {
     pub unsafe fn insist(mut self) -> Self {
         self.flags |= sys::RBCORE_SOURCE_INSIST;
         self
+    }
+
+    /// Looks at the ring without a reader: nothing is claimed or changed, and its reader is not
+    /// disturbed. Of the source only what names the ring and [`losses`](Self::losses) matter.
+    ///
+    /// ```
+    /// use rbcore::{MemoryRing, Reader, RingOwner, Source};
+    ///
+    /// # fn main() -> rbcore::Result<()> {
+    /// let ring = MemoryRing::create(65536)?;
+    /// assert_eq!(Source::memory(&ring).ring_stats()?.owner, RingOwner::Nobody);
+    ///
+    /// let mut reader = Reader::open()?;
+    /// reader.add(&Source::memory(&ring))?;
+    /// let me = RingOwner::Process(std::process::id());
+    /// assert_eq!(Source::memory(&ring).ring_stats()?.owner, me);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn ring_stats(&self) -> Result<SourceStats> {
+        stats::of_source(&self.to_raw()?.raw)
     }
 
     /// Tells whether records have to be copied before they are seen, and the library does not do

@@ -83,6 +83,26 @@ pub struct RingStats {
     pub owner: RingOwner,
 }
 
+/// What [`Source::ring_stats`](crate::Source::ring_stats) sees of a ring without a reader.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SourceStats {
+    /// The id of the BPF map; `None` for a memory ring.
+    pub map_id: Option<u64>,
+    /// Bytes of its data area.
+    pub ring_size: u64,
+    /// End of the last record reserved.
+    pub producer_pos: u64,
+    /// Up to here records were given back.
+    pub consumer_pos: u64,
+    /// Bytes that were not given back, headers included.
+    pub bytes_waiting: u64,
+    /// Records refused because the ring was full. `None` if they are not counted.
+    pub lost: Option<u64>,
+    /// The reader that has the ring by this library.
+    pub owner: RingOwner,
+}
+
 /// The process whose reader has a ring.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -196,6 +216,26 @@ pub(crate) fn of_ring(reader: &Raw, ring: u16) -> Result<RingStats> {
         passed_bytes: raw.passed_bytes,
         lost_bytes: raw.lost_bytes,
         first_ring: raw.first_ring,
+        owner: RingOwner::of(raw.reader_pid),
+    })
+}
+
+pub(crate) fn of_source(source: &sys::rbcore_source) -> Result<SourceStats> {
+    let mut raw = sys::rbcore_ring_stats {
+        size: size_of::<sys::rbcore_ring_stats>(),
+        ..Default::default()
+    };
+    // SAFETY: both structs are live, and so is what the source points to.
+    check("rbcore_source_ring_stats", unsafe {
+        sys::rbcore_source_ring_stats(source, &mut raw)
+    })?;
+    Ok(SourceStats {
+        map_id: known(raw.map_id),
+        ring_size: raw.ring_size,
+        producer_pos: raw.producer_pos,
+        consumer_pos: raw.consumer_pos,
+        bytes_waiting: raw.bytes_waiting,
+        lost: known(raw.lost),
         owner: RingOwner::of(raw.reader_pid),
     })
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use common::kernel::InKernel;
 use common::{InMemory, RING_SIZE, Records, Ring, WATCHDOG, sequence};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use rbcore::{Batch, Error, Lease, Reader, RingId, Source};
+use rbcore::{Batch, Error, Lease, Reader, RingId, RingOwner, Source};
 
 /// Each becomes two tests, `memory::NAME` and `kernel::NAME`.
 macro_rules! on_both {
@@ -460,6 +460,15 @@ fn removed_ring(ring: &dyn Ring) {
     assert_ne!(again, 0, "indexes are reused late");
     let handle = reader.handle();
     assert_eq!(handle.rings().collect::<Vec<_>>(), [again]);
+    let stats = reader.ring_stats(again).unwrap();
+    let look = ring.source().ring_stats().unwrap();
+    assert_eq!(stats.first_ring, u64::from(again));
+    assert_eq!(stats.owner, RingOwner::Process(std::process::id()));
+    assert_eq!(look.owner, stats.owner);
+    assert_eq!(look.map_id, stats.map_id);
+    assert_eq!(look.consumer_pos, stats.consumer_pos);
+    assert_eq!(look.producer_pos, stats.producer_pos);
+    assert_eq!(look.ring_size, stats.ring_size);
     ring.produce_some(1, 1);
     assert_eq!(sequences(&reader.read().unwrap()), [1]);
 }
