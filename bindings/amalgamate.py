@@ -4,6 +4,8 @@
 
 amalgamate.py            writes rbcore_amalgamation.c and rbcore.h, with its parts in it, into
                          bindings/go, and links to them into the other bindings
+                         and the header and the symbol map, as programs of this version know them,
+                         into tests/abi/older-VERSION.h and .map
 amalgamate.py --check    compares with what is committed; ends with 1 if something differs
 
 The files themselves are in bindings/go because the go command takes nothing from outside of a
@@ -66,6 +68,12 @@ COMMENTS = (
     re.compile(r"^[ \t]*/\*(?:(?!\*/).)*\*/\n", re.MULTILINE | re.DOTALL),
     re.compile(r"[ \t]+/\*(?:(?!\*/).)*\*/$", re.MULTILINE | re.DOTALL),
 )
+KEPT = ROOT / "tests" / "abi"
+KEPT_NOTICE = """\
+/* SPDX-License-Identifier: MIT */
+/* Generated from include/rbcore by bindings/amalgamate.py, until the next version. Do not edit. */
+/* clang-format off */
+"""
 COPY = "/* Generated from include/rbcore by bindings/amalgamate.py. Do not edit. */\n"
 # The first lines of the one file say it for all.
 LICENSE = "/* SPDX-License-Identifier: MIT */\n"
@@ -181,12 +189,32 @@ def clear(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
+def keep_version(check: bool) -> int:
+    """Keeps what a program of this version is built with. What older ones had stays as it is."""
+    version = re.search(r"RBCORE_VERSION UINT32_C\(0x(..)(..)..\)", one_text())
+    if not version:
+        sys.exit("amalgamate: the header has no version")
+    name = f"older-{int(version[1], 16)}.{int(version[2], 16)}"
+    texts = {
+        KEPT / f"{name}.h": KEPT_NOTICE + tidied(one_text()),
+        KEPT / f"{name}.map": re.sub(r"^#.*\n", "", (CAPI / "rbcore.map").read_text(), flags=re.MULTILINE),
+    }
+    stale = 0
+    for file, text in texts.items():
+        if check and not is_file_of(file, text):
+            print(f"{file.relative_to(ROOT)} is not what bindings/amalgamate.py makes of this version")
+            stale = 1
+        elif not check:
+            file.write_text(text)
+    return stale
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--check", action="store_true", help="compare with what is committed")
     check = parser.parse_args().check
 
-    stale = 0
+    stale = keep_version(check)
     texts = {
         "rbcore_amalgamation.c": CONSTRAINT + Amalgamation().write(),
         "rbcore.h": one_text().replace(LICENSE, LICENSE + COPY, 1),
