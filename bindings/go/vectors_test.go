@@ -219,6 +219,12 @@ func (v *vector) lost(bytes uint64) error {
 	return errors.Join(err, differs("lost bytes", stats.LostBytes, bytes))
 }
 
+func (v *vector) looked(consumer, producer, waiting uint64) error {
+	stats, err := ringbuf.StatsOf(v.ring)
+	return errors.Join(err, differs("consumer position", stats.ConsumerPos, consumer),
+		differs("producer position", stats.ProducerPos, producer), differs("bytes waiting", stats.BytesWaiting, waiting))
+}
+
 func (v *vector) step(word string, operands []string) error {
 	number := func(i int) uint64 {
 		n, err := strconv.ParseUint(operands[i], 10, 64)
@@ -288,6 +294,8 @@ func (v *vector) step(word string, operands []string) error {
 		return v.stats(number(0), number(1), number(2))
 	case "lost":
 		return v.lost(number(0))
+	case "look":
+		return v.looked(number(0), number(1), number(2))
 	case "snapshot":
 		snapshot, err := v.reader.Snapshot(0)
 		return v.has(snapshot, err, operands[0])

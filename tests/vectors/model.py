@@ -140,6 +140,13 @@ class Vector:
     def discard(self, size: int) -> Self:
         return self.record(size, DISCARD)
 
+    # ---- Without a reader ----
+
+    def look(self) -> Self:
+        waiting = min((self.producer - self.consumer) % U64, self.size)
+        self.line(f"look {self.consumer} {self.producer} {waiting}")
+        return self
+
     # ---- The reader ----
 
     def memory_at(self, position: int, size: int) -> bytes:

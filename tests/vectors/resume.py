@@ -149,6 +149,55 @@ def commits() -> Iterator[tuple[str, Vector]]:
     )
 
 
+def looks() -> Iterator[tuple[str, Vector]]:
+    """Rings that are looked at without a reader, before they have one and beside it."""
+    yield (
+        "look-beside-a-reader",
+        (
+            Vector("What waits is what was not given back, handed out or not")
+            .look()
+            .records(8, 16, 24)
+            .look()
+            .add()
+            .read()
+            .look()
+            .commit_all()
+            .look()
+            .records(8, 8)
+            .read()
+            .commit(0)
+            .look()
+            .close()
+            .look()
+        ),
+    )
+    yield (
+        "look-after-many-rounds",
+        (
+            Vector("Positions far beyond the ring's size, and a record that is being written")
+            .start_at(SMALL * 1000 + 16)
+            .records(8, 16)
+            .record(8, BUSY)
+            .look()
+        ),
+    )
+    yield (
+        "look-at-impossible-positions",
+        (
+            Vector("Positions that no reader takes: no more waits than the ring has")
+            .consumer_pos(2 * SMALL)
+            .producer_pos(16)
+            .look()
+            .add()
+            .look()
+            .producer_pos(5 * SMALL + 3)
+            .look()
+            .add()
+        ),
+    )
+
+
 def vectors() -> Iterator[tuple[str, Vector]]:
     yield from resume()
     yield from commits()
+    yield from looks()

@@ -136,6 +136,7 @@ static void make_ring(run *self, const char *size, uint32_t flags) {
 }
 
 static void add(run *self, uint32_t flags, const char *expected) {
+    rbcore_reader_free(self->reader); /* one whose ring was refused */
     expect_number(self, 0, (uint64_t)rbcore_reader_open(&self->reader, NULL));
     self->source.flags = flags;
     int result = rbcore_reader_add(self->reader, &self->source);
@@ -190,6 +191,15 @@ static void expect_lost(run *self, const char *bytes) {
     rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
     expect_result(self, "0", rbcore_reader_ring_stats(self->reader, self->ring, &stats));
     expect_number(self, strtoull(bytes, NULL, 10), stats.lost_bytes);
+}
+
+static void expect_look(run *self, char **words) {
+    rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
+    expect_result(self, "0", rbcore_source_ring_stats(&self->source, &stats));
+    const uint64_t found[] = {stats.consumer_pos, stats.producer_pos, stats.bytes_waiting};
+    for (int i = 0; i < 3; i++) {
+        expect_number(self, strtoull(words[i + 1], NULL, 10), found[i]);
+    }
 }
 
 /* ---- Snapshots ---- */
@@ -340,6 +350,8 @@ static bool read_line(run *self, char **words) {
         expect_stats(self, words);
     } else if (is(words, "lost", 1)) {
         expect_lost(self, words[1]);
+    } else if (is(words, "look", 3)) {
+        expect_look(self, words);
     } else if (is(words, "close", 0)) {
         close_reader(self);
     } else {

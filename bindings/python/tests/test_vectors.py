@@ -150,6 +150,12 @@ class Steps:
         assert self.reader is not None
         assert self.reader.ring_stats().lost_bytes == int(size)
 
+    def look(self, consumer: str, producer: str, waiting: str) -> None:
+        assert self.ring_ is not None
+        stats = rbcore.ring_stats(self.ring_)
+        expected = (int(consumer), int(producer), int(waiting))
+        assert (stats.consumer_pos, stats.producer_pos, stats.bytes_waiting) == expected
+
     def snapshot(self, result: str) -> None:
         assert self.reader is not None
         self.take(self.reader.snapshot, result)

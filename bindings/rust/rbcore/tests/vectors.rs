@@ -323,6 +323,12 @@ fn reproduce(vector: &str) -> bool {
             (["lost", bytes], Some(reader)) => {
                 assert_eq!(reader.ring_stats(0).unwrap().lost_bytes, number(bytes));
             }
+            (["look", consumer, producer, waiting], _) => {
+                let stats = Source::memory(&image.ring).ring_stats().unwrap();
+                let expected = [consumer, producer, waiting].map(|word| number(word));
+                let found = [stats.consumer_pos, stats.producer_pos, stats.bytes_waiting];
+                assert_eq!(found, expected);
+            }
             (["close"], _) => reader = None,
             (["snapshot", expected], Some(reader)) => {
                 kept = expect_snapshot(reader.snapshot(0), expected);
