@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* The held records of all consumers that release; they are taken out at random. */
 #define POOL 4096
@@ -78,6 +79,24 @@ void *work(void *number) {
     }
 }
 
+/* With the reader's rings, and a ring without its reader, while it may be removed and added. */
+static void look_at_rings(const thr_consumer *self, rbcore_reader *handle) {
+    int ring = -1, last = -1;
+    while ((ring = rbcore_reader_ring_after(handle, last)) >= 0) {
+        demand(ring > last, "ring %d comes after ring %d", ring, last);
+        last = ring;
+    }
+    demand(ring == -ENOENT, "ring_after: %d", ring);
+    const rbcore_source source = source_of(self->readings[roll(self->ring_count)].ring);
+    rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
+    int error = rbcore_source_ring_stats(&source, &stats);
+    demand(error == 0, "source_ring_stats: %d", error);
+    demand(stats.consumer_pos <= stats.producer_pos && stats.bytes_waiting <= stats.ring_size,
+           "positions out of order");
+    demand(stats.reader_pid == 0 || stats.reader_pid == (uint64_t)getpid(),
+           "process %" PRIu64 " has the ring", stats.reader_pid);
+}
+
 static void look_around(thr_consumer *self, rbcore_reader *handle) {
     rbcore_reader_stats stats = RBCORE_READER_STATS_INIT;
     rbcore_ring_stats ring = RBCORE_RING_STATS_INIT;
@@ -95,6 +114,7 @@ static void look_around(thr_consumer *self, rbcore_reader *handle) {
     error = rbcore_reader_identity(handle, &record, &identity);
     demand(error == 0 || error == -EINVAL, "identity: %d", error);
     demand(rbcore_reader_fd(handle) >= 0, "no descriptor");
+    look_at_rings(self, handle);
 }
 
 static void disturb(thr_consumer *self, rbcore_reader *handle) {
