@@ -101,8 +101,7 @@ static void commit_to(rbc_ring *self, uint64_t end) {
     }
 }
 
-/* Whether *record is one that is handed out and not committed, as far as can be told. */
-static bool is_uncommitted(const rbc_ring *ring, const rbcore_record *record) {
+bool rbc_commit_holds(const rbc_ring *ring, const rbcore_record *record) {
     uint64_t user_pos = rbc_get(&ring->user_pos), held = ring->handed_end - user_pos;
     uint64_t before = record->position - user_pos;
     if (record->position % 8 != 0 || before >= held ||
@@ -161,7 +160,7 @@ static int commit(rbcore_reader *self, const rbcore_record *last) {
         return 0;
     }
     const rbc_ring *ring = rbc_reader_ring(self, last->ring);
-    if (ring == NULL || !is_uncommitted(ring, last)) {
+    if (ring == NULL || !rbc_commit_holds(ring, last)) {
         return rbc_reader_fail(self, -EINVAL, "no uncommitted record of ring %u is at %llu",
                                last->ring, (unsigned long long)last->position);
     }

@@ -3,6 +3,7 @@
 #ifndef RBC_COMMIT_H
 #define RBC_COMMIT_H
 
+#include <rbcore/rbcore.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,6 +29,9 @@ typedef struct rbc_turns {
     rbc_turn *entries;
     size_t capacity, first, count;
 } rbc_turns;
+
+/* Whether *record is handed out and not committed, as far as can be told. */
+bool rbc_commit_holds(const struct rbc_ring *ring, const rbcore_record *record);
 
 /* Grows the table for the turns of so many rings. Returns 0 or -ENOMEM. */
 int rbc_turns_grow(rbc_turns *self, size_t rings);

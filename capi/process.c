@@ -65,6 +65,17 @@ void rbc_boot_id(uint8_t id[16]) {
     }
 }
 
+static bool is_unknown(const uint8_t id[16]) {
+    static const uint8_t unknown[16];
+    return memcmp(id, unknown, sizeof(unknown)) == 0;
+}
+
+void rbc_boot_id_once(uint8_t id[16]) {
+    if (is_unknown(id)) {
+        rbc_boot_id(id);
+    }
+}
+
 /* Whether the pids in /proc are ours: it may belong to another pid namespace. */
 static bool proc_shows_our_pids(void) {
     char link[32];
@@ -144,8 +155,7 @@ rbc_process rbc_process_self(void) {
 
 /* An id that could not be read (no /proc/sys, no descriptor left) says nothing. */
 static bool is_of_another_boot(const uint8_t a[16], const uint8_t b[16]) {
-    static const uint8_t unknown[16];
-    return memcmp(a, unknown, 16) != 0 && memcmp(b, unknown, 16) != 0 && memcmp(a, b, 16) != 0;
+    return !is_unknown(a) && !is_unknown(b) && memcmp(a, b, 16) != 0;
 }
 
 rbc_process_state rbc_process_state_of(const rbc_process *process) {

@@ -58,6 +58,9 @@ void rbc_process_name(uint64_t pid, char name[RBC_PROCESS_NAME_SIZE]);
 /* Reads this boot's id; all zero where /proc is not mounted. */
 void rbc_boot_id(uint8_t id[16]);
 
+/* The same unless it was read into `id` before: it is all zero until then. */
+void rbc_boot_id_once(uint8_t id[16]);
+
 /*
  * Remembers the process in which a handle was opened. The word lies in a page that the kernel wipes
  * in a forked child, so that the check costs a load and not a system call.

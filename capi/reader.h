@@ -44,6 +44,7 @@ struct rbcore_reader {
     _Atomic uint64_t user_refs;
     /* Keeps rings from going away while a thread looks at statistics. */
     pthread_mutex_t slots_lock;
+    uint8_t boot_id[16]; /* zeros: not read */
     char message[200];
     rbc_ring_table table;
 };

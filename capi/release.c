@@ -27,15 +27,29 @@ void rbc_release_hold(rbc_ring *self, const rbcore_record *records, size_t count
     atomic_fetch_add_explicit(&self->refs, count, memory_order_relaxed);
 }
 
-/* Clears the record's bit. Returns whether it was held. */
-static bool let_go(rbc_ring *self, const rbcore_record *record) {
+/* Whether the record may be held, as its position and its data say. */
+static bool can_be_held(const rbc_ring *self, const rbcore_record *record) {
     uint64_t user_pos = atomic_load_explicit(&self->user_pos, memory_order_acquire);
     uint64_t read_pos = atomic_load_explicit(&self->read_pos, memory_order_acquire);
-    if (record->position % 8 != 0 || record->position - user_pos >= read_pos - user_pos) {
+    return record->position % 8 == 0 && record->position - user_pos < read_pos - user_pos &&
+           rbc_ring_is_data_of(self, record->data, record->position); /* or another reader's */
+}
+
+bool rbc_release_holds(const rbc_ring *self, const rbcore_record *record) {
+    if (!can_be_held(self, record)) {
         return false;
     }
-    if (!rbc_ring_is_data_of(self, record->data, record->position)) {
-        return false; /* of another reader's ring */
+    size_t bit = rbc_consumer_held_bit(self, record->position);
+    /* No order is needed: the caller keeps the record, so that its bit stays as it is. */
+    uint64_t word = atomic_load_explicit(&self->held[bit / 64], memory_order_relaxed);
+    return (word >> bit % 64 & 1) != 0 && rbc_get_length(self, record->position) == record->size &&
+           rbc_record_span(record->size) <= rbc_get(&self->read_pos) - record->position;
+}
+
+/* Clears the record's bit. Returns whether it was held. */
+static bool let_go(rbc_ring *self, const rbcore_record *record) {
+    if (!can_be_held(self, record)) {
+        return false;
     }
     size_t bit = rbc_consumer_held_bit(self, record->position);
     uint64_t mask = UINT64_C(1) << bit % 64;

@@ -119,19 +119,14 @@ static uint64_t nanoseconds(clockid_t clock) {
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static void describe(rbcore_snapshot *self, const rbc_ring *ring, const rbc_copy_source *source) {
-    rbcore_snapshot_info *info = &self->info;
-    if (!self->knows_boot) {
-        rbc_boot_id(self->boot_id);
-        self->knows_boot = true;
-    }
-    memcpy(info->boot_id, self->boot_id, sizeof(info->boot_id));
+void rbc_snapshot_describe(rbcore_snapshot_info *info, const rbc_ring *ring, uint8_t boot_id[16]) {
+    rbc_boot_id_once(boot_id);
+    memcpy(info->boot_id, boot_id, sizeof(info->boot_id));
     info->kind = ring->kind->is_memory ? RBCORE_SOURCE_MEMORY_RING : RBCORE_SOURCE_MAP_ID;
     info->ring_id = ring->kind->is_memory ? ring->inode : ring->map_id;
-    info->ring_size = source->mapping->data_size;
+    info->ring_size = ring->mapping.data_size;
     info->realtime_ns = nanoseconds(CLOCK_REALTIME);
     info->boottime_ns = nanoseconds(CLOCK_BOOTTIME);
-    self->ring = ring->index;
 }
 
 /*
@@ -153,7 +148,8 @@ static int take(rbcore_snapshot *self, const rbc_ring *ring) {
     if (error != 0) {
         return error;
     }
-    describe(self, ring, &source);
+    rbc_snapshot_describe(&self->info, ring, self->boot_id);
+    self->ring = ring->index;
     const uint64_t oldest = oldest_of(ring, &source);
     error = copy_content(self, &source, oldest);
     for (int i = 1; error == -EAGAIN && i < ATTEMPTS; i++) {

@@ -15,7 +15,7 @@
 #define MAGIC "rbsnap\r\n"
 #define VERSION 1
 #define BEGIN_SIZE 16 /* what every version begins with */
-#define HEADER_SIZE 128
+#define HEADER_SIZE RBCORE_SNAPSHOT_HEADER_SIZE
 #define HEADER_MAX 4096 /* a later one may have more to say */
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -67,8 +67,8 @@ static const struct {
 
 #define WORDS (sizeof(words) / sizeof(words[0]))
 
-static void write_header(unsigned char header[HEADER_SIZE], const rbcore_snapshot_info *info,
-                         uint32_t content_checksum) {
+void rbc_snapshot_write_header(unsigned char header[HEADER_SIZE], const rbcore_snapshot_info *info,
+                               uint32_t content_checksum) {
     memset(header, 0, HEADER_SIZE);
     memcpy(header, MAGIC, sizeof(MAGIC) - 1);
     put(header + 8, VERSION, 4);
@@ -191,7 +191,7 @@ int rbcore_snapshot_save(const rbcore_snapshot *self, int fd) {
     const unsigned char *content = self->buffer + (self->info.first_pos - self->base);
     const size_t size = self->info.end_pos - self->info.first_pos;
     unsigned char header[HEADER_SIZE];
-    write_header(header, &self->info, rbc_crc32(0, content, size));
+    rbc_snapshot_write_header(header, &self->info, rbc_crc32(0, content, size));
     error = write_all(fd, header, sizeof(header));
     return error != 0 ? error : write_all(fd, content, size);
 }

@@ -90,6 +90,15 @@ RBCORE_API const char *rbcore_strerror(int error);
 
 /* ---- rbcore/sources.h ---- */
 
+/*
+ * A piece of memory: the content of a record to be written, or records that lie in a ring. (It is
+ * laid out like the struct iovec of writev(2).)
+ */
+typedef struct rbcore_slice {
+    const void *data; /* may be NULL if size is 0 */
+    size_t size;      /* bytes */
+} rbcore_slice;
+
 /* Flags of a memory ring. */
 #define RBCORE_MEMORY_RING_OVERWRITE UINT32_C(1) /* a full ring overwrites its oldest records */
 
@@ -540,9 +549,9 @@ RBCORE_API int rbcore_reader_shutdown(rbcore_reader *self);
 
 /*
  * Returns the cause of the last error of rbcore_reader_add, _remove, _read, _look, _next,
- * _next_spans, _commit or _snapshot, in more words than rbcore_strerror has: "map 12 is of type 1,
- * not BPF_MAP_TYPE_RINGBUF". The result is never NULL; it is empty if there was no error. It is
- * valid until the next call on this handle.
+ * _next_spans, _commit, _snapshot or _snapshot_header, in more words than rbcore_strerror has: "map
+ * 12 is of type 1, not BPF_MAP_TYPE_RINGBUF". The result is never NULL; it is empty if there was no
+ * error. It is valid until the next call on this handle.
  */
 RBCORE_API const char *rbcore_reader_message(const rbcore_reader *self);
 
@@ -783,6 +792,34 @@ RBCORE_API int rbcore_snapshot_save(const rbcore_snapshot *self, int fd);
  */
 RBCORE_API int rbcore_snapshot_load(rbcore_snapshot **out, int fd);
 
+/* The size of the header that rbcore_reader_snapshot_header writes. */
+#define RBCORE_SNAPSHOT_HEADER_SIZE 128
+
+/*
+ * Describes the records from *first to *last as a snapshot, without copying them: fills header
+ * (RBCORE_SNAPSHOT_HEADER_SIZE bytes) and sets *content to their memory. Header and content,
+ * written one after the other, are a file as rbcore_snapshot_save writes it, and
+ * rbcore_snapshot_load reads them. Both records are of one ring, were handed out, and are not given
+ * back; they may be the same. A record of a span is made as for rbcore_reader_commit. What lies
+ * between them belongs to the content: all other records (also those that were released), and
+ * discarded ones, which rbcore_snapshot_read skips.
+ *
+ * The content is one piece, also where it crosses the ring's end. It stays valid until *first is
+ * given back, so the ring may have been removed. All of it is read once, for the checksum. The
+ * header tells the time of this call and what had been produced by then. It does not tell that
+ * records before *first were lost (RBCORE_RECORD_LOST_BEFORE). Only the thread that reads may call
+ * this. No system call is made but by the first call, which reads the boot's id. Returns 0.
+ *   -EINVAL  *first or *last is not such a record, as far as rbcore_reader_commit and
+ *            rbcore_reader_release can tell; they are of two rings; or *last comes before *first;
+ *   -EBADMSG between them is a record that a dead producer left unfinished (a copy of the ring may
+ *            have it as a discarded one), or one that no producer writes. Both can still be
+ *            described one by one.
+ * After an error header and *content are as before.
+ */
+RBCORE_API int rbcore_reader_snapshot_header(rbcore_reader *self, const rbcore_record *first,
+                                             const rbcore_record *last, void *header,
+                                             rbcore_slice *content);
+
 /* Frees a snapshot; NULL is allowed. Its records become invalid. */
 RBCORE_API void rbcore_snapshot_free(rbcore_snapshot *self);
 
@@ -891,15 +928,6 @@ RBCORE_API int rbcore_producer_discard(rbcore_producer *self, void *data, uint32
  */
 RBCORE_API int rbcore_producer_output(rbcore_producer *self, const void *data, size_t size,
                                       uint32_t flags);
-
-/*
- * Describes the content of a record to be written. (It is laid out like the struct iovec of
- * writev(2).)
- */
-typedef struct rbcore_slice {
-    const void *data; /* may be NULL if size is 0 */
-    size_t size;      /* bytes */
-} rbcore_slice;
 
 /*
  * Writes count records in a row, slices[0] first. No record of another thread comes between them,

@@ -40,6 +40,11 @@ RBCORE_API int rbcore_supports(uint32_t feature);
 
 RBCORE_API const char *rbcore_strerror(int error);
 
+typedef struct rbcore_slice {
+	const void *data;
+	size_t size;
+} rbcore_slice;
+
 #define RBCORE_MEMORY_RING_OVERWRITE UINT32_C(1)
 
 RBCORE_API int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size,
@@ -262,6 +267,12 @@ RBCORE_API int rbcore_snapshot_save(const rbcore_snapshot *self, int fd);
 
 RBCORE_API int rbcore_snapshot_load(rbcore_snapshot **out, int fd);
 
+#define RBCORE_SNAPSHOT_HEADER_SIZE 128
+
+RBCORE_API int rbcore_reader_snapshot_header(rbcore_reader *self, const rbcore_record *first,
+											const rbcore_record *last, void *header,
+											rbcore_slice *content);
+
 RBCORE_API void rbcore_snapshot_free(rbcore_snapshot *self);
 
 typedef struct rbcore_producer rbcore_producer;
@@ -286,11 +297,6 @@ RBCORE_API int rbcore_producer_discard(rbcore_producer *self, void *data, uint32
 
 RBCORE_API int rbcore_producer_output(rbcore_producer *self, const void *data, size_t size,
 									uint32_t flags);
-
-typedef struct rbcore_slice {
-	const void *data;
-	size_t size;
-} rbcore_slice;
 
 RBCORE_API int rbcore_producer_output_batch(rbcore_producer *self, const rbcore_slice *slices,
 											size_t count, uint32_t flags);
@@ -572,6 +578,8 @@ rbc_process_state rbc_short_name_state_of(uint64_t name);
 void rbc_process_name(uint64_t pid, char name[RBC_PROCESS_NAME_SIZE]);
 
 void rbc_boot_id(uint8_t id[16]);
+
+void rbc_boot_id_once(uint8_t id[16]);
 
 typedef struct rbc_fork_check {
 	const _Atomic uint64_t *word;
@@ -937,6 +945,8 @@ typedef struct rbc_turns {
 	rbc_turn *entries;
 	size_t capacity, first, count;
 } rbc_turns;
+
+bool rbc_commit_holds(const struct rbc_ring *ring, const rbcore_record *record);
 
 int rbc_turns_grow(rbc_turns *self, size_t rings);
 
@@ -1309,6 +1319,7 @@ struct rbcore_reader {
 	_Atomic uint64_t refs;
 	_Atomic uint64_t user_refs;
 	pthread_mutex_t slots_lock;
+	uint8_t boot_id[16];
 	char message[200];
 	rbc_ring_table table;
 };
@@ -1472,6 +1483,8 @@ int rbc_source_open_map(const rbcore_source *source);
 
 void rbc_release_hold(rbc_ring *self, const rbcore_record *records, size_t count);
 
+bool rbc_release_holds(const rbc_ring *self, const rbcore_record *record);
+
 #endif
 
 /* ==== capi/flush.h ==== */
@@ -1542,12 +1555,19 @@ struct rbcore_snapshot {
 	uint64_t next;
 	uint64_t lost_before;
 	uint16_t ring;
-	bool knows_boot;
 	uint8_t boot_id[16];
 	rbcore_snapshot_info info;
 };
 
 int rbc_snapshot_new(rbcore_snapshot **out, size_t capacity);
+
+struct rbc_ring;
+
+void rbc_snapshot_describe(rbcore_snapshot_info *info, const struct rbc_ring *ring,
+						uint8_t boot_id[16]);
+
+void rbc_snapshot_write_header(unsigned char header[RBCORE_SNAPSHOT_HEADER_SIZE],
+							const rbcore_snapshot_info *info, uint32_t content_checksum);
 
 int rbc_snapshot_check(const rbcore_snapshot *self);
 
@@ -2079,6 +2099,17 @@ void rbc_boot_id(uint8_t id[16]) {
 	}
 }
 
+static bool is_unknown(const uint8_t id[16]) {
+	static const uint8_t unknown[16];
+	return memcmp(id, unknown, sizeof(unknown)) == 0;
+}
+
+void rbc_boot_id_once(uint8_t id[16]) {
+	if (is_unknown(id)) {
+		rbc_boot_id(id);
+	}
+}
+
 static bool proc_shows_our_pids(void) {
 	char link[32];
 	ssize_t n = readlink("/proc/self", link, sizeof(link) - 1);
@@ -2141,8 +2172,7 @@ rbc_process rbc_process_self(void) {
 }
 
 static bool is_of_another_boot(const uint8_t a[16], const uint8_t b[16]) {
-	static const uint8_t unknown[16];
-	return memcmp(a, unknown, 16) != 0 && memcmp(b, unknown, 16) != 0 && memcmp(a, b, 16) != 0;
+	return !is_unknown(a) && !is_unknown(b) && memcmp(a, b, 16) != 0;
 }
 
 rbc_process_state rbc_process_state_of(const rbc_process *process) {
@@ -4970,7 +5000,7 @@ static void commit_to(rbc_ring *self, uint64_t end) {
 	}
 }
 
-static bool is_uncommitted(const rbc_ring *ring, const rbcore_record *record) {
+bool rbc_commit_holds(const rbc_ring *ring, const rbcore_record *record) {
 	uint64_t user_pos = rbc_get(&ring->user_pos), held = ring->handed_end - user_pos;
 	uint64_t before = record->position - user_pos;
 	if (record->position % 8 != 0 || before >= held ||
@@ -5020,7 +5050,7 @@ static int commit(rbcore_reader *self, const rbcore_record *last) {
 		return 0;
 	}
 	const rbc_ring *ring = rbc_reader_ring(self, last->ring);
-	if (ring == NULL || !is_uncommitted(ring, last)) {
+	if (ring == NULL || !rbc_commit_holds(ring, last)) {
 		return rbc_reader_fail(self, -EINVAL, "no uncommitted record of ring %u is at %llu",
 							last->ring, (unsigned long long)last->position);
 	}
@@ -5483,13 +5513,25 @@ void rbc_release_hold(rbc_ring *self, const rbcore_record *records, size_t count
 	atomic_fetch_add_explicit(&self->refs, count, memory_order_relaxed);
 }
 
-static bool let_go(rbc_ring *self, const rbcore_record *record) {
+static bool can_be_held(const rbc_ring *self, const rbcore_record *record) {
 	uint64_t user_pos = atomic_load_explicit(&self->user_pos, memory_order_acquire);
 	uint64_t read_pos = atomic_load_explicit(&self->read_pos, memory_order_acquire);
-	if (record->position % 8 != 0 || record->position - user_pos >= read_pos - user_pos) {
+	return record->position % 8 == 0 && record->position - user_pos < read_pos - user_pos &&
+		rbc_ring_is_data_of(self, record->data, record->position);
+}
+
+bool rbc_release_holds(const rbc_ring *self, const rbcore_record *record) {
+	if (!can_be_held(self, record)) {
 		return false;
 	}
-	if (!rbc_ring_is_data_of(self, record->data, record->position)) {
+	size_t bit = rbc_consumer_held_bit(self, record->position);
+	uint64_t word = atomic_load_explicit(&self->held[bit / 64], memory_order_relaxed);
+	return (word >> bit % 64 & 1) != 0 && rbc_get_length(self, record->position) == record->size &&
+		rbc_record_span(record->size) <= rbc_get(&self->read_pos) - record->position;
+}
+
+static bool let_go(rbc_ring *self, const rbcore_record *record) {
+	if (!can_be_held(self, record)) {
 		return false;
 	}
 	size_t bit = rbc_consumer_held_bit(self, record->position);
@@ -6348,19 +6390,14 @@ static uint64_t nanoseconds(clockid_t clock) {
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static void describe(rbcore_snapshot *self, const rbc_ring *ring, const rbc_copy_source *source) {
-	rbcore_snapshot_info *info = &self->info;
-	if (!self->knows_boot) {
-		rbc_boot_id(self->boot_id);
-		self->knows_boot = true;
-	}
-	memcpy(info->boot_id, self->boot_id, sizeof(info->boot_id));
+void rbc_snapshot_describe(rbcore_snapshot_info *info, const rbc_ring *ring, uint8_t boot_id[16]) {
+	rbc_boot_id_once(boot_id);
+	memcpy(info->boot_id, boot_id, sizeof(info->boot_id));
 	info->kind = ring->kind->is_memory ? RBCORE_SOURCE_MEMORY_RING : RBCORE_SOURCE_MAP_ID;
 	info->ring_id = ring->kind->is_memory ? ring->inode : ring->map_id;
-	info->ring_size = source->mapping->data_size;
+	info->ring_size = ring->mapping.data_size;
 	info->realtime_ns = nanoseconds(CLOCK_REALTIME);
 	info->boottime_ns = nanoseconds(CLOCK_BOOTTIME);
-	self->ring = ring->index;
 }
 
 static uint64_t oldest_of(const rbc_ring *ring, const rbc_copy_source *source) {
@@ -6378,7 +6415,8 @@ static int take(rbcore_snapshot *self, const rbc_ring *ring) {
 	if (error != 0) {
 		return error;
 	}
-	describe(self, ring, &source);
+	rbc_snapshot_describe(&self->info, ring, self->boot_id);
+	self->ring = ring->index;
 	const uint64_t oldest = oldest_of(ring, &source);
 	error = copy_content(self, &source, oldest);
 	for (int i = 1; error == -EAGAIN && i < ATTEMPTS; i++) {
@@ -6610,7 +6648,7 @@ uint32_t rbc_crc32(uint32_t before, const unsigned char *data, size_t size) {
 #define MAGIC "rbsnap\r\n"
 #define VERSION 1
 #define BEGIN_SIZE 16
-#define HEADER_SIZE 128
+#define HEADER_SIZE RBCORE_SNAPSHOT_HEADER_SIZE
 #define HEADER_MAX 4096
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -6656,8 +6694,8 @@ static const struct {
 
 #define WORDS (sizeof(words) / sizeof(words[0]))
 
-static void write_header(unsigned char header[HEADER_SIZE], const rbcore_snapshot_info *info,
-						uint32_t content_checksum) {
+void rbc_snapshot_write_header(unsigned char header[HEADER_SIZE], const rbcore_snapshot_info *info,
+							uint32_t content_checksum) {
 	memset(header, 0, HEADER_SIZE);
 	memcpy(header, MAGIC, sizeof(MAGIC) - 1);
 	put(header + 8, VERSION, 4);
@@ -6771,7 +6809,7 @@ int rbcore_snapshot_save(const rbcore_snapshot *self, int fd) {
 	const unsigned char *content = self->buffer + (self->info.first_pos - self->base);
 	const size_t size = self->info.end_pos - self->info.first_pos;
 	unsigned char header[HEADER_SIZE];
-	write_header(header, &self->info, rbc_crc32(0, content, size));
+	rbc_snapshot_write_header(header, &self->info, rbc_crc32(0, content, size));
 	error = write_all(fd, header, sizeof(header));
 	return error != 0 ? error : write_all(fd, content, size);
 }
@@ -6898,6 +6936,68 @@ int rbcore_snapshot_load(rbcore_snapshot **out, int fd) {
 #undef VERSION
 #undef WORDS
 #undef grow
+
+/* ==== capi/snapshot_header.c ==== */
+static bool holds(const rbcore_reader *self, const rbc_ring *ring, const rbcore_record *record) {
+	return self->is_release ? rbc_release_holds(ring, record) : rbc_commit_holds(ring, record);
+}
+
+static const rbc_ring *ring_of(rbcore_reader *self, const rbcore_record *first,
+							const rbcore_record *last) {
+	if (first->ring != last->ring || rbc_is_after(first->position, last->position)) {
+		return NULL;
+	}
+	pthread_mutex_lock(&self->slots_lock);
+	const rbc_ring *ring = rbc_reader_ring(self, first->ring);
+	const bool is_held = ring != NULL && holds(self, ring, first) && holds(self, ring, last);
+	pthread_mutex_unlock(&self->slots_lock);
+	return is_held ? ring : NULL;
+}
+
+static bool leads_to(const rbc_ring *ring, uint64_t position, uint64_t to) {
+	while (position != to) {
+		const uint64_t span = rbc_record_span(rbc_get_length(ring, position) & ~RBC_DISCARD);
+		if (span > to - position) {
+			return false;
+		}
+		position += span;
+	}
+	return true;
+}
+
+static rbcore_slice slice_of(const rbc_ring *ring, uint64_t first, uint64_t end) {
+	return (rbcore_slice){.data = rbc_ring_header(ring, first), .size = (size_t)(end - first)};
+}
+
+int rbcore_reader_snapshot_header(rbcore_reader *self, const rbcore_record *first,
+								const rbcore_record *last, void *header, rbcore_slice *content) {
+	RBC_KEEP_ERRNO;
+	int error = rbc_reader_check(self);
+	if (error != 0) {
+		return error;
+	}
+	if (first == NULL || last == NULL || header == NULL || content == NULL) {
+		return rbc_reader_fail(self, -EINVAL, "a record, the header or the content is NULL");
+	}
+	const rbc_ring *ring = ring_of(self, first, last);
+	if (ring == NULL) {
+		return rbc_reader_fail(
+			self, -EINVAL, "no two records of ring %u are held from %llu to %llu", first->ring,
+			(unsigned long long)first->position, (unsigned long long)last->position);
+	}
+	if (!leads_to(ring, first->position, last->position)) {
+		return rbc_reader_fail(self, -EBADMSG, "not all records between are complete in ring %u",
+							first->ring);
+	}
+	rbcore_snapshot_info info = RBCORE_SNAPSHOT_INFO_INIT;
+	rbc_snapshot_describe(&info, ring, self->boot_id);
+	info.first_pos = first->position;
+	info.end_pos = last->position + rbc_record_span(last->size);
+	info.producer_pos = rbc_ring_load_producer_pos(ring);
+	*content = slice_of(ring, info.first_pos, info.end_pos);
+	rbc_snapshot_write_header(header, &info, rbc_crc32(0, content->data, content->size));
+	return 0;
+}
 
 /* ==== capi/stats.c ==== */
 static const rbcore_reader_stats reader_defaults = RBCORE_READER_STATS_INIT;

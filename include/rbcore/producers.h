@@ -117,15 +117,6 @@ RBCORE_API int rbcore_producer_output(rbcore_producer *self, const void *data, s
                                       uint32_t flags);
 
 /*
- * Describes the content of a record to be written. (It is laid out like the struct iovec of
- * writev(2).)
- */
-typedef struct rbcore_slice {
-    const void *data; /* may be NULL if size is 0 */
-    size_t size;      /* bytes */
-} rbcore_slice;
-
-/*
  * Writes count records in a row, slices[0] first. No record of another thread comes between them,
  * and the reader gets all at once and is woken at most once. That costs less than as many outputs.
  * While the records are copied the reader stops before the first, and other producers go on behind

@@ -391,9 +391,9 @@ RBCORE_API int rbcore_reader_shutdown(rbcore_reader *self);
 
 /*
  * Returns the cause of the last error of rbcore_reader_add, _remove, _read, _look, _next,
- * _next_spans, _commit or _snapshot, in more words than rbcore_strerror has: "map 12 is of type 1,
- * not BPF_MAP_TYPE_RINGBUF". The result is never NULL; it is empty if there was no error. It is
- * valid until the next call on this handle.
+ * _next_spans, _commit, _snapshot or _snapshot_header, in more words than rbcore_strerror has: "map
+ * 12 is of type 1, not BPF_MAP_TYPE_RINGBUF". The result is never NULL; it is empty if there was no
+ * error. It is valid until the next call on this handle.
  */
 RBCORE_API const char *rbcore_reader_message(const rbcore_reader *self);
 

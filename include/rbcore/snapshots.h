@@ -109,6 +109,34 @@ RBCORE_API int rbcore_snapshot_save(const rbcore_snapshot *self, int fd);
  */
 RBCORE_API int rbcore_snapshot_load(rbcore_snapshot **out, int fd);
 
+/* The size of the header that rbcore_reader_snapshot_header writes. */
+#define RBCORE_SNAPSHOT_HEADER_SIZE 128
+
+/*
+ * Describes the records from *first to *last as a snapshot, without copying them: fills header
+ * (RBCORE_SNAPSHOT_HEADER_SIZE bytes) and sets *content to their memory. Header and content,
+ * written one after the other, are a file as rbcore_snapshot_save writes it, and
+ * rbcore_snapshot_load reads them. Both records are of one ring, were handed out, and are not given
+ * back; they may be the same. A record of a span is made as for rbcore_reader_commit. What lies
+ * between them belongs to the content: all other records (also those that were released), and
+ * discarded ones, which rbcore_snapshot_read skips.
+ *
+ * The content is one piece, also where it crosses the ring's end. It stays valid until *first is
+ * given back, so the ring may have been removed. All of it is read once, for the checksum. The
+ * header tells the time of this call and what had been produced by then. It does not tell that
+ * records before *first were lost (RBCORE_RECORD_LOST_BEFORE). Only the thread that reads may call
+ * this. No system call is made but by the first call, which reads the boot's id. Returns 0.
+ *   -EINVAL  *first or *last is not such a record, as far as rbcore_reader_commit and
+ *            rbcore_reader_release can tell; they are of two rings; or *last comes before *first;
+ *   -EBADMSG between them is a record that a dead producer left unfinished (a copy of the ring may
+ *            have it as a discarded one), or one that no producer writes. Both can still be
+ *            described one by one.
+ * After an error header and *content are as before.
+ */
+RBCORE_API int rbcore_reader_snapshot_header(rbcore_reader *self, const rbcore_record *first,
+                                             const rbcore_record *last, void *header,
+                                             rbcore_slice *content);
+
 /* Frees a snapshot; NULL is allowed. Its records become invalid. */
 RBCORE_API void rbcore_snapshot_free(rbcore_snapshot *self);
 

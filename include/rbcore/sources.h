@@ -12,6 +12,15 @@
 extern "C" {
 #endif
 
+/*
+ * A piece of memory: the content of a record to be written, or records that lie in a ring. (It is
+ * laid out like the struct iovec of writev(2).)
+ */
+typedef struct rbcore_slice {
+    const void *data; /* may be NULL if size is 0 */
+    size_t size;      /* bytes */
+} rbcore_slice;
+
 /* Flags of a memory ring. */
 #define RBCORE_MEMORY_RING_OVERWRITE UINT32_C(1) /* a full ring overwrites its oldest records */
 

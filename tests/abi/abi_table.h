@@ -115,6 +115,7 @@
     CONSTANT(DEFAULT_MAX_LATENCY, 1000000)                                                         \
     CONSTANT(RECORD_COPIED, 1)                                                                     \
     CONSTANT(SNAPSHOT_CONSUME, 1)                                                                  \
+    CONSTANT(SNAPSHOT_HEADER_SIZE, 128)                                                            \
     CONSTANT(COMMIT_NOW, 1)                                                                        \
     CONSTANT(FOREVER, 0xffffffffffffffff)                                                          \
     CONSTANT(UNKNOWN, 0xffffffffffffffff)                                                          \
@@ -168,6 +169,7 @@
     FUNCTION(snapshot_info_get, "iSp")                                                             \
     FUNCTION(snapshot_save, "iSi")                                                                 \
     FUNCTION(snapshot_load, "ipi")                                                                 \
+    FUNCTION(reader_snapshot_header, "iRpppp")                                                     \
     FUNCTION(snapshot_free, "vS")                                                                  \
     FUNCTION(producer_open, "ipp")                                                                 \
     FUNCTION(producer_free, "vW")                                                                  \

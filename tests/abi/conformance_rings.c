@@ -196,6 +196,42 @@ START_TEST(snapshots_as_files) {
 }
 END_TEST
 
+/* Header and content, one behind the other, are a file of the records that are held. */
+START_TEST(held_records_as_a_file) {
+    ring_pair pair;
+    record_array records;
+    abi_memory content;
+    unsigned char header[128];
+    void *loaded = NULL;
+    int fd = memfd_create("snapshot", MFD_CLOEXEC);
+    pair_open(&pair, 0);
+    uint64_t reader = pointer(pair.reader);
+    produce_four(&pair);
+    ck_assert_int_eq(read_records(&pair, &records), 3);
+    const uint64_t first = pointer(records.bytes[0]), last = pointer(records.bytes[2]);
+    ck_assert_int_eq(
+        CALL(reader_snapshot_header, reader, last, first, pointer(header), pointer(&content)),
+        -EINVAL);
+    ck_assert_int_eq(
+        CALL(reader_snapshot_header, reader, first, last, pointer(header), pointer(&content)), 0);
+    ck_assert_uint_eq(GET(content.bytes, slice, data), GET(records.bytes[0], record, data) - 8);
+    ck_assert_uint_eq(GET(content.bytes, slice, size), END);
+    ck_assert_int_eq(write(fd, header, sizeof(header)), sizeof(header));
+    ck_assert_int_eq(write(fd, (void *)(uintptr_t)GET(content.bytes, slice, data), END), END);
+    ck_assert_int_eq(lseek(fd, 0, SEEK_SET), 0);
+    ck_assert_int_eq(CALL(snapshot_load, pointer(&loaded), (uint64_t)fd), 0);
+    ck_assert_int_eq(CALL(snapshot_read, pointer(loaded), pointer(&records), RECORDS), 3);
+    ck_assert_uint_eq(GET(records.bytes[1], record, position), 16);
+    CALL(snapshot_free, pointer(loaded));
+    ck_assert_int_eq(commit(&pair, NULL), 0);
+    ck_assert_int_eq(
+        CALL(reader_snapshot_header, reader, first, first, pointer(header), pointer(&content)),
+        -EINVAL);
+    close(fd);
+    pair_close(&pair);
+}
+END_TEST
+
 START_TEST(records_are_released_in_any_order) {
     ring_pair pair;
     record_array records;
@@ -477,6 +513,7 @@ void add_ring_tests(Suite *suite) {
     tcase_add_test(group, records_are_read_and_committed);
     tcase_add_test(group, snapshots);
     tcase_add_test(group, snapshots_as_files);
+    tcase_add_test(group, held_records_as_a_file);
     tcase_add_test(group, records_are_released_in_any_order);
     tcase_add_test(group, records_are_written_in_batches);
     tcase_add_test(group, identity_of_a_record);

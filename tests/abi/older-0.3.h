@@ -30,6 +30,11 @@ RBCORE_API int rbcore_supports(uint32_t feature);
 
 RBCORE_API const char *rbcore_strerror(int error);
 
+typedef struct rbcore_slice {
+    const void *data;
+    size_t size;
+} rbcore_slice;
+
 #define RBCORE_MEMORY_RING_OVERWRITE UINT32_C(1)
 
 RBCORE_API int rbcore_memory_ring_create(int *memory_fd, int *event_fd, size_t ring_size,
@@ -252,6 +257,12 @@ RBCORE_API int rbcore_snapshot_save(const rbcore_snapshot *self, int fd);
 
 RBCORE_API int rbcore_snapshot_load(rbcore_snapshot **out, int fd);
 
+#define RBCORE_SNAPSHOT_HEADER_SIZE 128
+
+RBCORE_API int rbcore_reader_snapshot_header(rbcore_reader *self, const rbcore_record *first,
+                                             const rbcore_record *last, void *header,
+                                             rbcore_slice *content);
+
 RBCORE_API void rbcore_snapshot_free(rbcore_snapshot *self);
 
 typedef struct rbcore_producer rbcore_producer;
@@ -276,11 +287,6 @@ RBCORE_API int rbcore_producer_discard(rbcore_producer *self, void *data, uint32
 
 RBCORE_API int rbcore_producer_output(rbcore_producer *self, const void *data, size_t size,
                                       uint32_t flags);
-
-typedef struct rbcore_slice {
-    const void *data;
-    size_t size;
-} rbcore_slice;
 
 RBCORE_API int rbcore_producer_output_batch(rbcore_producer *self, const rbcore_slice *slices,
                                             size_t count, uint32_t flags);

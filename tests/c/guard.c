@@ -353,6 +353,7 @@ static int use_all(void *argument) {
     rbcore_record record = {0};
     rbcore_span span = {0};
     rbcore_slice slice = {&record, 8};
+    unsigned char header[RBCORE_SNAPSHOT_HEADER_SIZE];
     rbcore_snapshot *snapshot = NULL;
     rbcore_source source = memory_source(f->memory_fd, f->event_fd);
     rbcore_ring_stats ring = RBCORE_RING_STATS_INIT;
@@ -377,6 +378,7 @@ static int use_all(void *argument) {
     EXPECT_ECHILD(rbcore_reader_ring_stats(f->reader, f->ring, &ring));
     EXPECT_ECHILD(rbcore_reader_identity(f->reader, &record, &identity));
     EXPECT_ECHILD(rbcore_reader_snapshot(f->reader, f->ring, &snapshot, 0));
+    EXPECT_ECHILD(rbcore_reader_snapshot_header(f->reader, &record, &record, header, &slice));
     EXPECT_ECHILD(rbcore_producer_reserve(f->producer, &data, 8));
     EXPECT_ECHILD(rbcore_producer_reserve_wait(f->producer, &data, 8, RBCORE_FOREVER));
     EXPECT_ECHILD(rbcore_producer_submit(f->producer, &data, 0));

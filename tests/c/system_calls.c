@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A read that finds records and the commit after it make no system call: a filter kills for any.
+ * A read that finds records and the commit after it make no system call, nor does describing them:
+ * a filter kills for any.
  * Other filters refuse a call, and the reader copes.
  */
 #include "support.h"
@@ -105,6 +106,29 @@ START_TEST(read_and_release) {
 }
 END_TEST
 
+static int describe_under_filter(void *argument) {
+    const uint64_t *flags = argument;
+    unsigned char header[RBCORE_SNAPSHOT_HEADER_SIZE];
+    rbcore_record records[8];
+    rbcore_slice content;
+    fixture f = fixture_open(page_size(), *flags);
+    produce(&f, 1);
+    produce(&f, 2);
+    if (rbcore_reader_read(f.reader, records, 8) != 2 ||
+        rbcore_reader_snapshot_header(f.reader, &records[0], &records[0], header, &content) ||
+        forbid_all()) {
+        return 10;
+    }
+    return rbcore_reader_snapshot_header(f.reader, &records[0], &records[1], header, &content);
+}
+
+/* Only the first call reads the boot's id. */
+START_TEST(describing_records) {
+    ck_assert_int_eq(in_child(describe_under_filter, &(uint64_t){0}), 0);
+    ck_assert_int_eq(in_child(describe_under_filter, &(uint64_t){RBCORE_READER_RELEASE}), 0);
+}
+END_TEST
+
 #define WAITS 100
 
 /* Two records come in each interval of a paced ring. Returns how long the waits took, in ms. */
@@ -167,6 +191,7 @@ int main(void) {
                                   read_and_commit,
                                   look_and_commit,
                                   read_and_release,
+                                  describing_records,
                                   next_keeps_the_latency_without_epoll_pwait2,
                                   NULL};
     return run_tests("system_calls", tests);

@@ -27,6 +27,7 @@ pub const RBCORE_RING_BROKEN: u32 = 1;
 pub const RBCORE_RING_UNGUARDED: u32 = 2;
 pub const RBCORE_RING_PACED: u32 = 4;
 pub const RBCORE_SNAPSHOT_CONSUME: u32 = 1;
+pub const RBCORE_SNAPSHOT_HEADER_SIZE: u32 = 128;
 pub const RBCORE_PRODUCERS_MAX: u32 = 64;
 pub const RBCORE_NO_WAKEUP: u32 = 1;
 pub const RBCORE_FORCE_WAKEUP: u32 = 2;
@@ -46,6 +47,46 @@ extern "C" {
  function returned (or its absolute value). The result is never NULL, and the string is static.
  Any thread.*/
     pub fn rbcore_strerror(error: ::core::ffi::c_int) -> *const ::core::ffi::c_char;
+}
+/** A piece of memory: the content of a record to be written, or records that lie in a ring. (It is
+ laid out like the struct iovec of writev(2).)*/
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct rbcore_slice {
+    /// may be NULL if size is 0
+    pub data: *const ::core::ffi::c_void,
+    /// bytes
+    pub size: usize,
+}
+#[test]
+fn bindgen_test_layout_rbcore_slice() {
+    const UNINIT: ::core::mem::MaybeUninit<rbcore_slice> = ::core::mem::MaybeUninit::uninit();
+    let ptr = UNINIT.as_ptr();
+    assert_eq!(::core::mem::size_of::<rbcore_slice>(), 16usize, "Size of rbcore_slice");
+    assert_eq!(
+        ::core::mem::align_of::<rbcore_slice>(),
+        8usize,
+        "Alignment of rbcore_slice",
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).data) as usize - ptr as usize },
+        0usize,
+        "Offset of field: rbcore_slice::data",
+    );
+    assert_eq!(
+        unsafe { ::core::ptr::addr_of!((*ptr).size) as usize - ptr as usize },
+        8usize,
+        "Offset of field: rbcore_slice::size",
+    );
+}
+impl Default for rbcore_slice {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
 }
 extern "C" {
     /** Creates a memory ring: a memfd laid out like the kernel's ring (consumer page, producer page,
@@ -646,9 +687,9 @@ extern "C" {
 }
 extern "C" {
     /** Returns the cause of the last error of rbcore_reader_add, _remove, _read, _look, _next,
- _next_spans, _commit or _snapshot, in more words than rbcore_strerror has: "map 12 is of type 1,
- not BPF_MAP_TYPE_RINGBUF". The result is never NULL; it is empty if there was no error. It is
- valid until the next call on this handle.*/
+ _next_spans, _commit, _snapshot or _snapshot_header, in more words than rbcore_strerror has: "map
+ 12 is of type 1, not BPF_MAP_TYPE_RINGBUF". The result is never NULL; it is empty if there was no
+ error. It is valid until the next call on this handle.*/
     pub fn rbcore_reader_message(
         self_: *const rbcore_reader,
     ) -> *const ::core::ffi::c_char;
@@ -1237,6 +1278,34 @@ extern "C" {
     ) -> ::core::ffi::c_int;
 }
 extern "C" {
+    /** Describes the records from *first to *last as a snapshot, without copying them: fills header
+ (RBCORE_SNAPSHOT_HEADER_SIZE bytes) and sets *content to their memory. Header and content,
+ written one after the other, are a file as rbcore_snapshot_save writes it, and
+ rbcore_snapshot_load reads them. Both records are of one ring, were handed out, and are not given
+ back; they may be the same. A record of a span is made as for rbcore_reader_commit. What lies
+ between them belongs to the content: all other records (also those that were released), and
+ discarded ones, which rbcore_snapshot_read skips.
+
+ The content is one piece, also where it crosses the ring's end. It stays valid until *first is
+ given back, so the ring may have been removed. All of it is read once, for the checksum. The
+ header tells the time of this call and what had been produced by then. It does not tell that
+ records before *first were lost (RBCORE_RECORD_LOST_BEFORE). Only the thread that reads may call
+ this. No system call is made but by the first call, which reads the boot's id. Returns 0.
+   -EINVAL  *first or *last is not such a record, as far as rbcore_reader_commit and
+            rbcore_reader_release can tell; they are of two rings; or *last comes before *first;
+   -EBADMSG between them is a record that a dead producer left unfinished (a copy of the ring may
+            have it as a discarded one), or one that no producer writes. Both can still be
+            described one by one.
+ After an error header and *content are as before.*/
+    pub fn rbcore_reader_snapshot_header(
+        self_: *mut rbcore_reader,
+        first: *const rbcore_record,
+        last: *const rbcore_record,
+        header: *mut ::core::ffi::c_void,
+        content: *mut rbcore_slice,
+    ) -> ::core::ffi::c_int;
+}
+extern "C" {
     /// Frees a snapshot; NULL is allowed. Its records become invalid.
     pub fn rbcore_snapshot_free(self_: *mut rbcore_snapshot);
 }
@@ -1354,46 +1423,6 @@ extern "C" {
         size: usize,
         flags: u32,
     ) -> ::core::ffi::c_int;
-}
-/** Describes the content of a record to be written. (It is laid out like the struct iovec of
- writev(2).)*/
-#[repr(C)]
-#[derive(Debug, Copy, Clone)]
-pub struct rbcore_slice {
-    /// may be NULL if size is 0
-    pub data: *const ::core::ffi::c_void,
-    /// bytes
-    pub size: usize,
-}
-#[test]
-fn bindgen_test_layout_rbcore_slice() {
-    const UNINIT: ::core::mem::MaybeUninit<rbcore_slice> = ::core::mem::MaybeUninit::uninit();
-    let ptr = UNINIT.as_ptr();
-    assert_eq!(::core::mem::size_of::<rbcore_slice>(), 16usize, "Size of rbcore_slice");
-    assert_eq!(
-        ::core::mem::align_of::<rbcore_slice>(),
-        8usize,
-        "Alignment of rbcore_slice",
-    );
-    assert_eq!(
-        unsafe { ::core::ptr::addr_of!((*ptr).data) as usize - ptr as usize },
-        0usize,
-        "Offset of field: rbcore_slice::data",
-    );
-    assert_eq!(
-        unsafe { ::core::ptr::addr_of!((*ptr).size) as usize - ptr as usize },
-        8usize,
-        "Offset of field: rbcore_slice::size",
-    );
-}
-impl Default for rbcore_slice {
-    fn default() -> Self {
-        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
-        unsafe {
-            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
-            s.assume_init()
-        }
-    }
 }
 extern "C" {
     /** Writes count records in a row, slices[0] first. No record of another thread comes between them,
