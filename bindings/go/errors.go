@@ -25,6 +25,7 @@ var (
 	errNoContext    = invalid("the context is nil")
 	errNilOption    = invalid("an option is nil")
 	errNotHeld      = invalid("commit: the record is not one that was read without a copy and not given back")
+	errNotDescribed = invalid("describe records: they are not two of one ring that were read without a copy")
 	errNotLent      = invalid("release: a record is not held")
 	errEmpty        = fmt.Errorf("ringbuf: an empty snapshot (%w)", syscall.ENODATA)
 )

@@ -100,6 +100,9 @@ func (s *Span) Record(i int) Record {
 	}
 }
 
+// SnapshotHeaderSize is the size of the header that [Reader.SnapshotHeader] makes.
+const SnapshotHeaderSize = 128
+
 // Time is when the snapshot was taken, by the clock of the machine.
 func (i *SnapshotInfo) Time() time.Time {
 	return time.Unix(0, int64(i.RealtimeNS))

@@ -137,6 +137,21 @@ static inline int ringbuf_release(rbcore_reader *reader, const ringbuf_held *hel
     return rbcore_reader_release(reader, records, count);
 }
 
+typedef struct ringbuf_described {
+    size_t size; /* of the content */
+    int result;
+} ringbuf_described;
+
+static inline ringbuf_described ringbuf_describe(rbcore_reader *reader, ringbuf_held first,
+                                                 ringbuf_held last, void *header) {
+    rbcore_record from = ringbuf_record(&first), to = ringbuf_record(&last);
+    rbcore_slice content = {NULL, 0};
+    ringbuf_described described = {0, 0};
+    described.result = rbcore_reader_snapshot_header(reader, &from, &to, header, &content);
+    described.size = content.size;
+    return described;
+}
+
 /*
  * The reader's descriptor as Go's netpoller wants it: one of its own, and non-blocking (a flag of
  * the open file, which an epoll does not look at).

@@ -8,10 +8,12 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -196,6 +198,13 @@ func TestOthersBesideSleeper(t *testing.T) {
 		"Snapshot": func(reader *Reader) error {
 			_, err := reader.Snapshot(0)
 			return err
+		},
+		"SnapshotHeader": func(reader *Reader) error {
+			var record Record
+			if _, _, err := reader.SnapshotHeader(&record, &record); !errors.Is(err, syscall.EINVAL) {
+				return fmt.Errorf("got %v", err)
+			}
+			return nil
 		},
 	}
 	for name, call := range calls {

@@ -242,6 +242,44 @@ func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
 	return n, err
 }
 
+// SnapshotHeader describes the records from first to last as a snapshot, without copying them. Header and content,
+// written one after the other, are a file as [Snapshot.WriteTo] writes it. Both are records of one ring, of this
+// reader, that were not copied and not given back; they may be the same. What lies between them is part of the
+// content. It is memory of the ring like RawSample, and as long valid as that of first.
+//
+// The error is syscall.EINVAL if these are not such records, or last comes before first, and syscall.EBADMSG if between
+// them is a record that a dead producer left unfinished, or one that no producer writes. Each record can be described
+// by itself then.
+func (r *Reader) SnapshotHeader(first, last *Record) (header [SnapshotHeaderSize]byte, content []byte, err error) {
+	if !r.isMade() {
+		return header, nil, errNoReader
+	}
+	if first == nil || last == nil {
+		return header, nil, errNotDescribed
+	}
+	r.lock()
+	defer r.mu.Unlock()
+	if r.core == nil {
+		return header, nil, ErrClosed
+	}
+	ring := r.owned.ring(int(first.ring))
+	if ring == nil || ring.view == nil || !first.inRing || !last.inRing || first.ring != last.ring {
+		return header, nil, errNotDescribed
+	}
+	described := C.ringbuf_describe(r.core, ring.held(first.position, first.size), ring.held(last.position, last.size),
+		unsafe.Pointer(&header))
+	if described.result < 0 {
+		return header, nil, r.failure("describe records", described.result)
+	}
+	begin, size := uintptr(first.position&ring.mask), uintptr(described.size)
+	if end := begin + size; end > ring.size {
+		if err := ring.reach(end - ring.size); err != nil {
+			return header, nil, err
+		}
+	}
+	return header, unsafe.Slice((*byte)(unsafe.Add(ring.view, begin)), size), nil
+}
+
 // ReadSnapshot reads a snapshot that was written by WriteTo, or in another language, on any machine. It reads
 // no byte more, so several snapshots may follow each other.
 //
@@ -293,7 +331,7 @@ func withFD(file *os.File, call func(C.int) C.int) C.int {
 const (
 	blockHead    = 16
 	headerSizeAt = 12
-	headerMin    = 128
+	headerMin    = SnapshotHeaderSize
 	headerMax    = 4096
 	firstPosAt   = 64
 	endPosAt     = 72

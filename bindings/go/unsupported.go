@@ -119,6 +119,11 @@ func (*Reader) SnapshotInto(int, *Snapshot) error { return errUnsupported }
 // ConsumeInto is not supported on this platform.
 func (*Reader) ConsumeInto(int, *Snapshot) error { return errUnsupported }
 
+// SnapshotHeader is not supported on this platform.
+func (*Reader) SnapshotHeader(_, _ *Record) (header [SnapshotHeaderSize]byte, content []byte, err error) {
+	return header, nil, errUnsupported
+}
+
 // A Snapshot is a copy of what a ring held at one moment. There are none on this platform.
 type Snapshot struct{}
 

@@ -106,6 +106,8 @@ func TestNilArguments(t *testing.T) {
 	wants(t, reader.ReadZeroCopy(nil), syscall.EINVAL)
 	wants(t, reader.CommitTo(nil), syscall.EINVAL)
 	wants(t, reader.SnapshotInto(0, nil), syscall.EINVAL)
+	_, _, err = reader.SnapshotHeader(nil, nil)
+	wants(t, err, syscall.EINVAL)
 	wants(t, reader.ConsumeInto(0, nil), syscall.EINVAL)
 	_, err = ringbuf.ReadSnapshot(nil)
 	wants(t, err, syscall.EINVAL)

@@ -171,6 +171,92 @@ func snapshotAsFile(t *testing.T, newSource Maker) {
 	wants(t, err, syscall.ENODATA)
 }
 
+// The file has the records, which are held, and nothing else.
+func isDescribed(t *testing.T, reader *ringbuf.Reader, records []ringbuf.Record) {
+	t.Helper()
+	header, content, err := reader.SnapshotHeader(&records[0], &records[len(records)-1])
+	must(t, err)
+	file, err := ringbuf.ReadSnapshot(io.MultiReader(bytes.NewReader(header[:]), bytes.NewReader(content)))
+	must(t, err)
+	i := 0
+	for record := range file.Records() {
+		equal(t, "position", record.Position(), records[i].Position())
+		equal(t, "content", bytes.Equal(record.RawSample, records[i].RawSample), true)
+		i++
+	}
+	must(t, file.Err())
+	equal(t, "records", i, len(records))
+}
+
+// Records that are held become a file by a header and their memory, however much of the ring is mapped.
+func snapshotHeader(t *testing.T, newSource Maker) {
+	for _, size := range []int{ringSize, bigSize} {
+		source := newSource(t, size)
+		reader := open(t, source)
+		records := make([]ringbuf.Record, 300)
+		produced, read := uint64(0), uint64(0)
+		for position := 0; position < 2*size; {
+			for range size / 2000 {
+				length := min(size/20, 700) + int(produced%64)
+				done, err := source.Produce(numbered(produced, length), 0)
+				must(t, err)
+				equal(t, "produced", done, true)
+				produced++
+			}
+			for read < produced {
+				n, err := reader.ReadBatch(records)
+				must(t, err)
+				isDescribed(t, reader, records[:n])
+				isDescribed(t, reader, records[n-1:n])
+				must(t, reader.Commit())
+				position = int(records[n-1].Position())
+				read += uint64(n)
+			}
+		}
+		first, second := records[0], records[1]
+		_, content, err := reader.SnapshotHeader(&first, &second)
+		wants(t, err, syscall.EINVAL)
+		equal(t, "content", len(content), 0)
+		produce(t, source, 0, 1, 2)
+		must(t, reader.ReadZeroCopy(&first))
+		_, _, err = reader.SnapshotHeader(&second, &first)
+		wants(t, err, syscall.EINVAL)
+		must(t, reader.ReadInto(&second)) // a copy
+		_, _, err = reader.SnapshotHeader(&first, &second)
+		wants(t, err, syscall.EINVAL)
+		_, _, err = reader.SnapshotHeader(&first, nil)
+		wants(t, err, syscall.EINVAL)
+		span, err := reader.ReadSpan(1)
+		must(t, err)
+		last := span.Record(0)
+		_, content, err = reader.SnapshotHeader(&last, &last)
+		must(t, err)
+		equal(t, "content", bytes.Equal(content[8:8+span.Size], span.Data), true)
+		must(t, reader.Close())
+		_, _, err = reader.SnapshotHeader(&last, &last)
+		wants(t, err, ringbuf.ErrClosed)
+	}
+}
+
+func snapshotHeaderOfReleased(t *testing.T, newSource Maker) {
+	source := newSource(t, ringSize)
+	reader := open(t, source, ringbuf.WithRelease())
+	produce(t, source, 0, 1, 2, 3)
+	records := make([]ringbuf.Record, 4)
+	n, err := reader.ReadBatch(records)
+	must(t, err)
+	equal(t, "records", n, 4)
+	must(t, reader.Release(records[1]))
+	isDescribed(t, reader, records)
+	_, _, err = reader.SnapshotHeader(&records[1], &records[2])
+	wants(t, err, syscall.EINVAL)
+	must(t, reader.Remove(0))
+	isDescribed(t, reader, records[2:])
+	must(t, reader.Release(records[0], records[2], records[3]))
+	_, _, err = reader.SnapshotHeader(&records[2], &records[3])
+	wants(t, err, syscall.EINVAL)
+}
+
 // A tap sees what the ring's reader sees, and takes nothing from it.
 func tap(t *testing.T, newSource Maker) {
 	source, reader := both(t, newSource)

@@ -89,6 +89,8 @@ func Run(t *testing.T, newSource Maker) {
 		{"Snapshot", snapshot},
 		{"SnapshotConsumes", snapshotConsumes},
 		{"SnapshotAsFile", snapshotAsFile},
+		{"SnapshotHeader", snapshotHeader},
+		{"SnapshotHeaderOfReleased", snapshotHeaderOfReleased},
 		{"Tap", tap},
 		{"SeveralReaders", severalReaders},
 		{"RingsOfMany", ringsOfMany},
