@@ -98,6 +98,69 @@ def test_of_several_sizes_and_many_runs() -> None:
         assert bytes(snapshot[4321]) == contents[4321]
 
 
+def loaded(header: bytes, content: memoryview) -> list[tuple[int, bytes]]:
+    """Returns what is in a file that was written so: positions and records."""
+    snapshot = rbcore.Snapshot.load(io.BytesIO(header + content))
+    return [(snapshot.position(i), bytes(snapshot[i])) for i in range(len(snapshot))]
+
+
+def test_records_that_are_held(ring: Ring, reader: rbcore.Reader) -> None:
+    ring.write(1, 2)
+    ring.discard()
+    ring.write(3)
+    batch = reader.next(10)
+    held = [(batch.position(i), bytes(batch[i])) for i in range(3)]
+    for first in range(3):
+        for last in range(first, 3):
+            header, content = batch.snapshot_header(first, last)
+            assert content.readonly
+            assert bytes(content[8:16]) == held[first][1]
+            assert loaded(header, content) == held[first : last + 1]
+    header, content = batch.snapshot_header()
+    assert loaded(header, content) == held
+    file = io.BytesIO()
+    file.writelines(batch.snapshot_header())
+    assert file.getvalue()[128:] == content.tobytes()
+    with pytest.raises(rbcore.Error, match="are held from") as caught:
+        batch.snapshot_header(2, 1)
+    assert caught.value.errno == errno.EINVAL
+    with pytest.raises(IndexError):
+        batch.snapshot_header(0, 3)
+    with pytest.raises(BufferError):
+        batch.commit()  # the content is a view
+    del content
+    batch.commit(1)
+    with pytest.raises(ValueError, match="given back"):
+        batch.snapshot_header()
+    assert loaded(*batch.snapshot_header(1)) == held[1:]
+    batch.commit()
+    with pytest.raises(ValueError, match="given back"):
+        batch.snapshot_header(1)
+
+
+def test_records_that_are_moved_stay_a_file(make_ring: Callable[[int], Ring]) -> None:
+    ring = make_ring(65536)
+    with rbcore.Reader(ring.source) as reader:
+        for _ in range(3):  # the second time across the end of the ring
+            ring.write(*range(100))
+            for _ in range(700):  # pages with nothing else
+                ring.discard()
+            ring.write(*range(100, 200))
+            batch = reader.read()
+            assert len(batch) == 200
+            held = [bytes(view) for view in batch]
+            header, content = batch.snapshot_header()
+            del batch
+            evacuated = reader.evacuated_bytes
+            assert not reader.next(0.01)  # what views hold is moved out of the ring
+            assert reader.evacuated_bytes > evacuated
+            for _ in range(45):
+                ring.write(*range(1000, 1150))
+                while reader.read():
+                    pass
+            assert [data for _, data in loaded(header, content)] == held
+
+
 def test_reuse(ring: Ring, reader: rbcore.Reader) -> None:
     ring.write(1)
     first = reader.snapshot()

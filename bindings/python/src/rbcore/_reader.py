@@ -266,6 +266,13 @@ class Reader(ReaderBase[Batch]):
             batch._is_back = True
             self._held_bytes -= batch._bytes
 
+    def _describe(self, first: Any, last: Any, header: Any, content: Any) -> None:
+        self._alone(self._describe_records, first, last, header, content)
+
+    def _describe_records(self, first: Any, last: Any, header: Any, content: Any) -> None:
+        result = lib.rbcore_reader_snapshot_header(self._open, first, last, header, content)
+        check(result, "rbcore_reader_snapshot_header", self._message(result))
+
     # ---- What views hold
 
     def _is_short_of_space(self) -> bool:

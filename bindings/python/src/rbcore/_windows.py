@@ -20,6 +20,7 @@ class Placed(Protocol):
 
     _keep: Keep
     _spans: bytes
+    _contents: bytes
 
 
 class Windows:
@@ -57,7 +58,7 @@ class Windows:
         """Moves batches to private memory, at the same addresses."""
         by_windows: dict[Keep, list[bytes]] = {}
         for batch in batches:
-            by_windows.setdefault(batch._keep, []).append(batch._spans)
+            by_windows.setdefault(batch._keep, []).append(batch._spans + batch._contents)
         for keep, spans in by_windows.items():
             array = ffi.from_buffer("rbcore_span[]", b"".join(spans))
             result = lib.rbcore_py_move(keep.windows, array, len(array))
