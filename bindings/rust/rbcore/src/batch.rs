@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::{Bound, RangeBounds};
 use std::ptr::null;
 use std::time::Duration;
 
 use rbcore_sys as sys;
 
-use crate::copies::{copy_shared, is_set};
+use crate::copies::{copy_shared, is_set, shared_words};
 use crate::error::{Error, Result};
+use crate::snapshot::SNAPSHOT_HEADER_SIZE;
 use crate::{Identity, Reader, Snapshot};
 
 pub(crate) const LOST_BEFORE: u16 = sys::RBCORE_RECORD_LOST_BEFORE as u16;
@@ -95,10 +98,71 @@ impl<'r> Batch<'r> {
         self.reader.snapshot(ring)
     }
 
+    /// Describes some of its records as a snapshot, without copying them. Header and content,
+    /// written one after the other, are a file as [`Snapshot::save`] writes it. The records are of
+    /// one ring. What lies between the first and the last one is part of the content.
+    ///
+    /// ```
+    /// # use rbcore::{MemoryRing, Producer, Reader, Snapshot, Source};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let ring = MemoryRing::create(65536)?;
+    /// # let mut reader = Reader::open()?;
+    /// # reader.add(&Source::memory(&ring))?;
+    /// # let producer = Producer::open(&ring)?;
+    /// # producer.output(b"first")?;
+    /// # producer.output(b"second")?;
+    /// # let path = std::env::temp_dir().join(format!("rbcore-doc-header-{}", std::process::id()));
+    /// use std::fs::File;
+    /// use std::io::Write;
+    ///
+    /// let batch = reader.read()?;
+    /// let (header, content) = batch.snapshot_header(..)?;
+    /// let mut file = File::create(&path)?;
+    /// file.write_all(&header)?;
+    /// file.write_all(&content)?;
+    /// batch.commit()?;
+    ///
+    /// let mut loaded = Snapshot::load(File::open(&path)?)?.unwrap();
+    /// assert_eq!(loaded.records().count(), 2);
+    /// # std::fs::remove_file(path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The content of a memory ring is a copy, like its records, unless the program vouched for the
+    /// ring. If another process changes it meanwhile, the file's checksum is wrong.
+    ///
+    /// `EINVAL`: the batch does not have these records, or they are of several rings.
+    /// [`Error::Corrupt`]: between them is a record that a dead producer left unfinished, or one
+    /// that no producer writes. Each record can be described by itself then.
+    pub fn snapshot_header(
+        &self,
+        records: impl RangeBounds<usize>,
+    ) -> Result<([u8; SNAPSHOT_HEADER_SIZE], Cow<'_, [u8]>)> {
+        let (first, last) = ends_of(records, self.len())
+            .ok_or_else(|| Error::invalid("the batch does not have these records"))?;
+        self.reader.describe(self.first + first, self.first + last)
+    }
+
     /// Identifies a record among all records of all machines.
     pub fn identity(&self, record: &Record<'_>) -> Result<Identity> {
         self.reader.identity(record.ring(), record.position())
     }
+}
+
+/// The first and the last index of a range that is not empty, and within so many.
+fn ends_of(range: impl RangeBounds<usize>, len: usize) -> Option<(usize, usize)> {
+    let first = match range.start_bound() {
+        Bound::Included(&first) => first,
+        Bound::Excluded(&before) => before.checked_add(1)?,
+        Bound::Unbounded => 0,
+    };
+    let last = match range.end_bound() {
+        Bound::Included(&last) => last,
+        Bound::Excluded(&end) => end.checked_sub(1)?,
+        Bound::Unbounded => len.checked_sub(1)?,
+    };
+    (first <= last && last < len).then_some((first, last))
 }
 
 impl Reader {
@@ -237,18 +301,67 @@ impl Reader {
 
     /// Gives back all up to and including the record at this index of the last batch.
     pub(crate) fn commit_up_to(&mut self, last: Option<usize>, flags: u32) -> Result<()> {
-        let last = last.map(|index| sys::rbcore_record {
-            data: *self
-                .originals
-                .get(index)
-                .unwrap_or(&self.records[index].data),
-            ..self.records[index]
-        });
+        let last = last.map(|index| self.original(index));
         let last = last.as_ref().map_or(null(), |last| last as *const _);
         // SAFETY: the handle is live; last is NULL or a copy of a record.
         let result = unsafe { sys::rbcore_reader_commit(self.raw().as_ptr(), last, flags) };
         self.check(result)?;
         Ok(())
+    }
+
+    /// The record at this index of the last batch, as the library handed it out.
+    fn original(&self, index: usize) -> sys::rbcore_record {
+        sys::rbcore_record {
+            data: *self
+                .originals
+                .get(index)
+                .unwrap_or(&self.records[index].data),
+            ..self.records[index]
+        }
+    }
+
+    /// Describes the records at these indexes of the last batch, and those between.
+    fn describe(
+        &self,
+        first: usize,
+        last: usize,
+    ) -> Result<([u8; SNAPSHOT_HEADER_SIZE], Cow<'_, [u8]>)> {
+        let _one_at_a_time = self.lock();
+        let (first, last) = (self.original(first), self.original(last));
+        let mut header = [0; SNAPSHOT_HEADER_SIZE];
+        let mut content = sys::rbcore_slice {
+            data: null(),
+            size: 0,
+        };
+        // SAFETY: the handle is live, and while it is borrowed only calls that wait for each other
+        // use it as the reading thread would. The header has room.
+        let result = unsafe {
+            let (reader, header) = (self.raw().as_ptr(), header.as_mut_ptr().cast());
+            sys::rbcore_reader_snapshot_header(reader, &first, &last, header, &mut content)
+        };
+        self.check(result)?;
+        // SAFETY: the first record is not given back before the borrow of the reader ends.
+        let content = unsafe { self.lend(first.ring, content) };
+        Ok((header, content))
+    }
+
+    /// Lends what lies in a ring, or a copy of it if another process may write there.
+    ///
+    /// # Safety
+    /// It is whole records that were handed out, and those between, and they are not given back
+    /// before the borrow of the reader ends.
+    unsafe fn lend(&self, ring: u16, content: sys::rbcore_slice) -> Cow<'_, [u8]> {
+        if !self.is_copied(ring) {
+            // SAFETY: the caller promises that it lives. It does not change, as a record's data.
+            let data = unsafe { std::slice::from_raw_parts(content.data.cast(), content.size) };
+            return Cow::Borrowed(data);
+        }
+        let mut copy = Vec::with_capacity(content.size);
+        // SAFETY: the caller promises it. Records with their headers are whole words.
+        for word in unsafe { shared_words(content.data, content.size) } {
+            copy.extend_from_slice(&word.to_ne_bytes());
+        }
+        Cow::Owned(copy)
     }
 
     /// Copies the records of the last batch that another process may write.

@@ -9,7 +9,7 @@ use rbcore_sys as sys;
 pub(crate) trait Piece {
     fn ring(&self) -> u16;
     /// Returns where it begins, and how many bytes it has.
-    fn extent(&mut self) -> (&mut *const c_void, u32);
+    fn extent(&mut self) -> (&mut *const c_void, usize);
 }
 
 impl Piece for sys::rbcore_record {
@@ -17,8 +17,8 @@ impl Piece for sys::rbcore_record {
         self.ring
     }
 
-    fn extent(&mut self) -> (&mut *const c_void, u32) {
-        (&mut self.data, self.size)
+    fn extent(&mut self) -> (&mut *const c_void, usize) {
+        (&mut self.data, self.size as usize)
     }
 }
 
@@ -28,8 +28,11 @@ impl Piece for sys::rbcore_span {
         self.ring
     }
 
-    fn extent(&mut self) -> (&mut *const c_void, u32) {
-        (&mut self.data, (self.count - 1) * self.stride + self.size)
+    fn extent(&mut self) -> (&mut *const c_void, usize) {
+        (
+            &mut self.data,
+            ((self.count - 1) * self.stride + self.size) as usize,
+        )
     }
 }
 
@@ -62,15 +65,16 @@ pub(crate) fn is_set(bits: &[bool], index: u16) -> bool {
     bits.get(usize::from(index)).copied().unwrap_or(false)
 }
 
-fn word_count(size: u32) -> usize {
-    (size as usize).div_ceil(8)
+fn word_count(size: usize) -> usize {
+    size.div_ceil(8)
 }
 
 /// The words of data that another process may write at this moment, each read once.
 ///
 /// # Safety
-/// The data is that of a record or span that is handed out and was not given back, and its size.
-pub(crate) unsafe fn shared_words(data: *const c_void, size: u32) -> impl Iterator<Item = u64> {
+/// The data is that of a record, a span or whole records that are handed out and were not given
+/// back, and its size.
+pub(crate) unsafe fn shared_words(data: *const c_void, size: usize) -> impl Iterator<Item = u64> {
     let data: *const u64 = data.cast();
     // SAFETY: data is aligned to 8 bytes, and a record takes whole words. Volatile: the compiler
     // must not believe that what it reads stays the same.

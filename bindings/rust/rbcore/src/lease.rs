@@ -79,7 +79,7 @@ impl LeaseReader {
         let record = *self.records[..self.count].get(index)?;
         let copy = self.is_copied(record.ring).then(|| {
             // SAFETY: the record was handed out, and only its lease gives it back.
-            unsafe { shared_words(record.data, record.size) }.collect()
+            unsafe { shared_words(record.data, record.size as usize) }.collect()
         });
         Some(Lease {
             record,

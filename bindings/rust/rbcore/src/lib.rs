@@ -80,7 +80,7 @@ pub use lease::{Lease, LeaseReader, Leases};
 pub use memory_ring::MemoryRing;
 pub use producer::{Producer, Reservation, Wakeup};
 pub use reader::{InOrder, Leased, Reader};
-pub use snapshot::{Snapshot, SnapshotInfo, SnapshotRecords};
+pub use snapshot::{SNAPSHOT_HEADER_SIZE, Snapshot, SnapshotInfo, SnapshotRecords};
 pub use source::Source;
 pub use spans::{Span, Spans};
 pub use stats::{Identity, ReaderStats, RingId, RingOwner, RingStats, SourceStats};

@@ -15,6 +15,9 @@ use crate::{Reader, RingId, stats};
 /// Records that are fetched from the library at once.
 const FETCHED: usize = 128;
 
+/// The size of the header that [`Batch::snapshot_header`](crate::Batch::snapshot_header) makes.
+pub const SNAPSHOT_HEADER_SIZE: usize = sys::RBCORE_SNAPSHOT_HEADER_SIZE as usize;
+
 /// The complete records that a ring held at one moment, in memory of their own. It is taken by
 /// [`Reader::snapshot`], needs neither the ring nor the reader afterwards, and can be saved to
 /// files and loaded from them.

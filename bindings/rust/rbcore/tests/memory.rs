@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 //! What only memory rings have: producers, copies, and what hostile writers do.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{IoSlice, Seek, SeekFrom, Write};
+use std::ops::{Bound, Range, RangeBounds};
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
-use rbcore::{Error, MemoryRing, Producer, Reader, Snapshot, Source, Wakeup};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use rbcore::{Batch, Error, MemoryRing, Producer, Reader, Snapshot, Source, Wakeup};
 
 fn open(ring: &MemoryRing) -> Reader {
     let mut reader = Reader::open().unwrap();
@@ -409,6 +412,80 @@ fn snapshots_as_files() {
     let end = file.stream_position().unwrap();
     file.seek(SeekFrom::Start(end - 65)).unwrap();
     assert!(matches!(Snapshot::load(&file), Err(Error::Corrupt(_))));
+}
+
+/// The positions and contents of the records in a file that was written so.
+fn described(batch: &Batch, records: impl RangeBounds<usize>) -> Vec<(u64, Vec<u8>)> {
+    let (header, content) = batch.snapshot_header(records).unwrap();
+    let mut file = File::from(memfd_create("records", MFdFlags::empty()).unwrap());
+    file.write_all(&header).unwrap();
+    file.write_all(&content).unwrap();
+    file.rewind().unwrap();
+    let mut loaded = Snapshot::load(&file).unwrap().unwrap();
+    let records = loaded.records().map(Result::unwrap);
+    records.map(|r| (r.position(), r.data().to_vec())).collect()
+}
+
+fn held(batch: &Batch, range: Range<usize>) -> Vec<(u64, Vec<u8>)> {
+    let records = range.map(|i| batch.get(i).unwrap());
+    records.map(|r| (r.position(), r.data().to_vec())).collect()
+}
+
+fn describe_laps(source: Source, ring: &MemoryRing, copies: bool) {
+    let producer = Producer::open(ring).unwrap();
+    let mut reader = Reader::open().unwrap();
+    let index = reader.add(&source).unwrap();
+    while reader.ring_stats(index).unwrap().read_pos < 3 * 65536 {
+        produce(&producer, 0, 20);
+        drop(producer.reserve(500).unwrap()); // a discarded record
+        produce(&producer, 20, 100);
+        let mut batch = reader.read().unwrap();
+        assert_eq!(batch.len(), 100);
+        let content = batch.snapshot_header(5..=90).unwrap().1;
+        assert_eq!(matches!(content, Cow::Owned(_)), copies);
+        drop(content);
+        assert_eq!(described(&batch, ..), held(&batch, 0..100));
+        assert_eq!(described(&batch, 5..=90), held(&batch, 5..91));
+        assert_eq!(described(&batch, 99..), held(&batch, 99..100));
+        batch.commit_first(10).unwrap();
+        assert_eq!(described(&batch, ..1), held(&batch, 0..1));
+        assert_eq!(described(&batch, ..), held(&batch, 0..90));
+        batch.commit().unwrap();
+    }
+    let batch = reader.read().unwrap();
+    assert_eq!(errno(batch.snapshot_header(..)), libc::EINVAL);
+}
+
+#[test]
+fn records_as_files() {
+    let ring = MemoryRing::create(65536).unwrap();
+    describe_laps(Source::memory(&ring), &ring, true);
+    // SAFETY: only this test writes into the ring.
+    let trusted = unsafe { Source::memory(&ring).trusted() };
+    describe_laps(trusted, &ring, false);
+    let ring = MemoryRing::create_overwriting(65536).unwrap();
+    describe_laps(Source::memory(&ring).overwrite(), &ring, false);
+}
+
+#[test]
+fn records_that_are_no_file() {
+    let rings = [(); 2].map(|()| MemoryRing::create(65536).unwrap());
+    let mut reader = Reader::open().unwrap();
+    for ring in &rings {
+        reader.add(&Source::memory(ring)).unwrap();
+        produce(&Producer::open(ring).unwrap(), 0, 3);
+    }
+    let batch = reader.read().unwrap();
+    assert_eq!(batch.len(), 6);
+    assert_eq!(errno(batch.snapshot_header(..)), libc::EINVAL);
+    assert_eq!(errno(batch.snapshot_header(2..2)), libc::EINVAL);
+    assert_eq!(errno(batch.snapshot_header(..=6)), libc::EINVAL);
+    assert_eq!(errno(batch.snapshot_header(..0)), libc::EINVAL);
+    assert_eq!(
+        errno(batch.snapshot_header((Bound::Excluded(5), Bound::Unbounded))),
+        libc::EINVAL
+    );
+    assert_eq!(described(&batch, 3..), held(&batch, 3..6));
 }
 
 #[test]
