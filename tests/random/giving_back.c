@@ -17,6 +17,10 @@ static void remember(const rbcore_record *record) {
     stale[stale_count++ % STALE] = *record;
 }
 
+const rbcore_record *any_stale(void) {
+    return stale_count >= STALE ? &stale[roll(STALE)] : NULL;
+}
+
 static bool is_same(const rbcore_record *a, const rbcore_record *b) {
     return a->data == b->data && a->position == b->position && a->ring == b->ring;
 }

@@ -52,6 +52,8 @@ static const choice choices[] = {
     {commit_wrongly, 8},
     {release, 90},
     {release_wrongly, 10},
+    {describe_records, 30},
+    {describe_wrongly, 4},
     {take_snapshot, 20},
     {read_snapshot, 20},
     {rewind_snapshot, 4},

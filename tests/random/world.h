@@ -50,7 +50,11 @@ sim_view *any_view(bool removed_as_well);
 /* giving_back.c */
 operation commit, commit_wrongly, release, release_wrongly;
 bool is_held(const sim_reader *self, const rbcore_record *record);
+const rbcore_record *any_stale(void); /* given back, or NULL */
 void release_everything(sim_reader *self);
+
+/* describing.c */
+operation describe_records, describe_wrongly;
 
 /* snapshots.c */
 operation take_snapshot, read_snapshot, rewind_snapshot, free_snapshot, save_and_load,
