@@ -28,6 +28,8 @@ for struct, name in ((SPAN, "rbcore_span"), (SHAPE, "rbcore_py_shape")):
     if struct.size != ffi.sizeof(name):
         raise ImportError(f"{name} is not what it was")
 
+POSITIONS = 1 << 64  # they go on with 0
+
 # Makes many slices of a view by map(), without a tuple for each.
 view_of = cast("Callable[[memoryview, slice], memoryview]", getitem)
 
@@ -220,7 +222,7 @@ class Records(Sequence[memoryview]):
         offset = (at - starts[which]) * stride
         if offset:  # only before the first one some can have been lost
             flags &= ~RecordFlags.LOST_BEFORE
-        return data + offset, position + offset, size, ring, flags
+        return data + offset, (position + offset) % POSITIONS, size, ring, flags
 
     def _bytes_before(self, at: int) -> int:
         """Returns how many bytes the records before this one take in their rings."""
