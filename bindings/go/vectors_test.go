@@ -146,6 +146,15 @@ func (v *vector) has(snapshot *ringbuf.Snapshot, err error, result string) error
 	return nil
 }
 
+func (v *vector) describe(first, last int, result string) error {
+	header, content, err := v.reader.SnapshotHeader(&v.records[first], &v.records[last])
+	if err != nil {
+		return v.has(nil, err, result)
+	}
+	snapshot, err := ringbuf.ReadSnapshot(io.MultiReader(bytes.NewReader(header[:]), bytes.NewReader(content)))
+	return v.has(snapshot, err, result)
+}
+
 func (v *vector) load(result string) error {
 	file := bytes.NewReader(v.file)
 	snapshot, err := ringbuf.ReadSnapshot(file)
@@ -299,6 +308,8 @@ func (v *vector) step(word string, operands []string) error {
 	case "snapshot":
 		snapshot, err := v.reader.Snapshot(0)
 		return v.has(snapshot, err, operands[0])
+	case "describe":
+		return v.describe(int(number(0)), int(number(1)), operands[2])
 	case "file":
 		v.file = data(0)
 		return nil

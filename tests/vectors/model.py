@@ -288,6 +288,25 @@ class Vector:
         self.line("kept_end 0")
         return self
 
+    def describe(self, first: int, last: int) -> Self:
+        """A file of records of the last read, made where they lie, with what is between them."""
+        at, behind = self.last[first].position, self.last[last].position
+        end, begin, kept = (behind + span(self.last[last].size)) % U64, at, []
+        while at != end:
+            word = self.memory_word(at)
+            size = word & ~DISCARD
+            if word & BUSY or (at != behind and span(size) > (behind - at) % U64):
+                self.line(f"describe {first} {last} EBADMSG")
+                return self
+            if not word & DISCARD:
+                kept.append(f"kept {at} {size} {fnv1a(self.memory_at(at + HEADER, size))}")
+            at = (at + span(size)) % U64
+        self.line(f"describe {first} {last} 0")
+        self.line(f"extent {begin} {end} {self.producer} 0")
+        self.lines += kept
+        self.line("kept_end 0")
+        return self
+
     def close(self) -> Self:
         self.line("close")
         return self

@@ -265,8 +265,29 @@ def taken() -> Iterator[tuple[str, Vector]]:
     yield "overwrite-last-lap", last.add().snapshot()
 
 
+def described() -> Iterator[tuple[str, Vector]]:
+    """Records that are held, as files."""
+    some = Vector("Some and all of what was read, with discarded records between")
+    some.records(8, 9).discard(10).records(11, 0).discard(0).records(100).discard(5).records(3)
+    some.add().read(5).describe(0, 4).describe(1, 2).describe(3, 3)
+    yield "normal", some.commit(1).describe(2, 4).describe(2, 2).read().describe(0, 0)
+    wraps = Vector("Across the end of the data").start_at(SMALL - 40).records(5, 0, 100)
+    yield "wraps", wraps.discard(300).records(7).add().read().describe(0, 3).describe(1, 2)
+    changed = Vector("A record between was changed after it was read").records(8, 8, 8, 8).add()
+    changed.read().describe(0, 3)
+    for header in (BUSY | 8, 24, DISCARD | 24, DISCARD - 1):
+        changed.header(16, header).describe(0, 2)
+    yield "changed", changed.header(16, DISCARD | 8).describe(0, 3)
+    over = Overwriting("What is left of a ring in overwrite mode").records(*[150] * 60).add()
+    yield "overwrite", over.read().describe(0, 5).describe(2, 3)
+    last = Overwriting("The last lap before 2^64").start_at(U64 - 504).records(*[111] * 8)
+    yield "overwrite-last-lap", last.add().read().describe(0, 7).describe(3, 5)
+
+
 def vectors() -> Iterator[tuple[str, str]]:
     """All of them, by name."""
+    for name, made in described():
+        yield f"described-{name}", made.text()
     for name, made in taken():
         yield f"taken-{name}", made.text()
     kinds = (("", good_files()), ("damaged-", damaged_files()), ("forged-", forged_files()))

@@ -261,6 +261,27 @@ static void make_file(run *self, const char *hex) {
     free(bytes);
 }
 
+/* Loads records that are held from a file that is made of them. */
+static void describe_records(run *self, char **words) {
+    const rbcore_record *first = &self->records[strtoul(words[1], NULL, 10)];
+    const rbcore_record *last = &self->records[strtoul(words[2], NULL, 10)];
+    unsigned char header[RBCORE_SNAPSHOT_HEADER_SIZE];
+    rbcore_slice content;
+    int result = rbcore_reader_snapshot_header(self->reader, first, last, header, &content);
+    expect_result(self, words[3], result);
+    if (result != 0) {
+        return;
+    }
+    int file = (int)syscall(SYS_memfd_create, "vectors", 0);
+    expect_number(self, sizeof(header), (uint64_t)write(file, header, sizeof(header)));
+    expect_number(self, content.size, (uint64_t)write(file, content.data, content.size));
+    lseek(file, 0, SEEK_SET);
+    rbcore_snapshot_free(self->snapshot);
+    self->snapshot = NULL;
+    expect_result(self, "0", rbcore_snapshot_load(&self->snapshot, file));
+    close(file);
+}
+
 static void load_snapshot(run *self, const char *expected) {
     rbcore_snapshot_free(self->snapshot);
     self->snapshot = NULL;
@@ -363,6 +384,8 @@ static bool read_line(run *self, char **words) {
 static bool snapshot_line(run *self, char **words) {
     if (is(words, "snapshot", 1)) {
         take_snapshot(self, words[1]);
+    } else if (is(words, "describe", 3)) {
+        describe_records(self, words);
     } else if (is(words, "extent", 4)) {
         expect_extent(self, words);
     } else if (is(words, "taken", 6)) {

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import struct
 from collections.abc import Callable
@@ -159,6 +160,16 @@ class Steps:
     def snapshot(self, result: str) -> None:
         assert self.reader is not None
         self.take(self.reader.snapshot, result)
+
+    def describe(self, first: str, last: str, result: str) -> None:
+        batch = self.batch
+        assert batch is not None
+
+        def written_and_loaded() -> rbcore.Snapshot:
+            file = io.BytesIO(b"".join(batch.snapshot_header(int(first), int(last))))
+            return rbcore.Snapshot.load(file)
+
+        self.take(written_and_loaded, result)
 
     def file(self, content: str) -> None:
         self.content = os.memfd_create("vector")

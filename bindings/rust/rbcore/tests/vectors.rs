@@ -4,11 +4,12 @@
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
 use std::iter::Peekable;
+use std::ops::RangeInclusive;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use rbcore::{Error, MemoryRing, Reader, RingId, Snapshot, SnapshotInfo, Source};
+use rbcore::{Batch, Error, MemoryRing, Reader, RingId, Snapshot, SnapshotInfo, Source};
 
 /// The ring and what writes into it behind the reader's back.
 struct Image {
@@ -129,12 +130,26 @@ fn read<'v>(
                 committed = count;
             }
             ["snapshot", expected] => *kept = expect_snapshot(batch.snapshot(0), expected),
+            ["describe", first, last, expected] => {
+                let [first, last] = [first, last].map(|i| number(i) as usize - committed);
+                *kept = expect_snapshot(load_records(&batch, first..=last), expected);
+            }
             _ if image.carry_out(words) => {}
             _ if describe(kept, words) => {}
             _ => break,
         }
         lines.next();
     }
+}
+
+/// Loads records that are held from a file that is made of them.
+fn load_records(batch: &Batch, records: RangeInclusive<usize>) -> Result<Snapshot, Error> {
+    let (header, content) = batch.snapshot_header(records)?;
+    let mut file = new_file();
+    file.write_all(&header).unwrap();
+    file.write_all(&content).unwrap();
+    file.rewind().unwrap();
+    Ok(Snapshot::load(&file)?.expect("a snapshot"))
 }
 
 /// The snapshot that was taken or loaded last.
