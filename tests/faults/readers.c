@@ -23,6 +23,18 @@ static void make(course *self, unsigned count) {
     }
 }
 
+/* The records become a file where they lie. */
+static void describe(course *self, const rbcore_record *first, const rbcore_record *last) {
+    static const uint8_t unknown[16];
+    unsigned char header[RBCORE_SNAPSHOT_HEADER_SIZE];
+    rbcore_slice content = {NULL, 0};
+    MAKE(rbcore_reader_snapshot_header, self->reader, first, last, header, &content);
+    ck_check(content.size == end_of(last) - first->position, "what was described");
+    /* The header has the boot's id at 24: zeros where that cannot be read. */
+    bool is_unknown = memcmp(header + 24, unknown, sizeof(unknown)) == 0;
+    ck_check(!is_unknown || was_failed("open") || was_failed("read"), "the boot's id");
+}
+
 /* All records that were made, once and in order. */
 static void take(course *self) {
     rbcore_record records[8];
@@ -33,6 +45,7 @@ static void take(course *self) {
             ck_check(value_of(&records[i]) == self->seen, "the next record");
             self->seen++;
         }
+        describe(self, &records[0], &records[n - 1]);
         if (self->life->reader_flags & RBCORE_READER_RELEASE) {
             MAKE(rbcore_reader_release, self->reader, records, (size_t)n);
         } else {
