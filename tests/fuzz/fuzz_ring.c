@@ -355,10 +355,47 @@ static void release_some(uint64_t first, uint64_t count) {
     EXPECT(n == 0 || t.model.user_pos == model_first_held(&t.model));
 }
 
+/* ---- Held records as a file ---- */
+
+static bool header_stands(const rbcore_record *record) {
+    return model_length(&t.model, record->position) == record->size;
+}
+
+/* What comes of describing records, by the headers that stand there now. */
+static int expected_of(const rbcore_record *first, const rbcore_record *last) {
+    if (!header_stands(first) || !header_stands(last) ||
+        (int64_t)(last->position - first->position) < 0) {
+        return -EINVAL;
+    }
+    for (uint64_t at = first->position; at != last->position;) {
+        uint32_t length = model_length(&t.model, at);
+        uint64_t space = ((length & 0x3fffffff) + UINT64_C(15)) / 8 * 8;
+        if (length >> 31 || space > last->position - at) {
+            return -EBADMSG;
+        }
+        at += space;
+    }
+    return 0;
+}
+
+static void describe(uint64_t which) {
+    if (!t.model.held_count) {
+        return;
+    }
+    const rbcore_record *first = &t.held[which % t.model.held_count];
+    const rbcore_record *last = &t.held[which / 3 % t.model.held_count];
+    unsigned char header[RBCORE_SNAPSHOT_HEADER_SIZE];
+    rbcore_slice content = {NULL, 0};
+    int result = rbcore_reader_snapshot_header(t.reader, first, last, header, &content);
+    EXPECT(result == expected_of(first, last));
+    EXPECT(content.size == (result == 0 ? end_of(last) - first->position : 0));
+}
+
 /* ---- The script ---------------------------------------------------------------------------- */
 
 static void give_back(input *in) {
     uint64_t which = take(in, 1);
+    describe(which);
     if (t.releases) {
         EXPECT(rbcore_reader_commit(t.reader, NULL, 0) == -EINVAL);
         release_some(which, 1 + which % BATCH);
