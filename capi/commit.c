@@ -11,7 +11,8 @@
 /* ---- The order of turns (commit mode) ---- */
 
 static rbc_turn *turn_at(const rbc_turns *self, size_t i) {
-    return &self->entries[(self->first + i) % self->capacity];
+    size_t place = self->first + i; /* a division would cost as much as a record */
+    return &self->entries[place < self->capacity ? place : place - self->capacity];
 }
 
 #define FIRST_RINGS 64
@@ -58,16 +59,12 @@ void rbc_turns_forget(rbc_turns *self, const rbc_ring *ring) {
     self->count = kept;
 }
 
-static bool last_turn_is_of(const rbc_turns *self, const rbc_ring *ring) {
+bool rbc_turns_end_with(const rbc_turns *self, const rbc_ring *ring) {
     return self->count > 0 && turn_at(self, self->count - 1)->ring == ring;
 }
 
-bool rbc_turns_is_full_for(const rbc_turns *self, const rbc_ring *ring) {
-    return self->count == self->capacity && !last_turn_is_of(self, ring);
-}
-
 void rbc_turns_note(rbc_turns *self, rbc_ring *ring, uint64_t end) {
-    if (!last_turn_is_of(self, ring)) {
+    if (!rbc_turns_end_with(self, ring)) {
         self->count++;
     }
     *turn_at(self, self->count - 1) = (rbc_turn){.end = end, .ring = ring};
@@ -114,11 +111,10 @@ bool rbc_commit_holds(const rbc_ring *ring, const rbcore_record *record) {
 
 static void commit_everything(rbcore_reader *self) {
     /* Each ring of which records are handed out has a turn there. */
-    for (size_t i = 0; i < self->turns.count; i++) {
-        rbc_ring *ring = turn_at(&self->turns, i)->ring;
+    while (self->turns.count > 0) {
+        rbc_ring *ring = turn_at(&self->turns, --self->turns.count)->ring;
         commit_to(ring, ring->handed_end);
     }
-    self->turns.count = 0;
 }
 
 /*
@@ -149,7 +145,7 @@ static void commit_up_to(rbcore_reader *self, const rbcore_record *last) {
         if (found && turn.end != end) {
             return;
         }
-        turns->first = (turns->first + 1) % turns->capacity;
+        turns->first = turns->first + 1 < turns->capacity ? turns->first + 1 : 0;
         turns->count--;
     }
 }

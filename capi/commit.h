@@ -41,8 +41,12 @@ void rbc_turns_free(rbc_turns *self);
 /* Forgets the turns of a ring that is removed. */
 void rbc_turns_forget(rbc_turns *self, const struct rbc_ring *ring);
 
-/* Whether no further turn of this ring can be noted. */
-bool rbc_turns_is_full_for(const rbc_turns *self, const struct rbc_ring *ring);
+/* Whether the last turn is this ring's: it can go on even where there is no space for another. */
+bool rbc_turns_end_with(const rbc_turns *self, const struct rbc_ring *ring);
+
+static inline bool rbc_turns_are_full(const rbc_turns *self) {
+    return self->count == self->capacity;
+}
 
 /* Records of this ring up to `end` were handed out. */
 void rbc_turns_note(rbc_turns *self, struct rbc_ring *ring, uint64_t end);

@@ -152,7 +152,6 @@ void rbc_idle_look_if_in_vain(rbcore_reader *self, rbc_clock *clock) {
     if (!self->idling.has_found || is_long_ago(self, clock, RBC_LOOK_NOW_AND_THEN_NS)) {
         rbc_idle_look(self, clock);
     }
-    self->idling.has_found = false;
 }
 
 /* ---- A busy reader ---- */

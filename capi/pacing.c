@@ -4,12 +4,8 @@
 #include "consumer.h"
 #include "reader.h"
 
-/*
- * A cycle of sleeping and looking costs what 2.5 wakeups cost. From 4 records in an interval on
- * pacing pays; below 2 it does not. Between the two the rings stay what they are.
- */
-#define ENTER 4
-#define LEAVE 2
+#define ENTER RBC_PACING_ENTER
+#define LEAVE RBC_PACING_LEAVE
 
 /*
  * A paced ring that gave nothing in so many intervals is armed. To keep it took as long by then as
@@ -88,16 +84,8 @@ static void judge_hot(rbc_pacing *self, rbc_ring *ring, rbc_clock *clock, bool h
     }
 }
 
-void rbc_pacing_note(rbcore_reader *reader, rbc_ring *ring, uint64_t passed, rbc_clock *clock,
-                     bool may_change) {
+void rbc_pacing_judge_ring(rbcore_reader *reader, rbc_ring *ring, rbc_clock *clock) {
     rbc_pacing *self = &reader->pacing;
-    ring->pace.found = ring->pace.interval == self->number ? ring->pace.found : 0;
-    ring->pace.found += (uint32_t)passed;
-    ring->pace.interval = self->number;
-    self->loose += rbc_ring_is_paced(ring) ? 0 : (uint32_t)passed;
-    if (!may_change) {
-        return;
-    }
     judge_hot(self, ring, clock, true, true);
     if (self->is_busy && self->loose >= LEAVE && may_join(self, ring, clock)) {
         join(self, ring);
@@ -106,19 +94,10 @@ void rbc_pacing_note(rbcore_reader *reader, rbc_ring *ring, uint64_t passed, rbc
 
 /* ---- All rings ---- */
 
-static uint64_t passed_by_all(const rbcore_reader *reader) {
-    return rbc_get(&reader->records) + rbc_get(&reader->discards);
-}
-
-static uint64_t found_in_interval(const rbcore_reader *reader) {
-    return passed_by_all(reader) - reader->pacing.passed_at;
-}
-
-static void begin_interval(rbcore_reader *reader, rbc_clock *clock) {
-    rbc_pacing *self = &reader->pacing;
+static void begin_interval(rbc_pacing *self, rbc_clock *clock) {
     self->since_ns = rbc_clock_now(clock);
-    self->passed_at = passed_by_all(reader);
     self->number++;
+    self->found = 0;
     self->loose = 0;
 }
 
@@ -213,12 +192,12 @@ static void adapt(rbcore_reader *reader) {
 /* Judges an interval by what was found in it, if that is enough, or the interval is over. */
 static void judge(rbcore_reader *reader, rbc_clock *clock) {
     rbc_pacing *self = &reader->pacing;
-    uint64_t found = found_in_interval(reader);
+    uint64_t found = self->found;
     if (!self->is_busy) {
         if (are_busy(reader, clock)) {
             pace_rings(reader, clock);
         }
-        begin_interval(reader, clock);
+        begin_interval(self, clock);
         return;
     }
     if (found < LEAVE && !is_over(self, clock)) {
@@ -226,18 +205,10 @@ static void judge(rbcore_reader *reader, rbc_clock *clock) {
     }
     sort_rings(reader, clock);
     adapt(reader);
-    begin_interval(reader, clock);
+    begin_interval(self, clock);
     if (found < LEAVE && !reader->is_polling) {
         arm_rings(reader);
     }
-}
-
-/*
- * Armed rings in which too little was found stay armed whatever the time. That spares their reader,
- * which a wakeup has just brought onto an idle processor, the clock, whose code and data are cold.
- */
-static bool can_change(const rbcore_reader *reader) {
-    return reader->pacing.is_busy || found_in_interval(reader) >= ENTER;
 }
 
 bool rbc_pacing_is_due(const rbcore_reader *reader, rbc_clock *clock, uint64_t max) {
@@ -257,28 +228,16 @@ bool rbc_pacing_is_due(const rbcore_reader *reader, rbc_clock *clock, uint64_t m
  * next pass for what is due would find them due at once, for the few records that came since. An
  * interval that was not worth it is judged when the reader parks.
  */
-static bool ends_interval(const rbcore_reader *reader, rbc_clock *clock) {
-    return reader->pacing.timed > 0 && is_over(&reader->pacing, clock) &&
-           found_in_interval(reader) >= LEAVE;
+static bool ends_interval(const rbc_pacing *self, rbc_clock *clock) {
+    return self->found >= LEAVE && is_over(self, clock);
 }
 
 void rbc_pacing_judge(rbcore_reader *reader, rbc_clock *clock, bool only_due) {
-    if (only_due ? can_change(reader) : ends_interval(reader, clock)) {
+    if (only_due || ends_interval(&reader->pacing, clock)) {
         judge(reader, clock);
     }
 }
 
-void rbc_pacing_park(rbcore_reader *reader, rbc_clock *clock, bool only_due) {
-    const rbc_round *round = &reader->round;
-    if (can_change(reader)) {
-        judge(reader, clock);
-    }
-    for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
-        judge_hot(&reader->pacing, ring, clock, false, only_due);
-    }
-}
-
-int64_t rbc_pacing_deadline(const rbcore_reader *reader) {
-    const rbc_pacing *self = &reader->pacing;
-    return self->hot > 0 ? 0 : self->timed > 0 ? self->since_ns + self->interval_ns : INT64_MAX;
+void rbc_pacing_park_ring(rbcore_reader *reader, rbc_ring *ring, rbc_clock *clock, bool only_due) {
+    judge_hot(&reader->pacing, ring, clock, false, only_due);
 }

@@ -25,17 +25,23 @@
 #define RBC_PACING_H
 
 #include "pace.h"
+#include "ring.h"
 
 #include <rbcore/rbcore.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-struct rbc_ring;
+/*
+ * A cycle of sleeping and looking costs what 2.5 wakeups cost. From 4 records in an interval on
+ * pacing pays; below 2 it does not. Between the two the rings stay what they are.
+ */
+#define RBC_PACING_ENTER 4
+#define RBC_PACING_LEAVE 2
 
 typedef struct rbc_pacing {
     int64_t interval_ns; /* the current one */
     int64_t since_ns;    /* when it began */
-    uint64_t passed_at;  /* records and discarded ones of all rings by then */
+    uint64_t found;      /* records and discarded ones in it, in all rings */
     uint32_t number;     /* of the interval */
     uint32_t loose;      /* found in it in armed rings */
     unsigned timed;      /* rings that are paced by the timer */
@@ -47,8 +53,8 @@ typedef struct rbc_pacing {
 void rbc_pacing_init(rbcore_reader *reader);
 
 /* A ring comes, or goes. */
-void rbc_pacing_add(rbcore_reader *reader, const struct rbc_ring *ring);
-void rbc_pacing_remove(rbcore_reader *reader, const struct rbc_ring *ring);
+void rbc_pacing_add(rbcore_reader *reader, const rbc_ring *ring);
+void rbc_pacing_remove(rbcore_reader *reader, const rbc_ring *ring);
 
 /*
  * Before a pass that wants what is due, of at most max records, if there are paced rings: whether
@@ -56,20 +62,47 @@ void rbc_pacing_remove(rbcore_reader *reader, const struct rbc_ring *ring);
  */
 bool rbc_pacing_is_due(const rbcore_reader *reader, rbc_clock *clock, uint64_t max);
 
-/*
- * A scan has passed so many records and discarded ones in a ring. may_change: the caller wants what
- * is due, and the scan found records and left none behind.
- */
-void rbc_pacing_note(rbcore_reader *reader, struct rbc_ring *ring, uint64_t passed,
-                     rbc_clock *clock, bool may_change);
+/* A scan has passed so many records and discarded ones in a ring. */
+static inline void rbc_pacing_note(rbc_pacing *self, rbc_ring *ring, uint32_t passed) {
+    rbc_pace *pace = &ring->pace;
+    pace->found = passed + (pace->interval == self->number ? pace->found : 0);
+    pace->interval = self->number;
+    self->found += passed;
+    self->loose += rbc_ring_is_paced(ring) ? 0 : passed;
+}
 
-/* A pass is over that found records, in which paced rings had their turn, and none has more. */
+/*
+ * Follows, where the caller wants what is due, and the scan found records and left none behind: the
+ * ring may become hot, or join.
+ */
+void rbc_pacing_judge_ring(rbcore_reader *reader, rbc_ring *ring, rbc_clock *clock);
+
+/* Whether that may be so, as far as can be told at once. */
+static inline bool rbc_pacing_may_judge_ring(const rbc_pacing *self, const rbc_ring *ring) {
+    return self->is_busy || ring->pace.was_half_full || ring->pace.is_hot;
+}
+
+/*
+ * Armed rings in which too little was found stay armed whatever the time. That spares their reader,
+ * which a wakeup has just brought onto an idle processor, the clock, whose code and data are cold.
+ */
+static inline bool rbc_pacing_can_change(const rbc_pacing *self) {
+    return self->is_busy || self->found >= RBC_PACING_ENTER;
+}
+
+/*
+ * A pass is over that found records, in which paced rings had their turn, and none has more. It
+ * wanted what is due, and rbc_pacing_can_change; or it wanted all, and rings are paced. Or the
+ * reader is about to wait.
+ */
 void rbc_pacing_judge(rbcore_reader *reader, rbc_clock *clock, bool only_due);
 
-/* The reader is about to wait. */
-void rbc_pacing_park(rbcore_reader *reader, rbc_clock *clock, bool only_due);
+/* The reader is about to wait, and the ring is hot or was found half full. */
+void rbc_pacing_park_ring(rbcore_reader *reader, rbc_ring *ring, rbc_clock *clock, bool only_due);
 
 /* When the paced rings are due at the latest; 0: at once; INT64_MAX if there are none. */
-int64_t rbc_pacing_deadline(const rbcore_reader *reader);
+static inline int64_t rbc_pacing_deadline(const rbc_pacing *self) {
+    return self->hot > 0 ? 0 : self->timed > 0 ? self->since_ns + self->interval_ns : INT64_MAX;
+}
 
 #endif

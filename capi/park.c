@@ -18,11 +18,8 @@
  * events would still wake the waiting thread inside the kernel. If it cannot be added again, the
  * timer looks at the ring.
  */
-static void listen(rbcore_reader *self, rbc_ring *ring, bool wanted) {
-    if (wanted != ring->left_epoll) {
-        return;
-    }
-    if (wanted) {
+static void listen(rbcore_reader *self, rbc_ring *ring) {
+    if (ring->left_epoll) {
         ring->left_epoll = rbc_wait_add(&self->wait, ring->wake_fd, ring->index) != 0;
     } else {
         rbc_wait_remove(&self->wait, ring->wake_fd);
@@ -30,19 +27,26 @@ static void listen(rbcore_reader *self, rbc_ring *ring, bool wanted) {
     }
 }
 
-static bool is_heard(const rbc_ring *ring) {
-    return ring->pace.heard >= HEARD_BEFORE_LEAVING;
+static bool must_listen(const rbc_ring *ring, bool many) {
+    return !rbc_pace_has_timer(ring) || (many && ring->pace.heard < HEARD_BEFORE_LEAVING);
 }
 
 void rbc_park_prepare(rbcore_reader *self, rbc_request *request) {
     if (!self->can_pace) {
         return;
     }
-    rbc_pacing_park(self, &request->clock, request->only_due);
+    if (rbc_pacing_can_change(&self->pacing)) {
+        rbc_pacing_judge(self, &request->clock, true);
+    }
     const bool many = self->table.count > FEW && !self->is_polling;
     const rbc_round *round = &self->round;
     for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
-        listen(self, ring, !rbc_pace_has_timer(ring) || (many && !is_heard(ring)));
+        if (ring->pace.is_hot || ring->pace.was_half_full) {
+            rbc_pacing_park_ring(self, ring, &request->clock, request->only_due);
+        }
+        if (must_listen(ring, many) == ring->left_epoll) {
+            listen(self, ring);
+        }
     }
 }
 
@@ -70,7 +74,7 @@ static bool must_look_by_itself(const rbcore_reader *self) {
 }
 
 int64_t rbc_park_longest_sleep(rbcore_reader *self) {
-    int64_t due = rbc_pacing_deadline(self);
+    int64_t due = rbc_pacing_deadline(&self->pacing);
     int64_t sleep = INT64_MAX;
     if (due != INT64_MAX) {
         sleep = due - rbc_now_ns();

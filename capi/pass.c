@@ -83,9 +83,39 @@ static bool may_be_left(const rbc_ring *ring) {
     return rbc_ring_may_be_left(ring) && !ring->pace.is_hot;
 }
 
+/* Whether a scan would find nothing, as nothing was reserved since the last. */
+static inline bool is_drained(rbc_ring *ring) {
+    if (!ring->kind->is_in_place || rbc_ring_load_producer_pos(ring) != rbc_get(&ring->read_pos) ||
+        atomic_load_explicit(&ring->broken, memory_order_relaxed)) {
+        return false;
+    }
+    ring->head_is_busy = false;
+    ring->pace.drained = true;
+    return true;
+}
+
+/* The first of the rings left, from this one on, that is to be scanned; or NULL. */
+static inline rbc_ring *find_ring(rbc_ring *ring, unsigned *left) {
+    while (*left > 0 && is_drained(ring)) {
+        ring = ring->next;
+        (*left)--;
+    }
+    return *left > 0 ? ring : NULL;
+}
+
+static bool can_note_turn(const rbcore_reader *self, const rbc_ring *ring) {
+    return self->is_release || !rbc_turns_are_full(&self->turns) ||
+           rbc_turns_end_with(&self->turns, ring);
+}
+
+static void note_odd_end(rbc_pass *pass, const rbc_ring *ring, rbc_scan_end end) {
+    pass->is_bounded |= end == RBC_SCAN_BOUND;
+    pass->broken = end == RBC_SCAN_BROKEN ? ring : pass->broken;
+}
+
 /* The turn of one ring. Returns whether it got anywhere. */
 static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
-    if (!self->is_release && rbc_turns_is_full_for(&self->turns, ring)) {
+    if (!can_note_turn(self, ring)) {
         pass->turns_are_full |= rbc_ring_has_record(ring);
         return false;
     }
@@ -93,21 +123,26 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
         return false;
     }
     const size_t count = pass->scan.count, skips_left = pass->scan.skips_left;
-    rbc_scan_end end = rbc_ring_scan(ring, &pass->scan);
-    rbc_read_note(ring, &pass->scan.passed, pass->scan.records);
+    rbc_passed passed;
+    rbc_scan_end end = rbc_ring_scan(ring, &pass->scan, &passed);
+    rbc_read_note(ring, &passed, pass->scan.records);
     if (ring->busy_scans >= BUSY_SCANS_BEFORE_CHECK) {
         ring->busy_scans = 0;
         skip_unfinished(ring);
     }
     const size_t found = pass->scan.count - count, skipped = skips_left - pass->scan.skips_left;
     if (found + skipped > 0) {
+        rbc_pacing_note(&self->pacing, ring, (uint32_t)(found + skipped));
         /* A ring that has more is judged with that. */
-        bool may_change = pass->only_due && ring->pace.drained && found > 0;
-        rbc_pacing_note(self, ring, found + skipped, &pass->request->clock, may_change);
+        if (pass->only_due && ring->pace.drained && found > 0 &&
+            rbc_pacing_may_judge_ring(&self->pacing, ring)) {
+            rbc_pacing_judge_ring(self, ring, &pass->request->clock);
+        }
     }
     pass->has_rest |= !ring->pace.drained && end != RBC_SCAN_BROKEN;
-    pass->is_bounded |= end == RBC_SCAN_BOUND;
-    pass->broken = end == RBC_SCAN_BROKEN ? ring : pass->broken;
+    if (end > RBC_SCAN_FULL) {
+        note_odd_end(pass, ring, end);
+    }
     return found + skipped > 0;
 }
 
@@ -129,14 +164,18 @@ static int result_of(rbcore_reader *self, const rbc_pass *pass) {
         return rbc_reader_fail(self, -EBADMSG, "the content of ring %u is impossible",
                                pass->broken->index);
     }
-    return pass->turns_are_full ? rbc_reader_fail(self, -ENOBUFS, "too many turns are not committed") : 0;
+    return pass->turns_are_full
+               ? rbc_reader_fail(self, -ENOBUFS, "too many turns are not committed")
+               : 0;
 }
 
 static bool has_space(const rbc_scan *scan) {
     return scan->count < scan->max && (scan->spans == NULL || scan->spans_left > 0);
 }
 
-int rbc_pass_over_rings(rbcore_reader *self, rbc_request *request) {
+/* A pass that begins with this ring, which is to be scanned, and ends after so many. */
+static __attribute__((noinline)) int pass_from(rbcore_reader *self, rbc_request *request,
+                                               rbc_ring *ring, unsigned left) {
     rbc_pass pass = {
         .request = request,
         .scan = {.records = request->records,
@@ -149,33 +188,30 @@ int rbc_pass_over_rings(rbcore_reader *self, rbc_request *request) {
     };
     pass.is_due = !pass.only_due || self->pacing.timed == 0 ||
                   rbc_pacing_is_due(self, &request->clock, pass.scan.max);
-    rbc_ring *ring = self->round.turn;
-    unsigned turns = 0;
-    for (; turns < self->round.count && has_space(&pass.scan); turns++) {
+    do {
         bool moved = take_turn(self, ring, &pass);
-        ring = ring->next;
-        self->round.turn = moved ? ring : self->round.turn;
-    }
-    pass.has_rest |= turns < self->round.count;
+        self->round.turn = moved ? ring->next : self->round.turn;
+        left--;
+        ring = find_ring(ring->next, &left);
+    } while (ring != NULL && has_space(&pass.scan));
+    pass.has_rest |= ring != NULL;
     count_batch(self, &pass.scan);
     self->pacing.has_rest = pass.has_rest;
-    if (pass.is_due && !pass.has_rest && pass.scan.count > 0) {
+    if (pass.is_due && !pass.has_rest && pass.scan.count > 0 &&
+        (pass.only_due ? rbc_pacing_can_change(&self->pacing) : self->pacing.timed > 0)) {
         rbc_pacing_judge(self, &request->clock, pass.only_due);
     }
     return result_of(self, &pass);
 }
 
-/*
- * Whether nothing came since the last scan of any ring. A caller that reads until there is nothing
- * left looks twice in vain before each sleep: that should cost next to nothing.
- */
-bool rbc_pass_is_needless(rbcore_reader *self) {
-    rbc_ring *ring = self->round.turn;
-    while (ring != NULL && rbc_ring_is_drained(ring)) {
-        ring = rbc_round_after(&self->round, ring);
+int rbc_pass_over_rings(rbcore_reader *self, rbc_request *request) {
+    unsigned left = self->round.count;
+    rbc_ring *ring = find_ring(self->round.turn, &left);
+    if (ring == NULL) {
+        self->pacing.has_rest = false;
+        return 0;
     }
-    self->pacing.has_rest &= ring != NULL;
-    return ring == NULL;
+    return pass_from(self, request, ring, left);
 }
 
 bool rbc_pass_over_the_dead(rbcore_reader *self) {

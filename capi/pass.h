@@ -23,12 +23,10 @@ typedef struct rbc_request {
 
 /*
  * One turn of each ring that is due, until the array is full. Returns how many records were found,
- * or spans where they were asked for; 0; or an error, with message.
+ * or spans where they were asked for; 0; or an error, with message. A caller that reads until there
+ * is nothing left looks twice in vain before each sleep: that costs next to nothing.
  */
 int rbc_pass_over_rings(rbcore_reader *self, rbc_request *request);
-
-/* Whether a pass would find nothing, as nothing came since the last one. */
-bool rbc_pass_is_needless(rbcore_reader *self);
 
 /* Skips what producers that died left unfinished at the heads of rings. Returns whether it did. */
 bool rbc_pass_over_the_dead(rbcore_reader *self);

@@ -17,6 +17,9 @@ static int end_flush(rbcore_reader *self) {
 /* Answers what another thread asked for: the error to return, or 0. */
 static int answer(rbcore_reader *self) {
     unsigned asked = atomic_load_explicit(&self->asked, memory_order_acquire);
+    if (asked == 0 && !self->is_flushing) {
+        return 0;
+    }
     if (asked & RBC_ASKED_SHUTDOWN) {
         return rbc_reader_fail(self, -ESHUTDOWN, "the reader was shut down");
     }
@@ -47,21 +50,29 @@ static int go_on_flushing(rbcore_reader *self) {
 }
 
 static void tend_idle_rings(rbcore_reader *self, rbc_request *request) {
-    if (self->wait
-            .is_fetching) { /* a thread was cancelled, perhaps with events that it had fetched */
+    /* A thread was cancelled, perhaps with events that it had fetched. */
+    if (self->wait.is_fetching) {
         self->wait.is_fetching = false;
         rbc_idle_look(self, &request->clock);
     }
-    if (self->table.count > RBC_FEW_RINGS && self->round.count > RBC_FEW_IN_ROUND) {
+    if (self->round.count > RBC_FEW_IN_ROUND) {
         rbc_idle_sweep(self);
     }
 }
 
+static void note_look(rbcore_reader *self, int result) {
+    self->idling.busy_looks = result != 0 ? self->idling.busy_looks + 1 : 0;
+    self->idling.has_found |= result > 0;
+}
+
 /* One look at everything: what is asked, then the rings. Makes no system call but for a flush. */
 static int look(rbcore_reader *self, rbc_request *request) {
-    tend_idle_rings(self, request);
+    const bool may_idle = self->table.count > RBC_FEW_RINGS;
+    if (may_idle) {
+        tend_idle_rings(self, request);
+    }
     int result = answer(self);
-    if (result == 0 && !rbc_pass_is_needless(self)) {
+    if (result == 0) {
         result = rbc_pass_over_rings(self, request);
     }
     /* A broken ring is no reason not to end it: what the others have is delivered. */
@@ -69,9 +80,10 @@ static int look(rbcore_reader *self, rbc_request *request) {
         int flushed = go_on_flushing(self);
         result = flushed != 0 ? flushed : result;
     }
-    self->idling.busy_looks = result != 0 ? self->idling.busy_looks + 1 : 0;
+    if (may_idle) {
+        note_look(self, result);
+    }
     if (result > 0) {
-        self->idling.has_found = true;
         rbc_wait_reset_delay(&self->wait);
         atomic_store_explicit(&self->wait.parked, false, memory_order_relaxed);
     }
@@ -103,7 +115,10 @@ static void empty_fd(rbcore_reader *self, rbc_request *request) {
 /* Empties rbcore_reader_fd and arms it for whatever comes after the look. */
 static int look_and_arm(rbcore_reader *self, rbc_request *request) {
     empty_fd(self, request);
-    rbc_idle_look_if_in_vain(self, &request->clock);
+    if (rbc_idle_count(self) > 0) {
+        rbc_idle_look_if_in_vain(self, &request->clock);
+    }
+    self->idling.has_found = false;
     int result = look_parked(self, request);
     int64_t sleep = result == 0 ? rbc_park_longest_sleep(self) : INT64_MAX;
     if (sleep != INT64_MAX) {
@@ -112,7 +127,8 @@ static int look_and_arm(rbcore_reader *self, rbc_request *request) {
     return result;
 }
 
-static int check_read(rbcore_reader *self, const void *array, size_t max) {
+static inline __attribute__((always_inline)) int check_read(rbcore_reader *self, const void *array,
+                                                            size_t max) {
     int error = rbc_reader_check(self);
     if (error == 0 && (array == NULL || max == 0)) {
         return rbc_reader_fail(self, -EINVAL,
@@ -138,19 +154,24 @@ int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, size_t max) 
     return result != 0 ? result : look_and_arm(self, &request);
 }
 
+/* A look that makes no system call, where rings are idle. */
+static int look_at_idle_rings(rbcore_reader *self, rbc_request *request) {
+    int result = look(self, request);
+    if (result > 0) {
+        rbc_idle_look_if_cheap(self, &request->clock); /* for the next call */
+    } else if ((result == 0 || result == -EBADMSG) && rbc_idle_look(self, &request->clock)) {
+        return look(self, request);
+    }
+    return result;
+}
+
 int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, size_t max) {
     int error = check_read(self, records, max);
     if (error != 0) {
         return error;
     }
     rbc_request request = {.records = records, .max = max};
-    int result = look(self, &request);
-    if (result > 0) {
-        rbc_idle_look_if_cheap(self, &request.clock); /* for the next call */
-    } else if ((result == 0 || result == -EBADMSG) && rbc_idle_look(self, &request.clock)) {
-        result = look(self, &request);
-    }
-    return result;
+    return rbc_idle_count(self) > 0 ? look_at_idle_rings(self, &request) : look(self, &request);
 }
 
 /* Waits until the deadline or something happens. Returns -EINTR, or 0. */
@@ -197,28 +218,35 @@ static int look_until(rbcore_reader *self, rbc_request *request, int64_t deadlin
     return result;
 }
 
-/* Looks, and where that finds nothing waits as long as it may. */
-static int next(rbcore_reader *self, rbc_request *request, int64_t timeout_ns) {
-    if (timeout_ns < 0 && timeout_ns != RBCORE_FOREVER) {
-        return rbc_reader_fail(self, -EINVAL, "the timeout is negative");
-    }
-    request->only_due = true;
-    request->discards = rbc_get(&self->discards);
-    listen(self, request);
-    int result = look(self, request);
-    if (result != 0 && result != -EAGAIN) {
-        return result;
-    }
+/* A look found nothing, or has to be made once more: waits as long as it may. */
+static int wait_for_records(rbcore_reader *self, rbc_request *request, int64_t timeout_ns,
+                            int result) {
     return timeout_ns == 0 && result == 0
                ? look_and_arm(self, request)
                : look_until(self, request, rbc_deadline_after(timeout_ns));
 }
 
+/* Looks, and where that finds nothing waits. */
+static inline __attribute__((always_inline)) int next(rbcore_reader *self, rbc_request *request,
+                                                      int64_t timeout_ns) {
+    if (timeout_ns < 0 && timeout_ns != RBCORE_FOREVER) {
+        return rbc_reader_fail(self, -EINVAL, "the timeout is negative");
+    }
+    request->discards = rbc_get(&self->discards);
+    listen(self, request);
+    int result = look(self, request);
+    return result != 0 && result != -EAGAIN ? result
+                                            : wait_for_records(self, request, timeout_ns, result);
+}
+
 int rbcore_reader_next(rbcore_reader *self, rbcore_record *records, size_t max,
                        int64_t timeout_ns) {
     int error = check_read(self, records, max);
-    return error != 0 ? error
-                      : next(self, &(rbc_request){.records = records, .max = max}, timeout_ns);
+    if (error != 0) {
+        return error;
+    }
+    rbc_request request = {.records = records, .max = max, .only_due = true};
+    return next(self, &request, timeout_ns);
 }
 
 int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans, size_t max_spans,
@@ -233,7 +261,9 @@ int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans, size_t max
     if (max_records == 0) {
         return rbc_reader_fail(self, -EINVAL, "no records are wanted: max_records is 0");
     }
-    rbc_request request = {
-        .spans = spans, .max_spans = max_spans > INT_MAX ? INT_MAX : max_spans, .max = max_records};
+    rbc_request request = {.spans = spans,
+                           .max_spans = max_spans > INT_MAX ? INT_MAX : max_spans,
+                           .max = max_records,
+                           .only_due = true};
     return next(self, &request, timeout_ns);
 }

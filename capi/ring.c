@@ -294,23 +294,14 @@ static void note_filled(rbc_ring *self, uint64_t filled) {
     }
 }
 
-bool rbc_ring_is_drained(rbc_ring *self) {
-    bool is_at_end = self->kind->is_in_place &&
-                     rbc_ring_load_producer_pos(self) == rbc_get(&self->read_pos) &&
-                     !atomic_load_explicit(&self->broken, memory_order_relaxed);
-    self->head_is_busy &= !is_at_end;
-    self->pace.drained |= is_at_end;
-    return is_at_end;
-}
-
-rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
+rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan, rbc_passed *passed) {
     self->head_is_busy = false;
     /* The header's cache line is another processor's, like that of producer_pos: ask for both at
      * once. */
     __builtin_prefetch(rbc_ring_header(self, rbc_get(&self->read_pos)));
     uint64_t producer = self->kind->find_end(self), start = rbc_get(&self->read_pos);
     bool broken = atomic_load_explicit(&self->broken, memory_order_relaxed);
-    scan->passed.position = start;
+    passed->position = start;
     if (producer == start && !broken) {
         self->pace.drained = true;
         return RBC_SCAN_EMPTY;
@@ -342,11 +333,11 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
     self->pace.drained = why == RBC_SCAN_EMPTY;
     uint64_t last = at.last_span > 0 ? position - at.last_span : rbc_get(&self->last_pos);
     self->last_span = found > 0 ? at.last_span : self->last_span;
-    scan->passed = (rbc_passed){.first = first,
-                                .count = found,
-                                .end = position - at.tail,
-                                .last = last,
-                                .position = position};
+    *passed = (rbc_passed){.first = first,
+                           .count = found,
+                           .end = position - at.tail,
+                           .last = last,
+                           .position = position};
     return why;
 }
 

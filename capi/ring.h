@@ -113,7 +113,6 @@ typedef struct rbc_scan {
     size_t count;           /* found */
     uint64_t bytes;         /* of data in them */
     size_t skips_left;      /* the bound on discarded records; counts down */
-    rbc_passed passed;      /* by the last scan: its caller notes it (rbc_read_note) */
 } rbc_scan;
 
 /*
@@ -126,14 +125,11 @@ int rbc_ring_load_positions(rbc_ring *self, uint64_t committed);
 /* Reads on from `start`, where consumer_pos is `consumer`. */
 void rbc_ring_start_at(rbc_ring *self, uint64_t start, uint64_t consumer);
 
-/* Whether a scan would find nothing, as nothing was reserved since the last. The reading thread. */
-bool rbc_ring_is_drained(rbc_ring *self);
-
 /*
- * Finds records from read_pos on: one turn. The caller notes what scan->passed says; until then the
- * ring stands where it stood. The reading thread only.
+ * Finds records from read_pos on: one turn. The caller notes what *passed says (rbc_read_note);
+ * until then the ring stands where it stood. The reading thread only.
  */
-rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan);
+rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan, rbc_passed *passed);
 
 /* Passes the records that are complete now. For RBCORE_SOURCE_LATEST, before the first scan. */
 rbc_passed rbc_ring_skip_to_latest(rbc_ring *self);

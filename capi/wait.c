@@ -16,11 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/*
- * The times for looks while no producer would wake the reader: until the first one, and the longest
- * between two.
- */
-#define FIRST_DELAY_NS INT64_C(50000)
+/* The longest time between two looks while no producer would wake the reader. */
 #define LONGEST_DELAY_NS INT64_C(10000000)
 
 #define EVENTS_AT_ONCE 64
@@ -115,13 +111,13 @@ static void count_wakeup(rbc_wait *self, int events) {
 
 /* The events that were fetched are counted, and told of. */
 static void end_fetching(rbc_wait *self, const struct epoll_event *events, int n) {
+    self->is_fetching = false;
     count_wakeup(self, n);
     for (int i = 0; i < n; i++) {
         if (events[i].data.u64 != RBC_UNHEARD) {
             self->heard(self->reader, events[i].data.u64);
         }
     }
-    self->is_fetching = false;
 }
 
 void rbc_wait_drain(rbc_wait *self) {
@@ -209,10 +205,6 @@ int64_t rbc_wait_next_delay(rbc_wait *self) {
     int64_t delay = self->delay_ns;
     self->delay_ns = delay * 2 > LONGEST_DELAY_NS ? LONGEST_DELAY_NS : delay * 2;
     return delay;
-}
-
-void rbc_wait_reset_delay(rbc_wait *self) {
-    self->delay_ns = FIRST_DELAY_NS;
 }
 
 void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns) {

@@ -79,7 +79,13 @@ void rbc_wait_wake(rbc_wait *self);
  * rbc_wait_reset_delay.
  */
 int64_t rbc_wait_next_delay(rbc_wait *self);
-void rbc_wait_reset_delay(rbc_wait *self);
+
+/* Until the first of these looks. */
+#define RBC_FIRST_DELAY_NS INT64_C(50000)
+
+static inline void rbc_wait_reset_delay(rbc_wait *self) {
+    self->delay_ns = RBC_FIRST_DELAY_NS;
+}
 
 /* Makes epoll_fd readable after a delay. */
 void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns);

@@ -787,7 +787,12 @@ int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t ti
 void rbc_wait_wake(rbc_wait *self);
 
 int64_t rbc_wait_next_delay(rbc_wait *self);
-void rbc_wait_reset_delay(rbc_wait *self);
+
+#define RBC_FIRST_DELAY_NS INT64_C(50000)
+
+static inline void rbc_wait_reset_delay(rbc_wait *self) {
+	self->delay_ns = RBC_FIRST_DELAY_NS;
+}
 
 void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns);
 
@@ -954,7 +959,11 @@ void rbc_turns_free(rbc_turns *self);
 
 void rbc_turns_forget(rbc_turns *self, const struct rbc_ring *ring);
 
-bool rbc_turns_is_full_for(const rbc_turns *self, const struct rbc_ring *ring);
+bool rbc_turns_end_with(const rbc_turns *self, const struct rbc_ring *ring);
+
+static inline bool rbc_turns_are_full(const rbc_turns *self) {
+	return self->count == self->capacity;
+}
 
 void rbc_turns_note(rbc_turns *self, struct rbc_ring *ring, uint64_t end);
 
@@ -1088,16 +1097,13 @@ typedef struct rbc_scan {
 	size_t count;
 	uint64_t bytes;
 	size_t skips_left;
-	rbc_passed passed;
 } rbc_scan;
 
 int rbc_ring_load_positions(rbc_ring *self, uint64_t committed);
 
 void rbc_ring_start_at(rbc_ring *self, uint64_t start, uint64_t consumer);
 
-bool rbc_ring_is_drained(rbc_ring *self);
-
-rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan);
+rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan, rbc_passed *passed);
 
 rbc_passed rbc_ring_skip_to_latest(rbc_ring *self);
 
@@ -1176,12 +1182,13 @@ void rbc_idle_look_if_in_vain(rbcore_reader *self, rbc_clock *clock);
 #ifndef RBC_PACING_H
 #define RBC_PACING_H
 
-struct rbc_ring;
+#define RBC_PACING_ENTER 4
+#define RBC_PACING_LEAVE 2
 
 typedef struct rbc_pacing {
 	int64_t interval_ns;
 	int64_t since_ns;
-	uint64_t passed_at;
+	uint64_t found;
 	uint32_t number;
 	uint32_t loose;
 	unsigned timed;
@@ -1192,19 +1199,36 @@ typedef struct rbc_pacing {
 
 void rbc_pacing_init(rbcore_reader *reader);
 
-void rbc_pacing_add(rbcore_reader *reader, const struct rbc_ring *ring);
-void rbc_pacing_remove(rbcore_reader *reader, const struct rbc_ring *ring);
+void rbc_pacing_add(rbcore_reader *reader, const rbc_ring *ring);
+void rbc_pacing_remove(rbcore_reader *reader, const rbc_ring *ring);
 
 bool rbc_pacing_is_due(const rbcore_reader *reader, rbc_clock *clock, uint64_t max);
 
-void rbc_pacing_note(rbcore_reader *reader, struct rbc_ring *ring, uint64_t passed,
-					rbc_clock *clock, bool may_change);
+static inline void rbc_pacing_note(rbc_pacing *self, rbc_ring *ring, uint32_t passed) {
+	rbc_pace *pace = &ring->pace;
+	pace->found = passed + (pace->interval == self->number ? pace->found : 0);
+	pace->interval = self->number;
+	self->found += passed;
+	self->loose += rbc_ring_is_paced(ring) ? 0 : passed;
+}
+
+void rbc_pacing_judge_ring(rbcore_reader *reader, rbc_ring *ring, rbc_clock *clock);
+
+static inline bool rbc_pacing_may_judge_ring(const rbc_pacing *self, const rbc_ring *ring) {
+	return self->is_busy || ring->pace.was_half_full || ring->pace.is_hot;
+}
+
+static inline bool rbc_pacing_can_change(const rbc_pacing *self) {
+	return self->is_busy || self->found >= RBC_PACING_ENTER;
+}
 
 void rbc_pacing_judge(rbcore_reader *reader, rbc_clock *clock, bool only_due);
 
-void rbc_pacing_park(rbcore_reader *reader, rbc_clock *clock, bool only_due);
+void rbc_pacing_park_ring(rbcore_reader *reader, rbc_ring *ring, rbc_clock *clock, bool only_due);
 
-int64_t rbc_pacing_deadline(const rbcore_reader *reader);
+static inline int64_t rbc_pacing_deadline(const rbc_pacing *self) {
+	return self->hot > 0 ? 0 : self->timed > 0 ? self->since_ns + self->interval_ns : INT64_MAX;
+}
 
 #endif
 
@@ -1514,8 +1538,6 @@ typedef struct rbc_request {
 } rbc_request;
 
 int rbc_pass_over_rings(rbcore_reader *self, rbc_request *request);
-
-bool rbc_pass_is_needless(rbcore_reader *self);
 
 bool rbc_pass_over_the_dead(rbcore_reader *self);
 
@@ -3034,7 +3056,6 @@ bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
 #undef load
 
 /* ==== capi/wait.c ==== */
-#define FIRST_DELAY_NS INT64_C(50000)
 #define LONGEST_DELAY_NS INT64_C(10000000)
 
 #define EVENTS_AT_ONCE 64
@@ -3122,13 +3143,13 @@ static void count_wakeup(rbc_wait *self, int events) {
 }
 
 static void end_fetching(rbc_wait *self, const struct epoll_event *events, int n) {
+	self->is_fetching = false;
 	count_wakeup(self, n);
 	for (int i = 0; i < n; i++) {
 		if (events[i].data.u64 != RBC_UNHEARD) {
 			self->heard(self->reader, events[i].data.u64);
 		}
 	}
-	self->is_fetching = false;
 }
 
 void rbc_wait_drain(rbc_wait *self) {
@@ -3207,10 +3228,6 @@ int64_t rbc_wait_next_delay(rbc_wait *self) {
 	return delay;
 }
 
-void rbc_wait_reset_delay(rbc_wait *self) {
-	self->delay_ns = FIRST_DELAY_NS;
-}
-
 void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns) {
 	RBC_KEEP_ERRNO;
 	RBC_UNCANCELLED;
@@ -3222,7 +3239,6 @@ void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns) {
 	}
 }
 #undef EVENTS_AT_ONCE
-#undef FIRST_DELAY_NS
 #undef LONGEST_DELAY_NS
 #undef UNTIMED_PAUSE_NS
 
@@ -3756,21 +3772,12 @@ static void note_filled(rbc_ring *self, uint64_t filled) {
 	}
 }
 
-bool rbc_ring_is_drained(rbc_ring *self) {
-	bool is_at_end = self->kind->is_in_place &&
-					rbc_ring_load_producer_pos(self) == rbc_get(&self->read_pos) &&
-					!atomic_load_explicit(&self->broken, memory_order_relaxed);
-	self->head_is_busy &= !is_at_end;
-	self->pace.drained |= is_at_end;
-	return is_at_end;
-}
-
-rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
+rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan, rbc_passed *passed) {
 	self->head_is_busy = false;
 	__builtin_prefetch(rbc_ring_header(self, rbc_get(&self->read_pos)));
 	uint64_t producer = self->kind->find_end(self), start = rbc_get(&self->read_pos);
 	bool broken = atomic_load_explicit(&self->broken, memory_order_relaxed);
-	scan->passed.position = start;
+	passed->position = start;
 	if (producer == start && !broken) {
 		self->pace.drained = true;
 		return RBC_SCAN_EMPTY;
@@ -3802,11 +3809,11 @@ rbc_scan_end rbc_ring_scan(rbc_ring *self, rbc_scan *scan) {
 	self->pace.drained = why == RBC_SCAN_EMPTY;
 	uint64_t last = at.last_span > 0 ? position - at.last_span : rbc_get(&self->last_pos);
 	self->last_span = found > 0 ? at.last_span : self->last_span;
-	scan->passed = (rbc_passed){.first = first,
-								.count = found,
-								.end = position - at.tail,
-								.last = last,
-								.position = position};
+	*passed = (rbc_passed){.first = first,
+						.count = found,
+						.end = position - at.tail,
+						.last = last,
+						.position = position};
 	return why;
 }
 
@@ -4512,8 +4519,8 @@ const rbc_kind *rbc_kind_of(bool is_memory, bool is_overwrite, bool is_tap) {
 #undef THROUGH_A_COPY
 
 /* ==== capi/pacing.c ==== */
-#define ENTER 4
-#define LEAVE 2
+#define ENTER RBC_PACING_ENTER
+#define LEAVE RBC_PACING_LEAVE
 
 #define QUIET_INTERVALS 1000
 
@@ -4579,35 +4586,18 @@ static void judge_hot(rbc_pacing *self, rbc_ring *ring, rbc_clock *clock, bool h
 	}
 }
 
-void rbc_pacing_note(rbcore_reader *reader, rbc_ring *ring, uint64_t passed, rbc_clock *clock,
-					bool may_change) {
+void rbc_pacing_judge_ring(rbcore_reader *reader, rbc_ring *ring, rbc_clock *clock) {
 	rbc_pacing *self = &reader->pacing;
-	ring->pace.found = ring->pace.interval == self->number ? ring->pace.found : 0;
-	ring->pace.found += (uint32_t)passed;
-	ring->pace.interval = self->number;
-	self->loose += rbc_ring_is_paced(ring) ? 0 : (uint32_t)passed;
-	if (!may_change) {
-		return;
-	}
 	judge_hot(self, ring, clock, true, true);
 	if (self->is_busy && self->loose >= LEAVE && may_join(self, ring, clock)) {
 		join(self, ring);
 	}
 }
 
-static uint64_t passed_by_all(const rbcore_reader *reader) {
-	return rbc_get(&reader->records) + rbc_get(&reader->discards);
-}
-
-static uint64_t found_in_interval(const rbcore_reader *reader) {
-	return passed_by_all(reader) - reader->pacing.passed_at;
-}
-
-static void begin_interval(rbcore_reader *reader, rbc_clock *clock) {
-	rbc_pacing *self = &reader->pacing;
+static void begin_interval(rbc_pacing *self, rbc_clock *clock) {
 	self->since_ns = rbc_clock_now(clock);
-	self->passed_at = passed_by_all(reader);
 	self->number++;
+	self->found = 0;
 	self->loose = 0;
 }
 
@@ -4694,12 +4684,12 @@ static void adapt(rbcore_reader *reader) {
 
 static void judge(rbcore_reader *reader, rbc_clock *clock) {
 	rbc_pacing *self = &reader->pacing;
-	uint64_t found = found_in_interval(reader);
+	uint64_t found = self->found;
 	if (!self->is_busy) {
 		if (are_busy(reader, clock)) {
 			pace_rings(reader, clock);
 		}
-		begin_interval(reader, clock);
+		begin_interval(self, clock);
 		return;
 	}
 	if (found < LEAVE && !is_over(self, clock)) {
@@ -4707,14 +4697,10 @@ static void judge(rbcore_reader *reader, rbc_clock *clock) {
 	}
 	sort_rings(reader, clock);
 	adapt(reader);
-	begin_interval(reader, clock);
+	begin_interval(self, clock);
 	if (found < LEAVE && !reader->is_polling) {
 		arm_rings(reader);
 	}
-}
-
-static bool can_change(const rbcore_reader *reader) {
-	return reader->pacing.is_busy || found_in_interval(reader) >= ENTER;
 }
 
 bool rbc_pacing_is_due(const rbcore_reader *reader, rbc_clock *clock, uint64_t max) {
@@ -4729,36 +4715,25 @@ bool rbc_pacing_is_due(const rbcore_reader *reader, rbc_clock *clock, uint64_t m
 	return ring != NULL;
 }
 
-static bool ends_interval(const rbcore_reader *reader, rbc_clock *clock) {
-	return reader->pacing.timed > 0 && is_over(&reader->pacing, clock) &&
-		found_in_interval(reader) >= LEAVE;
+static bool ends_interval(const rbc_pacing *self, rbc_clock *clock) {
+	return self->found >= LEAVE && is_over(self, clock);
 }
 
 void rbc_pacing_judge(rbcore_reader *reader, rbc_clock *clock, bool only_due) {
-	if (only_due ? can_change(reader) : ends_interval(reader, clock)) {
+	if (only_due || ends_interval(&reader->pacing, clock)) {
 		judge(reader, clock);
 	}
 }
 
-void rbc_pacing_park(rbcore_reader *reader, rbc_clock *clock, bool only_due) {
-	const rbc_round *round = &reader->round;
-	if (can_change(reader)) {
-		judge(reader, clock);
-	}
-	for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
-		judge_hot(&reader->pacing, ring, clock, false, only_due);
-	}
-}
-
-int64_t rbc_pacing_deadline(const rbcore_reader *reader) {
-	const rbc_pacing *self = &reader->pacing;
-	return self->hot > 0 ? 0 : self->timed > 0 ? self->since_ns + self->interval_ns : INT64_MAX;
+void rbc_pacing_park_ring(rbcore_reader *reader, rbc_ring *ring, rbc_clock *clock, bool only_due) {
+	judge_hot(&reader->pacing, ring, clock, false, only_due);
 }
 #undef ENTER
 #undef LEAVE
 #undef QUIET_INTERVALS
 
 /* ==== capi/idle.c ==== */
+#define must_listen must_listen_in_idle
 #define LOOK_AT_ONE_NS 200
 
 #define HEAR_NS INT64_C(50000)
@@ -4890,7 +4865,6 @@ void rbc_idle_look_if_in_vain(rbcore_reader *self, rbc_clock *clock) {
 	if (!self->idling.has_found || is_long_ago(self, clock, RBC_LOOK_NOW_AND_THEN_NS)) {
 		rbc_idle_look(self, clock);
 	}
-	self->idling.has_found = false;
 }
 
 static bool must_listen(const rbcore_reader *self, rbc_clock *clock) {
@@ -4912,10 +4886,12 @@ void rbc_idle_listen(rbcore_reader *self, rbc_clock *clock) {
 #undef LOOKS_BEFORE_HEARING
 #undef LOOK_AT_ONE_NS
 #undef MOST_LOOKS_BEFORE_HEARING
+#undef must_listen
 
 /* ==== capi/commit.c ==== */
 static rbc_turn *turn_at(const rbc_turns *self, size_t i) {
-	return &self->entries[(self->first + i) % self->capacity];
+	size_t place = self->first + i;
+	return &self->entries[place < self->capacity ? place : place - self->capacity];
 }
 
 #define FIRST_RINGS 64
@@ -4961,16 +4937,12 @@ void rbc_turns_forget(rbc_turns *self, const rbc_ring *ring) {
 	self->count = kept;
 }
 
-static bool last_turn_is_of(const rbc_turns *self, const rbc_ring *ring) {
+bool rbc_turns_end_with(const rbc_turns *self, const rbc_ring *ring) {
 	return self->count > 0 && turn_at(self, self->count - 1)->ring == ring;
 }
 
-bool rbc_turns_is_full_for(const rbc_turns *self, const rbc_ring *ring) {
-	return self->count == self->capacity && !last_turn_is_of(self, ring);
-}
-
 void rbc_turns_note(rbc_turns *self, rbc_ring *ring, uint64_t end) {
-	if (!last_turn_is_of(self, ring)) {
+	if (!rbc_turns_end_with(self, ring)) {
 		self->count++;
 	}
 	*turn_at(self, self->count - 1) = (rbc_turn){.end = end, .ring = ring};
@@ -5012,11 +4984,10 @@ bool rbc_commit_holds(const rbc_ring *ring, const rbcore_record *record) {
 }
 
 static void commit_everything(rbcore_reader *self) {
-	for (size_t i = 0; i < self->turns.count; i++) {
-		rbc_ring *ring = turn_at(&self->turns, i)->ring;
+	while (self->turns.count > 0) {
+		rbc_ring *ring = turn_at(&self->turns, --self->turns.count)->ring;
 		commit_to(ring, ring->handed_end);
 	}
-	self->turns.count = 0;
 }
 
 static bool commit_turn(const rbc_turn *turn, uint16_t last_ring, uint64_t end) {
@@ -5039,7 +5010,7 @@ static void commit_up_to(rbcore_reader *self, const rbcore_record *last) {
 		if (found && turn.end != end) {
 			return;
 		}
-		turns->first = (turns->first + 1) % turns->capacity;
+		turns->first = turns->first + 1 < turns->capacity ? turns->first + 1 : 0;
 		turns->count--;
 	}
 }
@@ -5687,8 +5658,36 @@ static bool may_be_left(const rbc_ring *ring) {
 	return rbc_ring_may_be_left(ring) && !ring->pace.is_hot;
 }
 
+static inline bool is_drained(rbc_ring *ring) {
+	if (!ring->kind->is_in_place || rbc_ring_load_producer_pos(ring) != rbc_get(&ring->read_pos) ||
+		atomic_load_explicit(&ring->broken, memory_order_relaxed)) {
+		return false;
+	}
+	ring->head_is_busy = false;
+	ring->pace.drained = true;
+	return true;
+}
+
+static inline rbc_ring *find_ring(rbc_ring *ring, unsigned *left) {
+	while (*left > 0 && is_drained(ring)) {
+		ring = ring->next;
+		(*left)--;
+	}
+	return *left > 0 ? ring : NULL;
+}
+
+static bool can_note_turn(const rbcore_reader *self, const rbc_ring *ring) {
+	return self->is_release || !rbc_turns_are_full(&self->turns) ||
+		rbc_turns_end_with(&self->turns, ring);
+}
+
+static void note_odd_end(rbc_pass *pass, const rbc_ring *ring, rbc_scan_end end) {
+	pass->is_bounded |= end == RBC_SCAN_BOUND;
+	pass->broken = end == RBC_SCAN_BROKEN ? ring : pass->broken;
+}
+
 static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
-	if (!self->is_release && rbc_turns_is_full_for(&self->turns, ring)) {
+	if (!can_note_turn(self, ring)) {
 		pass->turns_are_full |= rbc_ring_has_record(ring);
 		return false;
 	}
@@ -5696,20 +5695,25 @@ static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
 		return false;
 	}
 	const size_t count = pass->scan.count, skips_left = pass->scan.skips_left;
-	rbc_scan_end end = rbc_ring_scan(ring, &pass->scan);
-	rbc_read_note(ring, &pass->scan.passed, pass->scan.records);
+	rbc_passed passed;
+	rbc_scan_end end = rbc_ring_scan(ring, &pass->scan, &passed);
+	rbc_read_note(ring, &passed, pass->scan.records);
 	if (ring->busy_scans >= BUSY_SCANS_BEFORE_CHECK) {
 		ring->busy_scans = 0;
 		skip_unfinished(ring);
 	}
 	const size_t found = pass->scan.count - count, skipped = skips_left - pass->scan.skips_left;
 	if (found + skipped > 0) {
-		bool may_change = pass->only_due && ring->pace.drained && found > 0;
-		rbc_pacing_note(self, ring, found + skipped, &pass->request->clock, may_change);
+		rbc_pacing_note(&self->pacing, ring, (uint32_t)(found + skipped));
+		if (pass->only_due && ring->pace.drained && found > 0 &&
+			rbc_pacing_may_judge_ring(&self->pacing, ring)) {
+			rbc_pacing_judge_ring(self, ring, &pass->request->clock);
+		}
 	}
 	pass->has_rest |= !ring->pace.drained && end != RBC_SCAN_BROKEN;
-	pass->is_bounded |= end == RBC_SCAN_BOUND;
-	pass->broken = end == RBC_SCAN_BROKEN ? ring : pass->broken;
+	if (end > RBC_SCAN_FULL) {
+		note_odd_end(pass, ring, end);
+	}
 	return found + skipped > 0;
 }
 
@@ -5729,14 +5733,17 @@ static int result_of(rbcore_reader *self, const rbc_pass *pass) {
 		return rbc_reader_fail(self, -EBADMSG, "the content of ring %u is impossible",
 							pass->broken->index);
 	}
-	return pass->turns_are_full ? rbc_reader_fail(self, -ENOBUFS, "too many turns are not committed") : 0;
+	return pass->turns_are_full
+			? rbc_reader_fail(self, -ENOBUFS, "too many turns are not committed")
+			: 0;
 }
 
 static bool has_space(const rbc_scan *scan) {
 	return scan->count < scan->max && (scan->spans == NULL || scan->spans_left > 0);
 }
 
-int rbc_pass_over_rings(rbcore_reader *self, rbc_request *request) {
+static __attribute__((noinline)) int pass_from(rbcore_reader *self, rbc_request *request,
+											rbc_ring *ring, unsigned left) {
 	rbc_pass pass = {
 		.request = request,
 		.scan = {.records = request->records,
@@ -5748,29 +5755,30 @@ int rbc_pass_over_rings(rbcore_reader *self, rbc_request *request) {
 	};
 	pass.is_due = !pass.only_due || self->pacing.timed == 0 ||
 				rbc_pacing_is_due(self, &request->clock, pass.scan.max);
-	rbc_ring *ring = self->round.turn;
-	unsigned turns = 0;
-	for (; turns < self->round.count && has_space(&pass.scan); turns++) {
+	do {
 		bool moved = take_turn(self, ring, &pass);
-		ring = ring->next;
-		self->round.turn = moved ? ring : self->round.turn;
-	}
-	pass.has_rest |= turns < self->round.count;
+		self->round.turn = moved ? ring->next : self->round.turn;
+		left--;
+		ring = find_ring(ring->next, &left);
+	} while (ring != NULL && has_space(&pass.scan));
+	pass.has_rest |= ring != NULL;
 	count_batch(self, &pass.scan);
 	self->pacing.has_rest = pass.has_rest;
-	if (pass.is_due && !pass.has_rest && pass.scan.count > 0) {
+	if (pass.is_due && !pass.has_rest && pass.scan.count > 0 &&
+		(pass.only_due ? rbc_pacing_can_change(&self->pacing) : self->pacing.timed > 0)) {
 		rbc_pacing_judge(self, &request->clock, pass.only_due);
 	}
 	return result_of(self, &pass);
 }
 
-bool rbc_pass_is_needless(rbcore_reader *self) {
-	rbc_ring *ring = self->round.turn;
-	while (ring != NULL && rbc_ring_is_drained(ring)) {
-		ring = rbc_round_after(&self->round, ring);
+int rbc_pass_over_rings(rbcore_reader *self, rbc_request *request) {
+	unsigned left = self->round.count;
+	rbc_ring *ring = find_ring(self->round.turn, &left);
+	if (ring == NULL) {
+		self->pacing.has_rest = false;
+		return 0;
 	}
-	self->pacing.has_rest &= ring != NULL;
-	return ring == NULL;
+	return pass_from(self, request, ring, left);
 }
 
 bool rbc_pass_over_the_dead(rbcore_reader *self) {
@@ -5786,14 +5794,12 @@ bool rbc_pass_over_the_dead(rbcore_reader *self) {
 
 /* ==== capi/park.c ==== */
 #define listen listen_in_park
+#define must_listen must_listen_in_park
 #define FEW 16
 #define HEARD_BEFORE_LEAVING 2
 
-static void listen(rbcore_reader *self, rbc_ring *ring, bool wanted) {
-	if (wanted != ring->left_epoll) {
-		return;
-	}
-	if (wanted) {
+static void listen(rbcore_reader *self, rbc_ring *ring) {
+	if (ring->left_epoll) {
 		ring->left_epoll = rbc_wait_add(&self->wait, ring->wake_fd, ring->index) != 0;
 	} else {
 		rbc_wait_remove(&self->wait, ring->wake_fd);
@@ -5801,19 +5807,26 @@ static void listen(rbcore_reader *self, rbc_ring *ring, bool wanted) {
 	}
 }
 
-static bool is_heard(const rbc_ring *ring) {
-	return ring->pace.heard >= HEARD_BEFORE_LEAVING;
+static bool must_listen(const rbc_ring *ring, bool many) {
+	return !rbc_pace_has_timer(ring) || (many && ring->pace.heard < HEARD_BEFORE_LEAVING);
 }
 
 void rbc_park_prepare(rbcore_reader *self, rbc_request *request) {
 	if (!self->can_pace) {
 		return;
 	}
-	rbc_pacing_park(self, &request->clock, request->only_due);
+	if (rbc_pacing_can_change(&self->pacing)) {
+		rbc_pacing_judge(self, &request->clock, true);
+	}
 	const bool many = self->table.count > FEW && !self->is_polling;
 	const rbc_round *round = &self->round;
 	for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
-		listen(self, ring, !rbc_pace_has_timer(ring) || (many && !is_heard(ring)));
+		if (ring->pace.is_hot || ring->pace.was_half_full) {
+			rbc_pacing_park_ring(self, ring, &request->clock, request->only_due);
+		}
+		if (must_listen(ring, many) == ring->left_epoll) {
+			listen(self, ring);
+		}
 	}
 }
 
@@ -5834,7 +5847,7 @@ static bool must_look_by_itself(const rbcore_reader *self) {
 }
 
 int64_t rbc_park_longest_sleep(rbcore_reader *self) {
-	int64_t due = rbc_pacing_deadline(self);
+	int64_t due = rbc_pacing_deadline(&self->pacing);
 	int64_t sleep = INT64_MAX;
 	if (due != INT64_MAX) {
 		sleep = due - rbc_now_ns();
@@ -5859,6 +5872,7 @@ bool rbc_park_hears_only_the_timer(const rbcore_reader *self) {
 #undef FEW
 #undef HEARD_BEFORE_LEAVING
 #undef listen
+#undef must_listen
 
 /* ==== capi/read.c ==== */
 #define listen listen_in_read
@@ -5869,6 +5883,9 @@ static int end_flush(rbcore_reader *self) {
 
 static int answer(rbcore_reader *self) {
 	unsigned asked = atomic_load_explicit(&self->asked, memory_order_acquire);
+	if (asked == 0 && !self->is_flushing) {
+		return 0;
+	}
 	if (asked & RBC_ASKED_SHUTDOWN) {
 		return rbc_reader_fail(self, -ESHUTDOWN, "the reader was shut down");
 	}
@@ -5895,29 +5912,37 @@ static int go_on_flushing(rbcore_reader *self) {
 }
 
 static void tend_idle_rings(rbcore_reader *self, rbc_request *request) {
-	if (self->wait
-			.is_fetching) {
+	if (self->wait.is_fetching) {
 		self->wait.is_fetching = false;
 		rbc_idle_look(self, &request->clock);
 	}
-	if (self->table.count > RBC_FEW_RINGS && self->round.count > RBC_FEW_IN_ROUND) {
+	if (self->round.count > RBC_FEW_IN_ROUND) {
 		rbc_idle_sweep(self);
 	}
 }
 
+static void note_look(rbcore_reader *self, int result) {
+	self->idling.busy_looks = result != 0 ? self->idling.busy_looks + 1 : 0;
+	self->idling.has_found |= result > 0;
+}
+
 static int look(rbcore_reader *self, rbc_request *request) {
-	tend_idle_rings(self, request);
+	const bool may_idle = self->table.count > RBC_FEW_RINGS;
+	if (may_idle) {
+		tend_idle_rings(self, request);
+	}
 	int result = answer(self);
-	if (result == 0 && !rbc_pass_is_needless(self)) {
+	if (result == 0) {
 		result = rbc_pass_over_rings(self, request);
 	}
 	if (self->is_flushing && (result == 0 || result == -EBADMSG)) {
 		int flushed = go_on_flushing(self);
 		result = flushed != 0 ? flushed : result;
 	}
-	self->idling.busy_looks = result != 0 ? self->idling.busy_looks + 1 : 0;
+	if (may_idle) {
+		note_look(self, result);
+	}
 	if (result > 0) {
-		self->idling.has_found = true;
 		rbc_wait_reset_delay(&self->wait);
 		atomic_store_explicit(&self->wait.parked, false, memory_order_relaxed);
 	}
@@ -5943,7 +5968,10 @@ static void empty_fd(rbcore_reader *self, rbc_request *request) {
 
 static int look_and_arm(rbcore_reader *self, rbc_request *request) {
 	empty_fd(self, request);
-	rbc_idle_look_if_in_vain(self, &request->clock);
+	if (rbc_idle_count(self) > 0) {
+		rbc_idle_look_if_in_vain(self, &request->clock);
+	}
+	self->idling.has_found = false;
 	int result = look_parked(self, request);
 	int64_t sleep = result == 0 ? rbc_park_longest_sleep(self) : INT64_MAX;
 	if (sleep != INT64_MAX) {
@@ -5952,7 +5980,8 @@ static int look_and_arm(rbcore_reader *self, rbc_request *request) {
 	return result;
 }
 
-static int check_read(rbcore_reader *self, const void *array, size_t max) {
+static inline __attribute__((always_inline)) int check_read(rbcore_reader *self, const void *array,
+															size_t max) {
 	int error = rbc_reader_check(self);
 	if (error == 0 && (array == NULL || max == 0)) {
 		return rbc_reader_fail(self, -EINVAL,
@@ -5978,19 +6007,23 @@ int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, size_t max) 
 	return result != 0 ? result : look_and_arm(self, &request);
 }
 
+static int look_at_idle_rings(rbcore_reader *self, rbc_request *request) {
+	int result = look(self, request);
+	if (result > 0) {
+		rbc_idle_look_if_cheap(self, &request->clock);
+	} else if ((result == 0 || result == -EBADMSG) && rbc_idle_look(self, &request->clock)) {
+		return look(self, request);
+	}
+	return result;
+}
+
 int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, size_t max) {
 	int error = check_read(self, records, max);
 	if (error != 0) {
 		return error;
 	}
 	rbc_request request = {.records = records, .max = max};
-	int result = look(self, &request);
-	if (result > 0) {
-		rbc_idle_look_if_cheap(self, &request.clock);
-	} else if ((result == 0 || result == -EBADMSG) && rbc_idle_look(self, &request.clock)) {
-		result = look(self, &request);
-	}
-	return result;
+	return rbc_idle_count(self) > 0 ? look_at_idle_rings(self, &request) : look(self, &request);
 }
 
 static int block(rbcore_reader *self, int64_t left) {
@@ -6033,27 +6066,33 @@ static int look_until(rbcore_reader *self, rbc_request *request, int64_t deadlin
 	return result;
 }
 
-static int next(rbcore_reader *self, rbc_request *request, int64_t timeout_ns) {
-	if (timeout_ns < 0 && timeout_ns != RBCORE_FOREVER) {
-		return rbc_reader_fail(self, -EINVAL, "the timeout is negative");
-	}
-	request->only_due = true;
-	request->discards = rbc_get(&self->discards);
-	listen(self, request);
-	int result = look(self, request);
-	if (result != 0 && result != -EAGAIN) {
-		return result;
-	}
+static int wait_for_records(rbcore_reader *self, rbc_request *request, int64_t timeout_ns,
+							int result) {
 	return timeout_ns == 0 && result == 0
 			? look_and_arm(self, request)
 			: look_until(self, request, rbc_deadline_after(timeout_ns));
 }
 
+static inline __attribute__((always_inline)) int next(rbcore_reader *self, rbc_request *request,
+													int64_t timeout_ns) {
+	if (timeout_ns < 0 && timeout_ns != RBCORE_FOREVER) {
+		return rbc_reader_fail(self, -EINVAL, "the timeout is negative");
+	}
+	request->discards = rbc_get(&self->discards);
+	listen(self, request);
+	int result = look(self, request);
+	return result != 0 && result != -EAGAIN ? result
+											: wait_for_records(self, request, timeout_ns, result);
+}
+
 int rbcore_reader_next(rbcore_reader *self, rbcore_record *records, size_t max,
 					int64_t timeout_ns) {
 	int error = check_read(self, records, max);
-	return error != 0 ? error
-					: next(self, &(rbc_request){.records = records, .max = max}, timeout_ns);
+	if (error != 0) {
+		return error;
+	}
+	rbc_request request = {.records = records, .max = max, .only_due = true};
+	return next(self, &request, timeout_ns);
 }
 
 int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans, size_t max_spans,
@@ -6068,8 +6107,10 @@ int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans, size_t max
 	if (max_records == 0) {
 		return rbc_reader_fail(self, -EINVAL, "no records are wanted: max_records is 0");
 	}
-	rbc_request request = {
-		.spans = spans, .max_spans = max_spans > INT_MAX ? INT_MAX : max_spans, .max = max_records};
+	rbc_request request = {.spans = spans,
+						.max_spans = max_spans > INT_MAX ? INT_MAX : max_spans,
+						.max = max_records,
+						.only_due = true};
 	return next(self, &request, timeout_ns);
 }
 #undef listen

@@ -2,6 +2,8 @@
 /* The order of turns of several rings, where the memory of it is full, made larger, or stale. */
 #include "support.h"
 
+#include "reader.h"
+
 #define LARGE (32 * page_size())
 
 /* Reads the one record that there is. */
@@ -162,6 +164,7 @@ START_TEST(the_turns_of_a_ring_go_with_it) {
     discard(&raw, &second, 8);
     ok(rbcore_reader_commit(f.reader, &first, 0)); /* which passes the second, but not its turn */
     ok(rbcore_reader_remove(f.reader, f.ring));
+    ck_assert_uint_eq(f.reader->turns.count, 1); /* an old one would name memory that was freed */
     h = fixture_add(f.reader, page_size());
     rbcore_record other = read_one(&g, 1);
     read_one(&h, 0);
