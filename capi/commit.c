@@ -17,13 +17,10 @@ static rbc_turn *turn_at(const rbc_turns *self, size_t i) {
 
 #define FIRST_RINGS 64
 
-/* The capacity for so many rings. Beyond the first ones it doubles, for the sake of the copying. */
+/* The capacity for so many rings. It doubles at least, for the sake of the copying. */
 static size_t capacity_for(size_t rings, size_t capacity) {
-    if (rings <= FIRST_RINGS) {
-        return rings * RBC_TURNS_PER_RING;
-    }
-    size_t needed =
-        FIRST_RINGS * RBC_TURNS_PER_RING + (rings - FIRST_RINGS) * RBC_TURNS_PER_FURTHER_RING;
+    size_t first = rings < FIRST_RINGS ? rings : FIRST_RINGS;
+    size_t needed = first * RBC_TURNS_PER_RING + (rings - first) * RBC_TURNS_PER_FURTHER_RING;
     return needed > capacity && needed < 2 * capacity ? 2 * capacity : needed;
 }
 

@@ -3,10 +3,10 @@
  * Rings that are idle, so that a reader of thousands pays only for those that are busy.
  *
  * A ring is either in the round, where each look finds what it has, or idle. An idle ring is armed,
- * all that was handed out has been given back, and it is not paced. The epoll alone knows of it: the
- * next record wakes the reader, and the event stays on the epoll's list until it is fetched. Each
- * event that is fetched puts its ring into the round. Up to RBC_FEW_RINGS all rings are in the
- * round, for to look at them costs less than to ask the epoll.
+ * all that was handed out has been given back, and it is not paced. The epoll alone knows of it:
+ * the next record wakes the reader, and the event stays on the epoll's list until it is fetched.
+ * Each event that is fetched puts its ring into the round. Up to RBC_FEW_RINGS all rings are in the
+ * round, because to look at them costs less than to ask the epoll.
  *
  * A ring leaves the round in a sweep, every few looks. The sweep
  *   1. notes the rings that gave nothing since the last one and are armed: consumer_pos, as loaded
@@ -18,8 +18,8 @@
  * user_pos would not do: a thread that releases stores it first, and consumer_pos may still be on
  * its way when the reader sees it.
  *
- * Nobody but the reading thread moves a ring. What another thread gives back is of a ring that is in
- * the round, until the reading thread itself sees consumer_pos there.
+ * Nobody but the reading thread moves a ring. What another thread gives back is of a ring that is
+ * in the round, until the reading thread itself sees consumer_pos there.
  *
  * A record for which nobody wakes (BPF_RB_NO_WAKEUP, or a producer that died) is found by a look at
  * all rings, which loads a position of each.
@@ -75,15 +75,16 @@ void rbc_idle_hear(void *reader, uint64_t index);
 void rbc_idle_sweep(rbcore_reader *self);
 
 /*
- * Before a look that may make system calls, if rings are idle. A reader whose looks always find something does not wait
- * and would never hear of idle rings: it fetches events after 50 microseconds, or 64 looks.
+ * Before a look that may make system calls, if rings are idle. A reader whose looks always find
+ * something does not wait and would never hear of idle rings: it fetches events after 50
+ * microseconds, or 64 looks.
  */
 void rbc_idle_listen(rbcore_reader *self, rbc_clock *clock);
 
 /* Looks at all rings. Returns whether one that was idle has something: it is in the round now. */
 bool rbc_idle_look(rbcore_reader *self, rbc_clock *clock);
 
-/* The same where the last such look is so long ago that this takes a twentieth of the time at most. */
+/* The same if the last such look is so long ago that this takes a twentieth of the time at most. */
 void rbc_idle_look_if_cheap(rbcore_reader *self, rbc_clock *clock);
 
 /* The same now and then. */

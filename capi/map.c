@@ -51,7 +51,7 @@ bool rbc_map_positions_are_whole(void) {
  * The kernel gives the info of programs and links by the same command, and does not say which it
  * gave. Without /proc they pass here, and are found out by their type or by mmap().
  */
-static bool is_something_else(int fd) {
+bool rbc_map_is_something_else(int fd) {
     char path[32], target[32];
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     ssize_t n = readlink(path, target, sizeof(target) - 1);
@@ -59,13 +59,7 @@ static bool is_something_else(int fd) {
     return n > 0 && strcmp(target, "anon_inode:bpf-map") != 0;
 }
 
-int rbc_map_get_info(int fd, rbc_map_info *info) {
-    if (fcntl(fd, F_GETFD) < 0) {
-        return -EBADF;
-    }
-    if (is_something_else(fd)) {
-        return -EBADFD;
-    }
+int rbc_map_get_info_of_any(int fd, rbc_map_info *info) {
     rbc_bpf_arguments arguments;
     memset(&arguments, 0, sizeof(arguments));
     memset(info, 0, sizeof(*info));
@@ -74,6 +68,10 @@ int rbc_map_get_info(int fd, rbc_map_info *info) {
     arguments.info.info = (uintptr_t)info;
     int error = bpf(RBC_BPF_OBJ_GET_INFO_BY_FD, &arguments);
     return error == -EINVAL ? -EBADFD : error;
+}
+
+int rbc_map_get_info(int fd, rbc_map_info *info) {
+    return rbc_map_is_something_else(fd) ? -EBADFD : rbc_map_get_info_of_any(fd, info);
 }
 
 /* A value of the loss map: what include/rbcore/rbcore_bpf.h counts. */

@@ -17,8 +17,17 @@ int rbc_map_open_id(uint32_t id);
  */
 bool rbc_map_positions_are_whole(void);
 
-/* -EBADF: fd is not open; -EBADFD: it is, but it is no BPF map. */
+/* fd is open. -EBADFD: it is no BPF map. */
 int rbc_map_get_info(int fd, rbc_map_info *info);
+
+/*
+ * The same in half the time; but what it says may be of a program or a link: then
+ * rbc_map_is_something_else, and mmap(2) fails.
+ */
+int rbc_map_get_info_of_any(int fd, rbc_map_info *info);
+
+/* Whether fd is seen to be no BPF map. */
+bool rbc_map_is_something_else(int fd);
 
 /* Whether the map is one that rbcore_bpf.h declares to count losses. */
 bool rbc_map_counts_losses(const rbc_map_info *info);

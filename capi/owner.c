@@ -310,9 +310,9 @@ static bool are_same_file(int a, int b) {
  * the kernel, and an eventfd is an open file of it that everybody can have. The byte tells the maps
  * apart.
  */
-rbc_owner_lock rbc_owner_map_lock(int event_fd, int map_fd, uint32_t map_id) {
-    bool is_ours = event_fd >= 0 && are_same_file(event_fd, map_fd);
-    return (rbc_owner_lock){.fd = is_ours ? event_fd : map_fd, .byte = map_id, .is_ours = is_ours};
+rbc_owner_lock rbc_owner_map_lock(int event_fd, int map_fd, uint32_t map_id, bool *serves) {
+    *serves = *serves || (event_fd >= 0 && are_same_file(event_fd, map_fd));
+    return (rbc_owner_lock){.fd = *serves ? event_fd : map_fd, .byte = map_id, .is_ours = *serves};
 }
 
 uint64_t rbc_owner_committed(const rbc_owner *self) {

@@ -47,9 +47,10 @@ int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size,
                     bool *guarded);
 
 /*
- * The lock on a BPF map: of event_fd, an eventfd of our own, or where that does not serve of map_fd.
+ * The lock on a BPF map: of event_fd, an eventfd of our own, or else of map_fd.
+ * *serves tells whether it serves: it then does so for each map, and is not asked again.
  */
-rbc_owner_lock rbc_owner_map_lock(int event_fd, int map_fd, uint32_t map_id);
+rbc_owner_lock rbc_owner_map_lock(int event_fd, int map_fd, uint32_t map_id, bool *serves);
 
 /* The position that the last reader says it committed to; 0 if none said anything. */
 uint64_t rbc_owner_committed(const rbc_owner *self);

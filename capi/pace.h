@@ -56,7 +56,7 @@ bool rbc_pace_has_timer(const struct rbc_ring *ring);
 /* The longest interval for records as large as the last; 0: no timer can pace the ring. */
 int64_t rbc_pace_longest(const struct rbc_ring *ring);
 
-/* Whether so much waits that sleeping on would cost data, or that it fills an array of max records. */
+/* Whether so much waits that sleeping on would cost data, or that it fills max records. */
 bool rbc_pace_is_full_enough(const struct rbc_ring *ring, uint64_t max);
 
 typedef enum rbc_fill { RBC_FILLS_SLOWLY, RBC_FILLS_WELL, RBC_FILLS_FAST } rbc_fill;
@@ -66,8 +66,8 @@ rbc_fill rbc_pace_end_interval(struct rbc_ring *ring);
 
 /*
  * Whether a ring that is armed becomes hot: no timer can pace it, and it was found half full. Makes
- * it so. only_due: the caller wants what is due, and comes back at once; a ring is hot only for such
- * callers.
+ * it so. only_due: the caller wants what is due, and comes back at once. A ring is hot only for
+ * such callers.
  */
 bool rbc_pace_becomes_hot(struct rbc_ring *ring, rbc_clock *clock, bool only_due);
 

@@ -78,7 +78,7 @@ static bool skip_unfinished(rbc_ring *ring) {
     return skipped;
 }
 
-/* Whether a pass for what is due may leave what is there: the timer has it, and it was found empty. */
+/* Whether a pass for what is due may leave what is there: the timer has it, and it was empty. */
 static bool may_be_left(const rbc_ring *ring) {
     return rbc_ring_may_be_left(ring) && !ring->pace.is_hot;
 }

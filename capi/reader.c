@@ -173,8 +173,10 @@ int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
         rbc_read_note(ring, &passed, NULL);
     }
     /* A reader that waits already knows nothing of this ring. The look that this wakeup brings
-     * about arms it. */
-    rbc_wait_wake(&self->wait);
+     * about arms it. (An idle one is armed, and in the epoll.) */
+    if (ring->is_in_round) {
+        rbc_wait_wake(&self->wait);
+    }
     return index;
 }
 

@@ -40,6 +40,7 @@ struct rbcore_reader {
 
     int64_t max_latency_ns;
     rbc_process process;   /* this one, as rings are claimed for it */
+    bool locks_maps;       /* wait.wake_fd serves for their locks: see rbc_owner_map_lock */
     _Atomic uint64_t refs; /* the caller's, and one for each ring in the slots */
     _Atomic uint64_t user_refs;
     /* Keeps rings from going away while a thread looks at statistics. */

@@ -160,11 +160,8 @@ static int check_map_mode(rbc_opening *self, const rbc_map_info *info) {
     return check_mode(self, name);
 }
 
-static int check_map(const rbc_ring *ring, rbc_opening *self, rbc_map_info *info) {
-    int error = rbc_map_get_info(ring->fd, info);
-    if (error == -EBADFD) {
-        return fail_as_no_map(self);
-    }
+static int check_info(const rbc_ring *ring, rbc_opening *self, rbc_map_info *info) {
+    int error = rbc_map_get_info_of_any(ring->fd, info);
     if (error != 0) {
         return rbc_reader_fail(self->reader, error, "the kernel does not describe the map: %s",
                                strerror(-error));
@@ -188,6 +185,13 @@ static int check_map(const rbc_ring *ring, rbc_opening *self, rbc_map_info *info
     return check_map_mode(self, info);
 }
 
+/* Whether it is a map at all is asked only if something is wrong with it. */
+static int check_map(const rbc_ring *ring, rbc_opening *self, rbc_map_info *info) {
+    int error = check_info(ring, self, info);
+    bool is_map = error == 0 || (error != -EBADFD && !rbc_map_is_something_else(ring->fd));
+    return is_map ? error : fail_as_no_map(self);
+}
+
 static int open_map(rbc_ring *ring, rbc_opening *self) {
     rbc_map_info info;
     int error = open_map_fd(ring, self);
@@ -200,7 +204,8 @@ static int open_map(rbc_ring *ring, rbc_opening *self) {
     ring->map_id = info.id;
     ring->wake_fd = ring->fd;
     self->data_size = info.max_entries;
-    self->lock = rbc_owner_map_lock(self->reader->wait.wake_fd, ring->fd, info.id);
+    self->lock = rbc_owner_map_lock(self->reader->wait.wake_fd, ring->fd, info.id,
+                                    &self->reader->locks_maps);
     self->lock.is_shared = self->lock.is_ours;
     error = rbc_mapping_open_map(&ring->mapping, ring->fd, self->data_size, side_of(self));
     if (error == -ENODEV) {

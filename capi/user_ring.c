@@ -239,9 +239,9 @@ static int map_ring(rbc_user_ring *self, const rbcore_source *source, uint32_t *
 }
 
 static int claim(rbc_user_ring *self, uint32_t map_id, bool insist) {
-    bool is_guarded;
+    bool is_guarded, serves = false;
     self->lock_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    const rbc_owner_lock lock = rbc_owner_map_lock(self->lock_fd, self->fd, map_id);
+    const rbc_owner_lock lock = rbc_owner_map_lock(self->lock_fd, self->fd, map_id, &serves);
     const rbc_process process = rbc_process_self();
     return rbc_owner_claim(&self->owner, self->mapping.producer_page, self->mapping.page_size,
                            &lock, &process, insist, &is_guarded);

@@ -621,7 +621,7 @@ int rbc_owner_claim(rbc_owner *self, unsigned char *page, size_t page_size,
 					const rbc_owner_lock *lock, const rbc_process *process, bool insist,
 					bool *guarded);
 
-rbc_owner_lock rbc_owner_map_lock(int event_fd, int map_fd, uint32_t map_id);
+rbc_owner_lock rbc_owner_map_lock(int event_fd, int map_fd, uint32_t map_id, bool *serves);
 
 uint64_t rbc_owner_committed(const rbc_owner *self);
 
@@ -657,6 +657,10 @@ int rbc_map_open_id(uint32_t id);
 bool rbc_map_positions_are_whole(void);
 
 int rbc_map_get_info(int fd, rbc_map_info *info);
+
+int rbc_map_get_info_of_any(int fd, rbc_map_info *info);
+
+bool rbc_map_is_something_else(int fd);
 
 bool rbc_map_counts_losses(const rbc_map_info *info);
 
@@ -1340,6 +1344,7 @@ struct rbcore_reader {
 
 	int64_t max_latency_ns;
 	rbc_process process;
+	bool locks_maps;
 	_Atomic uint64_t refs;
 	_Atomic uint64_t user_refs;
 	pthread_mutex_t slots_lock;
@@ -2676,9 +2681,9 @@ static bool are_same_file(int a, int b) {
 		of_a.st_ino == of_b.st_ino;
 }
 
-rbc_owner_lock rbc_owner_map_lock(int event_fd, int map_fd, uint32_t map_id) {
-	bool is_ours = event_fd >= 0 && are_same_file(event_fd, map_fd);
-	return (rbc_owner_lock){.fd = is_ours ? event_fd : map_fd, .byte = map_id, .is_ours = is_ours};
+rbc_owner_lock rbc_owner_map_lock(int event_fd, int map_fd, uint32_t map_id, bool *serves) {
+	*serves = *serves || (event_fd >= 0 && are_same_file(event_fd, map_fd));
+	return (rbc_owner_lock){.fd = *serves ? event_fd : map_fd, .byte = map_id, .is_ours = *serves};
 }
 
 uint64_t rbc_owner_committed(const rbc_owner *self) {
@@ -2788,7 +2793,7 @@ bool rbc_map_positions_are_whole(void) {
 	return uname(&system) == 0 && strstr(system.machine, "64") != NULL;
 }
 
-static bool is_something_else(int fd) {
+bool rbc_map_is_something_else(int fd) {
 	char path[32], target[32];
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	ssize_t n = readlink(path, target, sizeof(target) - 1);
@@ -2796,13 +2801,7 @@ static bool is_something_else(int fd) {
 	return n > 0 && strcmp(target, "anon_inode:bpf-map") != 0;
 }
 
-int rbc_map_get_info(int fd, rbc_map_info *info) {
-	if (fcntl(fd, F_GETFD) < 0) {
-		return -EBADF;
-	}
-	if (is_something_else(fd)) {
-		return -EBADFD;
-	}
+int rbc_map_get_info_of_any(int fd, rbc_map_info *info) {
 	rbc_bpf_arguments arguments;
 	memset(&arguments, 0, sizeof(arguments));
 	memset(info, 0, sizeof(*info));
@@ -2811,6 +2810,10 @@ int rbc_map_get_info(int fd, rbc_map_info *info) {
 	arguments.info.info = (uintptr_t)info;
 	int error = bpf(RBC_BPF_OBJ_GET_INFO_BY_FD, &arguments);
 	return error == -EINVAL ? -EBADFD : error;
+}
+
+int rbc_map_get_info(int fd, rbc_map_info *info) {
+	return rbc_map_is_something_else(fd) ? -EBADFD : rbc_map_get_info_of_any(fd, info);
 }
 
 typedef struct losses {
@@ -4897,11 +4900,8 @@ static rbc_turn *turn_at(const rbc_turns *self, size_t i) {
 #define FIRST_RINGS 64
 
 static size_t capacity_for(size_t rings, size_t capacity) {
-	if (rings <= FIRST_RINGS) {
-		return rings * RBC_TURNS_PER_RING;
-	}
-	size_t needed =
-		FIRST_RINGS * RBC_TURNS_PER_RING + (rings - FIRST_RINGS) * RBC_TURNS_PER_FURTHER_RING;
+	size_t first = rings < FIRST_RINGS ? rings : FIRST_RINGS;
+	size_t needed = first * RBC_TURNS_PER_RING + (rings - first) * RBC_TURNS_PER_FURTHER_RING;
 	return needed > capacity && needed < 2 * capacity ? 2 * capacity : needed;
 }
 
@@ -5192,11 +5192,8 @@ static int check_map_mode(rbc_opening *self, const rbc_map_info *info) {
 	return check_mode(self, name);
 }
 
-static int check_map(const rbc_ring *ring, rbc_opening *self, rbc_map_info *info) {
-	int error = rbc_map_get_info(ring->fd, info);
-	if (error == -EBADFD) {
-		return fail_as_no_map(self);
-	}
+static int check_info(const rbc_ring *ring, rbc_opening *self, rbc_map_info *info) {
+	int error = rbc_map_get_info_of_any(ring->fd, info);
 	if (error != 0) {
 		return rbc_reader_fail(self->reader, error, "the kernel does not describe the map: %s",
 							strerror(-error));
@@ -5220,6 +5217,12 @@ static int check_map(const rbc_ring *ring, rbc_opening *self, rbc_map_info *info
 	return check_map_mode(self, info);
 }
 
+static int check_map(const rbc_ring *ring, rbc_opening *self, rbc_map_info *info) {
+	int error = check_info(ring, self, info);
+	bool is_map = error == 0 || (error != -EBADFD && !rbc_map_is_something_else(ring->fd));
+	return is_map ? error : fail_as_no_map(self);
+}
+
 static int open_map(rbc_ring *ring, rbc_opening *self) {
 	rbc_map_info info;
 	int error = open_map_fd(ring, self);
@@ -5232,7 +5235,8 @@ static int open_map(rbc_ring *ring, rbc_opening *self) {
 	ring->map_id = info.id;
 	ring->wake_fd = ring->fd;
 	self->data_size = info.max_entries;
-	self->lock = rbc_owner_map_lock(self->reader->wait.wake_fd, ring->fd, info.id);
+	self->lock = rbc_owner_map_lock(self->reader->wait.wake_fd, ring->fd, info.id,
+									&self->reader->locks_maps);
 	self->lock.is_shared = self->lock.is_ours;
 	error = rbc_mapping_open_map(&ring->mapping, ring->fd, self->data_size, side_of(self));
 	if (error == -ENODEV) {
@@ -6266,7 +6270,9 @@ int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
 		rbc_passed passed = rbc_ring_skip_to_latest(ring);
 		rbc_read_note(ring, &passed, NULL);
 	}
-	rbc_wait_wake(&self->wait);
+	if (ring->is_in_round) {
+		rbc_wait_wake(&self->wait);
+	}
 	return index;
 }
 
@@ -8025,9 +8031,9 @@ static int map_ring(rbc_user_ring *self, const rbcore_source *source, uint32_t *
 }
 
 static int claim(rbc_user_ring *self, uint32_t map_id, bool insist) {
-	bool is_guarded;
+	bool is_guarded, serves = false;
 	self->lock_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	const rbc_owner_lock lock = rbc_owner_map_lock(self->lock_fd, self->fd, map_id);
+	const rbc_owner_lock lock = rbc_owner_map_lock(self->lock_fd, self->fd, map_id, &serves);
 	const rbc_process process = rbc_process_self();
 	return rbc_owner_claim(&self->owner, self->mapping.producer_page, self->mapping.page_size,
 						&lock, &process, insist, &is_guarded);

@@ -154,7 +154,7 @@ START_TEST(a_turn_that_was_passed_takes_nothing_back) {
 }
 END_TEST
 
-/* The turns of a ring that was removed are not those of the next ring, which may take its memory. */
+/* The turns of a removed ring are not those of the next ring, which may take its memory. */
 START_TEST(the_turns_of_a_ring_go_with_it) {
     fixture f = fixture_open(page_size(), 0), g = fixture_add(f.reader, page_size()), h;
     image raw = image_map(f.memory_fd);

@@ -258,8 +258,6 @@ int __wrap_close(int fd) {
  */
 static bool fcntl_fails(int command) {
     switch (command) {
-    case F_GETFD:
-        return fails("fcntl F_GETFD", ERRORS(EBADF));
     case F_GETFL:
         return fails("fcntl F_GETFL", ERRORS(EBADF));
     case F_DUPFD_CLOEXEC:
