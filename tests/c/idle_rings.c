@@ -5,10 +5,12 @@
  */
 #include "support.h"
 
+#include "consumer.h"
 #include "reader.h"
 
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
 
@@ -416,6 +418,117 @@ START_TEST(a_dead_producer_in_an_idle_ring) {
 }
 END_TEST
 
+/* ---- The sweep, while another thread gives back or produces ---- */
+
+#define FAR_APART 1000 /* turns of a loop: the most that two threads start apart */
+
+/* Another thread: it releases the record that is held, or produces one in the same ring. */
+typedef struct helper {
+    rings *rings;
+    rbcore_record held;
+    bool releases;
+    unsigned int meetings;
+    unsigned int delay;
+    _Atomic unsigned int begun, done;
+} helper;
+
+static void linger(unsigned int turns) {
+    for (volatile unsigned int i = 0; i < turns; i++) {
+    }
+}
+
+static void wait_for(const _Atomic unsigned int *number, unsigned int meeting) {
+    for (unsigned int i = 0; *number != meeting; i++) {
+        if (i > 10000) {
+            sched_yield();
+        }
+    }
+}
+
+static void *help(void *argument) {
+    helper *self = argument;
+    for (unsigned int meeting = 1; meeting <= self->meetings; meeting++) {
+        wait_for(&self->begun, meeting);
+        linger(self->delay);
+        if (self->releases) {
+            ok(rbcore_reader_release(self->rings->reader, &self->held, 1));
+        } else {
+            produce(&self->rings->of[0], meeting);
+        }
+        self->done = meeting;
+    }
+    return NULL;
+}
+
+static void sweep(const rings *self) {
+    self->reader->idling.looks = RBC_LOOKS_PER_SWEEP;
+    rbc_idle_sweep(self->reader);
+}
+
+/* Empties the eventfd. */
+static bool was_woken(const fixture *ring) {
+    uint64_t count;
+    return read(ring->event_fd, &count, sizeof(count)) == sizeof(count);
+}
+
+/* The sweep comes when a record was just committed, while another is produced. */
+static void sweep_after_commit(const rings *self, helper *other, unsigned int meeting) {
+    other->begun = meeting;
+    linger(meeting * 7919 % FAR_APART);
+    ok(rbcore_reader_commit(self->reader, &other->held, 0));
+    sweep(self);
+}
+
+/* The sweep comes when it is seen that a record was released. Then another is produced. */
+static void sweep_during_release(const rings *self, helper *other, unsigned int meeting) {
+    const rbc_ring *ring = rbc_ring_table_find(&self->reader->table, self->of[0].ring);
+    other->begun = meeting;
+    while (rbc_consumer_has_held(ring)) {
+        sched_yield();
+    }
+    sweep(self);
+    produce(&self->of[0], meeting);
+}
+
+/*
+ * What is produced in a ring that the sweep took out wakes the reader. Or the ring is still in the
+ * round.
+ */
+static void meet(uint64_t flags, unsigned int meetings,
+                 void (*sweep_once)(const rings *, helper *, unsigned int)) {
+    rings *r = open_rings(flags, 0);
+    helper h = {.rings = r, .releases = flags != 0, .meetings = meetings};
+    produce(&r->of[0], 0);
+    ck_assert_int_eq(rbcore_reader_look(r->reader, &h.held, 1), 1);
+    pthread_t thread;
+    ok(pthread_create(&thread, NULL, help, &h));
+    for (unsigned int meeting = 1; meeting <= meetings; meeting++) {
+        sweep(r); /* it notes that the ring gives nothing */
+        was_woken(&r->of[0]);
+        h.delay = h.releases ? 0 : meeting * 104729 % FAR_APART;
+        sweep_once(r, &h, meeting);
+        wait_for(&h.done, meeting);
+        ck_assert(!is_idle(r, 0) || was_woken(&r->of[0]));
+        ck_assert_int_eq(rbcore_reader_look(r->reader, &h.held, 1), 1);
+        ck_assert_uint_eq(value_of(&h.held), meeting);
+    }
+    ok(pthread_join(thread, NULL));
+    if (h.releases) {
+        ok(rbcore_reader_release(r->reader, &h.held, 1));
+    }
+    close_rings(r);
+}
+
+START_TEST(the_sweep_meets_a_producer) {
+    meet(0, 3000, sweep_after_commit);
+}
+END_TEST
+
+START_TEST(the_sweep_meets_a_release) {
+    meet(RBCORE_READER_RELEASE, 300, sweep_during_release);
+}
+END_TEST
+
 /* ---- Cancelled threads ---- */
 
 static bool is_cancelled;
@@ -476,6 +589,8 @@ int main(void) {
                                {a_removed_ring_whose_event_was_not_fetched, 1},
                                {flush_of_idle_rings, 1},
                                {a_dead_producer_in_an_idle_ring, 2},
+                               {the_sweep_meets_a_producer, 1},
+                               {the_sweep_meets_a_release, 1},
                                {events_that_a_cancelled_thread_fetched, 1},
                                {NULL, 0}};
     return run_loop_tests("idle_rings", tests);
