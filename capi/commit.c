@@ -182,3 +182,14 @@ int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *last, uint32_
     }
     return error;
 }
+
+void rbc_reader_commit_ring(rbcore_reader *self, unsigned index, uint64_t end, bool now) {
+    rbc_ring *ring = rbc_reader_ring(self, index);
+    if (ring == NULL) {
+        return;
+    }
+    commit_to(ring, end == RBC_ALL_OF_IT ? ring->handed_end : end);
+    if (now) {
+        rbc_consumer_publish_all(ring);
+    }
+}

@@ -8,7 +8,8 @@
  * A program may wake the reader of a paced ring for each record, whatever it does
  * (BPF_RB_FORCE_WAKEUP): then the ring leaves the epoll, and comes back when it is armed. That
  * takes two system calls. Of more rings than a few, which are paced and armed in turn, only those
- * leave that were heard so often.
+ * leave that were heard so often. A descriptor that is lent may be another file's by now: its ring
+ * stays.
  */
 #define FEW 16
 #define HEARD_BEFORE_LEAVING 2
@@ -44,7 +45,7 @@ void rbc_park_prepare(rbcore_reader *self, rbc_request *request) {
         if (ring->pace.is_hot || ring->pace.was_half_full) {
             rbc_pacing_park_ring(self, ring, &request->clock, request->only_due);
         }
-        if (must_listen(ring, many) == ring->left_epoll) {
+        if (must_listen(ring, many) == ring->left_epoll && ring->descriptor != RBC_FD_LENT) {
             listen(self, ring);
         }
     }

@@ -51,7 +51,7 @@ void rbc_read_note(rbc_ring *self, const rbc_passed *passed, const rbcore_record
     atomic_store_explicit(&self->read_pos, passed->position, memory_order_release);
     if (passed->count > 0) {
         self->handed_end = passed->end;
-        if (!is_release) {
+        if (self->reader->has_turns) {
             rbc_turns_note(&self->reader->turns, self, self->handed_end);
         }
         /* The record that was held back has done its part: consumer_pos can be that of one that is
@@ -104,7 +104,7 @@ static inline rbc_ring *find_ring(rbc_ring *ring, unsigned *left) {
 }
 
 static bool can_note_turn(const rbcore_reader *self, const rbc_ring *ring) {
-    return self->is_release || !rbc_turns_are_full(&self->turns) ||
+    return !self->has_turns || !rbc_turns_are_full(&self->turns) ||
            rbc_turns_end_with(&self->turns, ring);
 }
 
@@ -173,10 +173,8 @@ static bool has_space(const rbc_scan *scan) {
     return scan->count < scan->max && (scan->spans == NULL || scan->spans_left > 0);
 }
 
-/* A pass that begins with this ring, which is to be scanned, and ends after so many. */
-static __attribute__((noinline)) int pass_from(rbcore_reader *self, rbc_request *request,
-                                               rbc_ring *ring, unsigned left) {
-    rbc_pass pass = {
+static inline rbc_pass begin_pass(const rbcore_reader *self, rbc_request *request) {
+    return (rbc_pass){
         .request = request,
         .scan = {.records = request->records,
                  .spans = request->spans,
@@ -186,8 +184,18 @@ static __attribute__((noinline)) int pass_from(rbcore_reader *self, rbc_request 
         /* A flush wants what is there now. */
         .only_due = request->only_due && self->can_pace && !self->is_flushing,
     };
-    pass.is_due = !pass.only_due || self->pacing.timed == 0 ||
-                  rbc_pacing_is_due(self, &request->clock, pass.scan.max);
+}
+
+static bool is_due(const rbcore_reader *self, const rbc_pass *pass) {
+    return !pass->only_due || self->pacing.timed == 0 ||
+           rbc_pacing_is_due(self, &pass->request->clock, pass->scan.max);
+}
+
+/* A pass that begins with this ring, which is to be scanned, and ends after so many. */
+static __attribute__((noinline)) int pass_from(rbcore_reader *self, rbc_request *request,
+                                               rbc_ring *ring, unsigned left) {
+    rbc_pass pass = begin_pass(self, request);
+    pass.is_due = is_due(self, &pass);
     do {
         bool moved = take_turn(self, ring, &pass);
         self->round.turn = moved ? ring->next : self->round.turn;
@@ -212,6 +220,46 @@ int rbc_pass_over_rings(rbcore_reader *self, rbc_request *request) {
         return 0;
     }
     return pass_from(self, request, ring, left);
+}
+
+int rbc_pass_names_rings(rbcore_reader *self, rbc_request *request) {
+    rbc_pass pass = begin_pass(self, request);
+    pass.scan.max = INT_MAX; /* of records: the caller reads the rings to their end */
+    unsigned left = self->round.count;
+    rbc_ring *ring = find_ring(self->round.turn, &left);
+    self->pacing.has_rest &= ring != NULL;
+    const bool due = ring != NULL && is_due(self, &pass);
+    size_t count = 0;
+    while (ring != NULL && count < request->max) {
+        if ((due || !may_be_left(ring)) && rbc_ring_has_record(ring)) {
+            request->rings[count++] = ring->index;
+        }
+        left--;
+        ring = find_ring(ring->next, &left);
+    }
+    self->round.turn = ring != NULL ? ring : self->round.turn; /* where the next one goes on */
+    return (int)count;
+}
+
+/*
+ * The interval is not judged while rings that were named are read one after the other: it ends for
+ * all of them at once, with the next wait.
+ */
+int rbc_pass_over_one(rbcore_reader *self, rbc_ring *ring, rbc_request *request) {
+    if (is_drained(ring)) {
+        self->pacing.has_rest = false;
+        return 0;
+    }
+    rbc_idle_end(self, ring);
+    rbc_pass pass = begin_pass(self, request);
+    pass.is_due = true;
+    take_turn(self, ring, &pass);
+    count_batch(self, &pass.scan);
+    self->pacing.has_rest = pass.has_rest;
+    if (!self->is_read_by_ring && !pass.has_rest && pass.scan.count > 0 && self->pacing.timed > 0) {
+        rbc_pacing_judge(self, &request->clock, false);
+    }
+    return result_of(self, &pass);
 }
 
 bool rbc_pass_over_the_dead(rbcore_reader *self) {

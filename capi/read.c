@@ -73,7 +73,8 @@ static int look(rbcore_reader *self, rbc_request *request) {
     }
     int result = answer(self);
     if (result == 0) {
-        result = rbc_pass_over_rings(self, request);
+        result = request->rings == NULL ? rbc_pass_over_rings(self, request)
+                                        : rbc_pass_names_rings(self, request);
     }
     /* A broken ring is no reason not to end it: what the others have is delivered. */
     if (self->is_flushing && (result == 0 || result == -EBADMSG)) {
@@ -266,4 +267,62 @@ int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans, size_t max
                            .max = max_records,
                            .only_due = true};
     return next(self, &request, timeout_ns);
+}
+
+/* ---- By ring ---- */
+
+/* The rings that were named have been read: judged as of when they were named. */
+static void end_reading_by_ring(rbcore_reader *self) {
+    if (self->is_read_by_ring) {
+        self->is_read_by_ring = false;
+        if (!self->pacing.has_rest && rbc_pacing_can_change(&self->pacing)) {
+            rbc_pacing_judge(self, &self->named_at, true);
+        }
+    }
+}
+
+int rbc_reader_wait_for_rings(rbcore_reader *self, uint16_t *rings, size_t max,
+                              int64_t timeout_ns) {
+    int error = rbc_reader_check(self);
+    if (error != 0) {
+        return error;
+    }
+    end_reading_by_ring(self);
+    rbc_request request = {.rings = rings, .max = max, .only_due = true};
+    int result = next(self, &request, timeout_ns);
+    self->is_read_by_ring = result > 0;
+    self->named_at = request.clock;
+    return result;
+}
+
+int rbc_reader_arm(rbcore_reader *self) {
+    uint16_t ring;
+    rbc_request request = {.rings = &ring, .max = 1};
+    end_reading_by_ring(self);
+    listen(self, &request);
+    int result = look(self, &request);
+    return result != 0 ? result : look_and_arm(self, &request);
+}
+
+int rbc_reader_look_at(rbcore_reader *self, unsigned index, rbcore_record *records, size_t max) {
+    rbc_ring *ring = rbc_reader_ring(self, index);
+    rbc_request request = {.records = records, .max = max, .only_due = self->is_read_by_ring};
+    int result = ring != NULL ? rbc_pass_over_one(self, ring, &request) : 0;
+    if (result > 0) {
+        self->idling.has_found = true;
+        rbc_wait_reset_delay(&self->wait);
+        atomic_store_explicit(&self->wait.parked, false, memory_order_relaxed);
+    }
+    return result;
+}
+
+bool rbc_reader_is_at_rest(const rbcore_reader *self, unsigned index) {
+    const rbc_ring *ring = rbc_reader_ring(self, index);
+    if (ring == NULL) {
+        return true;
+    }
+    uint64_t position = rbc_get(&ring->read_pos);
+    return rbc_ring_load_producer_pos(ring) == position &&
+           rbc_get(ring->consumer_pos) == position &&
+           !atomic_load_explicit(&ring->broken, memory_order_relaxed);
 }

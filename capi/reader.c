@@ -44,6 +44,7 @@ int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) 
         return -ENOMEM;
     }
     self->is_release = options.flags & RBCORE_READER_RELEASE;
+    self->has_turns = !self->is_release;
     self->is_polling = polls;
     self->max_latency_ns = options.max_latency_ns;
     self->can_pace = polls || options.max_latency_ns >= RBC_PACE_SHORTEST_NS;
@@ -67,6 +68,10 @@ int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) 
 
 void rbc_reader_return_on_discards(rbcore_reader *self) {
     self->ends_for_discards = true;
+}
+
+void rbc_reader_commit_by_ring(rbcore_reader *self) {
+    self->has_turns = false;
 }
 
 int rbcore_reader_ref(rbcore_reader *self) {
@@ -122,7 +127,7 @@ static int reserve_index(rbcore_reader *self) {
 
 /* Makes the ring known to the wait, the table, the round and the turns. */
 static int install(rbcore_reader *self, rbc_ring *ring, unsigned index) {
-    int error = self->is_release ? 0 : rbc_turns_grow(&self->turns, self->table.count + 1);
+    int error = self->has_turns ? rbc_turns_grow(&self->turns, self->table.count + 1) : 0;
     if (error == 0) {
         /* What was published when the ring was opened comes before the epoll's look at the map: a
          * record that the look does not see wakes the reader. */
@@ -142,7 +147,7 @@ static int install(rbcore_reader *self, rbc_ring *ring, unsigned index) {
     return (int)index;
 }
 
-int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
+static int add(rbcore_reader *self, const rbcore_source *source, rbc_descriptor descriptor) {
     RBC_KEEP_ERRNO;
     int error = rbc_reader_check(self);
     if (error != 0) {
@@ -159,7 +164,7 @@ int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
         return index;
     }
     rbc_ring *ring;
-    error = rbc_ring_open(&ring, self, source);
+    error = rbc_ring_open(&ring, self, source, descriptor);
     if (error != 0) {
         return error;
     }
@@ -178,6 +183,15 @@ int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
         rbc_wait_wake(&self->wait);
     }
     return index;
+}
+
+int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
+    return add(self, source, RBC_FD_OWN);
+}
+
+int rbc_reader_add_by_descriptor(rbcore_reader *self, const rbcore_source *source,
+                                 rbc_descriptor descriptor) {
+    return add(self, source, descriptor);
 }
 
 int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {

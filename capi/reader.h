@@ -26,14 +26,17 @@ struct rbcore_reader {
     rbc_fork_check fork_check;
     atomic_uint asked;       /* RBC_ASKED_ bits */
     bool is_release;         /* opened with RBCORE_READER_RELEASE */
+    bool has_turns;          /* commits go by the order of turns: see commit.h */
     bool is_polling;         /* opened with RBCORE_READER_POLL */
     bool ends_for_discards;  /* see return_on_discards.h */
     bool can_pace;           /* max_latency_ns is long enough */
     bool is_flushing;        /* a flush was noticed and is not complete */
+    bool is_read_by_ring;    /* rbc_reader_wait_for_rings named rings, which are being read */
     unsigned rings_to_watch; /* see rbc_kind */
     rbc_round round;
     rbc_pacing pacing;
     rbc_idling idling;
+    rbc_clock named_at; /* the clock when it named them */
     rbc_wait wait;
     rbc_turns turns;
     _Atomic uint64_t records, bytes, discards, batches, commits;
@@ -84,7 +87,8 @@ void rbc_reader_put(rbcore_reader *self);
 void rbc_ring_put(rbc_ring *self, uint64_t count);
 
 /* Opens the ring that a source names; see source.c. Returns 0 or a negative errno, with message. */
-int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *source);
+int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *source,
+                  rbc_descriptor descriptor);
 
 /* Frees a ring that rbc_ring_open made. In a forked child what it shares with the parent stays. */
 void rbc_ring_close(rbc_ring *self);

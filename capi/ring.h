@@ -12,6 +12,7 @@
 #ifndef RBC_RING_H
 #define RBC_RING_H
 
+#include "by_ring.h"
 #include "counter.h"
 #include "layout.h"
 #include "mapping.h"
@@ -83,7 +84,8 @@ typedef struct rbc_ring {
     ino_t inode;      /* of a memory ring */
     bool from_latest; /* RBCORE_SOURCE_LATEST */
     bool is_guarded;
-    int fd;      /* of the map, or of the memory */
+    rbc_descriptor descriptor; /* fd's owner */
+    int fd;                    /* of the map, or of the memory */
     int wake_fd; /* what the kernel or the producer makes readable: the map's fd, or the eventfd */
     int loss_fd; /* of the loss map, or -1 */
 } rbc_ring;

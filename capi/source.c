@@ -35,7 +35,8 @@ typedef struct rbc_opening {
     rbcore_source source;
     size_t data_size;
     rbc_owner_lock lock;
-    bool is_overwrite; /* the ring is in overwrite mode */
+    bool is_overwrite;         /* the ring is in overwrite mode */
+    rbc_descriptor descriptor; /* of a map */
 } rbc_opening;
 
 const char *rbc_source_missing_field(const rbcore_source *source) {
@@ -138,7 +139,8 @@ static void name_map(const rbcore_source *source, char name[NAME_SIZE]) {
 
 static int open_map_fd(rbc_ring *ring, rbc_opening *self) {
     const rbcore_source *source = &self->source;
-    ring->fd = rbc_source_open_map(source);
+    ring->descriptor = self->descriptor;
+    ring->fd = self->descriptor == RBC_FD_OWN ? rbc_source_open_map(source) : source->fd;
     if (ring->fd >= 0) {
         return 0;
     }
@@ -371,8 +373,9 @@ static int open_ring(rbc_ring *ring, rbc_opening *self) {
     return error;
 }
 
-int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *source) {
-    rbc_opening opening = {.reader = reader};
+int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *source,
+                  rbc_descriptor descriptor) {
+    rbc_opening opening = {.reader = reader, .descriptor = descriptor};
     int error = check_source(&opening, source);
     if (error != 0) {
         return error;
@@ -409,7 +412,7 @@ void rbc_ring_close(rbc_ring *self) {
     }
     close_once(self->loss_fd, -1);
     close_once(self->wake_fd, self->fd);
-    close_once(self->fd, -1);
+    close_once(self->fd, self->descriptor == RBC_FD_OWN ? -1 : self->fd);
     free(self->held);
     free(self);
 }

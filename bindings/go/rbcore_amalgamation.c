@@ -1023,6 +1023,35 @@ bool rbc_pace_stays_hot(struct rbc_ring *ring, rbc_clock *clock, bool has_found,
 
 #endif
 
+/* ==== capi/by_ring.h ==== */
+#ifndef RBC_BY_RING_H
+#define RBC_BY_RING_H
+
+void rbc_reader_commit_by_ring(rbcore_reader *self);
+
+typedef enum rbc_descriptor {
+	RBC_FD_OWN,
+	RBC_FD_KEPT,
+	RBC_FD_LENT
+} rbc_descriptor;
+
+int rbc_reader_add_by_descriptor(rbcore_reader *self, const rbcore_source *source,
+								rbc_descriptor descriptor);
+
+int rbc_reader_wait_for_rings(rbcore_reader *self, uint16_t *rings, size_t max, int64_t timeout_ns);
+
+int rbc_reader_arm(rbcore_reader *self);
+
+int rbc_reader_look_at(rbcore_reader *self, unsigned ring, rbcore_record *records, size_t max);
+
+bool rbc_reader_is_at_rest(const rbcore_reader *self, unsigned ring);
+
+#define RBC_ALL_OF_IT UINT64_MAX
+
+void rbc_reader_commit_ring(rbcore_reader *self, unsigned ring, uint64_t end, bool now);
+
+#endif
+
 /* ==== capi/ring.h ==== */
 #ifndef RBC_RING_H
 #define RBC_RING_H
@@ -1073,6 +1102,7 @@ typedef struct rbc_ring {
 	ino_t inode;
 	bool from_latest;
 	bool is_guarded;
+	rbc_descriptor descriptor;
 	int fd;
 	int wake_fd;
 	int loss_fd;
@@ -1330,14 +1360,17 @@ struct rbcore_reader {
 	rbc_fork_check fork_check;
 	atomic_uint asked;
 	bool is_release;
+	bool has_turns;
 	bool is_polling;
 	bool ends_for_discards;
 	bool can_pace;
 	bool is_flushing;
+	bool is_read_by_ring;
 	unsigned rings_to_watch;
 	rbc_round round;
 	rbc_pacing pacing;
 	rbc_idling idling;
+	rbc_clock named_at;
 	rbc_wait wait;
 	rbc_turns turns;
 	_Atomic uint64_t records, bytes, discards, batches, commits;
@@ -1375,7 +1408,8 @@ void rbc_reader_put(rbcore_reader *self);
 
 void rbc_ring_put(rbc_ring *self, uint64_t count);
 
-int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *source);
+int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *source,
+				rbc_descriptor descriptor);
 
 void rbc_ring_close(rbc_ring *self);
 
@@ -1535,6 +1569,7 @@ bool rbc_flush_has_more_soon(const rbcore_reader *self);
 typedef struct rbc_request {
 	rbcore_record *records;
 	rbcore_span *spans;
+	uint16_t *rings;
 	size_t max_spans;
 	size_t max;
 	bool only_due;
@@ -1543,6 +1578,10 @@ typedef struct rbc_request {
 } rbc_request;
 
 int rbc_pass_over_rings(rbcore_reader *self, rbc_request *request);
+
+int rbc_pass_names_rings(rbcore_reader *self, rbc_request *request);
+
+int rbc_pass_over_one(rbcore_reader *self, rbc_ring *ring, rbc_request *request);
 
 bool rbc_pass_over_the_dead(rbcore_reader *self);
 
@@ -5050,6 +5089,17 @@ int rbcore_reader_commit(rbcore_reader *self, const rbcore_record *last, uint32_
 	}
 	return error;
 }
+
+void rbc_reader_commit_ring(rbcore_reader *self, unsigned index, uint64_t end, bool now) {
+	rbc_ring *ring = rbc_reader_ring(self, index);
+	if (ring == NULL) {
+		return;
+	}
+	commit_to(ring, end == RBC_ALL_OF_IT ? ring->handed_end : end);
+	if (now) {
+		rbc_consumer_publish_all(ring);
+	}
+}
 #undef FIRST_RINGS
 
 /* ==== capi/source.c ==== */
@@ -5073,6 +5123,7 @@ typedef struct rbc_opening {
 	size_t data_size;
 	rbc_owner_lock lock;
 	bool is_overwrite;
+	rbc_descriptor descriptor;
 } rbc_opening;
 
 const char *rbc_source_missing_field(const rbcore_source *source) {
@@ -5170,7 +5221,8 @@ static void name_map(const rbcore_source *source, char name[NAME_SIZE]) {
 
 static int open_map_fd(rbc_ring *ring, rbc_opening *self) {
 	const rbcore_source *source = &self->source;
-	ring->fd = rbc_source_open_map(source);
+	ring->descriptor = self->descriptor;
+	ring->fd = self->descriptor == RBC_FD_OWN ? rbc_source_open_map(source) : source->fd;
 	if (ring->fd >= 0) {
 		return 0;
 	}
@@ -5391,8 +5443,9 @@ static int open_ring(rbc_ring *ring, rbc_opening *self) {
 	return error;
 }
 
-int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *source) {
-	rbc_opening opening = {.reader = reader};
+int rbc_ring_open(rbc_ring **out, rbcore_reader *reader, const rbcore_source *source,
+				rbc_descriptor descriptor) {
+	rbc_opening opening = {.reader = reader, .descriptor = descriptor};
 	int error = check_source(&opening, source);
 	if (error != 0) {
 		return error;
@@ -5429,7 +5482,7 @@ void rbc_ring_close(rbc_ring *self) {
 	}
 	close_once(self->loss_fd, -1);
 	close_once(self->wake_fd, self->fd);
-	close_once(self->fd, -1);
+	close_once(self->fd, self->descriptor == RBC_FD_OWN ? -1 : self->fd);
 	free(self->held);
 	free(self);
 }
@@ -5634,7 +5687,7 @@ void rbc_read_note(rbc_ring *self, const rbc_passed *passed, const rbcore_record
 	atomic_store_explicit(&self->read_pos, passed->position, memory_order_release);
 	if (passed->count > 0) {
 		self->handed_end = passed->end;
-		if (!is_release) {
+		if (self->reader->has_turns) {
 			rbc_turns_note(&self->reader->turns, self, self->handed_end);
 		}
 		if (rbc_ring_is_paced(self)) {
@@ -5681,7 +5734,7 @@ static inline rbc_ring *find_ring(rbc_ring *ring, unsigned *left) {
 }
 
 static bool can_note_turn(const rbcore_reader *self, const rbc_ring *ring) {
-	return self->is_release || !rbc_turns_are_full(&self->turns) ||
+	return !self->has_turns || !rbc_turns_are_full(&self->turns) ||
 		rbc_turns_end_with(&self->turns, ring);
 }
 
@@ -5746,9 +5799,8 @@ static bool has_space(const rbc_scan *scan) {
 	return scan->count < scan->max && (scan->spans == NULL || scan->spans_left > 0);
 }
 
-static __attribute__((noinline)) int pass_from(rbcore_reader *self, rbc_request *request,
-											rbc_ring *ring, unsigned left) {
-	rbc_pass pass = {
+static inline rbc_pass begin_pass(const rbcore_reader *self, rbc_request *request) {
+	return (rbc_pass){
 		.request = request,
 		.scan = {.records = request->records,
 				.spans = request->spans,
@@ -5757,8 +5809,17 @@ static __attribute__((noinline)) int pass_from(rbcore_reader *self, rbc_request 
 				.skips_left = SKIPS_PER_CALL},
 		.only_due = request->only_due && self->can_pace && !self->is_flushing,
 	};
-	pass.is_due = !pass.only_due || self->pacing.timed == 0 ||
-				rbc_pacing_is_due(self, &request->clock, pass.scan.max);
+}
+
+static bool is_due(const rbcore_reader *self, const rbc_pass *pass) {
+	return !pass->only_due || self->pacing.timed == 0 ||
+		rbc_pacing_is_due(self, &pass->request->clock, pass->scan.max);
+}
+
+static __attribute__((noinline)) int pass_from(rbcore_reader *self, rbc_request *request,
+											rbc_ring *ring, unsigned left) {
+	rbc_pass pass = begin_pass(self, request);
+	pass.is_due = is_due(self, &pass);
 	do {
 		bool moved = take_turn(self, ring, &pass);
 		self->round.turn = moved ? ring->next : self->round.turn;
@@ -5783,6 +5844,42 @@ int rbc_pass_over_rings(rbcore_reader *self, rbc_request *request) {
 		return 0;
 	}
 	return pass_from(self, request, ring, left);
+}
+
+int rbc_pass_names_rings(rbcore_reader *self, rbc_request *request) {
+	rbc_pass pass = begin_pass(self, request);
+	pass.scan.max = INT_MAX;
+	unsigned left = self->round.count;
+	rbc_ring *ring = find_ring(self->round.turn, &left);
+	self->pacing.has_rest &= ring != NULL;
+	const bool due = ring != NULL && is_due(self, &pass);
+	size_t count = 0;
+	while (ring != NULL && count < request->max) {
+		if ((due || !may_be_left(ring)) && rbc_ring_has_record(ring)) {
+			request->rings[count++] = ring->index;
+		}
+		left--;
+		ring = find_ring(ring->next, &left);
+	}
+	self->round.turn = ring != NULL ? ring : self->round.turn;
+	return (int)count;
+}
+
+int rbc_pass_over_one(rbcore_reader *self, rbc_ring *ring, rbc_request *request) {
+	if (is_drained(ring)) {
+		self->pacing.has_rest = false;
+		return 0;
+	}
+	rbc_idle_end(self, ring);
+	rbc_pass pass = begin_pass(self, request);
+	pass.is_due = true;
+	take_turn(self, ring, &pass);
+	count_batch(self, &pass.scan);
+	self->pacing.has_rest = pass.has_rest;
+	if (!self->is_read_by_ring && !pass.has_rest && pass.scan.count > 0 && self->pacing.timed > 0) {
+		rbc_pacing_judge(self, &request->clock, false);
+	}
+	return result_of(self, &pass);
 }
 
 bool rbc_pass_over_the_dead(rbcore_reader *self) {
@@ -5828,7 +5925,7 @@ void rbc_park_prepare(rbcore_reader *self, rbc_request *request) {
 		if (ring->pace.is_hot || ring->pace.was_half_full) {
 			rbc_pacing_park_ring(self, ring, &request->clock, request->only_due);
 		}
-		if (must_listen(ring, many) == ring->left_epoll) {
+		if (must_listen(ring, many) == ring->left_epoll && ring->descriptor != RBC_FD_LENT) {
 			listen(self, ring);
 		}
 	}
@@ -5937,7 +6034,8 @@ static int look(rbcore_reader *self, rbc_request *request) {
 	}
 	int result = answer(self);
 	if (result == 0) {
-		result = rbc_pass_over_rings(self, request);
+		result = request->rings == NULL ? rbc_pass_over_rings(self, request)
+										: rbc_pass_names_rings(self, request);
 	}
 	if (self->is_flushing && (result == 0 || result == -EBADMSG)) {
 		int flushed = go_on_flushing(self);
@@ -6117,6 +6215,61 @@ int rbcore_reader_next_spans(rbcore_reader *self, rbcore_span *spans, size_t max
 						.only_due = true};
 	return next(self, &request, timeout_ns);
 }
+
+static void end_reading_by_ring(rbcore_reader *self) {
+	if (self->is_read_by_ring) {
+		self->is_read_by_ring = false;
+		if (!self->pacing.has_rest && rbc_pacing_can_change(&self->pacing)) {
+			rbc_pacing_judge(self, &self->named_at, true);
+		}
+	}
+}
+
+int rbc_reader_wait_for_rings(rbcore_reader *self, uint16_t *rings, size_t max,
+							int64_t timeout_ns) {
+	int error = rbc_reader_check(self);
+	if (error != 0) {
+		return error;
+	}
+	end_reading_by_ring(self);
+	rbc_request request = {.rings = rings, .max = max, .only_due = true};
+	int result = next(self, &request, timeout_ns);
+	self->is_read_by_ring = result > 0;
+	self->named_at = request.clock;
+	return result;
+}
+
+int rbc_reader_arm(rbcore_reader *self) {
+	uint16_t ring;
+	rbc_request request = {.rings = &ring, .max = 1};
+	end_reading_by_ring(self);
+	listen(self, &request);
+	int result = look(self, &request);
+	return result != 0 ? result : look_and_arm(self, &request);
+}
+
+int rbc_reader_look_at(rbcore_reader *self, unsigned index, rbcore_record *records, size_t max) {
+	rbc_ring *ring = rbc_reader_ring(self, index);
+	rbc_request request = {.records = records, .max = max, .only_due = self->is_read_by_ring};
+	int result = ring != NULL ? rbc_pass_over_one(self, ring, &request) : 0;
+	if (result > 0) {
+		self->idling.has_found = true;
+		rbc_wait_reset_delay(&self->wait);
+		atomic_store_explicit(&self->wait.parked, false, memory_order_relaxed);
+	}
+	return result;
+}
+
+bool rbc_reader_is_at_rest(const rbcore_reader *self, unsigned index) {
+	const rbc_ring *ring = rbc_reader_ring(self, index);
+	if (ring == NULL) {
+		return true;
+	}
+	uint64_t position = rbc_get(&ring->read_pos);
+	return rbc_ring_load_producer_pos(ring) == position &&
+		rbc_get(ring->consumer_pos) == position &&
+		!atomic_load_explicit(&ring->broken, memory_order_relaxed);
+}
 #undef listen
 
 /* ==== capi/reader.c ==== */
@@ -6149,6 +6302,7 @@ int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) 
 		return -ENOMEM;
 	}
 	self->is_release = options.flags & RBCORE_READER_RELEASE;
+	self->has_turns = !self->is_release;
 	self->is_polling = polls;
 	self->max_latency_ns = options.max_latency_ns;
 	self->can_pace = polls || options.max_latency_ns >= RBC_PACE_SHORTEST_NS;
@@ -6172,6 +6326,10 @@ int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) 
 
 void rbc_reader_return_on_discards(rbcore_reader *self) {
 	self->ends_for_discards = true;
+}
+
+void rbc_reader_commit_by_ring(rbcore_reader *self) {
+	self->has_turns = false;
 }
 
 int rbcore_reader_ref(rbcore_reader *self) {
@@ -6222,7 +6380,7 @@ static int reserve_index(rbcore_reader *self) {
 }
 
 static int install(rbcore_reader *self, rbc_ring *ring, unsigned index) {
-	int error = self->is_release ? 0 : rbc_turns_grow(&self->turns, self->table.count + 1);
+	int error = self->has_turns ? rbc_turns_grow(&self->turns, self->table.count + 1) : 0;
 	if (error == 0) {
 		rbc_full_fence();
 		error = rbc_wait_add(&self->wait, ring->wake_fd, index);
@@ -6240,7 +6398,7 @@ static int install(rbcore_reader *self, rbc_ring *ring, unsigned index) {
 	return (int)index;
 }
 
-int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
+static int add(rbcore_reader *self, const rbcore_source *source, rbc_descriptor descriptor) {
 	RBC_KEEP_ERRNO;
 	int error = rbc_reader_check(self);
 	if (error != 0) {
@@ -6257,7 +6415,7 @@ int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
 		return index;
 	}
 	rbc_ring *ring;
-	error = rbc_ring_open(&ring, self, source);
+	error = rbc_ring_open(&ring, self, source, descriptor);
 	if (error != 0) {
 		return error;
 	}
@@ -6274,6 +6432,15 @@ int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
 		rbc_wait_wake(&self->wait);
 	}
 	return index;
+}
+
+int rbcore_reader_add(rbcore_reader *self, const rbcore_source *source) {
+	return add(self, source, RBC_FD_OWN);
+}
+
+int rbc_reader_add_by_descriptor(rbcore_reader *self, const rbcore_source *source,
+								rbc_descriptor descriptor) {
+	return add(self, source, descriptor);
 }
 
 int rbcore_reader_remove(rbcore_reader *self, unsigned int index) {
