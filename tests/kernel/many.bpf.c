@@ -21,7 +21,7 @@ struct {
 } rings SEC(".maps");
 
 SEC("syscall")
-int emit(struct emit_args *args) {
+int emit(struct many_args *args) {
     __u32 index = args->ring;
     __u64 value = args->value;
     void *ring = bpf_map_lookup_elem(&rings, &index);

@@ -7,7 +7,7 @@
 
 #define MANY_RINGS_MAX 1000
 
-struct emit_args {
+struct many_args {
     __u64 value; /* the record */
     __u32 ring;
     __u32 unused;

@@ -21,7 +21,7 @@
 
 static int emit(void *context, unsigned int ring, uint64_t value) {
     const struct many *programs = context;
-    struct emit_args args = {.value = value, .ring = ring};
+    struct many_args args = {.value = value, .ring = ring};
     LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &args, .ctx_size_in = sizeof(args));
     int error = bpf_prog_test_run_opts(bpf_program__fd(programs->progs.emit), &options);
     return error != 0 ? error : (int)options.retval;
