@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "batch.h"
 
+#include "by_ring.h"
+
 #include <errno.h>
 #include <stdbool.h>
+#include <stdlib.h>
 
 /* A batch of fewer records is small: see SMALL_BATCHES in calls.c. */
 #define SMALL_BATCH 24
@@ -34,58 +37,78 @@ static rbcore_record record_of_run(const struct ring *self, uint64_t i) {
                            .ring = run->ring};
 }
 
-void batch_commit(struct ring *self, uint32_t flags) {
+/* The end of what was delivered. */
+static uint64_t delivered_end(const struct ring *self) {
+    return batch_is_empty(self) ? RBC_ALL_OF_IT
+           : has_run(self)      ? self->run.position + self->done * (uint64_t)self->run.stride
+                                : end_of(&self->records[self->next - 1]);
+}
+
+static void give_back(struct ring *self, bool now) {
+    rbcore_reader *reader = self->owner->reader;
     self->held = 0;
-    if (batch_is_empty(self)) {
-        rbcore_reader_commit(self->reader, NULL, flags);
-    } else if (has_run(self) && self->done > 0) {
-        const rbcore_record last = record_of_run(self, self->done - 1);
-        rbcore_reader_commit(self->reader, &last, flags);
-    } else if (self->next > 0) {
-        rbcore_reader_commit(self->reader, &self->records[self->next - 1], flags);
+    if (reader != NULL && (batch_is_empty(self) || self->done + self->next > 0)) {
+        rbc_reader_commit_ring(reader, self->index, delivered_end(self), now);
     }
 }
 
-/* Makes a batch of what a read returned. */
+void batch_commit(struct ring *self, bool now) {
+    rings_lock(self->owner);
+    give_back(self, now);
+    rings_unlock(self->owner);
+}
+
+/* It is noted before callbacks run: one may leave by longjmp. */
+void batch_note_left(struct ring *self) {
+    const bool has_batch = !batch_is_empty(self);
+    if (has_batch != self->has_batch) {
+        self->has_batch = has_batch;
+        atomic_fetch_add(&self->owner->left, has_batch ? 1 : -1);
+    }
+}
+
+/* Makes a batch of what a look returned. */
 static int take(struct ring *self, int result) {
     self->next = self->done = self->run.count = 0;
     self->end = result > 0 ? (unsigned)result : 0;
+    batch_note_left(self);
     return result;
 }
 
 void batch_take_run(struct ring *self, int result) {
     self->next = self->end = self->done = 0;
     self->run.count = result > 0 ? self->run.count : 0;
+    batch_note_left(self);
 }
 
-bool batch_is_to_repeat(int result) {
-    /* -ECANCELED: batch_arm() called rbcore_reader_interrupt. */
-    return result == -EAGAIN || result == -ECANCELED;
-}
-
-/* Fetches what is there. Makes no system call, unless the ring is watched and there is nothing. */
-static int fetch(struct ring *self) {
-    int result;
+static int look(struct ring *self) {
+    rbcore_reader *reader = self->owner->reader;
+    int result = 0;
     do {
-        result = rbcore_reader_look(self->reader, self->records, BATCH);
+        result = reader == NULL ? 0 : rbc_reader_look_at(reader, self->index, self->records, BATCH);
         if (result <= 0) {
-            batch_commit(self, 0);
+            give_back(self, false);
         }
-        if (result == 0 && ring_is_watched(self)) {
-            result = rbcore_reader_read(self->reader, self->records, BATCH);
-        }
-    } while (batch_is_to_repeat(result));
-    return take(self, result);
+    } while (is_to_repeat(result));
+    return result;
 }
 
-void batch_arm(struct ring *self) {
-    if (batch_is_empty(self)) {
-        batch_commit(self, 0);
-        fetch(self);
+static bool has_records(struct ring *self) {
+    if (self->records == NULL) {
+        self->records = malloc(BATCH * sizeof(*self->records));
     }
-    if (!batch_is_empty(self)) {
-        rbcore_reader_interrupt(self->reader);
+    return self->records != NULL;
+}
+
+/* Fetches what is there. Makes no system call. */
+static int fetch(struct ring *self) {
+    if (!has_records(self)) {
+        return -ENOMEM;
     }
+    rings_lock(self->owner);
+    int result = look(self);
+    rings_unlock(self->owner);
+    return take(self, result);
 }
 
 /* Returns how many of the batch's next `most` records complete a piece, or fewer. */
@@ -167,10 +190,10 @@ int64_t batch_deliver(struct ring *self, int64_t most, int64_t small_batches) {
     int64_t count = 0;
     for (;;) {
         if (batch_is_empty(self)) {
-            int found = small_batches > 0 || ring_is_watched(self) ? fetch(self) : 0;
+            int found = small_batches > 0 ? fetch(self) : 0;
             small_batches -= found <= 0 || is_small_batch(self);
             if (found <= 0) {
-                batch_commit(self, 0);
+                batch_commit(self, false);
                 atomic_store_explicit(&self->consumer_pos, AT_COMMIT, memory_order_relaxed);
                 return count > 0 ? count : found;
             }
@@ -181,7 +204,7 @@ int64_t batch_deliver(struct ring *self, int64_t most, int64_t small_batches) {
             return result < 0 ? result : count;
         }
         if (self->held >= self->piece_size) {
-            batch_commit(self, 0);
+            batch_commit(self, false);
         }
     }
 }

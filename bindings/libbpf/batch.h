@@ -9,16 +9,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Callers have the ring's lock, and rbcore reads the ring. */
+/* Callers have the ring's lock, and if libbpf reads the ring nothing is done. */
 
 /* Tells whether nothing of the batch is left to deliver. */
 bool batch_is_empty(const struct ring *self);
 
-/* The result of rbcore_reader_next_spans(), which has filled self->run, becomes the batch. */
+/* The result of rings_wait_for_run(), which has filled self->run, becomes the batch. */
 void batch_take_run(struct ring *self, int result);
-
-/* Tells whether a call with this result is to be repeated. */
-bool batch_is_to_repeat(int result);
 
 /*
  * Delivers the batch, and others until there is nothing or so many small ones were found. Returns
@@ -32,10 +29,10 @@ bool batch_is_drained(const struct ring *self);
 /* Makes a callback's record the next one. It is called in that callback. */
 void batch_find_next(struct ring *self);
 
-/* Gives back what was delivered. */
-void batch_commit(struct ring *self, uint32_t flags);
+/* Gives back what was delivered. now: as RBCORE_COMMIT_NOW. */
+void batch_commit(struct ring *self, bool now);
 
-/* Makes the descriptor readable: now if there is something to deliver, otherwise when there is. */
-void batch_arm(struct ring *self);
+/* Notes for waits whether something is left to deliver. */
+void batch_note_left(struct ring *self);
 
 #endif

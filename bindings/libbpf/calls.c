@@ -4,11 +4,11 @@
 #include "report.h"
 #include "ring.h"
 #include "stack.h"
+#include "uncancelled.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
-#include <time.h>
 
 /*
  * A look that finds a record or two takes as long as a producer needs for the next. A poll that
@@ -17,35 +17,19 @@
  */
 #define SMALL_BATCHES 4
 
-/* ---- The lock ---- */
+/* ---- Waits ---- */
 
-/* Ends a wait of another thread that has the lock: a wait of libbpf keeps no thread out. */
-static void take_lock(struct ring *self) {
-    if (pthread_mutex_trylock(&self->lock) == 0) {
-        return;
-    }
-    int cancel;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-    atomic_fetch_add(&self->wanted, 1);
-    ring_interrupt(self);
-    pthread_mutex_lock(&self->lock);
-    atomic_fetch_sub(&self->wanted, 1);
-    pthread_setcancelstate(cancel, &cancel);
-}
-
-/* A wait lets other threads have the lock. After that libbpf may read the ring. */
+/* A wait lets other threads have the ring. After that libbpf may read it. */
 static void give_way(struct ring *self) {
+    RBC_UNCANCELLED;
     const char *const frame = self->frames[0];
-    int cancel;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     self->calls--;
     pthread_mutex_unlock(&self->lock);
-    while (atomic_load(&self->wanted) > 0) {
-        nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
-    }
+    give_way_to(&self->wanted);
+    give_way_to(&self->owner->wanted);
+    rings_hand_over_if_due(self->owner);
     pthread_mutex_lock(&self->lock);
     self->frames[self->calls++] = frame;
-    pthread_setcancelstate(cancel, &cancel);
 }
 
 /* ---- Entering and leaving ---- */
@@ -57,7 +41,7 @@ static bool last_call_was_left(const struct ring *self, const char *frame) {
 }
 
 static void enter(struct ring *self, const char *frame) {
-    take_lock(self);
+    rings_take_lock(self->owner, &self->lock, &self->wanted);
     const bool is_unfinished = self->calls > 0;
     while (last_call_was_left(self, frame)) {
         self->calls--;
@@ -75,7 +59,8 @@ static void enter(struct ring *self, const char *frame) {
 
 static int64_t leave(struct ring *self, int64_t result) {
     self->calls--;
-    if (result > 0 && self->calls == 0 && self->reader != NULL) {
+    batch_note_left(self);
+    if (result > 0 && self->calls == 0 && self->owner->libbpf == NULL) {
         report_delivery();
     }
     pthread_mutex_unlock(&self->lock);
@@ -88,33 +73,27 @@ static int64_t leave(struct ring *self, int64_t result) {
  */
 static void leave_unfinished(void *ring) {
     struct ring *self = ring;
-    if (self->reader != NULL) {
-        batch_find_next(self);
-        batch_commit(self, 0);
-    }
+    batch_find_next(self);
+    batch_commit(self, false);
     leave(self, 0);
 }
 
 /* ---- Delivery ---- */
 
 static int64_t deliver_by_libbpf(struct ring *self, size_t most) {
-    return most >= INT_MAX ? self->genuine.consume(self->libbpf)
-                           : self->genuine.consume_n(self->libbpf, most);
+    const struct genuine *genuine = &self->owner->genuine;
+    struct ring *ring = genuine->ring(self->owner->libbpf, self->index);
+    return most >= INT_MAX ? genuine->consume_ring(ring) : genuine->consume_ring_n(ring, most);
 }
 
 static int64_t deliver_all(struct ring *self, size_t most) {
-    if (self->libbpf != NULL) {
+    if (self->owner->libbpf != NULL) { /* since the caller looked */
         return deliver_by_libbpf(self, most);
     }
     const int64_t limit = most == 0 ? 1 : most > INT_MAX ? INT_MAX : (int64_t)most;
     int64_t result = batch_deliver(self, limit, INT64_MAX);
-    if (!ring_is_watched(self)) {
-        batch_commit(self,
-                     RBCORE_COMMIT_NOW); /* a wait by the map's own descriptor must not spin */
-    } else if (!batch_is_drained(self)) {
-        batch_commit(self, 0);
-        batch_arm(self);
-    }
+    /* A wait by the map's own descriptor must not spin. */
+    batch_commit(self, !self->owner->is_watched);
     return result;
 }
 
@@ -127,13 +106,22 @@ int64_t ring_deliver(struct ring *self, size_t most) {
     return leave(self, result);
 }
 
-uint64_t ring_discards(const struct ring *self) {
-    rbcore_reader_stats stats = RBCORE_READER_STATS_INIT;
-    if (self->reader == NULL) {
-        return self->entered; /* libbpf does not tell: each call may have passed some */
+static int64_t deliver_after_wait(struct ring *self) {
+    if (self->owner->libbpf != NULL) { /* since the wait gave way */
+        return deliver_by_libbpf(self, INT_MAX);
     }
-    rbcore_reader_stats_get(self->reader, &stats);
-    return stats.discards;
+    int64_t result = batch_deliver(self, INT_MAX, SMALL_BATCHES);
+    batch_commit(self, false);
+    return result;
+}
+
+int64_t ring_deliver_after_wait(struct ring *self) {
+    int64_t result;
+    enter(self, __builtin_frame_address(0));
+    pthread_cleanup_push(leave_unfinished, self);
+    result = deliver_after_wait(self);
+    pthread_cleanup_pop(0);
+    return leave(self, result);
 }
 
 /* Waits until the batch has something. Returns 1, or 0 or a negative errno if it has nothing. */
@@ -141,13 +129,13 @@ static int wait_for_batch(struct ring *self, int64_t timeout_ns) {
     const int64_t start = timeout_ns > 0 ? now_ns() : 0;
     int64_t left = timeout_ns;
     int result = -ECANCELED;
-    while (self->reader != NULL && batch_is_empty(self) && batch_is_to_repeat(result)) {
-        result = rbcore_reader_next_spans(self->reader, &self->run, 1, RUN, left);
+    while (batch_is_empty(self) && is_to_repeat(result)) {
+        result = rings_wait_for_run(self->owner, &self->run, left);
         batch_take_run(self, result);
         if (result == -ECANCELED && self->calls == 1) {
             give_way(self);
         }
-        if (batch_is_to_repeat(result) && timeout_ns > 0) {
+        if (is_to_repeat(result) && timeout_ns > 0) {
             left = start + timeout_ns - now_ns();
             left = left < 0 ? 0 : left;
         }
@@ -157,15 +145,11 @@ static int wait_for_batch(struct ring *self, int64_t timeout_ns) {
 
 static int64_t wait_and_deliver(struct ring *self, int64_t timeout_ns) {
     int waited = wait_for_batch(self, timeout_ns);
-    if (self->libbpf != NULL) { /* since the caller looked, or the wait gave way */
-        return deliver_by_libbpf(self, INT_MAX);
-    }
     if (waited < 0 && waited != -EINTR) {
         return waited;
     }
     /* This is done after 0 and -EINTR, too: libbpf would deliver what is not yet due for rbcore. */
-    int64_t result = batch_deliver(self, INT_MAX, SMALL_BATCHES);
-    batch_commit(self, 0);
+    int64_t result = deliver_after_wait(self);
     return result != 0 || waited > 0 ? result : waited;
 }
 

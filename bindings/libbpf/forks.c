@@ -2,7 +2,7 @@
 #include "forks.h"
 
 #include "report.h"
-#include "ring.h"
+#include "rings.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -22,7 +22,7 @@ static _Atomic unsigned *is_known;
 unsigned forks_now(void) {
     if (is_known != NULL && atomic_load(is_known) == 0 && atomic_exchange(is_known, 1) == 0) {
         forks++;
-        ring_begin_anew();
+        rings_begin_anew();
         report_begin_anew();
     }
     return forks;

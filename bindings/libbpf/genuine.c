@@ -17,14 +17,17 @@ bool genuine_load(struct genuine *out) {
     *(void **)(&out->open) = genuine_function("ring_buffer__new");
     *(void **)(&out->free) = genuine_function("ring_buffer__free");
     *(void **)(&out->add) = genuine_function("ring_buffer__add");
+    *(void **)(&out->poll) = genuine_function("ring_buffer__poll");
     *(void **)(&out->consume) = genuine_function("ring_buffer__consume");
     *(void **)(&out->consume_n) = genuine_function("ring_buffer__consume_n");
     *(void **)(&out->epoll_fd) = genuine_function("ring_buffer__epoll_fd");
     *(void **)(&out->ring) = genuine_function("ring_buffer__ring");
     *(void **)(&out->consumer_pos) = genuine_function("ring__consumer_pos");
     *(void **)(&out->producer_pos) = genuine_function("ring__producer_pos");
+    *(void **)(&out->consume_ring) = genuine_function("ring__consume");
+    *(void **)(&out->consume_ring_n) = genuine_function("ring__consume_n");
     return out->open != NULL && out->free != NULL && out->add != NULL && out->consume != NULL &&
-           out->epoll_fd != NULL;
+           out->poll != NULL && out->epoll_fd != NULL;
 }
 
 static _Thread_local bool is_calling;

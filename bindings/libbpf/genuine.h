@@ -12,12 +12,15 @@ struct genuine {
     __typeof__(&ring_buffer__new) open;
     __typeof__(&ring_buffer__free) free;
     __typeof__(&ring_buffer__add) add;
+    __typeof__(&ring_buffer__poll) poll;
     __typeof__(&ring_buffer__consume) consume;
     __typeof__(&ring_buffer__consume_n) consume_n;
     __typeof__(&ring_buffer__epoll_fd) epoll_fd;
     __typeof__(&ring_buffer__ring) ring;
     __typeof__(&ring__consumer_pos) consumer_pos;
     __typeof__(&ring__producer_pos) producer_pos;
+    __typeof__(&ring__consume) consume_ring;
+    __typeof__(&ring__consume_n) consume_ring_n;
 };
 
 /* Fills *out. Returns whether a libbpf is loaded, by the program itself or by dlopen. */

@@ -81,7 +81,7 @@ static void count(rbcore_reader *reader) {
         bytes += stats.bytes;
         batches += stats.batches;
         wakeups += stats.wakeups;
-        rings++;
+        rings += stats.rings;
     }
 }
 

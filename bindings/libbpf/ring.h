@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* One ring of a ring_buffer: libbpf's struct ring. It has a reader of rbcore, or libbpf's own. */
+/* One ring of a ring_buffer: libbpf's struct ring. */
 #ifndef RBCORE_LIBBPF_RING_H
 #define RBCORE_LIBBPF_RING_H
 
-#include "genuine.h"
+#include "rings.h"
 
 #include <pthread.h>
 #include <rbcore/rbcore.h>
@@ -28,13 +28,10 @@ struct ring {
     ring_buffer_sample_fn handle;
     void *context;
     int map_fd; /* the caller's: for ring__map_fd */
-    int own_fd; /* of the map, too: the caller may close map_fd, and its number may be reused */
+    int own_fd; /* of the map, too, or -1: the caller may close map_fd, and its number be reused */
     uint64_t map_id;
     size_t size;
-
-    rbcore_reader *reader;      /* NULL: libbpf reads the ring */
-    struct ring_buffer *libbpf; /* then by this one, which has no other ring */
-    struct genuine genuine;
+    unsigned index; /* in the ring_buffer, and in its reader */
 
     /*
      * The batch, and what of it is still to be delivered: after a wait a run of records of one
@@ -42,48 +39,42 @@ struct ring {
      * error. Calls that a callback makes use the same batch.
      */
     rbcore_span run;
-    uint32_t done; /* of the run; all of it where the batch is records */
-    rbcore_record records[BATCH];
+    uint32_t done;          /* of the run; all of it where the batch is records */
+    rbcore_record *records; /* BATCH of them, from the first fetch on */
     unsigned next, end;
+    bool has_batch;                /* counted in the owner's `left` */
     uint64_t entered;              /* calls that may have changed the batch */
     uint64_t held;                 /* bytes that were delivered and not given back */
     uint64_t piece_size;           /* so many bytes are given back at once */
     _Atomic uint64_t consumer_pos; /* moves with each record, as libbpf's does */
-    int epoll_fd; /* waits for the ring's descriptor, as event `index`; -1: none does */
-    int index;
 
-    pthread_mutex_t lock;            /* held while the ring is read or waited for */
-    _Atomic int wanted;              /* threads that want the lock: a wait gives way */
+    pthread_mutex_t lock;            /* held while the ring's records are delivered */
+    _Atomic int wanted;              /* threads that want it: a wait gives way */
     int calls;                       /* calls that hold it: a callback may call us */
     const char *frames[CALLS_KNOWN]; /* of the calls on the stack, the outermost first */
-    struct ring *others;             /* the list of all rings of the process */
 };
 
-/*
- * Opens a ring by rbcore or, if rbcore refuses, by libbpf, with a warning. Returns NULL with errno
- * as libbpf sets it. If this process opens a map twice, libbpf reads it from then on: with libbpf
- * each of several consumers goes on where another stopped.
- */
-struct ring *ring_open(int map_fd, ring_buffer_sample_fn handle, void *context);
+/* Makes a ring that nothing reads yet. Returns NULL with errno. */
+struct ring *ring_new(int map_fd, ring_buffer_sample_fn handle, void *context);
 void ring_free(struct ring *self);
 
-/* This is called in the child of a fork, before anything else. */
-void ring_begin_anew(void);
+/* The first rings of a ring_buffer keep a descriptor of their own, if there is one to be had. */
+void ring_keep_descriptor(struct ring *self);
+
+/*
+ * A descriptor of the ring's map, or a negative errno. *is_temporary: the caller closes it when the
+ * map is mapped.
+ */
+int ring_descriptor(const struct ring *self, bool *is_temporary);
+
+/* Has rbcore read the ring, as the owner's next one. Returns 0 or a negative errno. */
+int ring_start(struct ring *self, uint32_t flags);
+
+/* Forgets the batch, and who had the lock: nothing reads the ring any more. */
+void ring_begin_anew(struct ring *self);
 
 /* Returns the id of a map, or RBCORE_UNKNOWN. */
 uint64_t map_id_of(int map_fd);
-
-/*
- * This is called in the child after fork(). It opens a reader of its own, which goes on where the
- * parent's had come to. Sets *parent_lives if the parent still reads the ring.
- */
-int ring_reopen(struct ring *self, bool *parent_lives);
-
-/*
- * Makes an epoll wait for the ring. The ring is readable, with `index` as the event's data.fd, if
- * ring_deliver() would deliver something. Returns 0 or a negative errno.
- */
-int ring_watch(struct ring *self, int epoll_fd, int index);
 
 /*
  * Delivers what is there, and what comes meanwhile, up to `most` records (0 means 1). Returns how
@@ -91,25 +82,10 @@ int ring_watch(struct ring *self, int epoll_fd, int index);
  */
 int64_t ring_deliver(struct ring *self, size_t most);
 
-/* Waits for records, then delivers them as ring_deliver() does. Needs ring_can_wait(). */
+/* The same after a wait for the ring: leaves records that come one by one to the next wait. */
+int64_t ring_deliver_after_wait(struct ring *self);
+
+/* Waits for records, then delivers them. The ring is the only one, and no epoll waits for it. */
 int64_t ring_wait_and_deliver(struct ring *self, int64_t timeout_ns);
-
-/* Grows with the discarded records that were passed or, if libbpf reads, with each call. */
-uint64_t ring_discards(const struct ring *self);
-
-/* Ends another thread's wait for the ring, also if it was handed over to libbpf by now. */
-void ring_interrupt(struct ring *self);
-
-/* Tells whether an epoll waits for the ring. */
-static inline bool ring_is_watched(const struct ring *self) {
-    return self->epoll_fd >= 0;
-}
-
-/*
- * Tells whether ring_wait_and_deliver() may be called: rbcore reads the ring, and no epoll waits.
- */
-static inline bool ring_can_wait(const struct ring *self) {
-    return self->reader != NULL && !ring_is_watched(self);
-}
 
 #endif

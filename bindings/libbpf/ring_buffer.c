@@ -4,29 +4,24 @@
  * rules: a result is a count or a negative errno, which is also put into errno, or it is NULL with
  * errno.
  */
-#include "ring.h"
-
+#include "by_ring.h"
 #include "clock.h"
 #include "forks.h"
 #include "options.h"
+#include "ring.h"
 #include "uncancelled.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
-struct ring_buffer {
-    struct ring **rings;
-    struct epoll_event *events; /* as many */
-    int count;
-    int epoll_fd;
-    bool is_watched; /* the rings are in the epoll */
-    unsigned forks;  /* when its readers were opened */
-};
+/* So many rings are told to one wait that they have something. */
+#define READY_AT_ONCE 1024
 
 /* ---- Results ---- */
 
@@ -45,13 +40,23 @@ static int result_of(int64_t result) {
 
 /* ---- After fork() ---- */
 
-static int watch(struct ring_buffer *self);
-
 /* Makes an epoll of the child's own, under the number that the program knows. */
 static int renew_epoll(struct ring_buffer *self) {
     int fresh = epoll_create1(EPOLL_CLOEXEC);
     int error = fresh < 0 || dup3(fresh, self->epoll_fd, O_CLOEXEC) < 0 ? -errno : 0;
     close(fresh);
+    return error;
+}
+
+static int restart_rings(struct ring_buffer *self, bool *parent_lives) {
+    int error = rings_open_reader(self);
+    for (int i = 0; error == 0 && i < self->count; i++) {
+        error = ring_start(self->rings[i], *parent_lives ? RBCORE_SOURCE_INSIST : 0);
+        if (error == -EBUSY) { /* the parent has it: the program wants two consumers */
+            *parent_lives = true;
+            error = ring_start(self->rings[i], RBCORE_SOURCE_INSIST);
+        }
+    }
     return error;
 }
 
@@ -62,26 +67,51 @@ static int renew_epoll(struct ring_buffer *self) {
  */
 static int reopen(struct ring_buffer *self) {
     RBC_UNCANCELLED;
-    bool parent_lives = false;
-    int error = 0;
     self->forks = forks_now();
-    for (int i = 0; error == 0 && i < self->count; i++) {
-        error = ring_reopen(self->rings[i], &parent_lives);
+    rings_init_lock(&self->lock); /* a thread of the parent may have held it */
+    self->is_locked = false;
+    atomic_store(&self->left, 0);
+    atomic_store(&self->wanted, 0);
+    for (int i = 0; i < self->count; i++) {
+        ring_begin_anew(self->rings[i]);
     }
+    if (self->libbpf != NULL) {
+        return 0;
+    }
+    bool parent_lives = false;
+    rings_close_reader(self);
+    int error = restart_rings(self, &parent_lives);
     if (error == 0 && parent_lives) {
         error = renew_epoll(self);
     }
-    if (error == 0 && self->is_watched) {
-        error = watch(self);
-    }
+    return error == 0 && self->is_watched ? rings_watch(self) : error;
+}
+
+/* What each call begins with. */
+static int begin(struct ring_buffer *self) {
+    int error = self->forks == forks_now() ? 0 : reopen(self);
+    rings_hand_over_if_due(self);
     return error;
 }
 
-static int check_fork(struct ring_buffer *self) {
-    return self->forks == forks_now() ? 0 : reopen(self);
-}
-
 /* ---- Life: as in libbpf, no cancellation point keeps a ring from being opened or closed. ---- */
+
+static struct ring_buffer *new_rings(void) {
+    struct ring_buffer *self = calloc(1, sizeof(*self));
+    if (self == NULL) {
+        return NULL;
+    }
+    self->forks = forks_now();
+    self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (self->epoll_fd < 0) {
+        free(self);
+        return NULL;
+    }
+    rings_keep_spare(self);
+    rings_init_lock(&self->lock);
+    rings_list(self);
+    return self;
+}
 
 struct ring_buffer *ring_buffer__new(int map_fd, ring_buffer_sample_fn sample_cb, void *ctx,
                                      const struct ring_buffer_opts *opts) {
@@ -89,13 +119,11 @@ struct ring_buffer *ring_buffer__new(int map_fd, ring_buffer_sample_fn sample_cb
         errno = EINVAL;
         return NULL;
     }
-    struct ring_buffer *self = calloc(1, sizeof(*self));
+    struct ring_buffer *self = new_rings();
     if (self == NULL) {
         return NULL;
     }
-    self->forks = forks_now();
-    self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    int error = self->epoll_fd < 0 ? -errno : ring_buffer__add(self, map_fd, sample_cb, ctx);
+    int error = ring_buffer__add(self, map_fd, sample_cb, ctx);
     if (error != 0) {
         ring_buffer__free(self);
         errno = -error;
@@ -111,6 +139,22 @@ static void free_genuine(struct ring_buffer *rings) {
     }
 }
 
+static void free_rings(struct ring_buffer *self) {
+    rings_unlist(self);
+    if (self->libbpf != NULL) {
+        genuine_close(&self->genuine, self->libbpf);
+    }
+    close(self->epoll_fd); /* first: nobody waits by it any more */
+    rings_close_reader(self);
+    for (int i = 0; i < self->count; i++) {
+        ring_free(self->rings[i]);
+    }
+    rings_drop_spare(self);
+    pthread_mutex_destroy(&self->lock);
+    free(self->rings);
+    free(self);
+}
+
 void ring_buffer__free(struct ring_buffer *rb) {
     RBC_UNCANCELLED;
     if (rb == NULL) {
@@ -121,24 +165,7 @@ void ring_buffer__free(struct ring_buffer *rb) {
         return;
     }
     forks_now();
-    for (int i = 0; i < rb->count; i++) {
-        ring_free(rb->rings[i]);
-    }
-    if (rb->epoll_fd >= 0) {
-        close(rb->epoll_fd);
-    }
-    free(rb->events);
-    free(rb->rings);
-    free(rb);
-}
-
-static bool make_room(struct ring_buffer *self) {
-    size_t count = (size_t)self->count + 1;
-    void *rings = realloc(self->rings, count * sizeof(*self->rings));
-    self->rings = rings != NULL ? rings : self->rings;
-    void *events = realloc(self->events, count * sizeof(*self->events));
-    self->events = events != NULL ? events : self->events;
-    return rings != NULL && events != NULL;
+    free_rings(rb);
 }
 
 /* libbpf has an epoll for all descriptors, and epoll refuses a descriptor that it has. */
@@ -152,6 +179,67 @@ static bool has_descriptor(const struct ring_buffer *self, int map_fd) {
     return false;
 }
 
+/* Has rbcore read the last ring, or says why not. */
+static int start_last(struct ring_buffer *self) {
+    struct ring *ring = self->rings[self->count - 1];
+    int error = self->reader == NULL ? rings_open_reader(self) : 0;
+    if (error == 0 && self->spare_fd < 0) {
+        error = -EMFILE; /* libbpf reads while it still can be opened */
+    }
+    if (error != 0) {
+        return error;
+    }
+    ring_keep_descriptor(ring);
+    rings_lock(self);
+    error = ring_start(ring, 0);
+    rings_unlock(self);
+    return error;
+}
+
+/* rbcore refuses the last ring. Returns 0 if libbpf reads the rings, or will. */
+static int fall_back(struct ring_buffer *self, int refusal, bool is_read_here) {
+    char reason[256];
+    struct ring *ring = self->rings[self->count - 1];
+    const char *message = rbcore_reader_message(self->reader); /* "" for NULL */
+    snprintf(reason, sizeof(reason), "%s",
+             is_read_here         ? "this process reads it twice"
+             : message[0] != '\0' ? message
+                                  : rbcore_strerror(refusal));
+    int error = rings_hand_over(self, refusal);
+    if (error == -EBUSY) { /* a callback has called us */
+        error = rings_ask_libbpf(self, ring->map_fd, refusal);
+        self->is_to_go |= error == 0;
+    }
+    if (error == 0) {
+        rings_warn(self, ring->map_fd, reason);
+    }
+    return error;
+}
+
+/* Has the ring that was appended read. */
+static int read_last(struct ring_buffer *self, bool is_read_here) {
+    struct ring *ring = self->rings[self->count - 1];
+    if (self->libbpf != NULL) {
+        return self->genuine.add(self->libbpf, ring->map_fd, ring->handle, ring->context);
+    }
+    int refusal = is_read_here || self->is_to_go ? -EBUSY : start_last(self);
+    return refusal == 0 ? 0 : fall_back(self, refusal, is_read_here);
+}
+
+static int add(struct ring_buffer *self, struct ring *ring) {
+    bool is_read_here = rings_hand_over_all(ring->map_id);
+    int error = rings_append(self, ring);
+    if (error != 0) {
+        ring_free(ring);
+        return error;
+    }
+    error = read_last(self, is_read_here);
+    if (error != 0) {
+        rings_drop_last(self);
+    }
+    return error;
+}
+
 int ring_buffer__add(struct ring_buffer *rb, int map_fd, ring_buffer_sample_fn sample_cb,
                      void *ctx) {
     RBC_UNCANCELLED;
@@ -159,47 +247,63 @@ int ring_buffer__add(struct ring_buffer *rb, int map_fd, ring_buffer_sample_fn s
     if (genuine_is_calling()) {
         return genuine_load(&genuine) ? genuine.add(rb, map_fd, sample_cb, ctx) : -EOPNOTSUPP;
     }
-    int error = check_fork(rb);
+    int error = begin(rb);
     if (error == 0 && has_descriptor(rb, map_fd)) {
         error = -EEXIST;
     }
-    if (error != 0 || !make_room(rb)) {
-        return fail(error != 0 ? error : -ENOMEM);
-    }
-    struct ring *ring = ring_open(map_fd, sample_cb, ctx);
-    if (ring == NULL) {
-        return -errno;
-    }
-    ring->owner = rb;
-    rb->rings[rb->count] = ring;
-    error = rb->is_watched ? ring_watch(ring, rb->epoll_fd, rb->count) : 0;
     if (error != 0) {
-        ring_free(ring);
         return fail(error);
     }
-    rb->count++;
-    return 0;
+    struct ring *ring = ring_new(map_fd, sample_cb, ctx);
+    error = ring == NULL ? -ENOMEM : add(rb, ring);
+    rings_settle(rb);
+    return error == 0 ? 0 : fail(error);
 }
 
 /* ---- Reading ---- */
 
-int ring_buffer__consume_n(struct ring_buffer *rb, size_t n) {
-    int64_t total = check_fork(rb);
-    for (int i = 0; total >= 0 && i < rb->count; i++) {
-        int64_t result = ring_deliver(rb->rings[i], n);
-        total = result < 0 ? result : total + result;
+/* The first ring from this one on that has something, or gives something back. */
+static int next_ring(struct ring_buffer *self, int index) {
+    rings_lock(self);
+    while (index < self->count && self->reader != NULL &&
+           rbc_reader_is_at_rest(self->reader, (unsigned)index)) {
+        index++;
+    }
+    rings_unlock(self);
+    return index;
+}
+
+static int64_t consume_n(struct ring_buffer *self, size_t n) {
+    int64_t total = 0;
+    for (int i = n == 0 ? 0 : next_ring(self, 0); i < self->count; i = next_ring(self, i + 1)) {
+        int64_t result = ring_deliver(self->rings[i], n);
+        if (result < 0) {
+            return result;
+        }
+        total += result;
         n -= (size_t)result;
         if (n == 0) {
             break;
         }
     }
-    return result_of(total);
+    return total;
+}
+
+int ring_buffer__consume_n(struct ring_buffer *rb, size_t n) {
+    int error = begin(rb);
+    if (error == 0 && rb->libbpf != NULL) {
+        return rb->genuine.consume_n(rb->libbpf, n);
+    }
+    int64_t result = error != 0 ? error : consume_n(rb, n);
+    rings_settle(rb);
+    return result_of(result);
 }
 
 /* Delivers all there is. Returns what ring_deliver() returns. */
 static int64_t consume(struct ring_buffer *self) {
     int64_t total = 0;
-    for (int i = 0; total <= INT_MAX && i < self->count; i++) {
+    for (int i = next_ring(self, 0); total <= INT_MAX && i < self->count;
+         i = next_ring(self, i + 1)) {
         int64_t result = ring_deliver(self->rings[i], INT_MAX);
         if (result < 0) {
             return result;
@@ -210,85 +314,103 @@ static int64_t consume(struct ring_buffer *self) {
 }
 
 int ring_buffer__consume(struct ring_buffer *rb) {
-    int error = check_fork(rb);
-    return result_of(error != 0 ? error : consume(rb));
-}
-
-static int watch(struct ring_buffer *self) {
-    int error = 0;
-    for (int i = 0; error == 0 && i < self->count; i++) {
-        error = ring_watch(self->rings[i], self->epoll_fd, i);
+    int error = begin(rb);
+    if (error == 0 && rb->libbpf != NULL) {
+        return rb->genuine.consume(rb->libbpf);
     }
-    self->is_watched = error == 0;
-    return error;
+    int64_t result = error != 0 ? error : consume(rb);
+    rings_settle(rb);
+    return result_of(result);
 }
 
-/* The time that is left, rounded up: libbpf's poll never returns early. */
-static int64_t ms_until(int64_t deadline) {
-    const int64_t left = deadline - now_ns();
-    return left > 0 ? (left + 999999) / 1000000 : 0;
+/* ---- Waiting ---- */
+
+static uint64_t discards(const struct ring_buffer *self) {
+    rbcore_reader_stats stats = RBCORE_READER_STATS_INIT;
+    rbcore_reader_stats_get(self->reader, &stats);
+    return stats.discards;
 }
 
-/* Delivers what the ready rings have. Returns what ring_deliver() returns, or -errno. */
-static int64_t wait_once(struct ring_buffer *self, int timeout_ms) {
-    int ready = epoll_wait(self->epoll_fd, self->events, self->count, timeout_ms);
-    if (ready < 0) {
-        const int error = errno;
-        int64_t found = error == EINTR ? consume(self) : 0; /* what libbpf would have found ready */
-        return found != 0 ? found : -error;
-    }
+/* Delivers what the ready rings have. Returns what ring_deliver() returns. */
+static int64_t deliver(struct ring_buffer *self, const uint16_t *ready, int count) {
     int64_t total = 0;
-    for (int i = 0; total >= 0 && i < ready; i++) {
-        int64_t result = ring_deliver(self->rings[self->events[i].data.fd], INT_MAX);
+    for (int i = 0; total >= 0 && i < count; i++) {
+        int64_t result = ring_deliver_after_wait(self->rings[ready[i]]);
         total = result < 0 ? result : total + result;
     }
     return total;
 }
 
-static uint64_t discards(const struct ring_buffer *self) {
-    uint64_t sum = 0;
-    for (int i = 0; i < self->count; i++) {
-        sum += ring_discards(self->rings[i]);
+/*
+ * Waits once, and delivers. After 0 and -EINTR, too: libbpf would deliver what is not yet due for
+ * rbcore. Returns what ring_deliver() returns, or -errno; *is_over: the time is.
+ */
+static int64_t wait_once(struct ring_buffer *self, int64_t timeout_ns, bool *is_over) {
+    uint16_t ready[READY_AT_ONCE];
+    int result = rings_wait(self, ready, READY_AT_ONCE, timeout_ns);
+    if (result > 0) {
+        return deliver(self, ready, result);
     }
-    return sum;
+    if (is_to_repeat(result)) {
+        give_way_to(&self->wanted);
+        rings_hand_over_if_due(self);
+        return 0;
+    }
+    *is_over = true;
+    int64_t found = result == 0 || result == -EINTR ? consume(self) : 0;
+    return found != 0 ? found : result;
+}
+
+static int64_t time_left(int64_t timeout_ns, int64_t deadline) {
+    const int64_t left = timeout_ns < 0 ? RBCORE_FOREVER : deadline - now_ns();
+    return left < 0 && timeout_ns >= 0 ? 0 : left;
 }
 
 /*
- * Waits by the epoll. A reader's descriptor may become readable for nothing. But libbpf's poll also
- * returns if there were only discarded records.
+ * Waits for any of the rings. Another thread may have taken what was there: then the wait goes on.
+ * But libbpf's poll also returns if there were only discarded records.
  */
-static int64_t poll_watched(struct ring_buffer *self, int timeout_ms) {
-    const int64_t deadline = now_ns() + timeout_ms * INT64_C(1000000);
+static int64_t wait_for_rings(struct ring_buffer *self, int64_t timeout_ns) {
+    const int64_t deadline = timeout_ns < 0 ? 0 : now_ns() + timeout_ns;
     const uint64_t before = discards(self);
-    int64_t left = timeout_ms, result = self->is_watched ? 0 : watch(self);
-    while (result == 0 && discards(self) == before) {
-        result = wait_once(self, timeout_ms < 0 ? -1 : (int)left);
-        left = ms_until(deadline);
-        if (result == 0 && timeout_ms >= 0 && left == 0) {
-            return consume(self);
+    int64_t result = 0, left = timeout_ns;
+    bool is_over = false;
+    while (result == 0 && !is_over && self->libbpf == NULL && discards(self) == before) {
+        result = atomic_load(&self->left) > 0 ? consume(self) : 0;
+        if (result == 0) {
+            result = wait_once(self, left, &is_over);
+            left = time_left(timeout_ns, deadline);
         }
     }
-    return result;
+    return result != 0 || self->libbpf == NULL
+               ? result
+               : self->genuine.poll(self->libbpf, timeout_ns < 0 ? -1 : (int)(left / 1000000));
+}
+
+static int64_t poll_rings(struct ring_buffer *self, int timeout_ms) {
+    const int64_t timeout_ns = timeout_ms < 0 ? RBCORE_FOREVER : timeout_ms * INT64_C(1000000);
+    if (timeout_ms == 0) {
+        return consume(self);
+    }
+    return self->count == 1 && !self->is_watched ? ring_wait_and_deliver(self->rings[0], timeout_ns)
+                                                 : wait_for_rings(self, timeout_ns);
 }
 
 int ring_buffer__poll(struct ring_buffer *rb, int timeout_ms) {
-    int error = check_fork(rb);
-    if (error != 0) {
-        return fail(error);
+    int error = begin(rb);
+    if (error == 0 && rb->libbpf != NULL) {
+        return rb->genuine.poll(rb->libbpf, timeout_ms);
     }
-    if (rb->count != 1 || !ring_can_wait(rb->rings[0])) {
-        return result_of(poll_watched(rb, timeout_ms));
-    }
-    int64_t timeout_ns = timeout_ms < 0 ? RBCORE_FOREVER : timeout_ms * INT64_C(1000000);
-    return result_of(timeout_ms == 0 ? ring_deliver(rb->rings[0], INT_MAX)
-                                     : ring_wait_and_deliver(rb->rings[0], timeout_ns));
+    int64_t result = error != 0 ? error : poll_rings(rb, timeout_ms);
+    rings_settle(rb);
+    return result_of(result);
 }
 
 int ring_buffer__epoll_fd(const struct ring_buffer *rb) {
     /* A program may wait for libbpf's descriptor at any time. It may for this one from here on. */
     struct ring_buffer *self = (struct ring_buffer *)(uintptr_t)rb;
-    if (check_fork(self) == 0 && !self->is_watched) {
-        watch(self);
+    if (begin(self) == 0 && !self->is_watched) {
+        rings_watch(self);
     }
     return self->epoll_fd;
 }
@@ -305,23 +427,29 @@ struct ring *ring_buffer__ring(struct ring_buffer *rb, unsigned int idx) {
 
 static rbcore_ring_stats stats_of(const struct ring *ring) {
     rbcore_ring_stats stats = RBCORE_RING_STATS_INIT;
-    rbcore_reader_ring_stats(ring->reader, 0, &stats);
+    rbcore_reader_ring_stats(ring->owner->reader, ring->index, &stats);
     return stats;
 }
 
+/* libbpf's own ring where libbpf reads, or NULL. */
+static const struct ring *ring_of_libbpf(const struct ring *self) {
+    const struct ring_buffer *rings = self->owner;
+    begin(self->owner);
+    return rings->libbpf != NULL ? rings->genuine.ring(rings->libbpf, self->index) : NULL;
+}
+
 unsigned long ring__consumer_pos(const struct ring *r) {
-    check_fork(r->owner);
-    if (r->libbpf != NULL) {
-        return r->genuine.consumer_pos(r->genuine.ring(r->libbpf, 0));
+    const struct ring *genuine = ring_of_libbpf(r);
+    if (genuine != NULL) {
+        return r->owner->genuine.consumer_pos(genuine);
     }
     uint64_t position = atomic_load_explicit(&r->consumer_pos, memory_order_relaxed);
     return position != AT_COMMIT ? position : stats_of(r).user_pos;
 }
 
 unsigned long ring__producer_pos(const struct ring *r) {
-    check_fork(r->owner);
-    return r->libbpf != NULL ? r->genuine.producer_pos(r->genuine.ring(r->libbpf, 0))
-                             : stats_of(r).producer_pos;
+    const struct ring *genuine = ring_of_libbpf(r);
+    return genuine != NULL ? r->owner->genuine.producer_pos(genuine) : stats_of(r).producer_pos;
 }
 
 size_t ring__avail_data_size(const struct ring *r) {
@@ -338,8 +466,10 @@ int ring__map_fd(const struct ring *r) {
 }
 
 int ring__consume_n(struct ring *r, size_t n) {
-    int error = check_fork(r->owner);
-    return result_of(error != 0 ? error : ring_deliver(r, n));
+    int error = begin(r->owner);
+    int64_t result = error != 0 ? error : ring_deliver(r, n);
+    rings_settle(r->owner);
+    return result_of(result);
 }
 
 int ring__consume(struct ring *r) {

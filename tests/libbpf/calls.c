@@ -54,13 +54,8 @@ int add_to_epoll(int epoll, struct ring_buffer *rb, uint32_t events) {
 
 int main(int argc, char **argv) {
     static const scenario *const lists[] = {
-        record_scenarios,
-        waiting_scenarios,
-        event_loop_scenarios,
-        opening_scenarios,
-        child_scenarios,
-        newer_scenarios,
-        NULL,
+        record_scenarios, waiting_scenarios, event_loop_scenarios, opening_scenarios,
+        child_scenarios,  many_scenarios,    newer_scenarios,      NULL,
     };
     return run_scenario("calls", lists, NULL, argc, argv);
 }

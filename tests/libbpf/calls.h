@@ -6,7 +6,7 @@
 #include "transcript.h"
 
 extern const scenario record_scenarios[], waiting_scenarios[], event_loop_scenarios[],
-    opening_scenarios[], child_scenarios[], newer_scenarios[];
+    opening_scenarios[], child_scenarios[], many_scenarios[], newer_scenarios[];
 
 /* Records of one size, which a reader may take as one run. */
 void emit_equal(struct produce *ring, int n);
