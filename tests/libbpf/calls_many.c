@@ -376,6 +376,59 @@ START_TEST(closed_descriptors) {
 }
 END_TEST
 
+static void *force_wakeups(void *ring) {
+    struct produce_args args = {.sizes = 1, .count = 50, .flags = BPF_RB_FORCE_WAKEUP};
+    for (int i = 0; i < 400; i++) {
+        produce(ring, &args);
+        if (i % 4 == 0) {
+            sleep_ms(1);
+        }
+    }
+    return NULL;
+}
+
+static void *produce_one_later(void *ring) {
+    struct produce_args args = {.sequence = 20000, .sizes = 1, .count = 1};
+    sleep_ms(50);
+    produce(ring, &args);
+    return NULL;
+}
+
+/* Of a busy ring, by programs that force wakeups: its number becomes that of another map. */
+START_TEST(closed_descriptor_of_busy) {
+    crowd rings = make_crowd(20);
+    check_order check = {0};
+    struct produce *busy = load_ring(pages(1024)), *other = load_ring(pages(1));
+    struct ring_buffer *rb = open_some(&rings, rings.count);
+    int fd = dup(ring_fd(busy)), total = 0;
+    pthread_t thread;
+    CALL(ring_buffer__add(rb, fd, check_event, &check));
+    for (int i = 0; i < 3; i++) {
+        pthread_create(&thread, NULL, force_wakeups, busy);
+        for (total = 0; total < 20000;) {
+            total += ring_buffer__poll(rb, 10000);
+            if (total > 10000 && i == 0) {
+                ck_assert_int_eq(dup2(ring_fd(other), fd), fd);
+            }
+        }
+        pthread_join(thread, NULL);
+        CALL(ring_buffer__poll(rb, 20)); /* it is no longer busy */
+        fill(&rings, 19, 1);
+        CALL(ring_buffer__poll(rb, -1));
+        pthread_create(&thread, NULL, produce_one_later, busy);
+        CALL(ring_buffer__poll(rb, -1));
+        pthread_join(thread, NULL);
+        check.expected = 0;
+    }
+    say("errors %d", check.errors);
+    ring_buffer__free(rb);
+    close(fd);
+    produce__destroy(other);
+    produce__destroy(busy);
+    free_crowd(&rings);
+}
+END_TEST
+
 /* Bursts in three rings at once, of which one is small; read by polls, or by an event loop. */
 static void several_under_load_by(bool by_loop) {
     check_order checks[3] = {{0}};
@@ -506,6 +559,7 @@ const scenario many_scenarios[] = {
     {&refused_in_a_callback, 0},
     {&refused_when_cancelled, 0},
     {&closed_descriptors, 0},
+    {&closed_descriptor_of_busy, 0},
     {&several_under_load, 0},
     {&own_epoll_of_busy, 0},
     {&event_loop_beside_polls, 0},
