@@ -15,7 +15,6 @@
 #include "record.h" /* before the skeleton, whose variables are of its types */
 
 #include "bench_produce.skel.h"
-#include "clock.h"
 
 /* Smaller rings are freed in no time. */
 #define LARGE_RING (1 << 20)
@@ -23,29 +22,15 @@
 #define FREED_WITHIN_MS 2000
 #define FREEING_MS 20
 
-static void fail(const char *what, int error) {
-    bool forbidden = error == -EPERM || error == -EACCES || error == -ENOSYS;
-    fprintf(stderr, "%s%s: %s%s\n", forbidden ? "skipped: " : "", what, strerror(-error),
-            forbidden ? " (the benchmark needs root and a kernel that allows BPF)" : "");
-    exit(forbidden ? EXIT_SKIPPED : EXIT_FAILURE);
-}
-
-static int ignore_message(enum libbpf_print_level level, const char *format, va_list arguments) {
-    (void)level;
-    (void)format;
-    (void)arguments;
-    return 0;
-}
-
 void kernel_ring_open(kernel_ring *self, uint32_t record_size, uint32_t ring_size,
                       uint64_t submit_flags, bool is_perf_buffer) {
     struct bench_produce *skeleton;
     int error;
     libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
-    libbpf_print_fn_t print = libbpf_set_print(ignore_message);
+    libbpf_print_fn_t print = libbpf_set_print(NULL); /* bpf_fail says it */
     skeleton = bench_produce__open();
     if (!skeleton) {
-        fail("opening the BPF object", -errno);
+        bpf_fail("opening the BPF object", -errno);
     }
     skeleton->rodata->record_size = record_size;
     skeleton->rodata->submit_flags = submit_flags;
@@ -53,14 +38,14 @@ void kernel_ring_open(kernel_ring *self, uint32_t record_size, uint32_t ring_siz
     bpf_program__set_autoload(skeleton->progs.produce_perf, is_perf_buffer);
     error = bench_produce__load(skeleton);
     if (error) {
-        fail("loading the BPF program", error);
+        bpf_fail("loading the BPF program", error);
     }
     libbpf_set_print(print);
     *self = (kernel_ring){
         .skeleton = skeleton,
         .fd = bpf_map__fd(is_perf_buffer ? skeleton->maps.perf_buffer : skeleton->maps.ring),
-        .program_fd = bpf_program__fd(is_perf_buffer ? skeleton->progs.produce_perf
-                                                     : skeleton->progs.produce)};
+        .runs.fd = bpf_program__fd(is_perf_buffer ? skeleton->progs.produce_perf
+                                                  : skeleton->progs.produce)};
 }
 
 static uint32_t id_of(int map_fd) {
@@ -97,15 +82,7 @@ void kernel_ring_close(kernel_ring *self) {
 }
 
 static int run(kernel_ring *self, struct burst burst) {
-    LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &burst, .ctx_size_in = sizeof(burst));
-    uint64_t before = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-    int error = bpf_prog_test_run_opts(self->program_fd, &options);
-    if (error) {
-        fail("running the BPF program", error);
-    }
-    self->cpu_ns += clock_ns(CLOCK_THREAD_CPUTIME_ID) - before;
-    self->runs++;
-    return (int)options.retval;
+    return program_run(&self->runs, &burst, sizeof(burst));
 }
 
 void kernel_ring_produce(kernel_ring *self, uint64_t count) {
@@ -116,22 +93,13 @@ bool kernel_ring_end(kernel_ring *self) {
     return run(self, (struct burst){.end = 1}) == 0;
 }
 
-uint64_t kernel_ring_empty_run_ns(kernel_ring *self) {
-    kernel_ring copy = *self;
-    uint64_t least = UINT64_MAX;
-    for (int i = 0; i < 1000; i++) {
-        copy.cpu_ns = 0;
-        run(&copy, (struct burst){0});
-        if (copy.cpu_ns < least) {
-            least = copy.cpu_ns;
-        }
-    }
-    return least;
+uint64_t kernel_ring_empty_run_ns(const kernel_ring *self) {
+    struct burst nothing = {0};
+    return program_empty_run_ns(&self->runs, &nothing, sizeof(nothing));
 }
 
 uint64_t kernel_ring_cpu_ns(const kernel_ring *self, uint64_t empty_run_ns) {
-    uint64_t overhead = self->runs * empty_run_ns;
-    return self->cpu_ns > overhead ? self->cpu_ns - overhead : 0;
+    return program_cpu_ns(&self->runs, empty_run_ns);
 }
 
 uint64_t kernel_ring_sequence(const kernel_ring *self) {

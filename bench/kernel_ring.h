@@ -7,17 +7,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define EXIT_SKIPPED 77
+#include "program_runs.h"
 
 struct bench_produce;
 
 typedef struct kernel_ring {
     struct bench_produce *skeleton;
     int fd;            /* of the map */
-    int program_fd;    /* of the program that produces */
+    program_runs runs; /* of the program that produces */
     uint64_t producer; /* 0, or 1 in a copy for a second one */
-    uint64_t runs;
-    uint64_t cpu_ns; /* of the thread, in all runs, with what a run costs without records */
 } kernel_ring;
 
 /*
@@ -38,7 +36,7 @@ bool kernel_ring_end(kernel_ring *self);
 uint64_t kernel_ring_cpu_ns(const kernel_ring *self, uint64_t empty_run_ns);
 
 /* Returns the cost of a run that makes no records. */
-uint64_t kernel_ring_empty_run_ns(kernel_ring *self);
+uint64_t kernel_ring_empty_run_ns(const kernel_ring *self);
 
 /* These are the records made and the records refused by the full ring, by all producers. */
 uint64_t kernel_ring_sequence(const kernel_ring *self);
