@@ -17,7 +17,9 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Program:
-    """These are its arguments by case. {rounds} stands for how often it repeats everything."""
+    """These are its arguments by case. {rounds} stands for how often it repeats everything, {programs}
+    for the build's folder of the benchmark.
+    """
 
     name: str
     unit: str  # of its figures
@@ -39,10 +41,26 @@ def scan_case(record: int, ring: int, touch: bool) -> tuple[str, ...]:
     return (str(record), str(ring), str(int(touch)), "{rounds}")
 
 
+def many_rings_case(what: str, rings: int) -> tuple[str, ...]:
+    return (what, str(rings), "{rounds}", "{programs}/../bindings/libbpf/rbcore-run")
+
+
+def one_busy(rings: int) -> str:
+    return f"one busy ring among {rings}"
+
+
+def in_turn(rings: int) -> str:
+    return f"all of {rings} rings in turn"
+
+
 # The cases that have targets.
 SCAN_IN_CACHE = "24 B in 1 MiB, untouched"
 USER_FILLED = "24 B in 16 MiB, filled"
 USER_DRAINED = "24 B in 16 MiB, drained meanwhile"
+MANY_RINGS = (16, 128, 1024, 4096)
+DROPIN_RINGS = (16, 128, 1100)
+MOST_RINGS = max(MANY_RINGS)
+RINGS_ADDED = f"adding {MOST_RINGS} rings"
 
 PROGRAMS = (
     Program(
@@ -81,6 +99,16 @@ PROGRAMS = (
             "beside a producer, 1 MiB": (str(MIB), "1", "{rounds}"),
         },
     ),
+    Program(
+        "many_rings",
+        "ns of CPU per record, or us per ring added",
+        {
+            one_busy(rings): many_rings_case("one", rings)
+            for rings in sorted({*MANY_RINGS, *DROPIN_RINGS})
+        }
+        | {in_turn(rings): many_rings_case("turn", rings) for rings in MANY_RINGS}
+        | {RINGS_ADDED: many_rings_case("add", MOST_RINGS)},
+    ),
 )
 
 
@@ -90,8 +118,9 @@ def program(name: str) -> Program:
 
 def run_case(setup: Setup, one: Program, case: str, rounds: int) -> Figures:
     progress(f"{one.name}: {case}")
-    arguments = [i.format(rounds=rounds) for i in one.cases[case]]
-    command = [*setup.realtime_prefix, str(setup.programs / one.name), *arguments]
+    programs = setup.programs
+    arguments = [i.format(rounds=rounds, programs=programs) for i in one.cases[case]]
+    command = [*setup.realtime_prefix, str(programs / one.name), *arguments]
     found = Figures(one.name, case, one.unit, setup.commit, execute(command, 60))
     progress("")
     return found

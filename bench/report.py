@@ -24,7 +24,7 @@ from tables import (
     reader_table,
     result_table,
 )
-from targets import target_table
+from targets import TIMINGS, target_table
 
 # The columns that compare the perf buffer with the ring.
 BUFFER_COLUMNS = (
@@ -68,7 +68,8 @@ def shown(
 
 
 def targets(directory: Path) -> str:
-    files = (directory / f"{name}.csv" for name in ("scan", "user_ring"))
+    names = dict.fromkeys(i.program for i in TIMINGS)
+    files = (directory / f"{name}.csv" for name in names)
     timings = [one for file in files for one in read_figures(file)]
     return shown(directory, "targets", lambda found: target_table(found, timings))
 
@@ -119,7 +120,7 @@ MEASURED: dict[str, Callable[[Sequence[Measurement]], str]] = {
     "dropin": dropin_table,
     "latencies": latency_table,
 }
-FIGURES = ("scan", "user_ring", "snapshot")
+FIGURES = ("scan", "user_ring", "snapshot", "many_rings")
 # ... and what is made of several, or of none.
 OTHERS: dict[str, Callable[[Path], str]] = {
     "targets": targets,
@@ -129,11 +130,16 @@ OTHERS: dict[str, Callable[[Path], str]] = {
 SECTIONS = (*MEASURED, *FIGURES, *OTHERS)
 
 
+def figures(directory: Path, name: str) -> str:
+    found = read_figures(directory / f"{name}.csv")
+    return figure_table(found) if found else "Not run yet."
+
+
 def section(directory: Path, name: str) -> str:
     if name in MEASURED:
         return shown(directory, name, MEASURED[name])
     if name in FIGURES:
-        return figure_table(read_figures(directory / f"{name}.csv"))
+        return figures(directory, name)
     return OTHERS[name](directory)
 
 

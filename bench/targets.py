@@ -7,10 +7,15 @@ from dataclasses import dataclass
 
 from measure import Measurement, Setup, measure_all
 from programs import (
+    DROPIN_RINGS,
+    MANY_RINGS,
+    RINGS_ADDED,
     SCAN_IN_CACHE,
     USER_DRAINED,
     USER_FILLED,
     Figures,
+    in_turn,
+    one_busy,
     program,
     run_case,
 )
@@ -144,6 +149,12 @@ class Timing:
     limit: float
     beside: str = "libbpf"
 
+    def is_in(self, found: Figures) -> bool:
+        """Tells whether the way ran there: what is not built here is left out."""
+        if (found.program, found.case) != (self.program, self.case):
+            return False
+        return all(i in found.rounds for i in (self.way, self.beside) if i)
+
     @property
     def name(self) -> str:
         unit = "" if self.beside else f", {program(self.program).unit}"
@@ -162,6 +173,11 @@ FILLED = ("filling a user ring", "user_ring", USER_FILLED)
 DRAINED = ("user ring, drained meanwhile", "user_ring", USER_DRAINED)
 BATCHES = "rbcore, batches of 64"
 
+
+def many(case: str, way: str, limit: float) -> Timing:
+    return Timing(case, "many_rings", case, way, limit)
+
+
 TIMINGS = (
     Timing(*SCAN, "rbcore", 1 / 3),
     Timing(*SCAN, "rbcore", 1.2, beside=""),
@@ -171,6 +187,10 @@ TIMINGS = (
     Timing(*FILLED, BATCHES, 1),
     Timing(*DRAINED, "rbcore", 1.1),
     Timing(*DRAINED, BATCHES, 1),
+    *(many(one_busy(rings), "rbcore", 1) for rings in MANY_RINGS),
+    *(many(in_turn(rings), "rbcore", 1.5) for rings in MANY_RINGS),
+    many(RINGS_ADDED, "rbcore", 3),
+    *(many(one_busy(rings), DROPIN, 1.3) for rings in DROPIN_RINGS),
 )
 ROUNDS = 51
 
@@ -242,7 +262,7 @@ def target_row(measurements: Sequence[Measurement], target: Target) -> list[str]
 
 def timing_row(found: Iterable[Figures], timing: Timing) -> list[str]:
     for one in found:
-        if (one.program, one.case) == (timing.program, timing.case):
+        if timing.is_in(one):
             return row(timing.name, timing.beside, timing.measured(one), timing.limit)
     return [timing.name, timing.beside or "-", "not run here", "-", "-", "0"]
 
