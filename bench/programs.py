@@ -53,6 +53,10 @@ def in_turn(rings: int) -> str:
     return f"all of {rings} rings in turn"
 
 
+def paced(whose: str, rate: int) -> str:
+    return f"{whose} at {rate // 1000} k/s"
+
+
 # The cases that have targets.
 SCAN_IN_CACHE = "24 B in 1 MiB, untouched"
 USER_FILLED = "24 B in 16 MiB, filled"
@@ -60,6 +64,8 @@ USER_DRAINED = "24 B in 16 MiB, drained meanwhile"
 MANY_RINGS = (16, 128, 1024, 4096)
 DROPIN_RINGS = (16, 128, 1100)
 MOST_RINGS = max(MANY_RINGS)
+PACED_RATES = (20_000, 64_000)
+PACED_SIDES = ("reader", "producer")
 RINGS_ADDED = f"adding {MOST_RINGS} rings"
 
 PROGRAMS = (
@@ -108,6 +114,15 @@ PROGRAMS = (
         }
         | {in_turn(rings): many_rings_case("turn", rings) for rings in MANY_RINGS}
         | {RINGS_ADDED: many_rings_case("add", MOST_RINGS)},
+    ),
+    Program(
+        "paced_rings",
+        "ns of CPU per record",
+        {
+            paced(whose, rate): (whose, str(rate), "{rounds}")
+            for rate in PACED_RATES
+            for whose in PACED_SIDES
+        },
     ),
 )
 

@@ -9,6 +9,8 @@ from measure import Measurement, Setup, measure_all
 from programs import (
     DROPIN_RINGS,
     MANY_RINGS,
+    PACED_RATES,
+    PACED_SIDES,
     RINGS_ADDED,
     SCAN_IN_CACHE,
     USER_DRAINED,
@@ -16,6 +18,7 @@ from programs import (
     Figures,
     in_turn,
     one_busy,
+    paced,
     program,
     run_case,
 )
@@ -140,7 +143,7 @@ TARGETS = (
 
 @dataclass(frozen=True)
 class Timing:
-    """Returns one way of a program that measures by itself, in its unit or divided by libbpf's way."""
+    """Returns one way of a program that measures by itself, in its unit or divided by another way."""
 
     what: str
     program: str
@@ -178,6 +181,13 @@ def many(case: str, way: str, limit: float) -> Timing:
     return Timing(case, "many_rings", case, way, limit)
 
 
+def spread_out(whose: str, rate: int) -> Timing:
+    """Measures what it costs that records come into many rings and not into one."""
+    case = paced(whose, rate)
+    ways = ("rbcore, 32 rings", 2.5, "rbcore, 1 ring")
+    return Timing(f"CPU of the {case}", "paced_rings", case, *ways)
+
+
 TIMINGS = (
     Timing(*SCAN, "rbcore", 1 / 3),
     Timing(*SCAN, "rbcore", 1.2, beside=""),
@@ -191,6 +201,7 @@ TIMINGS = (
     *(many(in_turn(rings), "rbcore", 1.5) for rings in MANY_RINGS),
     many(RINGS_ADDED, "rbcore", 3),
     *(many(one_busy(rings), DROPIN, 1.3) for rings in DROPIN_RINGS),
+    *(spread_out(whose, rate) for rate in PACED_RATES for whose in PACED_SIDES),
 )
 ROUNDS = 51
 
