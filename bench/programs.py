@@ -66,6 +66,8 @@ DROPIN_RINGS = (16, 128, 1100)
 MOST_RINGS = max(MANY_RINGS)
 PACED_RATES = (20_000, 64_000)
 PACED_SIDES = ("reader", "producer")
+POLL_IDLE = "each 10 ms"
+POLL_IDLE_SIZES = ("64 KiB", "1 MiB", "16 MiB")
 RINGS_ADDED = f"adding {MOST_RINGS} rings"
 
 PROGRAMS = (
@@ -124,6 +126,7 @@ PROGRAMS = (
             for whose in PACED_SIDES
         },
     ),
+    Program("poll_idle", "% of a CPU", {POLL_IDLE: ("10", "{rounds}")}),
 )
 
 

@@ -120,7 +120,7 @@ MEASURED: dict[str, Callable[[Sequence[Measurement]], str]] = {
     "dropin": dropin_table,
     "latencies": latency_table,
 }
-FIGURES = ("scan", "user_ring", "snapshot", "many_rings", "paced_rings")
+FIGURES = ("scan", "user_ring", "snapshot", "many_rings", "paced_rings", "poll_idle")
 # ... and what is made of several, or of none.
 OTHERS: dict[str, Callable[[Path], str]] = {
     "targets": targets,

@@ -11,6 +11,8 @@ from programs import (
     MANY_RINGS,
     PACED_RATES,
     PACED_SIDES,
+    POLL_IDLE,
+    POLL_IDLE_SIZES,
     RINGS_ADDED,
     SCAN_IN_CACHE,
     USER_DRAINED,
@@ -202,6 +204,10 @@ TIMINGS = (
     many(RINGS_ADDED, "rbcore", 3),
     *(many(one_busy(rings), DROPIN, 1.3) for rings in DROPIN_RINGS),
     *(spread_out(whose, rate) for rate in PACED_RATES for whose in PACED_SIDES),
+    *(
+        Timing("polling an idle ring each 10 ms", "poll_idle", POLL_IDLE, size, 1, "")
+        for size in POLL_IDLE_SIZES
+    ),
 )
 ROUNDS = 51
 
