@@ -53,6 +53,7 @@ PERF_BUFFER = ("read_perf_buffer", "{ring_size}")
 READERS = (
     Reader("rbcore", "C", ("read_rbcore",)),
     Reader("rbcore-500us", "C", ("read_rbcore", "--fd", *LATENCY)),
+    Reader("rbcore-next-500us", "C", ("read_rbcore", *LATENCY)),
     Reader("rbcore-spans", "C", ("read_rbcore", "--spans", "--fd", *LATENCY)),
     Reader("rbcore-armed", "C", ("read_rbcore", "--max-latency-us", "0")),
     Reader("rbcore-50us", "C", ("read_rbcore", "--max-latency-us", "50")),

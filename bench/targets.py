@@ -32,6 +32,7 @@ MAX, FAST, SLOW, IDLE = (
     Point(rate, 24, RING, "default") for rate in ("max", 1_000_000, 10_000, 1000)
 )
 PACED, DEFAULT, SPANS = "rbcore-500us", "rbcore", "rbcore-spans"
+BLOCKING = "rbcore-next-500us"
 DROPIN = "dropin"
 NULL, LINEAR = "limit-null", "limit-linear"
 GO, GO_SPANS, RUST = "go-batch-500us", "go-spans-500us", "rust-batch-500us"
@@ -119,6 +120,7 @@ TARGETS = (
     Target("consumer CPU", MAX, SPANS, (BASELINE,), consumer, 1 / 12),
     Target("consumer CPU", MAX, PACED, (LINEAR,), consumer, 1.2),
     Target("consumer CPU", MAX, SPANS, (LINEAR,), consumer, 1.2),
+    Target("consumer CPU", MAX, BLOCKING, (LINEAR,), consumer, 1.3),
     Target("consumer CPU", FAST, PACED, (BASELINE,), consumer, 1 / 6),
     Target("consumer CPU", SLOW, PACED, (BASELINE,), consumer, 0.65),
     *(limited(point, PACED, 600) for point in (SLOW, FAST, MAX)),
