@@ -102,9 +102,11 @@ PROGRAMS = (
         "snapshot",
         "ns per KiB, or per record of a producer",
         {
-            "of 1 MiB": (str(MIB), "0", "{rounds}"),
-            "of 64 KiB": (str(MIB // 16), "0", "{rounds}"),
-            "beside a producer, 1 MiB": (str(MIB), "1", "{rounds}"),
+            "of 1 MiB": (str(MIB), "copy", "{rounds}"),
+            "of 64 KiB": (str(MIB // 16), "copy", "{rounds}"),
+            "beside a producer, 1 MiB": (str(MIB), "meanwhile", "{rounds}"),
+            "as a file, 1 MiB": (str(MIB), "file", "{rounds}"),
+            "as a file, 64 KiB": (str(MIB // 16), "file", "{rounds}"),
         },
     ),
     Program(

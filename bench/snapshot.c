@@ -3,28 +3,31 @@
  * Measures a snapshot of a full memory ring; each way in turn, many times. Prints one JSON object
  * with the figures of each round and way.
  *
- *     snapshot RING_SIZE MEANWHILE ROUNDS
+ *     snapshot RING_SIZE WHAT ROUNDS
  *
- * MEANWHILE 0: nanoseconds per KiB of the ring, by memcpy of as many bytes, and by snapshots in
- * both modes of a ring. 1: nanoseconds per record of a producer on CPU 1, in 200 ms, alone and
- * while CPU 0 takes 10 snapshots a second.
+ * WHAT copy: nanoseconds per KiB of the ring, by memcpy of as many bytes, and by snapshots in both
+ * modes of a ring. meanwhile: nanoseconds per record of a producer on CPU 1, in 200 ms, alone and
+ * while CPU 0 takes 10 snapshots a second. file: nanoseconds per KiB of the ring, to write what it
+ * holds into a file in memory, by a snapshot, and by a header before the records as they lie there.
  */
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <rbcore/rbcore.h>
 
 #include "clock.h"
+#include "figures.h"
 #include "kernel_ring.h"
 
 #define RECORD_SIZE 24
-#define ROUNDS_MAX 1000
+#define BATCH 4096
 #define PRODUCE_NS UINT64_C(200000000)
 #define SNAPSHOTS_APART_US 100000
 
@@ -70,10 +73,14 @@ static void take(filled_ring *ring) {
 /* ---- What it costs ---- */
 
 enum { MEMCPY, NORMAL, OVERWRITE, WAYS };
-static const char *const way_names[WAYS] = {"memcpy", "snapshot", "snapshot-overwrite"};
-static const char *const meanwhile_names[] = {"alone", "snapshots"};
 
-static void measure_cost(size_t rounds, double figures[WAYS][ROUNDS_MAX]) {
+/* Returns how many nanoseconds that are for each KiB of the ring. */
+static double per_kib_since(uint64_t begin) {
+    return (double)(clock_ns(CLOCK_MONOTONIC) - begin) / ((double)ring_size / 1024);
+}
+
+static int measure_copy(size_t rounds, figures *found) {
+    static const char *const names[WAYS] = {"memcpy", "snapshot", "snapshot-overwrite"};
     filled_ring rings[WAYS] = {
         [NORMAL] = open_ring(0, 0),
         [OVERWRITE] = open_ring(RBCORE_MEMORY_RING_OVERWRITE, RBCORE_SOURCE_OVERWRITE)};
@@ -91,10 +98,11 @@ static void measure_cost(size_t rounds, double figures[WAYS][ROUNDS_MAX]) {
                 take(&rings[way]);
             }
             __asm__ volatile("" ::"r"(to) : "memory");
-            double ns = (double)(clock_ns(CLOCK_MONOTONIC) - begin);
-            figures[way][round > 0 ? round - 1 : 0] = ns / ((double)ring_size / 1024);
+            found[way].way = names[way];
+            found[way].rounds[round > 0 ? round - 1 : 0] = per_kib_since(begin);
         }
     }
+    return WAYS;
 }
 
 /* ---- What it costs the producer ---- */
@@ -120,44 +128,105 @@ static double produce(const filled_ring *ring) {
     return (double)passed / (double)count;
 }
 
-static void measure_producer(size_t rounds, double figures[WAYS][ROUNDS_MAX]) {
+static int measure_meanwhile(size_t rounds, figures *found) {
     filled_ring ring = open_ring(RBCORE_MEMORY_RING_OVERWRITE, RBCORE_SOURCE_OVERWRITE);
+    found[0].way = "alone";
+    found[1].way = "snapshots";
     pin_to_cpu(1);
     produce(&ring);
     for (size_t round = 0; round < rounds; round++) {
-        figures[0][round] = produce(&ring);
+        found[0].rounds[round] = produce(&ring);
         atomic_store(&stop, false);
         pthread_t thread = start_on_cpu(0, take_now_and_then, &ring);
-        figures[1][round] = produce(&ring);
+        found[1].rounds[round] = produce(&ring);
         atomic_store(&stop, true);
         pthread_join(thread, NULL);
     }
+    return 2;
 }
 
-static void print(const char *const *names, int ways, size_t rounds,
-                  double figures[WAYS][ROUNDS_MAX]) {
-    for (int way = 0; way < ways; way++) {
-        printf("%s\"%s\": [", way ? ", " : "{", names[way]);
-        for (size_t round = 0; round < rounds; round++) {
-            printf("%s%.2f", round ? ", " : "", figures[way][round]);
-        }
-        printf("]");
-    }
-    printf("}\n");
+/* ---- As a file ---- */
+
+typedef void file_writer(filled_ring *ring, const rbcore_record ends[2], int file);
+
+static void save(filled_ring *ring, const rbcore_record ends[2], int file) {
+    (void)ends;
+    take(ring);
+    check(!rbcore_snapshot_save(ring->snapshot, file), "the snapshot cannot be saved");
 }
+
+static void write_uncopied(filled_ring *ring, const rbcore_record ends[2], int file) {
+    unsigned char header[RBCORE_SNAPSHOT_HEADER_SIZE];
+    rbcore_slice content;
+    check(!rbcore_reader_snapshot_header(ring->reader, &ends[0], &ends[1], header, &content),
+          "no header");
+    struct iovec parts[] = {{header, sizeof(header)},
+                            {(void *)(uintptr_t)content.data, content.size}};
+    check(writev(file, parts, 2) == (ssize_t)(sizeof(header) + content.size), "no file");
+}
+
+/* Reads all that the ring has, and keeps it. Sets the first and the last record. */
+static size_t read_all(const filled_ring *ring, rbcore_record ends[2]) {
+    static rbcore_record records[BATCH];
+    size_t all = 0;
+    for (int count; (count = rbcore_reader_next(ring->reader, records, BATCH, 0)) > 0;) {
+        ends[0] = all == 0 ? records[0] : ends[0];
+        ends[1] = records[count - 1];
+        all += (size_t)count;
+    }
+    check(all >= ring_size / (RECORD_SIZE + 8) - 1, "the ring is not full");
+    return all;
+}
+
+/* Both are of records that a reader holds, so they write the same. */
+static double write_file(file_writer *write, filled_ring *ring, int file) {
+    rbcore_record ends[2];
+    fill(ring);
+    read_all(ring, ends);
+    lseek(file, 0, SEEK_SET);
+    uint64_t begin = clock_ns(CLOCK_MONOTONIC);
+    write(ring, ends, file);
+    double found = per_kib_since(begin);
+    rbcore_reader_commit(ring->reader, NULL, RBCORE_COMMIT_NOW);
+    return found;
+}
+
+static int measure_file(size_t rounds, figures *found) {
+    static const struct {
+        const char *name;
+        file_writer *write;
+    } ways[] = {{"snapshot and save", save}, {"header, uncopied", write_uncopied}};
+    filled_ring rings[] = {open_ring(0, 0), open_ring(0, 0)};
+    int file = memfd_create("snapshot", MFD_CLOEXEC);
+    check(file >= 0, "no file in memory");
+    for (size_t round = 0; round <= rounds; round++) { /* one more: the first touches pages */
+        for (int way = 0; way < 2; way++) {
+            found[way].way = ways[way].name;
+            found[way].rounds[round > 0 ? round - 1 : 0] =
+                write_file(ways[way].write, &rings[way], file);
+        }
+    }
+    return 2;
+}
+
+static const struct {
+    const char *name;
+    int (*measure)(size_t rounds, figures *found); /* returns how many ways there are */
+} kinds[] = {{"copy", measure_copy}, {"meanwhile", measure_meanwhile}, {"file", measure_file}};
 
 int main(int argc, char **argv) {
-    static double figures[WAYS][ROUNDS_MAX];
-    check(argc == 4, "usage: snapshot RING_SIZE MEANWHILE ROUNDS");
+    static figures found[WAYS];
+    int ways = 0;
+    check(argc == 4, "usage: snapshot RING_SIZE copy|meanwhile|file ROUNDS");
     ring_size = strtoul(argv[1], NULL, 10);
-    bool is_meanwhile = atoi(argv[2]);
     size_t rounds = strtoul(argv[3], NULL, 10);
     check(rounds > 0 && rounds <= ROUNDS_MAX, "1 to 1000 rounds");
-    if (is_meanwhile) {
-        measure_producer(rounds, figures);
-    } else {
-        measure_cost(rounds, figures);
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+        if (!strcmp(argv[2], kinds[i].name)) {
+            ways = kinds[i].measure(rounds, found);
+        }
     }
-    print(is_meanwhile ? meanwhile_names : way_names, is_meanwhile ? 2 : WAYS, rounds, figures);
+    check(ways > 0, "copy, meanwhile or file");
+    print_figures(found, ways, rounds);
     return 0;
 }
