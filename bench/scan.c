@@ -18,13 +18,13 @@
 #include <rbcore/rbcore.h>
 
 #include "clock.h"
+#include "figures.h"
 #include "kernel_ring.h"
 
 /* So many records stay in the first-level cache, with the array that tells of them. */
 #define BATCH 128
 /* Spans are longer: records whose data stays in the second-level cache. */
 #define SPAN_RECORDS 4096
-#define ROUNDS_MAX 1000
 /* The kernel is asked for this many records at once until it refuses. */
 #define FILL_BURST 1024
 
@@ -162,11 +162,11 @@ static double measure(kernel_ring *ring, size_t way, bool touch) {
 }
 
 int main(int argc, char **argv) {
-    static double times[WAYS][ROUNDS_MAX];
+    static figures found[WAYS];
     kernel_ring ring;
-    const char *only, *separator = "{";
+    const char *only;
     bool touch;
-    int rounds;
+    int rounds, wanted = 0;
     check(argc == 5 || argc == 6, "call it as: scan RECORD_SIZE RING_SIZE 0|1 ROUNDS [WAY]");
     touch = atoi(argv[3]) != 0;
     rounds = atoi(argv[4]);
@@ -176,24 +176,15 @@ int main(int argc, char **argv) {
     kernel_ring_open(&ring, (uint32_t)atoi(argv[1]), (uint32_t)strtoul(argv[2], NULL, 10), 0,
                      false);
     for (int round = 0; round < rounds; round++) {
+        wanted = 0;
         for (size_t way = 0; way < WAYS; way++) {
             if (!only || !strcmp(only, ways[way].name)) {
-                times[way][round] = measure(&ring, way, touch);
+                found[wanted].way = ways[way].name;
+                found[wanted++].rounds[round] = measure(&ring, way, touch);
             }
         }
     }
-    for (size_t way = 0; way < WAYS; way++) {
-        if (times[way][0] == 0) {
-            continue; /* not wanted */
-        }
-        printf("%s\"%s\": [", separator, ways[way].name);
-        separator = ", ";
-        for (int round = 0; round < rounds; round++) {
-            printf("%s%.3f", round ? ", " : "", times[way][round]);
-        }
-        putchar(']');
-    }
-    puts("}");
+    print_figures(found, wanted, (size_t)rounds);
     kernel_ring_close(&ring);
     return EXIT_SUCCESS;
 }

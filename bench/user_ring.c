@@ -24,11 +24,11 @@
 
 #include "bench_drain.skel.h"
 #include "clock.h"
+#include "figures.h"
 #include "kernel_ring.h"
 
 #define BATCH 64
 #define RECORD_MAX 4096
-#define ROUNDS_MAX 1000
 
 static uint32_t record_size;
 static struct bench_drain *consumer;
@@ -143,7 +143,7 @@ static const struct {
 
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
 
-static double times[WAYS][ROUNDS_MAX];
+static figures found[WAYS];
 
 /* ---- The consumer ---- */
 
@@ -207,17 +207,6 @@ static void open_ring(uint32_t ring_size) {
     check(libbpf != NULL, "user_ring_buffer__new failed");
 }
 
-static void print(int rounds) {
-    for (size_t way = 0; way < WAYS; way++) {
-        printf("%s\"%s\": [", way ? ", " : "{", ways[way].name);
-        for (int round = 0; round < rounds; round++) {
-            printf("%s%.3f", round ? ", " : "", times[way][round]);
-        }
-        printf("]");
-    }
-    printf("}\n");
-}
-
 int main(int argc, char **argv) {
     uint32_t ring_size;
     uint64_t count;
@@ -240,14 +229,15 @@ int main(int argc, char **argv) {
     measure(0, count, meanwhile); /* touches each page for the first time */
     for (int round = 0; round < rounds; round++) {
         for (size_t way = 0; way < WAYS; way++) {
-            times[way][round] = measure(way, count, meanwhile);
+            found[way].way = ways[way].name;
+            found[way].rounds[round] = measure(way, count, meanwhile);
         }
     }
     atomic_store(&is_over, true);
     if (meanwhile) {
         pthread_join(thread, NULL);
     }
-    print(rounds);
+    print_figures(found, WAYS, (size_t)rounds);
     rbcore_producer_free(producer);
     user_ring_buffer__free(libbpf);
     bench_drain__destroy(consumer);
