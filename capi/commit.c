@@ -2,6 +2,7 @@
 #include "commit.h"
 
 #include "consumer.h"
+#include "inline.h"
 #include "reader.h"
 
 #include <errno.h>
@@ -133,7 +134,7 @@ static bool commit_turn(const rbc_turn *turn, uint16_t last_ring, uint64_t end) 
  * Commits the turns before the one in which *last was handed out, and of that one the part up to
  * *last.
  */
-static void commit_up_to(rbcore_reader *self, const rbcore_record *last) {
+static RBC_OUT_OF_LINE void commit_up_to(rbcore_reader *self, const rbcore_record *last) {
     rbc_turns *turns = &self->turns;
     const uint64_t end = end_of(last);
     for (bool found = false; !found && turns->count > 0;) {

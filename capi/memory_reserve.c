@@ -2,6 +2,7 @@
 #include "memory_reserve.h"
 
 #include "fence.h"
+#include "inline.h"
 #include "layout.h"
 #include "memory_ring.h"
 
@@ -53,9 +54,8 @@ bool rbc_reserve_is_possible(const rbc_mapping *mapping, bool overwrites) {
  * records of a full ring: each step is 8 bytes or more, and none goes past the producer_pos that
  * was checked.
  */
-static inline __attribute__((always_inline)) uint64_t update_pending(const rbc_mapping *mapping,
-                                                                     positions at,
-                                                                     bool *is_broken) {
+static RBC_INLINE uint64_t update_pending(const rbc_mapping *mapping, positions at,
+                                          bool *is_broken) {
     rbc_producer_page *page = rbc_producer_page_of(mapping);
     const uint64_t before = atomic_load_explicit(&page->pending_pos, memory_order_relaxed);
     bool is_in_place = before - at.oldest <= at.producer - at.oldest && before % 8 == 0;
@@ -105,8 +105,7 @@ static int overwrite_oldest(const rbc_mapping *mapping, uint64_t oldest, uint64_
 }
 
 /* Inline, here and above: a record takes little more than this. */
-static inline __attribute__((always_inline)) int find(const rbc_mapping *mapping, bool overwrites,
-                                                      rbc_free_space *out) {
+static RBC_INLINE int find(const rbc_mapping *mapping, bool overwrites, rbc_free_space *out) {
     const positions at = load_positions(mapping, overwrites);
     if (!are_possible(at, mapping->data_size)) {
         return -EBADMSG;

@@ -2,6 +2,7 @@
 #include "pacing.h"
 
 #include "consumer.h"
+#include "inline.h"
 #include "reader.h"
 
 #define ENTER RBC_PACING_ENTER
@@ -124,7 +125,7 @@ static bool are_busy(const rbcore_reader *reader, rbc_clock *clock) {
 }
 
 /* The rings that gave something are paced from now on, by an interval that suits them. */
-static void pace_rings(rbcore_reader *reader, rbc_clock *clock) {
+static RBC_OUT_OF_LINE void pace_rings(rbcore_reader *reader, rbc_clock *clock) {
     rbc_pacing *self = &reader->pacing;
     const rbc_round *round = &reader->round;
     self->is_busy = true;
@@ -189,17 +190,10 @@ static void adapt(rbcore_reader *reader) {
     reader->pacing.interval_ns = interval < RBC_PACE_SHORTEST_NS ? RBC_PACE_SHORTEST_NS : interval;
 }
 
-/* Judges an interval by what was found in it, if that is enough, or the interval is over. */
-static void judge(rbcore_reader *reader, rbc_clock *clock) {
+/* Judges an interval of busy rings. */
+static RBC_OUT_OF_LINE void judge_busy(rbcore_reader *reader, rbc_clock *clock) {
     rbc_pacing *self = &reader->pacing;
     uint64_t found = self->found;
-    if (!self->is_busy) {
-        if (are_busy(reader, clock)) {
-            pace_rings(reader, clock);
-        }
-        begin_interval(self, clock);
-        return;
-    }
     if (found < LEAVE && !is_over(self, clock)) {
         return;
     }
@@ -209,6 +203,18 @@ static void judge(rbcore_reader *reader, rbc_clock *clock) {
     if (found < LEAVE && !reader->is_polling) {
         arm_rings(reader);
     }
+}
+
+/* Judges an interval by what was found in it, if that is enough, or the interval is over. */
+static void judge(rbcore_reader *reader, rbc_clock *clock) {
+    if (reader->pacing.is_busy) {
+        judge_busy(reader, clock);
+        return;
+    }
+    if (are_busy(reader, clock)) {
+        pace_rings(reader, clock);
+    }
+    begin_interval(&reader->pacing, clock);
 }
 
 bool rbc_pacing_is_due(const rbcore_reader *reader, rbc_clock *clock, uint64_t max) {

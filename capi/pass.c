@@ -2,6 +2,7 @@
 #include "pass.h"
 
 #include "consumer.h"
+#include "inline.h"
 #include "kind.h"
 #include "release.h"
 
@@ -17,7 +18,7 @@
  */
 #define BUSY_SCANS_BEFORE_CHECK 1024
 
-static void count_batch(rbcore_reader *self, const rbc_scan *scan) {
+static inline void count_batch(rbcore_reader *self, const rbc_scan *scan) {
     rbc_count(&self->records, scan->count);
     rbc_count(&self->bytes, scan->bytes);
     rbc_count(&self->discards, SKIPS_PER_CALL - scan->skips_left);
@@ -114,7 +115,7 @@ static void note_odd_end(rbc_pass *pass, const rbc_ring *ring, rbc_scan_end end)
 }
 
 /* The turn of one ring. Returns whether it got anywhere. */
-static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
+static RBC_INLINE bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
     if (!can_note_turn(self, ring)) {
         pass->turns_are_full |= rbc_ring_has_record(ring);
         return false;
@@ -151,11 +152,8 @@ static int count_of(const rbc_request *request, const rbc_scan *scan) {
     return (int)(request->spans == NULL ? scan->count : request->max_spans - scan->spans_left);
 }
 
-/* The result of a pass: a count, 0 or an error. */
-static int result_of(rbcore_reader *self, const rbc_pass *pass) {
-    if (pass->scan.count > 0) {
-        return count_of(pass->request, &pass->scan);
-    }
+/* The result of a pass that found nothing: 0 or an error. */
+static RBC_OUT_OF_LINE int result_of_nothing(rbcore_reader *self, const rbc_pass *pass) {
     if (pass->is_bounded) {
         return rbc_reader_fail(self, -EAGAIN, "%d discarded records were passed: call again",
                                SKIPS_PER_CALL);
@@ -167,6 +165,12 @@ static int result_of(rbcore_reader *self, const rbc_pass *pass) {
     return pass->turns_are_full
                ? rbc_reader_fail(self, -ENOBUFS, "too many turns are not committed")
                : 0;
+}
+
+/* The result of a pass: a count, 0 or an error. */
+static inline int result_of(rbcore_reader *self, const rbc_pass *pass) {
+    return pass->scan.count > 0 ? count_of(pass->request, &pass->scan)
+                                : result_of_nothing(self, pass);
 }
 
 static bool has_space(const rbc_scan *scan) {
@@ -192,8 +196,8 @@ static bool is_due(const rbcore_reader *self, const rbc_pass *pass) {
 }
 
 /* A pass that begins with this ring, which is to be scanned, and ends after so many. */
-static __attribute__((noinline)) int pass_from(rbcore_reader *self, rbc_request *request,
-                                               rbc_ring *ring, unsigned left) {
+static RBC_OUT_OF_LINE int pass_from(rbcore_reader *self, rbc_request *request, rbc_ring *ring,
+                                     unsigned left) {
     rbc_pass pass = begin_pass(self, request);
     pass.is_due = is_due(self, &pass);
     do {

@@ -2,6 +2,7 @@
 /* Reading: looks at the rings, at what others ask, and when to wait for what. */
 #include "fence.h"
 #include "flush.h"
+#include "inline.h"
 #include "park.h"
 #include "pass.h"
 #include "reader.h"
@@ -49,7 +50,7 @@ static int go_on_flushing(rbcore_reader *self) {
     return rbc_flush_has_more_soon(self) ? 0 : end_flush(self);
 }
 
-static void tend_idle_rings(rbcore_reader *self, rbc_request *request) {
+static RBC_OUT_OF_LINE void tend_idle_rings(rbcore_reader *self, rbc_request *request) {
     /* A thread was cancelled, perhaps with events that it had fetched. */
     if (self->wait.is_fetching) {
         self->wait.is_fetching = false;
@@ -128,8 +129,7 @@ static int look_and_arm(rbcore_reader *self, rbc_request *request) {
     return result;
 }
 
-static inline __attribute__((always_inline)) int check_read(rbcore_reader *self, const void *array,
-                                                            size_t max) {
+static RBC_INLINE int check_read(rbcore_reader *self, const void *array, size_t max) {
     int error = rbc_reader_check(self);
     if (error == 0 && (array == NULL || max == 0)) {
         return rbc_reader_fail(self, -EINVAL,
@@ -156,7 +156,7 @@ int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, size_t max) 
 }
 
 /* A look that makes no system call, where rings are idle. */
-static int look_at_idle_rings(rbcore_reader *self, rbc_request *request) {
+static RBC_OUT_OF_LINE int look_at_idle_rings(rbcore_reader *self, rbc_request *request) {
     int result = look(self, request);
     if (result > 0) {
         rbc_idle_look_if_cheap(self, &request->clock); /* for the next call */
@@ -228,8 +228,7 @@ static int wait_for_records(rbcore_reader *self, rbc_request *request, int64_t t
 }
 
 /* Looks, and where that finds nothing waits. */
-static inline __attribute__((always_inline)) int next(rbcore_reader *self, rbc_request *request,
-                                                      int64_t timeout_ns) {
+static RBC_INLINE int next(rbcore_reader *self, rbc_request *request, int64_t timeout_ns) {
     if (timeout_ns < 0 && timeout_ns != RBCORE_FOREVER) {
         return rbc_reader_fail(self, -EINVAL, "the timeout is negative");
     }

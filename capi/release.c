@@ -2,6 +2,7 @@
 #include "release.h"
 
 #include "consumer.h"
+#include "inline.h"
 #include "reader.h"
 
 #include <errno.h>
@@ -28,7 +29,7 @@ void rbc_release_hold(rbc_ring *self, const rbcore_record *records, size_t count
 }
 
 /* Whether the record may be held, as its position and its data say. */
-static bool can_be_held(const rbc_ring *self, const rbcore_record *record) {
+static RBC_INLINE bool can_be_held(const rbc_ring *self, const rbcore_record *record) {
     uint64_t user_pos = atomic_load_explicit(&self->user_pos, memory_order_acquire);
     uint64_t read_pos = atomic_load_explicit(&self->read_pos, memory_order_acquire);
     return record->position % 8 == 0 && record->position - user_pos < read_pos - user_pos &&
@@ -47,7 +48,7 @@ bool rbc_release_holds(const rbc_ring *self, const rbcore_record *record) {
 }
 
 /* Clears the record's bit. Returns whether it was held. */
-static bool let_go(rbc_ring *self, const rbcore_record *record) {
+static inline bool let_go(rbc_ring *self, const rbcore_record *record) {
     if (!can_be_held(self, record)) {
         return false;
     }

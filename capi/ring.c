@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "ring.h"
 
+#include "inline.h"
 #include "kind.h"
 
 #include <assert.h>
@@ -223,8 +224,8 @@ static rbc_scan_end pass_flagged(rbc_ring *self, walk *at, uint32_t length, rbc_
  * state is in locals, because for all the compiler knows a store for the user may change what is in
  * memory.
  */
-static inline __attribute__((always_inline)) rbc_scan_end walk_over(rbc_ring *self, rbc_scan *scan,
-                                                                    walk *from, bool by_spans) {
+static RBC_INLINE rbc_scan_end walk_over(rbc_ring *self, rbc_scan *scan, walk *from,
+                                         bool by_spans) {
     walk at = *from;
     rbcore_record *record = by_spans ? NULL : scan->records + scan->count;
     size_t spans = 0;

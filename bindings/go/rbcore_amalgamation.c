@@ -1415,6 +1415,16 @@ void rbc_ring_close(rbc_ring *self);
 
 #endif
 
+/* ==== capi/inline.h ==== */
+#ifndef RBC_INLINE_H
+#define RBC_INLINE_H
+
+#define RBC_INLINE inline __attribute__((always_inline))
+
+#define RBC_OUT_OF_LINE __attribute__((noinline))
+
+#endif
+
 /* ==== capi/kind.h ==== */
 #ifndef RBC_KIND_H
 #define RBC_KIND_H
@@ -3744,8 +3754,8 @@ static rbc_scan_end pass_flagged(rbc_ring *self, walk *at, uint32_t length, rbc_
 	return RBC_SCAN_FULL;
 }
 
-static inline __attribute__((always_inline)) rbc_scan_end walk_over(rbc_ring *self, rbc_scan *scan,
-																	walk *from, bool by_spans) {
+static RBC_INLINE rbc_scan_end walk_over(rbc_ring *self, rbc_scan *scan, walk *from,
+										bool by_spans) {
 	walk at = *from;
 	rbcore_record *record = by_spans ? NULL : scan->records + scan->count;
 	size_t spans = 0;
@@ -4661,7 +4671,7 @@ static bool are_busy(const rbcore_reader *reader, rbc_clock *clock) {
 	return rbc_clock_now(clock) - self->since_ns <= window;
 }
 
-static void pace_rings(rbcore_reader *reader, rbc_clock *clock) {
+static RBC_OUT_OF_LINE void pace_rings(rbcore_reader *reader, rbc_clock *clock) {
 	rbc_pacing *self = &reader->pacing;
 	const rbc_round *round = &reader->round;
 	self->is_busy = true;
@@ -4724,16 +4734,9 @@ static void adapt(rbcore_reader *reader) {
 	reader->pacing.interval_ns = interval < RBC_PACE_SHORTEST_NS ? RBC_PACE_SHORTEST_NS : interval;
 }
 
-static void judge(rbcore_reader *reader, rbc_clock *clock) {
+static RBC_OUT_OF_LINE void judge_busy(rbcore_reader *reader, rbc_clock *clock) {
 	rbc_pacing *self = &reader->pacing;
 	uint64_t found = self->found;
-	if (!self->is_busy) {
-		if (are_busy(reader, clock)) {
-			pace_rings(reader, clock);
-		}
-		begin_interval(self, clock);
-		return;
-	}
 	if (found < LEAVE && !is_over(self, clock)) {
 		return;
 	}
@@ -4743,6 +4746,17 @@ static void judge(rbcore_reader *reader, rbc_clock *clock) {
 	if (found < LEAVE && !reader->is_polling) {
 		arm_rings(reader);
 	}
+}
+
+static void judge(rbcore_reader *reader, rbc_clock *clock) {
+	if (reader->pacing.is_busy) {
+		judge_busy(reader, clock);
+		return;
+	}
+	if (are_busy(reader, clock)) {
+		pace_rings(reader, clock);
+	}
+	begin_interval(&reader->pacing, clock);
 }
 
 bool rbc_pacing_is_due(const rbcore_reader *reader, rbc_clock *clock, uint64_t max) {
@@ -5040,7 +5054,7 @@ static bool commit_turn(const rbc_turn *turn, uint16_t last_ring, uint64_t end) 
 	return is_last;
 }
 
-static void commit_up_to(rbcore_reader *self, const rbcore_record *last) {
+static RBC_OUT_OF_LINE void commit_up_to(rbcore_reader *self, const rbcore_record *last) {
 	rbc_turns *turns = &self->turns;
 	const uint64_t end = end_of(last);
 	for (bool found = false; !found && turns->count > 0;) {
@@ -5541,7 +5555,7 @@ void rbc_release_hold(rbc_ring *self, const rbcore_record *records, size_t count
 	atomic_fetch_add_explicit(&self->refs, count, memory_order_relaxed);
 }
 
-static bool can_be_held(const rbc_ring *self, const rbcore_record *record) {
+static RBC_INLINE bool can_be_held(const rbc_ring *self, const rbcore_record *record) {
 	uint64_t user_pos = atomic_load_explicit(&self->user_pos, memory_order_acquire);
 	uint64_t read_pos = atomic_load_explicit(&self->read_pos, memory_order_acquire);
 	return record->position % 8 == 0 && record->position - user_pos < read_pos - user_pos &&
@@ -5558,7 +5572,7 @@ bool rbc_release_holds(const rbc_ring *self, const rbcore_record *record) {
 		rbc_record_span(record->size) <= rbc_get(&self->read_pos) - record->position;
 }
 
-static bool let_go(rbc_ring *self, const rbcore_record *record) {
+static inline bool let_go(rbc_ring *self, const rbcore_record *record) {
 	if (!can_be_held(self, record)) {
 		return false;
 	}
@@ -5656,7 +5670,7 @@ bool rbc_flush_has_more_soon(const rbcore_reader *self) {
 
 #define BUSY_SCANS_BEFORE_CHECK 1024
 
-static void count_batch(rbcore_reader *self, const rbc_scan *scan) {
+static inline void count_batch(rbcore_reader *self, const rbc_scan *scan) {
 	rbc_count(&self->records, scan->count);
 	rbc_count(&self->bytes, scan->bytes);
 	rbc_count(&self->discards, SKIPS_PER_CALL - scan->skips_left);
@@ -5743,7 +5757,7 @@ static void note_odd_end(rbc_pass *pass, const rbc_ring *ring, rbc_scan_end end)
 	pass->broken = end == RBC_SCAN_BROKEN ? ring : pass->broken;
 }
 
-static bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
+static RBC_INLINE bool take_turn(rbcore_reader *self, rbc_ring *ring, rbc_pass *pass) {
 	if (!can_note_turn(self, ring)) {
 		pass->turns_are_full |= rbc_ring_has_record(ring);
 		return false;
@@ -5778,10 +5792,7 @@ static int count_of(const rbc_request *request, const rbc_scan *scan) {
 	return (int)(request->spans == NULL ? scan->count : request->max_spans - scan->spans_left);
 }
 
-static int result_of(rbcore_reader *self, const rbc_pass *pass) {
-	if (pass->scan.count > 0) {
-		return count_of(pass->request, &pass->scan);
-	}
+static RBC_OUT_OF_LINE int result_of_nothing(rbcore_reader *self, const rbc_pass *pass) {
 	if (pass->is_bounded) {
 		return rbc_reader_fail(self, -EAGAIN, "%d discarded records were passed: call again",
 							SKIPS_PER_CALL);
@@ -5793,6 +5804,11 @@ static int result_of(rbcore_reader *self, const rbc_pass *pass) {
 	return pass->turns_are_full
 			? rbc_reader_fail(self, -ENOBUFS, "too many turns are not committed")
 			: 0;
+}
+
+static inline int result_of(rbcore_reader *self, const rbc_pass *pass) {
+	return pass->scan.count > 0 ? count_of(pass->request, &pass->scan)
+								: result_of_nothing(self, pass);
 }
 
 static bool has_space(const rbc_scan *scan) {
@@ -5816,8 +5832,8 @@ static bool is_due(const rbcore_reader *self, const rbc_pass *pass) {
 		rbc_pacing_is_due(self, &pass->request->clock, pass->scan.max);
 }
 
-static __attribute__((noinline)) int pass_from(rbcore_reader *self, rbc_request *request,
-											rbc_ring *ring, unsigned left) {
+static RBC_OUT_OF_LINE int pass_from(rbcore_reader *self, rbc_request *request, rbc_ring *ring,
+									unsigned left) {
 	rbc_pass pass = begin_pass(self, request);
 	pass.is_due = is_due(self, &pass);
 	do {
@@ -6012,7 +6028,7 @@ static int go_on_flushing(rbcore_reader *self) {
 	return rbc_flush_has_more_soon(self) ? 0 : end_flush(self);
 }
 
-static void tend_idle_rings(rbcore_reader *self, rbc_request *request) {
+static RBC_OUT_OF_LINE void tend_idle_rings(rbcore_reader *self, rbc_request *request) {
 	if (self->wait.is_fetching) {
 		self->wait.is_fetching = false;
 		rbc_idle_look(self, &request->clock);
@@ -6082,8 +6098,7 @@ static int look_and_arm(rbcore_reader *self, rbc_request *request) {
 	return result;
 }
 
-static inline __attribute__((always_inline)) int check_read(rbcore_reader *self, const void *array,
-															size_t max) {
+static RBC_INLINE int check_read(rbcore_reader *self, const void *array, size_t max) {
 	int error = rbc_reader_check(self);
 	if (error == 0 && (array == NULL || max == 0)) {
 		return rbc_reader_fail(self, -EINVAL,
@@ -6109,7 +6124,7 @@ int rbcore_reader_read(rbcore_reader *self, rbcore_record *records, size_t max) 
 	return result != 0 ? result : look_and_arm(self, &request);
 }
 
-static int look_at_idle_rings(rbcore_reader *self, rbc_request *request) {
+static RBC_OUT_OF_LINE int look_at_idle_rings(rbcore_reader *self, rbc_request *request) {
 	int result = look(self, request);
 	if (result > 0) {
 		rbc_idle_look_if_cheap(self, &request->clock);
@@ -6175,8 +6190,7 @@ static int wait_for_records(rbcore_reader *self, rbc_request *request, int64_t t
 			: look_until(self, request, rbc_deadline_after(timeout_ns));
 }
 
-static inline __attribute__((always_inline)) int next(rbcore_reader *self, rbc_request *request,
-													int64_t timeout_ns) {
+static RBC_INLINE int next(rbcore_reader *self, rbc_request *request, int64_t timeout_ns) {
 	if (timeout_ns < 0 && timeout_ns != RBCORE_FOREVER) {
 		return rbc_reader_fail(self, -EINVAL, "the timeout is negative");
 	}
@@ -7512,9 +7526,8 @@ bool rbc_reserve_is_possible(const rbc_mapping *mapping, bool overwrites) {
 	return true;
 }
 
-static inline __attribute__((always_inline)) uint64_t update_pending(const rbc_mapping *mapping,
-																	positions at,
-																	bool *is_broken) {
+static RBC_INLINE uint64_t update_pending(const rbc_mapping *mapping, positions at,
+										bool *is_broken) {
 	rbc_producer_page *page = rbc_producer_page_of(mapping);
 	const uint64_t before = atomic_load_explicit(&page->pending_pos, memory_order_relaxed);
 	bool is_in_place = before - at.oldest <= at.producer - at.oldest && before % 8 == 0;
@@ -7556,8 +7569,7 @@ static int overwrite_oldest(const rbc_mapping *mapping, uint64_t oldest, uint64_
 	return 0;
 }
 
-static inline __attribute__((always_inline)) int find(const rbc_mapping *mapping, bool overwrites,
-													rbc_free_space *out) {
+static RBC_INLINE int find(const rbc_mapping *mapping, bool overwrites, rbc_free_space *out) {
 	const positions at = load_positions(mapping, overwrites);
 	if (!are_possible(at, mapping->data_size)) {
 		return -EBADMSG;
