@@ -8,6 +8,9 @@
 #define ENTER RBC_PACING_ENTER
 #define LEAVE RBC_PACING_LEAVE
 
+/* What two cycles of sleeping and looking cost. */
+#define WAKEUPS_IN_TWO_CYCLES 5
+
 /*
  * A paced ring that gave nothing in so many intervals is armed. To keep it took as long by then as
  * the wakeup that its next record costs.
@@ -129,6 +132,7 @@ static RBC_OUT_OF_LINE void pace_rings(rbcore_reader *reader, rbc_clock *clock) 
     rbc_pacing *self = &reader->pacing;
     const rbc_round *round = &reader->round;
     self->is_busy = true;
+    self->slow = 0;
     self->interval_ns = 0;
     for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
         int64_t longest = gave_something(self, ring) ? rbc_pace_longest(ring) : 0;
@@ -190,6 +194,11 @@ static void adapt(rbcore_reader *reader) {
     reader->pacing.interval_ns = interval < RBC_PACE_SHORTEST_NS ? RBC_PACE_SHORTEST_NS : interval;
 }
 
+/* Whether the intervals that did not pay have cost what arming the paced rings does. */
+static bool are_slow(const rbc_pacing *self) {
+    return self->slow > 0 && self->slow * WAKEUPS_IN_TWO_CYCLES >= self->timed * 2;
+}
+
 /* Judges an interval of busy rings. */
 static RBC_OUT_OF_LINE void judge_busy(rbcore_reader *reader, rbc_clock *clock) {
     rbc_pacing *self = &reader->pacing;
@@ -200,7 +209,8 @@ static RBC_OUT_OF_LINE void judge_busy(rbcore_reader *reader, rbc_clock *clock) 
     sort_rings(reader, clock);
     adapt(reader);
     begin_interval(self, clock);
-    if (found < LEAVE && !reader->is_polling) {
+    self->slow = found < LEAVE ? self->slow + 1 : 0;
+    if (are_slow(self) && !reader->is_polling) {
         arm_rings(reader);
     }
 }

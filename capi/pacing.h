@@ -33,7 +33,9 @@
 
 /*
  * A cycle of sleeping and looking costs what 2.5 wakeups cost. From 4 records in an interval on
- * pacing pays; below 2 it does not. Between the two the rings stay what they are.
+ * pacing pays; below 2 it does not. Between the two the rings stay what they are. But arming them
+ * costs a wakeup for each before they are paced again, and a producer that was kept from running
+ * leaves a gap: they are armed when the intervals that did not pay have cost as much.
  */
 #define RBC_PACING_ENTER 4
 #define RBC_PACING_LEAVE 2
@@ -44,6 +46,7 @@ typedef struct rbc_pacing {
     uint64_t found;      /* records and discarded ones in it, in all rings */
     uint32_t number;     /* of the interval */
     uint32_t loose;      /* found in it in armed rings */
+    unsigned slow;       /* intervals in a row, up to now, that did not pay */
     unsigned timed;      /* rings that are paced by the timer */
     unsigned hot;        /* rings that are paced without */
     bool is_busy;        /* the rings together are */

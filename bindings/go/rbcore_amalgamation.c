@@ -1225,6 +1225,7 @@ typedef struct rbc_pacing {
 	uint64_t found;
 	uint32_t number;
 	uint32_t loose;
+	unsigned slow;
 	unsigned timed;
 	unsigned hot;
 	bool is_busy;
@@ -4574,6 +4575,8 @@ const rbc_kind *rbc_kind_of(bool is_memory, bool is_overwrite, bool is_tap) {
 #define ENTER RBC_PACING_ENTER
 #define LEAVE RBC_PACING_LEAVE
 
+#define WAKEUPS_IN_TWO_CYCLES 5
+
 #define QUIET_INTERVALS 1000
 
 void rbc_pacing_init(rbcore_reader *reader) {
@@ -4675,6 +4678,7 @@ static RBC_OUT_OF_LINE void pace_rings(rbcore_reader *reader, rbc_clock *clock) 
 	rbc_pacing *self = &reader->pacing;
 	const rbc_round *round = &reader->round;
 	self->is_busy = true;
+	self->slow = 0;
 	self->interval_ns = 0;
 	for (rbc_ring *ring = round->turn; ring != NULL; ring = rbc_round_after(round, ring)) {
 		int64_t longest = gave_something(self, ring) ? rbc_pace_longest(ring) : 0;
@@ -4734,6 +4738,10 @@ static void adapt(rbcore_reader *reader) {
 	reader->pacing.interval_ns = interval < RBC_PACE_SHORTEST_NS ? RBC_PACE_SHORTEST_NS : interval;
 }
 
+static bool are_slow(const rbc_pacing *self) {
+	return self->slow > 0 && self->slow * WAKEUPS_IN_TWO_CYCLES >= self->timed * 2;
+}
+
 static RBC_OUT_OF_LINE void judge_busy(rbcore_reader *reader, rbc_clock *clock) {
 	rbc_pacing *self = &reader->pacing;
 	uint64_t found = self->found;
@@ -4743,7 +4751,8 @@ static RBC_OUT_OF_LINE void judge_busy(rbcore_reader *reader, rbc_clock *clock) 
 	sort_rings(reader, clock);
 	adapt(reader);
 	begin_interval(self, clock);
-	if (found < LEAVE && !reader->is_polling) {
+	self->slow = found < LEAVE ? self->slow + 1 : 0;
+	if (are_slow(self) && !reader->is_polling) {
 		arm_rings(reader);
 	}
 }
@@ -4787,6 +4796,7 @@ void rbc_pacing_park_ring(rbcore_reader *reader, rbc_ring *ring, rbc_clock *cloc
 #undef ENTER
 #undef LEAVE
 #undef QUIET_INTERVALS
+#undef WAKEUPS_IN_TWO_CYCLES
 
 /* ==== capi/idle.c ==== */
 #define must_listen must_listen_in_idle

@@ -170,6 +170,28 @@ START_TEST(slow_rings_are_busy_together) {
 }
 END_TEST
 
+/*
+ * An interval in which nothing came does not arm four rings, as two in a row do: each would pay for
+ * a wakeup. Intervals that are not in a row do not add up.
+ */
+START_TEST(rings_stay_paced_over_a_gap) {
+    for (int i = 0; i < ATTEMPTS; i++) {
+        crowd c = open_paced_crowd(_i ? RBCORE_READER_RELEASE : 0);
+        unsigned int paced = 0xf;
+        for (int gaps = 0; gaps < 3 && paced == 0xf; gaps++) {
+            ck_assert_int_eq(take(c.stage, MAX_RECORDS, 14 * MILLISECOND), 0);
+            paced = paced_rings(&c);
+            serve_four(&c);
+        }
+        close_crowd(&c);
+        if (paced == 0xf) {
+            return;
+        }
+    }
+    ck_abort_msg("a gap arms the rings");
+}
+END_TEST
+
 /* Of rings that are armed, so much in one interval joins: the first record of them does not. */
 START_TEST(rings_join_with_the_second_record_in_an_interval) {
     for (int i = 0; i < ATTEMPTS; i++) {
@@ -286,6 +308,7 @@ END_TEST
 const scenario several_scenarios[] = {
     {&a_slow_ring_does_not_wait_for_a_busy_one, 2},
     {&slow_rings_are_busy_together, 2},
+    {&rings_stay_paced_over_a_gap, 2},
     {&rings_join_with_the_second_record_in_an_interval, 2},
     {&an_interval_ends_for_all_rings, 1},
     {&a_ring_that_falls_silent_is_armed, 1},
