@@ -14,19 +14,6 @@
 struct rbc_ring;
 
 /*
- * A clock that is read once at most: what is done without waiting happens at one time. Reading it
- * costs as much as 20 records, so code that may need no time is given the clock and not the time.
- */
-typedef struct rbc_clock {
-    int64_t now_ns; /* 0: not read yet, or not since the last wait */
-} rbc_clock;
-
-static inline int64_t rbc_clock_now(rbc_clock *self) {
-    self->now_ns = self->now_ns != 0 ? self->now_ns : rbc_now_ns();
-    return self->now_ns;
-}
-
-/*
  * No shorter sleep is worth it: the kernel's own slack for timers of ordinary threads.
  */
 #define RBC_PACE_SHORTEST_NS INT64_C(50000)

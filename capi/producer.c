@@ -122,7 +122,7 @@ int rbcore_producer_reserve_wait(rbcore_producer *self, void **data, size_t size
     if (timeout_ns == 0) {
         return rbcore_producer_reserve(self, data, size);
     }
-    int64_t deadline = rbc_deadline_after(timeout_ns);
+    int64_t deadline = rbc_deadline_after(&(rbc_clock){0}, timeout_ns);
     return self->is_user_ring
                ? rbc_user_ring_reserve_wait(&self->user, data, size, deadline)
                : rbc_memory_producer_reserve_wait(&self->memory, data, size, deadline);

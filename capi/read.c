@@ -198,7 +198,7 @@ static int look_until(rbcore_reader *self, rbc_request *request, int64_t deadlin
         }
         rbc_idle_look_now_and_then(self, &request->clock);
         result = look_parked(self, request);
-        if (result == -EAGAIN || deadline != INT64_MAX) {
+        if (result == -EAGAIN) {
             request->clock = (rbc_clock){0};
         }
         int64_t left =
@@ -224,7 +224,7 @@ static int wait_for_records(rbcore_reader *self, rbc_request *request, int64_t t
                             int result) {
     return timeout_ns == 0 && result == 0
                ? look_and_arm(self, request)
-               : look_until(self, request, rbc_deadline_after(timeout_ns));
+               : look_until(self, request, rbc_deadline_after(&request->clock, timeout_ns));
 }
 
 /* Looks, and where that finds nothing waits. */

@@ -35,11 +35,11 @@ int64_t rbc_now_ns(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-int64_t rbc_deadline_after(int64_t timeout_ns) {
+int64_t rbc_deadline_after(rbc_clock *clock, int64_t timeout_ns) {
     if (timeout_ns < 0) {
         return INT64_MAX;
     }
-    int64_t now = rbc_now_ns();
+    int64_t now = rbc_clock_now(clock);
     return timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
 }
 

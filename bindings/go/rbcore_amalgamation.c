@@ -752,7 +752,16 @@ static inline void rbc_restore_errno(const int *saved) {
 
 int64_t rbc_now_ns(void);
 
-int64_t rbc_deadline_after(int64_t timeout_ns);
+typedef struct rbc_clock {
+	int64_t now_ns;
+} rbc_clock;
+
+static inline int64_t rbc_clock_now(rbc_clock *self) {
+	self->now_ns = self->now_ns != 0 ? self->now_ns : rbc_now_ns();
+	return self->now_ns;
+}
+
+int64_t rbc_deadline_after(rbc_clock *clock, int64_t timeout_ns);
 
 typedef struct rbc_wait {
 	int epoll_fd;
@@ -978,15 +987,6 @@ void rbc_turns_note(rbc_turns *self, struct rbc_ring *ring, uint64_t end);
 #define RBC_PACE_H
 
 struct rbc_ring;
-
-typedef struct rbc_clock {
-	int64_t now_ns;
-} rbc_clock;
-
-static inline int64_t rbc_clock_now(rbc_clock *self) {
-	self->now_ns = self->now_ns != 0 ? self->now_ns : rbc_now_ns();
-	return self->now_ns;
-}
 
 #define RBC_PACE_SHORTEST_NS INT64_C(50000)
 
@@ -3126,11 +3126,11 @@ int64_t rbc_now_ns(void) {
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-int64_t rbc_deadline_after(int64_t timeout_ns) {
+int64_t rbc_deadline_after(rbc_clock *clock, int64_t timeout_ns) {
 	if (timeout_ns < 0) {
 		return INT64_MAX;
 	}
-	int64_t now = rbc_now_ns();
+	int64_t now = rbc_clock_now(clock);
 	return timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
 }
 
@@ -6173,7 +6173,7 @@ static int look_until(rbcore_reader *self, rbc_request *request, int64_t deadlin
 		}
 		rbc_idle_look_now_and_then(self, &request->clock);
 		result = look_parked(self, request);
-		if (result == -EAGAIN || deadline != INT64_MAX) {
+		if (result == -EAGAIN) {
 			request->clock = (rbc_clock){0};
 		}
 		int64_t left =
@@ -6197,7 +6197,7 @@ static int wait_for_records(rbcore_reader *self, rbc_request *request, int64_t t
 							int result) {
 	return timeout_ns == 0 && result == 0
 			? look_and_arm(self, request)
-			: look_until(self, request, rbc_deadline_after(timeout_ns));
+			: look_until(self, request, rbc_deadline_after(&request->clock, timeout_ns));
 }
 
 static RBC_INLINE int next(rbcore_reader *self, rbc_request *request, int64_t timeout_ns) {
@@ -8392,7 +8392,7 @@ int rbcore_producer_reserve_wait(rbcore_producer *self, void **data, size_t size
 	if (timeout_ns == 0) {
 		return rbcore_producer_reserve(self, data, size);
 	}
-	int64_t deadline = rbc_deadline_after(timeout_ns);
+	int64_t deadline = rbc_deadline_after(&(rbc_clock){0}, timeout_ns);
 	return self->is_user_ring
 			? rbc_user_ring_reserve_wait(&self->user, data, size, deadline)
 			: rbc_memory_producer_reserve_wait(&self->memory, data, size, deadline);
