@@ -8,7 +8,7 @@
  * Each event that is fetched puts its ring into the round. Up to RBC_FEW_RINGS all rings are in the
  * round, because to look at them costs less than to ask the epoll.
  *
- * A ring leaves the round in a sweep, every few looks. The sweep
+ * A ring leaves the round in a sweep, every few looks and before a wait. The sweep
  *   1. notes the rings that gave nothing since the last one and are armed: consumer_pos, as loaded
  *      from the page that the producers see, is where reading ended;
  *   2. makes one full fence for all of them;
@@ -73,6 +73,14 @@ void rbc_idle_hear(void *reader, uint64_t index);
 
 /* Before a look, if more rings than a few are in the round, and the reader has many. */
 void rbc_idle_sweep(rbcore_reader *self);
+
+/*
+ * The next look begins with a sweep. Each ring of the round costs a reader that waits four or five
+ * looks until it has its next record.
+ */
+static inline void rbc_idle_sweep_next(rbc_idling *self) {
+    self->looks = RBC_LOOKS_PER_SWEEP;
+}
 
 /*
  * Before a look that may make system calls, if rings are idle. A reader whose looks always find

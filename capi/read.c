@@ -99,6 +99,7 @@ static int look(rbcore_reader *self, rbc_request *request) {
  */
 static int look_parked(rbcore_reader *self, rbc_request *request) {
     rbc_park_prepare(self, request);
+    rbc_idle_sweep_next(&self->idling);
     atomic_store_explicit(&self->wait.parked, true, memory_order_relaxed);
     rbc_full_fence();
     int result = look(self, request);

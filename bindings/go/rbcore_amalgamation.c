@@ -1200,6 +1200,10 @@ void rbc_idle_hear(void *reader, uint64_t index);
 
 void rbc_idle_sweep(rbcore_reader *self);
 
+static inline void rbc_idle_sweep_next(rbc_idling *self) {
+	self->looks = RBC_LOOKS_PER_SWEEP;
+}
+
 void rbc_idle_listen(rbcore_reader *self, rbc_clock *clock);
 
 bool rbc_idle_look(rbcore_reader *self, rbc_clock *clock);
@@ -6079,6 +6083,7 @@ static int look(rbcore_reader *self, rbc_request *request) {
 
 static int look_parked(rbcore_reader *self, rbc_request *request) {
 	rbc_park_prepare(self, request);
+	rbc_idle_sweep_next(&self->idling);
 	atomic_store_explicit(&self->wait.parked, true, memory_order_relaxed);
 	rbc_full_fence();
 	int result = look(self, request);

@@ -138,6 +138,19 @@ START_TEST(few_rings_are_not_idle) {
 }
 END_TEST
 
+/* A reader that waits looks at the rings of this wait and the one before, and at the few. */
+START_TEST(waits_keep_the_round_short) {
+    rings *r = open_rings(0, 0);
+    let_go_idle(r);
+    for (unsigned int i = 0; i < RINGS; i++) {
+        produce(&r->of[i], i);
+        expect_record(r, rbcore_reader_next(r->reader, r->records, 1, WATCHDOG_NS), i, i);
+        ck_assert_uint_le(r->reader->round.count, RBC_FEW_IN_ROUND + 2);
+    }
+    close_rings(r);
+}
+END_TEST
+
 /* ---- Records in idle rings ---- */
 
 START_TEST(each_ring_wakes) {
@@ -578,6 +591,7 @@ int main(void) {
     const loop_test tests[] = {{rings_that_are_not_idle, 1},
                                {paced_rings_are_not_idle, 1},
                                {few_rings_are_not_idle, 1},
+                               {waits_keep_the_round_short, 1},
                                {each_ring_wakes, 2},
                                {all_rings_wake_at_once, 1},
                                {silent_records, 1},
