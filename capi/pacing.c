@@ -194,9 +194,14 @@ static void adapt(rbcore_reader *reader) {
     reader->pacing.interval_ns = interval < RBC_PACE_SHORTEST_NS ? RBC_PACE_SHORTEST_NS : interval;
 }
 
-/* Whether the intervals that did not pay have cost what arming the paced rings does. */
+/*
+ * Whether the intervals that did not pay have cost what arming the paced rings does. If none is
+ * left that is nothing. Armed rings are then busy by what they give themselves, and no others'
+ * interval keeps them from being paced.
+ */
 static bool are_slow(const rbc_pacing *self) {
-    return self->slow > 0 && self->slow * WAKEUPS_IN_TWO_CYCLES >= self->timed * 2;
+    return (self->slow > 0 || self->timed == 0) &&
+           self->slow * WAKEUPS_IN_TWO_CYCLES >= self->timed * 2;
 }
 
 /* Judges an interval of busy rings. */

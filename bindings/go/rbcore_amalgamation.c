@@ -4743,7 +4743,8 @@ static void adapt(rbcore_reader *reader) {
 }
 
 static bool are_slow(const rbc_pacing *self) {
-	return self->slow > 0 && self->slow * WAKEUPS_IN_TWO_CYCLES >= self->timed * 2;
+	return (self->slow > 0 || self->timed == 0) &&
+		self->slow * WAKEUPS_IN_TWO_CYCLES >= self->timed * 2;
 }
 
 static RBC_OUT_OF_LINE void judge_busy(rbcore_reader *reader, rbc_clock *clock) {

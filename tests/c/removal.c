@@ -264,9 +264,12 @@ START_TEST(a_paced_ring_is_removed) {
 }
 END_TEST
 
-/* Memory rings are looked at every 100 milliseconds. Without one there is nothing to look for. */
+/*
+ * Memory rings are looked at every 100 milliseconds, and polled ones each interval. Without one
+ * there is nothing to look for.
+ */
 START_TEST(the_last_memory_ring_is_removed) {
-    many m = open_many(1, 0);
+    many m = open_many(1, _i ? RBCORE_READER_POLL : 0);
     rbcore_record record;
     ck_assert_int_eq(rbcore_reader_read(m.reader, &record, 1), 0);
     ck_assert(readable(rbcore_reader_fd(m.reader), WATCHDOG_MS));
@@ -428,7 +431,7 @@ int main(void) {
         {rings_are_visited_while_others_come_and_go, 1},
         {a_removed_ring_goes_while_it_is_asked_for, 1},
         {a_paced_ring_is_removed, 1},
-        {the_last_memory_ring_is_removed, 1},
+        {the_last_memory_ring_is_removed, 2},
         {a_broken_ring_is_removed, 1},
         {a_ring_is_added_during_a_flush, 1},
         {an_added_ring_makes_the_fd_readable, (int)(sizeof(adds) / sizeof(*adds))},

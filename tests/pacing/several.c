@@ -258,6 +258,34 @@ START_TEST(a_ring_that_falls_silent_is_armed) {
 }
 END_TEST
 
+/*
+ * With the last paced ring gone, one that was too small to join is paced like the ring of a new
+ * reader. It gives its records one by one.
+ */
+START_TEST(the_last_paced_ring_goes) {
+    stage *s = open_stage((size_t)1 << 20, _i ? RBCORE_READER_RELEASE : 0, long_ns);
+    test_ring *large = test_ring_open(large_ring);
+    rbcore_source source = test_ring_source(large);
+    ck_assert_int_eq(rbcore_reader_add(s->reader, &source), 1);
+    for (int i = 0; !(stats_of(s->reader, 1).flags & RBCORE_RING_PACED); i++) {
+        ck_assert_int_lt(i, ATTEMPTS);
+        ck_assert_uint_eq(test_ring_emit_many(large, 8 * (uint64_t)i, 8, 0), 0);
+        for (int found = 0; found < 8;) {
+            found += take(s, MAX_RECORDS, WATCHDOG_NS);
+            give_back(s);
+        }
+    }
+    ok(rbcore_reader_remove(s->reader, 1));
+    for (int i = 0; !is_paced(s); i++) {
+        ck_assert_int_lt(i, 1000);
+        emit_records(s, 1, 0);
+        take_the_rest(s);
+    }
+    close_stage(s);
+    test_ring_close(large);
+}
+END_TEST
+
 /* ---- Polling ---- */
 
 /* It sleeps for the time that it was given, whatever the ring's size. */
@@ -312,6 +340,7 @@ const scenario several_scenarios[] = {
     {&rings_join_with_the_second_record_in_an_interval, 2},
     {&an_interval_ends_for_all_rings, 1},
     {&a_ring_that_falls_silent_is_armed, 1},
+    {&the_last_paced_ring_goes, 2},
     {&polling_keeps_its_interval, 3},
     {&polling_reads_a_full_ring_more_often, 1},
     {NULL, 0},
