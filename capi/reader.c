@@ -16,6 +16,9 @@
 
 #define KNOWN_FLAGS (RBCORE_READER_RELEASE | RBCORE_READER_POLL)
 
+/* Longer is without end. A clock's time and twice as much can be added up. */
+#define LONGEST_LATENCY_NS (INT64_MAX / 4)
+
 static const rbcore_reader_options defaults = RBCORE_READER_OPTIONS_INIT;
 
 /* ---- Life ---- */
@@ -46,7 +49,8 @@ int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) 
     self->is_release = options.flags & RBCORE_READER_RELEASE;
     self->has_turns = !self->is_release;
     self->is_polling = polls;
-    self->max_latency_ns = options.max_latency_ns;
+    self->max_latency_ns =
+        options.max_latency_ns < LONGEST_LATENCY_NS ? options.max_latency_ns : LONGEST_LATENCY_NS;
     self->can_pace = polls || options.max_latency_ns >= RBC_PACE_SHORTEST_NS;
     rbc_pacing_init(self);
     atomic_init(&self->refs, 1);

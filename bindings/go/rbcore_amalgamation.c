@@ -6306,6 +6306,8 @@ bool rbc_reader_is_at_rest(const rbcore_reader *self, unsigned index) {
 #define defaults defaults_in_reader
 #define KNOWN_FLAGS (RBCORE_READER_RELEASE | RBCORE_READER_POLL)
 
+#define LONGEST_LATENCY_NS (INT64_MAX / 4)
+
 static const rbcore_reader_options defaults = RBCORE_READER_OPTIONS_INIT;
 
 int rbcore_reader_options_init(rbcore_reader_options *out, size_t size) {
@@ -6334,7 +6336,8 @@ int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) 
 	self->is_release = options.flags & RBCORE_READER_RELEASE;
 	self->has_turns = !self->is_release;
 	self->is_polling = polls;
-	self->max_latency_ns = options.max_latency_ns;
+	self->max_latency_ns =
+		options.max_latency_ns < LONGEST_LATENCY_NS ? options.max_latency_ns : LONGEST_LATENCY_NS;
 	self->can_pace = polls || options.max_latency_ns >= RBC_PACE_SHORTEST_NS;
 	rbc_pacing_init(self);
 	atomic_init(&self->refs, 1);
@@ -6534,6 +6537,7 @@ int rbcore_reader_shutdown(rbcore_reader *self) {
 	return ask(self, RBC_ASKED_SHUTDOWN);
 }
 #undef KNOWN_FLAGS
+#undef LONGEST_LATENCY_NS
 #undef defaults
 
 /* ==== capi/snapshot.c ==== */

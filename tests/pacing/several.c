@@ -304,6 +304,22 @@ START_TEST(polling_keeps_its_interval) {
 }
 END_TEST
 
+/* A reader that looks once in centuries finds nothing due behind its first look, but reads it. */
+START_TEST(polling_without_end) {
+    stage *s = open_stage(large_ring, RBCORE_READER_POLL, INT64_MAX);
+    emit_records(s, 2, 0);
+    take_to_end(s);
+    give_back(s);
+    for (unsigned int i = 0; i < 3; i++) {
+        emit_records(s, 1, 0);
+        ck_assert_int_eq(take(s, MAX_RECORDS, 20 * MILLISECOND), 0);
+        ck_assert_int_eq(taken(s, rbcore_reader_read(s->reader, s->records, MAX_RECORDS)), 1);
+        give_back(s);
+    }
+    close_stage(s);
+}
+END_TEST
+
 static int64_t wait_of_one(stage *s) {
     const int64_t begin = now_ns();
     emit_records(s, 1, RBCORE_NO_WAKEUP);
@@ -342,6 +358,7 @@ const scenario several_scenarios[] = {
     {&a_ring_that_falls_silent_is_armed, 1},
     {&the_last_paced_ring_goes, 2},
     {&polling_keeps_its_interval, 3},
+    {&polling_without_end, 1},
     {&polling_reads_a_full_ring_more_often, 1},
     {NULL, 0},
 };
