@@ -6053,9 +6053,18 @@ static RBC_OUT_OF_LINE void tend_idle_rings(rbcore_reader *self, rbc_request *re
 	}
 }
 
-static void note_look(rbcore_reader *self, int result) {
+static RBC_INLINE int look_at_rings(rbcore_reader *self, rbc_request *request) {
+	return request->rings == NULL ? rbc_pass_over_rings(self, request)
+								: rbc_pass_names_rings(self, request);
+}
+
+static int end_look(rbcore_reader *self, rbc_request *request, int result) {
+	if (result == -EBADMSG && rbc_idle_look(self, &request->clock)) {
+		result = look_at_rings(self, request);
+	}
 	self->idling.busy_looks = result != 0 ? self->idling.busy_looks + 1 : 0;
 	self->idling.has_found |= result > 0;
+	return result;
 }
 
 static int look(rbcore_reader *self, rbc_request *request) {
@@ -6065,15 +6074,14 @@ static int look(rbcore_reader *self, rbc_request *request) {
 	}
 	int result = answer(self);
 	if (result == 0) {
-		result = request->rings == NULL ? rbc_pass_over_rings(self, request)
-										: rbc_pass_names_rings(self, request);
+		result = look_at_rings(self, request);
 	}
 	if (self->is_flushing && (result == 0 || result == -EBADMSG)) {
 		int flushed = go_on_flushing(self);
 		result = flushed != 0 ? flushed : result;
 	}
 	if (may_idle) {
-		note_look(self, result);
+		result = end_look(self, request, result);
 	}
 	if (result > 0) {
 		rbc_wait_reset_delay(&self->wait);
@@ -6144,7 +6152,7 @@ static RBC_OUT_OF_LINE int look_at_idle_rings(rbcore_reader *self, rbc_request *
 	int result = look(self, request);
 	if (result > 0) {
 		rbc_idle_look_if_cheap(self, &request->clock);
-	} else if ((result == 0 || result == -EBADMSG) && rbc_idle_look(self, &request->clock)) {
+	} else if (result == 0 && rbc_idle_look(self, &request->clock)) {
 		return look(self, request);
 	}
 	return result;
