@@ -165,14 +165,15 @@ RBCORE_API void rbcore_reader_free(rbcore_reader *self);
  * RBCORE_SOURCE_LATEST from the first record that is not complete at this moment (what was skipped
  * is counted). Returns the ring's index, from 0 to RBCORE_RINGS_MAX - 1, which belongs to the ring
  * until it was removed. Indexes are reused as late as possible. rbcore_reader_fd becomes readable,
- * because a wait that was armed before does not know this ring.
+ * because a wait that was armed before does not know this ring. (Beside 16 rings or more it becomes
+ * readable for a map only when something is in it.)
  *
  * The comment of the type rbcore_reader says when a ring is refused because another reader has it,
  * and what overwrite mode and taps do. To wait until a ring is free, add it again from time to time
  * while that returns -EBUSY (examples/c/tail.c, --wait): nothing tells when it becomes free.
  *
- * A ring takes 4 of the mappings that a process may have, which are 65,530 by default
- * (vm.max_map_count). -ENOMEM tells as well that there are no more.
+ * A ring takes 4 of the mappings that a process may have, and up to 7 if it is read through a copy.
+ * By default there are 65,530 (vm.max_map_count). -ENOMEM tells as well that there are no more.
  *   -EINVAL      source->size is absurd, kind or a flag is unknown, or a field that the kind needs
  *                is missing;
  *   -E2BIG       source is from a newer version and uses what this one does not know;
@@ -233,8 +234,8 @@ RBCORE_API int rbcore_reader_ring_after(rbcore_reader *self, int ring);
  * memory ring is unfinished: they ask whether its producer lives.
  *
  * With more than 16 rings the kernel tells which of those that were idle have records. To ask it, a
- * read that finds records makes a system call, too: one each 50 microseconds, or 64 reads if these
- * take longer. No ring has a second turn before each that is known to have records had one. A
+ * read that finds records makes a system call, too: one each 50 microseconds, or each 64 reads if
+ * that is sooner. No ring has a second turn before each that is known to have records had one. A
  * record of an idle ring for which nobody wakes (BPF_RB_NO_WAKEUP) is found by the second read in a
  * row that finds nothing else, or by one that comes 100 milliseconds later.
  *   0           all rings are empty, or the record at the head is still being written; the next

@@ -40,6 +40,26 @@ START_TEST(descriptors) {
 }
 END_TEST
 
+/* Mappings of the ring and its copy that a reader makes. */
+static unsigned int mappings_of(uint32_t ring_flags, uint32_t source_flags) {
+    fixture ring = {.ring = 0};
+    ok(rbcore_memory_ring_create(&ring.memory_fd, &ring.event_fd, page_size(), ring_flags));
+    unsigned int before = mapped_rings();
+    ring.reader = reader_on(&ring, 0, source_flags);
+    unsigned int mappings = mapped_rings() - before;
+    rbcore_reader_free(ring.reader);
+    close(ring.memory_fd);
+    close(ring.event_fd);
+    return mappings;
+}
+
+START_TEST(mappings) {
+    ck_assert_uint_le(mappings_of(0, 0), 4);
+    ck_assert_uint_le(mappings_of(0, RBCORE_SOURCE_TAP), 7);
+    ck_assert_uint_le(mappings_of(RBCORE_MEMORY_RING_OVERWRITE, RBCORE_SOURCE_OVERWRITE), 7);
+}
+END_TEST
+
 typedef struct changes {
     int others, pairs; /* rings of the reader; how often one more is added and removed */
 } changes;
@@ -162,8 +182,9 @@ START_TEST(a_record_in_each_of_many) {
 END_TEST
 
 int main(void) {
-    const TTest *const tests[] = {descriptors, one_more_costs_the_same, a_record_in_each_of_many,
-                                  no_mappings_left, NULL};
+    const TTest *const tests[] = {
+        descriptors,      mappings, one_more_costs_the_same, a_record_in_each_of_many,
+        no_mappings_left, NULL};
     is_traceable = !thread_sanitizer() && can_trace();
     return run_tests("many_rings", tests);
 }

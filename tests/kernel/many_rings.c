@@ -110,6 +110,46 @@ START_TEST(nine_hundred_rings) {
 }
 END_TEST
 
+#define FEW 16 /* all of which are looked at each time */
+
+static bool is_readable(const rbcore_reader *reader, int timeout_ms) {
+    return readable(rbcore_reader_fd(reader), timeout_ms);
+}
+
+static void read_to_end(rbcore_reader *reader, int expected) {
+    rbcore_record records[FEW];
+    ck_assert_int_eq(rbcore_reader_read(reader, records, FEW), expected);
+    ck_assert_int_eq(rbcore_reader_commit(reader, NULL, 0), 0);
+    ck_assert_int_eq(rbcore_reader_read(reader, records, FEW), 0);
+}
+
+/* Each of a few wakes a wait that was armed before. One more does with what is in it. */
+START_TEST(a_ring_is_added) {
+    int fds[FEW + 2];
+    struct many *programs = make_rings(FEW + 2, fds);
+    rbcore_reader *reader = open_reader(CROWD_READS);
+    for (int i = 0; i < FEW; i++) {
+        ck_assert_int_eq(add_ring(reader, fds[i]), i);
+        ck_assert(is_readable(reader, 0));
+        read_to_end(reader, 0);
+    }
+    ck_assert_int_eq(add_ring(reader, fds[FEW]), FEW);
+    ck_assert(!is_readable(reader, 0));
+    ck_assert_int_eq(emit(programs, FEW, 1), 0);
+    ck_assert(is_readable(reader, WAKEUP_DELAY_MS));
+    read_to_end(reader, 1);
+    ck_assert_int_eq(emit(programs, FEW + 1, 1), 0);
+    ck_assert_int_eq(add_ring(reader, fds[FEW + 1]), FEW + 1);
+    ck_assert(is_readable(reader, 0));
+    read_to_end(reader, 1);
+    rbcore_reader_free(reader);
+    many__destroy(programs);
+    for (int i = 0; i < FEW + 2; i++) {
+        close(fds[i]);
+    }
+}
+END_TEST
+
 /* ---- Where it ends ---- */
 
 #define RINGS 60
@@ -186,6 +226,9 @@ int main(void) {
     Suite *suite = suite_create("many rings");
     TCase *tcase = tcase_create("limits");
     tcase_add_test(tcase, no_descriptors_left);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("a_ring_is_added");
+    tcase_add_test(tcase, a_ring_is_added);
     suite_add_tcase(suite, tcase);
     add_ways(suite, forty_rings);
     if (limit.rlim_max >= 2 * 900 + 100) {
