@@ -213,6 +213,25 @@ START_TEST(silent_records) {
 }
 END_TEST
 
+/* Nor do discarded records that wake each read in vain keep them for ever. */
+START_TEST(silent_records_beside_discarded_ones) {
+    rings *r = open_rings(0, 0);
+    let_go_idle(r);
+    unsigned int ring = idle_ring(r, 20);
+    produce_silently(r, ring, 4);
+    int result = 0;
+    for (int64_t begin = now_ns(); result == 0;) {
+        void *data;
+        ck_assert_int_lt(now_ns() - begin, WATCHDOG_NS);
+        ok(rbcore_producer_reserve(r->of[1].producer, &data, 8));
+        ok(rbcore_producer_discard(r->of[1].producer, data, 0));
+        result = rbcore_reader_read(r->reader, r->records, 1);
+    }
+    expect_record(r, result, ring, 4);
+    close_rings(r);
+}
+END_TEST
+
 /* What is there when a ring is added told nobody either. */
 START_TEST(a_ring_that_begins_with_silent_records) {
     rings *r = open_rings(0, 0);
@@ -632,6 +651,7 @@ int main(void) {
                                {each_ring_wakes, 2},
                                {all_rings_wake_at_once, 1},
                                {silent_records, 1},
+                               {silent_records_beside_discarded_ones, 1},
                                {a_ring_that_begins_with_silent_records, 1},
                                {silent_records_beside_a_busy_ring, 1},
                                {idle_rings_have_their_turn, 2},
