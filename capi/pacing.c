@@ -8,8 +8,10 @@
 #define ENTER RBC_PACING_ENTER
 #define LEAVE RBC_PACING_LEAVE
 
-/* What two cycles of sleeping and looking cost. */
-#define WAKEUPS_IN_TWO_CYCLES 5
+/* What 200 cycles of sleeping and looking cost, and what each ring adds to them: in wakeups. */
+#define CYCLES 200
+#define CYCLES_COST 500
+#define RING_COST 1
 
 /*
  * A paced ring that gave nothing in so many intervals is armed. To keep it took as long by then as
@@ -201,7 +203,7 @@ static void adapt(rbcore_reader *reader) {
  */
 static bool are_slow(const rbc_pacing *self) {
     return (self->slow > 0 || self->timed == 0) &&
-           self->slow * WAKEUPS_IN_TWO_CYCLES >= self->timed * 2;
+           self->slow * (CYCLES_COST + RING_COST * self->timed) >= CYCLES * self->timed;
 }
 
 /* Judges an interval of busy rings. */

@@ -4579,7 +4579,9 @@ const rbc_kind *rbc_kind_of(bool is_memory, bool is_overwrite, bool is_tap) {
 #define ENTER RBC_PACING_ENTER
 #define LEAVE RBC_PACING_LEAVE
 
-#define WAKEUPS_IN_TWO_CYCLES 5
+#define CYCLES 200
+#define CYCLES_COST 500
+#define RING_COST 1
 
 #define QUIET_INTERVALS 1000
 
@@ -4744,7 +4746,7 @@ static void adapt(rbcore_reader *reader) {
 
 static bool are_slow(const rbc_pacing *self) {
 	return (self->slow > 0 || self->timed == 0) &&
-		self->slow * WAKEUPS_IN_TWO_CYCLES >= self->timed * 2;
+		self->slow * (CYCLES_COST + RING_COST * self->timed) >= CYCLES * self->timed;
 }
 
 static RBC_OUT_OF_LINE void judge_busy(rbcore_reader *reader, rbc_clock *clock) {
@@ -4798,10 +4800,12 @@ void rbc_pacing_judge(rbcore_reader *reader, rbc_clock *clock, bool only_due) {
 void rbc_pacing_park_ring(rbcore_reader *reader, rbc_ring *ring, rbc_clock *clock, bool only_due) {
 	judge_hot(&reader->pacing, ring, clock, false, only_due);
 }
+#undef CYCLES
+#undef CYCLES_COST
 #undef ENTER
 #undef LEAVE
 #undef QUIET_INTERVALS
-#undef WAKEUPS_IN_TWO_CYCLES
+#undef RING_COST
 
 /* ==== capi/idle.c ==== */
 #define must_listen must_listen_in_idle

@@ -280,8 +280,8 @@ RBCORE_API int rbcore_reader_look(rbcore_reader *self, rbcore_record *records, s
  * shortest that suits one of the busy rings, before it would fill up. A max_latency_ns below 50
  * microseconds is as 0.) A look by the timer costs as much processor time as 2 or 3 wakeups: bench/
  * has the measurements. The rings are slow again after such a time with less than 2 records. If
- * more than two were busy, it takes several such times in a row, two for every five rings: each
- * ring would pay for a wakeup first.
+ * more than two were busy, it takes several such times in a row, at most two for every five rings:
+ * each ring would pay for a wakeup first.
  *
  * A ring that would fill up within 50 microseconds (below 64 KiB, or larger ones with large
  * records) is looked at without sleeping, once it was found half full, until nothing came for that
