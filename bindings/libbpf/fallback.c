@@ -68,6 +68,19 @@ void rings_interrupt(struct ring_buffer *self) {
     pthread_mutex_unlock(&list_lock);
 }
 
+/* ---- The descriptor for libbpf ---- */
+
+void rings_keep_spare(struct ring_buffer *self) {
+    self->spare_fd = fcntl(self->epoll_fd, F_DUPFD_CLOEXEC, 0);
+}
+
+void rings_drop_spare(struct ring_buffer *self) {
+    if (self->spare_fd >= 0) {
+        close(self->spare_fd);
+    }
+    self->spare_fd = -1;
+}
+
 /* ---- By libbpf ---- */
 
 /* The errno that libbpf has for the same mistakes. */
@@ -79,12 +92,14 @@ int rings_ask_libbpf(struct ring_buffer *self, int map_fd, int refusal) {
     if (!genuine_load(&self->genuine)) {
         return error_of_libbpf(refusal);
     }
+    rings_drop_spare(self);
     struct ring_buffer *alone = genuine_open(&self->genuine, map_fd, NULL, NULL);
-    if (alone == NULL) {
-        return -errno;
+    const int error = alone == NULL ? -errno : 0;
+    if (alone != NULL) {
+        genuine_close(&self->genuine, alone);
     }
-    genuine_close(&self->genuine, alone);
-    return 0;
+    rings_keep_spare(self);
+    return error;
 }
 
 static int add_to_libbpf(const struct genuine *genuine, struct ring_buffer **libbpf,
@@ -116,19 +131,6 @@ static struct ring_buffer *open_by_libbpf(const struct ring_buffer *self) {
     }
     errno = -error;
     return libbpf;
-}
-
-/* ---- The descriptor for that ---- */
-
-void rings_keep_spare(struct ring_buffer *self) {
-    self->spare_fd = fcntl(self->epoll_fd, F_DUPFD_CLOEXEC, 0);
-}
-
-void rings_drop_spare(struct ring_buffer *self) {
-    if (self->spare_fd >= 0) {
-        close(self->spare_fd);
-    }
-    self->spare_fd = -1;
 }
 
 /* ---- Handing over ---- */

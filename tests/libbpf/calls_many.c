@@ -551,6 +551,31 @@ START_TEST(one_of_many) {
 }
 END_TEST
 
+static void add_without_descriptors(ring_sink *sink) {
+    struct rlimit before = leave_descriptors(0);
+    CALL(ring_buffer__add(sink->rings, rings_to_add->fds[2], on_record, &rings_to_add->sinks[2]));
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+/* In a callback where no descriptor is free: the one that libbpf needs is kept for it. */
+START_TEST(refused_in_a_callback_by_all) {
+    crowd rings = make_crowd(3);
+    other_process other = let_other_read(&rings, 2);
+    struct ring_buffer *rb = open_some(&rings, 2);
+    rings_to_add = &rings;
+    rings.sinks[1].rings = rb;
+    rings.sinks[1].act = add_without_descriptors;
+    rings.sinks[1].act_at = 2;
+    fill(&rings, 0, 1);
+    fill(&rings, 1, 4);
+    CALL(ring_buffer__consume(rb));
+    tell_all(&rings, rb);
+    ring_buffer__free(rb);
+    end_other(other);
+    free_crowd(&rings);
+}
+END_TEST
+
 const scenario many_scenarios[] = {
     {&forty_rings, 0},
     {&nine_hundred_rings, 0},
@@ -564,5 +589,6 @@ const scenario many_scenarios[] = {
     {&own_epoll_of_busy, 0},
     {&event_loop_beside_polls, 0},
     {&one_of_many, 5},
+    {&refused_in_a_callback_by_all, 0},
     {NULL, 0},
 };
