@@ -67,7 +67,6 @@ static int restart_rings(struct ring_buffer *self, bool *parent_lives) {
  */
 static int reopen(struct ring_buffer *self) {
     RBC_UNCANCELLED;
-    self->forks = forks_now();
     rings_init_lock(&self->lock); /* a thread of the parent may have held it */
     self->is_locked = false;
     atomic_store(&self->left, 0);
@@ -87,9 +86,14 @@ static int reopen(struct ring_buffer *self) {
     return error == 0 && self->is_watched ? rings_watch(self) : error;
 }
 
-/* What each call begins with. */
+/* What each call begins with. Where a reader cannot be opened, the next call tries again. */
 static int begin(struct ring_buffer *self) {
-    int error = self->forks == forks_now() ? 0 : reopen(self);
+    const unsigned forks = forks_now();
+    int error = 0;
+    if (self->forks != forks) {
+        error = reopen(self);
+        self->forks = error == 0 ? forks : self->forks;
+    }
     rings_hand_over_if_due(self);
     return error;
 }

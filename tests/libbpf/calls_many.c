@@ -576,6 +576,33 @@ START_TEST(refused_in_a_callback_by_all) {
 }
 END_TEST
 
+/* A child that cannot open a reader of its own yet. Each of its calls says so, until it can. */
+START_TEST(child_without_descriptors) {
+    for (unsigned int count = 1; count < 4; count += 2) {
+        crowd rings = make_crowd(count);
+        struct ring_buffer *rb = open_some(&rings, count);
+        fflush(stdout);
+        pid_t child = fork();
+        if (child == 0) {
+            struct rlimit before, none = {0, 0};
+            getrlimit(RLIMIT_NOFILE, &before);
+            none.rlim_max = before.rlim_max;
+            setrlimit(RLIMIT_NOFILE, &none);
+            for (int i = 0; i < 3; i++) {
+                ring_buffer__poll(rb, 10);
+            }
+            setrlimit(RLIMIT_NOFILE, &before);
+            tell_all(&rings, rb);
+            fflush(stdout);
+            _exit(0);
+        }
+        waitpid(child, NULL, 0);
+        ring_buffer__free(rb);
+        free_crowd(&rings);
+    }
+}
+END_TEST
+
 const scenario many_scenarios[] = {
     {&forty_rings, 0},
     {&nine_hundred_rings, 0},
@@ -590,5 +617,6 @@ const scenario many_scenarios[] = {
     {&event_loop_beside_polls, 0},
     {&one_of_many, 5},
     {&refused_in_a_callback_by_all, 0},
+    {&child_without_descriptors, 0},
     {NULL, 0},
 };
