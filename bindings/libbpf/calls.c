@@ -82,6 +82,9 @@ static void leave_unfinished(void *ring) {
 
 static int64_t deliver_by_libbpf(struct ring *self, size_t most) {
     const struct genuine *genuine = &self->owner->genuine;
+    if (genuine->ring == NULL) { /* before 1.3 it reads all rings or none */
+        return genuine->consume(self->owner->libbpf);
+    }
     struct ring *ring = genuine->ring(self->owner->libbpf, self->index);
     return most >= INT_MAX ? genuine->consume_ring(ring) : genuine->consume_ring_n(ring, most);
 }

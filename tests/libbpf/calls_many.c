@@ -603,6 +603,44 @@ START_TEST(child_without_descriptors) {
 }
 END_TEST
 
+/* ---- A map that the process opens a second time ---- */
+
+typedef struct waiting_reader {
+    struct ring_buffer *rb;
+    int wanted;
+} waiting_reader;
+
+static void *poll_for_all(void *argument) {
+    waiting_reader *self = argument;
+    for (int total = 0, result = 0; total < self->wanted && result >= 0; total += result) {
+        result = ring_buffer__poll(self->rb, -1);
+    }
+    return NULL;
+}
+
+/* While another thread waits for it. */
+START_TEST(opened_again_beside_a_wait) {
+    for (unsigned int count = 1; count < 4; count += 2) {
+        crowd rings = make_crowd(count);
+        ring_sink again = {.name = "again"};
+        waiting_reader reader = {.rb = open_some(&rings, count), .wanted = 3};
+        pthread_t thread;
+        pthread_create(&thread, NULL, poll_for_all, &reader);
+        sleep_ms(50);
+        struct ring_buffer *second = ring_buffer__new(rings.fds[0], on_record, &again, NULL);
+        ck_assert_ptr_nonnull(second);
+        sleep_ms(50);
+        fill(&rings, 0, 1);
+        fill(&rings, count - 1, 2);
+        pthread_join(thread, NULL);
+        CALL(ring_buffer__consume(second));
+        ring_buffer__free(second);
+        ring_buffer__free(reader.rb);
+        free_crowd(&rings);
+    }
+}
+END_TEST
+
 const scenario many_scenarios[] = {
     {&forty_rings, 0},
     {&nine_hundred_rings, 0},
@@ -616,6 +654,7 @@ const scenario many_scenarios[] = {
     {&own_epoll_of_busy, 0},
     {&event_loop_beside_polls, 0},
     {&one_of_many, 5},
+    {&opened_again_beside_a_wait, 0},
     {&refused_in_a_callback_by_all, 0},
     {&child_without_descriptors, 0},
     {NULL, 0},
