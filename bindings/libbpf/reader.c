@@ -84,32 +84,44 @@ bool is_to_repeat(int result) {
 }
 
 /* A wait takes events that an epoll of the program's has not seen: it is told in any case. */
-static void end_wait(void *rings) {
-    struct ring_buffer *self = rings;
+static void tell_epoll(struct ring_buffer *self) {
     if (self->is_watched && self->reader != NULL) {
         rbcore_reader_interrupt(self->reader);
     }
+}
+
+/* A wait that is repeated tells it later: it would be interrupted by that, again and again. */
+static void end_wait(struct ring_buffer *self, int result) {
+    if (!is_to_repeat(result)) {
+        tell_epoll(self);
+    }
     rings_unlock(self);
+}
+
+static void end_cancelled_wait(void *rings) {
+    end_wait(rings, 0);
 }
 
 int rings_wait(struct ring_buffer *self, uint16_t *ready, size_t max, int64_t timeout_ns) {
     int result;
     rings_lock(self);
-    pthread_cleanup_push(end_wait, self);
+    pthread_cleanup_push(end_cancelled_wait, self);
     result = self->reader == NULL ? -ECANCELED
                                   : rbc_reader_wait_for_rings(self->reader, ready, max, timeout_ns);
-    pthread_cleanup_pop(1);
+    pthread_cleanup_pop(0);
+    end_wait(self, result);
     return result;
 }
 
 int rings_wait_for_run(struct ring_buffer *self, rbcore_span *run, int64_t timeout_ns) {
     int result = 0;
     rings_lock(self);
-    pthread_cleanup_push(end_wait, self);
+    pthread_cleanup_push(end_cancelled_wait, self);
     if (self->reader != NULL && self->count == 1) {
         result = rbcore_reader_next_spans(self->reader, run, 1, RUN, timeout_ns);
     }
-    pthread_cleanup_pop(1);
+    pthread_cleanup_pop(0);
+    end_wait(self, result);
     return result;
 }
 

@@ -345,6 +345,13 @@ static int64_t deliver(struct ring_buffer *self, const uint16_t *ready, int coun
     return total;
 }
 
+/* No cancellation point: the epoll may still have to be told of the wait before. */
+static void give_way(struct ring_buffer *self) {
+    RBC_UNCANCELLED;
+    give_way_to(&self->wanted);
+    rings_hand_over_if_due(self);
+}
+
 /*
  * Waits once, and delivers. After 0 and -EINTR, too: libbpf would deliver what is not yet due for
  * rbcore. Returns what ring_deliver() returns, or -errno; *is_over: the time is.
@@ -356,8 +363,7 @@ static int64_t wait_once(struct ring_buffer *self, int64_t timeout_ns, bool *is_
         return deliver(self, ready, result);
     }
     if (is_to_repeat(result)) {
-        give_way_to(&self->wanted);
-        rings_hand_over_if_due(self);
+        give_way(self);
         return 0;
     }
     *is_over = true;

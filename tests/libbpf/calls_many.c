@@ -528,6 +528,33 @@ START_TEST(event_loop_beside_polls) {
 }
 END_TEST
 
+/* A poll that waits where the event loop was told of records by a call before it. */
+START_TEST(poll_after_an_event_loop_was_told) {
+    for (unsigned int count = 1; count < 40; count += 19) {
+        crowd rings = make_crowd(count);
+        struct ring_buffer *rb = open_some(&rings, count);
+        int epoll = epoll_create1(0);
+        fill(&rings, 0, 2);
+        CALL(add_to_epoll(epoll, rb, EPOLLIN));
+        CALL(is_readable(epoll, 0));
+        CALL(ring_buffer__poll(rb, -1));
+        CALL(is_readable(epoll, 0));
+        CALL_FOR(20, ring_buffer__poll(rb, 20));
+        fill(&rings, 0, 1);
+        fill(&rings, count - 1, 1);
+        rings.sinks[0].fail_at = rings.sinks[0].seen + 1;
+        rings.sinks[0].result = -1;
+        CALL(ring_buffer__consume(rb)); /* nothing of that ring is left, but of another */
+        CALL(is_readable(epoll, 0));
+        CALL(ring_buffer__poll(rb, 1000));
+        CALL(is_readable(epoll, 0));
+        ring_buffer__free(rb);
+        close(epoll);
+        free_crowd(&rings);
+    }
+}
+END_TEST
+
 /* Limits across rings, and one ring read while others have records. */
 START_TEST(one_of_many) {
     crowd rings = make_crowd(20);
@@ -653,6 +680,7 @@ const scenario many_scenarios[] = {
     {&several_under_load, 0},
     {&own_epoll_of_busy, 0},
     {&event_loop_beside_polls, 0},
+    {&poll_after_an_event_loop_was_told, 0},
     {&one_of_many, 5},
     {&opened_again_beside_a_wait, 0},
     {&refused_in_a_callback_by_all, 0},
