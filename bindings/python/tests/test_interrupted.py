@@ -66,6 +66,13 @@ class Between:
         return names[frame.f_lasti // 2].startswith(LOOKS)
 
 
+class Anywhere(Between):
+    """As another thread would: at the at-th instruction of the package."""
+
+    def is_point(self, frame: FrameType) -> bool:
+        return True
+
+
 def raises() -> None:
     raise KeyboardInterrupt
 
@@ -419,3 +426,23 @@ def test_two_tasks_share_a_reader(ring: Ring, reader: rbcore.Reader) -> None:
 
     asyncio.run(asyncio.wait_for(run(), WATCHDOG))
     assert seen == list(range(20))
+
+
+def test_rings_while_another_thread_closes(ring: Ring) -> None:
+    """It ends, or says that the reader is closed, wherever that comes."""
+    at = 0
+    beside: Anywhere | None = None
+    while beside is None or beside.call is None:
+        reader = rbcore.Reader(ring.source)
+        beside = Anywhere(at, reader.close)
+        found: list[int] = []
+        try:
+            with beside:
+                found.extend(reader.rings())
+        except rbcore.Closed:
+            pass
+        assert found in ([], [0])
+        reader.close()
+        at += 1
+    assert found == [0]
+    assert at > 20

@@ -56,7 +56,7 @@ class ReaderBase(Generic[T]):
     other options are those of add(), for all sources.
 
     One thread at a time may read. Any thread may call interrupt(), flush(), shutdown(), close(),
-    stats() and fileno(). Times are in seconds.
+    stats(), rings() and fileno(). Times are in seconds.
     """
 
     _flags = 0
@@ -318,12 +318,20 @@ class ReaderBase(Generic[T]):
     # ---- Within
 
     def _indexes(self) -> Iterator[int]:
-        index = -1
-        while self._open is not None:
-            index = lib.rbcore_reader_ring_after(self._open, index)
-            if index < 0:
-                return
+        index = self._index_after(-1)
+        while index >= 0:
             yield index
+            index = self._index_after(index)
+
+    def _index_after(self, ring: int) -> int:
+        """Returns the next index, or a negative number. Only the call holds the reader: a loop that
+        was left, or the frames of an exception, would keep its rings taken."""
+        handle = self._open
+        try:
+            index: int = -1 if handle is None else lib.rbcore_reader_ring_after(handle, ring)
+        finally:
+            del handle
+        return index
 
     def _prepare(self) -> None:
         """Makes what a reader needs before it has rings."""
