@@ -555,6 +555,40 @@ START_TEST(poll_after_an_event_loop_was_told) {
 }
 END_TEST
 
+static void end_thread(ring_sink *sink) {
+    (void)sink;
+    pthread_exit(NULL);
+}
+
+static void *poll_once(void *rb) {
+    ring_buffer__poll(rb, -1);
+    return NULL;
+}
+
+/* The thread that was woken ends in a callback: the event loop hears of what it left. */
+START_TEST(event_loop_after_a_poll_that_ended) {
+    for (unsigned int count = 2; count < 40; count += 19) {
+        crowd rings = make_crowd(count);
+        struct ring_buffer *rb = open_some(&rings, count);
+        int epoll = epoll_create1(0);
+        CALL(add_to_epoll(epoll, rb, EPOLLIN));
+        rings.sinks[0].act = end_thread;
+        rings.sinks[0].act_at = 1;
+        pthread_t thread;
+        pthread_create(&thread, NULL, poll_once, rb);
+        sleep_ms(50); /* it waits by now; if not, that is no mistake */
+        fill(&rings, 0, 2);
+        pthread_join(thread, NULL);
+        CALL(is_readable(epoll, 1000));
+        CALL(ring_buffer__consume(rb));
+        CALL(is_readable(epoll, 0));
+        ring_buffer__free(rb);
+        close(epoll);
+        free_crowd(&rings);
+    }
+}
+END_TEST
+
 /* Limits across rings, and one ring read while others have records. */
 START_TEST(one_of_many) {
     crowd rings = make_crowd(20);
@@ -681,6 +715,7 @@ const scenario many_scenarios[] = {
     {&own_epoll_of_busy, 0},
     {&event_loop_beside_polls, 0},
     {&poll_after_an_event_loop_was_told, 0},
+    {&event_loop_after_a_poll_that_ended, 0},
     {&one_of_many, 5},
     {&opened_again_beside_a_wait, 0},
     {&refused_in_a_callback_by_all, 0},
