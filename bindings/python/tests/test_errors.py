@@ -69,3 +69,9 @@ def test_errors(call: Callable[[], object], wanted: str) -> None:
     text = str(caught.value.strerror)
     assert text.startswith(wanted)
     assert is_sentence(text)
+
+
+@pytest.mark.parametrize("call", [rbcore.Reader, rbcore.Producer, rbcore.ring_stats])
+def test_a_path_with_a_nul_byte(call: Callable[[str], object]) -> None:
+    with pytest.raises(ValueError, match="NUL"):
+        call("/sys/fs/bpf/events\0x")

@@ -119,7 +119,10 @@ def fill_source(
         c.map_id = source
     elif isinstance(source, (str, os.PathLike)):
         c.kind = lib.RBCORE_SOURCE_PINNED_PATH
-        keep = ffi.new("char[]", os.fsencode(source))
+        path = os.fsencode(source)
+        if b"\0" in path:  # C would see a path that ends there
+            raise ValueError("the path contains a NUL byte")
+        keep = ffi.new("char[]", path)
         c.path = keep
     else:
         c.kind = lib.RBCORE_SOURCE_MAP_FD
