@@ -8,6 +8,7 @@
 mod common;
 
 use std::env;
+use std::io::{Seek, Write};
 use std::mem::transmute;
 use std::os::fd::AsFd;
 use std::thread;
@@ -18,7 +19,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use rbcore::{
-    Error, Lease, LeaseReader, MemoryRing, Producer, Reader, Reservation, Snapshot, Source, Wakeup,
+    Batch, Error, Lease, LeaseReader, MemoryRing, Producer, Reader, Reservation, RingOwner,
+    Snapshot, Source, Wakeup,
 };
 
 const RINGS: usize = 3;
@@ -44,6 +46,7 @@ enum Then {
     CommitNow,
     CommitFirst(usize),
     Snapshot,
+    Describe(usize, usize),
     Nothing,
 }
 
@@ -74,6 +77,7 @@ enum Call {
         as_file: bool,
     },
     ReadUntilFlushed,
+    Look(usize),
 }
 
 fn sizes() -> impl Strategy<Value = Vec<usize>> {
@@ -96,6 +100,7 @@ fn call() -> impl Strategy<Value = Call> {
         1 => Just(Then::CommitNow),
         2 => (0usize..6).prop_map(Then::CommitFirst),
         1 => Just(Then::Snapshot),
+        2 => (any::<usize>(), any::<usize>()).prop_map(|(i, j)| Then::Describe(i, j)),
         2 => Just(Then::Nothing)
     ];
     prop_oneof![
@@ -116,6 +121,7 @@ fn call() -> impl Strategy<Value = Call> {
         3 => (any::<usize>(), any::<bool>(), any::<bool>())
             .prop_map(|(pick, consume, as_file)| Call::Snapshot { pick, consume, as_file }),
         1 => Just(Call::ReadUntilFlushed),
+        2 => (0..RINGS).prop_map(Call::Look),
     ]
 }
 
@@ -195,6 +201,7 @@ impl World {
                 as_file,
             } => self.snapshot(*pick, *consume, *as_file),
             Call::ReadUntilFlushed => self.read_until_flushed(),
+            Call::Look(ring) => self.look(*ring),
         }
         self.check();
     }
@@ -238,7 +245,7 @@ impl World {
             self.model.rings[ring].wrote(numbers[i], sizes[i], State::There);
         }
         if written < sizes.len() {
-            self.model.rings[ring].refused(sizes[written]);
+            self.model.rings[ring].is_full(sizes[written]); // not lost
         }
     }
 
@@ -485,9 +492,37 @@ impl World {
                     assert_eq!(batch.get(0).unwrap().data(), found[0].2);
                 }
             }
+            Then::Describe(i, j) => self.describe(&batch, &found, i, j),
             Then::Nothing => drop(batch),
         }
         Ok(found.len())
+    }
+
+    /// Makes a file of the records of a batch from one to another.
+    fn describe(&self, batch: &Batch<'_>, found: &[Found], i: usize, j: usize) {
+        if found.is_empty() {
+            assert_eq!(batch.snapshot_header(..).unwrap_err().errno(), libc::EINVAL);
+            return;
+        }
+        let (i, j) = (i % found.len(), j % found.len());
+        let ((index, first, _), (other, last, _)) = (&found[i], &found[j]);
+        let described = batch.snapshot_header(i..=j);
+        if i > j || index != other {
+            assert_eq!(described.unwrap_err().errno(), libc::EINVAL);
+            return;
+        }
+        let (header, content) = described.unwrap();
+        let mut file = tempfile();
+        file.write_all(&header).unwrap();
+        file.write_all(&content).unwrap();
+        file.rewind().unwrap();
+        let mut loaded = Snapshot::load(&file).unwrap().unwrap();
+        let ring = &self.model.rings[self.model.ring_of(*index).unwrap()];
+        let info = loaded.info().unwrap();
+        let end = ring.entries[ring.index[last]].end();
+        assert_eq!((info.first_pos, info.end_pos), (*first, end));
+        assert_eq!((info.ring_size, info.producer_pos), (ring.size, ring.end()));
+        assert_eq!(contents(&mut loaded), ring.found_between(*first, *last));
     }
 
     fn lease(
@@ -593,7 +628,7 @@ impl World {
         if as_file {
             let mut file = tempfile();
             taken.save(&file).unwrap();
-            std::io::Seek::rewind(&mut file).unwrap();
+            file.rewind().unwrap();
             taken = Snapshot::load(&file).unwrap().unwrap();
         }
         assert_eq!(contents(&mut taken), wanted);
@@ -602,6 +637,26 @@ impl World {
             contents(&mut taken),
             self.model.rings[ring].not_given_back()
         );
+    }
+
+    // ---- Beside the reader
+
+    fn look(&self, ring: usize) {
+        let stats = Source::memory(&self.rings[ring]).ring_stats().unwrap();
+        let model = &self.model.rings[ring];
+        let (low, high) = model.taken_between();
+        assert!((low..=high).contains(&stats.consumer_pos), "{stats:?}");
+        assert_eq!(stats.map_id, None);
+        assert_eq!(stats.ring_size, model.size);
+        assert_eq!(stats.producer_pos, model.end());
+        assert_eq!(stats.bytes_waiting, model.end() - stats.consumer_pos);
+        assert_eq!(stats.lost, Some(model.lost));
+        let owner = if self.model.is_taken(ring) {
+            RingOwner::Process(std::process::id())
+        } else {
+            RingOwner::Nobody
+        };
+        assert_eq!(stats.owner, owner);
     }
 
     // ---- What is always so
@@ -614,6 +669,8 @@ impl World {
         let Some(opened) = &self.reader else {
             return;
         };
+        let rings: Vec<_> = either!(opened, reader => reader.rings().collect());
+        assert!(rings.iter().eq(self.model.added.keys()), "{rings:?}");
         for (index, ring) in &self.model.added {
             let stats = either!(opened, reader => reader.ring_stats(*index)).unwrap();
             let (low, high) = self.model.rings[*ring].given_between();

@@ -26,7 +26,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         self.position + span(self.size)
     }
 
@@ -47,6 +47,8 @@ pub(crate) struct RingModel {
     pub(crate) index: HashMap<u64, usize>,
     /// All before this one were handed out or passed.
     read: usize,
+    /// So many were refused.
+    pub(crate) lost: u64,
 }
 
 impl RingModel {
@@ -73,12 +75,14 @@ impl RingModel {
         });
     }
 
-    /// Only a ring that is full refuses. (The last one given back may still take its place, with
-    /// the discarded ones behind it.)
-    pub(crate) fn refused(&self, size: usize) {
-        let back = &self.entries[..self.first()];
-        let last = back.iter().rposition(|entry| entry.state == State::There);
-        let taken_from = last.map_or(0, |last| back[last].position);
+    /// Only a ring that is full refuses, and the record is lost.
+    pub(crate) fn refused(&mut self, size: usize) {
+        self.lost += 1;
+        self.is_full(size);
+    }
+
+    pub(crate) fn is_full(&self, size: usize) {
+        let (taken_from, _) = self.taken_between();
         assert!(self.end() + span(size) - taken_from >= self.size, "refused");
     }
 
@@ -165,6 +169,27 @@ impl RingModel {
             back.map_or(0, Entry::end),
             behind.map_or(self.end(), |entry| entry.position),
         )
+    }
+
+    /// Returns where `consumer_pos` can be: the last one given back may still take its place, with
+    /// the discarded ones behind it.
+    pub(crate) fn taken_between(&self) -> (u64, u64) {
+        let last = self.entries[..self.first()]
+            .iter()
+            .rfind(|entry| entry.state == State::There);
+        (
+            last.map_or(0, |entry| entry.position),
+            self.given_between().1,
+        )
+    }
+
+    /// The records from one position to another, as a file has them.
+    pub(crate) fn found_between(&self, first: u64, last: u64) -> Vec<(u64, Vec<u8>)> {
+        let entries = self.entries[self.index[&first]..=self.index[&last]].iter();
+        entries
+            .filter(|entry| entry.state == State::There)
+            .map(Entry::found)
+            .collect()
     }
 }
 
