@@ -21,7 +21,8 @@ type ring struct {
 	producer *ringbuf.Producer
 	entries  []*entry
 	byPos    map[uint64]int
-	read     int // all before this one were handed out or passed
+	lost     uint64 // was refused
+	read     int    // all before this one were handed out or passed
 	flushEnd int
 	tap      *ringbuf.Reader
 	tapped   int
@@ -234,5 +235,29 @@ func (w *world) hasRings(t *rapid.T) {
 		if _, err := w.reader.RingStats(r.index); (err == nil) != (r.index >= 0) || err != nil && !errors.Is(err, syscall.EINVAL) {
 			t.Fatalf("statistics of ring %d: %v", r.index, err)
 		}
+	}
+}
+
+// Look looks at a ring beside its reader.
+func (w *world) Look(t *rapid.T) {
+	r := w.one(t)
+	got, err := ringbuf.StatsOf(r.memory)
+	must(t, err)
+	lowest, highest := w.takenFrom(r)
+	if got.ConsumerPos < lowest || got.ConsumerPos > highest {
+		t.Fatalf("the ring is taken from %d on, not between %d and %d", got.ConsumerPos, lowest, highest)
+	}
+	const unknown = ringbuf.Unknown
+	want := ringbuf.RingStats{
+		RingSize: ringSize, ProducerPos: r.end(), ConsumerPos: got.ConsumerPos, BytesWaiting: r.end() - got.ConsumerPos,
+		Lost: r.lost, MapID: unknown, HighWater: unknown, Records: unknown, Bytes: unknown, Discards: unknown,
+		Abandoned: unknown, Skipped: unknown, ReadPos: unknown, UserPos: unknown, StartPos: unknown,
+		PassedBytes: unknown, LostBytes: unknown, FirstRing: unknown,
+	}
+	if w.isTaken(r) {
+		want.ReaderPID = uint64(os.Getpid())
+	}
+	if got != want {
+		t.Fatalf("a look shows %+v instead of %+v", got, want)
 	}
 }
