@@ -44,6 +44,7 @@ class RingModel:
         self.entries: list[Entry] = []
         self.index: dict[int, int] = {}  # by position
         self.read = 0  # all before this one were handed out or passed
+        self.lost = 0
 
     def close(self) -> None:
         self.producer.close()
@@ -62,14 +63,8 @@ class RingModel:
         return entry
 
     def refused(self, size: int) -> None:
-        """Only a ring that is full refuses. (The last one given back may still take its place.)"""
-        back = self.entries[: self.first()]
-        taken_from = back[-1].position if back else 0
-        # A discarded one that follows goes with it, or with the next.
-        while back and back[-1].state == "discarded":
-            taken_from = back.pop().position
-        taken_from = back[-1].position if back else taken_from
-        assert self.end + (size + 15 & ~7) - taken_from >= self.size
+        """Only a ring that is full refuses."""
+        assert self.end + (size + 15 & ~7) - self.taken_between()[0] >= self.size
 
     def at(self, position: int) -> Entry:
         return self.entries[self.index[position]]
@@ -122,6 +117,17 @@ class RingModel:
         high = self.entries[first].position if first < len(self.entries) else self.end
         return back[-1] if back else 0, high
 
+    def taken_between(self) -> tuple[int, int]:
+        """Returns where consumer_pos can be: the last one given back may still take its place, and
+        discarded ones behind it go with it, or with the next.
+        """
+        back = [entry for entry in self.entries[: self.first()] if entry.state == "there"]
+        return back[-1].position if back else 0, self.given_between()[1]
+
+    def between(self, first: Entry, last: Entry) -> list[Entry]:
+        entries = self.entries[self.index[first.position] : self.index[last.position] + 1]
+        return [entry for entry in entries if entry.state == "there"]
+
     def left_for_the_next(self) -> list[Entry]:
         return [entry for entry in self.entries[self.first() :] if entry.state == "there"]
 
@@ -130,7 +136,7 @@ class RingModel:
 class Handed:
     """A batch that was not given back as a whole."""
 
-    batch: Any
+    batch: Any  # until the reader is closed
     entries: list[Entry]
     first: int = 0  # the ones before it were
     loop: list[int] = field(default_factory=lambda: [0])  # what the last loop was handed out
@@ -171,6 +177,9 @@ class ReaderModel:
             # No loop of these tests is done with a record: it gets one at most.
             self.commit(len(self.batches) - 1, self.batches[-1].loop[0] if how == "with" else 0)
             self.moved(held)
+        for holder in held:
+            if holder.reader is self and holder.handed is not None:
+                holder.handed.batch = None  # it would keep the reader
         self.rings.clear()
         self.batches.clear()
         self.is_closed = True
@@ -293,6 +302,7 @@ class Holder:
     lease: rbcore.Lease | None = None
     how: str = "view"
     loop: list[int] = field(default_factory=lambda: [0])  # of an iterator
+    was: bytes = b""  # the content of a file
 
     @classmethod
     def of_batch(cls, reader: ReaderModel, handed: Handed, how: str, i: int) -> Holder:
@@ -312,6 +322,12 @@ class Holder:
         return cls(thing, entry, not is_copy, reader, handed)
 
     @classmethod
+    def of_content(
+        cls, reader: ReaderModel, handed: Handed, view: memoryview, first: Entry
+    ) -> Holder:
+        return cls(view, first, True, reader, handed, how="content", was=bytes(view))
+
+    @classmethod
     def of_lease(cls, reader: ReaderModel, lease: rbcore.Lease, entry: Entry) -> Holder:
         return cls(lease.view, entry, True, reader, lease=lease)
 
@@ -319,7 +335,9 @@ class Holder:
         wanted = content(self.entry.number, self.entry.size)
         if self.how == "iterator":
             return  # shown by what it yields, when it is dropped
-        if self.how == "array":
+        if self.how == "content":
+            assert self.thing == self.was
+        elif self.how == "array":
             assert self.thing[0] == wanted[0]
         else:
             assert bytes(self.thing) == wanted[: len(self.thing)]

@@ -99,6 +99,7 @@ class Rings(RuleBasedStateMachine):
             try:
                 model.producer.output(content(number, size), wake=wake)
             except rbcore.Full:
+                model.lost += 1
                 model.refused(size)
             except rbcore.Error as error:
                 assert error.errno == errno.EMSGSIZE and size > model.size - 16
@@ -118,7 +119,7 @@ class Rings(RuleBasedStateMachine):
         for number, size in list(zip(numbers, sizes))[:written]:
             model.wrote(number, size)
         if written < len(sizes):
-            model.refused(sizes[written])
+            model.refused(sizes[written])  # and not lost
 
     @precondition(lambda self: len(self.reservations) < 4)
     @rule(ring=rings, size=st.sampled_from([0, 8, 100]))
@@ -128,6 +129,7 @@ class Rings(RuleBasedStateMachine):
         try:
             reservation = model.producer.reserve(size)
         except rbcore.Full:
+            model.lost += 1
             model.refused(size)
         else:
             entry = model.wrote(number, size)
@@ -383,16 +385,71 @@ class Rings(RuleBasedStateMachine):
                 taken.save(file)
                 file.seek(0)
                 taken = rbcore.Snapshot.load(file)
-        found = [(taken.position(i), bytes(taken[i])) for i in range(len(taken))]
-        assert found == [(each.position, content(each.number, each.size)) for each in wanted]
-        if found:
+        self.has(taken, wanted)
+        if wanted:
             self.held.append(Holder(taken[0], wanted[0]))
             taken = self.reader.snapshot(index)
             again = self.reader.snapshot(index, reuse=taken)
             self.fails(ValueError, lambda: taken.info)
-            assert len(again) == (0 if consume else len(found))
+            assert len(again) == (0 if consume else len(wanted))
+
+    def has(self, snapshot: rbcore.Snapshot, wanted: list[Entry]) -> None:
+        found = [(snapshot.position(i), bytes(snapshot[i])) for i in range(len(snapshot))]
+        assert found == [(each.position, content(each.number, each.size)) for each in wanted]
+
+    @precondition(lambda self: self.reader and self.kind is rbcore.Reader)
+    @rule(ring=rings, sizes=sizes, pick=picks, i=picks, j=picks, keep=st.booleans())
+    def describe(
+        self, ring: int, sizes: list[int], pick: int, i: int, j: int, keep: bool
+    ) -> None:
+        if not self.model.batches:
+            self.output(ring, sizes, None)
+            self.read_and_compare("read", 10)
+        if not self.model.batches:
+            return
+        handed = self.model.batches[pick % len(self.model.batches)]
+        i, j = i % len(handed.entries), j % len(handed.entries)
+        if pick % 4:
+            i, j = sorted((i, j))
+        first, last = handed.entries[i], handed.entries[j]
+        describe = handed.batch.snapshot_header
+        if min(i, j) < handed.first:
+            self.fails(ValueError, describe, i, j)
+        elif first.ring is not last.ring or j < i:
+            self.fails(rbcore.Error, describe, i, j, code=errno.EINVAL)
+        else:
+            header, view = describe(i, j)
+            self.is_file_of(header, view, first, last)
+            if keep:
+                self.held.append(Holder.of_content(self.model, handed, view, first))
+
+    def is_file_of(self, header: bytes, view: memoryview, first: Entry, last: Entry) -> None:
+        with tempfile.TemporaryFile() as file:
+            file.writelines((header, view))
+            file.seek(0)
+            loaded = rbcore.Snapshot.load(file)
+        info = loaded.info
+        assert (info.first_pos, info.end_pos) == (first.position, last.end)
+        assert (info.ring_size, info.producer_pos) == (first.ring.size, first.ring.end)
+        self.has(loaded, first.ring.between(first, last))
 
     # ---- Beside it
+
+    @rule(ring=rings)
+    def look(self, ring: int) -> None:
+        model = self.rings[ring]
+        stats = rbcore.ring_stats(model.memory)
+        low, high = model.taken_between()
+        assert low <= stats.consumer_pos <= high
+        assert stats == rbcore.SourceStats(
+            map_id=None,
+            ring_size=model.size,
+            producer_pos=model.end,
+            consumer_pos=stats.consumer_pos,
+            bytes_waiting=model.end - stats.consumer_pos,
+            lost=model.lost,
+            reader_pid=os.getpid() if self.is_taken(model) else 0,
+        )
 
     @precondition(lambda self: len(self.taps) < 2)
     @rule(ring=rings)
