@@ -462,10 +462,10 @@ extern "C" {
 
  With more than 16 rings the kernel tells which of those that were idle have records. To ask it, a
  read that finds records makes a system call, too: one each 50 microseconds, or each 64 reads if
- that is sooner. No ring has a second turn before each that is known to have records had one. A
- record of an idle ring for which nobody wakes (BPF_RB_NO_WAKEUP) is found by the second read in a
- row that finds nothing else, not even discarded records, or by one that comes 100 milliseconds
- later.
+ that is sooner. A ring that has some takes the last place then: from now on no other has a second
+ turn before it had one. A record of an idle ring for which nobody wakes (BPF_RB_NO_WAKEUP) is
+ found by the second read in a row that finds nothing else, not even discarded records, or by one
+ that comes 100 milliseconds later.
    0           all rings are empty, or the record at the head is still being written; the next
                wakeup is armed;
    -EAGAIN     no record found yet, but the bound on discarded records was reached, or records
