@@ -5,14 +5,18 @@
  * Other filters refuse a call, and the reader copes.
  */
 #include "support.h"
+#include "tracing.h"
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #define RECORDS 200
+
+static bool is_traceable;
 
 /* The fate of one system call, and of all others. */
 static int filter(uint32_t call, uint32_t action, uint32_t others) {
@@ -131,6 +135,40 @@ END_TEST
 
 #define WAITS 100
 
+/* Its parent counts the system calls from when it stops. */
+static int wait_by_the_timer(void *argument) {
+    rbcore_record records[8];
+    (void)argument;
+    fixture f = fixture_open((size_t)1 << 20, RBCORE_READER_POLL);
+    rbcore_reader_next(f.reader, records, 8, 0);
+    stop_to_be_traced();
+    for (uint64_t i = 0; i < WAITS; i++) {
+        ok(rbcore_producer_output(f.producer, &i, sizeof(i), RBCORE_NO_WAKEUP));
+        if (rbcore_reader_next(f.reader, records, 8, RBCORE_FOREVER) != 1 ||
+            rbcore_reader_commit(f.reader, NULL, 0)) {
+            _exit(1);
+        }
+    }
+    _exit(0);
+}
+
+/* One call sleeps, and its own timeout ends it: none starts a timer before, none stops it. */
+START_TEST(a_paced_cycle_is_one_call) {
+    if (!is_traceable) {
+        printf("skipped: a_paced_cycle_is_one_call: needs ptrace(2)\n");
+        return;
+    }
+    pid_t pid = start_child(wait_by_the_timer, NULL);
+    await_stop(pid);
+    unsigned int stops = 0;
+    while (step_to_call(pid)) {
+        stops++;
+    }
+    ck_assert_uint_gt(stops / 2, WAITS / 2);
+    ck_assert_uint_le(stops / 2, WAITS + 1);
+}
+END_TEST
+
 /* Two records come in each interval of a paced ring. Returns how long the waits took, in ms. */
 static int wait_without_epoll_pwait2(void *argument) {
     const int *error = argument;
@@ -187,11 +225,13 @@ int main(void) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     skip("sanitizers make system calls of their own");
 #endif
+    is_traceable = can_trace();
     const TTest *const tests[] = {the_filter_kills,
                                   read_and_commit,
                                   look_and_commit,
                                   read_and_release,
                                   describing_records,
+                                  a_paced_cycle_is_one_call,
                                   next_keeps_the_latency_without_epoll_pwait2,
                                   NULL};
     return run_tests("system_calls", tests);
