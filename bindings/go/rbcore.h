@@ -314,7 +314,7 @@ RBCORE_API int rbcore_reader_ref(rbcore_reader *self);
  * invalid. With RBCORE_READER_RELEASE a ring of which records are held lives on until the last of
  * them is released: the data stays valid, rbcore_reader_release may be called, and the ring stays
  * taken (-EBUSY for others). The reader's other rings are free at once. Any thread, but not while
- * another uses this reference.
+ * another uses this reference. A signal handler that uses it has to be gone before.
  */
 RBCORE_API void rbcore_reader_free(rbcore_reader *self);
 

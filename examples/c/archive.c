@@ -21,6 +21,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "ending.h"
 #include "event_sources.h"
 
 #define BATCH 256
@@ -103,9 +104,7 @@ static int run(int file, unsigned int seconds, int memory) {
     if (result < 0) {
         return result;
     }
-    signal(SIGINT, stop);
-    signal(SIGTERM, stop);
-    signal(SIGALRM, stop);
+    on_signals_that_end(stop);
     alarm(seconds);
     result = write_all(file);
     return result == -ENODATA ? count_all(file) : result;
@@ -134,6 +133,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "archive: %s\n", rbcore_strerror(result));
     }
     events_stop();
+    on_signals_that_end(SIG_IGN); /* soon there is no reader that stop could use */
     rbcore_reader_free(reader);
     return close(file) != 0 || result < 0;
 }

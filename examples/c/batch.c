@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "../bpf/events.h"
+#include "ending.h"
 #include "event_sources.h"
 
 #define BATCH 256
@@ -98,9 +99,7 @@ static int run(FILE *file, unsigned int seconds, int memory) {
         fprintf(stderr, "batch: %s\n", rbcore_reader_message(reader));
         return ring;
     }
-    signal(SIGINT, stop);
-    signal(SIGTERM, stop);
-    signal(SIGALRM, stop);
+    on_signals_that_end(stop);
     alarm(seconds);
     result = save_all(file);
     print_summary((unsigned int)ring);
@@ -132,6 +131,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "batch: %s\n", rbcore_strerror(result));
     }
     events_stop();
+    on_signals_that_end(SIG_IGN); /* soon there is no reader that stop could use */
     rbcore_reader_free(reader);
     return fclose(file) != 0 || result < 0;
 }

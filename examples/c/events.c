@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "event_sources.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 

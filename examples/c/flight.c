@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "../bpf/events.h"
+#include "ending.h"
 #include "event_sources.h"
 
 #define BATCH 256
@@ -209,9 +210,9 @@ int main(int argc, char **argv) {
     if (ring < 0) {
         fail("add the ring", rbcore_reader_message(reader));
     }
-    signal(SIGINT, stop);
-    signal(SIGTERM, stop);
+    on_signals_that_end(stop);
     record_flight((unsigned int)ring, most);
+    on_signals_that_end(SIG_IGN); /* soon there is no reader that stop could use */
     rbcore_reader_free(reader);
     events_kernel_stop();
     if (child) {

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "../bpf/events.h"
+#include "ending.h"
 #include "event_sources.h"
 
 #define BATCH 512
@@ -176,8 +177,7 @@ static int run(unsigned int seconds, const char *path, int memory, int waits) {
     if (result < 0) {
         return result;
     }
-    signal(SIGINT, stop);
-    signal(SIGTERM, stop);
+    on_signals_that_end(stop);
     ring = add_ring(&source, waits);
     if (ring < 0) {
         return ring;
@@ -211,6 +211,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "tail: %s\n", rbcore_strerror(result));
     }
     events_stop();
+    on_signals_that_end(SIG_IGN); /* soon there is no reader that stop could use */
     rbcore_reader_free(reader);
     return result < 0;
 }

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "../bpf/events.h"
+#include "ending.h"
 #include "event_sources.h"
 
 #define WORKERS 4
@@ -182,9 +183,7 @@ int main(int argc, char **argv) {
         }
     }
     ring = open_ring(memory);
-    signal(SIGINT, stop);
-    signal(SIGTERM, stop);
-    signal(SIGALRM, stop);
+    on_signals_that_end(stop);
     alarm(seconds);
     for (int i = 0; i < WORKERS; i++) {
         pthread_create(&workers[i], NULL, work, NULL);
@@ -195,6 +194,7 @@ int main(int argc, char **argv) {
         pthread_join(workers[i], NULL);
     }
     print_result(ring);
+    on_signals_that_end(SIG_IGN); /* soon there is no reader that stop could use */
     rbcore_reader_free(reader);
     events_stop();
     return 0;

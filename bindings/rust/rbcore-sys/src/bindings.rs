@@ -378,7 +378,7 @@ extern "C" {
  invalid. With RBCORE_READER_RELEASE a ring of which records are held lives on until the last of
  them is released: the data stays valid, rbcore_reader_release may be called, and the ring stays
  taken (-EBUSY for others). The reader's other rings are free at once. Any thread, but not while
- another uses this reference.*/
+ another uses this reference. A signal handler that uses it has to be gone before.*/
     pub fn rbcore_reader_free(self_: *mut rbcore_reader);
 }
 extern "C" {
