@@ -61,6 +61,7 @@ class Measurement:
     seconds: float
     realtime: bool
     commit: str  # the last one of what is measured
+    machine: str
 
     @property
     def point(self) -> Point:
@@ -78,6 +79,7 @@ class Setup:
     runs: int
     realtime: bool
     commit: str
+    machine: str
     look_at_all: bool = False  # at the time of each record, to see their order
 
     @property
@@ -88,14 +90,14 @@ class Setup:
         return RATHER if self.realtime and point.producers > 1 else self.realtime_prefix
 
     def sample_every(self, point: Point) -> int:
-        """Reading the clock costs as much as several records: so take a sample."""
-        samples_per_s = 60_000
+        """Reading the clock costs as much as dozens of records: so take a sample."""
+        samples_per_s = 10_000
         if 0 < point.record_size < 16:
             return SAMPLE_NONE
         if self.look_at_all:
             return 1
         if isinstance(point.rate, str):
-            return 256
+            return 1024
         return 1 << max(point.rate // samples_per_s, 1).bit_length() - 1
 
 
@@ -206,6 +208,7 @@ def measure(setup: Setup, reader: Reader, point: Point, run: int) -> Measurement
         seconds=setup.seconds,
         realtime=setup.realtime,
         commit=setup.commit,
+        machine=setup.machine,
     )
 
 

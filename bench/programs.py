@@ -34,6 +34,7 @@ class Figures:
     case: str
     unit: str
     commit: str
+    machine: str
     rounds: dict[str, list[float]]
 
 
@@ -141,7 +142,10 @@ def run_case(setup: Setup, one: Program, case: str, rounds: int) -> Figures:
     programs = setup.programs
     arguments = [i.format(rounds=rounds, programs=programs) for i in one.cases[case]]
     command = [*setup.realtime_prefix, str(programs / one.name), *arguments]
-    found = Figures(one.name, case, one.unit, setup.commit, execute(command, 60))
+    rounds_by_way = execute(command, 60)
+    found = Figures(
+        one.name, case, one.unit, setup.commit, setup.machine, rounds_by_way
+    )
     progress("")
     return found
 
@@ -185,4 +189,6 @@ def count_case(setup: Setup, ways: Iterable[str], case: str) -> Figures:
         counts[way] = [(large - small) / (MIB / span)]
     progress("")
     case = f"{case}, untouched, by callgrind"
-    return Figures("scan", case, "instructions per record", setup.commit, counts)
+    return Figures(
+        "scan", case, "instructions per record", setup.commit, setup.machine, counts
+    )

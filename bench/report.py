@@ -23,6 +23,7 @@ from tables import (
     ratios,
     reader_table,
     result_table,
+    where,
 )
 from targets import TIMINGS, target_table
 
@@ -64,14 +65,15 @@ def shown(
     directory: Path, name: str, table: Callable[[Sequence[Measurement]], str]
 ) -> str:
     found = read_measurements(directory / f"{name}.csv")
-    return f"{how(found).capitalize()}.\n\n{table(found)}"
+    return f"{how(found)}.\n\n{table(found)}"
 
 
 def targets(directory: Path) -> str:
     names = dict.fromkeys(i.program for i in TIMINGS)
     files = (directory / f"{name}.csv" for name in names)
     timings = [one for file in files for one in read_figures(file)]
-    return shown(directory, "targets", lambda found: target_table(found, timings))
+    table = shown(directory, "targets", lambda found: target_table(found, timings))
+    return f"What measures by itself: {where(timings)}. The readers: {table}"
 
 
 # This is what the project's README says: of a reader's runs at a rate, in the words of the second
@@ -132,7 +134,9 @@ SECTIONS = (*MEASURED, *FIGURES, *OTHERS)
 
 def figures(directory: Path, name: str) -> str:
     found = read_figures(directory / f"{name}.csv")
-    return figure_table(found) if found else "Not run yet."
+    if not found:
+        return "Not run yet."
+    return f"Measured: {where(found)}.\n\n{figure_table(found)}"
 
 
 def section(directory: Path, name: str) -> str:

@@ -2,6 +2,7 @@
 """Tables in Markdown."""
 
 import itertools
+import os
 import platform
 import statistics
 import subprocess
@@ -246,8 +247,27 @@ def how(measurements: Runs) -> str:
     runs = statistics.mode(Counter((m.reader, m.point) for m in measurements).values())
     seconds = " or ".join(f"{i:g}" for i in sorted({m.seconds for m in measurements}))
     realtime = " in real time" if all(m.realtime for m in measurements) else ""
-    commits = " and ".join(sorted({m.commit for m in measurements}))
-    return f"medians (quartiles) of {runs} runs of {seconds} s{realtime}; rbcore of {commits}"
+    return f"Medians (quartiles) of {runs} runs of {seconds} s{realtime}; {where(measurements)}"
+
+
+def where(found: Iterable[Measurement | Figures]) -> str:
+    """Says what was measured, and on which machines."""
+    pairs = sorted({(one.commit, one.machine) for one in found})
+    commits = " and ".join(dict.fromkeys(commit for commit, _ in pairs))
+    machines = " and ".join(dict.fromkeys(machine for _, machine in pairs))
+    return f"rbcore of {commits} on {machines}"
+
+
+def processors() -> str:
+    """Tells their number, name, family and model: a virtual machine's name alone says little."""
+    found: dict[str, str] = {}
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        found[name.strip()] = value.strip()
+    if "model name" not in found:
+        return f"{os.cpu_count()} x {platform.machine()}"
+    numbers = f"{found['cpu family']}/{found['model']}"
+    return f"{os.cpu_count()} x {found['model name']} {numbers}"
 
 
 def machine() -> str:
@@ -257,10 +277,5 @@ def machine() -> str:
         capture_output=True,
         text=True,
     )
-    names = [
-        line.split(":", 1)[1].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    cpu = f"{len(names)} x {names[0]}" if names else platform.machine()
-    return f"{cpu}; Linux {platform.release()}; libbpf {version.stdout.strip() or 'unknown'}"
+    libbpf = version.stdout.strip() or "unknown"
+    return f"{processors()}; Linux {platform.release()}; libbpf {libbpf}"
