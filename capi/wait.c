@@ -21,6 +21,9 @@
 
 #define EVENTS_AT_ONCE 64
 
+/* So long that one wait more for what is left of it costs nothing. */
+#define LONG_WAIT_NS INT64_C(1000000000)
+
 /* Between two looks where no timer can be started. */
 #define UNTIMED_PAUSE_NS 1000000
 
@@ -172,12 +175,23 @@ static int wait_cancellably(int epoll_fd, struct epoll_event *events, int max, i
     return n;
 }
 
+/*
+ * A long wait is by epoll_wait, which costs less, up to a millisecond that is not whole. The caller
+ * waits for what is left of its time.
+ */
+static int wait_for_events(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
+    if (timeout_ns >= 0 && timeout_ns < LONG_WAIT_NS) {
+        return wait_cancellably(epoll_fd, events, max, timeout_ns);
+    }
+    int64_t ms = timeout_ns < 0 ? -1 : timeout_ns / 1000000;
+    return epoll_wait(epoll_fd, events, max, ms > INT32_MAX ? INT32_MAX : (int)ms);
+}
+
 int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {
     RBC_KEEP_ERRNO;
     struct epoll_event events[EVENTS_AT_ONCE];
     self->is_fetching = true;
-    int n = timeout_ns < 0 ? epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, -1)
-                           : wait_cancellably(self->epoll_fd, events, EVENTS_AT_ONCE, timeout_ns);
+    int n = wait_for_events(self->epoll_fd, events, EVENTS_AT_ONCE, timeout_ns);
     /* Then the timer has the nanoseconds: a small ring is full after a millisecond. */
     if (was_refused(n)) {
         rbc_wait_start_timer(self, rbc_now_ns(), timeout_ns);

@@ -3117,6 +3117,8 @@ bool rbc_producer_is_gone(rbc_producer_page *page, int lock_fd, uint32_t token,
 
 #define EVENTS_AT_ONCE 64
 
+#define LONG_WAIT_NS INT64_C(1000000000)
+
 #define UNTIMED_PAUSE_NS 1000000
 
 #ifdef RBCORE_THREAD_SANITIZER
@@ -3258,12 +3260,19 @@ static int wait_cancellably(int epoll_fd, struct epoll_event *events, int max, i
 	return n;
 }
 
+static int wait_for_events(int epoll_fd, struct epoll_event *events, int max, int64_t timeout_ns) {
+	if (timeout_ns >= 0 && timeout_ns < LONG_WAIT_NS) {
+		return wait_cancellably(epoll_fd, events, max, timeout_ns);
+	}
+	int64_t ms = timeout_ns < 0 ? -1 : timeout_ns / 1000000;
+	return epoll_wait(epoll_fd, events, max, ms > INT32_MAX ? INT32_MAX : (int)ms);
+}
+
 int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {
 	RBC_KEEP_ERRNO;
 	struct epoll_event events[EVENTS_AT_ONCE];
 	self->is_fetching = true;
-	int n = timeout_ns < 0 ? epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, -1)
-						: wait_cancellably(self->epoll_fd, events, EVENTS_AT_ONCE, timeout_ns);
+	int n = wait_for_events(self->epoll_fd, events, EVENTS_AT_ONCE, timeout_ns);
 	if (was_refused(n)) {
 		rbc_wait_start_timer(self, rbc_now_ns(), timeout_ns);
 		n = epoll_wait(self->epoll_fd, events, EVENTS_AT_ONCE, -1);
@@ -3297,6 +3306,7 @@ void rbc_wait_start_timer(rbc_wait *self, int64_t now, int64_t delay_ns) {
 }
 #undef EVENTS_AT_ONCE
 #undef LONGEST_DELAY_NS
+#undef LONG_WAIT_NS
 #undef UNTIMED_PAUSE_NS
 
 /* ==== capi/checked_copy.c ==== */

@@ -265,6 +265,18 @@ START_TEST(wait_in_vain_with_all_committed) {
 }
 END_TEST
 
+/* Part of a millisecond is left when a long wait inside it ends: the reader waits once more. */
+START_TEST(wait_in_vain_for_long) {
+    struct produce *ring = load_ring(pages(1));
+    rbcore_reader *reader = open_ring(ring, 0);
+    wait_in_vain(reader, 1000 * MILLISECOND + 900001, 1);
+    emit_one(ring);
+    wait_for_one(reader);
+    rbcore_reader_free(reader);
+    produce__destroy(ring);
+}
+END_TEST
+
 START_TEST(wait_in_vain_with_uncommitted_records) {
     struct produce *ring = load_ring(pages(1));
     rbcore_reader *reader = open_ring(ring, _i ? RBCORE_READER_RELEASE : 0);
@@ -527,6 +539,7 @@ int main(void) {
     add_test(suite, arrival_ends_a_wait);
     add_test(suite, no_arrival_is_missed);
     add_test(suite, wait_in_vain_with_all_committed);
+    add_test(suite, wait_in_vain_for_long);
     add_loop_test(suite, wait_in_vain_with_uncommitted_records, 2);
     add_test(suite, arrival_ends_a_wait_with_uncommitted_records);
     add_test(suite, foreign_epoll_does_not_spin);
