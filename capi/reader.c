@@ -74,6 +74,10 @@ void rbc_reader_return_on_discards(rbcore_reader *self) {
     self->ends_for_discards = true;
 }
 
+uint64_t rbc_reader_discards(const rbcore_reader *self) {
+    return rbc_get(&self->discards);
+}
+
 void rbc_reader_commit_by_ring(rbcore_reader *self) {
     self->has_turns = false;
 }

@@ -7,6 +7,7 @@
 #define RBC_RETURN_ON_DISCARDS_H
 
 #include <rbcore/rbcore.h>
+#include <stdint.h>
 
 /*
  * From now on rbcore_reader_next and rbcore_reader_next_spans return 0 before the time is up if
@@ -14,5 +15,8 @@
  * thread.
  */
 void rbc_reader_return_on_discards(rbcore_reader *self);
+
+/* How many discarded records the reader has passed. Any thread. */
+uint64_t rbc_reader_discards(const rbcore_reader *self);
 
 #endif

@@ -1622,6 +1622,8 @@ bool rbc_park_hears_only_the_timer(const rbcore_reader *self);
 
 void rbc_reader_return_on_discards(rbcore_reader *self);
 
+uint64_t rbc_reader_discards(const rbcore_reader *self);
+
 #endif
 
 /* ==== capi/snapshot.h ==== */
@@ -6381,6 +6383,10 @@ int rbcore_reader_open(rbcore_reader **out, const rbcore_reader_options *given) 
 
 void rbc_reader_return_on_discards(rbcore_reader *self) {
 	self->ends_for_discards = true;
+}
+
+uint64_t rbc_reader_discards(const rbcore_reader *self) {
+	return rbc_get(&self->discards);
 }
 
 void rbc_reader_commit_by_ring(rbcore_reader *self) {

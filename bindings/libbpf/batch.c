@@ -100,12 +100,15 @@ static bool has_records(struct ring *self) {
     return self->records != NULL;
 }
 
-/* Fetches what is there. Makes no system call. */
+/* Fetches what is there, and gives back what has been delivered for it. Makes no system call. */
 static int fetch(struct ring *self) {
     if (!has_records(self)) {
         return -ENOMEM;
     }
     rings_lock(self->owner);
+    if (self->held >= self->piece_size) {
+        give_back(self, false);
+    }
     int result = look(self);
     rings_unlock(self->owner);
     return take(self, result);
@@ -193,7 +196,9 @@ int64_t batch_deliver(struct ring *self, int64_t most, int64_t small_batches) {
             int found = small_batches > 0 ? fetch(self) : 0;
             small_batches -= found <= 0 || is_small_batch(self);
             if (found <= 0) {
-                batch_commit(self, false);
+                if (self->held > 0) { /* a look that found nothing has given it back */
+                    batch_commit(self, false);
+                }
                 atomic_store_explicit(&self->consumer_pos, AT_COMMIT, memory_order_relaxed);
                 return count > 0 ? count : found;
             }
@@ -203,7 +208,7 @@ int64_t batch_deliver(struct ring *self, int64_t most, int64_t small_batches) {
         if (result < 0 || count >= most) {
             return result < 0 ? result : count;
         }
-        if (self->held >= self->piece_size) {
+        if (self->held >= self->piece_size && !batch_is_empty(self)) {
             batch_commit(self, false);
         }
     }

@@ -114,7 +114,9 @@ static int64_t deliver_after_wait(struct ring *self) {
         return deliver_by_libbpf(self, INT_MAX);
     }
     int64_t result = batch_deliver(self, INT_MAX, SMALL_BATCHES);
-    batch_commit(self, false);
+    if (!batch_is_drained(self)) {
+        batch_commit(self, false);
+    }
     return result;
 }
 

@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "forks.h"
 #include "options.h"
+#include "return_on_discards.h"
 #include "ring.h"
 #include "uncancelled.h"
 
@@ -329,10 +330,10 @@ int ring_buffer__consume(struct ring_buffer *rb) {
 
 /* ---- Waiting ---- */
 
+/* There is no reader once another thread has handed the rings over. */
 static uint64_t discards(const struct ring_buffer *self) {
-    rbcore_reader_stats stats = RBCORE_READER_STATS_INIT;
-    rbcore_reader_stats_get(self->reader, &stats);
-    return stats.discards;
+    const rbcore_reader *reader = self->reader;
+    return reader != NULL ? rbc_reader_discards(reader) : 0;
 }
 
 /* Delivers what the ready rings have. Returns what ring_deliver() returns. */

@@ -357,6 +357,44 @@ START_TEST(large_records) {
 }
 END_TEST
 
+typedef struct one_by_one {
+    struct produce *ring;
+    int seen, wanted;
+} one_by_one;
+
+static int emit_the_next(void *context, void *data, size_t size) {
+    one_by_one *self = context;
+    (void)data;
+    (void)size;
+    if (++self->seen < self->wanted) {
+        emit_some(self->ring, 1);
+    }
+    return 0;
+}
+
+/*
+ * Each record comes while the one before it is delivered. However many of them a poll delivers,
+ * they are given back: none comes again to the next ring_buffer.
+ */
+START_TEST(one_record_after_the_other) {
+    for (int wanted = 1; wanted <= 12; wanted++) {
+        one_by_one self = {.ring = load_ring(pages(64)), .wanted = wanted};
+        ring_sink a = {.name = "a"};
+        struct ring_buffer *rb = ring_buffer__new(ring_fd(self.ring), emit_the_next, &self, NULL);
+        emit_some(self.ring, 1);
+        while (self.seen < wanted) {
+            ck_assert_int_ge(ring_buffer__poll(rb, -1), 0);
+        }
+        say("seen %d", self.seen);
+        ring_buffer__free(rb);
+        rb = open_sink(self.ring, &a);
+        CALL(ring_buffer__poll(rb, 0));
+        ring_buffer__free(rb);
+        produce__destroy(self.ring);
+    }
+}
+END_TEST
+
 const scenario record_scenarios[] = {
     {&order, 0},
     {&callback_errors, 0},
@@ -371,5 +409,6 @@ const scenario record_scenarios[] = {
     {&calls_in_callback, 0},
     {&equal_records, 0},
     {&large_records, 0},
+    {&one_record_after_the_other, 0},
     {NULL, 0},
 };
