@@ -43,7 +43,7 @@
 #endif
 
 /* No sweep is worth it for so many that are in the round where others are idle. */
-#define RBC_FEW_IN_ROUND (RBC_FEW_RINGS / 4)
+#define RBC_FEW_IN_ROUND (RBC_FEW_RINGS / 8)
 
 /* What happens without a wakeup is rare: a look now and then is enough for it. */
 #define RBC_LOOK_NOW_AND_THEN_NS INT64_C(100000000)

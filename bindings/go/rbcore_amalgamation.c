@@ -1179,7 +1179,7 @@ static inline uint32_t rbc_get_length(const rbc_ring *self, uint64_t position) {
 #define RBC_LOOKS_PER_SWEEP 16
 #endif
 
-#define RBC_FEW_IN_ROUND (RBC_FEW_RINGS / 4)
+#define RBC_FEW_IN_ROUND (RBC_FEW_RINGS / 8)
 
 #define RBC_LOOK_NOW_AND_THEN_NS INT64_C(100000000)
 

@@ -282,6 +282,10 @@ START_TEST(idle_rings_have_their_turn) {
             produce(&r->of[0], 0);
             produce(&r->of[1], 1);
         }
+        /* The two are heard before there is anything to hear of the third. */
+        ck_assert_int_eq(rbcore_reader_read(r->reader, r->records, 1), 1);
+        ok(rbcore_reader_commit(r->reader, NULL, 0));
+        ck_assert(!is_idle(r, 0) && !is_idle(r, 1));
         produce(&r->of[ring], 7);
         int looks = 0;
         bool found = false;
