@@ -86,7 +86,8 @@ void kernel_rings_produce(kernel_rings *self, uint64_t records, uint32_t ring) {
     self->sequence += records;
 }
 
-uint64_t kernel_rings_empty_run_ns(const kernel_rings *self) {
+void kernel_rings_produce_nothing(const kernel_rings *self, program_runs *runs) {
     struct many_burst nothing = {.rings = self->count};
-    return program_empty_run_ns(&self->runs, &nothing, sizeof(nothing));
+    runs->fd = self->runs.fd;
+    program_run(runs, &nothing, sizeof(nothing));
 }

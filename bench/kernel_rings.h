@@ -27,7 +27,7 @@ void kernel_rings_close(kernel_rings *self);
  */
 void kernel_rings_produce(kernel_rings *self, uint64_t records, uint32_t ring);
 
-/* Returns the cost of a run that makes no records. */
-uint64_t kernel_rings_empty_run_ns(const kernel_rings *self);
+/* A run that makes no records, and is counted in `runs`: what a run costs besides them. */
+void kernel_rings_produce_nothing(const kernel_rings *self, program_runs *runs);
 
 #endif

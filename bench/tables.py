@@ -237,7 +237,7 @@ def figure_table(found: Sequence[Figures]) -> str:
     for one in found:
         first = statistics.median(next(iter(one.rounds.values())))
         for way, values in one.rounds.items():
-            multiple = f"{statistics.median(values) / first:.2f}"
+            multiple = f"{statistics.median(values) / first:.2f}" if first else "-"
             rows.append([one.case, way, one.unit, spread(values), multiple])
     return table(["case", "way", "unit", "median", "of the first"], rows)
 
