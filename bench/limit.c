@@ -5,6 +5,7 @@
  *     limit null RECORD_SIZE      looks at no data: how fast can the producer go?
  *     limit linear RECORD_SIZE    loads a word of each cache line: what does it cost to get the
  *                                 bytes across?
+ *     limit look RECORD_SIZE      looks at each record as all readers do: what can a reader add?
  *
  * It parses nothing: all records are of one size, so a position tells how many there were. Only the
  * end is longer or shorter. For one producer and records of 8 bytes or more than 16.
@@ -32,7 +33,12 @@
  */
 #define KEPT_BACK 2
 
-typedef struct limit_reader {
+typedef struct limit_reader limit_reader;
+
+/* What is done with the records between two positions, before which there are so many. */
+typedef void limit_work(limit_reader *self, uint64_t from, uint64_t to, uint64_t records);
+
+struct limit_reader {
     bench_reader reader;
     uint64_t *consumer_pos;
     const uint64_t *producer_pos;
@@ -40,8 +46,8 @@ typedef struct limit_reader {
     uint64_t ring_size;
     uint64_t first_span;
     uint64_t span;
-    bool touches;
-} limit_reader;
+    limit_work *work;
+};
 
 static volatile uint64_t sum; /* volatile: the loads must happen */
 
@@ -83,12 +89,30 @@ static uint64_t records_before(const limit_reader *self, uint64_t position, uint
     return 1 + (position - self->first_span) / self->span;
 }
 
-static void touch(const limit_reader *self, uint64_t from, uint64_t to) {
+static void do_nothing(limit_reader *self, uint64_t from, uint64_t to, uint64_t records) {
+    (void)from;
+    (void)to;
+    self->reader.expected = records;
+}
+
+static void touch(limit_reader *self, uint64_t from, uint64_t to, uint64_t records) {
     uint64_t words = 0;
+    self->reader.expected = records;
     for (uint64_t at = from & ~(uint64_t)(CACHE_LINE - 1); at < to; at += CACHE_LINE) {
         words += *(const volatile uint64_t *)(self->data + (at & (self->ring_size - 1)));
     }
     sum += words;
+}
+
+static void look(limit_reader *self, uint64_t from, uint64_t to, uint64_t records) {
+    bench_reader *reader = &self->reader;
+    (void)records; /* some may have been lost before */
+    uint64_t expected = reader->expected;
+    for (uint64_t at = from; at < to; at += at == 0 ? self->first_span : self->span) {
+        expected =
+            reader_follow(reader, expected, self->data + (at & (self->ring_size - 1)) + HEADER);
+    }
+    reader->expected = expected;
 }
 
 /* Gives back all but the last records. Whether the end was there. */
@@ -103,12 +127,12 @@ static bool pass(limit_reader *self) {
     if (records > KEPT_BACK) {
         to = self->first_span + (records - 1 - KEPT_BACK) * self->span;
     }
-    if (self->touches) {
-        touch(self, position, to);
+    if (ended && records > 0) {
+        to = self->first_span + (records - 1) * self->span;
     }
+    self->work(self, position, to, records);
     __atomic_store_n(self->consumer_pos, to, __ATOMIC_RELEASE);
     position = to;
-    self->reader.expected = records;
     return ended;
 }
 
@@ -136,10 +160,10 @@ int main(int argc, char **argv) {
     limit_reader limit = {0};
     uint64_t size;
     if (argc != 5) {
-        die("call it by the producer: null|linear RECORD_SIZE MAP_FD SAMPLE_EVERY");
+        die("call it by the producer: null|linear|look RECORD_SIZE MAP_FD SAMPLE_EVERY");
     }
     reader_open(&limit.reader, 3, argv + 2);
-    limit.touches = strcmp(argv[1], "linear") == 0;
+    limit.work = !strcmp(argv[1], "linear") ? touch : !strcmp(argv[1], "look") ? look : do_nothing;
     size = strtoull(argv[2], NULL, 10);
     if (size < sizeof(uint64_t) || span_of(size) == span_of(SMALLEST_TIMED)) {
         die("the end has to be of another size than the records");

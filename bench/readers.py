@@ -69,6 +69,7 @@ READERS = (
     Reader("perf-buffer-128", "C", (*PERF_BUFFER, "128"), is_perf_buffer=True),
     Reader("limit-null", "C", ("limit", "null", "{record_size}"), False, True),
     Reader("limit-linear", "C", ("limit", "linear", "{record_size}"), False, True),
+    Reader("limit-look", "C", ("limit", "look", "{record_size}"), False, True),
     Reader("cilium", "Go", ("peers/cilium", "readinto")),
     Reader("cilium-paced", "Go", ("peers/cilium", "paced")),
     Reader("go-batch", "Go", ("rbcore/rbcore-go", "batch")),

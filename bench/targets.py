@@ -34,7 +34,7 @@ MAX, FAST, SLOW, IDLE = (
 PACED, DEFAULT, SPANS = "rbcore-500us", "rbcore", "rbcore-spans"
 BLOCKING = "rbcore-next-500us"
 DROPIN = "dropin"
-NULL, LINEAR = "limit-null", "limit-linear"
+NULL, LINEAR, LOOK = "limit-null", "limit-linear", "limit-look"
 GO, GO_SPANS, RUST = "go-batch-500us", "go-spans-500us", "rust-batch-500us"
 VIEWS, NUMPY = "python-views-500us", "python-numpy-500us"
 GO_PEERS, RUST_PEERS = ("cilium", "cilium-paced"), ("aya", "libbpf-rs")
@@ -121,6 +121,7 @@ TARGETS = (
     Target("consumer CPU", MAX, PACED, (LINEAR,), consumer, 1.2),
     Target("consumer CPU", MAX, SPANS, (LINEAR,), consumer, 1.2),
     Target("consumer CPU", MAX, BLOCKING, (LINEAR,), consumer, 1.3),
+    Target("consumer CPU", MAX, BLOCKING, (LOOK,), consumer, 1.3),
     Target("consumer CPU", FAST, PACED, (BASELINE,), consumer, 1 / 6),
     Target("consumer CPU", SLOW, PACED, (BASELINE,), consumer, 0.65),
     *(limited(point, PACED, 600) for point in (SLOW, FAST, MAX)),
@@ -172,7 +173,7 @@ class Timing:
         if not self.beside:
             return ours
         pairs = zip(ours, found.rounds[self.beside], strict=True)
-        return [a / b for a, b in pairs]
+        return [a / b for a, b in pairs if b]
 
 
 SCAN = ("untouched scan of 1 MiB", "scan", SCAN_IN_CACHE)
@@ -290,6 +291,7 @@ def target_table(
     measurements: Sequence[Measurement], timings: Sequence[Figures]
 ) -> str:
     rows = [target_row(measurements, i) for i in TARGETS]
-    rows += [timing_row(timings, i) for i in TIMINGS]
+    if timings:
+        rows += [timing_row(timings, i) for i in TIMINGS]
     head = ["figure", "measured against", "verdict", "measured", "target", "runs"]
     return table(head, rows)
