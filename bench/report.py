@@ -76,6 +76,11 @@ def targets(directory: Path) -> str:
     return f"What measures by itself: {where(timings)}. The readers: {table}"
 
 
+def targets_amd(directory: Path) -> str:
+    """Another machine's: there only the readers were measured."""
+    return shown(directory, "targets_amd", lambda found: target_table(found, ()))
+
+
 # This is what the project's README says: of a reader's runs at a rate, in the words of the second
 # column.
 SUMMARY = (
@@ -126,6 +131,7 @@ FIGURES = ("scan", "user_ring", "snapshot", "many_rings", "paced_rings", "poll_i
 # ... and what is made of several, or of none.
 OTHERS: dict[str, Callable[[Path], str]] = {
     "targets": targets,
+    "targets_amd": targets_amd,
     "summary": summary,
     "model": lambda _: model_table(),
 }
