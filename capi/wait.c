@@ -150,6 +150,10 @@ static int wait_nanoseconds(int epoll_fd, struct epoll_event *events, int max, i
     return (int)syscall(RBC_SYS_EPOLL_PWAIT2, epoll_fd, events, max, &timeout, NULL, (size_t)0);
 }
 
+static int wait_milliseconds(int epoll_fd, struct epoll_event *events, int max, int64_t ms) {
+    return epoll_wait(epoll_fd, events, max, ms > INT32_MAX ? INT32_MAX : (int)ms);
+}
+
 /* ENOSYS before Linux 5.11, or the error of a filter that does not know the call. */
 static bool was_refused(int n) {
     return n < 0 && errno != EINTR;
@@ -161,7 +165,7 @@ int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t ti
     int n = wait_nanoseconds(epoll_fd, events, max, timeout_ns);
     if (was_refused(n)) { /* in milliseconds, rounded up so that no wait becomes a spin */
         int64_t ms = timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
-        n = epoll_wait(epoll_fd, events, max, ms > INT32_MAX ? INT32_MAX : (int)ms);
+        n = wait_milliseconds(epoll_fd, events, max, ms);
     }
     return n < 0 ? -errno : n;
 }
@@ -183,8 +187,7 @@ static int wait_for_events(int epoll_fd, struct epoll_event *events, int max, in
     if (timeout_ns >= 0 && timeout_ns < LONG_WAIT_NS) {
         return wait_cancellably(epoll_fd, events, max, timeout_ns);
     }
-    int64_t ms = timeout_ns < 0 ? -1 : timeout_ns / 1000000;
-    return epoll_wait(epoll_fd, events, max, ms > INT32_MAX ? INT32_MAX : (int)ms);
+    return wait_milliseconds(epoll_fd, events, max, timeout_ns < 0 ? -1 : timeout_ns / 1000000);
 }
 
 int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {

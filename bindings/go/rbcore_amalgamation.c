@@ -3239,6 +3239,10 @@ static int wait_nanoseconds(int epoll_fd, struct epoll_event *events, int max, i
 	return (int)syscall(RBC_SYS_EPOLL_PWAIT2, epoll_fd, events, max, &timeout, NULL, (size_t)0);
 }
 
+static int wait_milliseconds(int epoll_fd, struct epoll_event *events, int max, int64_t ms) {
+	return epoll_wait(epoll_fd, events, max, ms > INT32_MAX ? INT32_MAX : (int)ms);
+}
+
 static bool was_refused(int n) {
 	return n < 0 && errno != EINTR;
 }
@@ -3249,7 +3253,7 @@ int rbc_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_t ti
 	int n = wait_nanoseconds(epoll_fd, events, max, timeout_ns);
 	if (was_refused(n)) {
 		int64_t ms = timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
-		n = epoll_wait(epoll_fd, events, max, ms > INT32_MAX ? INT32_MAX : (int)ms);
+		n = wait_milliseconds(epoll_fd, events, max, ms);
 	}
 	return n < 0 ? -errno : n;
 }
@@ -3266,8 +3270,7 @@ static int wait_for_events(int epoll_fd, struct epoll_event *events, int max, in
 	if (timeout_ns >= 0 && timeout_ns < LONG_WAIT_NS) {
 		return wait_cancellably(epoll_fd, events, max, timeout_ns);
 	}
-	int64_t ms = timeout_ns < 0 ? -1 : timeout_ns / 1000000;
-	return epoll_wait(epoll_fd, events, max, ms > INT32_MAX ? INT32_MAX : (int)ms);
+	return wait_milliseconds(epoll_fd, events, max, timeout_ns < 0 ? -1 : timeout_ns / 1000000);
 }
 
 int rbc_wait_block(rbc_wait *self, int64_t timeout_ns) {
