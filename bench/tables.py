@@ -250,11 +250,10 @@ def how(measurements: Runs) -> str:
     return f"Medians (quartiles) of {runs} runs of {seconds} s{realtime}; {where(measurements)}"
 
 
-def where(found: Iterable[Measurement | Figures]) -> str:
+def where(found: Sequence[Measurement | Figures]) -> str:
     """Says what was measured, and on which machines."""
-    pairs = sorted({(one.commit, one.machine) for one in found})
-    commits = " and ".join(dict.fromkeys(commit for commit, _ in pairs))
-    machines = " and ".join(dict.fromkeys(machine for _, machine in pairs))
+    commits = " and ".join(sorted({one.commit for one in found}))
+    machines = " and ".join(sorted({one.machine for one in found}))
     return f"rbcore of {commits} on {machines}"
 
 
